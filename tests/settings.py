@@ -1,0 +1,16 @@
+"""The web service's settings as the tests run them: in the development environment, whatever the shell says.
+
+A module, not a conftest, because pytest-django reads the settings before any conftest is loaded.
+"""
+
+import os
+
+for name in [name for name in os.environ if name.startswith("TIDEWIRE_") and not name.startswith("TIDEWIRE_COUNT_")]:
+    del os.environ[name]
+os.environ["TIDEWIRE_ENVIRONMENT"] = "development"
+
+from web.settings import *  # noqa: E402 - the environment has to stand first
+
+# One round of hashing: logging in is part of many tests and the subject of none.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
