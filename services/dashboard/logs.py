@@ -1,0 +1,54 @@
+"""How both services log: through the standard library, as text for people or JSON lines for collectors."""
+
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import Processor
+
+# The same for structlog's own loggers and for Django's, Twisted's and Gunicorn's, so that every line has one shape.
+SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def configure_structlog() -> None:
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED[:3],
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            SHARED[4],
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def logging_config(*, level: str, log_format: Literal["text", "json"]) -> dict[str, Any]:
+    """A dictConfig that sends everything from `level` up to standard error."""
+    rendered: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if log_format == "json":
+        rendered += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        rendered += [structlog.dev.ConsoleRenderer(colors=False, sort_keys=False)]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": SHARED,
+                "processors": rendered,
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        # Django's default handlers mail admins and colour consoles; one handler at the root is enough.
+        "loggers": {"django": {"handlers": [], "level": level, "propagate": True}},
+    }

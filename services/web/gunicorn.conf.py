@@ -1,0 +1,49 @@
+"""Gunicorn's settings for the web service: threads, behind nginx, metrics kept across its processes."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dashboard.env import read_env
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
+
+# Read here too, so that a missing variable ends the master with its message instead of workers in a loop.
+env = read_env()
+
+# prometheus_client reads this when it is first imported, in each process; without it a scrape sees one process.
+_metrics_dir = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(Path(tempfile.gettempdir()) / f"web-{os.getpid()}"))
+
+wsgi_app = "web.wsgi:application"
+bind = env.web_bind
+worker_class = "gthread"
+workers = env.web_workers
+threads = env.web_threads
+# The heartbeat file must not wait for a disk; elsewhere than Linux there is no such place.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - the heartbeat, unlinked at once
+# Longer than nginx keeps an idle upstream connection (60 s), so that it is never ours that closes under a request.
+keepalive = 75
+timeout = 30
+# Longer than any page takes, shorter than the 30 s that supervisors and Kubernetes give.
+graceful_timeout = 25
+# nginx has the access log.
+accesslog = None
+errorlog = "-"
+# A socket in the home directory that two instances on one machine would fight over; nobody here uses it.
+no_control_socket = True
+
+
+def on_starting(_server: "Arbiter") -> None:
+    """Counts of an earlier run would be added to this one's."""
+    shutil.rmtree(_metrics_dir, ignore_errors=True)
+    Path(_metrics_dir).mkdir(parents=True)
+
+
+def child_exit(_server: "Arbiter", worker: "Worker") -> None:
+    from prometheus_client import multiprocess  # noqa: PLC0415 - only once the directory above stands
+
+    multiprocess.mark_process_dead(worker.pid)

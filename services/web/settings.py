@@ -1,0 +1,77 @@
+"""The web service's settings: pages, the admin and static files on top of what both services share."""
+
+from dashboard.settings import *
+from dashboard.settings import DATABASES, INSTALLED_APPS, env
+
+ROOT_URLCONF = "web.urls"
+WSGI_APPLICATION = "web.wsgi.application"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "bulma",  # for its static files only
+    "web",
+    *INSTALLED_APPS,
+]
+
+MIDDLEWARE = [
+    "tidewire.requests.RequestIdMiddleware",
+    "tidewire.requests.RequestMetricsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # A connection per request costs more than the query; a minute bounds what idle threads hold.
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.static_root
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "web.storage.HashedStaticFiles"},
+}
+
+SIGNUP = env.signup
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "documents"
+LOGOUT_REDIRECT_URL = "login"
+# A body is text of 100,000 characters at most: 4 bytes each, three for each byte when form-encoded, and the rest.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_300_000
+
+CSRF_TRUSTED_ORIGINS = list(env.origins)
+CSRF_COOKIE_SECURE = env.secure_cookies
+CSRF_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+# nginx overwrites this header, so a client cannot say it.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = env.secure_cookies
+# Probes and scrapers speak plain HTTP to the process itself; nginx answers 404 for these.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if env.secure_cookies else 0
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # other subdomains belong to others; their HTTPS is not ours to promise
+    "security.W021",  # the preload list is for the domain's owner to join, and hard to leave
+]
