@@ -1,28 +1,46 @@
-# The only doors. `make help` lists them; each target's line after ## is its help.
+# The only doors. `make help` lists them; the words after ## are each one's help.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# The system's own; whatever it runs first makes .venv, and .venv runs the rest.
 PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help
-help: ## list these doors
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+.PHONY: help up test lint format requirements env-example setup clean
 
-.PHONY: setup
-setup: ## make .venv with everything that tests and linters need
+help: ## list these doors
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
+
+up: ## run everything on this machine until Ctrl-C; WEB=3 WS=1 scales, PORT=18081 moves
+	@$(PYTHON) -m deploy.local.setup up
+	@exec $(VENV)/python -m deploy.local.up
+
+test: ## run all tests this machine can run; ARGS='-k name' narrows
+	@$(PYTHON) -m deploy.local.setup test
+	@$(VENV)/python -m pytest $(ARGS)
+
+lint: setup ## check format, style, types, layers and the usual security slips
+	@$(VENV)/ruff format --check .
+	@$(VENV)/ruff check .
+	@TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m mypy
+	@$(VENV)/lint-imports
+	@$(VENV)/bandit --quiet --recursive src services deploy --configfile pyproject.toml
+
+format: setup ## format the code and mend what ruff can
+	@$(VENV)/ruff check --fix-only .
+	@$(VENV)/ruff format .
+
+requirements: setup ## renew all pinned requirements together
+	@$(VENV)/python -m deploy.local.requirements
+
+env-example: setup ## write .env.example anew from services/dashboard/env.py
+	@$(VENV)/python -m deploy.local.env_example
+
+setup: ## make .venv with all tools, for an editor or for trying things
 	@$(PYTHON) -m deploy.local.setup dev
 
-.PHONY: lint
-lint: setup ## format check, lint, types, layers, security
-	$(VENV)/ruff format --check .
-	$(VENV)/ruff check .
-	TIDEWIRE_ENVIRONMENT=development $(VENV)/mypy
-	$(VENV)/lint-imports
-	$(VENV)/bandit -q -r src services deploy -c pyproject.toml
-
-.PHONY: requirements
-requirements: setup ## renew all pinned requirements together
-	$(VENV)/python -m deploy.local.requirements
+clean: ## remove .venv, the demo's data and everything else that was generated
+	rm -rf .venv var dist .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src services deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -116,7 +116,7 @@ def read_env() -> Env:
 
 
 def explain(error: ValidationError) -> str:
-    """One line per problem: the variable's name, what is wrong, and what it is for. Never the value: it may be secret."""
+    """One line per problem: the variable, what is wrong, what it is for. Never the value: it may be a secret."""
     lines = ["tidewire cannot start:"]
     for problem in error.errors(include_input=False, include_url=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""

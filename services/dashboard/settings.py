@@ -9,6 +9,8 @@ from dashboard.logs import configure_structlog, logging_config
 
 env = read_env()
 
+# The demo data asks: production has none.
+TIDEWIRE_ENVIRONMENT = env.environment
 DEBUG = env.debug
 SECRET_KEY = env.secret_key.get_secret_value()
 ALLOWED_HOSTS = list(env.allowed_hosts)

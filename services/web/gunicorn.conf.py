@@ -1,7 +1,6 @@
 """Gunicorn's settings for the web service: threads, behind nginx, metrics kept across its processes."""
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
 env = read_env()
 
 # prometheus_client reads this when it is first imported, in each process; without it a scrape sees one process.
-_metrics_dir = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(Path(tempfile.gettempdir()) / f"web-{os.getpid()}"))
+_metrics_dir = os.environ.setdefault(
+    "PROMETHEUS_MULTIPROC_DIR", str(Path(tempfile.gettempdir()) / f"tidewire-web-{os.getpid()}")
+)
 
 wsgi_app = "web.wsgi:application"
 bind = env.web_bind
@@ -39,8 +40,9 @@ no_control_socket = True
 
 def on_starting(_server: "Arbiter") -> None:
     """Counts of an earlier run would be added to this one's."""
-    shutil.rmtree(_metrics_dir, ignore_errors=True)
-    Path(_metrics_dir).mkdir(parents=True)
+    Path(_metrics_dir).mkdir(parents=True, exist_ok=True)
+    for counts in Path(_metrics_dir).glob("*.db"):
+        counts.unlink()
 
 
 def child_exit(_server: "Arbiter", worker: "Worker") -> None:

@@ -1,0 +1,109 @@
+"""Renders the deployment's templates for one local stack, as envsubst does in containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.local.layout import LOOPBACK, ROOT, Layout
+from deploy.local.system import find_program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# The names of containers' main nginx.conf stand in their image; this is the same for one user on one machine.
+NGINX_MAIN = """\
+daemon off;
+worker_processes 2;
+worker_rlimit_nofile {open_files};
+pid {run}/nginx.pid;
+error_log {log}/nginx-error.log warn;
+{user}
+events {{ worker_connections {connections}; }}
+http {{
+    include {mime_types};
+    default_type application/octet-stream;
+    sendfile on;
+    tcp_nopush on;
+    client_body_temp_path {run}/body;
+    proxy_temp_path {run}/proxy;
+    fastcgi_temp_path {run}/fastcgi;
+    uwsgi_temp_path {run}/uwsgi;
+    scgi_temp_path {run}/scgi;
+    include {run}/tidewire.conf;
+}}
+"""
+
+
+def write_configuration(layout: Layout, limits: Mapping[str, str] | None = None) -> None:
+    """Writes what nginx and Prometheus read; `limits` replaces some of the request limits."""
+    run = layout.run / "nginx"
+    (run / "nginx.conf").write_text(_nginx_main(layout), encoding="utf-8")
+    site = render(ROOT / "deploy" / "nginx" / "tidewire.conf.template", nginx_variables(layout) | dict(limits or {}))
+    (run / "tidewire.conf").write_text(site, encoding="utf-8")
+    targets = {
+        "TIDEWIRE_WEB_TARGETS": json.dumps([f"{LOOPBACK}:{port}" for port in layout.ports.web]),
+        "TIDEWIRE_WS_TARGETS": json.dumps([f"{LOOPBACK}:{port}" for port in layout.ports.admin]),
+    }
+    scrape = render(ROOT / "deploy" / "prometheus" / "prometheus.yml.template", targets)
+    (layout.run / "prometheus.yml").write_text(scrape, encoding="utf-8")
+
+
+def nginx_variables(layout: Layout) -> dict[str, str]:
+    return {
+        "TIDEWIRE_LISTEN": f"{LOOPBACK}:{layout.ports.nginx}",
+        "TIDEWIRE_WEB_SERVERS": _servers(layout.ports.web),
+        "TIDEWIRE_WS_SERVERS": _servers(layout.ports.ws),
+        "TIDEWIRE_STATIC_ROOT": str(layout.static),
+        "TIDEWIRE_ACCESS_LOG": str(layout.log / "nginx-access.log"),
+        "TIDEWIRE_FORWARDED_PROTO": "$scheme",
+        "TIDEWIRE_PAGE_RATE": "50r/s",
+        "TIDEWIRE_LOGIN_RATE": "2r/s",
+        "TIDEWIRE_SOCKET_RATE": "100r/s",
+        "TIDEWIRE_SOCKETS_PER_ADDRESS": "1000",
+    }
+
+
+def render(template: Path, variables: Mapping[str, str]) -> str:
+    """The template with each ${TIDEWIRE_NAME} replaced; one that is not given is an error, not an empty text."""
+    # Names in comments are documentation, so only the form with braces is a variable.
+    return re.sub(r"\$\{(TIDEWIRE_\w+)\}", lambda match: variables[match[1]], template.read_text(encoding="utf-8"))
+
+
+def _servers(ports: Sequence[int]) -> str:
+    # A process that was restarted is taken back after a second, not after nginx's ten.
+    return " ".join(f"server {LOOPBACK}:{port} max_fails=1 fail_timeout=1s;" for port in ports)
+
+
+def _nginx_main(layout: Layout) -> str:
+    open_files = _open_files()
+    return NGINX_MAIN.format(
+        run=layout.run / "nginx",
+        log=layout.log,
+        # As root nginx would change to a user who may not read this directory.
+        user="user root;" if os.geteuid() == 0 else "",
+        mime_types=_mime_types(),
+        open_files=open_files,
+        # Two for each client: its own and the upstream's.
+        connections=open_files // 2,
+    )
+
+
+def _open_files() -> int:
+    import resource  # noqa: PLC0415 - not on Windows, where the rest can still be imported
+
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Enough for 16,000 sockets a worker; an unlimited limit would make nginx allocate for it.
+    return 32768 if hard == resource.RLIM_INFINITY else min(hard, 32768)
+
+
+def _mime_types() -> Path:
+    """Beside the configuration that this nginx was built for: /etc/nginx on Linux, elsewhere under Homebrew."""
+    nginx = find_program("nginx") or "nginx"
+    said = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True, timeout=10).stderr
+    built_for = re.search(r"--conf-path=(\S+)", said)
+    return Path(built_for[1] if built_for else "/etc/nginx/nginx.conf").parent / "mime.types"

@@ -1,0 +1,160 @@
+"""Where one local stack lives: its ports on loopback and its directories, derived from a few variables."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOPBACK = "127.0.0.1"
+# Each base port has a hundred to itself.
+MAX_INSTANCES = 99
+
+# The variable that moves each port, with its default: none that a standard service has.
+PORT_VARIABLES = {
+    "PORT": 18080,
+    "PROMETHEUS_PORT": 18090,
+    "WEB_PORT": 18100,
+    "WS_PORT": 18200,
+    "ADMIN_PORT": 18300,
+    "REDIS_PORT": 18379,
+}
+
+
+class LayoutError(Exception):
+    """A variable of `make up` has a value that cannot be."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ports:
+    """`web`, `ws` and `admin` are one port per process."""
+
+    nginx: int
+    redis: int
+    prometheus: int
+    web: tuple[int, ...]
+    ws: tuple[int, ...]
+    admin: tuple[int, ...]
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str]) -> Ports:
+        base = {name: _number(variables, name, default, 65535) for name, default in PORT_VARIABLES.items()}
+        web = _number(variables, "WEB", 1, MAX_INSTANCES)
+        ws = _number(variables, "WS", 2, MAX_INSTANCES)
+        return cls(
+            nginx=base["PORT"],
+            redis=base["REDIS_PORT"],
+            prometheus=base["PROMETHEUS_PORT"],
+            web=tuple(base["WEB_PORT"] + i for i in range(web)),
+            ws=tuple(base["WS_PORT"] + i for i in range(ws)),
+            admin=tuple(base["ADMIN_PORT"] + i for i in range(ws)),
+        )
+
+    @classmethod
+    def free(cls, *, web: int, ws: int) -> Ports:
+        """Ports that nobody has at this moment; held together until all are found, so no two are the same."""
+        held = []
+        try:
+            for _ in range(3 + web + 2 * ws):
+                held.append(socket.socket())
+                held[-1].bind((LOOPBACK, 0))
+            numbers = [each.getsockname()[1] for each in held]
+        finally:
+            for each in held:
+                each.close()
+        fixed, rest = numbers[:3], numbers[3:]
+        return cls(
+            nginx=fixed[0],
+            redis=fixed[1],
+            prometheus=fixed[2],
+            web=tuple(rest[:web]),
+            ws=tuple(rest[web : web + ws]),
+            admin=tuple(rest[web + ws :]),
+        )
+
+    def named(self) -> Iterator[tuple[str, str, int]]:
+        """Every port as (process, variable that moves it, number)."""
+        yield "nginx", "PORT", self.nginx
+        yield "redis", "REDIS_PORT", self.redis
+        yield "prometheus", "PROMETHEUS_PORT", self.prometheus
+        yield from ((f"web-{i}", "WEB_PORT", port) for i, port in enumerate(self.web))
+        yield from ((f"ws-{i}", "WS_PORT", port) for i, port in enumerate(self.ws))
+        yield from ((f"the admin port of ws-{i}", "ADMIN_PORT", port) for i, port in enumerate(self.admin))
+
+    def taken(self) -> list[str]:
+        """One line for each port that somebody else listens on."""
+        return [
+            f"port {port} for {process} is taken; move it with {variable}: make up {variable}={port + 1000}"
+            for process, variable, port in self.named()
+            if is_taken(port)
+        ]
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do: a port that only has closed connections lingering is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    ports: Ports
+    # Everything the stack writes; nothing in it is needed to start again but the database.
+    var: Path = ROOT / "var"
+
+    @property
+    def run(self) -> Path:
+        return self.var / "run"
+
+    @property
+    def log(self) -> Path:
+        return self.var / "log"
+
+    @property
+    def static(self) -> Path:
+        return self.var / "static"
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.ports.nginx}"
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://{LOOPBACK}:{self.ports.redis}/0"
+
+    def make_directories(self) -> None:
+        for directory in (self.run / "nginx", self.run / "redis", self.run / "prometheus", self.log, self.static):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def environment(self) -> dict[str, str]:
+        """What every process of the stack is told, on top of the caller's own environment."""
+        return {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT / "services"))),
+            "PYTHONUNBUFFERED": "1",
+            "DJANGO_SETTINGS_MODULE": "web.settings",
+            "TIDEWIRE_ENVIRONMENT": "development",
+            "TIDEWIRE_REDIS_URL": self.redis_url,
+            "TIDEWIRE_DATABASE_URL": f"sqlite:///{self.var / 'tidewire.sqlite3'}",
+            "TIDEWIRE_STATIC_ROOT": str(self.static),
+            # A person who pressed Ctrl-C waits for it.
+            "TIDEWIRE_WS_DRAIN_SECONDS": "2",
+        }
+
+
+def _number(variables: Mapping[str, str], name: str, default: int, greatest: int) -> int:
+    text = variables.get(name) or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= greatest:
+        raise LayoutError(f"{name}={text}: needs a number from 1 to {greatest}")
+    return int(text)

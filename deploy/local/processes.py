@@ -1,0 +1,148 @@
+"""The processes of one stack, defined here once: `make up` gives them to the supervisor, the tests start them bare."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from deploy.local.layout import LOOPBACK, ROOT, Layout
+from deploy.local.system import find_program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Process:
+    name: str
+    # Processes of one group are stopped together, the groups one after another.
+    group: str
+    command: Sequence[str]
+    # Started from low to high, stopped from high to low.
+    priority: int
+    # http:// that answers 200 or redis:// that answers PONG once it is ready; empty: running is enough.
+    ready: str = ""
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # Killed after this long.
+    stop_seconds: int = 10
+
+
+def processes(layout: Layout) -> list[Process]:
+    """All of them, in the order they start. Sockets drain first, Redis ends last: everybody else talks to it."""
+    ports = layout.ports
+    found = [
+        _redis(layout),
+        _relay(),
+        *(_web(layout, i) for i in range(len(ports.web))),
+        _nginx(layout),
+        *(_ws(layout, i) for i in range(len(ports.ws))),
+    ]
+    if find_program("prometheus"):
+        found.append(_prometheus(layout))
+    return [dataclasses.replace(each, command=[*tie_to_parent(), *each.command]) for each in found]
+
+
+def _redis(layout: Layout) -> Process:
+    return Process(
+        name="redis",
+        group="redis",
+        priority=10,
+        # What Redis holds is derived or short-lived; a file of an earlier run would only be stale.
+        command=[
+            *(find_program("redis-server", "valkey-server") or "redis-server",),
+            *("--bind", LOOPBACK, "--port", str(layout.ports.redis)),
+            *("--save", "", "--appendonly", "no", "--dir", str(layout.run / "redis")),
+        ],
+        ready=layout.redis_url,
+    )
+
+
+def _relay() -> Process:
+    return Process(
+        name="relay",
+        group="relay",
+        priority=20,
+        command=[sys.executable, str(ROOT / "services" / "web" / "manage.py"), "relay"],
+        environment={"DJANGO_SETTINGS_MODULE": "web.settings"},
+    )
+
+
+def _web(layout: Layout, i: int) -> Process:
+    bind = f"{LOOPBACK}:{layout.ports.web[i]}"
+    return Process(
+        name=f"web-{i}",
+        group="web",
+        priority=30,
+        command=[
+            *(sys.executable, "-m", "gunicorn"),
+            *("-c", str(ROOT / "services" / "web" / "gunicorn.conf.py"), "web.wsgi:application"),
+        ],
+        environment={
+            "DJANGO_SETTINGS_MODULE": "web.settings",
+            "TIDEWIRE_WEB_BIND": bind,
+            "PROMETHEUS_MULTIPROC_DIR": str(layout.run / f"prometheus-web-{i}"),
+        },
+        ready=f"http://{bind}/readyz",
+    )
+
+
+def _nginx(layout: Layout) -> Process:
+    return Process(
+        name="nginx",
+        group="nginx",
+        priority=40,
+        command=[
+            *(find_program("nginx") or "nginx", "-c", str(layout.run / "nginx" / "nginx.conf")),
+            # Else it opens the log of its build, which only root may write, before it has read its configuration.
+            *("-e", str(layout.log / "nginx-error.log"), "-p", str(layout.run / "nginx")),
+        ],
+        ready=f"http://{LOOPBACK}:{layout.ports.nginx}/login/",
+    )
+
+
+def _ws(layout: Layout, i: int) -> Process:
+    admin_port = layout.ports.admin[i]
+    return Process(
+        name=f"ws-{i}",
+        group="ws",
+        priority=50,
+        command=[
+            *(sys.executable, "-m", "tidewire", "ws.asgi:application"),
+            *("-b", LOOPBACK, "-p", str(layout.ports.ws[i])),
+        ],
+        environment={
+            "DJANGO_SETTINGS_MODULE": "ws.settings",
+            "TIDEWIRE_NODE": f"ws-{i}",
+            "TIDEWIRE_ADMIN_PORT": str(admin_port),
+        },
+        ready=f"http://{LOOPBACK}:{admin_port}/readyz",
+    )
+
+
+def _prometheus(layout: Layout) -> Process:
+    return Process(
+        name="prometheus",
+        group="prometheus",
+        priority=60,
+        command=[
+            *(find_program("prometheus") or "prometheus",),
+            *(f"--config.file={layout.run / 'prometheus.yml'}", f"--storage.tsdb.path={layout.run / 'prometheus'}"),
+            *(f"--web.listen-address={LOOPBACK}:{layout.ports.prometheus}", "--storage.tsdb.retention.time=1d"),
+        ],
+        ready=f"http://{LOOPBACK}:{layout.ports.prometheus}/-/ready",
+    )
+
+
+@functools.cache
+def tie_to_parent() -> tuple[str, ...]:
+    """A prefix by which the kernel stops a process whose starter is gone, even by kill -9; Linux alone has it."""
+    setpriv = shutil.which("setpriv")
+    if not setpriv:
+        return ()
+    prefix = (setpriv, "--pdeathsig", "TERM", "--")
+    known = subprocess.run([*prefix, "true"], capture_output=True, check=False, timeout=10).returncode == 0
+    return prefix if known else ()

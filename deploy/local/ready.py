@@ -1,0 +1,57 @@
+"""Waits, bounded, until processes answer. It only asks; it starts and stops nothing."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# One question; a process that takes longer is asked again.
+ANSWER_SECONDS = 2.0
+BETWEEN_SECONDS = 0.05
+
+
+def is_ready(url: str) -> bool:
+    if url.startswith("redis://"):
+        return _redis_answers(url)
+    try:
+        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as response:  # noqa: S310 - our own loopback URLs
+            return int(response.status) == http.HTTPStatus.OK
+    except (urllib.error.URLError, http.client.HTTPException, OSError):
+        return False
+
+
+def wait_until_ready(
+    urls: Mapping[str, str],
+    *,
+    timeout_seconds: float,
+    on_ready: Callable[[str], None] = lambda _name: None,
+    give_up: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """Asks each of `urls` (by name) until it answers; the names that did not, in time or before `give_up` said so."""
+    waiting = {name: url for name, url in urls.items() if url}
+    deadline = time.monotonic() + timeout_seconds
+    while waiting and time.monotonic() < deadline and not give_up():
+        for name in [name for name, url in waiting.items() if is_ready(url)]:
+            del waiting[name]
+            on_ready(name)
+        if waiting:
+            time.sleep(BETWEEN_SECONDS)
+    return list(waiting)
+
+
+def _redis_answers(url: str) -> bool:
+    where = urllib.parse.urlsplit(url)
+    try:
+        with socket.create_connection((where.hostname or "", where.port or 6379), timeout=ANSWER_SECONDS) as redis:
+            redis.sendall(b"PING\r\n")
+            return redis.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False

@@ -1,0 +1,37 @@
+"""`make requirements`: renews every pinned file from one resolution, so that web and ws never differ in a version."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from deploy.local.layout import ROOT
+
+# The widest first: it includes all the others' inputs, and its result constrains theirs.
+WIDEST = "requirements/dev"
+OTHERS = ("requirements/local", "services/web/requirements", "services/ws/requirements")
+COMPILE = (
+    *("uv", "pip", "compile", "--quiet"),
+    # For all of 3.11.0 to 3.13: below 3.11.3 redis needs a package that later Pythons do not.
+    *("--universal", "--python-version", "3.11.0"),
+    *("--generate-hashes", "--no-header", "--no-annotate"),
+    # Nothing of the machine that renews them: no mirror, no directory of wheels.
+    *("--no-config", "--no-emit-index-url", "--no-emit-find-links"),
+)
+
+
+def main() -> int:
+    _compile(WIDEST, "--upgrade")
+    for other in OTHERS:
+        _compile(other, "--upgrade", "--constraints", f"{WIDEST}.txt")
+    return 0
+
+
+def _compile(name: str, *options: str) -> None:
+    print(f"{name}.in -> {name}.txt", flush=True)
+    command = [sys.executable, "-m", *COMPILE, *options, f"{name}.in", "--output-file", f"{name}.txt"]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
