@@ -1,1 +1,1 @@
-"""The ws service: sockets, served by Daphne. It serves no page and never imports web."""
+"""The ws service: Daphne, sockets only."""

@@ -1,0 +1,70 @@
+"""What a page shows at first of what is live. Never waits long for Redis; None where it is away."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from dashboard.events import FREE, DocumentPeople, DocumentStatus, UsersCount
+from dashboard.topics import DOCUMENTS, NOTIFICATIONS, ONLINE, USERS, DocumentTopic
+from tidewire.background import background
+from tidewire.exceptions import NoRedis
+from tidewire.feeds import NOTHING
+from tidewire.presence import Presence
+from tidewire.stores import presence_store, stream_store
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# A page without its live parts is better than a page that is late; the socket brings them anyway.
+PATIENCE_SECONDS = 0.5
+
+
+def users() -> UsersCount | None:
+    """How many users are here, with at most 20 names."""
+    return _read(lambda store: USERS.read(store, 0))
+
+
+def everyone() -> list[str] | None:
+    """The names of all who are here."""
+
+    async def names(store: Presence) -> list[str]:
+        [members] = await store.members([(USERS.name, ONLINE)], names=-1)
+        return list(members.names)
+
+    return _read(names)
+
+
+def statuses() -> dict[str, DocumentPeople] | None:
+    """Who is on which documents, by slug; a document without anybody is absent."""
+    status = _read(lambda store: DOCUMENTS.read(store, 0))
+    return None if status is None else status.documents
+
+
+def status(slug: str) -> DocumentStatus | None:
+    """Who is on one document."""
+    return _read(lambda store: DocumentTopic.of(slug).read(store, 0))
+
+
+def position() -> str | None:
+    """Where the notifications stand, for the page's socket to resume from."""
+
+    async def end(_: Presence) -> str:
+        [found] = await stream_store().ends([NOTIFICATIONS.name])
+        return str(found or NOTHING)
+
+    return _read(end)
+
+
+def _read(read: Callable[[Presence], Awaitable[T]]) -> T | None:
+    async def reading() -> T:
+        return await read(presence_store())
+
+    try:
+        return background().run(reading(), seconds=PATIENCE_SECONDS)
+    except NoRedis as error:
+        logger.warning("a page is shown without what is live: %s", error)
+        return None
+
+
+__all__ = ["FREE", "everyone", "position", "status", "statuses", "users"]

@@ -1,0 +1,62 @@
+"""The sockets of the dashboard: which topics each has, and as whom it is present."""
+
+from collections.abc import Sequence
+
+from channels.db import database_sync_to_async
+from dashboard.models import Document
+from dashboard.topics import DOCUMENTS, NOTIFICATIONS, USERS, DocumentTopic
+
+from tidewire.close_codes import CloseCode
+from tidewire.consumer import LiveConsumer
+from tidewire.presence import Hold
+from tidewire.topics import Topic
+
+
+class UsersConsumer(LiveConsumer):
+    """Who is on the dashboard."""
+
+    def topics(self) -> Sequence[Topic]:
+        return (USERS,)
+
+    def present(self) -> Sequence[Hold]:
+        return (Hold(USERS.name, "online", self.scope["user"].get_username()),)
+
+
+class DocumentsConsumer(LiveConsumer):
+    """Who reads and who edits, for all documents."""
+
+    def topics(self) -> Sequence[Topic]:
+        return (DOCUMENTS,)
+
+
+class DocumentConsumer(LiveConsumer):
+    """Who reads and who edits one document; the route says as what this socket is there."""
+
+    @property
+    def slug(self) -> str:
+        return self.scope["url_route"]["kwargs"]["slug"]  # type: ignore[no-any-return]
+
+    async def refuse(self) -> CloseCode | None:
+        refused = await super().refuse()
+        if refused is None and not await _exists(self.slug):
+            return CloseCode.UNKNOWN
+        return refused
+
+    def topics(self) -> Sequence[Topic]:
+        return (DocumentTopic.of(self.slug),)
+
+    def present(self) -> Sequence[Hold]:
+        phase = self.scope["url_route"]["kwargs"]["phase"]
+        return (Hold(DocumentTopic.of(self.slug).name, phase, self.scope["user"].get_username()),)
+
+
+class NotificationsConsumer(LiveConsumer):
+    """What everybody does."""
+
+    def topics(self) -> Sequence[Topic]:
+        return (NOTIFICATIONS,)
+
+
+@database_sync_to_async
+def _exists(slug: str) -> bool:
+    return Document.objects.filter(slug=slug).exists()

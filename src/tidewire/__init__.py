@@ -1,0 +1,3 @@
+"""tidewire: realtime Django on Daphne and Channels, for production."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,44 @@
+"""Why a socket was closed: number, meaning, and whether the client comes back.
+
+Ranges follow Centrifugo's: 3000-3499 and 4000-4499 reconnect, 3500-3999 and 4500-4999 are final.
+`static/tidewire/close-codes.js` is written from this table and a test keeps it equal.
+"""
+
+from enum import IntEnum
+
+
+class CloseCode(IntEnum):
+    """A code that tidewire sends. `meaning` is for people, `final` for the client."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str = "") -> "CloseCode":
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    DRAINING = 4000, "this node is being drained; reconnect to another"
+    SLOW = 4001, "the client read too slowly; reconnect and resume"
+    FLOODING = 4002, "too many messages a second; reconnect later"
+    FAILED = 4003, "the server failed; reconnect"
+    BUSY = 4004, "this node has all the connections it may hold; reconnect to another"
+    EXPIRED = 4005, "the session must be checked again; reconnect"
+
+    UNAUTHENTICATED = 4500, "log in first"
+    REVOKED = 4501, "the session has ended"
+    FORBIDDEN = 4503, "this user may not have this topic"
+    UNKNOWN = 4504, "there is no such topic"
+    TOO_MANY = 4505, "this user has too many connections"
+    MALFORMED = 4506, "the client sent messages that could not be read"
+
+    @property
+    def final(self) -> bool:
+        """Whether a client should stop trying."""
+        return 3500 <= self < 4000 or 4500 <= self < 5000
+
+
+def as_javascript() -> str:
+    """The table as the ES module that the client imports."""
+    rows = "".join(f'  {code.value}: "{code.meaning}",\n' for code in CloseCode)
+    return f"// Written by `manage.py close_codes` from tidewire/close_codes.py.\nexport const CLOSE_CODES = {{\n{rows}}};\n"

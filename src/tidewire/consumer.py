@@ -1,0 +1,198 @@
+"""The base class of live consumers: topics, who is present, what the client may say.
+
+The hub delivers; a consumer only connects, answers its own client, and leaves.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from tidewire import metrics
+from tidewire.close_codes import CloseCode
+from tidewire.connection import Connection, Writer
+from tidewire.events import Error, Event, Ping, Pong, decode_any
+from tidewire.exceptions import MalformedEvent
+from tidewire.feeds import Subscription
+from tidewire.frames import frame_event
+from tidewire.node import node
+from tidewire.presence import Hold
+from tidewire.send_writer import SendWriter
+from tidewire.topics import Position, Topic
+
+logger = logging.getLogger(__name__)
+
+# So many messages in a row that cannot be read are no accident.
+MALFORMED_LIMIT = 5
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """A socket on some topics. Subclasses say which in `topics`, and refuse in `refuse`.
+
+    Channels' own names keep their meaning: `connect`, `receive`, `disconnect`, `self.scope`.
+    """
+
+    # No layer of that name is configured: the hub is the process's one member of each group,
+    # so a connection needs no channel, no subscription and no task of its own.
+    channel_layer_alias = "tidewire: the hub listens"
+
+    says: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
+
+    def topics(self) -> Sequence[Topic]:
+        """The topics of this socket, from its route and its user; never from client text."""
+        return ()
+
+    def present(self) -> Sequence[Hold]:
+        """As whom this socket is present, and where."""
+        return ()
+
+    async def refuse(self) -> CloseCode | None:
+        """Why this socket may not be had; None: it may. The base class wants a logged-in user."""
+        return None if self.scope["user"].is_authenticated else CloseCode.UNAUTHENTICATED
+
+    async def ping(self, _message: Ping) -> None:
+        """The client's heartbeat."""
+        self.connection.write(_PONG)
+
+    async def connect(self) -> None:
+        """Accept or refuse, then subscribe. What is due follows by itself."""
+        self.connection: Connection
+        self._malformed = 0
+        self._second, self._messages = 0, 0
+        name = type(self).__name__
+        refused = await self.refuse()
+        # A browser sees a close code only after an accepted handshake.
+        await self.accept()
+        if refused is not None:
+            metrics.CONNECTS.labels(name, refused.name.lower()).inc()
+            await self.close(refused)
+            return
+        metrics.CONNECTS.labels(name, "accepted").inc()
+        here = node()
+        self.connection = here.connect(
+            self._writer(), consumer=name, user=str(self.scope["user"].pk), session="", close=self._close_soon
+        )
+        at = self._position()
+        for topic in self.topics():
+            here.hub.subscribe(topic, self.connection, at)
+        self._holds = tuple(self.present())
+        for hold in self._holds:
+            here.register.join(hold)
+        logger.info("connected %s user=%s", name, self.connection.user)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Read one message of the client strictly, and hand it to the method that `says` names."""
+        if not hasattr(self, "connection"):
+            return
+        limits = node().settings
+        if not self._within_rate(limits.MESSAGES_PER_SECOND):
+            await self._reject("flooding", f"more than {limits.MESSAGES_PER_SECOND} messages a second")
+            await self.close(CloseCode.FLOODING)
+        elif text_data is None:
+            await self._reject("malformed", "binary messages are not understood")
+        elif len(text_data) > limits.MESSAGE_BYTES:
+            await self._reject("too_large", f"{len(text_data)} characters, {limits.MESSAGE_BYTES} at most")
+        else:
+            await self._dispatch(text_data)
+
+    async def disconnect(self, code: int) -> None:
+        """Leave everything that `connect` joined."""
+        name = type(self).__name__
+        metrics.CLOSES.labels(name, _code_label(code)).inc()
+        if not hasattr(self, "connection"):
+            return
+        here = node()
+        here.disconnect(self.connection)
+        for hold in self._holds:
+            here.register.leave(hold)
+        seconds = time.monotonic() - self.connection.opened
+        logger.info("closed %s user=%s code=%s after %.1f s", name, self.connection.user, code, seconds)
+
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        """Close from this end; autobahn wants a plain number."""
+        await super().close(code if code is None else int(code), reason)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Channels' own loop, less its task per connection: there is one source of messages."""
+        self.scope = scope
+        self.base_send = send
+        try:
+            while True:
+                await self.dispatch(await receive())
+        except StopConsumer:
+            pass
+        finally:
+            # Also where the server gave up on the application: nobody stays a member by accident.
+            if hasattr(self, "connection") and self.connection in node().connections:
+                await self.disconnect(1006)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Channels' dispatch, less its thread hop to close old database connections.
+
+        `database_sync_to_async` closes them after each use of the database, which is where they arise.
+        """
+        await getattr(self, message["type"].replace(".", "_"))(message)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        await self.disconnect(message["code"])
+        raise StopConsumer
+
+    async def _dispatch(self, text: str) -> None:
+        try:
+            message = decode_any(text)
+            handler = self.says.get(type(message))
+            if handler is None:
+                raise MalformedEvent(f"type: a client does not send {message.type!r} here")
+        except MalformedEvent as error:
+            self._malformed += 1
+            await self._reject("malformed", str(error))
+            if self._malformed >= MALFORMED_LIMIT:
+                await self.close(CloseCode.MALFORMED)
+            return
+        await getattr(self, handler)(message)
+
+    async def _reject(self, reason: Any, detail: str) -> None:
+        name = type(self).__name__
+        metrics.REJECTED.labels(name, reason).inc()
+        logger.info("rejected %s user=%s reason=%s detail=%s", name, self.connection.user, reason, detail)
+        self.connection.write(frame_event(Error(code=reason, detail=detail[:200])))
+
+    def _within_rate(self, limit: int) -> bool:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._messages = second, 0
+        self._messages += 1
+        return self._messages <= limit
+
+    def _position(self) -> Position | None:
+        asked = parse_qs(self.scope["query_string"].decode("ascii", "replace")).get("at", [""])[0]
+        return Position.parse(asked)
+
+    def _writer(self) -> Writer:
+        offered: Writer | None = self.scope.get("extensions", {}).get("tidewire.writer")
+        return offered or SendWriter(self.base_send)
+
+    def _close_soon(self, code: CloseCode) -> None:
+        closing = asyncio.ensure_future(self.close(code))
+        closing.add_done_callback(_swallow)
+
+
+_PONG = frame_event(Pong())
+
+
+def _swallow(closing: "asyncio.Future[None]") -> None:
+    """A close may meet a socket that has just gone; the server reports that by itself."""
+    if not closing.cancelled() and (error := closing.exception()):
+        logger.debug("close failed: %s", error)
+
+
+def _code_label(code: int) -> str:
+    """A closed set of labels: our codes and the protocol's; a client's own choice is `other`."""
+    if code in CloseCode._value2member_map_ or 1000 <= code <= 1015:
+        return str(code)
+    return "other"

@@ -1,0 +1,99 @@
+"""Drain: a node lets its clients go without losing anything for them.
+
+listening -> draining (closed to new clients, closes paced with a reconnect code) -> drained.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from tidewire import metrics
+from tidewire.close_codes import CloseCode
+from tidewire.connection import Connection
+from tidewire.events import Drain
+from tidewire.frames import frame_event
+from tidewire.node import Node
+
+logger = logging.getLogger(__name__)
+
+# The last part of the time is for disconnects to run and presence to be handed over.
+CLOSING_PART = 0.8
+TICK_SECONDS = 0.05
+# Below so many sockets there is nothing to pace: a development server stops at once.
+AT_ONCE = 20
+
+State = Literal["listening", "draining", "drained"]
+
+
+class Drainer:
+    """Takes a node out of service within `DRAIN_SECONDS`, once."""
+
+    def __init__(self, node: Node, *, stop_listening: Callable[[], Awaitable[None]]) -> None:
+        self._node = node
+        self._stop_listening = stop_listening
+        self._hurry = asyncio.Event()
+        self.state: State = "listening"
+
+    @property
+    def draining(self) -> bool:
+        """Whether a drain has begun."""
+        return self.state != "listening"
+
+    @property
+    def ready(self) -> bool:
+        """Whether new clients may come."""
+        return self.state == "listening"
+
+    def hurry(self) -> None:
+        """Close what is left now."""
+        self._hurry.set()
+
+    async def drain(self) -> None:
+        """Close the listener, then every socket, then hand presence over. A second call waits for nothing."""
+        if self.draining:
+            return
+        self.state = "draining"
+        metrics.DRAINING.set(1)
+        await self._stop_listening()
+        connections = list(self._node.connections)
+        seconds = self._node.settings.DRAIN_SECONDS * CLOSING_PART
+        logger.info("draining %d connections over %.0f s", len(connections), seconds)
+        if len(connections) <= AT_ONCE:
+            seconds = 0.0
+        await self._close(connections, seconds)
+        await self._wait_until_gone(self._node.settings.DRAIN_SECONDS - seconds)
+        await self._node.stop()
+        self.state = "drained"
+        logger.info("drained")
+
+    async def _close(self, connections: list[Connection], seconds: float) -> None:
+        """Close in random order, evenly over the time; each is told just before."""
+        random.shuffle(connections)
+        loop = asyncio.get_running_loop()
+        started, closed = loop.time(), 0
+        while closed < len(connections):
+            passed = loop.time() - started
+            due = len(connections)
+            if passed < seconds and not self._hurry.is_set():
+                due = int(len(connections) * passed / seconds)
+            for connection in connections[closed:due]:
+                self._close_one(connection)
+            closed = max(closed, due)
+            if closed < len(connections):
+                await asyncio.sleep(TICK_SECONDS)
+
+    def _close_one(self, connection: Connection) -> None:
+        if connection in self._node.connections:
+            # A close frame has no room for a hint with Daphne, so it goes before. Pacing spreads the returns.
+            connection.write(frame_event(Drain(reconnect_in_seconds=0.0)))
+            connection.close(CloseCode.DRAINING)
+
+    async def _wait_until_gone(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self._node.connections and loop.time() < end and not self._hurry.is_set():
+            await asyncio.sleep(TICK_SECONDS)
+        if self._node.connections:
+            logger.warning("%d connections did not close in time", len(self._node.connections))

@@ -1,0 +1,124 @@
+"""Events: frozen typed classes, one codec for both directions.
+
+An event's `type` names it on the wire, in the log and in the client's handler.
+"""
+
+from typing import Any, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tidewire.exceptions import MalformedEvent
+
+
+class Event(BaseModel):
+    """A message on a socket, as a JSON object. Subclasses give `type` a literal default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    type: str
+
+    known: ClassVar[dict[str, type["Event"]]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        name = cls.model_fields["type"].default
+        if isinstance(name, str):
+            Event.known[name] = cls
+
+    def encode(self) -> str:
+        """The event as compact JSON text."""
+        return self.model_dump_json(exclude_none=True)
+
+    @classmethod
+    def decode(cls, text: str | bytes) -> Self:
+        """Read one event of exactly this class.
+
+        Raises `MalformedEvent`, which says which field was wrong.
+        """
+        try:
+            return cls.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            raise MalformedEvent(_explain(error)) from None
+
+
+class StateEvent(Event):
+    """How things are now on a state topic. Only the newest `version` matters."""
+
+    topic: str
+    version: int
+
+
+class StreamEvent(Event):
+    """What happened on a stream topic. Redis assigns `offset` when it is appended."""
+
+    topic: str
+    id: UUID
+    offset: int | None = None
+    request_id: str | None = None
+
+
+class Resumed(Event):
+    """First event on a stream topic: where the socket stands, and whether anything was missed."""
+
+    type: Literal["resumed"] = "resumed"
+    topic: str
+    recovered: bool
+    at: str
+
+
+class Ping(Event):
+    """A client's heartbeat. Browsers cannot send websocket pings."""
+
+    type: Literal["ping"] = "ping"
+
+
+class Pong(Event):
+    type: Literal["pong"] = "pong"
+
+
+class Error(Event):
+    """What was wrong with the client's last message; `code` is for programs, `detail` for people."""
+
+    type: Literal["error"] = "error"
+    code: Literal["malformed", "too_large", "flooding"]
+    detail: str
+
+
+class Drain(Event):
+    """This node will close the socket soon; come back after so many seconds."""
+
+    type: Literal["drain"] = "drain"
+    reconnect_in_seconds: float
+
+
+class Stale(Event):
+    """Whether what the socket shows may be out of date, because Redis is away."""
+
+    type: Literal["stale"] = "stale"
+    stale: bool
+
+
+def decode_any(text: str | bytes) -> Event:
+    """Read an event of any known type. Raises `MalformedEvent`."""
+    try:
+        name = _Named.model_validate_json(text).type
+    except ValidationError as error:
+        raise MalformedEvent(_explain(error)) from None
+    event_class = Event.known.get(name)
+    if event_class is None:
+        raise MalformedEvent(f"type: {name[:60]!r} is not one of {sorted(Event.known)}")
+    return event_class.decode(text)
+
+
+class _Named(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    type: str
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "message"
+    return f"{where}: {first['msg']}"

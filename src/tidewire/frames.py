@@ -1,0 +1,37 @@
+"""Websocket frames, made once per event and written to many sockets. No I/O."""
+
+import struct
+from typing import NamedTuple
+
+from tidewire.events import Event
+
+_FINAL_TEXT = 0x81
+
+
+class Frame(NamedTuple):
+    """One text message: as text for plain ASGI `send`, as wire bytes for a direct write.
+
+    `key` names what a newer frame of the same key replaces in a backlog; None: never replaced.
+    """
+
+    text: str
+    wire: bytes
+    key: str | None = None
+
+
+def frame(text: str, key: str | None = None) -> Frame:
+    """Frame a text as a server does: final, unmasked, uncompressed (RFC 6455, section 5.2)."""
+    body = text.encode()
+    length = len(body)
+    if length < 126:
+        head = struct.pack("!BB", _FINAL_TEXT, length)
+    elif length < 65536:
+        head = struct.pack("!BBH", _FINAL_TEXT, 126, length)
+    else:
+        head = struct.pack("!BBQ", _FINAL_TEXT, 127, length)
+    return Frame(text, head + body, key)
+
+
+def frame_event(event: Event, key: str | None = None) -> Frame:
+    """Frame an event."""
+    return frame(event.encode(), key)

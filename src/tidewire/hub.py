@@ -1,0 +1,224 @@
+"""The hub: this process's one member of every group, and the feeds it keeps up to date.
+
+It receives an event once, whatever the number of sockets. Hints may be lost: positions are compared every second.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from channels.layers import BaseChannelLayer
+from redis.exceptions import RedisError
+
+from tidewire import metrics
+from tidewire.connection import Connection
+from tidewire.exceptions import NoRedis
+from tidewire.feeds import Feed, StateFeed, StreamFeed, Subscription
+from tidewire.presence import Presence
+from tidewire.streams import Streams
+from tidewire.topics import Position, StateTopic, StreamTopic, Topic
+
+logger = logging.getLogger(__name__)
+
+HINT = "tidewire.hint"
+# What a layer or Redis may raise while Redis is away.
+AWAY = (NoRedis, RedisError, OSError, asyncio.TimeoutError)
+# The first reading waits until presence has been told of who caused it, so that nobody reads a count without them.
+FIRST_SECONDS = 0.05
+# After this long without a subscriber a topic's group is left; a reload finds it still joined.
+LINGER_SECONDS = 10.0
+
+
+def group_name(prefix: str, topic: str) -> str:
+    """The Channels group that carries a topic's hints."""
+    return f"{prefix}.{topic}"
+
+
+class Hub:
+    """Feeds by topic. All methods but `run_*` are synchronous and never wait for Redis."""
+
+    def __init__(
+        self,
+        layer: BaseChannelLayer,
+        presence: Presence,
+        streams: Streams,
+        *,
+        prefix: str,
+        coalesce_seconds: float,
+        check_seconds: float,
+    ) -> None:
+        self._layer = layer
+        self._presence = presence
+        self._streams = streams
+        self._prefix = prefix
+        self._coalesce_seconds = coalesce_seconds
+        self._check_seconds = check_seconds
+        self._feeds: dict[str, Feed] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._refreshed: dict[str, float] = {}
+        self._empty_since: dict[str, float] = {}
+        self._channel: str | None = None
+        self.stale = False
+
+    def subscribe(self, topic: Topic, connection: Connection, at: Position | None = None) -> Subscription:
+        """Put a connection on a topic; it gets what it is due as soon as that is known."""
+        feed = self._feeds.get(topic.name)
+        if feed is None:
+            feed = self._feeds[topic.name] = (
+                StateFeed(topic, self._presence) if isinstance(topic, StateTopic) else StreamFeed(topic, self._streams)
+            )
+        subscription = feed.add(connection, at)
+        connection.subscriptions.append(subscription)
+        metrics.SUBSCRIPTIONS.labels(topic.name.partition(".")[0]).inc()
+        self.settle(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Take a connection off a topic."""
+        feed = subscription.feed
+        feed.subscriptions.pop(subscription, None)
+        metrics.SUBSCRIPTIONS.labels(feed.topic.name.partition(".")[0]).dec()
+        if not feed.subscriptions:
+            self._empty_since[feed.topic.name] = asyncio.get_running_loop().time()
+
+    def settle(self, subscription: Subscription) -> None:
+        """Bring a subscription up to date, at once where memory has what it needs."""
+        feed = subscription.feed
+        if not feed.settle(subscription):
+            feed.wants_refresh = True
+            self._kick(feed)
+
+    def changed(self, topics: Iterable[str]) -> None:
+        """Read these state topics again, where they are followed here."""
+        for topic in topics:
+            feed = self._feeds.get(topic)
+            if isinstance(feed, StateFeed):
+                feed.wants_refresh = True
+                self._kick(feed)
+
+    async def run_receiving(self) -> None:
+        """Take hints until something fails; the caller runs it again. Every run joins and reads anew."""
+        self._channel = None
+        for feed in self._feeds.values():
+            feed.joined = False
+            feed.wants_refresh = True
+        self._channel = await self._layer.new_channel()
+        for feed in list(self._feeds.values()):
+            self._kick(feed)
+        while True:
+            self._hear(await self._layer.receive(self._channel))
+
+    async def run_checking(self) -> None:
+        """Compare positions with Redis's every second, and leave topics that nobody follows."""
+        failures = 0
+        while True:
+            try:
+                await self._check()
+                failures = 0
+                self._say_stale(stale=False)
+            except AWAY as error:
+                failures += 1
+                logger.warning("the hub waits for Redis: %s", error)
+                # One failure is a hiccup; two in a row are an outage that people should see.
+                if failures == 2:
+                    self._say_stale(stale=True)
+            await asyncio.sleep(self._check_seconds)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        feed = self._feeds.get(message["topic"])
+        if feed is None:
+            return
+        if isinstance(feed, StreamFeed):
+            at = Position(message["epoch"], message["offset"])
+            if not feed.hear(at, message["body"], message["published"]):
+                # A repeat is harmless to refresh for; a gap is read.
+                feed.wants_refresh |= feed.is_behind(at)
+        else:
+            feed.wants_refresh = True
+        self._kick(feed)
+
+    def _kick(self, feed: Feed) -> None:
+        topic = feed.topic.name
+        if self._channel is not None and topic not in self._tasks:
+            self._tasks[topic] = asyncio.ensure_future(self._work(feed))
+
+    async def _work(self, feed: Feed) -> None:
+        """See to a feed until it wants nothing more. One task a feed at most."""
+        topic = feed.topic.name
+        try:
+            while feed.wants_refresh or feed.wants_delivery:
+                if not feed.joined:
+                    await self._join(feed)
+                if feed.wants_delivery:
+                    await feed.deliver()
+                if feed.wants_refresh:
+                    await self._coalesce(feed)
+                    feed.wants_refresh = False
+                    try:
+                        await feed.refresh()
+                    except BaseException:
+                        feed.wants_refresh = True
+                        raise
+        except AWAY as error:
+            # The check comes back to it every second.
+            logger.debug("topic %s waits for Redis: %s", topic, error)
+        except Exception:
+            logger.exception("delivery on topic %s failed; it starts over", topic)
+            metrics.HUB_RESTARTS.labels("delivery").inc()
+            feed.forget()
+        finally:
+            del self._tasks[topic]
+
+    async def _coalesce(self, feed: Feed) -> None:
+        if not isinstance(feed, StateFeed):
+            return
+        loop = asyncio.get_running_loop()
+        first = loop.time() - self._coalesce_seconds + FIRST_SECONDS
+        wait = self._refreshed.get(feed.topic.name, first) + self._coalesce_seconds - loop.time()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self._refreshed[feed.topic.name] = loop.time()
+
+    async def _join(self, feed: Feed) -> None:
+        if self._channel is None:
+            raise NoRedis("the hub has no channel yet")
+        await self._layer.group_add(group_name(self._prefix, feed.topic.name), self._channel)
+        feed.joined = True
+
+    async def _check(self) -> None:
+        states = [feed for feed in self._feeds.values() if isinstance(feed, StateFeed)]
+        streams = [feed for feed in self._feeds.values() if isinstance(feed, StreamFeed)]
+        versions = await self._presence.versions([feed.topic.name for feed in states])
+        for state, version in zip(states, versions, strict=True):
+            state.wants_refresh |= state.is_behind(version)
+        ends = await self._streams.ends([feed.topic.name for feed in streams])
+        for stream, end in zip(streams, ends, strict=True):
+            stream.wants_refresh |= stream.is_behind(end)
+        await self._leave_empty()
+        for feed in self._feeds.values():
+            if feed.wants_refresh or feed.wants_delivery:
+                self._kick(feed)
+
+    async def _leave_empty(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for topic, since in list(self._empty_since.items()):
+            feed = self._feeds.get(topic)
+            if feed is None or feed.subscriptions:
+                del self._empty_since[topic]
+            elif now - since > LINGER_SECONDS and topic not in self._tasks:
+                del self._empty_since[topic]
+                del self._feeds[topic]
+                self._refreshed.pop(topic, None)
+                if self._channel is not None:
+                    await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
+
+    def _say_stale(self, *, stale: bool) -> None:
+        if stale == self.stale:
+            return
+        self.stale = stale
+        metrics.STALE.set(stale)
+        self.on_stale(stale)
+
+    def on_stale(self, stale: bool) -> None:
+        """Told when Redis went away or came back; the node replaces it."""

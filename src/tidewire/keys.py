@@ -1,0 +1,53 @@
+"""Every Redis key name, built in one place. All start with the configured prefix."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Key names under one prefix. Topics, phases and members never contain `|`."""
+
+    prefix: str
+
+    @property
+    def versions(self) -> str:
+        """Hash: state topic -> version."""
+        return f"{self.prefix}:versions"
+
+    @property
+    def nodes(self) -> str:
+        """Sorted set: node -> end of its lease, milliseconds of Redis's clock."""
+        return f"{self.prefix}:nodes"
+
+    @property
+    def deadlines(self) -> str:
+        """Sorted set: hold -> when its member leaves, milliseconds of Redis's clock."""
+        return f"{self.prefix}:deadlines"
+
+    def holds(self, node: str) -> str:
+        """Hash: hold (`topic|phase|member`) -> connections on that node."""
+        return f"{self.prefix}:holds:{node}"
+
+    def holders(self, topic: str) -> str:
+        """Hash: `phase|member` -> number of nodes with a hold on it."""
+        return f"{self.prefix}:holders:{topic}"
+
+    def members(self, topic: str, phase: str) -> str:
+        """Sorted set: member -> since when, milliseconds."""
+        return f"{self.prefix}:members:{topic}:{phase}"
+
+    def changed(self, index: str) -> str:
+        """Sorted set: topic -> the index's version at which it last changed."""
+        return f"{self.prefix}:changed:{index}"
+
+    def stream(self, topic: str) -> str:
+        """Stream: the history of a stream topic; entry `<offset>-0`."""
+        return f"{self.prefix}:stream:{topic}"
+
+    def position(self, topic: str) -> str:
+        """Hash `epoch`, `offset`: where the stream topic ends."""
+        return f"{self.prefix}:position:{topic}"
+
+    def seen(self, topic: str) -> str:
+        """Sorted set: event id -> its offset, for as long as the history."""
+        return f"{self.prefix}:seen:{topic}"

@@ -1,0 +1,164 @@
+"""This process as a node: its hub, its presence, its connections, and the tasks that serve them.
+
+One per event loop, started by its first use: Daphne has no ASGI lifespan.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from channels.layers import get_channel_layer
+from django.core.exceptions import ImproperlyConfigured
+
+from tidewire import metrics
+from tidewire.close_codes import CloseCode
+from tidewire.conf import Settings, settings
+from tidewire.connection import Connection, Writer
+from tidewire.events import Stale
+from tidewire.frames import frame_event
+from tidewire.hub import AWAY, Hub
+from tidewire.presence.register import PresenceRegister
+from tidewire.publish import Announcer
+from tidewire.stores import presence_store, stream_store
+
+logger = logging.getLogger(__name__)
+
+# A task that dies at once, always, must not fill the log.
+RESTART_SECONDS = 0.5
+LAG_SECONDS = 0.5
+# A socket that was full waits so long at most once it has room; it is behind already.
+SLOW_LOOK_SECONDS = 0.05
+
+_nodes: "WeakKeyDictionary[asyncio.AbstractEventLoop, Node]" = WeakKeyDictionary()
+
+
+class Node:
+    """What one ws process owns. `connections` are the sockets that it serves."""
+
+    def __init__(self, given: Settings) -> None:
+        layer = get_channel_layer(given.CHANNEL_LAYER)
+        if layer is None:
+            raise ImproperlyConfigured(f"settings.CHANNEL_LAYERS has no {given.CHANNEL_LAYER!r}")
+        self.settings = given
+        self.name = given.NODE
+        self.connections: set[Connection] = set()
+        self._full: set[Connection] = set()
+        self.presence = presence_store()
+        self.hub = Hub(
+            layer,
+            self.presence,
+            stream_store(),
+            prefix=given.PREFIX,
+            coalesce_seconds=given.COALESCE_SECONDS,
+            check_seconds=given.CHECK_SECONDS,
+        )
+        self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # the hook it is there for
+        announcer = Announcer(
+            layer, prefix=given.PREFIX, coalesce_seconds=given.COALESCE_SECONDS, here=self.hub.changed
+        )
+        self.register = PresenceRegister(
+            self.presence, node=self.name, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
+        )
+        self._tasks = [
+            asyncio.ensure_future(_supervise(name, run))
+            for name, run in (
+                ("receiving", self.hub.run_receiving),
+                ("checking", self.hub.run_checking),
+                ("presence", self.register.run),
+                ("slow", self._watch_slow),
+                ("lag", _watch_lag),
+            )
+        ]
+
+    def connect(
+        self, writer: Writer, *, consumer: str, user: str, session: str, close: Callable[[CloseCode], None]
+    ) -> Connection:
+        """Take a socket in, once it was accepted."""
+        connection = Connection(
+            writer,
+            consumer=consumer,
+            user=user,
+            session=session,
+            limit=self.settings.BACKLOG_BYTES,
+            close=close,
+            on_full=self._full.add,
+        )
+        self.connections.add(connection)
+        metrics.CONNECTIONS.labels(consumer).inc()
+        if self.hub.stale:
+            connection.write(frame_event(Stale(stale=True)))
+        return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """Let a socket go, after it closed."""
+        self.connections.discard(connection)
+        metrics.CONNECTIONS.labels(connection.consumer).dec()
+        metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(time.monotonic() - connection.opened)
+        for subscription in connection.subscriptions:
+            self.hub.unsubscribe(subscription)
+
+    async def stop(self) -> None:
+        """Hand presence over and end the tasks."""
+        try:
+            await asyncio.wait_for(self.register.hand_over(), 2.0)
+        except AWAY as error:
+            logger.warning("presence was not handed over: %s", error)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _on_stale(self, stale: bool) -> None:
+        said = frame_event(Stale(stale=stale))
+        for connection in self.connections:
+            connection.write(said)
+
+    async def _watch_slow(self) -> None:
+        """Go on with the sockets that have room again, cut those that stayed full for too long."""
+        while True:
+            await asyncio.sleep(SLOW_LOOK_SECONDS)
+            for connection in list(self._full):
+                if connection not in self.connections:
+                    self._full.discard(connection)
+                elif connection.drained():
+                    self._full.discard(connection)
+                    for subscription in connection.subscriptions:
+                        self.hub.settle(subscription)
+                elif time.monotonic() - (connection.full_since or 0.0) > self.settings.SLOW_SECONDS:
+                    metrics.SLOW_CLOSES.labels(connection.consumer).inc()
+                    connection.close(CloseCode.SLOW)
+                    connection.writer.cut()
+            metrics.BACKLOG_BYTES.set(sum(connection.writer.backlog for connection in self._full))
+
+
+def node() -> Node:
+    """The node of the running loop, started if need be."""
+    loop = asyncio.get_running_loop()
+    if loop not in _nodes:
+        _nodes[loop] = Node(settings())
+    return _nodes[loop]
+
+
+async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:
+    """Run for ever; whatever it dies of is logged and counted, and it starts again."""
+    while True:
+        try:
+            await run()
+        except AWAY as error:
+            logger.warning("%s waits for Redis: %s", name, error)
+        except Exception:
+            logger.exception("%s died and is started again", name)
+            metrics.HUB_RESTARTS.labels(name).inc()
+        # Jitter keeps the nodes of a cluster from coming back to Redis all at once.
+        await asyncio.sleep(RESTART_SECONDS * (0.5 + random.random()))  # noqa: S311  # no secret
+
+
+async def _watch_lag() -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_SECONDS
+        await asyncio.sleep(LAG_SECONDS)
+        metrics.LOOP_LAG_SECONDS.observe(max(loop.time() - due, 0.0))

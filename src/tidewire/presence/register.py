@@ -1,0 +1,117 @@
+"""What this node tells presence: its own connections, touched in time, put again after a loss.
+
+It owns the truth about which connections are here; it never decides who is a member.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from tidewire import metrics
+from tidewire.exceptions import NoRedis
+from tidewire.presence import Hold, Presence
+
+logger = logging.getLogger(__name__)
+
+# Holds that change within this time travel in one pipeline, so a storm of connects stays cheap.
+GATHER_SECONDS = 0.02
+# One pipeline carries so many, so that a refill of 10,000 holds blocks neither Redis nor the loop.
+PUT_HOLDS = 500
+
+
+class PresenceRegister:
+    """Counts of this node's connections per hold, kept equal to what the store has of it."""
+
+    def __init__(
+        self,
+        presence: Presence,
+        *,
+        node: str,
+        touch_seconds: float,
+        announce: Callable[[set[str]], Awaitable[None]],
+    ) -> None:
+        self._presence = presence
+        self._node = node
+        self._touch_seconds = touch_seconds
+        self._announce = announce
+        self._counts: Counter[Hold] = Counter()
+        self._dirty: set[Hold] = set()
+        self._wake = asyncio.Event()
+
+    def join(self, hold: Hold) -> None:
+        """One more connection here."""
+        self._counts[hold] += 1
+        self._changed(hold)
+
+    def leave(self, hold: Hold) -> None:
+        """One connection less here."""
+        if self._counts[hold] <= 1:
+            del self._counts[hold]
+        else:
+            self._counts[hold] -= 1
+        self._changed(hold)
+
+    async def run(self) -> None:
+        """Tell the store, for as long as the process lives; `NoRedis` only delays."""
+        next_touch = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if loop.time() >= next_touch:
+                    next_touch = loop.time() + self._touch_seconds
+                    await self._touch()
+                await self._put()
+            except NoRedis as error:
+                logger.warning("presence waits for Redis: %s", error)
+                await asyncio.sleep(self._touch_seconds / 4)
+            await self._gather(next_touch - loop.time())
+
+    async def hand_over(self) -> None:
+        """Give up every hold now, as at the end of a drain. Members leave after their grace."""
+        for hold in list(self._counts):
+            del self._counts[hold]
+            self._dirty.add(hold)
+        await self._put()
+
+    def _changed(self, hold: Hold) -> None:
+        self._dirty.add(hold)
+        self._wake.set()
+
+    async def _gather(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), max(seconds, 0.0))
+        except asyncio.TimeoutError:
+            return
+        self._wake.clear()
+        await asyncio.sleep(GATHER_SECONDS)
+
+    async def _touch(self) -> None:
+        known = await self._presence.touch(self._node)
+        changed = await self._presence.sweep()
+        if not known:
+            await self._presence.touch(self._node, register=True)
+            self._dirty.update(self._counts)
+            metrics.LEASES_REGISTERED.inc()
+        await self._tell(changed)
+
+    async def _put(self) -> None:
+        while self._dirty:
+            batch = [self._dirty.pop() for _ in range(min(len(self._dirty), PUT_HOLDS))]
+            try:
+                kept, changed = await self._presence.put(
+                    self._node, [(hold, self._counts.get(hold, 0)) for hold in batch]
+                )
+            except BaseException:
+                self._dirty.update(batch)
+                raise
+            if not kept:
+                self._dirty.update(batch)
+                await self._presence.touch(self._node, register=True)
+                self._dirty.update(self._counts)
+                continue
+            await self._tell(changed)
+
+    async def _tell(self, topics: set[str]) -> None:
+        if topics:
+            await self._announce(topics)

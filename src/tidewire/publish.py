@@ -1,0 +1,78 @@
+"""Publishing: the stream or the presence store is the truth, the group's message only a hint."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from channels.layers import BaseChannelLayer
+
+from tidewire import metrics
+from tidewire.events import StreamEvent
+from tidewire.hub import AWAY, HINT, group_name
+from tidewire.streams import Appended, Streams
+
+logger = logging.getLogger(__name__)
+
+
+async def publish(event: StreamEvent, *, streams: Streams, layer: BaseChannelLayer, prefix: str) -> Appended:
+    """Append an event to its topic, then hint at it.
+
+    Raises `NoRedis` where the stream did not take it; a hint that fails is healed by every hub's check.
+    """
+    published = time.time()
+    appended = await streams.append(event)
+    metrics.PUBLISHED.labels(event.topic, "new" if appended.new else "repeated").inc()
+    if appended.new:
+        hint = {
+            "type": HINT,
+            "topic": event.topic,
+            "epoch": appended.position.epoch,
+            "offset": appended.position.offset,
+            "body": event.encode(),
+            "published": published,
+        }
+        await _hint(layer, group_name(prefix, event.topic), hint)
+    return appended
+
+
+class Announcer:
+    """Tells every hub that state topics changed, a few times a second per topic, the last change always."""
+
+    def __init__(
+        self, layer: BaseChannelLayer, *, prefix: str, coalesce_seconds: float, here: Callable[[set[str]], None]
+    ) -> None:
+        self._layer = layer
+        self._prefix = prefix
+        self._coalesce_seconds = coalesce_seconds
+        self._here = here
+        self._due: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def announce(self, topics: set[str]) -> None:
+        """Announce soon; the hub of this process is told at once."""
+        self._here(topics)
+        self._due |= topics
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._due:
+                due, self._due = self._due, set()
+                for topic in due:
+                    await _hint(self._layer, group_name(self._prefix, topic), {"type": HINT, "topic": topic})
+                await asyncio.sleep(self._coalesce_seconds)
+        finally:
+            self._task = None
+
+
+async def _hint(layer: BaseChannelLayer, group: str, message: dict[str, object]) -> None:
+    try:
+        await layer.group_send(group, message)
+    except AWAY as error:
+        # A pooled connection that Redis closed fails once; more than that is an outage, which checks heal.
+        try:
+            await layer.group_send(group, message)
+        except AWAY:
+            logger.warning("a hint on %s was lost: %s", group, error)

@@ -1,0 +1,68 @@
+"""Connections to Redis: one client per event loop, with bounds that fit a server process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from tidewire.conf import settings
+from tidewire.exceptions import NoRedis
+
+# Enough for the hub, presence and a page's reads at once; redis-py's default of 100 hides leaks.
+MAX_CONNECTIONS = 16
+# Longer than any script takes; a stopped Redis is noticed after this.
+SOCKET_SECONDS = 2.0
+
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, Redis[Any]]" = WeakKeyDictionary()
+
+
+def client() -> "Redis[Any]":
+    """The client of the running loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        _clients[loop] = Redis.from_url(
+            settings().REDIS_URL,
+            decode_responses=True,
+            max_connections=MAX_CONNECTIONS,
+            socket_timeout=SOCKET_SECONDS,
+            socket_connect_timeout=SOCKET_SECONDS,
+            health_check_interval=15,
+        )
+    return _clients[loop]
+
+
+async def close() -> None:
+    """Close the running loop's client."""
+    found = _clients.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        await found.aclose()
+
+
+@cache
+def _source(name: str) -> str:
+    return (files("tidewire") / "lua" / f"{name}.lua").read_text()
+
+
+def script(name: str) -> AsyncScript:
+    """The Lua script `lua/<name>.lua` on the running loop's client."""
+    redis = client()
+    scripts: dict[str, AsyncScript] = redis.__dict__.setdefault("tidewire_scripts", {})
+    if name not in scripts:
+        scripts[name] = redis.register_script(_source(name))
+    return scripts[name]
+
+
+@asynccontextmanager
+async def reached() -> AsyncIterator["Redis[Any]"]:
+    """The running loop's client, its errors as `NoRedis`."""
+    try:
+        yield client()
+    except (RedisError, OSError, asyncio.TimeoutError) as error:
+        raise NoRedis(f"{type(error).__name__}: {error}") from error

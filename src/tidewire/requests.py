@@ -1,0 +1,50 @@
+"""Middlewares of the page side: the request's id, and its metrics."""
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.http import HttpRequest, HttpResponse
+
+from tidewire import metrics
+
+_current: ContextVar[str | None] = ContextVar("tidewire_request_id", default=None)
+_ID_LENGTH = 64
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+def request_id() -> str | None:
+    """The id of the request being served; nginx made it, and it travels with the request's events."""
+    return _current.get()
+
+
+class RequestIdMiddleware:
+    """Takes the id that nginx set, for the log and for events. nginx overwrites what a client sends."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        token = _current.set(request.headers.get("X-Request-ID", "")[:_ID_LENGTH] or None)
+        try:
+            return self._get_response(request)
+        finally:
+            _current.reset(token)
+
+
+class RequestMetricsMiddleware:
+    """Counts and times requests by the name of their route, so that labels stay few."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        response = self._get_response(request)
+        match = request.resolver_match
+        view = (match.view_name or "unnamed") if match else "none"
+        method = request.method if request.method in {"GET", "HEAD", "POST"} else "other"
+        metrics.REQUESTS.labels(method, view, f"{response.status_code // 100}xx").inc()
+        metrics.REQUEST_SECONDS.labels(view).observe(time.perf_counter() - started)
+        return response

@@ -1,0 +1,95 @@
+"""Daphne's server with tidewire's protocol, an admin port, and a SIGTERM that drains.
+
+Import `tidewire.server` first of all: Daphne makes its event loop when it is imported.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from daphne.server import Server
+from twisted.internet import reactor
+
+from tidewire._daphne import DirectProtocol
+from tidewire.admin_port import listen as listen_admin
+from tidewire.conf import settings
+from tidewire.drain import Drainer
+from tidewire.node import node
+
+logger = logging.getLogger(__name__)
+
+# A storm of reconnects must find room in the kernel's queue; Twisted's default is 50.
+LISTEN_BACKLOG = 4096
+
+
+class TidewireServer(Server):  # type: ignore[misc]  # Daphne has no types
+    """Serves an ASGI application as Daphne does; what differs is named in this class."""
+
+    def __init__(self, application: Any, endpoints: Sequence[str] = (), **options: Any) -> None:
+        options["signal_handlers"] = False
+        super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
+        self._ports: list[Any] = []
+        self._drainer: Drainer | None = None
+
+    def run(self) -> None:
+        reactor.callWhenRunning(self._started)  # type: ignore[attr-defined]
+        super().run()
+
+    def listen_success(self, port: Any) -> None:
+        super().listen_success(port)
+        self._ports.append(port)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        if scope["type"] == "websocket":
+            scope["extensions"] = {"tidewire.writer": protocol}
+        return super().create_application(protocol, scope)
+
+    def kill_all_applications(self) -> Any:
+        # Daphne's raises KeyError for a connection whose application ended or has not begun.
+        for details in self.connections.values():
+            details.setdefault("application_instance", asyncio.get_event_loop().create_future())
+        return super().kill_all_applications()
+
+    async def stop_listening(self) -> None:
+        """Refuse new connections from now on: a proxy passes over a closed port."""
+        ports, self._ports = self._ports, []
+        for port in ports:
+            stopped = port.stopListening()
+            if stopped is not None:
+                await stopped.asFuture(asyncio.get_running_loop())
+
+    def _started(self) -> None:
+        self.ws_factory.protocol = DirectProtocol
+        asyncio.ensure_future(self._start())
+
+    async def _start(self) -> None:
+        here = node()
+        self._drainer = Drainer(here, stop_listening=self.stop_listening)
+        if settings().ADMIN_PORT:
+            listen_admin(settings().ADMIN_HOST, settings().ADMIN_PORT, self._drainer)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        assert self._drainer is not None
+        if self._drainer.draining:
+            logger.warning("second signal: the drain is cut short")
+            self._drainer.hurry()
+        else:
+            asyncio.ensure_future(self._drain_and_stop())
+
+    async def _drain_and_stop(self) -> None:
+        assert self._drainer is not None
+        try:
+            await self._drainer.drain()
+        finally:
+            self.stop()
+
+
+def _with_backlog(endpoint: str) -> str:
+    if endpoint.startswith("tcp:") and "backlog=" not in endpoint:
+        return f"{endpoint}:backlog={LISTEN_BACKLOG}"
+    return endpoint

@@ -1,0 +1,15 @@
+// Written by `manage.py close_codes` from tidewire/close_codes.py.
+export const CLOSE_CODES = {
+  4000: "this node is being drained; reconnect to another",
+  4001: "the client read too slowly; reconnect and resume",
+  4002: "too many messages a second; reconnect later",
+  4003: "the server failed; reconnect",
+  4004: "this node has all the connections it may hold; reconnect to another",
+  4005: "the session must be checked again; reconnect",
+  4500: "log in first",
+  4501: "the session has ended",
+  4503: "this user may not have this topic",
+  4504: "there is no such topic",
+  4505: "this user has too many connections",
+  4506: "the client sent messages that could not be read",
+};

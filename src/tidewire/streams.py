@@ -1,0 +1,53 @@
+"""Streams in Redis: append an event once, read what follows a position, say where a topic ends."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tidewire.events import StreamEvent
+from tidewire.keys import Keys
+from tidewire.redis import reached, script
+from tidewire.topics import Position
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of an event: `new` is False where its id was there before."""
+
+    new: bool
+    position: Position
+
+
+class Streams:
+    """History of the stream topics under one prefix. All methods may raise `NoRedis`."""
+
+    def __init__(self, keys: Keys, *, length: int, seconds: float) -> None:
+        self._keys = keys
+        self._length = length
+        self._milliseconds = int(seconds * 1000)
+
+    async def append(self, event: StreamEvent) -> Appended:
+        """Append the event, once by its id, however often it is tried."""
+        topic = event.topic
+        async with reached():
+            new, epoch, offset = await script("append")(
+                keys=[self._keys.stream(topic), self._keys.position(topic), self._keys.seen(topic)],
+                args=[str(event.id), event.encode(), self._length, self._milliseconds, uuid.uuid4().hex[:12]],
+            )
+        return Appended(bool(new), Position(epoch, int(offset)))
+
+    async def ends(self, topics: Sequence[str]) -> list[Position | None]:
+        """Where each topic ends; None where nothing was ever appended."""
+        if not topics:
+            return []
+        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+            for topic in topics:
+                pipe.hmget(self._keys.position(topic), "epoch", "offset")
+            found = await pipe.execute()
+        return [Position(epoch, int(offset)) if epoch else None for epoch, offset in found]
+
+    async def after(self, topic: str, offset: int, *, limit: int) -> list[tuple[int, str]]:
+        """Events after an offset, oldest first, as (offset, body); fewer where history ended."""
+        async with reached() as redis:
+            entries = await redis.xrange(self._keys.stream(topic), min=f"({offset}-0", max="+", count=limit)
+        return [(int(entry.partition("-")[0]), fields["body"]) for entry, fields in entries]
