@@ -3,11 +3,14 @@
 from typing import Any
 
 import dj_database_url
+import django_stubs_ext
 
 from dashboard.env import ROOT, read_env
 from dashboard.logs import configure_structlog, logging_config
 
 env = read_env()
+# Before any model or view is imported: their base classes take type arguments only after it.
+django_stubs_ext.monkeypatch()
 
 # The demo data asks: production has none.
 TIDEWIRE_ENVIRONMENT = env.environment
@@ -72,8 +75,10 @@ TIDEWIRE: dict[str, Any] = {
     "NODE": env.node,
     "ADMIN_HOST": env.admin_host,
     "ADMIN_PORT": env.admin_port,
-    "ORIGINS": list(env.origins),
+    "ORIGINS": env.origins,
     "DRAIN_SECONDS": env.ws_drain_seconds,
+    # Who is on any document shows on the list of documents.
+    "INDEXES": {"document": "documents"},
 }
 
 LANGUAGE_CODE = "en"

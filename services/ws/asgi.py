@@ -10,10 +10,10 @@ django_application = get_asgi_application()
 # Consumers use models, which exist only after Django has been set up.
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from ws.routing import websocket_urlpatterns  # noqa: E402
 
 from tidewire.origin import OriginCheck  # noqa: E402
 from tidewire.routing import with_fallback  # noqa: E402
+from ws.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {

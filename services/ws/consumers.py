@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from channels.db import database_sync_to_async
+
 from dashboard.models import Document
 from dashboard.topics import DOCUMENTS, NOTIFICATIONS, USERS, DocumentTopic
-
 from tidewire.close_codes import CloseCode
 from tidewire.consumer import LiveConsumer
 from tidewire.presence import Hold

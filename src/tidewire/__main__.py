@@ -17,7 +17,7 @@ def main() -> None:
 
     from tidewire.server import TidewireServer
 
-    class Launcher(CommandLineInterface):  # type: ignore[misc]  # Daphne has no types
+    class Launcher(CommandLineInterface):
         description = "Serve a Channels application with tidewire's fan-out, presence and drain"
         server_class = TidewireServer
 

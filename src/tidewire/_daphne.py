@@ -14,7 +14,7 @@ TCP_NOTSENT_LOWAT = 25
 NOTSENT_BYTES = 16 * 1024
 
 
-class DirectProtocol(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no types
+class DirectProtocol(WebSocketProtocol):
     """Daphne's websocket protocol, which writes to the socket at once where nothing waits before.
 
     All bytes that autobahn sends (data, ping, close) pass through `sendData`, so the order is kept

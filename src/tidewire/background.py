@@ -28,7 +28,7 @@ class Background:
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), self._loop)
         try:
             return future.result()
-        except (asyncio.TimeoutError, TimeoutError):
+        except TimeoutError:
             raise NoRedis(f"no answer within {seconds} s") from None
 
     def submit(self, work: Coroutine[Any, Any, Any]) -> None:

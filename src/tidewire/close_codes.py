@@ -5,6 +5,7 @@ Ranges follow Centrifugo's: 3000-3499 and 4000-4499 reconnect, 3500-3999 and 450
 """
 
 from enum import IntEnum
+from typing import Self
 
 
 class CloseCode(IntEnum):
@@ -12,7 +13,7 @@ class CloseCode(IntEnum):
 
     meaning: str
 
-    def __new__(cls, value: int, meaning: str = "") -> "CloseCode":
+    def __new__(cls, value: int, meaning: str = "") -> Self:
         code = int.__new__(cls, value)
         code._value_ = value
         code.meaning = meaning
@@ -41,4 +42,5 @@ class CloseCode(IntEnum):
 def as_javascript() -> str:
     """The table as the ES module that the client imports."""
     rows = "".join(f'  {code.value}: "{code.meaning}",\n' for code in CloseCode)
-    return f"// Written by `manage.py close_codes` from tidewire/close_codes.py.\nexport const CLOSE_CODES = {{\n{rows}}};\n"
+    head = "// Written by `manage.py close_codes` from tidewire/close_codes.py."
+    return f"{head}\nexport const CLOSE_CODES = {{\n{rows}}};\n"

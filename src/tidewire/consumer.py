@@ -18,7 +18,6 @@ from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection, Writer
 from tidewire.events import Error, Event, Ping, Pong, decode_any
 from tidewire.exceptions import MalformedEvent
-from tidewire.feeds import Subscription
 from tidewire.frames import frame_event
 from tidewire.node import node
 from tidewire.presence import Hold

@@ -93,7 +93,8 @@ class Drainer:
     async def _wait_until_gone(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while self._node.connections and loop.time() < end and not self._hurry.is_set():
+        # A poll at 20 Hz for a few seconds, once in a process's life, is simpler than an event on the hot path.
+        while self._node.connections and loop.time() < end and not self._hurry.is_set():  # noqa: ASYNC110
             await asyncio.sleep(TICK_SECONDS)
         if self._node.connections:
             logger.warning("%d connections did not close in time", len(self._node.connections))

@@ -18,7 +18,7 @@ class Event(BaseModel):
 
     type: str
 
-    known: ClassVar[dict[str, type["Event"]]] = {}
+    known: ClassVar[dict[str, "EventClass"]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -41,6 +41,10 @@ class Event(BaseModel):
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
             raise MalformedEvent(_explain(error)) from None
+
+
+# Inside the class `type` is the wire's field, not the builtin.
+EventClass = type[Event]
 
 
 class StateEvent(Event):

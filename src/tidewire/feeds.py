@@ -44,9 +44,8 @@ class Subscription:
 class Feed(ABC):
     """What is common to both kinds. `refresh` is called by the hub, never twice at once."""
 
-    topic: StateTopic | StreamTopic
-
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.subscriptions: dict[Subscription, None] = {}
         # Work that the hub sees to: join the group, then read what is missing.
         self.joined = False
@@ -58,7 +57,8 @@ class Feed(ABC):
         return False
 
     async def deliver(self) -> None:
-        """Deliver what was heard."""
+        """Deliver what was heard; state topics are never heard, only read."""
+        return
 
     def forget(self) -> None:
         """Trust nothing that is remembered: the next refresh reads it all."""
@@ -83,7 +83,7 @@ class StateFeed(Feed):
     """The newest value of a state topic."""
 
     def __init__(self, topic: StateTopic, presence: Presence) -> None:
-        super().__init__()
+        super().__init__(topic.name)
         self.topic = topic
         self._presence = presence
         self.version = 0
@@ -100,11 +100,11 @@ class StateFeed(Feed):
         if subscription.position != self.version and subscription.connection.ready():
             subscription.connection.write(self._frame())
             subscription.position = self.version
-            metrics.DELIVERED.labels(self.topic.name.partition(".")[0]).inc()
+            metrics.DELIVERED.labels(self.name.partition(".")[0]).inc()
         return True
 
     async def refresh(self) -> None:
-        [version] = await self._presence.versions([self.topic.name])
+        [version] = await self._presence.versions([self.name])
         before, value = self.version, self._value
         if value is None or version < before:
             change = value = await self.topic.read(self._presence, version)
@@ -136,14 +136,14 @@ class StateFeed(Feed):
             subscription.position = self.version
             return True
 
-        await fan_out(self.topic.name, list(self.subscriptions), write)
+        await fan_out(self.name, list(self.subscriptions), write)
 
 
 class StreamFeed(Feed):
     """The end of a stream topic, and its most recent events."""
 
     def __init__(self, topic: StreamTopic, streams: Streams) -> None:
-        super().__init__()
+        super().__init__(topic.name)
         self.topic = topic
         self._streams = streams
         self.position: Position | None = None
@@ -171,7 +171,7 @@ class StreamFeed(Feed):
         return self._catch_up(subscription)
 
     async def refresh(self) -> None:
-        [end] = await self._streams.ends([self.topic.name])
+        [end] = await self._streams.ends([self.name])
         end = end or NOTHING
         if self.position is None:
             self.position = end
@@ -212,7 +212,7 @@ class StreamFeed(Feed):
                 self.wants_refresh |= not self._catch_up(subscription)
             return False
 
-        await fan_out(self.topic.name, list(self.subscriptions), write, events=len(frames), published=published)
+        await fan_out(self.name, list(self.subscriptions), write, events=len(frames), published=published)
 
     def _append(self, at: Position, body: str) -> None:
         # The offset is spliced in: what Redis kept is the event as it was published.
@@ -233,14 +233,15 @@ class StreamFeed(Feed):
             return True
         if at.offset + 1 < self._oldest_recent() and at.offset != position.offset:
             return False
-        resumed = Resumed(topic=self.topic.name, recovered=True, at=str(at))
+        resumed = Resumed(topic=self.name, recovered=True, at=str(at))
         subscription.connection.write(frame_event(resumed))
         subscription.position = at.offset
         metrics.RESUMES.labels("recovered" if subscription.at else "new").inc()
         return True
 
     def _catch_up(self, subscription: Subscription) -> bool:
-        assert self.position is not None and subscription.position is not None
+        assert self.position is not None
+        assert subscription.position is not None
         if subscription.position == self.position.offset or not subscription.connection.ready():
             return True
         if subscription.position + 1 < self._oldest_recent():
@@ -248,13 +249,13 @@ class StreamFeed(Feed):
         frames = [made for offset, made in self._recent if offset > subscription.position]
         subscription.connection.writer.write(frames, b"".join(made.wire for made in frames))
         subscription.position = self.position.offset
-        metrics.DELIVERED.labels(self.topic.name).inc(len(frames))
+        metrics.DELIVERED.labels(self.name).inc(len(frames))
         return True
 
     def _lose(self, subscription: Subscription) -> None:
         """Tell a subscription that it cannot have what it missed; it goes on from the end."""
         assert self.position is not None
-        resumed = Resumed(topic=self.topic.name, recovered=False, at=str(self.position))
+        resumed = Resumed(topic=self.name, recovered=False, at=str(self.position))
         subscription.connection.write(frame_event(resumed))
         subscription.position = self.position.offset
         metrics.RESUMES.labels("lost").inc()
@@ -287,8 +288,8 @@ class StreamFeed(Feed):
         """Read history after an offset, for everybody at once, into the recent events."""
         assert self.position is not None
         epoch, oldest = self.position.epoch, self._oldest_recent()
-        entries = await self._streams.after(self.topic.name, since, limit=RESUME_EVENTS)
-        metrics.HISTORY_READS.labels(self.topic.name).inc()
+        entries = await self._streams.after(self.name, since, limit=RESUME_EVENTS)
+        metrics.HISTORY_READS.labels(self.name).inc()
         older = [(offset, body) for offset, body in entries if offset < oldest and offset <= self.position.offset]
         self._recent = deque(self._recent, maxlen=max(RECENT_EVENTS, len(entries) + len(self._recent)))
         if older and older[-1][0] == min(oldest - 1, self.position.offset):

@@ -17,7 +17,7 @@ from tidewire.exceptions import NoRedis
 from tidewire.feeds import Feed, StateFeed, StreamFeed, Subscription
 from tidewire.presence import Presence
 from tidewire.streams import Streams
-from tidewire.topics import Position, StateTopic, StreamTopic, Topic
+from tidewire.topics import Position, StateTopic, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +78,9 @@ class Hub:
         """Take a connection off a topic."""
         feed = subscription.feed
         feed.subscriptions.pop(subscription, None)
-        metrics.SUBSCRIPTIONS.labels(feed.topic.name.partition(".")[0]).dec()
+        metrics.SUBSCRIPTIONS.labels(feed.name.partition(".")[0]).dec()
         if not feed.subscriptions:
-            self._empty_since[feed.topic.name] = asyncio.get_running_loop().time()
+            self._empty_since[feed.name] = asyncio.get_running_loop().time()
 
     def settle(self, subscription: Subscription) -> None:
         """Bring a subscription up to date, at once where memory has what it needs."""
@@ -139,13 +139,13 @@ class Hub:
         self._kick(feed)
 
     def _kick(self, feed: Feed) -> None:
-        topic = feed.topic.name
+        topic = feed.name
         if self._channel is not None and topic not in self._tasks:
             self._tasks[topic] = asyncio.ensure_future(self._work(feed))
 
     async def _work(self, feed: Feed) -> None:
         """See to a feed until it wants nothing more. One task a feed at most."""
-        topic = feed.topic.name
+        topic = feed.name
         try:
             while feed.wants_refresh or feed.wants_delivery:
                 if not feed.joined:
@@ -175,24 +175,24 @@ class Hub:
             return
         loop = asyncio.get_running_loop()
         first = loop.time() - self._coalesce_seconds + FIRST_SECONDS
-        wait = self._refreshed.get(feed.topic.name, first) + self._coalesce_seconds - loop.time()
+        wait = self._refreshed.get(feed.name, first) + self._coalesce_seconds - loop.time()
         if wait > 0:
             await asyncio.sleep(wait)
-        self._refreshed[feed.topic.name] = loop.time()
+        self._refreshed[feed.name] = loop.time()
 
     async def _join(self, feed: Feed) -> None:
         if self._channel is None:
             raise NoRedis("the hub has no channel yet")
-        await self._layer.group_add(group_name(self._prefix, feed.topic.name), self._channel)
+        await self._layer.group_add(group_name(self._prefix, feed.name), self._channel)
         feed.joined = True
 
     async def _check(self) -> None:
         states = [feed for feed in self._feeds.values() if isinstance(feed, StateFeed)]
         streams = [feed for feed in self._feeds.values() if isinstance(feed, StreamFeed)]
-        versions = await self._presence.versions([feed.topic.name for feed in states])
+        versions = await self._presence.versions([feed.name for feed in states])
         for state, version in zip(states, versions, strict=True):
             state.wants_refresh |= state.is_behind(version)
-        ends = await self._streams.ends([feed.topic.name for feed in streams])
+        ends = await self._streams.ends([feed.name for feed in streams])
         for stream, end in zip(streams, ends, strict=True):
             stream.wants_refresh |= stream.is_behind(end)
         await self._leave_empty()

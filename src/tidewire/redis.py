@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis
@@ -20,10 +19,10 @@ MAX_CONNECTIONS = 16
 # Longer than any script takes; a stopped Redis is noticed after this.
 SOCKET_SECONDS = 2.0
 
-_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, Redis[Any]]" = WeakKeyDictionary()
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, Redis]" = WeakKeyDictionary()
 
 
-def client() -> "Redis[Any]":
+def client() -> Redis:
     """The client of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _clients:
@@ -60,9 +59,9 @@ def script(name: str) -> AsyncScript:
 
 
 @asynccontextmanager
-async def reached() -> AsyncIterator["Redis[Any]"]:
+async def reached() -> AsyncIterator[Redis]:
     """The running loop's client, its errors as `NoRedis`."""
     try:
         yield client()
-    except (RedisError, OSError, asyncio.TimeoutError) as error:
+    except (TimeoutError, RedisError, OSError) as error:
         raise NoRedis(f"{type(error).__name__}: {error}") from error

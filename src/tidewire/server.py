@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 LISTEN_BACKLOG = 4096
 
 
-class TidewireServer(Server):  # type: ignore[misc]  # Daphne has no types
+class TidewireServer(Server):
     """Serves an ASGI application as Daphne does; what differs is named in this class."""
 
     def __init__(self, application: Any, endpoints: Sequence[str] = (), **options: Any) -> None:
@@ -32,9 +32,10 @@ class TidewireServer(Server):  # type: ignore[misc]  # Daphne has no types
         super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
         self._ports: list[Any] = []
         self._drainer: Drainer | None = None
+        self._task: asyncio.Future[None] | None = None
 
     def run(self) -> None:
-        reactor.callWhenRunning(self._started)  # type: ignore[attr-defined]
+        reactor.callWhenRunning(self._started)
         super().run()
 
     def listen_success(self, port: Any) -> None:
@@ -62,7 +63,7 @@ class TidewireServer(Server):  # type: ignore[misc]  # Daphne has no types
 
     def _started(self) -> None:
         self.ws_factory.protocol = DirectProtocol
-        asyncio.ensure_future(self._start())
+        self._task = asyncio.ensure_future(self._start())
 
     async def _start(self) -> None:
         here = node()
@@ -79,7 +80,7 @@ class TidewireServer(Server):  # type: ignore[misc]  # Daphne has no types
             logger.warning("second signal: the drain is cut short")
             self._drainer.hurry()
         else:
-            asyncio.ensure_future(self._drain_and_stop())
+            self._task = asyncio.ensure_future(self._drain_and_stop())
 
     async def _drain_and_stop(self) -> None:
         assert self._drainer is not None

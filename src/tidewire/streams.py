@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tidewire.events import StreamEvent
 from tidewire.keys import Keys
@@ -49,5 +50,5 @@ class Streams:
     async def after(self, topic: str, offset: int, *, limit: int) -> list[tuple[int, str]]:
         """Events after an offset, oldest first, as (offset, body); fewer where history ended."""
         async with reached() as redis:
-            entries = await redis.xrange(self._keys.stream(topic), min=f"({offset}-0", max="+", count=limit)
+            entries: Any = await redis.xrange(self._keys.stream(topic), min=f"({offset}-0", max="+", count=limit)
         return [(int(entry.partition("-")[0]), fields["body"]) for entry, fields in entries]

@@ -32,7 +32,7 @@ class MemoryPresence:
     async def touch(self, node: str, *, register: bool = False) -> bool:
         lease_end = self._nodes.get(node)
         now = self._clock()
-        if lease_end is None and not register or lease_end is not None and lease_end <= now:
+        if (lease_end is None and not register) or (lease_end is not None and lease_end <= now):
             return False
         self._nodes[node] = now + self._lease
         return True

@@ -85,8 +85,8 @@ class RedisPresence:
 
     async def changed(self, index: str, since: int) -> list[str]:
         async with reached() as redis:
-            topics: list[str] = await redis.zrangebyscore(self._keys.changed(index), f"({since}", "+inf")
-        return topics
+            topics = await redis.zrangebyscore(self._keys.changed(index), f"({since}", "+inf")
+        return [str(topic) for topic in topics]
 
     def _index(self, topic: str) -> str:
         return self._indexes.get(topic.partition(".")[0], "")

@@ -81,7 +81,7 @@ class PresenceRegister:
     async def _gather(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._wake.wait(), max(seconds, 0.0))
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return
         self._wake.clear()
         await asyncio.sleep(GATHER_SECONDS)
