@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
+import random
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+# Below the range that systems take outgoing connections' ports from, so nothing grabs one before it is listened on.
+FREE_PORTS = (20000, 32000)
 # Each base port has a hundred to itself.
 MAX_INSTANCES = 99
 
@@ -58,24 +62,15 @@ class Ports:
 
     @classmethod
     def free(cls, *, web: int, ws: int) -> Ports:
-        """Ports that nobody has at this moment; held together until all are found, so no two are the same."""
-        held = []
-        try:
-            for _ in range(3 + web + 2 * ws):
-                held.append(socket.socket())
-                held[-1].bind((LOOPBACK, 0))
-            numbers = [each.getsockname()[1] for each in held]
-        finally:
-            for each in held:
-                each.close()
-        fixed, rest = numbers[:3], numbers[3:]
+        """Ports that nobody listens on at this moment, at random so that two test runs seldom want the same."""
+        free = (port for port in random.sample(range(*FREE_PORTS), FREE_PORTS[1] - FREE_PORTS[0]) if not is_taken(port))
         return cls(
-            nginx=fixed[0],
-            redis=fixed[1],
-            prometheus=fixed[2],
-            web=tuple(rest[:web]),
-            ws=tuple(rest[web : web + ws]),
-            admin=tuple(rest[web + ws :]),
+            nginx=next(free),
+            redis=next(free),
+            prometheus=next(free),
+            web=tuple(itertools.islice(free, web)),
+            ws=tuple(itertools.islice(free, ws)),
+            admin=tuple(itertools.islice(free, ws)),
         )
 
     def named(self) -> Iterator[tuple[str, str, int]]:
@@ -137,10 +132,10 @@ class Layout:
         for directory in (self.run / "nginx", self.run / "redis", self.run / "prometheus", self.log, self.static):
             directory.mkdir(parents=True, exist_ok=True)
 
-    def environment(self) -> dict[str, str]:
-        """What every process of the stack is told, on top of the caller's own environment."""
+    def environment(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """What every process of the stack is told, on top of `base`."""
         return {
-            **os.environ,
+            **base,
             "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT / "services"))),
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "web.settings",

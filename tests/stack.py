@@ -1,0 +1,267 @@
+"""The real stack for tests: Redis, Gunicorn, the relay, Daphne and nginx on free ports in a directory of their own.
+
+The processes are those of `make up` (deploy.local.processes), started bare so that a test can stop each by name.
+"""
+
+import http.cookiejar
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from deploy.local.config import write_configuration
+from deploy.local.layout import LOOPBACK, ROOT, Layout, Ports
+from deploy.local.processes import Process, processes
+from deploy.local.ready import wait_until_ready
+from deploy.local.system import NGINX, REDIS, missing, tail
+
+# A stack starts in 3 s on two idle cores; a loaded machine is waited for.
+READY_SECONDS = 60.0
+STOP_SECONDS = 20.0
+PREPARE_SECONDS = 120.0
+# What the demo makes: see dashboard.management.commands.demo.
+USERS = {"ada": "demo", "bob": "demo", "eve": "demo", "admin": "demo"}
+# All tests come from one address; those about limits say their own.
+NO_LIMITS = {
+    "TIDEWIRE_PAGE_RATE": "5000r/s",
+    "TIDEWIRE_LOGIN_RATE": "5000r/s",
+    "TIDEWIRE_SOCKET_RATE": "5000r/s",
+    "TIDEWIRE_SOCKETS_PER_ADDRESS": "20000",
+}
+
+
+class StackError(Exception):
+    """A process of the stack did not start or did not stop."""
+
+
+@dataclass
+class Running:
+    """One process of the stack; `pid` changes with each start."""
+
+    definition: Process
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def pid(self) -> int:
+        if self.process is None:
+            raise StackError(f"{self.name} was never started")
+        return self.process.pid
+
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+@dataclass
+class Node(Running):
+    """A ws process, with the port of its sockets and that of its health and metrics."""
+
+    port: int = 0
+    admin_port: int = 0
+
+
+def why_not() -> str | None:
+    """The reason that no stack can be started on this machine, if there is one."""
+    absent = missing((REDIS, NGINX))
+    return f"needs {' and '.join(need.name for need in absent)}: see `make test`" if absent else None
+
+
+class Stack:
+    """Users, URLs and processes. Everything it starts ends with `close`, or with the test run, however that ends."""
+
+    users = USERS
+
+    def __init__(self, var: Path, *, web: int = 1, ws: int = 2, limits: Mapping[str, str] = NO_LIMITS, **env: str):
+        self.layout = Layout(ports=Ports.free(web=web, ws=ws), var=var)
+        self._limits = limits
+        # What a person's shell says about tidewire is not for the tests.
+        base = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWIRE_")}
+        self._env = self.layout.environment(base) | env
+        # The kernel ends a process with the thread that started it, so all are started by one that stays.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="stack")
+        ports = self.layout.ports
+        self.ws: list[Node] = []
+        self.processes: dict[str, Running] = {}
+        for definition in processes(self.layout):
+            if definition.group == "ws":
+                i = len(self.ws)
+                self.ws.append(Node(definition, port=ports.ws[i], admin_port=ports.admin[i]))
+                self.processes[definition.name] = self.ws[i]
+            elif definition.group != "prometheus":
+                self.processes[definition.name] = Running(definition)
+
+    @property
+    def url(self) -> str:
+        return self.layout.url
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://localhost:{self.layout.ports.nginx}"
+
+    @property
+    def redis_url(self) -> str:
+        return self.layout.redis_url
+
+    @property
+    def web_urls(self) -> list[str]:
+        """The web processes themselves, past nginx."""
+        return [f"http://{LOOPBACK}:{port}" for port in self.layout.ports.web]
+
+    def __enter__(self) -> Self:
+        self.layout.make_directories()
+        write_configuration(self.layout, self._limits)
+        try:
+            for name in self.processes:
+                self._spawn(name)
+            self._wait(list(self.processes))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def prepare(self) -> None:
+        """A database with the demo's users and documents, and the static files."""
+        self.layout.make_directories()
+        self.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
+
+    def run(self, *arguments: str, timeout_seconds: float = 60.0) -> str:
+        """Runs Python with the stack's environment; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_seconds,
+        )
+        if done.returncode:
+            raise StackError(f"{arguments} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start(self, name: str) -> None:
+        """Starts a process that was stopped and waits until it is ready."""
+        self._spawn(name)
+        self._wait([name])
+
+    def stop(self, name: str, number: int = signal.SIGTERM) -> int:
+        """Sends a signal, waits for the end and returns the exit code (negative: that of the signal that killed it)."""
+        running = self.processes[name]
+        if running.process is None:
+            raise StackError(f"{name} was never started")
+        running.process.send_signal(number)
+        try:
+            return running.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            running.process.kill()
+            running.process.wait(STOP_SECONDS)
+            raise StackError(f"{name} ran on for {STOP_SECONDS:.0f} s after signal {number}") from None
+
+    def start_ws(self, i: int) -> None:
+        self.start(self.ws[i].name)
+
+    def stop_ws(self, i: int, number: int = signal.SIGTERM) -> int:
+        return self.stop(self.ws[i].name, number)
+
+    def login(self, name: str) -> str:
+        """Logs in through the page, as a browser does; returns the Cookie header."""
+        jar = http.cookiejar.CookieJar()
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+        browser.open(f"{self.url}/login/", timeout=10).close()
+        token = next(cookie.value for cookie in jar if cookie.name == "csrftoken")
+        fields = {"username": name, "password": self.users[name], "csrfmiddlewaretoken": token}
+        browser.open(f"{self.url}/login/", urllib.parse.urlencode(fields).encode(), timeout=20).close()
+        if not any(cookie.name == "sessionid" for cookie in jar):
+            raise StackError(f"{name} could not log in")
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
+
+    def log(self, name: str) -> str:
+        """All that a process has printed, over its restarts."""
+        return (self.layout.log / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+    def last_words(self) -> str:
+        """The end of every log: what to read after a failure."""
+        return "\n".join(f"--- {path.name}\n{tail(path, lines=40)}" for path in sorted(self.layout.log.iterdir()))
+
+    def close(self) -> None:
+        """Stops all, Redis last, and by force what does not go."""
+        by_priority = sorted(self.processes.values(), key=lambda each: -each.definition.priority)
+        for priority in dict.fromkeys(each.definition.priority for each in by_priority):
+            members = [each for each in by_priority if each.definition.priority == priority and each.runs]
+            for each in members:
+                each.process.terminate()
+            for each in members:
+                try:
+                    each.process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    each.process.kill()
+                    each.process.wait(STOP_SECONDS)
+        self._starter.shutdown()
+
+    def _spawn(self, name: str) -> None:
+        running = self.processes[name]
+        if running.runs:
+            raise StackError(f"{name} runs already")
+        running.process = self._starter.submit(self._popen, running.definition).result()
+
+    def _popen(self, definition: Process) -> subprocess.Popen[bytes]:
+        with (self.layout.log / f"{definition.name}.log").open("ab") as log:
+            return subprocess.Popen(
+                definition.command,
+                cwd=ROOT,
+                env=self._env | dict(definition.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for pytest, which then stops these in their order.
+                start_new_session=True,
+            )
+
+    def _wait(self, names: list[str]) -> None:
+        late = wait_until_ready(
+            {name: self.processes[name].definition.ready for name in names},
+            timeout_seconds=READY_SECONDS,
+            give_up=lambda: any(not self.processes[name].runs for name in names),
+        )
+        ended = [name for name in names if not self.processes[name].runs]
+        if late or ended:
+            raise StackError(f"not ready: {late}, ended: {ended}\n{self.last_words()}")
+
+
+class StackFactory:
+    """Makes stacks that start from one prepared database, because preparing takes longer than all the rest."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._made = 0
+        self._prepared: Stack | None = None
+
+    def __call__(self, *, web: int = 1, ws: int = 2, limits: Mapping[str, str] = NO_LIMITS, **env: str) -> Stack:
+        """A stack that is not started yet: `with` starts it and stops it."""
+        if self._prepared is None:
+            self._prepared = Stack(self._directory / "prepared")
+            self._prepared.prepare()
+        source = self._prepared.layout
+        self._made += 1
+        stack = Stack(self._directory / f"stack-{self._made}", web=web, ws=ws, limits=limits, **env)
+        stack.layout.var.mkdir(parents=True)
+        stack.layout.static.symlink_to(source.static)
+        for database in source.var.glob("tidewire.sqlite3*"):
+            shutil.copy(database, stack.layout.var)
+        return stack
