@@ -1,0 +1,130 @@
+"""What a user does to documents. The only place that writes them, and the only place that publishes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.db.models import F, Max
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from django.utils.text import slugify
+
+from dashboard.events import NotificationCreated
+from dashboard.models import SLUG_LENGTH, Document, Notification, ReadPointer, Verb
+from dashboard.permissions import can_delete
+from tidewire import outbox
+
+# Somebody who goes in and out of the editing page is one piece of news, not ten.
+EDIT_STARTED_ONCE_PER = timedelta(minutes=10)
+SLUG_SUFFIX_LENGTH = 6
+# 36^6 suffixes: a second collision is already news, a fifth is a broken database.
+SLUG_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Draft:
+    title: str
+    body: str
+
+
+class Conflict(Exception):
+    """Somebody else saved first. Carries both versions whole; `theirs` is None when the document was deleted."""
+
+    def __init__(self, *, yours: Draft, theirs: Document | None) -> None:
+        super().__init__(f"{theirs.slug} is at version {theirs.version}" if theirs else "the document was deleted")
+        self.yours = yours
+        self.theirs = theirs
+
+
+@transaction.atomic
+def create_document(user: User, *, title: str, body: str) -> Document:
+    document = _insert(user, title=title, body=body)
+    _notify(user, "created", document)
+    return document
+
+
+@transaction.atomic
+def update_document(user: User, slug: str, *, version: int, title: str, body: str) -> Document:
+    """Save over `version` and no other: the comparison is part of the UPDATE, so two savers cannot both pass it."""
+    saved = Document.objects.filter(slug=slug, version=version).update(
+        title=title, body=body, version=F("version") + 1, updated_at=timezone.now(), updated_by=user
+    )
+    document = Document.objects.select_related("author", "updated_by").filter(slug=slug).first()
+    if not saved or document is None:
+        raise Conflict(yours=Draft(title=title, body=body), theirs=document)
+    _notify(user, "updated", document)
+    return document
+
+
+@transaction.atomic
+def delete_document(user: User, slug: str) -> None:
+    document = Document.objects.select_for_update().get(slug=slug)
+    if not can_delete(user, document):
+        raise PermissionDenied(f"{user} may not delete {slug}: only its author and staff may")
+    _notify(user, "deleted", document)
+    document.delete()
+
+
+@transaction.atomic
+def start_editing(user: User, slug: str) -> Document:
+    # The lock makes two tabs that open at once agree on who brings the news.
+    document = Document.objects.select_for_update().get(slug=slug)
+    since = timezone.now() - EDIT_STARTED_ONCE_PER
+    told = Notification.objects.filter(document=document, actor=user, verb="edit_started", created_at__gt=since)
+    if not told.exists():
+        _notify(user, "edit_started", document)
+    return document
+
+
+@transaction.atomic
+def mark_read(user: User, up_to_id: int) -> None:
+    """Move the pointer forward, never back, and never past what exists: later notifications must stay unread."""
+    newest = Notification.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    ReadPointer.objects.get_or_create(user=user)
+    last_read = min(up_to_id, newest)
+    ReadPointer.objects.filter(user=user, last_read__lt=last_read).update(last_read=last_read)
+
+
+def _insert(user: User, *, title: str, body: str) -> Document:
+    for slug in _slugs(title):
+        try:
+            with transaction.atomic():
+                return Document.objects.create(slug=slug, title=title, body=body, author=user, updated_by=user)
+        except IntegrityError:
+            if not Document.objects.filter(slug=slug).exists():
+                raise
+    raise IntegrityError(f"no free slug for {title!r} in {SLUG_ATTEMPTS} attempts")
+
+
+def _slugs(title: str) -> Iterator[str]:
+    stem = slugify(title)[: SLUG_LENGTH - SLUG_SUFFIX_LENGTH - 1].strip("-_") or "document"
+    yield stem
+    for _ in range(SLUG_ATTEMPTS - 1):
+        suffix = get_random_string(SLUG_SUFFIX_LENGTH, "abcdefghijklmnopqrstuvwxyz0123456789")
+        yield f"{stem}-{suffix}"
+
+
+def _notify(user: User, verb: Verb, document: Document) -> None:
+    notification = Notification.objects.create(
+        actor=user,
+        actor_name=user.get_username(),
+        verb=verb,
+        document=document,
+        slug=document.slug,
+        title=document.title,
+    )
+    outbox.publish(
+        "notifications",
+        NotificationCreated(
+            id=notification.event_id,
+            notification_id=notification.pk,
+            actor=notification.actor_name,
+            verb=verb,
+            slug=document.slug,
+            title=document.title,
+            at=notification.created_at,
+        ),
+    )

@@ -1,0 +1,81 @@
+"""`manage.py demo`: users and documents to look at on a first run. Never touches what is already there."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.text import slugify
+
+from dashboard.env import read_env
+from dashboard.management.demo_documents import DOCUMENTS, DemoDocument
+from dashboard.models import SLUG_LENGTH, Document, Notification
+
+USERS = ("ada", "bob", "eve")
+ADMIN = "admin"
+PASSWORD = "demo"  # noqa: S105 - public on purpose, which is why production refuses this command
+JOINED_DAYS_AGO = 30
+HOURS_BETWEEN_VERSIONS = 7
+
+
+class Command(BaseCommand):
+    help = "Create the demo users (ada, bob, eve, admin; password: demo) and a few documents. Development only."
+
+    @transaction.atomic
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        if read_env().environment != "development":
+            raise CommandError("demo creates users with a known password: it runs in the development environment only")
+        users = {name: _user(name) for name in USERS}
+        _user(ADMIN, is_staff=True, is_superuser=True)
+        documents = 0 if Document.objects.exists() else _write(users)
+        self.stdout.write(f"demo: {', '.join((*USERS, ADMIN))} (password: {PASSWORD}), {documents} documents written")
+
+
+def _user(username: str, **rights: bool) -> User:
+    joined_at = timezone.now() - timedelta(days=JOINED_DAYS_AGO)
+    user, created = User.objects.get_or_create(username=username, defaults={"date_joined": joined_at, **rights})
+    if created:
+        user.set_password(PASSWORD)
+        user.save(update_fields=["password"])
+    return user
+
+
+def _write(users: dict[str, User]) -> int:
+    """Write the past as rows. It is not acted out: events from days ago, sent now, would be news to nobody."""
+    happened: list[Notification] = []
+    for demo in DOCUMENTS:
+        happened.extend(_history(demo, users))
+    # The list of notifications is in the order of ids, so ids have to be in the order of time.
+    Notification.objects.bulk_create(sorted(happened, key=lambda notification: notification.created_at))
+    return len(DOCUMENTS)
+
+
+def _history(demo: DemoDocument, users: dict[str, User]) -> list[Notification]:
+    versions = len(demo.edited_by) + 1
+    newest_at = timezone.now() - timedelta(minutes=demo.minutes_ago)
+    times = [newest_at - timedelta(hours=HOURS_BETWEEN_VERSIONS * back) for back in reversed(range(versions))]
+    writers = [users[name] for name in (demo.author, *demo.edited_by)]
+    document = Document.objects.create(
+        slug=slugify(demo.title)[:SLUG_LENGTH],
+        title=demo.title,
+        body=demo.body,
+        author=writers[0],
+        version=versions,
+        created_at=times[0],
+        updated_at=newest_at,
+        updated_by=writers[-1],
+    )
+    return [
+        Notification(
+            actor=writer,
+            actor_name=writer.username,
+            verb="updated" if version else "created",
+            document=document,
+            slug=document.slug,
+            title=document.title,
+            created_at=at,
+        )
+        for version, (writer, at) in enumerate(zip(writers, times, strict=True))
+    ]

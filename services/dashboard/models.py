@@ -1,0 +1,84 @@
+"""The documents, what happened to them, and how far each user has read. Only `dashboard.actions` writes them."""
+
+import uuid
+from typing import Literal, get_args
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+TITLE_LENGTH = 200
+# Room for a long report, small enough that two versions and their comparison fit one page.
+BODY_LENGTH = 100_000
+# A slug is part of topic names, routes and metrics of Redis keys; it stays short whatever the title.
+SLUG_LENGTH = 60
+
+Verb = Literal["created", "updated", "deleted", "edit_started"]
+
+
+class Document(models.Model):
+    slug = models.SlugField(max_length=SLUG_LENGTH, unique=True, editable=False)
+    title = models.CharField(max_length=TITLE_LENGTH)
+    body = models.TextField(max_length=BODY_LENGTH, blank=True)
+    # A document outlives its author's job, not its author's row: people who leave are deactivated.
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="documents")
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        # The second key makes the order total, so that pages of the list neither repeat nor skip a row.
+        ordering = ["-updated_at", "-pk"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class NotificationQuerySet(models.QuerySet["Notification"]):
+    def unread_by(self, user: AbstractBaseUser) -> "NotificationQuerySet":
+        """What others did since `user` joined and past the pointer; nobody is told of their own actions."""
+        pointer = ReadPointer.objects.filter(user_id=user.pk).values("last_read")
+        last_read = Coalesce(models.Subquery(pointer), models.Value(0), output_field=models.BigIntegerField())
+        joined_at = getattr(user, "date_joined", None)
+        since_joining = models.Q(created_at__gte=joined_at) if joined_at else models.Q()
+        # `exclude(actor=user)` would drop the rows whose actor is gone, because NULL is not unequal to anything.
+        by_others = models.Q(actor__isnull=True) | ~models.Q(actor_id=user.pk)
+        return self.filter(since_joining, by_others, pk__gt=last_read)
+
+
+class Notification(models.Model):
+    """One action by one user. Names are copied, so that the row still reads well when user or document is gone."""
+
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    actor_name = models.CharField(max_length=150)
+    verb = models.CharField(max_length=12, choices=[(verb, verb.replace("_", " ")) for verb in get_args(Verb)])
+    document = models.ForeignKey(Document, on_delete=models.SET_NULL, null=True, related_name="notifications")
+    slug = models.SlugField(max_length=SLUG_LENGTH, db_index=False)
+    title = models.CharField(max_length=TITLE_LENGTH)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = NotificationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["document", "actor", "verb", "-created_at"], name="notification_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.verb} {self.title}"
+
+
+class ReadPointer(models.Model):
+    """One row per user instead of one per user and notification: everything up to `last_read` is read."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="read_pointer")
+    last_read = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.last_read}"

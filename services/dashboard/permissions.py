@@ -1,0 +1,10 @@
+"""Who may do what with a document, asked by the actions and by the pages that offer them."""
+
+from django.contrib.auth.models import User
+
+from dashboard.models import Document
+
+
+def can_delete(user: User, document: Document) -> bool:
+    """The author and staff delete; reading and editing are open to everybody who is logged in."""
+    return user.is_active and (user.is_staff or document.author_id == user.pk)

@@ -1,0 +1,22 @@
+"""Django's command line for the web service, whatever directory it is called from."""
+
+import os
+import sys
+from pathlib import Path
+
+SERVICES = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    # The directory of this file would shadow top-level modules by names such as `settings`.
+    sys.path[0] = str(SERVICES)
+    sys.path.insert(1, str(SERVICES.parent / "src"))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "web.settings")
+
+    from django.core.management import execute_from_command_line  # noqa: PLC0415 - needs the path set above
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
