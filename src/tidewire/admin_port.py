@@ -39,7 +39,7 @@ def listen(host: str, port: int, drainer: "Drainer") -> Any:
     """Serve the admin port. Returns Twisted's listening port."""
     site = Site(AdminPort(drainer))  # type: ignore[no-untyped-call]
     site.noisy = False
-    return reactor.listenTCP(port, site, interface=host)  # type: ignore[call-arg, arg-type]  # the stub takes it for a method's
+    return reactor.listenTCP(port, site, interface=host)  # type: ignore[arg-type]  # the stub takes it for a method's
 
 
 def _text(request: Any, status: int, said: str) -> bytes:
