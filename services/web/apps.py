@@ -1,0 +1,7 @@
+"""The pages' Django application: templates, static files and template tags."""
+
+from django.apps import AppConfig
+
+
+class WebConfig(AppConfig):
+    name = "web"

@@ -1,0 +1,136 @@
+"""The documents' pages: list, read, write, delete, and what to do when two people wrote at once."""
+
+from contextlib import suppress
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+
+from dashboard import actions, live
+from dashboard.models import Document
+from dashboard.permissions import can_delete
+from web.badges import FREE, UNKNOWN, Badge, badge
+from web.compare import compare
+from web.forms import DocumentForm, EditForm
+from web.generic import DetailView, FormView, ListView
+from web.pages import LivePage
+
+
+class DocumentList(LivePage, ListView[Document]):
+    template_name = "web/documents.html"
+    paginate_by = 20
+
+    def get_queryset(self) -> QuerySet[Document]:
+        # The texts are the bulk of a row, and the list shows none of them.
+        return Document.objects.select_related("author", "updated_by").defer("body")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        statuses = live.statuses()
+        badges = {} if statuses is None else {slug: badge(status) for slug, status in statuses.items()}
+        default = UNKNOWN if statuses is None else FREE
+        context["rows"] = [(document, badges.get(document.slug, default)) for document in context["page_obj"]]
+        return context
+
+
+class DocumentPage(LivePage):
+    """A page about one document: 404 without it, its badge beside it."""
+
+    def document(self) -> Document:
+        documents = Document.objects.select_related("author", "updated_by")
+        return get_object_or_404(documents, slug=self.kwargs["slug"])
+
+    def badge(self) -> Badge:
+        status = live.status(self.kwargs["slug"])
+        return badge(status) if status else UNKNOWN
+
+
+class DocumentDetail(DocumentPage, DetailView[Document]):
+    template_name = "web/document.html"
+
+    def get_object(self, queryset: QuerySet[Document] | None = None) -> Document:
+        return self.document()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            badge=self.badge(), can_delete=can_delete(self.request.user, self.object), **kwargs
+        )
+
+
+class DocumentCreate(LivePage, FormView[DocumentForm]):
+    template_name = "web/create.html"
+    form_class = DocumentForm
+
+    def form_valid(self, form: DocumentForm) -> HttpResponse:
+        document = actions.create_document(self.request.user, **form.cleaned_data)
+        messages.success(self.request, "Created. Everybody can see it now.")
+        return redirect("document", document.slug)
+
+
+class DocumentEdit(DocumentPage, FormView[EditForm]):
+    template_name = "web/edit.html"
+    form_class = EditForm
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            document = actions.start_editing(self.request.user, self.kwargs["slug"])
+        except Document.DoesNotExist:
+            raise Http404(f"no document {self.kwargs['slug']}") from None
+        # Only here: a POST brings its own text, and must not fail because the document went away meanwhile.
+        self.initial = {"title": document.title, "body": document.body, "version": document.version}
+        return super().get(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        badge = self.badge()
+        others = [name for name in badge.editors if name != self.request.user.get_username()]
+        return super().get_context_data(slug=self.kwargs["slug"], badge=badge, others=others, **kwargs)
+
+    def form_valid(self, form: EditForm) -> HttpResponse:
+        try:
+            document = actions.update_document(self.request.user, self.kwargs["slug"], **form.cleaned_data)
+        except actions.Conflict as conflict:
+            return self._conflict(conflict)
+        messages.success(self.request, "Saved.")
+        return redirect("document", document.slug)
+
+    def _conflict(self, conflict: actions.Conflict) -> HttpResponse:
+        """Both versions side by side, and a form with the writer's own text that saves over the newer version."""
+        yours, theirs = conflict.yours, conflict.theirs
+        draft = {"title": yours.title, "body": yours.body}
+        if theirs is None:
+            context = {"form": DocumentForm(initial=draft), "yours": yours}
+            template = "web/deleted_meanwhile.html"
+        else:
+            your_lines, their_lines = compare(yours.body, theirs.body)
+            context = {
+                "form": EditForm(initial=draft | {"version": theirs.version}),
+                "yours": yours,
+                "theirs": theirs,
+                "your_lines": your_lines,
+                "their_lines": their_lines,
+            }
+            template = "web/conflict.html"
+        return self.response_class(
+            request=self.request, template=[template], context=self.get_context_data(**context), status=409
+        )
+
+
+class DocumentDelete(DocumentPage, DetailView[Document]):
+    template_name = "web/delete.html"
+
+    def get_object(self, queryset: QuerySet[Document] | None = None) -> Document:
+        document = self.document()
+        if not can_delete(self.request.user, document):
+            raise PermissionDenied("Only the author and staff may delete a document.")
+        return document
+
+    def post(self, request: HttpRequest, slug: str) -> HttpResponseBase:
+        document = self.get_object()
+        # Where somebody was faster, the document is as gone as was asked for.
+        with suppress(Document.DoesNotExist):
+            actions.delete_document(self.request.user, slug)
+        messages.success(request, f"“{document.title}” is deleted.")
+        return redirect("documents")

@@ -1,0 +1,53 @@
+"""The forms of the pages. They check and clean; writing is for the actions."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
+from django.contrib.auth.models import User
+
+from dashboard.models import BODY_LENGTH, TITLE_LENGTH
+
+if TYPE_CHECKING:
+    UserCreationForm = BaseUserCreationForm[User]
+else:
+    UserCreationForm = BaseUserCreationForm  # takes its type parameter from the type checker only
+
+
+class BulmaForm(forms.BaseForm):
+    """Gives each visible field the class that Bulma styles."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            css_class = "textarea" if isinstance(field.widget, forms.Textarea) else "input"
+            field.widget.attrs.setdefault("class", css_class)
+
+
+class BodyField(forms.CharField):
+    def to_python(self, value: Any) -> str:
+        # Browsers send CRLF, and count one character where a length check would count two.
+        return str(super().to_python(value)).replace("\r\n", "\n").replace("\r", "\n")
+
+
+class DocumentForm(BulmaForm, forms.Form):
+    title = forms.CharField(max_length=TITLE_LENGTH, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    body = BodyField(
+        label="Text", max_length=BODY_LENGTH, required=False, strip=False, widget=forms.Textarea(attrs={"rows": 18})
+    )
+
+
+class EditForm(DocumentForm):
+    """Carries the version that the writer started from, so that saving can tell whether it is still the newest."""
+
+    version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+
+
+class SignInForm(BulmaForm, AuthenticationForm):
+    pass
+
+
+class SignUpForm(BulmaForm, UserCreationForm):
+    class Meta:
+        model = User
+        fields = ["username"]

@@ -1,0 +1,62 @@
+"""The list of what happened, how much of it is unread, and the way from a notification to its document."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from dashboard import actions
+from dashboard.models import Notification
+from web.generic import ListView
+from web.pages import LivePage, UserRequest, UserView
+
+
+class NotificationList(LivePage, ListView[Notification]):
+    template_name = "web/notifications.html"
+    nav = "notifications"
+    paginate_by = 25
+
+    def get_queryset(self) -> QuerySet[Notification]:
+        return Notification.objects.all()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        context["unread_ids"] = set(
+            Notification.objects.unread_by(self.request.user)
+            .filter(pk__in=[notification.pk for notification in context["page_obj"]])
+            .values_list("pk", flat=True)
+        )
+        return context
+
+
+class OpenNotification(UserView):
+    """Leads to the document, or says that it is gone; a deleted document must not lead to a broken page."""
+
+    def get(self, request: UserRequest, pk: int) -> HttpResponseRedirect:
+        notification = get_object_or_404(Notification.objects.select_related("document"), pk=pk)
+        if notification.document:
+            return redirect("document", notification.document.slug)
+        messages.info(request, f"“{notification.title}” was deleted, so there is nothing left to open.")
+        return redirect("notifications")
+
+
+class MarkRead(UserView):
+    def post(self, request: UserRequest) -> HttpResponse:
+        up_to = request.POST.get("up_to", "")
+        # isdecimal alone would let a number through that no database column holds.
+        if not (up_to.isdecimal() and len(up_to) < 19):
+            return HttpResponseBadRequest("up_to is the number of a notification")
+        actions.mark_read(request.user, int(up_to))
+        return redirect("notifications")
+
+
+class Unread(UserView):
+    """For pages that slept or missed events: the count as it is now."""
+
+    def get(self, request: UserRequest) -> JsonResponse:
+        unread = Notification.objects.unread_by(request.user).order_by("pk")
+        newest = Notification.objects.first()
+        count = {"unread": unread.count(), "newest": newest.pk if newest else 0}
+        return JsonResponse(count, headers={"Cache-Control": "no-store"})

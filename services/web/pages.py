@@ -1,0 +1,53 @@
+"""What every logged-in page shows around its content: the live header and the place its sockets resume from."""
+
+from typing import Any
+
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.models import User
+from django.db.models import Max
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_control
+from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
+
+from dashboard import live
+from dashboard.models import Notification
+
+
+class UserRequest(HttpRequest):
+    """A request behind `LoginRequiredMixin`: its user is nobody anonymous."""
+
+    user: User
+
+
+class UserView(LoginRequiredMixin, View):
+    request: UserRequest
+
+
+@method_decorator(cache_control(private=True), name="dispatch")
+class LivePage(LoginRequiredMixin, TemplateResponseMixin, ContextMixin, View):
+    """A page with the live header. Mix it in before the generic view that fills the page."""
+
+    request: UserRequest
+    nav = "documents"  # which link of the header leads here
+    position: str | None = None
+    newest_notification = 0
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # Both are read before anything the page shows. What happens after them reaches the page through its
+        # sockets; what happens between the two is known by its id and not counted twice.
+        if request.user.is_authenticated:
+            self.position = live.position()
+            self.newest_notification = Notification.objects.aggregate(newest=Max("pk"))["newest"] or 0
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        unread = Notification.objects.unread_by(self.request.user).filter(pk__lte=self.newest_notification)
+        return super().get_context_data(
+            nav=self.nav,
+            position=self.position,
+            newest_notification=self.newest_notification,
+            users=live.users(),
+            unread_count=unread.count(),
+            **kwargs,
+        )

@@ -1,0 +1,104 @@
+// Every logged-in page starts here: the header's two sockets, then what the page itself shows.
+
+import { Live } from "../tidewire/client.js";
+import { notifyDesktop } from "./desktop.js";
+import { editor } from "./editor.js";
+import { menu } from "./menu.js";
+import { isNews } from "./news.js";
+import { documentPage } from "./page-document.js";
+import { documentsPage } from "./page-documents.js";
+import { notificationsPage } from "./page-notifications.js";
+import { peoplePage } from "./page-people.js";
+import { Signal } from "./signal.js";
+import { keepTimes } from "./times.js";
+import { Toasts } from "./toasts.js";
+import { Unread } from "./unread.js";
+
+const find = (selector) => document.querySelector(selector);
+const data = document.body.dataset;
+const me = data.user;
+// The newest notification that the server already knew of when it rendered this page.
+const rendered = Number(data.newestNotification);
+const urlOf = (event) => `${data.notificationsUrl}${event.notification_id}/`;
+
+// Final close codes that mean something to a page; any other shows as offline.
+const SIGNED_OUT = [4500, 4501];
+const UNKNOWN_TOPIC = 4504;
+// Many pages miss the same events at the same moment; they need not all ask the server in that moment.
+const SPREAD_MS = 3000;
+
+const signal = new Signal(find("[data-live-state]"), find("[data-announcer]"));
+const unread = new Unread({
+  badge: find("[data-unread]"),
+  url: data.unreadUrl,
+  newest: rendered,
+});
+const toasts = new Toasts({ others: find("[data-toasts]"), own: find("[data-own-toasts]"), urlOf });
+
+function open(path, { unknown, ...options }) {
+  const socket = {};
+  const live = new Live(path, {
+    ...options,
+    state(state, detail) {
+      if (detail?.code === UNKNOWN_TOPIC && unknown) {
+        signal.drop(socket);
+        unknown();
+        return;
+      }
+      if (SIGNED_OUT.includes(detail?.code)) find("[data-signed-out]").hidden = false;
+      signal.set(socket, state);
+    },
+  });
+  socket.reconnectNow = () => live.reconnectNow();
+  signal.set(socket, live.state);
+}
+
+const PAGES = {
+  documents: documentsPage,
+  document: documentPage,
+  edit: documentPage,
+  notifications: notificationsPage,
+  people: peoplePage,
+};
+const page = PAGES[data.page]?.({ open, me, urlOf, slug: data.slug, phase: data.phase }) ?? {};
+
+open("/ws/users/", {
+  on: {
+    "users.count": (event) => {
+      find("[data-users-count]").textContent = String(event.count);
+      find("[data-online]").title = event.names.join(", ");
+      page.users?.(event);
+    },
+  },
+});
+
+open("/ws/notifications/", {
+  at: data.position || undefined,
+  on: {
+    "notification.created": (event) => {
+      const own = event.actor === me;
+      if (isNews(event)) {
+        toasts.show(event, { own });
+        if (!own) notifyDesktop(event, urlOf(event));
+      }
+      if (!own && !unread.knows(event)) unread.add();
+      if (event.notification_id > rendered) page.notification?.(event);
+    },
+  },
+  lost: () =>
+    setTimeout(() => {
+      unread.refresh();
+      page.lost?.();
+    }, Math.random() * SPREAD_MS),
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) unread.refresh();
+});
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) unread.refresh();
+});
+
+for (const form of document.querySelectorAll("[data-editor]")) editor(form);
+menu(find("[data-menu]"));
+keepTimes();

@@ -1,0 +1,64 @@
+// The list of notifications: new ones appear on top of its first page.
+
+import { element, face } from "./people.js";
+import { phrase } from "./news.js";
+import { timeElement } from "./times.js";
+import { offerDesktop } from "./desktop.js";
+
+// The list grows while the page stays open; past this the oldest go, and the second page has them.
+const ROWS = 100;
+
+export function notificationsPage({ me, urlOf }) {
+  const form = document.querySelector("[data-notifications]");
+  const list = document.querySelector("[data-events]");
+  offerDesktop(document.querySelector("[data-ask]"), document.querySelector("[data-ask-result]"));
+
+  function row(event) {
+    const own = event.actor === me;
+    const made = element("li", own ? "event" : "event is-unread");
+    made.dataset.notification = event.notification_id;
+    const text = element("div", "event-text");
+    const line = element("p");
+    line.append(element("b", "", event.actor), ` ${phrase(event)} `);
+    if (event.verb === "deleted") line.append(element("s", "", event.title));
+    else {
+      const link = element("a", "", event.title);
+      link.href = urlOf(event);
+      line.append(link);
+    }
+    const when = element("p", "meta");
+    when.append(timeElement(event.at));
+    text.append(line, when);
+    made.append(face(event.actor), text);
+    if (!own) {
+      line.append(element("span", "is-sr-only", " (unread)"));
+      const read = element("button", "button is-small is-ghosted", "Read up to here");
+      read.type = "submit";
+      read.name = "up_to";
+      read.value = event.notification_id;
+      made.append(read);
+    }
+    return made;
+  }
+
+  return {
+    notification(event) {
+      for (const button of document.querySelectorAll("[data-mark-all]")) {
+        button.value = Math.max(Number(button.value), event.notification_id);
+      }
+      if (form.dataset.pageNumber !== "1" || list.querySelector(`[data-notification="${event.notification_id}"]`)) return;
+      document.querySelector("[data-empty]")?.remove();
+      list.prepend(row(event));
+      while (list.childElementCount > ROWS) list.lastElementChild.remove();
+    },
+    // The server renders and escapes the list; this only puts it in the old one's place.
+    async lost() {
+      const response = await fetch(window.location.href);
+      if (!response.ok || response.redirected) return;
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+      list.replaceChildren(...fresh.querySelector("[data-events]").children);
+      const newest = fresh.querySelector("[data-mark-all]").value;
+      for (const button of document.querySelectorAll("[data-mark-all]")) button.value = newest;
+    },
+  };
+}

@@ -1,0 +1,27 @@
+// The page of everybody online. An event names twenty people at most: within that the list is live.
+
+import { element, face } from "./people.js";
+
+export function peoplePage({ me }) {
+  const list = document.querySelector("[data-people]");
+  const more = document.querySelector("[data-people-more]");
+
+  return {
+    users(event) {
+      if (event.names.length < event.count) {
+        more.hidden = list.childElementCount === event.count;
+        return;
+      }
+      more.hidden = true;
+      document.querySelector("[data-people-away]")?.remove();
+      list.replaceChildren(
+        ...event.names.map((name) => {
+          const made = element("li");
+          made.append(face(name), name);
+          if (name === me) made.append(element("span", "meta", "you"));
+          return made;
+        }),
+      );
+    },
+  };
+}

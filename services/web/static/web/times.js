@@ -1,0 +1,32 @@
+// Keeps "5 minutes ago" true while a page stays open. The words are those of templatetags/times.py.
+
+const UNITS = [
+  ["year", 365 * 86400],
+  ["month", 30 * 86400],
+  ["week", 7 * 86400],
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+];
+const EVERY_MS = 30_000;
+const words = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+
+function ago(at) {
+  const seconds = (Date.now() - Date.parse(at)) / 1000;
+  const unit = UNITS.find(([, length]) => seconds >= length);
+  return unit ? words.format(-Math.floor(seconds / unit[1]), unit[0]) : "just now";
+}
+
+export function timeElement(at) {
+  const time = document.createElement("time");
+  time.dateTime = at;
+  time.dataset.relative = "";
+  time.textContent = ago(at);
+  return time;
+}
+
+export function keepTimes() {
+  setInterval(() => {
+    for (const time of document.querySelectorAll("time[data-relative]")) time.textContent = ago(time.dateTime);
+  }, EVERY_MS);
+}

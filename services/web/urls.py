@@ -1,0 +1,28 @@
+"""Where the pages live. The sockets have their own routes in the ws service."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+
+from tidewire.web_metrics import metrics_view
+from web import accounts, documents, health, notifications, people
+
+urlpatterns = [
+    path("", documents.DocumentList.as_view(), name="documents"),
+    path("new/", documents.DocumentCreate.as_view(), name="document-create"),
+    path("documents/<slug:slug>/", documents.DocumentDetail.as_view(), name="document"),
+    path("documents/<slug:slug>/edit/", documents.DocumentEdit.as_view(), name="document-edit"),
+    path("documents/<slug:slug>/delete/", documents.DocumentDelete.as_view(), name="document-delete"),
+    path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
+    path("notifications/read/", notifications.MarkRead.as_view(), name="notifications-read"),
+    path("notifications/unread/", notifications.Unread.as_view(), name="notifications-unread"),
+    path("notifications/<int:pk>/", notifications.OpenNotification.as_view(), name="notification"),
+    path("people/", people.People.as_view(), name="people"),
+    path("login/", accounts.SignIn.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("signup/", accounts.SignUp.as_view(), name="signup"),
+    path("admin/", admin.site.urls),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", metrics_view),
+]
