@@ -108,6 +108,10 @@ class Layout:
     # Everything the stack writes; nothing in it is needed to start again but the database.
     var: Path = ROOT / "var"
 
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str]) -> Layout:
+        return cls(ports=Ports.from_variables(variables), var=Path(variables.get("VAR_DIR") or ROOT / "var").resolve())
+
     @property
     def run(self) -> Path:
         return self.var / "run"

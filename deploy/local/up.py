@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from deploy.local.config import write_configuration
-from deploy.local.layout import ROOT, Layout, LayoutError, Ports
+from deploy.local.layout import ROOT, Layout, LayoutError
 from deploy.local.processes import Process, processes, tie_to_parent
 from deploy.local.ready import wait_until_ready
 from deploy.local.supervisor import SupervisorLog, configuration
@@ -31,7 +31,7 @@ STOP_SECONDS = 75.0
 PR_SET_PDEATHSIG = 1
 
 
-class Stopped(Exception):  # noqa: N818 - a request, not an error
+class Stopped(Exception):
     """A signal asked for the end before there was anything to stop."""
 
 
@@ -60,7 +60,7 @@ def main() -> int:
     stop = StopSignal()
     try:
         _end_with_parent()
-        layout = Layout(ports=Ports.from_variables(os.environ))
+        layout = Layout.from_variables(os.environ)
         layout.make_directories()
         with _only_one(layout):
             _check_ports(layout)

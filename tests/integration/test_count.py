@@ -1,0 +1,85 @@
+"""The count is the truth at rest, whatever went before: 200 sockets of 50 users come and go at random on two nodes.
+
+`TIDEWIRE_COUNT_RUNS=20 make test ARGS='-k count_is_the_truth'` runs it twenty times.
+"""
+
+import asyncio
+import json
+import os
+import random
+
+import pytest
+
+from tests.pages import fetch, metric
+from tests.sockets import event, open_socket
+
+RUNS = int(os.environ.get("TIDEWIRE_COUNT_RUNS", "1"))
+USERS, SOCKETS = 50, 200
+# Longer than the grace of a leave, within which a count that is still to fall has not fallen yet.
+REST_SECONDS = 4.0
+
+
+@pytest.fixture(scope="module")
+def crowd(stack):
+    """name -> Cookie header."""
+    return json.loads(stack.run("-m", "tests.sessions", str(USERS)))
+
+
+async def come_and_go(stack, cookie, chance):
+    """Opens and closes a socket some times, politely or not; the socket if the last was left open."""
+    socket = None
+    for _ in range(chance.randint(2, 6)):
+        if socket is None:
+            socket = await open_socket(stack, "/ws/users/", cookie)
+        elif chance.random() < 0.3:
+            # As when a laptop's lid closes: no close frame.
+            socket.transport.abort()
+            socket = None
+        else:
+            await socket.close()
+            socket = None
+        await asyncio.sleep(chance.uniform(0, 0.2))
+    return socket
+
+
+@pytest.mark.parametrize("run", range(RUNS))
+async def test_the_count_is_the_truth_at_rest(stack, cookies, crowd, run):
+    """Both nodes agree on it, and it stays."""
+    chance = random.Random(run)
+    names = list(crowd)
+    nodes = [f"ws://127.0.0.1:{node.port}" for node in stack.ws]
+    async with (
+        open_socket(stack, "/ws/users/", cookies["ada"], at=nodes[0]) as first,
+        open_socket(stack, "/ws/users/", cookies["ada"], at=nodes[1]) as second,
+    ):
+        left_open = await asyncio.gather(
+            *(come_and_go(stack, crowd[names[i % USERS]], chance) for i in range(SOCKETS))
+        )
+        try:
+            present = {names[i % USERS] for i, socket in enumerate(left_open) if socket} | {"ada"}
+            for watcher in (first, second):
+                told = await event(watcher, "users.count", lambda event: event["count"] == len(present))
+                assert set(told["names"]) <= present
+            await no_other_count(first, len(present))
+            assert await open_sockets(stack) == len([socket for socket in left_open if socket]) + 2
+        finally:
+            await asyncio.gather(*(socket.close() for socket in left_open if socket))
+        for watcher in (first, second):
+            assert (await event(watcher, "users.count", lambda event: event["count"] == 1))["names"] == ["ada"]
+
+
+async def no_other_count(watcher, count):
+    """Nothing else is told while everybody rests."""
+    try:
+        async with asyncio.timeout(REST_SECONDS):
+            while True:
+                told = json.loads(await watcher.recv())
+                assert told.get("count", count) == count
+    except TimeoutError:
+        return
+
+
+async def open_sockets(stack):
+    """What the metrics of both nodes say."""
+    pages = [await asyncio.to_thread(fetch, f"http://127.0.0.1:{node.admin_port}/metrics") for node in stack.ws]
+    return sum(metric(page.text, "tidewire_connections", consumer="UsersConsumer") for page in pages)

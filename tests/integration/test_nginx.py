@@ -1,0 +1,170 @@
+"""The nginx template before stand-ins that tell what reached them: headers, limits, passing over what is down."""
+
+import contextlib
+import json
+import subprocess
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from deploy.local.config import write_configuration
+from deploy.local.layout import Layout, Ports
+from deploy.local.processes import processes
+from tests.pages import fetch
+from tests.stack import NO_LIMITS, why_not
+
+HANDSHAKE = {"Connection": "Upgrade", "Upgrade": "websocket"}
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what it got and on which port; or with 503, as a draining node does."""
+
+    draining = False
+
+    def do_GET(self):
+        told = {"port": self.server.server_port, "headers": dict(self.headers.items())}
+        body = json.dumps(told).encode()
+        self.send_response(503 if self.draining else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Request-ID", "of-the-upstream")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        """Say nothing: the test tells what went wrong."""
+
+
+@contextlib.contextmanager
+def echo(port, **behaviour):
+    server = ThreadingHTTPServer(("127.0.0.1", port), type("Echo", (Echo,), behaviour))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def proxy(layout, limits=NO_LIMITS):
+    """Nginx alone, as the stack starts it; its address."""
+    if reason := why_not():
+        pytest.skip(reason)
+    layout.make_directories()
+    write_configuration(layout, limits)
+    command = next(each.command for each in processes(layout) if each.name == "nginx")
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as nginx:
+        try:
+            url = f"http://127.0.0.1:{layout.ports.nginx}"
+            until_it_listens(url)
+            yield url
+        finally:
+            nginx.terminate()
+
+
+def until_it_listens(url):
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            return fetch(f"{url}/healthz", timeout_seconds=1)
+        threading.Event().wait(0.05)
+    raise AssertionError("nginx does not listen")
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return Layout(ports=Ports.free(web=2, ws=2), var=tmp_path)
+
+
+@pytest.fixture
+def reached(layout):
+    """Sends a request through nginx and returns the headers that reached the upstream."""
+    with contextlib.ExitStack() as servers:
+        for port in (*layout.ports.web, *layout.ports.ws):
+            servers.enter_context(echo(port))
+        url = servers.enter_context(proxy(layout))
+        yield lambda path, headers: fetch(f"{url}{path}", headers=headers).json()["headers"]
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/users/"])
+def test_what_a_client_says_of_itself_is_not_believed(reached, path):
+    """Addresses, scheme and id are nginx's own words, not added to the client's."""
+    lies = {
+        "X-Forwarded-For": "6.6.6.6",
+        "X-Real-IP": "6.6.6.6",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Port": "6",
+        "Forwarded": "for=6.6.6.6",
+        "X-Request-ID": "mine",
+        "Proxy": "http://evil.example",
+    }
+    headers = reached(path, lies)
+    assert headers["X-Forwarded-For"] == "127.0.0.1"
+    assert headers["X-Real-IP"] == "127.0.0.1"
+    assert headers["X-Forwarded-Proto"] == "http"
+    assert len(headers["X-Request-ID"]) == 32
+    assert {"X-Forwarded-Host", "X-Forwarded-Port", "Forwarded", "Proxy"}.isdisjoint(headers)
+
+
+def test_the_host_keeps_its_port(reached):
+    """Django and the origin check compare it with the browser's Origin, which has the port."""
+    assert reached("/", {"Host": "localhost:1234"})["Host"] == "localhost:1234"
+
+
+def test_a_handshake_on_a_socket_route_is_passed_on(reached):
+    headers = reached("/ws/users/", HANDSHAKE)
+    assert headers["Upgrade"] == "websocket"
+    assert headers["Connection"] == "upgrade"
+
+
+@pytest.mark.parametrize(("path", "upgrade"), [("/", "websocket"), ("/ws/users/", "h2c"), ("/", "h2c")])
+def test_nothing_else_is_upgraded(reached, path, upgrade):
+    headers = reached(path, HANDSHAKE | {"Upgrade": upgrade})
+    assert "Upgrade" not in headers
+
+
+def test_the_request_id_in_the_answer_is_nginx_own(layout):
+    with echo(layout.ports.web[0]), echo(layout.ports.web[1]), proxy(layout) as url:
+        page = fetch(f"{url}/", headers={"X-Request-ID": "mine"})
+        assert page.headers.get_all("X-Request-ID") == [page.json()["headers"]["X-Request-ID"]]
+
+
+def test_the_access_log_is_json_and_carries_the_request_id(layout):
+    with echo(layout.ports.web[0]), echo(layout.ports.web[1]), proxy(layout) as url:
+        page = fetch(f'{url}/a"b?secret=1')
+    line = json.loads((layout.log / "nginx-access.log").read_text().splitlines()[-1])
+    assert line["request_id"] == page.headers["X-Request-ID"]
+    assert line["path"] == '/a"b'
+    assert line["status"] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/users/"])
+def test_a_process_that_drains_or_is_down_is_passed_over(layout, path):
+    """A 503 and a refused connection alike; the client sees neither."""
+    draining, well = layout.ports.web if path == "/" else layout.ports.ws
+    with echo(draining, draining=True), echo(well), proxy(layout) as url:
+        assert {fetch(f"{url}{path}").json()["port"] for _ in range(6)} == {well}
+    with echo(well), proxy(layout) as url:
+        assert {fetch(f"{url}{path}").json()["port"] for _ in range(6)} == {well}
+
+
+def test_one_address_is_held_to_its_limits(layout):
+    """The login has the lowest, and only attempts count; each answer past a limit is 429."""
+    limits = NO_LIMITS | {"TIDEWIRE_LOGIN_RATE": "1r/m"}
+    with echo(layout.ports.web[0]), echo(layout.ports.web[1]), proxy(layout, limits) as url:
+        looks = Counter(fetch(f"{url}/login/").status for _ in range(30))
+        # The stand-in knows no POST: 501 is an attempt that came through, which the burst allows for 20 more.
+        attempts = Counter(fetch(f"{url}/login/", fields={"username": "ada"}).status for _ in range(30))
+    assert looks == {200: 30}
+    assert attempts == {501: 21, 429: 9}
+
+
+def test_one_address_has_so_many_sockets(layout):
+    limits = NO_LIMITS | {"TIDEWIRE_SOCKET_RATE": "1r/m"}
+    with echo(layout.ports.ws[0]), echo(layout.ports.ws[1]), proxy(layout, limits) as url:
+        statuses = Counter(fetch(f"{url}/ws/users/").status for _ in range(410))
+    assert statuses == {200: 401, 429: 9}

@@ -1,0 +1,213 @@
+"""Sockets through nginx and Daphne: who gets one, what comes, and what happens to nonsense."""
+
+import asyncio
+import json
+import os
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.pages import fetch, metric, submit
+from tests.sockets import close_code, event, open_socket
+
+ROUTES = ["/ws/users/", "/ws/documents/", "/ws/notifications/"]
+
+
+async def create_document(stack, cookie, title):
+    """Through the page; the page that answered the form."""
+    return await asyncio.to_thread(submit, f"{stack.url}/new/", cookie, {"title": title, "body": "Text."})
+
+
+async def test_a_logged_in_user_gets_the_count(stack, cookies):
+    async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
+        counted = await event(socket, "users.count", lambda event: "ada" in event["names"])
+        assert counted["count"] >= 1
+        assert counted["topic"] == "users"
+
+
+async def test_users_on_different_nodes_are_counted_together(stack, cookies):
+    first, second = (f"ws://127.0.0.1:{node.port}" for node in stack.ws)
+    async with (
+        open_socket(stack, "/ws/users/", cookies["ada"], at=first) as ada,
+        open_socket(stack, "/ws/users/", cookies["bob"], at=second) as bob,
+    ):
+        for socket in (ada, bob):
+            await event(socket, "users.count", lambda event: {"ada", "bob"} <= set(event["names"]))
+
+
+@pytest.mark.parametrize("route", [*ROUTES, "/ws/document/any/read/"])
+async def test_an_anonymous_socket_is_closed_with_its_own_code(stack, route):
+    async with open_socket(stack, route) as socket:
+        assert await close_code(socket) == 4500
+
+
+async def test_a_session_that_nobody_has_is_anonymous(stack):
+    async with open_socket(stack, "/ws/users/", "sessionid=00000000000000000000000000000000") as socket:
+        assert await close_code(socket) == 4500
+
+
+async def test_a_document_that_is_not_there_has_its_own_code(stack, cookies):
+    async with open_socket(stack, "/ws/document/no-such-document/read/", cookies["ada"]) as socket:
+        assert await close_code(socket) == 4504
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_another_sites_page_gets_no_socket(stack, cookies, route):
+    """Its script would speak with this site's cookies."""
+    with pytest.raises(InvalidStatus) as refused:
+        async with open_socket(stack, route, cookies["ada"], origin="https://evil.example"):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+async def test_the_sites_own_page_gets_a_socket(stack, cookies):
+    async with open_socket(stack, "/ws/users/", cookies["ada"], origin=stack.url) as socket:
+        await event(socket, "users.count")
+
+
+async def test_a_notification_carries_the_request_id_that_nginx_made(stack, cookies):
+    """What the client calls its request reaches nobody."""
+    async with open_socket(stack, "/ws/notifications/", cookies["bob"]) as socket:
+        await event(socket, "resumed")
+        page = await asyncio.to_thread(
+            submit,
+            f"{stack.url}/new/",
+            cookies["ada"],
+            {"title": "Whose request", "body": "Text."},
+            {"X-Request-ID": "mine", "X-Forwarded-For": "6.6.6.6"},
+        )
+        told = await event(socket, "notification.created", lambda event: event["title"] == "Whose request")
+    assert told["actor"] == "ada"
+    assert told["verb"] == "created"
+    assert told["request_id"] == page.headers["X-Request-ID"] != "mine"
+
+
+async def test_what_happened_while_away_comes_on_return(stack, cookies):
+    """In order and once: the page resumes from its position."""
+    async with open_socket(stack, "/ws/notifications/", cookies["bob"]) as socket:
+        position = (await event(socket, "resumed"))["at"]
+    for title in ("Away 1", "Away 2"):
+        await create_document(stack, cookies["ada"], title)
+    async with open_socket(stack, f"/ws/notifications/?at={position}", cookies["bob"]) as socket:
+        seen = [json.loads(await asyncio.wait_for(socket.recv(), 10)) for _ in range(3)]
+    assert seen[0]["type"] == "resumed"
+    assert seen[0]["recovered"] is True
+    assert [told["title"] for told in seen[1:]] == ["Away 1", "Away 2"]
+
+
+async def test_an_editor_shows_on_the_document_and_on_the_list(stack, cookies):
+    page = await create_document(stack, cookies["ada"], "Who edits me")
+    slug = page.headers["Location"].strip("/").split("/")[-1]
+    async with (
+        open_socket(stack, "/ws/documents/", cookies["eve"]) as listed,
+        open_socket(stack, f"/ws/document/{slug}/read/", cookies["ada"]) as reader,
+    ):
+        await event(reader, "document.status", lambda event: event["readers"] == ["ada"])
+        async with open_socket(stack, f"/ws/document/{slug}/update/", cookies["bob"]):
+            status = await event(reader, "document.status", lambda event: event["editors"] == ["bob"])
+            assert status["phase"] == "update"
+            await event(
+                listed, "documents.status", lambda event: event["documents"].get(slug, {}).get("editors") == ["bob"]
+            )
+        await event(reader, "document.status", lambda event: event["phase"] == "read")
+
+
+MALFORMED = [
+    "",
+    "not json",
+    "[]",
+    "null",
+    '"ping"',
+    "{}",
+    '{"type": 1}',
+    '{"type": "no.such"}',
+    '{"type": "users.count", "topic": "users", "version": 1, "count": 99, "names": []}',
+    '{"type": "ping", "extra": true}',
+    '{"type": "ping"' + " " * 50,
+    "[" * 2000,
+]
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=range(len(MALFORMED)))
+async def test_a_malformed_message_is_answered_and_the_socket_lives(stack, cookies, text):
+    async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
+        await socket.send(text)
+        error = await event(socket, "error")
+        assert error["code"] == "malformed"
+        await socket.send('{"type": "ping"}')
+        await event(socket, "pong")
+
+
+async def test_a_binary_message_is_answered_and_the_socket_lives(stack, cookies):
+    async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
+        await socket.send(os.urandom(64))
+        assert (await event(socket, "error"))["code"] == "malformed"
+        await socket.send('{"type": "ping"}')
+        await event(socket, "pong")
+
+
+@pytest.mark.parametrize("size", [5_000, 200_000])
+async def test_an_oversized_message_is_answered(stack, cookies, size):
+    async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
+        await socket.send('{"type": "ping", "x": "' + "x" * size + '"}')
+        assert (await event(socket, "error"))["code"] == "too_large"
+
+
+async def test_who_keeps_talking_nonsense_is_cut_for_good(stack, cookies):
+    async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
+        for _ in range(5):
+            await socket.send("nonsense")
+        assert await close_code(socket) == 4506
+
+
+async def test_who_floods_is_cut_until_later(stack, cookies):
+    async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
+        for _ in range(40):
+            await socket.send('{"type": "ping"}')
+        assert await close_code(socket) == 4002
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\x81\x04nope", b"\xff" * 64, b"\x83\x80\x00\x00\x00\x00", b"\x89\xff" + b"\xff" * 12]
+)
+async def test_bytes_that_are_no_websocket_frames_end_only_that_connection(stack, cookies, raw):
+    """Unmasked, reserved and impossible frames: the protocol's own error, and the next socket is served."""
+    pids = [node.pid for node in stack.ws]
+    async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
+        socket.transport.write(raw)
+        async with asyncio.timeout(10):
+            await socket.wait_closed()
+    async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
+        await event(socket, "users.count")
+    assert [node.pid for node in stack.ws if node.runs] == pids
+
+
+async def test_a_route_that_is_not_there_has_its_own_code(stack, cookies):
+    async with open_socket(stack, "/ws/nothing/", cookies["ada"]) as socket:
+        assert await close_code(socket) == 4504
+
+
+async def test_a_plain_request_on_a_socket_route_is_no_error(stack):
+    page = await asyncio.to_thread(fetch, f"{stack.url}/ws/users/")
+    assert page.status in {404, 426}
+
+
+async def test_sockets_and_closes_are_counted_by_consumer(stack, cookies):
+    node = stack.ws[0]
+    at = f"ws://127.0.0.1:{node.port}"
+
+    async def count(name, **labels):
+        page = await asyncio.to_thread(fetch, f"http://127.0.0.1:{node.admin_port}/metrics")
+        return metric(page.text, name, **labels)
+
+    before = await count("tidewire_connections", consumer="DocumentsConsumer")
+    connects = await count("tidewire_connects_total", consumer="DocumentsConsumer", result="accepted")
+    async with open_socket(stack, "/ws/documents/", cookies["ada"], at=at) as socket:
+        await event(socket, "documents.status")
+        assert await count("tidewire_connections", consumer="DocumentsConsumer") == before + 1
+        assert await count("tidewire_connects_total", consumer="DocumentsConsumer", result="accepted") == connects + 1
+    for _ in range(100):
+        if await count("tidewire_connections", consumer="DocumentsConsumer") == before:
+            break
+        await asyncio.sleep(0.05)
+    assert await count("tidewire_connections", consumer="DocumentsConsumer") == before

@@ -1,0 +1,30 @@
+"""Run as `python -m tests.sessions 50` in a stack's environment: that many users, logged in, as JSON name -> Cookie.
+
+Logging each in through the page would spend most of a test on hashing passwords.
+"""
+
+import json
+import sys
+
+import django
+
+
+def main(count: int) -> dict[str, str]:
+    django.setup()
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
+    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
+
+    cookies = {}
+    for i in range(count):
+        user, _created = get_user_model().objects.get_or_create(username=f"user-{i}")
+        session = SessionStore()
+        session[SESSION_KEY] = str(user.pk)
+        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        session.create()
+        cookies[user.get_username()] = f"sessionid={session.session_key}"
+    return cookies
+
+
+if __name__ == "__main__":
+    json.dump(main(int(sys.argv[1])), sys.stdout)

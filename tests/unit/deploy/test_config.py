@@ -1,0 +1,57 @@
+"""deploy.local.config: the templates, rendered as envsubst renders them."""
+
+import re
+
+import pytest
+
+from deploy.local.config import nginx_variables, render
+from deploy.local.layout import ROOT, Layout, Ports
+
+TEMPLATE = ROOT / "deploy" / "nginx" / "tidewire.conf.template"
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return Layout(ports=Ports.from_variables({"WEB": "2", "WS": "3"}), var=tmp_path)
+
+
+def test_every_variable_of_the_template_is_given_and_documented(layout):
+    text = TEMPLATE.read_text(encoding="utf-8")
+    used = set(re.findall(r"\$\{(\w+)\}", text))
+    assert used == set(nginx_variables(layout))
+    assert used == set(re.findall(r"^#   (TIDEWIRE_\w+)", text, flags=re.MULTILINE))
+
+
+def test_rendering_leaves_the_variables_of_nginx_alone(layout):
+    rendered = render(TEMPLATE, nginx_variables(layout))
+    assert "${" not in rendered
+    assert "X-Request-ID $request_id" in rendered
+
+
+def test_each_process_is_a_server_of_its_upstream(layout):
+    rendered = render(TEMPLATE, nginx_variables(layout))
+    assert all(f"server 127.0.0.1:{port} " in rendered for port in (*layout.ports.web, *layout.ports.ws))
+
+
+def test_admin_ports_are_not_proxied(layout):
+    rendered = render(TEMPLATE, nginx_variables(layout))
+    assert not any(str(port) in rendered for port in layout.ports.admin)
+
+
+def test_a_variable_that_is_not_given_is_an_error(tmp_path):
+    template = tmp_path / "template"
+    template.write_text("listen ${TIDEWIRE_LISTEN};")
+    with pytest.raises(KeyError, match="TIDEWIRE_LISTEN"):
+        render(template, {})
+
+
+def test_forwarded_headers_are_overwritten_never_appended_to():
+    text = TEMPLATE.read_text(encoding="utf-8")
+    assert "proxy_add_x_forwarded_for" not in text
+    assert "$http_x_" not in text
+
+
+def test_no_location_adds_a_header_of_its_own():
+    """It would drop all of the server's: that is how nginx inherits add_header and proxy_set_header."""
+    lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if re.match(r"\s{8,}(add_header|proxy_set_header)", line)] == []

@@ -1,0 +1,54 @@
+"""deploy.local.system and setup: finding programs, and what is said when they cannot be installed."""
+
+import dataclasses
+
+from deploy.local import system
+from deploy.local.system import NGINX, REDIS, how_to_install, missing
+
+ABSENT = dataclasses.replace(NGINX, programs=("no-such-program",))
+
+
+def test_a_program_that_is_not_there_is_missing():
+    assert missing([ABSENT]) == [ABSENT]
+
+
+def test_servers_are_found_outside_an_ordinary_users_path(monkeypatch, tmp_path):
+    server = tmp_path / "some-server"
+    server.write_text("#!/bin/sh\n")
+    server.chmod(0o755)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(system, "MORE_PATHS", (str(tmp_path),))
+    assert system.find_program("some-server") == str(server)
+
+
+def test_how_to_install_names_the_command_of_each_system():
+    said = how_to_install([ABSENT, REDIS])
+    assert "apt-get install nginx-light redis-server" in said
+    assert "dnf install nginx valkey" in said
+    assert "brew install nginx redis" in said
+
+
+def test_nothing_is_installed_without_the_right_to(monkeypatch, tmp_path):
+    monkeypatch.setattr(system, "_sudo", lambda: None)
+    assert system.install([ABSENT], log=tmp_path / "apt.log") is False
+    assert not (tmp_path / "apt.log").exists()
+
+
+def test_services_cannot_start_while_packages_are_installed(monkeypatch, tmp_path):
+    """Debian asks policy-rc.d, and 101 says no; what stood there before stands there after."""
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 0\n")
+    monkeypatch.setattr(system, "POLICY", policy)
+    with system._no_service_starts([]):
+        assert "exit 101" in policy.read_text()
+        assert policy.stat().st_mode & 0o111
+    assert policy.read_text() == "#!/bin/sh\nexit 0\n"
+
+
+def test_a_policy_left_by_a_killed_run_is_not_kept(monkeypatch, tmp_path):
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text(f"#!/bin/sh\n{system.POLICY_MARK}\nexit 101\n")
+    monkeypatch.setattr(system, "POLICY", policy)
+    with system._no_service_starts([]):
+        pass
+    assert not policy.exists()
