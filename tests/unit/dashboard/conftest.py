@@ -1,0 +1,47 @@
+"""Users, a document, and what the actions published."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+
+from dashboard import actions
+from dashboard.events import NotificationCreated
+from dashboard.models import Document
+from tidewire import outbox
+
+
+@pytest.fixture
+def published(monkeypatch) -> list[tuple[str, NotificationCreated]]:
+    """What the actions gave to the outbox, in order; nothing reaches Redis."""
+    events: list[tuple[str, NotificationCreated]] = []
+    monkeypatch.setattr(outbox, "publish", lambda topic, event: events.append((topic, event)))
+    return events
+
+
+@pytest.fixture
+def user(db) -> Callable[..., User]:
+    return lambda name, **fields: User.objects.create_user(name, password="demo", **fields)
+
+
+@pytest.fixture
+def ada(user) -> User:
+    return user("ada")
+
+
+@pytest.fixture
+def bob(user) -> User:
+    return user("bob")
+
+
+@pytest.fixture
+def staff(user) -> User:
+    return user("sam", is_staff=True)
+
+
+@pytest.fixture
+def plan(ada, published) -> Document:
+    """A document of ada's; its creation is forgotten, so that a test sees only its own events."""
+    document = actions.create_document(ada, title="Plan", body="first")
+    published.clear()
+    return document

@@ -1,0 +1,210 @@
+"""Each action writes what it says, tells it once, and refuses what it must."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+
+from dashboard import actions
+from dashboard.models import SLUG_LENGTH, TITLE_LENGTH, Document, Notification, ReadPointer
+from tidewire import outbox
+from tidewire.models import OutboxEvent
+
+
+def told(published):
+    return [(topic, event.actor, event.verb, event.slug, event.title) for topic, event in published]
+
+
+class TestCreate:
+    def test_writes_the_document_and_tells_it_once(self, ada, published):
+        document = actions.create_document(ada, title="Plan", body="text")
+        assert (document.slug, document.version, document.author, document.updated_by) == ("plan", 1, ada, ada)
+        assert told(published) == [("notifications", "ada", "created", "plan", "Plan")]
+
+    def test_the_event_is_the_row(self, ada, published):
+        """A browser matches an event with the list by the row's number, and Redis drops repeats by its id."""
+        document = actions.create_document(ada, title="Plan", body="")
+        row = Notification.objects.get()
+        [(_, event)] = published
+        assert (event.id, event.notification_id, event.at) == (row.event_id, row.pk, row.created_at)
+        assert row.document == document
+
+    @pytest.mark.parametrize(
+        ("title", "stem"),
+        [
+            ("Plan", "plan"),
+            ("Überblick & Ziele", "uberblick-ziele"),
+            ("計画", "document"),
+            ("---", "document"),
+            ("<script>alert(1)</script>", "scriptalert1script"),
+            ("../../etc/passwd", "etcpasswd"),
+        ],
+    )
+    def test_a_slug_is_safe_whatever_the_title(self, ada, published, title, stem):
+        assert actions.create_document(ada, title=title, body="").slug == stem
+
+    def test_a_taken_slug_gets_a_suffix(self, ada, bob, plan):
+        second = actions.create_document(bob, title="Plan", body="")
+        assert second.slug.startswith("plan-")
+        assert second.slug != plan.slug
+
+    def test_slugs_stay_short(self, ada, published):
+        """A slug is part of topic names and routes, which have their bounds."""
+        slugs = {actions.create_document(ada, title="x" * TITLE_LENGTH, body="").slug for _ in range(3)}
+        assert len(slugs) == 3
+        assert max(map(len, slugs)) <= SLUG_LENGTH
+
+    def test_gives_up_when_no_slug_is_free(self, ada, plan, monkeypatch):
+        monkeypatch.setattr(actions, "get_random_string", lambda *_: "same")
+        actions.create_document(ada, title="Plan", body="")
+        with pytest.raises(IntegrityError, match="no free slug for 'Plan'"):
+            actions.create_document(ada, title="Plan", body="")
+
+    def test_another_broken_constraint_is_not_taken_for_a_slug(self, ada, published):
+        with pytest.raises(ValueError, match="AnonymousUser"):
+            actions.create_document(AnonymousUser(), title="Plan", body="")
+        assert not Document.objects.exists()
+
+
+class TestUpdate:
+    def test_saves_over_the_version_it_names(self, bob, plan, published):
+        saved = actions.update_document(bob, "plan", version=1, title="Plan B", body="second")
+        assert (saved.version, saved.title, saved.body, saved.updated_by) == (2, "Plan B", "second", bob)
+        assert saved.updated_at > plan.updated_at
+        assert told(published) == [("notifications", "bob", "updated", "plan", "Plan B")]
+
+    def test_the_slug_survives_a_new_title(self, bob, plan):
+        """Open pages and sockets know the document by its slug."""
+        assert actions.update_document(bob, "plan", version=1, title="Other", body="").slug == "plan"
+
+    def test_a_stale_version_is_refused_with_both_texts(self, ada, bob, plan, published):
+        actions.update_document(bob, "plan", version=1, title="Plan", body="theirs")
+        published.clear()
+        with pytest.raises(actions.Conflict) as caught:
+            actions.update_document(ada, "plan", version=1, title="Mine", body="yours")
+        assert caught.value.yours == actions.Draft(title="Mine", body="yours")
+        assert (caught.value.theirs.body, caught.value.theirs.version, caught.value.theirs.updated_by) == (
+            "theirs",
+            2,
+            bob,
+        )
+        assert Document.objects.get().body == "theirs"
+        assert published == []
+
+    @pytest.mark.parametrize("version", [0, 2, 10**6])
+    def test_a_version_that_is_not_the_newest_never_saves(self, bob, plan, version):
+        with pytest.raises(actions.Conflict):
+            actions.update_document(bob, "plan", version=version, title="x", body="x")
+        assert Document.objects.get().version == 1
+
+    def test_a_deleted_document_is_a_conflict_that_keeps_your_text(self, bob, published):
+        with pytest.raises(actions.Conflict) as caught:
+            actions.update_document(bob, "gone", version=1, title="x", body="yours")
+        assert caught.value.theirs is None
+        assert caught.value.yours.body == "yours"
+
+    def test_a_conflict_can_be_merged_over_on_purpose(self, ada, bob, plan):
+        actions.update_document(bob, "plan", version=1, title="Plan", body="theirs")
+        with pytest.raises(actions.Conflict) as caught:
+            actions.update_document(ada, "plan", version=1, title="Plan", body="yours")
+        newest = caught.value.theirs.version
+        merged = actions.update_document(ada, "plan", version=newest, title="Plan", body="theirs and yours")
+        assert (merged.version, merged.body) == (3, "theirs and yours")
+
+
+class TestDelete:
+    def test_deletes_and_tells_it_once(self, ada, plan, published):
+        actions.delete_document(ada, "plan")
+        assert not Document.objects.exists()
+        assert told(published) == [("notifications", "ada", "deleted", "plan", "Plan")]
+
+    def test_notifications_outlive_the_document(self, ada, plan):
+        actions.delete_document(ada, "plan")
+        rows = Notification.objects.order_by("pk")
+        assert [(row.verb, row.document, row.title) for row in rows] == [
+            ("created", None, "Plan"),
+            ("deleted", None, "Plan"),
+        ]
+
+    def test_refuses_who_may_not(self, bob, plan, published):
+        with pytest.raises(PermissionDenied, match="bob may not delete plan"):
+            actions.delete_document(bob, "plan")
+        assert Document.objects.exists()
+        assert published == []
+
+    def test_a_document_that_is_gone_says_so(self, ada, published):
+        with pytest.raises(Document.DoesNotExist):
+            actions.delete_document(ada, "gone")
+        assert published == []
+
+
+class TestStartEditing:
+    def test_tells_it_once_in_ten_minutes(self, bob, plan, published):
+        for _ in range(3):
+            actions.start_editing(bob, "plan")
+        assert told(published) == [("notifications", "bob", "edit_started", "plan", "Plan")]
+
+    def test_tells_it_again_after_ten_minutes(self, bob, plan, published):
+        actions.start_editing(bob, "plan")
+        Notification.objects.filter(verb="edit_started").update(
+            created_at=Notification.objects.get(verb="edit_started").created_at - timedelta(minutes=10, seconds=1)
+        )
+        actions.start_editing(bob, "plan")
+        assert len(published) == 2
+
+    def test_each_user_and_each_document_is_news_of_its_own(self, ada, bob, plan, published):
+        other = actions.create_document(ada, title="Other", body="")
+        published.clear()
+        for user in (ada, bob):
+            for slug in ("plan", other.slug):
+                actions.start_editing(user, slug)
+        assert [(event.actor, event.slug) for _, event in published] == [
+            ("ada", "plan"),
+            ("ada", "other"),
+            ("bob", "plan"),
+            ("bob", "other"),
+        ]
+
+    def test_a_document_that_is_gone_says_so(self, bob, published):
+        with pytest.raises(Document.DoesNotExist):
+            actions.start_editing(bob, "gone")
+        assert published == []
+
+
+class TestMarkRead:
+    def test_moves_forward_only(self, ada, bob, plan):
+        newest = Notification.objects.get().pk
+        actions.mark_read(bob, newest)
+        actions.mark_read(bob, 0)
+        assert ReadPointer.objects.get(user=bob).last_read == newest
+
+    def test_never_passes_what_exists(self, ada, bob, plan):
+        """A number from the future would hide what is yet to happen."""
+        actions.mark_read(bob, 10**18)
+        actions.create_document(ada, title="Later", body="")
+        assert Notification.objects.unread_by(bob).count() == 1
+
+    def test_publishes_nothing(self, bob, plan, published):
+        actions.mark_read(bob, 1)
+        assert published == []
+
+
+class TestTransaction:
+    """The outbox's row stands or falls with what the user did."""
+
+    def test_both_are_written(self, ada):
+        actions.create_document(ada, title="Plan", body="")
+        [row] = OutboxEvent.objects.all()
+        assert (row.topic, row.type) == ("notifications", "notification.created")
+
+    def test_a_failed_publish_undoes_the_action(self, ada, monkeypatch):
+        def fail(*_):
+            raise RuntimeError("no outbox")
+
+        monkeypatch.setattr(outbox, "publish", fail)
+        with pytest.raises(RuntimeError), transaction.atomic():
+            actions.create_document(ada, title="Plan", body="")
+        assert not Document.objects.exists()
+        assert not Notification.objects.exists()

@@ -1,0 +1,30 @@
+"""Author and staff delete; everybody who is logged in edits."""
+
+import pytest
+
+from dashboard import actions
+from dashboard.permissions import can_delete
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize(
+    ("who", "fields", "may"),
+    [
+        ("author", {}, True),
+        ("stranger", {}, False),
+        ("staff", {"is_staff": True}, True),
+        ("superuser without the staff flag", {"is_superuser": True}, False),
+        ("deactivated staff", {"is_staff": True, "is_active": False}, False),
+        ("deactivated author", {"is_active": False}, False),
+    ],
+)
+def test_who_may_delete(user, who, fields, may):
+    somebody = user("somebody", **fields)
+    author = somebody if "author" in who else user("other")
+    document = actions.create_document(author, title="Plan", body="")
+    assert can_delete(somebody, document) is may
+
+
+@pytest.mark.usefixtures("plan")
+def test_everybody_edits(bob):
+    assert actions.update_document(bob, "plan", version=1, title="Plan", body="x").updated_by == bob
