@@ -6,7 +6,7 @@ import { phrase } from "./news.js";
 const SHOWN_MS = 7000;
 const OWN_SHOWN_MS = 3500;
 // More than these would cover the page; the list has the rest.
-const AT_ONCE = 4;
+const AT_ONCE = 3;
 
 export class Toasts {
   #others;
