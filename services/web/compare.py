@@ -1,10 +1,13 @@
 """Two texts line by line, for the conflict page. Pure; knows no document and no page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from itertools import takewhile
+from operator import eq
 
-# The matcher is quadratic in the worst case: past this the page shows both texts without marks, at once.
-LINES_COMPARED = 1500
+# difflib is cubic at worst: two texts of 1,500 lines can hold a thread for 45 s. The table below takes the product
+# of the lines between the first and the last difference; this many cells are a quarter of a second.
+CELLS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -14,19 +17,46 @@ class Line:
 
 
 def compare(yours: str, theirs: str) -> tuple[list[Line], list[Line]]:
-    """Every line of both texts, in order, and whether the other text has it too. Nothing is left out."""
+    """Every line of both texts, in order, and whether the other text has it at its place too."""
     left, right = yours.splitlines(), theirs.splitlines()
-    same_left: set[int] = set()
-    same_right: set[int] = set()
-    if len(left) <= LINES_COMPARED and len(right) <= LINES_COMPARED:
-        for block in SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks():
-            same_left.update(range(block.a, block.a + block.size))
-            same_right.update(range(block.b, block.b + block.size))
-    else:
-        same_left.update(range(len(left)))
-        same_right.update(range(len(right)))
-    return _lines(left, same_left), _lines(right, same_right)
+    head = _common_start(left, right)
+    tail = _common_start(left[head:][::-1], right[head:][::-1])
+    pairs = _longest_common(left[head : len(left) - tail], right[head : len(right) - tail])
+    return (
+        _lines(left, head, tail, {head + i for i, _ in pairs}),
+        _lines(right, head, tail, {head + j for _, j in pairs}),
+    )
 
 
-def _lines(lines: list[str], same: set[int]) -> list[Line]:
-    return [Line(text, index not in same) for index, text in enumerate(lines)]
+def _common_start(left: Sequence[str], right: Sequence[str]) -> int:
+    return sum(takewhile(bool, map(eq, left, right)))
+
+
+def _lines(lines: list[str], head: int, tail: int, same: set[int]) -> list[Line]:
+    middle = range(head, len(lines) - tail)
+    return [Line(text, index in middle and index not in same) for index, text in enumerate(lines)]
+
+
+def _longest_common(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int]]:
+    """Index pairs of the longest common subsequence; none of texts that are too long to compare."""
+    if len(left) * len(right) > CELLS:
+        return []
+    # longest[i][j]: of left[i:] and right[j:].
+    longest = [[0] * (len(right) + 1)]
+    for text in reversed(left):
+        below, row = longest[-1], [0] * (len(right) + 1)
+        for j in range(len(right) - 1, -1, -1):
+            row[j] = below[j + 1] + 1 if text == right[j] else max(below[j], row[j + 1])
+        longest.append(row)
+    longest.reverse()
+
+    pairs, i, j = [], 0, 0
+    while i < len(left) and j < len(right):
+        if left[i] == right[j]:
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+        elif longest[i + 1][j] >= longest[i][j + 1]:
+            i += 1
+        else:
+            j += 1
+    return pairs

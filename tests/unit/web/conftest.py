@@ -1,0 +1,68 @@
+"""Logged-in clients, and a live part that the test decides: no page here talks to Redis."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from dashboard import live
+from dashboard.events import DocumentPeople, DocumentStatus, UsersCount
+from tests.unit.dashboard.conftest import ada, bob, plan, published, staff, user
+
+__all__ = ["ada", "bob", "plan", "published", "staff", "user"]
+
+
+@dataclass
+class LiveNow:
+    """What `dashboard.live` answers. With `away`, what it answers without Redis."""
+
+    away: bool = False
+    names: list[str] = field(default_factory=list)
+    people: dict[str, DocumentPeople] = field(default_factory=dict)
+    at: str = "epoch:7"
+
+    def users(self) -> UsersCount:
+        return UsersCount(topic="users", version=1, count=len(self.names), names=tuple(self.names[:20]))
+
+    def everyone(self) -> list[str]:
+        return self.names
+
+    def statuses(self) -> dict[str, DocumentPeople]:
+        return self.people
+
+    def status(self, slug: str) -> DocumentStatus:
+        people = self.people.get(slug, live.FREE)
+        return DocumentStatus(topic=f"document.{slug}", version=1, slug=slug, **people.model_dump())
+
+    def position(self) -> str:
+        return self.at
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch) -> LiveNow:
+    answers = LiveNow()
+
+    def answer(name):
+        return lambda *arguments: None if answers.away else getattr(answers, name)(*arguments)
+
+    for name in ("users", "everyone", "statuses", "status", "position"):
+        monkeypatch.setattr(live, name, answer(name))
+    return answers
+
+
+@pytest.fixture(autouse=True)
+def _unhashed_static_files(settings):
+    """Hashed names need a collected manifest, which is the stack's concern."""
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+
+
+@pytest.fixture
+def as_user(client, published):
+    """`as_user(ada)`: a client with ada's session."""
+
+    def login(somebody):
+        client.force_login(somebody)
+        return client
+
+    return login

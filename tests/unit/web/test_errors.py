@@ -1,0 +1,50 @@
+"""Pages for what goes wrong: they need no session, no database and no Redis."""
+
+import pytest
+from django.test import Client, RequestFactory
+from django.views import defaults
+
+from dashboard import live
+
+
+def test_404(client):
+    page = client.get("/nothing/here/")
+    assert page.status_code == 404
+    assert "There is nothing here" in page.text
+
+
+@pytest.mark.django_db
+def test_403(as_user, bob, plan):
+    page = as_user(bob).get("/documents/plan/delete/")
+    assert page.status_code == 403
+    assert "Not yours to do" in page.text
+
+
+@pytest.mark.django_db
+def test_500(client, ada, monkeypatch):
+    def fail():
+        raise RuntimeError("a secret detail")
+
+    client.force_login(ada)
+    client.raise_request_exception = False
+    monkeypatch.setattr(live, "users", fail)
+    page = client.get("/")
+    assert page.status_code == 500
+    assert "Something broke on our side" in page.text
+    assert "secret" not in page.text
+
+
+def test_400():
+    page = defaults.bad_request(RequestFactory().get("/"), ValueError("a secret detail"))
+    assert page.status_code == 400
+    assert "That request made no sense" in page.text
+    assert "secret" not in page.text
+
+
+@pytest.mark.django_db
+def test_a_form_without_its_token_explains_itself(ada):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(ada)
+    page = strict.post("/new/", {"title": "x", "body": "x"})
+    assert page.status_code == 403
+    assert "This form has expired" in page.text

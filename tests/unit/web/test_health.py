@@ -1,0 +1,28 @@
+"""What probes ask."""
+
+import pytest
+from django.db import DatabaseError, connection
+
+
+def test_alive_without_anything(client):
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.django_db
+def test_ready_with_a_database(client):
+    assert client.get("/readyz").text == "ready\n"
+
+
+def test_not_ready_without_one(client, monkeypatch):
+    def refuse():
+        raise DatabaseError("password=secret")
+
+    monkeypatch.setattr(connection, "cursor", refuse)
+    response = client.get("/readyz")
+    assert (response.status_code, response.text) == (503, "database: DatabaseError\n")
+
+
+def test_metrics_are_prometheus_text(client):
+    response = client.get("/metrics")
+    assert response.headers["Content-Type"].startswith("text/plain")
+    assert "# HELP tidewire_" in response.text
