@@ -7,37 +7,35 @@ in the middle of a fan-out settle themselves.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from typing import TYPE_CHECKING
 
 from tidewire import metrics
-from tidewire.events import Resumed, StateEvent
+from tidewire.events import StateEvent
 from tidewire.fanout import fan_out
-from tidewire.frames import Frame, frame, frame_event
-from tidewire.topics import Position, StateTopic, StreamTopic
+from tidewire.frames import Frame, frame_event
+from tidewire.topics import Position, StateTopic
 
 if TYPE_CHECKING:
     from tidewire.connection import Connection
     from tidewire.presence import Presence
-    from tidewire.streams import Streams
 
-# Enough that a reconnecting client is served without Redis in all but a long absence.
-RECENT_EVENTS = 256
-# A client that missed more than this reloads rather than replays.
-RESUME_EVENTS = 1000
 # Before any event a topic has no epoch. A client that says so has seen nothing of any.
 NOTHING = Position("0", 0)
 
 
 class Subscription:
-    """A connection on a topic. `position` is the version or offset that it has; None: nothing yet."""
+    """A connection on a topic. `position` is the version or offset that it has; None: nothing yet.
 
-    __slots__ = ("at", "connection", "feed", "position")
+    On a stream topic it starts `at` a position, or has `lost` what it missed and is to be told so.
+    """
+
+    __slots__ = ("at", "connection", "feed", "lost", "position")
 
     def __init__(self, feed: Feed, connection: Connection, at: Position | None = None) -> None:
         self.feed = feed
         self.connection = connection
         self.at = at
+        self.lost = False
         self.position: int | None = None
 
 
@@ -137,168 +135,3 @@ class StateFeed(Feed):
             return True
 
         await fan_out(self.name, list(self.subscriptions), write)
-
-
-class StreamFeed(Feed):
-    """The end of a stream topic, and its most recent events."""
-
-    def __init__(self, topic: StreamTopic, streams: Streams) -> None:
-        super().__init__(topic.name)
-        self.topic = topic
-        self._streams = streams
-        self.position: Position | None = None
-        self._recent: deque[tuple[int, Frame]] = deque(maxlen=RECENT_EVENTS)
-        self._pending: list[tuple[int, Frame]] = []
-        self._published: float | None = None
-
-    def is_behind(self, end: Position | None) -> bool:
-        """Whether the stream's end is another than what this feed has."""
-        return self.position is None or (end or NOTHING) != self.position
-
-    def hear(self, at: Position, body: str, published: float) -> bool:
-        """Take a hint. True: the next event, now due for delivery. False: a repeat, or a gap (`is_behind`)."""
-        if self.position is None or at.epoch != self.position.epoch or at.offset != self.position.offset + 1:
-            return False
-        self._append(at, body)
-        self._published = published if self._published is None else min(self._published, published)
-        return True
-
-    def settle(self, subscription: Subscription) -> bool:
-        if self.position is None:
-            return False
-        if subscription.position is None and not self._resume(subscription):
-            return False
-        return self._catch_up(subscription)
-
-    async def refresh(self) -> None:
-        [end] = await self._streams.ends([self.name])
-        end = end or NOTHING
-        if self.position is None:
-            self.position = end
-        elif self.position == NOTHING and end.epoch != NOTHING.epoch:
-            self.position = Position(end.epoch, 0)
-        elif end.epoch != self.position.epoch or end.offset < self.position.offset:
-            self._start_over(end)
-        since = self._oldest_wanted()
-        if since < end.offset:
-            await self._read(since)
-        for subscription in list(self.subscriptions):
-            if not self.settle(subscription):
-                self._lose(subscription)
-
-    @property
-    def wants_delivery(self) -> bool:
-        return bool(self._pending)
-
-    async def deliver(self) -> None:
-        """Deliver what was heard since the last delivery, all of it to a socket in one write."""
-        if not self._pending:
-            return
-        pending, self._pending = self._pending, []
-        published, self._published = self._published, None
-        first, last = pending[0][0], pending[-1][0]
-        frames = [made for _, made in pending]
-        wire = b"".join(made.wire for made in frames)
-
-        def write(subscription: Subscription) -> bool:
-            connection = subscription.connection
-            if subscription.position == first - 1:
-                if not connection.ready():
-                    return False
-                connection.writer.write(frames, wire)
-                subscription.position = last
-                return True
-            if subscription.position is not None and subscription.position < last:
-                self.wants_refresh |= not self._catch_up(subscription)
-            return False
-
-        await fan_out(self.name, list(self.subscriptions), write, events=len(frames), published=published)
-
-    def _append(self, at: Position, body: str) -> None:
-        # The offset is spliced in: what Redis kept is the event as it was published.
-        made = (at.offset, frame(f'{{"offset":{at.offset},{body[1:]}'))
-        self._recent.append(made)
-        self._pending.append(made)
-        self.position = at
-
-    def _resume(self, subscription: Subscription) -> bool:
-        """Say where a new subscription stands. False: it takes a read to know what it missed."""
-        position = self.position
-        assert position is not None
-        at = subscription.at or position
-        if at == NOTHING:
-            at = Position(position.epoch, 0)
-        if at.epoch != position.epoch or at.offset > position.offset:
-            self._lose(subscription)
-            return True
-        if at.offset + 1 < self._oldest_recent() and at.offset != position.offset:
-            return False
-        resumed = Resumed(topic=self.name, recovered=True, at=str(at))
-        subscription.connection.write(frame_event(resumed))
-        subscription.position = at.offset
-        metrics.RESUMES.labels("recovered" if subscription.at else "new").inc()
-        return True
-
-    def _catch_up(self, subscription: Subscription) -> bool:
-        assert self.position is not None
-        assert subscription.position is not None
-        if subscription.position == self.position.offset or not subscription.connection.ready():
-            return True
-        if subscription.position + 1 < self._oldest_recent():
-            return False
-        frames = [made for offset, made in self._recent if offset > subscription.position]
-        subscription.connection.writer.write(frames, b"".join(made.wire for made in frames))
-        subscription.position = self.position.offset
-        metrics.DELIVERED.labels(self.name).inc(len(frames))
-        return True
-
-    def _lose(self, subscription: Subscription) -> None:
-        """Tell a subscription that it cannot have what it missed; it goes on from the end."""
-        assert self.position is not None
-        resumed = Resumed(topic=self.name, recovered=False, at=str(self.position))
-        subscription.connection.write(frame_event(resumed))
-        subscription.position = self.position.offset
-        metrics.RESUMES.labels("lost").inc()
-
-    def _start_over(self, end: Position) -> None:
-        """Redis lost the stream: its end is not where it was. Everybody has to reload."""
-        self.position = end
-        self._recent.clear()
-        self._pending.clear()
-        for subscription in self.subscriptions:
-            if subscription.position is not None:
-                self._lose(subscription)
-
-    def _oldest_recent(self) -> int:
-        assert self.position is not None
-        return self._recent[0][0] if self._recent else self.position.offset + 1
-
-    def _oldest_wanted(self) -> int:
-        """The offset after which somebody here still needs what came."""
-        assert self.position is not None
-        wanted = self.position.offset
-        for subscription in self.subscriptions:
-            if subscription.position is not None:
-                wanted = min(wanted, subscription.position)
-            elif subscription.at is not None and subscription.at.epoch in (self.position.epoch, NOTHING.epoch):
-                wanted = min(wanted, subscription.at.offset)
-        return wanted
-
-    async def _read(self, since: int) -> None:
-        """Read history after an offset, for everybody at once, into the recent events."""
-        assert self.position is not None
-        epoch, oldest = self.position.epoch, self._oldest_recent()
-        entries = await self._streams.after(self.name, since, limit=RESUME_EVENTS)
-        metrics.HISTORY_READS.labels(self.name).inc()
-        older = [(offset, body) for offset, body in entries if offset < oldest and offset <= self.position.offset]
-        self._recent = deque(self._recent, maxlen=max(RECENT_EVENTS, len(entries) + len(self._recent)))
-        if older and older[-1][0] == min(oldest - 1, self.position.offset):
-            self._recent.extendleft(
-                (offset, frame(f'{{"offset":{offset},{body[1:]}')) for offset, body in reversed(older)
-            )
-        for offset, body in entries:
-            if offset == self.position.offset + 1:
-                self._append(Position(epoch, offset), body)
-        if entries and entries[-1][0] > self.position.offset:
-            # A hole: history ended before what we have. What follows it is all there is.
-            self._start_over(Position(epoch, entries[-1][0]))

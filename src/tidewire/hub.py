@@ -14,8 +14,9 @@ from redis.exceptions import RedisError
 from tidewire import metrics
 from tidewire.connection import Connection
 from tidewire.exceptions import NoRedis
-from tidewire.feeds import Feed, StateFeed, StreamFeed, Subscription
+from tidewire.feeds import Feed, StateFeed, Subscription
 from tidewire.presence import Presence
+from tidewire.stream_feed import StreamFeed
 from tidewire.streams import Streams
 from tidewire.topics import Position, StateTopic, Topic
 
@@ -28,6 +29,8 @@ AWAY = (NoRedis, RedisError, OSError, asyncio.TimeoutError)
 FIRST_SECONDS = 0.05
 # After this long without a subscriber a topic's group is left; a reload finds it still joined.
 LINGER_SECONDS = 10.0
+# Layers with expiring groups (86,400 s by default) forget a member that never joins again.
+REJOIN_SECONDS = 3600.0
 
 
 def group_name(prefix: str, topic: str) -> str:
@@ -58,6 +61,7 @@ class Hub:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._refreshed: dict[str, float] = {}
         self._empty_since: dict[str, float] = {}
+        self._joined: dict[str, float] = {}
         self._channel: str | None = None
         self.stale = False
 
@@ -98,12 +102,15 @@ class Hub:
                 self._kick(feed)
 
     async def run_receiving(self) -> None:
-        """Take hints until something fails; the caller runs it again. Every run joins and reads anew."""
-        self._channel = None
+        """Take hints until something fails; the caller runs it again. Every run joins and reads anew.
+
+        The channel stays the same: a layer goes on filling a channel that is only left behind.
+        """
         for feed in self._feeds.values():
             feed.joined = False
             feed.wants_refresh = True
-        self._channel = await self._layer.new_channel()
+        if self._channel is None:
+            self._channel = await self._layer.new_channel()
         for feed in list(self._feeds.values()):
             self._kick(feed)
         while True:
@@ -130,24 +137,29 @@ class Hub:
         if feed is None:
             return
         if isinstance(feed, StreamFeed):
-            at = Position(message["epoch"], message["offset"])
-            if not feed.hear(at, message["body"], message["published"]):
-                # A repeat is harmless to refresh for; a gap is read.
-                feed.wants_refresh |= feed.is_behind(at)
+            feed.hear(Position(message["epoch"], message["offset"]), message["body"], message["published"])
         else:
             feed.wants_refresh = True
         self._kick(feed)
 
+    async def stop(self) -> None:
+        """End what is under way; nothing is delivered after it."""
+        self._channel = None
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _kick(self, feed: Feed) -> None:
-        topic = feed.name
-        if self._channel is not None and topic not in self._tasks:
-            self._tasks[topic] = asyncio.ensure_future(self._work(feed))
+        if self._channel is not None and feed.name not in self._tasks:
+            self._tasks[feed.name] = asyncio.ensure_future(self._work(feed))
 
     async def _work(self, feed: Feed) -> None:
         """See to a feed until it wants nothing more. One task a feed at most."""
         topic = feed.name
         try:
-            while feed.wants_refresh or feed.wants_delivery:
+            # A restart of the receiving takes `joined` back at any time.
+            while feed.wants_refresh or feed.wants_delivery or not feed.joined:
                 if not feed.joined:
                     await self._join(feed)
                 if feed.wants_delivery:
@@ -183,8 +195,14 @@ class Hub:
     async def _join(self, feed: Feed) -> None:
         if self._channel is None:
             raise NoRedis("the hub has no channel yet")
-        await self._layer.group_add(group_name(self._prefix, feed.name), self._channel)
+        # Before the layer is asked, so that a restart in between is not forgotten.
         feed.joined = True
+        try:
+            await self._layer.group_add(group_name(self._prefix, feed.name), self._channel)
+        except BaseException:
+            feed.joined = False
+            raise
+        self._joined[feed.name] = asyncio.get_running_loop().time()
 
     async def _check(self) -> None:
         states = [feed for feed in self._feeds.values() if isinstance(feed, StateFeed)]
@@ -195,23 +213,43 @@ class Hub:
         ends = await self._streams.ends([feed.name for feed in streams])
         for stream, end in zip(streams, ends, strict=True):
             stream.wants_refresh |= stream.is_behind(end)
-        await self._leave_empty()
-        for feed in self._feeds.values():
-            if feed.wants_refresh or feed.wants_delivery:
-                self._kick(feed)
-
-    async def _leave_empty(self) -> None:
         now = asyncio.get_running_loop().time()
+        for feed in list(self._feeds.values()):
+            if now - self._joined.get(feed.name, now) > REJOIN_SECONDS:
+                feed.joined = False
+            if feed.wants_refresh or feed.wants_delivery or not feed.joined:
+                self._kick(feed)
+        self._leave_empty(now)
+
+    def _leave_empty(self, now: float) -> None:
         for topic, since in list(self._empty_since.items()):
             feed = self._feeds.get(topic)
             if feed is None or feed.subscriptions:
                 del self._empty_since[topic]
             elif now - since > LINGER_SECONDS and topic not in self._tasks:
-                del self._empty_since[topic]
-                del self._feeds[topic]
-                self._refreshed.pop(topic, None)
-                if self._channel is not None:
-                    await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
+                # In place of the feed's work, so that nobody joins the group while it is left.
+                self._tasks[topic] = asyncio.ensure_future(self._leave(feed))
+
+    async def _leave(self, feed: Feed) -> None:
+        topic = feed.name
+        try:
+            if self._channel is not None:
+                feed.joined = False
+                await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
+        except AWAY as error:
+            # It is still empty at a later check.
+            logger.debug("topic %s is left later: %s", topic, error)
+            feed.joined = True
+            return
+        finally:
+            del self._tasks[topic]
+        if feed.subscriptions:
+            # Somebody came meanwhile, and was served from what the feed remembers.
+            feed.wants_refresh = True
+            self._kick(feed)
+        else:
+            for remembered in (self._feeds, self._empty_since, self._refreshed, self._joined):
+                remembered.pop(topic, None)
 
     def _say_stale(self, *, stale: bool) -> None:
         if stale == self.stale:

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tidewire.events import StreamEvent
 from tidewire.keys import Keys
@@ -47,8 +46,14 @@ class Streams:
             found = await pipe.execute()
         return [Position(epoch, int(offset)) if epoch else None for epoch, offset in found]
 
-    async def after(self, topic: str, offset: int, *, limit: int) -> list[tuple[int, str]]:
-        """Events after an offset, oldest first, as (offset, body); fewer where history ended."""
-        async with reached() as redis:
-            entries: Any = await redis.xrange(self._keys.stream(topic), min=f"({offset}-0", max="+", count=limit)
-        return [(int(entry.partition("-")[0]), fields["body"]) for entry, fields in entries]
+    async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[tuple[int, str]]]:
+        """Where the topic ends and, of the same moment, its events after an offset.
+
+        Events are (offset, body), oldest first; fewer than there were where history is shorter.
+        """
+        async with reached() as redis, redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(self._keys.position(topic), "epoch", "offset")
+            pipe.xrange(self._keys.stream(topic), min=f"({since}-0", max="+", count=limit)
+            (epoch, offset), entries = await pipe.execute()
+        found = [(int(entry.partition("-")[0]), str(fields["body"])) for entry, fields in entries]
+        return (Position(epoch, int(offset)) if epoch else None), found

@@ -1,0 +1,241 @@
+"""The feed of a stream topic: every event to every subscription, in order, once.
+
+A subscription gets what it missed, or is told once that it cannot have it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from tidewire import metrics
+from tidewire.events import Resumed
+from tidewire.fanout import fan_out
+from tidewire.feeds import NOTHING, Feed, Subscription
+from tidewire.frames import Frame, frame, frame_event
+from tidewire.topics import Position, StreamTopic
+
+if TYPE_CHECKING:
+    from tidewire.streams import Streams
+
+# Enough that a reconnecting client is served without Redis in all but a long absence.
+RECENT_EVENTS = 256
+# A client that missed more than this reloads rather than replays.
+RESUME_EVENTS = 1000
+
+
+class StreamFeed(Feed):
+    """The end of a stream topic, and its most recent events."""
+
+    def __init__(self, topic: StreamTopic, streams: Streams) -> None:
+        super().__init__(topic.name)
+        self.topic = topic
+        self._streams = streams
+        self.position: Position | None = None
+        # Without a hole, up to `position`. Cut to RECENT_EVENTS after each delivery and refresh, never within one.
+        self._recent: deque[tuple[int, Frame]] = deque()
+        self._pending: list[tuple[int, Frame]] = []
+        self._published: float | None = None
+
+    def is_behind(self, end: Position | None) -> bool:
+        """Whether the stream's end is another than what this feed has."""
+        return self.position is None or (end or NOTHING) != self.position
+
+    def hear(self, at: Position, body: str, published: float) -> None:
+        """Take a hint: the next event is now due for delivery, a repeat is nothing, a gap wants a `refresh`."""
+        position = self.position
+        if position is None or at.epoch != position.epoch or at.offset > position.offset + 1:
+            self.wants_refresh = True
+        elif at.offset == position.offset + 1:
+            self._append(at.offset, body)
+            self._published = published if self._published is None else min(self._published, published)
+
+    def settle(self, subscription: Subscription) -> bool:
+        if self.position is None:
+            return False
+        if subscription.position is None and not self._resume(subscription):
+            return False
+        return self._catch_up(subscription)
+
+    async def refresh(self) -> None:
+        before = self.position
+        [end] = await self._streams.ends([self.name])
+        self._follow(before, end or NOTHING)
+        behind = set(await self._settle(list(self.subscriptions)))
+        since = self._oldest_wanted(behind, end or NOTHING)
+        if end is not None and since < end.offset:
+            await self._read(since)
+        # Whoever came or fell behind during the reading is none of these: the next refresh is for them.
+        lost = await self._settle([each for each in self.subscriptions if each.position is None or each in behind])
+        for subscription in behind.intersection(lost):
+            subscription.position, subscription.lost = None, True
+        await self._settle(lost)
+        self._trim()
+
+    @property
+    def wants_delivery(self) -> bool:
+        return bool(self._pending)
+
+    async def deliver(self) -> None:
+        """Deliver what was heard since the last delivery, all of it to a socket in one write."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        published, self._published = self._published, None
+        first, last = pending[0][0], pending[-1][0]
+        frames = [made for _, made in pending]
+        wire = b"".join(made.wire for made in frames)
+
+        def write(subscription: Subscription) -> bool:
+            connection = subscription.connection
+            if subscription.position == first - 1:
+                if not connection.ready():
+                    return False
+                connection.writer.write(frames, wire)
+                subscription.position = last
+                return True
+            if subscription.position is not None and subscription.position < last:
+                self.wants_refresh |= not self._catch_up(subscription)
+            return False
+
+        await fan_out(self.name, list(self.subscriptions), write, events=len(frames), published=published)
+        self._trim()
+
+    def forget(self) -> None:
+        super().forget()
+        self._recent.clear()
+        self._pending.clear()
+        self._published = None
+
+    def _follow(self, before: Position | None, end: Position) -> None:
+        """Take a topic's end into account, as it was asked for when this feed stood at `before`.
+
+        Events heard since may have brought the feed beyond that end, so only `before` can tell a loss.
+        """
+        if before is None:
+            self.position = end
+        elif end.epoch != before.epoch and before == NOTHING:
+            self._begin(end.epoch)
+        elif end.epoch != before.epoch or end.offset < before.offset:
+            self._start_over(end)
+
+    async def _settle(self, subscriptions: list[Subscription]) -> list[Subscription]:
+        """Settle these from memory; returns those for whom it takes a read."""
+        unsettled: list[Subscription] = []
+
+        def write(subscription: Subscription) -> bool:
+            if subscription in self.subscriptions and not self.settle(subscription):
+                unsettled.append(subscription)
+            return False
+
+        await fan_out(self.name, subscriptions, write)
+        return unsettled
+
+    def _append(self, offset: int, body: str) -> None:
+        assert self.position is not None
+        made = (offset, _frame_at(offset, body))
+        self._recent.append(made)
+        self._pending.append(made)
+        self.position = Position(self.position.epoch, offset)
+
+    def _resume(self, subscription: Subscription) -> bool:
+        """Say where a new subscription stands. False: it takes a read to know what it missed."""
+        position = self.position
+        assert position is not None
+        if subscription.lost:
+            self._lose(subscription)
+            return True
+        at = subscription.at or position
+        if at == NOTHING:
+            at = Position(position.epoch, 0)
+        # A client may be ahead of this feed, by a hint that is still on its way: only Redis can tell.
+        if at.epoch != position.epoch or not self._oldest_recent() - 1 <= at.offset <= position.offset:
+            return False
+        resumed = Resumed(topic=self.name, recovered=True, at=str(at))
+        subscription.connection.write(frame_event(resumed))
+        subscription.position = at.offset
+        metrics.RESUMES.labels("recovered" if subscription.at else "new").inc()
+        return True
+
+    def _catch_up(self, subscription: Subscription) -> bool:
+        assert self.position is not None
+        assert subscription.position is not None
+        if subscription.position == self.position.offset or not subscription.connection.ready():
+            return True
+        if subscription.position + 1 < self._oldest_recent():
+            return False
+        frames = [made for offset, made in self._recent if offset > subscription.position]
+        subscription.connection.writer.write(frames, b"".join(made.wire for made in frames))
+        subscription.position = self.position.offset
+        metrics.DELIVERED.labels(self.name).inc(len(frames))
+        return True
+
+    def _lose(self, subscription: Subscription) -> None:
+        """Tell a subscription that it cannot have what it missed; it goes on from the end."""
+        assert self.position is not None
+        resumed = Resumed(topic=self.name, recovered=False, at=str(self.position))
+        subscription.connection.write(frame_event(resumed))
+        subscription.lost = False
+        subscription.position = self.position.offset
+        metrics.RESUMES.labels("lost").inc()
+
+    def _begin(self, epoch: str) -> None:
+        """The topic has its first event. Who waits for it since before that resumes from the beginning of its epoch."""
+        self.position = Position(epoch, 0)
+        for subscription in self.subscriptions:
+            if subscription.position is not None:
+                subscription.position, subscription.at = None, self.position
+
+    def _start_over(self, end: Position) -> None:
+        """Redis lost the stream: its end is not where it was. Everybody has to reload."""
+        self.position = end
+        self._recent.clear()
+        self._pending.clear()
+        for subscription in self.subscriptions:
+            if subscription.position is not None:
+                subscription.position, subscription.lost = None, True
+
+    def _oldest_recent(self) -> int:
+        assert self.position is not None
+        return self._recent[0][0] if self._recent else self.position.offset + 1
+
+    def _oldest_wanted(self, behind: set[Subscription], end: Position) -> int:
+        """The offset after which to read, for this feed and for those behind it whom one read can still serve."""
+        assert self.position is not None
+        wanted = self.position.offset
+        for subscription in behind:
+            have = subscription.position
+            if have is None and subscription.at and subscription.at.epoch in (end.epoch, NOTHING.epoch):
+                have = subscription.at.offset
+            if have is not None and have >= end.offset - RESUME_EVENTS:
+                wanted = min(wanted, have)
+        return max(wanted, end.offset - RESUME_EVENTS)
+
+    async def _read(self, since: int) -> None:
+        """Read history after an offset, for everybody at once, into the recent events."""
+        end, entries = await self._streams.read(self.name, since, limit=RESUME_EVENTS)
+        metrics.HISTORY_READS.labels(self.name).inc()
+        assert self.position is not None
+        if end is None or end.epoch != self.position.epoch:
+            self._start_over(end or NOTHING)
+            return
+        oldest = self._oldest_recent()
+        older = [(offset, body) for offset, body in entries if offset < oldest]
+        if older and older[-1][0] == oldest - 1:
+            self._recent.extendleft((offset, _frame_at(offset, body)) for offset, body in reversed(older))
+        for offset, body in entries:
+            if offset == self.position.offset + 1:
+                self._append(offset, body)
+        reached = entries[-1][0] if len(entries) == RESUME_EVENTS else end.offset
+        if self.position.offset < reached:
+            # A hole: history begins after what we have, or has gone. What follows it is all there is.
+            self._start_over(Position(end.epoch, reached))
+
+    def _trim(self) -> None:
+        while len(self._recent) > RECENT_EVENTS:
+            self._recent.popleft()
+
+
+def _frame_at(offset: int, body: str) -> Frame:
+    # The offset is spliced in: what Redis kept is the event as it was published.
+    return frame(f'{{"offset":{offset},{body[1:]}')

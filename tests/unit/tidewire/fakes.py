@@ -1,0 +1,174 @@
+"""Stand-ins for what does I/O: a socket's writer, the streams in Redis, a consumer's life in the node."""
+
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal
+
+from tidewire.close_codes import CloseCode
+from tidewire.connection import Connection
+from tidewire.events import StreamEvent
+from tidewire.exceptions import NoRedis
+from tidewire.frames import Frame, frame
+from tidewire.streams import Appended
+from tidewire.topics import Position
+
+LIMIT = 1000
+
+
+class Said(StreamEvent):
+    """A stream event of the tests."""
+
+    type: Literal["test.said"] = "test.said"
+    topic: str = "talk"
+    text: str
+
+
+class FakeWriter:
+    """Keeps what is written; a full one holds more than any limit until it is drained."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.writes: list[list[Frame]] = []
+        self.full = False
+        self.broken = False
+        self.was_cut = False
+
+    @property
+    def backlog(self) -> int:
+        return LIMIT + 1 if self.full else 0
+
+    def write(self, frames: list[Frame], wire: bytes) -> None:
+        if self.broken:
+            raise ConnectionResetError("the socket is broken")
+        assert wire == b"".join(frame(each.text).wire for each in frames)
+        self.writes.append(list(frames))
+        self.frames.extend(frames)
+
+    def cut(self) -> None:
+        self.was_cut = True
+
+
+class FakeSocket:
+    """A connection with a fake writer, and what its client would have read."""
+
+    def __init__(self, *, user: str = "1") -> None:
+        self.writer = FakeWriter()
+        self.closed: list[CloseCode] = []
+        self.became_full = 0
+        self.connection = Connection(
+            self.writer,
+            consumer="FakeConsumer",
+            user=user,
+            session="",
+            limit=LIMIT,
+            close=self.closed.append,
+            on_full=lambda _: self._full(),
+        )
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(each.text) for each in self.writer.frames]
+
+    def take(self) -> list[dict[str, Any]]:
+        """What came since the last call."""
+        events = self.events
+        self.writer.frames.clear()
+        self.writer.writes.clear()
+        return events
+
+    def drain(self) -> None:
+        self.writer.full = False
+        assert self.connection.drained()
+
+    def _full(self) -> None:
+        self.became_full += 1
+
+
+class MemoryStreams:
+    """`Streams` in memory, with faults: `away`, a flush, a trimmed or lost history.
+
+    `asked` is awaited when a question leaves and when its answer comes back: what happens in between is the test's.
+    """
+
+    def __init__(self, *, length: int = 1000) -> None:
+        self.away = False
+        self.reads = 0
+        self.asked: Callable[[], Awaitable[None]] = _at_once
+        self._length = length
+        self._epochs = 0
+        self._ends: dict[str, Position] = {}
+        self._history: dict[str, deque[tuple[int, str]]] = {}
+        self._seen: dict[str, dict[str, int]] = {}
+
+    async def append(self, event: StreamEvent) -> Appended:
+        await self._ask()
+        return self.append_now(event)
+
+    def append_now(self, event: StreamEvent) -> Appended:
+        topic = event.topic
+        if topic not in self._ends:
+            self._epochs += 1
+            self._ends[topic] = Position(f"e{self._epochs}", 0)
+            self._history[topic] = deque(maxlen=self._length)
+            self._seen[topic] = {}
+        end = self._ends[topic]
+        seen = self._seen[topic].get(str(event.id))
+        if seen is not None:
+            return Appended(False, Position(end.epoch, seen))
+        end = self._ends[topic] = Position(end.epoch, end.offset + 1)
+        self._seen[topic][str(event.id)] = end.offset
+        self._history[topic].append((end.offset, event.encode()))
+        return Appended(True, end)
+
+    async def ends(self, topics: Sequence[str]) -> list[Position | None]:
+        await self._ask()
+        found = [self._ends.get(topic) for topic in topics]
+        await self.asked()
+        return found
+
+    async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[tuple[int, str]]]:
+        await self._ask()
+        self.reads += 1
+        found = [entry for entry in self._history.get(topic, ()) if entry[0] > since][:limit]
+        end = self._ends.get(topic)
+        await self.asked()
+        return end, found
+
+    def end(self, topic: str) -> Position | None:
+        return self._ends.get(topic)
+
+    def flush(self) -> None:
+        """As FLUSHALL does."""
+        self._ends.clear()
+        self._history.clear()
+
+    def lose_history(self, topic: str, *, keep: int = 0) -> None:
+        """As an expiry does: the position stays."""
+        history = self._history.get(topic, deque())
+        while len(history) > keep:
+            history.popleft()
+
+    async def _ask(self) -> None:
+        await self.asked()
+        if self.away:
+            raise NoRedis("Redis is away")
+
+
+async def _at_once() -> None:
+    return
+
+
+def step(work: Coroutine[Any, Any, Any]) -> bool:
+    """Run a coroutine, without a loop, until it next waits. False: it has ended."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return False
+    return True
+
+
+def finish(work: Coroutine[Any, Any, Any]) -> None:
+    """Run a coroutine to its end."""
+    while step(work):
+        pass
