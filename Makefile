@@ -21,12 +21,11 @@ test: ## run all tests this machine can run; ARGS='-k name' narrows
 	@$(PYTHON) -m deploy.local.setup test
 	@$(VENV)/python -m pytest $(ARGS)
 
-lint: setup ## check format, style, types, layers and the usual security slips
+lint: setup ## check format, style and security (ruff), types (mypy), layers (import-linter)
 	@$(VENV)/ruff format --check .
 	@$(VENV)/ruff check .
 	@TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m mypy
 	@$(VENV)/lint-imports
-	@$(VENV)/bandit --quiet --recursive src services deploy --configfile pyproject.toml
 
 format: setup ## format the code and mend what ruff can
 	@$(VENV)/ruff check --fix-only .

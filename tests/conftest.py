@@ -39,6 +39,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """After a failure, the end of every process's log stands beside it."""
     report = yield
     if report.failed:
-        stacks = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Stack)]
-        report.sections.extend(("logs of the stack", stack.last_words()) for stack in stacks)
+        factory = getattr(item, "funcargs", {}).get("stack_factory")
+        stacks = factory.running if factory else []
+        report.sections.extend((f"logs in {stack.layout.log}", stack.last_words()) for stack in stacks)
     return report

@@ -1,4 +1,4 @@
-"""Run as `python -m tests.sessions 50` in a stack's environment: that many users, logged in, as JSON name -> Cookie.
+"""Run as `python -m tests.sessions ada bob` in a stack's environment: these users, logged in, as JSON name -> Cookie.
 
 Logging each in through the page would spend most of a test on hashing passwords.
 """
@@ -9,22 +9,22 @@ import sys
 import django
 
 
-def main(count: int) -> dict[str, str]:
+def main(names: list[str]) -> dict[str, str]:
     django.setup()
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
     from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
 
     cookies = {}
-    for i in range(count):
-        user, _created = get_user_model().objects.get_or_create(username=f"user-{i}")
+    for name in names:
+        user, _created = get_user_model().objects.get_or_create(username=name)
         session = SessionStore()
         session[SESSION_KEY] = str(user.pk)
         session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         session.create()
-        cookies[user.get_username()] = f"sessionid={session.session_key}"
+        cookies[name] = f"sessionid={session.session_key}"
     return cookies
 
 
 if __name__ == "__main__":
-    json.dump(main(int(sys.argv[1])), sys.stdout)
+    json.dump(main(sys.argv[1:]), sys.stdout)

@@ -4,6 +4,7 @@ The processes are those of `make up` (deploy.local.processes), started bare so t
 """
 
 import http.cookiejar
+import json
 import os
 import shutil
 import signal
@@ -191,6 +192,10 @@ class Stack:
             raise StackError(f"{name} could not log in")
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
+    def sessions(self, *names: str) -> dict[str, str]:
+        """Name -> Cookie header, without the page: for many users, which it makes where there are none."""
+        return dict(json.loads(self.run("-m", "tests.sessions", *names)))
+
     def log(self, name: str) -> str:
         """All that a process has printed, over its restarts."""
         return (self.layout.log / f"{name}.log").read_text(encoding="utf-8", errors="replace")
@@ -249,7 +254,7 @@ class StackFactory:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._made = 0
+        self._stacks: list[Stack] = []
         self._prepared: Stack | None = None
 
     def __call__(self, *, web: int = 1, ws: int = 2, limits: Mapping[str, str] = NO_LIMITS, **env: str) -> Stack:
@@ -258,10 +263,14 @@ class StackFactory:
             self._prepared = Stack(self._directory / "prepared")
             self._prepared.prepare()
         source = self._prepared.layout
-        self._made += 1
-        stack = Stack(self._directory / f"stack-{self._made}", web=web, ws=ws, limits=limits, **env)
+        stack = Stack(self._directory / f"stack-{len(self._stacks)}", web=web, ws=ws, limits=limits, **env)
+        self._stacks.append(stack)
         stack.layout.var.mkdir(parents=True)
         stack.layout.static.symlink_to(source.static)
         for database in source.var.glob("tidewire.sqlite3*"):
             shutil.copy(database, stack.layout.var)
         return stack
+
+    @property
+    def running(self) -> list[Stack]:
+        return [stack for stack in self._stacks if any(each.runs for each in stack.processes.values())]

@@ -36,7 +36,9 @@ def logging_config(*, level: str, log_format: Literal["text", "json"]) -> dict[s
     if log_format == "json":
         rendered += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        rendered += [structlog.dev.ConsoleRenderer(colors=False, sort_keys=False)]
+        # Plain, because rich's boxes of local variables bury the line that matters, and may hold secrets.
+        plain = structlog.dev.plain_traceback
+        rendered += [structlog.dev.ConsoleRenderer(colors=False, sort_keys=False, exception_formatter=plain)]
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -3,14 +3,11 @@
 from typing import Any
 
 import dj_database_url
-import django_stubs_ext
 
 from dashboard.env import ROOT, read_env
 from dashboard.logs import configure_structlog, logging_config
 
 env = read_env()
-# Before any model or view is imported: their base classes take type arguments only after it.
-django_stubs_ext.monkeypatch()
 
 # The demo data asks: production has none.
 TIDEWIRE_ENVIRONMENT = env.environment

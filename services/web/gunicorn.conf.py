@@ -35,7 +35,7 @@ graceful_timeout = 25
 accesslog = None
 errorlog = "-"
 # A socket in the home directory that two instances on one machine would fight over; nobody here uses it.
-no_control_socket = True
+control_socket_disable = True
 
 
 def on_starting(_server: "Arbiter") -> None:

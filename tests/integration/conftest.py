@@ -14,5 +14,5 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def cookies(stack):
-    """The demo's users, each logged in once through the page: name -> Cookie header."""
-    return {name: stack.login(name) for name in stack.users}
+    """The demo's users, logged in: name -> Cookie header."""
+    return stack.sessions(*stack.users)

@@ -21,8 +21,8 @@ REST_SECONDS = 4.0
 
 @pytest.fixture(scope="module")
 def crowd(stack):
-    """name -> Cookie header."""
-    return json.loads(stack.run("-m", "tests.sessions", str(USERS)))
+    """Name -> Cookie header."""
+    return stack.sessions(*(f"user-{i}" for i in range(USERS)))
 
 
 async def come_and_go(stack, cookie, chance):
@@ -52,9 +52,7 @@ async def test_the_count_is_the_truth_at_rest(stack, cookies, crowd, run):
         open_socket(stack, "/ws/users/", cookies["ada"], at=nodes[0]) as first,
         open_socket(stack, "/ws/users/", cookies["ada"], at=nodes[1]) as second,
     ):
-        left_open = await asyncio.gather(
-            *(come_and_go(stack, crowd[names[i % USERS]], chance) for i in range(SOCKETS))
-        )
+        left_open = await asyncio.gather(*(come_and_go(stack, crowd[names[i % USERS]], chance) for i in range(SOCKETS)))
         try:
             present = {names[i % USERS] for i, socket in enumerate(left_open) if socket} | {"ada"}
             for watcher in (first, second):

@@ -21,6 +21,11 @@ def test_a_logged_in_user_sees_the_documents(stack, cookies):
     assert "ada" in page.text
 
 
+def test_a_user_logs_in_through_the_page(stack):
+    cookie = stack.login("bob")
+    assert fetch(f"{stack.url}/people/", headers={"Cookie": cookie}).status == 200
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "//metrics", "/x/../metrics", "/%6detrics"])
 def test_health_and_metrics_are_not_for_the_public(stack, path):
     """However the path is written: nginx matches what it means."""

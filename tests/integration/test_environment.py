@@ -1,0 +1,73 @@
+"""Each entry point refuses to start in production without what it needs, in words and at once."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from deploy.local.layout import ROOT
+
+ENTRY_POINTS = {
+    "gunicorn": ["-m", "gunicorn", "-c", "services/web/gunicorn.conf.py", "web.wsgi:application"],
+    "ws": ["-m", "tidewire", "ws.asgi:application"],
+    "relay": ["services/web/manage.py", "relay"],
+}
+PRODUCTION = {
+    "TIDEWIRE_SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz",
+    "TIDEWIRE_ALLOWED_HOSTS": "docs.example.com",
+    "TIDEWIRE_REDIS_URL": "redis://127.0.0.1:1/0",
+    "TIDEWIRE_DATABASE_URL": "sqlite:///:memory:",
+}
+
+
+def run(*arguments, settings="web.settings", **environment):
+    """Bounded: a process that starts instead of refusing is a failure, not a hanging test."""
+    base = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEWIRE_", "DJANGO_"))}
+    paths = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'services'}", "DJANGO_SETTINGS_MODULE": settings}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=base | paths | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_nothing_starts_in_production_without_its_settings(name):
+    done = run(*ENTRY_POINTS[name], settings="ws.settings" if name == "ws" else "web.settings")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert [variable for variable in PRODUCTION if f"{variable} is not set" not in said] == []
+    assert "Traceback" not in said
+
+
+def test_one_missing_variable_is_the_one_that_is_named():
+    environment = {name: value for name, value in PRODUCTION.items() if name != "TIDEWIRE_REDIS_URL"}
+    said = run(*ENTRY_POINTS["gunicorn"], **environment).stderr
+    assert said.count("is not set") == 1
+    assert "TIDEWIRE_REDIS_URL is not set" in said
+
+
+def test_django_finds_nothing_to_harden_in_production():
+    done = run("services/web/manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    assert done.returncode == 0, done.stderr
+
+
+def test_production_has_no_demo_users():
+    done = run("services/web/manage.py", "demo", **PRODUCTION)
+    assert done.returncode != 0
+    assert "development" in done.stderr
+
+
+def test_ws_loads_no_page():
+    """Neither the admin nor templates nor static files: what it does not serve costs memory for each process."""
+    code = "import django, sys; django.setup(); import ws.asgi; print([m for m in sys.modules if m.startswith('web.')])"
+    done = run("-c", code, settings="ws.settings", **PRODUCTION)
+    assert done.stdout.strip() == "[]", done.stderr
+    code = "import django, sys; django.setup(); import ws.asgi; print('django.contrib.admin.sites' in sys.modules)"
+    done = run("-c", code, settings="ws.settings", **PRODUCTION)
+    assert done.stdout.strip() == "False", done.stderr

@@ -1,0 +1,187 @@
+"""`make up` itself: it comes up, says where, names a taken port, and leaves no process behind however it ends."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.local.layout import PORT_VARIABLES, ROOT, Layout
+from tests.pages import fetch
+from tests.stack import why_not
+
+UP_SECONDS = 120
+END_SECONDS = 60
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc to count processes")
+
+
+def some_ports():
+    """Values of make's variables whose ports are free, with room for scaling."""
+    while True:
+        # Below where tests.stack and the system take theirs.
+        base = random.randrange(11000, 17000, 200)
+        variables = {name: str(base + 20 * i) for i, name in enumerate(PORT_VARIABLES)}
+        if not Layout.from_variables(variables).ports.taken():
+            return variables
+
+
+class Up:
+    """One `make up`, as started from a terminal: make leads a process group."""
+
+    def __init__(self, var, output, variables):
+        self.var = var
+        self.variables = variables
+        self.output = output
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWIRE_")}
+        with output.open("wb") as file:
+            self.make = subprocess.Popen(
+                ["make", "up", f"PYTHON={sys.executable}", f"VAR_DIR={var}", *map("=".join, variables.items())],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self):
+        return self.output.read_text()
+
+    def wait_until_up(self):
+        wait_for(lambda: "tidewire runs:" in self.said or self.make.poll() is not None, UP_SECONDS)
+        assert "tidewire runs:" in self.said, self.said
+        return re.search(r"tidewire runs: (\S+)", self.said)[1]
+
+    def processes(self):
+        """Every process that was told of this directory, by its environment: pid -> command."""
+        found = {}
+        mark = f"VAR_DIR={self.var}".encode()
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdecimal() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return found
+
+    def pid_of(self, words):
+        return next(pid for pid, command in self.processes().items() if words in command)
+
+    def assert_nothing_is_left(self):
+        wait_for(lambda: not self.processes(), END_SECONDS)
+        assert self.processes() == {}, self.said
+
+
+def wait_for(condition, seconds):
+    """Polls another process's doings, which cannot tell us."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def up(tmp_path):
+    """Starts `make up`; whatever a failed test leaves is ended."""
+    if reason := why_not():
+        pytest.skip(reason)
+    started = []
+
+    def start(var="var", **variables):
+        started.append(Up(tmp_path / var, tmp_path / f"{len(started)}.out", some_ports() | variables))
+        return started[-1]
+
+    yield start
+    for each in started:
+        for pid in each.processes():
+            os.kill(pid, signal.SIGKILL)
+        each.make.wait(10)
+
+
+def test_it_comes_up_and_ctrl_c_leaves_nothing(up):
+    """One start for all of a first visit, because each takes seconds."""
+    first = up(WEB="2", WS="1")
+    url = first.wait_until_up()
+    assert fetch(f"{url}/login/").status == 200
+    assert "ada" in first.said
+    assert sum("-m tidewire" in command for command in first.processes().values()) == 1
+
+    beside = up("other", **first.variables)
+    assert beside.make.wait(UP_SECONDS) != 0
+    port, redis_port = first.variables["PORT"], first.variables["REDIS_PORT"]
+    assert f"port {port} for nginx is taken; move it with PORT: make up PORT=" in beside.said
+    assert f"port {redis_port} for redis is taken; move it with REDIS_PORT: " in beside.said
+    assert "Traceback" not in beside.said
+    assert "starting" not in beside.said
+
+    same_directory = up()
+    assert same_directory.make.wait(UP_SECONDS) != 0
+    assert "it already runs here" in same_directory.said
+
+    # What Ctrl-C does at a terminal: the whole foreground group gets it.
+    os.killpg(first.make.pid, signal.SIGINT)
+    first.make.wait(END_SECONDS)
+    assert "stopped in" in first.said
+    first.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("who", "number"),
+    [
+        ("make", signal.SIGTERM),
+        ("make", signal.SIGKILL),
+        ("deploy.local.up", signal.SIGTERM),
+        ("deploy.local.up", signal.SIGHUP),
+        ("deploy.local.up", signal.SIGKILL),
+        ("supervisord", signal.SIGKILL),
+    ],
+)
+def test_nothing_is_left_however_it_ends(up, who, number):
+    """Asked to stop, or killed at any height of the tree: the rest goes too, and on Linux without anybody's help."""
+    started = up(WS="1")
+    started.wait_until_up()
+    os.kill(started.make.pid if who == "make" else started.pid_of(who), number)
+    started.make.wait(END_SECONDS)
+    started.assert_nothing_is_left()
+
+
+def test_a_second_start_keeps_the_data_and_a_dead_process_is_replaced(up):
+    first = up(WS="1")
+    first.wait_until_up()
+    assert "8 documents written" in first.said
+    old = first.pid_of("-m tidewire")
+    os.kill(old, signal.SIGKILL)
+    wait_for(lambda: "ws-0 ended" in first.said, END_SECONDS)
+    assert "ws-0 ended" in first.said
+    wait_for(lambda: any("-m tidewire" in command for command in first.processes().values()), END_SECONDS)
+    assert first.pid_of("-m tidewire") != old
+    os.killpg(first.make.pid, signal.SIGINT)
+    first.make.wait(END_SECONDS)
+
+    second = up(WS="1")
+    second.wait_until_up()
+    assert "0 documents written" in second.said
+
+
+def test_a_process_that_cannot_start_is_named_with_its_last_words(up, tmp_path):
+    """Nginx may not write where its log should be."""
+    (tmp_path / "var" / "log" / "nginx-access.log").mkdir(parents=True)
+    started = up(WS="1")
+    assert started.make.wait(UP_SECONDS) != 0
+    assert "nginx did not start" in started.said
+    assert "nginx-access.log" in started.said
+    started.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("WS", "0")])
+def test_an_odd_variable_is_named(up, name, value):
+    started = up(**{name: value})
+    assert started.make.wait(UP_SECONDS) != 0
+    assert f"{name}={value}: needs a number" in started.said
+    assert "Traceback" not in started.said
