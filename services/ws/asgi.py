@@ -8,16 +8,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ws.settings")
 django_application = get_asgi_application()
 
 # Consumers use models, which exist only after Django has been set up.
-from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from tidewire.origin import OriginCheck  # noqa: E402
 from tidewire.routing import with_fallback  # noqa: E402
+from tidewire.ticket import TicketAuth  # noqa: E402
 from ws.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": OriginCheck(AuthMiddlewareStack(with_fallback(URLRouter(websocket_urlpatterns)))),
+        "websocket": OriginCheck(TicketAuth(with_fallback(URLRouter(websocket_urlpatterns)))),
     }
 )

@@ -4,9 +4,13 @@
 """
 
 import socket
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
-from daphne.ws_protocol import WebSocketProtocol
+from autobahn.websocket.utf8validator import Utf8Validator
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+
+from tidewire.inbox import Inbox
 
 # Linux's number; Python names it nowhere. Elsewhere the kernel's own buffer stays as it is.
 TCP_NOTSENT_LOWAT = 25
@@ -14,19 +18,97 @@ TCP_NOTSENT_LOWAT = 25
 NOTSENT_BYTES = 16 * 1024
 
 
+# What an open connection still needs of the hundred names that autobahn and Daphne gave it; the rest are
+# constants of the class or served the handshake only.
+_KEPT = (
+    "_direct",
+    "_perMessageCompress",
+    "application_queue",
+    "client_addr",
+    "connected",
+    "current_frame",
+    "data",
+    "factory",
+    "inside_message",
+    "last_ping",
+    "path",
+    "peer",
+    "request",
+    "send_state",
+    "server",
+    "socket_opened",
+    "state",
+    "transport",
+)
+
+
 class DirectProtocol(WebSocketProtocol):
     """Daphne's websocket protocol, which writes to the socket at once where nothing waits before.
 
     All bytes that autobahn sends (data, ping, close) pass through `sendData`, so the order is kept
-    by construction. It is a `tidewire.connection.Writer`.
+    by construction. It is a `tidewire.connection.Writer`. Made for a factory by `protocol_of`.
     """
+
+    # Only chopped and synchronous writes use the queue, which Daphne never asks for. One deque takes 760 bytes.
+    send_queue: Any = ()
+    # What autobahn leaves for applications to wait on; Daphne does not.
+    is_open: Any = None
+    is_closed: Any = None
+    _transport_details: Any = None
+    request: Any
+    application_queue: Any
+
+    def __init__(self) -> None:
+        # autobahn's makes two Deferreds, a list, a dict and an object that are the same for everybody.
+        self.is_closed = self.is_open = _UNHEARD
+
+    def _connectionMade(self) -> None:
+        """autobahn's, whose initial values are this class's attributes, and which pretty-prints them each time."""
+        self.factory.countConnections += 1
+        if self.openHandshakeTimeout > 0:
+            self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
+                self.openHandshakeTimeout, self.onOpenHandshakeTimeout
+            )
+
+    def serverAccept(self, subprotocol: str | None = None) -> None:
+        super().serverAccept(subprotocol)
+        if self.state == self.STATE_OPEN:
+            self._slim()
+
+    def _slim(self) -> None:
+        self.request = _Path(self.request.path)
+        had = self.__dict__
+        self.__dict__ = {name: had[name] for name in _KEPT if name in had}
+
+    @property
+    def utf8validator(self) -> Any:
+        """autobahn's, made when the client first says something."""
+        validator = self.__dict__.get("_validator")
+        if validator is None:
+            validator = self._validator = Utf8Validator()  # type: ignore[no-untyped-call]
+        return validator
+
+    def dataReceived(self, data: bytes) -> None:
+        # Without autobahn's debug line, which it formats before it asks whether anybody listens.
+        self._dataReceived(data)
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        # Daphne leaves the HTTP channel as the transport's producer: 8 KB for as long as the socket lives,
+        # and a slow reader would have its own messages left unread.
+        self.transport.unregisterProducer()
         # TLS wraps the transport, which then has no `writeSomeData`: bytes must go through its `write`.
         self._direct = hasattr(self.transport, "writeSomeData") and hasattr(self.transport, "dataBuffer")
         if self._direct:
             _limit_unsent(self.transport.socket)
+
+    def detach(self, handle: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        """Hand all further messages to `handle`: the application may return, the socket stays open."""
+        waiting = self.application_queue
+        self.application_queue = Inbox(handle, self.handle_exception)
+        while not waiting.empty():
+            self.application_queue.put_nowait(waiting.get_nowait())
+        self.server.detached(self)
 
     @property
     def backlog(self) -> int:
@@ -85,6 +167,38 @@ class DirectProtocol(WebSocketProtocol):
         if message["type"] == "websocket.close" and self.state not in (self.STATE_CONNECTING, self.STATE_OPEN):
             return
         super().handle_reply(message)
+
+
+def protocol_of(factory: WebSocketFactory) -> type[DirectProtocol]:
+    """The protocol class for a factory: what autobahn sets on every connection, set once on the class."""
+    sample = WebSocketProtocol()
+    sample.factory = factory
+    sample.openHandshakeTimeout = 0  # or it would start a timer
+    sample._connectionMade()
+    shared = {name: value for name, value in vars(sample).items() if name not in _OWN}
+    shared["openHandshakeTimeout"] = factory.openHandshakeTimeout
+    return type("DirectProtocol", (DirectProtocol,), shared)
+
+
+# Set on each connection, or replaced by this module.
+_OWN = {"factory", "is_open", "is_closed", "send_queue", "utf8validator", "_transport_details"}
+
+
+class _Path(NamedTuple):
+    """What Daphne reads of the request after the handshake."""
+
+    path: str
+
+
+class _Unheard:
+    """Stands for a Deferred that nobody waits on."""
+
+    def callback(self, _result: Any) -> None: ...
+
+    def errback(self, _failure: Any) -> None: ...
+
+
+_UNHEARD = _Unheard()
 
 
 def _limit_unsent(sock: socket.socket) -> None:

@@ -48,6 +48,8 @@ class Settings:
     MESSAGES_PER_SECOND: int = 10
 
     NAMES_LIMIT: int = 20
+    # A ticket opens sockets for so long after the page that set it; then the session is read.
+    TICKET_SECONDS: int = 900
     # Family of a presence topic -> the state topic that shows all of the family.
     INDEXES: Mapping[str, str] = field(default_factory=dict)
     DRAIN_SECONDS: float = 30.0

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # So many messages in a row that cannot be read are no accident.
 MALFORMED_LIMIT = 5
+# What stays of the scope once the socket is open. Headers, cookies and session are 5 KB for each.
+KEPT = ("type", "path", "user", "url_route")
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -74,7 +76,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         metrics.CONNECTS.labels(name, "accepted").inc()
         here = node()
         self.connection = here.connect(
-            self._writer(), consumer=name, user=str(self.scope["user"].pk), session="", close=self._close_soon
+            self._writer(),
+            consumer=name,
+            user=str(self.scope["user"].pk),
+            session=self.scope.get("session_mark", ""),
+            close=self._close_soon,
         )
         at = self._position()
         for topic in self.topics():
@@ -117,18 +123,29 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await super().close(code if code is None else int(code), reason)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Channels' own loop, less its task per connection: there is one source of messages."""
+        """Channels' own loop, less its task per connection: there is one source of messages.
+
+        Where the server can, the loop ends once the socket is open, and messages come by themselves.
+        """
         self.scope = scope
         self.base_send = send
         try:
+            await self.dispatch(await receive())
+            if hasattr(self, "connection"):
+                self.scope = {name: scope[name] for name in KEPT if name in scope}
+                detach = getattr(self.connection.writer, "detach", None)
+                if detach is not None:
+                    detach(self.dispatch)
+                    return
             while True:
                 await self.dispatch(await receive())
         except StopConsumer:
             pass
-        finally:
+        except BaseException:
             # Also where the server gave up on the application: nobody stays a member by accident.
             if hasattr(self, "connection") and self.connection in node().connections:
                 await self.disconnect(1006)
+            raise
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Channels' dispatch, less its thread hop to close old database connections.

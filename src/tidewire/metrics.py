@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 CONNECTIONS = Gauge("tidewire_connections", "Sockets open now.", ["consumer"], multiprocess_mode="livesum")
 CONNECTS = Counter("tidewire_connects", "Handshakes by their end.", ["consumer", "result"])
+AUTHENTICATIONS = Counter("tidewire_authentications", "Handshakes by what told the user: ticket or session.", ["by"])
 CLOSES = Counter("tidewire_closes", "Sockets closed, by close code.", ["consumer", "code"])
 CONNECTION_SECONDS = Histogram(
     "tidewire_connection_duration_seconds",

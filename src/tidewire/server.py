@@ -4,7 +4,9 @@ Import `tidewire.server` first of all: Daphne makes its event loop when it is im
 """
 
 import asyncio
+import itertools
 import logging
+import math
 import signal
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from daphne.server import Server
 from twisted.internet import reactor
 
-from tidewire._daphne import DirectProtocol
+from tidewire._daphne import protocol_of
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
 from tidewire.drain import Drainer
@@ -22,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 # A storm of reconnects must find room in the kernel's queue; Twisted's default is 50.
 LISTEN_BACKLOG = 4096
+# Daphne looks at all its sockets every two seconds, at once; here in twenty shares.
+CHECK_ALL_SECONDS = 2.0
+CHECK_SECONDS = 0.1
 
 
 class TidewireServer(Server):
@@ -33,6 +38,8 @@ class TidewireServer(Server):
         self._ports: list[Any] = []
         self._drainer: Drainer | None = None
         self._task: asyncio.Future[None] | None = None
+        # Sockets whose application has returned, longest unchecked first.
+        self._detached: dict[Any, None] = {}
 
     def run(self) -> None:
         reactor.callWhenRunning(self._started)
@@ -46,6 +53,34 @@ class TidewireServer(Server):
         if scope["type"] == "websocket":
             scope["extensions"] = {"tidewire.writer": protocol}
         return super().create_application(protocol, scope)
+
+    def detached(self, protocol: Any) -> None:
+        """The socket stays open without an application: Daphne's checkers need not look at it every second."""
+        del self.connections[protocol]
+        self._detached[protocol] = None
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        if protocol in self._detached:
+            del self._detached[protocol]
+        else:
+            super().protocol_disconnected(protocol)
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        if protocol in self._detached:
+            protocol.handle_reply(message)
+        else:
+            await super().handle_reply(protocol, message)
+
+    def timeout_checker(self) -> None:
+        """Daphne's, but a share of the open sockets at a time, so that their pings never come all at once."""
+        for protocol in list(self.connections):
+            protocol.check_timeouts()
+        share = math.ceil(len(self._detached) * CHECK_SECONDS / CHECK_ALL_SECONDS)
+        for protocol in list(itertools.islice(self._detached, share)):
+            del self._detached[protocol]
+            self._detached[protocol] = None
+            protocol.check_timeouts()
+        reactor.callLater(CHECK_SECONDS, self.timeout_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
 
     def kill_all_applications(self) -> Any:
         # Daphne's raises KeyError for a connection whose application ended or has not begun.
@@ -62,7 +97,7 @@ class TidewireServer(Server):
                 await stopped.asFuture(asyncio.get_running_loop())
 
     def _started(self) -> None:
-        self.ws_factory.protocol = DirectProtocol
+        self.ws_factory.protocol = protocol_of(self.ws_factory)
         self._task = asyncio.ensure_future(self._start())
 
     async def _start(self) -> None:
