@@ -26,6 +26,9 @@ class Writer(Protocol):
     def write(self, frames: list[Frame], wire: bytes) -> None:
         """Write the frames; `wire` is all of them as bytes."""
 
+    def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
+        """Write the frames unless more than `limit` bytes wait. Returns whether they were taken."""
+
     def cut(self) -> None:
         """Drop the connection and what waits for it, without a close handshake."""
 
@@ -78,8 +81,16 @@ class Connection:
             return False
         if self.writer.backlog <= self.limit:
             return True
-        self.full_since = time.monotonic()
-        self.on_full(self)
+        self._fill()
+        return False
+
+    def offer(self, frames: list[Frame], wire: bytes) -> bool:
+        """Write frames where the socket has room. Returns whether they were taken."""
+        if self.full_since is not None:
+            return False
+        if self.writer.offer(frames, wire, self.limit):
+            return True
+        self._fill()
         return False
 
     def drained(self) -> bool:
@@ -88,6 +99,10 @@ class Connection:
             return False
         self.full_since = None
         return True
+
+    def _fill(self) -> None:
+        self.full_since = time.monotonic()
+        self.on_full(self)
 
     def write(self, frame: Frame) -> None:
         """Write one frame, whether or not the socket has room: for answers and control."""

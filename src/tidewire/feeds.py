@@ -128,10 +128,12 @@ class StateFeed(Feed):
         version = self.version
 
         def write(subscription: Subscription) -> bool:
-            if subscription.position == version or not subscription.connection.ready():
+            if subscription.position == version:
                 return False
-            subscription.connection.write(change if subscription.position == before else self._frame())
-            subscription.position = self.version
-            return True
+            made = change if subscription.position == before else self._frame()
+            if subscription.connection.offer([made], made.wire):
+                subscription.position = version
+                return True
+            return False
 
         await fan_out(self.name, list(self.subscriptions), write)

@@ -25,6 +25,12 @@ class SendWriter:
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())
 
+    def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
+        if self.backlog > limit:
+            return False
+        self.write(frames, wire)
+        return True
+
     def cut(self) -> None:
         self._queue.clear()
         self.backlog = 0

@@ -82,18 +82,16 @@ class StreamFeed(Feed):
             return
         pending, self._pending = self._pending, []
         published, self._published = self._published, None
-        first, last = pending[0][0], pending[-1][0]
+        before, last = pending[0][0] - 1, pending[-1][0]
         frames = [made for _, made in pending]
         wire = b"".join(made.wire for made in frames)
 
         def write(subscription: Subscription) -> bool:
-            connection = subscription.connection
-            if subscription.position == first - 1:
-                if not connection.ready():
-                    return False
-                connection.writer.write(frames, wire)
-                subscription.position = last
-                return True
+            if subscription.position == before:
+                if subscription.connection.offer(frames, wire):
+                    subscription.position = last
+                    return True
+                return False
             if subscription.position is not None and subscription.position < last:
                 self.wants_refresh |= not self._catch_up(subscription)
             return False

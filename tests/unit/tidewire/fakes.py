@@ -1,8 +1,9 @@
 """Stand-ins for what does I/O: a socket's writer, the streams in Redis, a consumer's life in the node."""
 
 import json
+import types
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, Literal
 
 from tidewire.close_codes import CloseCode
@@ -44,6 +45,12 @@ class FakeWriter:
         assert wire == b"".join(frame(each.text).wire for each in frames)
         self.writes.append(list(frames))
         self.frames.extend(frames)
+
+    def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
+        if self.backlog > limit:
+            return False
+        self.write(frames, wire)
+        return True
 
     def cut(self) -> None:
         self.was_cut = True
@@ -172,3 +179,9 @@ def finish(work: Coroutine[Any, Any, Any]) -> None:
     """Run a coroutine to its end."""
     while step(work):
         pass
+
+
+@types.coroutine
+def paused() -> Generator[None, None, None]:
+    """Wait once, for whoever runs the coroutine step by step."""
+    yield
