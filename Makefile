@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test lint format requirements env-example setup clean
+.PHONY: help up test lint format requirements env-example bench bench-quick setup clean
 
 help: ## list these doors
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
@@ -36,6 +36,14 @@ requirements: setup ## renew all pinned requirements together
 
 env-example: setup ## write .env.example anew from services/dashboard/env.py
 	@$(VENV)/python -m deploy.local.env_example
+
+bench: ## measure fan-out beside what tidewire could be replaced with; writes docs/benchmarks.md
+	@$(PYTHON) -m deploy.local.setup bench
+	@$(VENV)/python -m loadtest.bench $(ARGS)
+
+bench-quick: ## the core of it in two minutes, on the screen alone
+	@$(PYTHON) -m deploy.local.setup bench
+	@$(VENV)/python -m loadtest.bench --quick $(ARGS)
 
 setup: ## make .venv with all tools, for an editor or for trying things
 	@$(PYTHON) -m deploy.local.setup dev

@@ -15,6 +15,7 @@ DOORS = {
     "up": ("local", (system.VENV, system.REDIS, system.NGINX), ()),
     "test": ("dev", (system.VENV,), (system.REDIS, system.NGINX, system.CHROMIUM)),
     "dev": ("dev", (system.VENV,), ()),
+    "bench": ("bench", (system.VENV, system.REDIS, system.COMPILER), ()),
 }
 
 

@@ -1,0 +1,98 @@
+"""`python -m loadtest.bench`: runs the comparison, or parts of it, and writes what came out.
+
+`--quick` is `make bench-quick`; without options it is `make bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from loadtest.bench.machine import about
+from loadtest.bench.plan import FULL_DOSE, MEASURES, Plan, quick
+from loadtest.bench.prepare import prepare
+from loadtest.bench.processes import BenchError, Cores, raise_open_files
+from loadtest.bench.progress import Progress
+from loadtest.bench.redis_server import redis_serving
+from loadtest.bench.results import Results
+from loadtest.bench.runner import run_step, tell
+from loadtest.bench.servers import OPEN_FILES, SERVERS, find
+from loadtest.bench.stand import Bench
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.bench", description="Measure fan-out, side by side.")
+    parser.add_argument("--quick", action="store_true", help="the core of it in about two minutes")
+    parser.add_argument("--measures", nargs="+", choices=MEASURES, help="only these")
+    parser.add_argument("--servers", nargs="+", choices=[server.name for server in SERVERS], help="only these")
+    parser.add_argument("--clients", nargs="+", type=int, help="only these numbers of clients")
+    parser.add_argument("--rounds", type=int, help="how often each is measured")
+    parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core a process runs on")
+    parser.add_argument("--no-report", action="store_true", help="leave docs/ as it is")
+    given = parser.parse_args(arguments)
+    base = quick() if given.quick else full()
+    plan = Plan(
+        measures=given.measures or base.measures,
+        servers=given.servers or base.servers,
+        clients=given.clients or base.clients,
+        rounds=given.rounds or base.rounds,
+        dose=base.dose,
+    )
+    return given, plan
+
+
+def full() -> Plan:
+    return Plan(
+        measures=MEASURES,
+        servers=tuple(server.name for server in SERVERS),
+        clients=(200, 1000, 4000),
+        rounds=3,
+        dose=FULL_DOSE,
+    )
+
+
+async def run(given: argparse.Namespace, plan: Plan, command: list[str]) -> Results:
+    cores = Cores() if given.no_pin else Cores.of_this_machine()
+    skipped = {name: reason for name in plan.servers if (reason := find(name).missing())}
+    steps = [step for step in plan.steps() if step.server not in skipped]
+    most = max([step.clients for step in steps], default=0)
+    needed = most + 200
+    if (limit := raise_open_files(max(OPEN_FILES, needed))) < needed:
+        raise BenchError(f"{most} clients need {needed} open files; the limit is {limit}: raise it (ulimit -Hn)")
+    secret = prepare(most, node=any(step.server in ("ws", "socketio") for step in steps))
+    progress = Progress(steps)
+    async with redis_serving(cores.others) as redis:
+        results = Results(about(command, redis, cores))
+        results.skipped = skipped
+        for name, reason in skipped.items():
+            print(f"{find(name).label} is skipped: {reason}", flush=True)
+        bench = Bench(redis, secret, cores)
+        for number, step in enumerate(steps):
+            progress.before(number)
+            records = await run_step(bench, step, plan)
+            results.add(records)
+            progress.after(number, "; ".join(tell(record) for record in records))
+    return results
+
+
+def main(arguments: Sequence[str]) -> int:
+    given, plan = parse(arguments)
+    command = ["make", "bench-quick" if given.quick else "bench"]
+    if set(arguments) - {"--quick", "--no-report"}:
+        command = ["python", "-m", "loadtest.bench", *arguments]
+    try:
+        results = asyncio.run(run(given, plan, command))
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: stopped; what was measured is in var/bench/last.json", file=sys.stderr)
+        return 130
+    print(f"results: {results.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""What the operating system says a process used, and the arithmetic on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def process_tree(pid: int, proc: Path = PROC) -> list[int]:
+    """The process and all that it started, as long as they live."""
+    children: dict[int, list[int]] = {}
+    for stat in proc.glob("[0-9]*/stat"):
+        try:
+            # The name in brackets may hold anything; what follows its last bracket does not.
+            after_name = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(after_name[1]), []).append(int(stat.parent.name))
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found
+
+
+def cpu_seconds(pids: Iterable[int], proc: Path = PROC) -> float:
+    """Time on a CPU of all threads of these processes: to the nanosecond, unlike the ticks of `stat`.
+
+    A thread that has ended takes its time with it; the servers measured here keep theirs.
+    """
+    total = 0
+    for pid in pids:
+        for schedstat in proc.glob(f"{pid}/task/*/schedstat"):
+            try:
+                total += int(schedstat.read_text(encoding="ascii").split()[0])
+            except OSError:
+                continue
+    return total / 1e9
+
+
+def rss_bytes(pids: Iterable[int], proc: Path = PROC) -> int:
+    """Memory that these processes have in RAM."""
+    total = 0
+    for pid in pids:
+        for line in (proc / str(pid) / "smaps_rollup").read_text(encoding="ascii").splitlines():
+            if line.startswith("Rss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def per_delivery_us(cpu: float, deliveries: int) -> float:
+    """CPU seconds as microseconds for each delivery."""
+    if deliveries <= 0:
+        return math.nan
+    return cpu / deliveries * 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """The median of some rounds, with the least and the most."""
+
+    median: float
+    least: float
+    most: float
+    rounds: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Raises `ValueError` where there is none."""
+        if not values:
+            raise ValueError("no round to take a median of")
+        return cls(statistics.median(values), min(values), max(values), len(values))

@@ -1,0 +1,34 @@
+"use strict";
+// Publishes through Socket.IO's own emitter; told by JSON lines like publisher.py, and answers like it.
+const readline = require("node:readline");
+const { Emitter } = require("@socket.io/redis-emitter");
+const { createClient } = require("redis");
+
+function padded(n, size) {
+  // The frame is `42["tick",{...}]`: it has `size` characters like everybody's.
+  const event = { n, t: Number(process.hrtime.bigint()), pad: "" };
+  const length = JSON.stringify(["tick", event]).length + 2;
+  event.pad = "x".repeat(Math.max(size - length, 0));
+  return event;
+}
+
+async function main() {
+  const redis = createClient({ url: process.env.BENCH_REDIS_URL });
+  await redis.connect();
+  let sent = null;
+  // The emitter does not wait for Redis; the others do, between one event and the next, and so must this.
+  const emitter = new Emitter({ publish: (channel, message) => (sent = redis.publish(channel, message)) });
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const order = JSON.parse(line);
+    const started = process.hrtime.bigint();
+    for (let n = order.first; n < order.first + order.count; n++) {
+      emitter.emit("tick", padded(n, order.bytes));
+      await sent;
+    }
+    const seconds = Number(process.hrtime.bigint() - started) / 1e9;
+    console.log(JSON.stringify({ published: order.count, seconds }));
+  }
+  process.exit(0);
+}
+
+main();

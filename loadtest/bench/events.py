@@ -1,0 +1,37 @@
+"""tidewire's event of the bench: on the dashboard's own topic, with number, time and padding like the others'."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+from uuid import uuid4
+
+from channels.layers import get_channel_layer
+
+from dashboard.topics import NOTIFICATIONS
+from tidewire.conf import settings
+from tidewire.events import StreamEvent
+from tidewire.publish import publish
+from tidewire.stores import stream_store
+
+# What the hub adds to the text that was published: `"offset":123,`.
+OFFSET_CHARACTERS = len('"offset":,')
+
+
+class Tick(StreamEvent):
+    """One event of the bench. `t` is CLOCK_MONOTONIC in nanoseconds."""
+
+    type: Literal["tick"] = "tick"
+    topic: str = NOTIFICATIONS.name
+    n: int
+    t: int
+    pad: str | None = None
+
+
+async def publish_tick(n: int, size: int) -> None:
+    """Publish event number n so that it has about `size` characters on the wire (its own least is 122)."""
+    tick = Tick(id=uuid4(), n=n, t=time.monotonic_ns())
+    room = size - len(tick.encode()) - OFFSET_CHARACTERS - len(str(n + 1))
+    if room > len(',"pad":""'):
+        tick = tick.model_copy(update={"pad": "x" * (room - len(',"pad":""'))})
+    await publish(tick, streams=stream_store(), layer=get_channel_layer(), prefix=settings().PREFIX)

@@ -1,0 +1,86 @@
+"""The measure of fan-out: CPU of the server for each delivery, latency, and what was lost, doubled or out of order."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+from loadtest.bench.accounting import cpu_seconds, per_delivery_us
+from loadtest.bench.generator import Generator
+from loadtest.bench.processes import BenchError
+from loadtest.bench.stand import Publisher, Stand
+
+Record = dict[str, Any]
+
+EVENT_BYTES = 136
+BURST = 10
+# Handshakes answered are not yet subscriptions made: the servers settle before the first event.
+SETTLE_SECONDS = 1.0
+# The server is idle between two fan-outs, so that none stands in another's queue.
+REST_SECONDS = 0.02
+WAIT_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Dose:
+    """How much is published: for `seconds`, at least `least` and at most `most` times."""
+
+    seconds: float
+    least: int
+    most: int
+
+
+async def measure_fanout(stand: Stand, clients: int, doses: dict[str, Dose]) -> list[Record]:
+    """One record for each mode of `doses` ("single", "burst"), all over the same connections."""
+    records: list[Record] = []
+    load = stand.load(stand.server.fanout_path, clients)
+    async with stand.publisher() as publisher, stand.clients(load) as generator:
+        connected = await generator.connected()
+        if connected["open"] < clients:
+            raise BenchError(
+                f"{stand.server.name}: only {connected['open']} of {clients} clients connected: {connected}"
+            )
+        await asyncio.sleep(SETTLE_SECONDS)
+        await _once(generator, publisher, 1)
+        for mode, dose in doses.items():
+            records.append({"clients": clients, **await _measure(stand, generator, publisher, mode, dose)})
+    return records
+
+
+async def _measure(stand: Stand, generator: Generator, publisher: Publisher, mode: str, dose: Dose) -> Record:
+    size = BURST if mode == "burst" else 1
+    await _once(generator, publisher, size)
+    await generator.reset()
+    before = await generator.report()
+    cpu, redis, own = stand.cpu(), stand.redis_cpu(), cpu_seconds([generator.pid])
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    times, incomplete = 0, 0
+    while times < dose.least or (times < dose.most and loop.time() - started < dose.seconds):
+        incomplete += not await _once(generator, publisher, size)
+        times += 1
+    cpu, redis, own = stand.cpu() - cpu, stand.redis_cpu() - redis, cpu_seconds([generator.pid]) - own
+    after = await generator.report()
+    deliveries = after["deliveries"] - before["deliveries"]
+    return {
+        "measure": "fanout",
+        "mode": mode,
+        "events": times * size,
+        "deliveries": deliveries,
+        "cpu_us": per_delivery_us(cpu, deliveries),
+        "redis_cpu_us_per_event": redis / (times * size) * 1e6,
+        "generator_cpu_us": per_delivery_us(own, deliveries),
+        "latency_ms": after["latency_ms"],
+        "incomplete": incomplete,
+        "bytes_per_delivery": (after["bytes"] - before["bytes"]) / max(deliveries, 1),
+        **{name: after[name] - before[name] for name in ("lost", "duplicated", "reordered", "closed", "malformed")},
+    }
+
+
+async def _once(generator: Generator, publisher: Publisher, count: int) -> bool:
+    """Publish, wait until all have it, rest. Whether all had it in time."""
+    await publisher.publish(count, size=EVENT_BYTES)
+    waited = await generator.wait(publisher.published, seconds=WAIT_SECONDS)
+    await asyncio.sleep(REST_SECONDS)
+    return bool(waited["complete"])

@@ -1,0 +1,114 @@
+"""Builds the load generator and drives it: N clients that count exactly what reaches them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from deploy.local.system import find_program
+from loadtest.bench.places import HERE, LOOPBACK, VAR
+from loadtest.bench.processes import BenchError
+from loadtest.bench.talk import Answer, Talk, talking
+
+SOURCE = HERE / "client.c"
+PROGRAM = VAR / "client"
+COMPILE_SECONDS = 120
+# The child keeps its own deadlines; these are for a child that hangs.
+GRACE_SECONDS = 20.0
+
+
+def build() -> Path:
+    """Compiles client.c where it is newer than what is there. Raises `BenchError` where there is no compiler."""
+    if PROGRAM.exists() and PROGRAM.stat().st_mtime >= SOURCE.stat().st_mtime:
+        return PROGRAM
+    compiler = find_program("cc", "gcc", "clang")
+    if compiler is None:
+        raise BenchError("the load generator is C, and there is no C compiler: apt-get install gcc libc6-dev")
+    VAR.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [compiler, "-O2", "-Wall", "-o", str(PROGRAM), str(SOURCE)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=COMPILE_SECONDS,
+    )
+    if done.returncode:
+        raise BenchError(f"{compiler} could not build {SOURCE}:\n{done.stderr[-2000:]}")
+    return PROGRAM
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Load:
+    """How many clients, and how they come. `concurrency` handshakes are under way at once; 0: all."""
+
+    port: int
+    path: str
+    clients: int
+    headers: Sequence[str] = ()
+    cookies: Path | None = None
+    concurrency: int = 64
+    connect_seconds: float = 120.0
+    stall: int = 0
+    stall_bytes: int = 0
+    watch: str | None = None
+    socketio: bool = False
+    spin: bool = True
+
+    def arguments(self) -> list[str]:
+        given = {
+            "--host": LOOPBACK,
+            "--port": self.port,
+            "--path": self.path,
+            "--clients": self.clients,
+            "--concurrency": self.concurrency,
+            "--connect-seconds": self.connect_seconds,
+            "--stall": self.stall,
+            "--stall-bytes": self.stall_bytes,
+            "--cookies": self.cookies,
+            "--watch": self.watch,
+        }
+        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        words += [word for header in self.headers for word in ("--header", header)]
+        return [*words, *["--socketio"] * self.socketio, *["--spin"] * self.spin]
+
+
+class Generator:
+    """The running generator."""
+
+    def __init__(self, talk: Talk, load: Load) -> None:
+        self._talk = talk
+        self._load = load
+        self.pid = talk.pid
+
+    async def connected(self) -> Answer:
+        """Waits until every handshake has ended, well or not."""
+        return await self._talk.hear(self._load.connect_seconds + GRACE_SECONDS)
+
+    async def wait(self, events: int, *, seconds: float) -> Answer:
+        """Says that so many events are due since the start, and waits until every client has them all."""
+        return await self._talk.ask(f"wait {events} {seconds}", seconds=seconds + GRACE_SECONDS)
+
+    async def value(self, number: int, *, seconds: float) -> Answer:
+        """Waits until the last value that each client saw is this one."""
+        return await self._talk.ask(f"value {number} {seconds}", seconds=seconds + GRACE_SECONDS)
+
+    async def reset(self) -> None:
+        """Forgets the latencies of a warm-up."""
+        await self._talk.ask("reset", seconds=GRACE_SECONDS)
+
+    async def report(self) -> Answer:
+        return await self._talk.ask("report", seconds=GRACE_SECONDS)
+
+    async def stop(self) -> Answer:
+        """Ends all connections; what was counted."""
+        return await self._talk.ask("stop", seconds=GRACE_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def generating(load: Load, *, core: int | None = None) -> AsyncIterator[Generator]:
+    """Runs the generator until the block ends."""
+    async with talking("client", [str(build()), *load.arguments()], core=core) as talk:
+        yield Generator(talk, load)

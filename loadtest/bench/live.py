@@ -1,0 +1,63 @@
+"""tidewire's applications under test: the ws service's own, with the bench's sockets among its routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.contrib.auth.models import AnonymousUser  # noqa: E402 - models exist only after django.setup
+from django.urls import path  # noqa: E402
+
+from dashboard.topics import NOTIFICATIONS, ONLINE, USERS  # noqa: E402
+from tidewire.close_codes import CloseCode  # noqa: E402
+from tidewire.consumer import LiveConsumer  # noqa: E402
+from tidewire.presence import Hold  # noqa: E402
+from tidewire.topics import Topic  # noqa: E402
+from ws.routing import websocket_urlpatterns  # noqa: E402
+
+
+class TicksConsumer(LiveConsumer):
+    """The dashboard's notifications, and the presence of their reader, in one socket."""
+
+    def topics(self) -> Sequence[Topic]:
+        return (NOTIFICATIONS,)
+
+    def present(self) -> Sequence[Hold]:
+        return (Hold(USERS.name, ONLINE, self.scope["user"].get_username()),)
+
+
+class OpenTicksConsumer(LiveConsumer):
+    """The same for anybody, who then is nobody's presence."""
+
+    async def refuse(self) -> CloseCode | None:
+        return None
+
+    def topics(self) -> Sequence[Topic]:
+        return (NOTIFICATIONS,)
+
+
+# Before ws.asgi is imported, which makes its router of them: whatever stands around the router is as shipped.
+websocket_urlpatterns.append(path("ws/ticks/", TicksConsumer.as_asgi()))
+
+from ws.asgi import application as shipped  # noqa: E402
+
+_open = OpenTicksConsumer.as_asgi()
+_nobody = AnonymousUser()
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """As shipped; `/ws/bare/` alone passes by authentication, as bare Channels applications do."""
+    if scope["type"] == "websocket" and scope["path"] == "/ws/bare/":
+        await _open({**scope, "user": _nobody}, receive, send)
+    else:
+        await shipped(scope, receive, send)
+
+
+async def plain(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """The same on a server that offers no writer of its own."""
+    scope.get("extensions", {}).pop("tidewire.writer", None)
+    await application(scope, receive, send)

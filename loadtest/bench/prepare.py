@@ -1,0 +1,62 @@
+"""What must be there before anything is measured: the generator, the npm packages, users with sessions."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+
+from loadtest.bench import generator
+from loadtest.bench.places import COOKIES, DATABASE, HERE, NODE, ROOT, VAR
+from loadtest.bench.processes import BenchError
+from loadtest.bench.servers import find
+
+INSTALL_SECONDS = 600
+USERS_SECONDS = 300
+
+
+def prepare(users: int, *, node: bool) -> str:
+    """Makes everything ready; returns the secret that signed the sessions."""
+    VAR.mkdir(parents=True, exist_ok=True)
+    generator.build()
+    if node:
+        install_node_packages()
+    return make_users(users)
+
+
+def install_node_packages() -> None:
+    """Installs package.json's exact versions, unless they are there."""
+    wanted = (HERE / "package.json").read_text(encoding="utf-8")
+    stamp = NODE / ".installed"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    NODE.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "package.json", NODE / "package.json")
+    print("installing npm packages into var/bench/node ...", flush=True)
+    _run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"], NODE, INSTALL_SECONDS)
+    stamp.write_text(wanted, encoding="utf-8")
+
+
+def make_users(count: int) -> str:
+    for file in (DATABASE, DATABASE.with_suffix(".sqlite3-wal"), DATABASE.with_suffix(".sqlite3-shm"), COOKIES):
+        file.unlink(missing_ok=True)
+    secret = secrets.token_urlsafe(50)
+    environment = find("tidewire").environment("redis://127.0.0.1:1/0", secret)
+    _run([sys.executable, "-m", "loadtest.bench.users", str(count)], ROOT, USERS_SECONDS, environment)
+    return secret
+
+
+def _run(command: list[str], directory: os.PathLike[str], seconds: int, more: dict[str, str] | None = None) -> None:
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env={**os.environ, **(more or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
+    if done.returncode:
+        raise BenchError(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-2000:]}")

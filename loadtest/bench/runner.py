@@ -1,0 +1,58 @@
+"""Runs one step on a stand of its own, and says its outcome in a line."""
+
+from __future__ import annotations
+
+from loadtest.bench.fanout import measure_fanout
+from loadtest.bench.idle import measure_idle
+from loadtest.bench.plan import Plan, Step
+from loadtest.bench.processes import BenchError
+from loadtest.bench.results import Record
+from loadtest.bench.servers import find
+from loadtest.bench.stall import measure_stall
+from loadtest.bench.stand import Bench, Stand, standing
+from loadtest.bench.storm import measure_storm
+
+
+async def run_step(bench: Bench, step: Step, plan: Plan) -> list[Record]:
+    """The records of a step; a server that fails is a record too, and the run goes on."""
+    try:
+        async with standing(bench, find(step.server)) as stand:
+            records = await _measure(stand, step, plan)
+    except BenchError as error:
+        records = [{"measure": step.measure, "clients": step.clients, "variant": step.variant, "error": str(error)}]
+    return [{"server": step.server, "round": step.round, **record} for record in records]
+
+
+async def _measure(stand: Stand, step: Step, plan: Plan) -> list[Record]:
+    match step.measure:
+        case "fanout":
+            return await measure_fanout(stand, step.clients, plan.dose)
+        case "idle":
+            return [await measure_idle(stand, step.clients, step.variant)]
+        case "storm":
+            return [await measure_storm(stand, step.clients)]
+        case "stall":
+            return [await measure_stall(stand, step.clients, step.variant)]
+
+
+def tell(record: Record) -> str:
+    """The outcome of a step in a line."""
+    if "error" in record:
+        return f"failed: {record['error']}"
+    match record["measure"]:
+        case "fanout":
+            latency = record["latency_ms"]
+            wrong = {name: record[name] for name in ("lost", "duplicated", "reordered") if record[name]}
+            return (
+                f"{record['mode']} {record['cpu_us']:.1f} us CPU per delivery, "
+                f"p50 {latency['p50']:.1f} p99 {latency['p99']:.1f} ms{f', {wrong}' if wrong else ''}"
+            )
+        case "idle":
+            return f"{record['rss_bytes'] / 1024:.1f} KiB and {record['connect_cpu_ms']:.2f} ms CPU per connection"
+        case "storm":
+            end = f"settled in {record['settled_seconds']:.1f} s" if record["settled"] else "cut before it settled"
+            return f"{record['cpu_seconds']:.2f} s CPU, {end}, {record['refused']} refused, {record['wrong']} wrong"
+    return (
+        f"RSS {record['rss_growth_bytes'] / 2**20:+.1f} MiB (peak {record['rss_peak_growth_bytes'] / 2**20:+.1f}), "
+        f"p99 {record['latency_ms']['p99']:.1f} ms, {record['stalled_closed']} cut"
+    )

@@ -1,0 +1,60 @@
+"""The measure of slow consumers: some clients stop reading; what that costs in memory, and the others in latency."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from loadtest.bench.fanout import SETTLE_SECONDS, WAIT_SECONDS
+from loadtest.bench.stand import Publisher, Stand
+
+STALLED = 5
+EVENT_BYTES = 4096
+# So much for each stalled client that no kernel's buffers hold it.
+EVENTS = 500
+EVENTS_PER_SECOND = 20.0
+WARM_UP_EVENTS = 5
+# A stalled client's receive buffer, small so that it is full at once.
+RECEIVE_BYTES = 4096
+LIMIT_SECONDS = 240.0
+
+
+async def measure_stall(stand: Stand, clients: int, variant: str) -> dict[str, Any]:
+    """`variant` is "stalled", or "" for the same without a stalled client."""
+    load = stand.load(
+        stand.server.fanout_path, clients, stall=STALLED if variant else 0, stall_bytes=RECEIVE_BYTES if variant else 0
+    )
+    loop = asyncio.get_running_loop()
+    async with stand.publisher() as publisher, stand.clients(load) as generator:
+        await generator.connected()
+        await asyncio.sleep(SETTLE_SECONDS)
+        for _ in range(WARM_UP_EVENTS):
+            await _once(publisher, generator)
+        await generator.reset()
+        rss = peak = stand.rss()
+        cpu, started = stand.cpu(), loop.time()
+        for number in range(EVENTS):
+            if loop.time() - started > LIMIT_SECONDS:
+                break
+            await asyncio.sleep(started + number / EVENTS_PER_SECOND - loop.time())
+            await _once(publisher, generator)
+            peak = max(peak, stand.rss())
+        seconds, cpu, end = loop.time() - started, stand.cpu() - cpu, stand.rss()
+        report = await generator.report()
+    return {
+        "measure": "stall",
+        "clients": clients,
+        "variant": variant,
+        "events": publisher.published - WARM_UP_EVENTS,
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "rss_growth_bytes": end - rss,
+        "rss_peak_growth_bytes": peak - rss,
+        "latency_ms": report["latency_ms"],
+        **{name: report[name] for name in ("lost", "duplicated", "reordered", "closed", "stalled_closed")},
+    }
+
+
+async def _once(publisher: Publisher, generator: Any) -> None:
+    await publisher.publish(1, size=EVENT_BYTES)
+    await generator.wait(publisher.published, seconds=WAIT_SECONDS)

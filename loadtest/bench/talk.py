@@ -1,0 +1,70 @@
+"""A child process that is spoken to in lines and answers in JSON lines; every answer is waited for with a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from loadtest.bench.places import LOGS, ROOT
+from loadtest.bench.processes import BenchError, on_core
+
+Answer = dict[str, Any]
+
+
+class Talk:
+    """One child. `say` sends a line, `hear` waits for the next answer."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.pid = process.pid
+        self._process = process
+
+    async def say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        await self._process.stdin.drain()
+
+    async def hear(self, seconds: float) -> Answer:
+        """The next answer. Raises `BenchError` where the child ends, or says nothing for so long."""
+        assert self._process.stdout is not None
+        try:
+            line = await asyncio.wait_for(self._process.stdout.readline(), seconds)
+        except TimeoutError:
+            raise BenchError(f"{self.name} said nothing for {seconds:.0f} s") from None
+        if not line:
+            raise BenchError(f"{self.name} ended; see {LOGS / self.name}.log")
+        answer: Answer = json.loads(line)
+        return answer
+
+    async def ask(self, line: str, *, seconds: float) -> Answer:
+        await self.say(line)
+        return await self.hear(seconds)
+
+
+@contextlib.asynccontextmanager
+async def talking(
+    name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, core: int | None = None
+) -> AsyncIterator[Talk]:
+    """Runs a child until the block ends."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / f"{name}.log").open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *on_core(core, command),
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
+    try:
+        yield Talk(name, process)
+    finally:
+        # Not `process.kill`, which would reap a child that has just ended, behind asyncio's back.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
