@@ -4,6 +4,7 @@ The processes are those of `make up` (deploy.local.processes), started bare so t
 """
 
 import http.cookiejar
+import itertools
 import json
 import os
 import shutil
@@ -167,12 +168,9 @@ class Stack:
         if running.process is None:
             raise StackError(f"{name} was never started")
         running.process.send_signal(number)
-        try:
-            return running.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            running.process.kill()
-            running.process.wait(STOP_SECONDS)
-            raise StackError(f"{name} ran on for {STOP_SECONDS:.0f} s after signal {number}") from None
+        if not _ended(running.process):
+            raise StackError(f"{name} ran on for {STOP_SECONDS:.0f} s after signal {number}")
+        return running.process.returncode
 
     def start_ws(self, i: int) -> None:
         self.start(self.ws[i].name)
@@ -205,19 +203,17 @@ class Stack:
         return "\n".join(f"--- {path.name}\n{tail(path, lines=40)}" for path in sorted(self.layout.log.iterdir()))
 
     def close(self) -> None:
-        """Stops all, Redis last, and by force what does not go."""
+        """Stops all, Redis last. Raises where one had to be killed: no process of ours may need that."""
+        killed = []
         by_priority = sorted(self.processes.values(), key=lambda each: -each.definition.priority)
-        for priority in dict.fromkeys(each.definition.priority for each in by_priority):
-            members = [each for each in by_priority if each.definition.priority == priority and each.runs]
-            for each in members:
-                each.process.terminate()
-            for each in members:
-                try:
-                    each.process.wait(STOP_SECONDS)
-                except subprocess.TimeoutExpired:
-                    each.process.kill()
-                    each.process.wait(STOP_SECONDS)
+        for _priority, members in itertools.groupby(by_priority, key=lambda each: each.definition.priority):
+            ending = [each.process for each in members if each.process is not None]
+            for process in ending:
+                process.terminate()
+            killed += [process.args for process in ending if not _ended(process)]
         self._starter.shutdown()
+        if killed:
+            raise StackError(f"ran on for {STOP_SECONDS:.0f} s after SIGTERM: {killed}\n{self.last_words()}")
 
     def _spawn(self, name: str) -> None:
         running = self.processes[name]
@@ -247,6 +243,17 @@ class Stack:
         ended = [name for name in names if not self.processes[name].runs]
         if late or ended:
             raise StackError(f"not ready: {late}, ended: {ended}\n{self.last_words()}")
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it ended by itself within the bound; if not it is killed."""
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_SECONDS)
+        return False
+    return True
 
 
 class StackFactory:

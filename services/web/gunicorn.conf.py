@@ -48,4 +48,4 @@ def on_starting(_server: "Arbiter") -> None:
 def child_exit(_server: "Arbiter", worker: "Worker") -> None:
     from prometheus_client import multiprocess  # noqa: PLC0415 - only once the directory above stands
 
-    multiprocess.mark_process_dead(worker.pid)
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # it has no types
