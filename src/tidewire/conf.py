@@ -47,6 +47,14 @@ class Settings:
     MESSAGE_BYTES: int = 4096
     MESSAGES_PER_SECOND: int = 10
 
+    # Five tabs on ten devices; more is a loop in somebody's script.
+    CONNECTIONS_PER_USER: int = 50
+    # 10,000 idle sockets take about 100 MB; the limit keeps a node alive when the others have gone.
+    CONNECTIONS_PER_NODE: int = 10_000
+    TOPICS_PER_CONNECTION: int = 16
+    # A socket is authenticated anew after this long.
+    SESSION_CHECK_SECONDS: float = 3600.0
+
     NAMES_LIMIT: int = 20
     # A ticket opens sockets for so long after the page that set it; then the session is read.
     TICKET_SECONDS: int = 900

@@ -47,6 +47,7 @@ class Connection:
         "limit",
         "on_full",
         "opened",
+        "opened_ms",
         "session",
         "subscriptions",
         "user",
@@ -72,6 +73,7 @@ class Connection:
         self.close = close
         self.on_full = on_full
         self.opened = time.monotonic()
+        self.opened_ms = int(time.time() * 1000)
         self.full_since: float | None = None
         self.subscriptions: list[Subscription] = []
 

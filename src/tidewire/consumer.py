@@ -66,7 +66,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._malformed = 0
         self._second, self._messages = 0, 0
         name = type(self).__name__
-        refused = await self.refuse()
+        refused = await self.refuse() or node().refuse(str(self.scope["user"].pk))
         # A browser sees a close code only after an accepted handshake.
         await self.accept()
         if refused is not None:
@@ -83,7 +83,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             close=self._close_soon,
         )
         at = self._position()
-        for topic in self.topics():
+        topics = self.topics()
+        if len(topics) > here.settings.TOPICS_PER_CONNECTION:
+            raise ValueError(f"{name}: {len(topics)} topics, {here.settings.TOPICS_PER_CONNECTION} at most")
+        for topic in topics:
             here.hub.subscribe(topic, self.connection, at)
         self._holds = tuple(self.present())
         for hold in self._holds:

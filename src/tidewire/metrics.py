@@ -35,6 +35,7 @@ FANOUT_SECONDS = Histogram(
 )
 RESUMES = Counter("tidewire_resumes", "Starts on a stream topic: new, recovered, or lost.", ["result"])
 HISTORY_READS = Counter("tidewire_history_reads", "Reads of a stream's history from Redis.", ["topic"])
+REVOKED = Counter("tidewire_revoked", "Sockets closed because their user or session lost access.")
 SLOW_CLOSES = Counter("tidewire_slow_closes", "Sockets cut because they read too slowly.", ["consumer"])
 BACKLOG_BYTES = Gauge("tidewire_backlog_bytes", "Bytes that wait in this process for slow sockets.")
 REJECTED = Counter("tidewire_messages_rejected", "Messages of clients that were refused.", ["consumer", "reason"])

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,6 +24,7 @@ from tidewire.frames import frame_event
 from tidewire.hub import AWAY, Hub
 from tidewire.presence.register import PresenceRegister
 from tidewire.publish import Announcer
+from tidewire.revocation import Revocations
 from tidewire.stores import presence_store, stream_store
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Node:
         self.settings = given
         self.name = given.NODE
         self.connections: set[Connection] = set()
+        self._by_user: Counter[str] = Counter()
         self._full: set[Connection] = set()
         self.presence = presence_store()
         self.hub = Hub(
@@ -56,6 +59,8 @@ class Node:
             coalesce_seconds=given.COALESCE_SECONDS,
             check_seconds=given.CHECK_SECONDS,
         )
+        self.revocations = Revocations(self.hub, lambda: self.connections)
+        self.revocations.follow()
         self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # the hook it is there for
         announcer = Announcer(
             layer, prefix=given.PREFIX, coalesce_seconds=given.COALESCE_SECONDS, here=self.hub.changed
@@ -71,6 +76,7 @@ class Node:
                 ("presence", self.register.run),
                 ("slow", self._watch_slow),
                 ("lag", _watch_lag),
+                ("sessions", self._watch_sessions),
             )
         ]
 
@@ -88,14 +94,26 @@ class Node:
             on_full=self._full.add,
         )
         self.connections.add(connection)
+        self._by_user[user] += 1
         metrics.CONNECTIONS.labels(consumer).inc()
         if self.hub.stale:
             connection.write(frame_event(Stale(stale=True)))
         return connection
 
+    def refuse(self, user: str) -> CloseCode | None:
+        """Why this node takes no further socket of a user; None: it does."""
+        if len(self.connections) >= self.settings.CONNECTIONS_PER_NODE:
+            return CloseCode.BUSY
+        if self._by_user[user] >= self.settings.CONNECTIONS_PER_USER:
+            return CloseCode.TOO_MANY
+        return None
+
     def disconnect(self, connection: Connection) -> None:
         """Let a socket go, after it closed."""
         self.connections.discard(connection)
+        self._by_user[connection.user] -= 1
+        if not self._by_user[connection.user]:
+            del self._by_user[connection.user]
         metrics.CONNECTIONS.labels(connection.consumer).dec()
         metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(time.monotonic() - connection.opened)
         for subscription in connection.subscriptions:
@@ -115,6 +133,16 @@ class Node:
         said = frame_event(Stale(stale=stale))
         for connection in self.connections:
             connection.write(said)
+
+    async def _watch_sessions(self) -> None:
+        """Have old sockets come back, so that their session is checked again: one that expired says nothing."""
+        while True:
+            await asyncio.sleep(self.settings.SESSION_CHECK_SECONDS / 20)
+            now = time.monotonic()
+            for connection in list(self.connections):
+                # Spread over a fifth of the interval: those who came together need not leave together.
+                if now - connection.opened > self.settings.SESSION_CHECK_SECONDS * (1 - 0.2 * random.random()):  # noqa: S311
+                    connection.close(CloseCode.EXPIRED)
 
     async def _watch_slow(self) -> None:
         """Go on with the sockets that have room again, cut those that stayed full for too long."""

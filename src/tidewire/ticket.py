@@ -18,6 +18,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from tidewire import metrics
 from tidewire.conf import settings
+from tidewire.node import node
 
 COOKIE = "tidewire_ticket"
 _SALT = "tidewire.ticket"
@@ -40,16 +41,16 @@ class TicketUser:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What the cookie says. `issued` is in seconds since 1970, `session` from `session_mark`."""
+    """What the cookie says. `issued_ms` is in milliseconds since 1970, `session` from `session_mark`."""
 
     pk: int | str
     username: str
     session: str
-    issued: int
+    issued_ms: int
 
     def sign(self) -> str:
         """The cookie's value."""
-        return signing.dumps([self.pk, self.username, self.session, self.issued], salt=_SALT, compress=False)
+        return signing.dumps([self.pk, self.username, self.session, self.issued_ms], salt=_SALT, compress=False)
 
     @classmethod
     def read(cls, value: str) -> Self | None:
@@ -81,7 +82,7 @@ class TicketMiddleware:
             return response
         mark = session_mark(request.session.session_key)
         if not held or not self._is_fresh(held, request.user.pk, mark):
-            ticket = Ticket(request.user.pk, request.user.get_username(), mark, int(time.time()))
+            ticket = Ticket(request.user.pk, request.user.get_username(), mark, int(time.time() * 1000))
             response.set_cookie(
                 COOKIE,
                 ticket.sign(),
@@ -97,7 +98,7 @@ class TicketMiddleware:
         return (
             ticket is not None
             and (ticket.pk, ticket.session) == (pk, mark)
-            and time.time() - ticket.issued < settings().TICKET_SECONDS / 2
+            and time.time() - ticket.issued_ms / 1000 < settings().TICKET_SECONDS / 2
         )
 
 
@@ -144,6 +145,6 @@ def _ticket_of(scope: dict[str, Any]) -> Ticket | None:
     if session_cookie is None or ticket_cookie is None:
         return None
     ticket = Ticket.read(ticket_cookie.value)
-    if ticket is None or not constant_time_compare(ticket.session, session_mark(session_cookie.value)):
+    if ticket is None or not node().revocations.allows(ticket):
         return None
-    return ticket
+    return ticket if constant_time_compare(ticket.session, session_mark(session_cookie.value)) else None

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
@@ -35,10 +36,9 @@ class Command(BaseCommand):
 
 def _user(username: str, **rights: bool) -> User:
     joined_at = timezone.now() - timedelta(days=JOINED_DAYS_AGO)
-    user, created = User.objects.get_or_create(username=username, defaults={"date_joined": joined_at, **rights})
-    if created:
-        user.set_password(PASSWORD)
-        user.save(update_fields=["password"])
+    # Hashed only for a user who is new, and in one INSERT: a changed password would be a revocation.
+    defaults = {"date_joined": joined_at, "password": lambda: make_password(PASSWORD), **rights}
+    user, _ = User.objects.get_or_create(username=username, defaults=defaults)
     return user
 
 

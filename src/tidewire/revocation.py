@@ -1,0 +1,127 @@
+"""Revocations: a stream topic that every node follows, so that who lost access loses their sockets at once.
+
+A node that has not caught up with it trusts no ticket, and reads the session instead.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+from django.db import transaction
+
+from tidewire import metrics
+from tidewire.close_codes import CloseCode
+from tidewire.conf import settings
+from tidewire.connection import Connection
+from tidewire.events import Resumed, StreamEvent, decode_any
+from tidewire.feeds import NOTHING
+from tidewire.frames import Frame
+from tidewire.topics import StreamTopic
+
+if TYPE_CHECKING:
+    from tidewire.hub import Hub
+    from tidewire.ticket import Ticket
+
+logger = logging.getLogger(__name__)
+
+TOPIC = StreamTopic("revocations")
+
+
+class Revoked(StreamEvent):
+    """A user's access ended: of one session, by its mark, or of all where `session` is None."""
+
+    type: Literal["revoked"] = "revoked"
+    topic: str = TOPIC.name
+    user: str
+    session: str | None = None
+    at_ms: int
+
+
+def revoke(user: object, *, session: str | None = None) -> None:
+    """End a user's sockets and tickets, once the surrounding transaction commits."""
+    # The outbox needs models, which a node's process may load later than this module.
+    from tidewire import outbox  # noqa: PLC0415
+
+    with transaction.atomic():
+        event = Revoked(id=uuid4(), user=str(user), session=session, at_ms=int(time.time() * 1000))
+        outbox.publish(event.topic, event)
+
+
+class Revocations:
+    """What this node knows of revocations. Closes sockets as they come, and judges tickets."""
+
+    def __init__(self, hub: "Hub", connections: Callable[[], Iterable[Connection]]) -> None:
+        self._hub = hub
+        self._connections = connections
+        self._users: dict[str, int] = {}
+        self._sessions: dict[str, int] = {}
+        # Tickets issued before this are read as sessions: what revoked them may be lost.
+        self._distrusted_before_ms = 0
+        self._caught_up = False
+
+    def follow(self) -> None:
+        """Start to follow the topic, from the beginning of what it remembers."""
+        listener = Connection(
+            self,
+            consumer="revocations",
+            user="",
+            session="",
+            limit=0,
+            close=lambda _code: None,
+            on_full=lambda _connection: None,
+        )
+        self._hub.subscribe(TOPIC, listener, NOTHING)
+
+    def allows(self, ticket: "Ticket") -> bool:
+        """Whether a ticket still stands. False also where this node cannot know."""
+        if not self._caught_up or self._hub.stale:
+            return False
+        revoked_ms = max(self._users.get(str(ticket.pk), 0), self._distrusted_before_ms)
+        return ticket.issued_ms > revoked_ms and ticket.session not in self._sessions
+
+    # A `Writer` for the hub: the topic's events end here instead of in a socket.
+
+    backlog = 0
+
+    def write(self, frames: list[Frame], wire: bytes) -> None:
+        """Take what the hub delivers."""
+        for frame in frames:
+            self._take(decode_any(frame.text))
+
+    def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
+        """Take what the hub delivers; there is always room."""
+        self.write(frames, wire)
+        return True
+
+    def cut(self) -> None:
+        """Nothing to cut."""
+
+    def _take(self, event: Any) -> None:
+        if isinstance(event, Resumed):
+            self._caught_up = True
+            if not event.recovered:
+                self._distrusted_before_ms = int(time.time() * 1000)
+        elif isinstance(event, Revoked):
+            self._forget_old()
+            if event.session is None:
+                self._users[event.user] = max(event.at_ms, self._users.get(event.user, 0))
+            else:
+                self._sessions[event.session] = event.at_ms
+            self._close(event)
+
+    def _close(self, event: Revoked) -> None:
+        for connection in list(self._connections()):
+            if connection.user != event.user or event.session not in (None, connection.session):
+                continue
+            if connection.opened_ms <= event.at_ms:
+                metrics.REVOKED.inc()
+                connection.close(CloseCode.REVOKED)
+
+    def _forget_old(self) -> None:
+        """A ticket outlives nothing by more than its life, so neither need its revocation."""
+        oldest_ms = int(time.time() - settings().TICKET_SECONDS) * 1000
+        for known in (self._users, self._sessions):
+            for name in [name for name, at_ms in known.items() if at_ms < oldest_ms]:
+                del known[name]

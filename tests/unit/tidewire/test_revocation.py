@@ -1,0 +1,150 @@
+"""Revocations: whose sockets close, whose tickets fall, and what a node does that cannot know."""
+
+import time
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from tests.unit.tidewire.fakes import FakeSocket
+from tidewire.close_codes import CloseCode
+from tidewire.events import Event, Resumed
+from tidewire.frames import frame_event
+from tidewire.models import OutboxEvent
+from tidewire.revocation import Revocations, Revoked
+from tidewire.ticket import Ticket, session_mark
+
+
+def said(revocations: Revocations, event: Event) -> None:
+    made = frame_event(event)
+    revocations.offer([made], made.wire, 0)
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def revoked(user: str, session: str | None = None, at_ms: int | None = None) -> Revoked:
+    return Revoked(id=uuid4(), user=user, session=session, at_ms=at_ms or now_ms() + 1)
+
+
+@pytest.fixture
+def sockets():
+    made = {name: FakeSocket(user=user) for name, user in (("one", "1"), ("two", "1"), ("other", "2"))}
+    made["one"].connection.session = "mark"
+    return made
+
+
+@pytest.fixture
+def revocations(sockets):
+    made = Revocations(SimpleNamespace(stale=False), lambda: [each.connection for each in sockets.values()])
+    said(made, Resumed(topic="revocations", recovered=True, at="0:0"))
+    return made
+
+
+def test_a_session_s_end_closes_its_sockets_only(revocations, sockets):
+    said(revocations, revoked("1", "mark"))
+    assert sockets["one"].closed == [CloseCode.REVOKED]
+    assert sockets["two"].closed == sockets["other"].closed == []
+
+
+def test_a_user_s_end_closes_all_their_sockets(revocations, sockets):
+    said(revocations, revoked("1"))
+    assert sockets["one"].closed == sockets["two"].closed == [CloseCode.REVOKED]
+    assert sockets["other"].closed == []
+
+
+def test_a_socket_opened_after_it_stays(revocations, sockets):
+    """Who logs in again is not closed by what ended before, however late this node reads it."""
+    said(revocations, revoked("1", at_ms=now_ms() - 10_000))
+    assert sockets["one"].closed == []
+
+
+def test_tickets_issued_before_it_fall_and_later_ones_stand(revocations):
+    at_ms = now_ms()
+    before, after = Ticket(1, "ada", "mark", at_ms - 5), Ticket(1, "ada", "mark", at_ms + 5)
+    assert revocations.allows(before)
+    said(revocations, revoked("1", at_ms=at_ms))
+    assert not revocations.allows(before)
+    assert revocations.allows(after)
+    assert revocations.allows(Ticket(2, "bob", "else", at_ms - 5))
+
+
+def test_a_session_s_ticket_falls_with_it(revocations):
+    said(revocations, revoked("1", "mark"))
+    assert not revocations.allows(Ticket(1, "ada", "mark", now_ms() + 1000))
+    assert revocations.allows(Ticket(1, "ada", "another", now_ms()))
+
+
+def test_a_node_that_cannot_know_trusts_no_ticket(sockets):
+    hub = SimpleNamespace(stale=False)
+    made = Revocations(hub, list)
+    ticket = Ticket(1, "ada", "mark", now_ms() + 60_000)
+    assert not made.allows(ticket)
+    said(made, Resumed(topic="revocations", recovered=True, at="0:0"))
+    assert made.allows(ticket)
+    hub.stale = True
+    assert not made.allows(ticket)
+
+
+def test_lost_history_distrusts_all_older_tickets(revocations):
+    said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
+    assert not revocations.allows(Ticket(1, "ada", "mark", now_ms() - 1))
+    assert revocations.allows(Ticket(1, "ada", "mark", now_ms() + 1000))
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Events that left the outbox, without Redis."""
+    monkeypatch.setattr("tidewire.outbox._publish_waiting", lambda: None)
+
+    def read() -> list[Revoked]:
+        return [Revoked.decode(row.body) for row in OutboxEvent.objects.filter(type="revoked")]
+
+    return read
+
+
+@pytest.mark.django_db(transaction=True)
+def test_logout_revokes_the_session(published):
+    ada = User.objects.create_user("ada", password="x")
+    client = Client()
+    client.force_login(ada)
+    mark = session_mark(client.session.session_key)
+    client.post("/logout/")
+    assert [(event.user, event.session) for event in published()] == [(str(ada.pk), mark)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", ["password", "deactivate", "demote", "group", "delete"])
+def test_lost_access_revokes_the_user(published, change):
+    ada = User.objects.create_user("ada", password="x", is_staff=True)
+    group = Group.objects.create(name="editors")
+    ada.groups.add(group)
+    pk = str(ada.pk)
+    assert published() == []
+    match change:
+        case "password":
+            ada.set_password("y")
+            ada.save()
+        case "deactivate":
+            ada.is_active = False
+            ada.save(update_fields=["is_active"])
+        case "demote":
+            ada.is_staff = False
+            ada.save()
+        case "group":
+            ada.groups.remove(group)
+        case "delete":
+            ada.delete()
+    assert {(event.user, event.session) for event in published()} == {(pk, None)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_login_or_a_new_name_for_mail_revokes_nothing(published):
+    ada = User.objects.create_user("ada", password="x")
+    Client().force_login(ada)
+    ada.email = "ada@example.com"
+    ada.save()
+    assert published() == []
