@@ -1,0 +1,253 @@
+"""Whatever the order of hints, reads, joins, stalls and faults, a client has every event once or knows that it has not."""
+
+import json
+from collections.abc import Coroutine, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish, paused, step
+from tidewire import fanout, stream_feed
+from tidewire.exceptions import NoRedis
+from tidewire.feeds import NOTHING
+from tidewire.stream_feed import StreamFeed
+from tidewire.topics import Position, StreamTopic
+
+TOPIC = StreamTopic("talk")
+# So small that a few dozen steps reach every bound.
+RECENT, RESUME = 4, 8
+CHECKS = settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+
+
+class Client:
+    """What a browser makes of what it reads; it fails on anything out of order."""
+
+    def __init__(self, feed: StreamFeed, at: Position | None, said: dict[str, list[str]]) -> None:
+        self.socket = FakeSocket()
+        self.subscription = feed.add(self.socket.connection, at)
+        self.asked = at
+        self.position: Position | None = None
+        self.losses = 0
+        self._said = said
+
+    def read(self) -> None:
+        for event in self.socket.take():
+            if event["type"] == "resumed":
+                at = Position.parse(event["at"])
+                assert at is not None
+                self._resumed(at, recovered=event["recovered"])
+            else:
+                self._hear(event)
+
+    def _resumed(self, at: Position, *, recovered: bool) -> None:
+        if not recovered:
+            self.losses += 1
+        elif self.position is not None:
+            assert self.position == NOTHING, "a second start where nothing was lost"
+            assert at.offset == 0
+        elif self.asked == NOTHING:
+            assert at.offset == 0
+        elif self.asked is not None:
+            assert at == self.asked
+        self.position = at
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        assert self.position is not None, "an event before the start"
+        assert event["offset"] == self.position.offset + 1
+        assert event["text"] == self._said[self.position.epoch][event["offset"] - 1]
+        self.position = Position(self.position.epoch, event["offset"])
+
+
+class Scene:
+    """A stream, its feed, the hub's work on it, and clients. Each method is something that may happen; `n` is any number."""
+
+    def __init__(self, *, length: int) -> None:
+        self.streams = MemoryStreams(length=length)
+        self.streams.asked = paused
+        self.feed = StreamFeed(TOPIC, self.streams)
+        self.said: dict[str, list[str]] = {}
+        self.hints: list[tuple[Position, str]] = []
+        self.heard: list[tuple[Position, str]] = []
+        self.clients: list[Client] = []
+        self.work: Coroutine[Any, Any, None] | None = None
+        self.number = 0
+
+    def say(self, n: int) -> None:
+        """Some events; their hints are on their way."""
+        for _ in range(n % 5 + 1):
+            self.number += 1
+            event = Said(id=UUID(int=self.number), text=f"word {self.number}")
+            at = self.streams.append_now(event).position
+            self.said.setdefault(at.epoch, []).append(event.text)
+            self.hints.append((at, event.encode()))
+
+    def hear_next(self, n: int) -> None:
+        for _ in range(min(n % 4 + 1, len(self.hints))):
+            self._hear(self.hints.pop(0))
+
+    def hear_any(self, n: int) -> None:
+        if self.hints:
+            self._hear(self.hints.pop(n % len(self.hints)))
+
+    def repeat(self, n: int) -> None:
+        if self.heard:
+            self.feed.hear(*self.heard[n % len(self.heard)], 0.0)
+
+    def lose_a_hint(self, n: int) -> None:
+        if self.hints:
+            self.hints.pop(n % len(self.hints))
+
+    def subscribe(self, n: int) -> None:
+        """At no position, before everything, or so many events before the end."""
+        end = self.streams.end("talk") or NOTHING
+        self._subscribe({0: None, 1: NOTHING}.get(n % 8, Position(end.epoch, max(end.offset - n, 0))))
+
+    def leave(self, n: int) -> None:
+        if self.clients:
+            client = self.clients.pop(n % len(self.clients))
+            self.feed.subscriptions.pop(client.subscription)
+
+    def stall(self, n: int) -> None:
+        if self.clients:
+            self.clients[n % len(self.clients)].socket.writer.full = True
+
+    def drain(self, n: int) -> None:
+        if self.clients:
+            client = self.clients[n % len(self.clients)]
+            client.socket.drain()
+            self.feed.wants_refresh |= not self.feed.settle(client.subscription)
+
+    def check(self, _n: int = 0) -> None:
+        """What the hub does every second."""
+        self.feed.wants_refresh |= self.feed.is_behind(self.streams.end("talk"))
+
+    def lose_and_find_redis(self, _n: int) -> None:
+        self.streams.away = not self.streams.away
+
+    def go_on(self, n: int) -> None:
+        """Let the hub's work go on a little; it may stand in the middle of anything afterwards."""
+        for _ in range(n % 7 + 1):
+            if self.work is None:
+                self.work = self._work()
+            if not step(self.work):
+                self.work = None
+                break
+
+    def flush(self, _n: int) -> None:
+        self.streams.flush()
+
+    def lose_history(self, n: int) -> None:
+        self.streams.lose_history("talk", keep=n % 4)
+
+    def claim_anything(self, n: int) -> None:
+        self._subscribe(Position(("e1", "e2", "bad")[n % 3], n))
+
+    def fail(self, _n: int) -> None:
+        """What the hub does after an error that nobody foresaw."""
+        if self.work is None:
+            self.feed.forget()
+
+    def read(self) -> None:
+        for client in self.clients:
+            client.read()
+
+    def come_to_rest(self) -> None:
+        self.streams.away = False
+        if self.work is not None:
+            finish(self.work)
+        for at in range(len(self.clients)):
+            self.drain(at)
+        self.check()
+        finish(self._work())
+        self.read()
+
+    def _hear(self, hint: tuple[Position, str]) -> None:
+        self.heard.append(hint)
+        self.feed.hear(*hint, 0.0)
+
+    def _subscribe(self, at: Position | None) -> None:
+        client = Client(self.feed, at, self.said)
+        self.clients.append(client)
+        self.feed.wants_refresh |= not self.feed.settle(client.subscription)
+
+    async def _work(self) -> None:
+        """The hub's work on a feed, which ends where Redis is away."""
+        try:
+            while self.feed.wants_refresh or self.feed.wants_delivery:
+                if self.feed.wants_delivery:
+                    await self.feed.deliver()
+                if self.feed.wants_refresh:
+                    self.feed.wants_refresh = False
+                    try:
+                        await self.feed.refresh()
+                    except BaseException:
+                        self.feed.wants_refresh = True
+                        raise
+        except NoRedis:
+            return
+
+
+CALM = ("say", "hear_next", "hear_any", "repeat", "lose_a_hint", "subscribe", "leave", "stall", "drain", "check")
+# What moves the work on is drawn as often as all else, so that much happens in the middle of it.
+CALM += ("lose_and_find_redis", "subscribe", "check", *("go_on",) * 8, *("say", "hear_next") * 3)
+ROUGH = (*CALM, "flush", "lose_history", "claim_anything", "fail")
+
+# Two bytes a step: cheap to draw and to shrink.
+scripts = st.binary(min_size=80, max_size=200)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Bounds so small that a few dozen steps reach them, and a fan-out that gives way after every write."""
+    monkeypatch.setattr(stream_feed, "RECENT_EVENTS", RECENT)
+    monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
+    monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
+    return monkeypatch
+
+
+def play(scene: Scene, names: Sequence[str], script: bytes) -> None:
+    for name, n in zip(script[::2], script[1::2], strict=False):
+        happening = names[name % len(names)]
+        note(f"{happening} {n}")
+        getattr(scene, happening)(n % 32)
+        scene.read()
+    scene.come_to_rest()
+    end = scene.streams.end("talk") or NOTHING
+    assert [client.position for client in scene.clients] == [end] * len(scene.clients)
+    assert len(scene.feed._recent) <= RECENT
+
+
+@CHECKS
+@given(scripts)
+def test_without_a_loss_in_redis_nobody_loses_anything(small, script):
+    """Hints are late, repeated, reordered and lost, sockets stall, Redis goes away: every client gets every event."""
+    scene = Scene(length=10_000)
+    play(scene, CALM, script)
+    assert [client.losses for client in scene.clients] == [0] * len(scene.clients)
+
+
+@CHECKS
+@given(scripts)
+def test_who_cannot_have_an_event_is_told_so(small, script):
+    """Redis loses its data or its history, clients claim what was never true: still nothing is repeated or reordered."""
+    small.setattr(stream_feed, "RESUME_EVENTS", RESUME)
+    play(Scene(length=6), ROUGH, script)
+
+
+def test_the_client_of_the_model_is_strict():
+    """The model's client fails on a repeat: a check that cannot fail proves nothing."""
+    feed = StreamFeed(TOPIC, MemoryStreams())
+    client = Client(feed, None, {"e1": ["word 1"]})
+    for text in (
+        {"type": "resumed", "topic": "talk", "recovered": True, "at": "e1:0"},
+        {"type": "test.said", "offset": 1, "text": "word 1"},
+        {"type": "test.said", "offset": 1, "text": "word 1"},
+    ):
+        client.socket.connection.write(stream_feed.frame(json.dumps(text)))
+    with pytest.raises(AssertionError):
+        client.read()
