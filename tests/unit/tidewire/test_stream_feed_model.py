@@ -1,4 +1,4 @@
-"""Whatever the order of hints, reads, joins, stalls and faults, a client has every event once or knows that it has not."""
+"""Whatever the order of hints, reads, joins and faults, a client has every event once or knows that it has not."""
 
 import json
 from collections.abc import Coroutine, Sequence
@@ -64,7 +64,7 @@ class Client:
 
 
 class Scene:
-    """A stream, its feed, the hub's work on it, and clients. Each method is something that may happen; `n` is any number."""
+    """A stream, its feed, the hub's work on it, and clients. Each method may happen; `n` is any number."""
 
     def __init__(self, *, length: int) -> None:
         self.streams = MemoryStreams(length=length)
@@ -234,7 +234,7 @@ def test_without_a_loss_in_redis_nobody_loses_anything(small, script):
 @CHECKS
 @given(scripts)
 def test_who_cannot_have_an_event_is_told_so(small, script):
-    """Redis loses its data or its history, clients claim what was never true: still nothing is repeated or reordered."""
+    """Redis loses data or history, clients claim what was never true: still nothing is repeated or reordered."""
     small.setattr(stream_feed, "RESUME_EVENTS", RESUME)
     play(Scene(length=6), ROUGH, script)
 
