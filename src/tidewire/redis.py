@@ -7,17 +7,22 @@ from functools import cache
 from importlib.resources import files
 from weakref import WeakKeyDictionary
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from tidewire.conf import settings
 from tidewire.exceptions import NoRedis
 
-# Enough for the hub, presence and a page's reads at once; redis-py's default of 100 hides leaks.
+# Enough for the hub, presence and a page's reads at once; whoever is one too many waits for its turn.
 MAX_CONNECTIONS = 16
 # Longer than any script takes; a stopped Redis is noticed after this.
 SOCKET_SECONDS = 2.0
+# A pooled connection that Redis closed fails once; what fails twice is an outage, which callers know how to bear.
+RETRIES = 1
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, Redis]" = WeakKeyDictionary()
 
@@ -26,14 +31,17 @@ def client() -> Redis:
     """The client of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _clients:
-        _clients[loop] = Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             settings().REDIS_URL,
             decode_responses=True,
             max_connections=MAX_CONNECTIONS,
+            timeout=SOCKET_SECONDS,
             socket_timeout=SOCKET_SECONDS,
             socket_connect_timeout=SOCKET_SECONDS,
             health_check_interval=15,
+            retry=Retry(NoBackoff(), RETRIES, supported_errors=(RedisConnectionError,)),
         )
+        _clients[loop] = Redis.from_pool(pool)
     return _clients[loop]
 
 
