@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from loadtest.bench.machine import about
-from loadtest.bench.plan import FULL_DOSE, MEASURES, Plan, quick
+from loadtest.bench.plan import MEASURES, Plan, full, quick
 from loadtest.bench.prepare import prepare
 from loadtest.bench.processes import BenchError, Cores, raise_open_files
 from loadtest.bench.progress import Progress
@@ -41,16 +41,6 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
         dose=base.dose,
     )
     return given, plan
-
-
-def full() -> Plan:
-    return Plan(
-        measures=MEASURES,
-        servers=tuple(server.name for server in SERVERS),
-        clients=(200, 1000, 4000),
-        rounds=3,
-        dose=FULL_DOSE,
-    )
 
 
 async def run(given: argparse.Namespace, plan: Plan, command: list[str]) -> Results:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -50,6 +51,22 @@ def rss_bytes(pids: Iterable[int], proc: Path = PROC) -> int:
             if line.startswith("Rss:"):
                 total += int(line.split()[1]) * 1024
     return total
+
+
+@dataclasses.dataclass(frozen=True)
+class Busy:
+    """Seconds since boot that all cores were busy, and that the hypervisor gave to others."""
+
+    busy: float
+    stolen: float
+
+    @classmethod
+    def now(cls, proc: Path = PROC) -> Busy:
+        user, nice, system, _idle, _wait, irq, softirq, stolen = (
+            int(ticks) / os.sysconf("SC_CLK_TCK")
+            for ticks in (proc / "stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+        )
+        return cls(user + nice + system + irq + softirq, stolen)
 
 
 def per_delivery_us(cpu: float, deliveries: int) -> float:

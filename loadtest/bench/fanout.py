@@ -34,7 +34,7 @@ class Dose:
 async def measure_fanout(stand: Stand, clients: int, doses: dict[str, Dose]) -> list[Record]:
     """One record for each mode of `doses` ("single", "burst"), all over the same connections."""
     records: list[Record] = []
-    load = stand.load(stand.server.fanout_path, clients)
+    load = stand.fanout_load(clients)
     async with stand.publisher() as publisher, stand.clients(load) as generator:
         connected = await generator.connected()
         if connected["open"] < clients:
@@ -42,15 +42,15 @@ async def measure_fanout(stand: Stand, clients: int, doses: dict[str, Dose]) -> 
                 f"{stand.server.name}: only {connected['open']} of {clients} clients connected: {connected}"
             )
         await asyncio.sleep(SETTLE_SECONDS)
-        await _once(generator, publisher, 1)
+        await publish_once(generator, publisher, 1, size=EVENT_BYTES)
         for mode, dose in doses.items():
             records.append({"clients": clients, **await _measure(stand, generator, publisher, mode, dose)})
     return records
 
 
 async def _measure(stand: Stand, generator: Generator, publisher: Publisher, mode: str, dose: Dose) -> Record:
-    size = BURST if mode == "burst" else 1
-    await _once(generator, publisher, size)
+    count = BURST if mode == "burst" else 1
+    await publish_once(generator, publisher, count, size=EVENT_BYTES)
     await generator.reset()
     before = await generator.report()
     cpu, redis, own = stand.cpu(), stand.redis_cpu(), cpu_seconds([generator.pid])
@@ -58,7 +58,8 @@ async def _measure(stand: Stand, generator: Generator, publisher: Publisher, mod
     started = loop.time()
     times, incomplete = 0, 0
     while times < dose.least or (times < dose.most and loop.time() - started < dose.seconds):
-        incomplete += not await _once(generator, publisher, size)
+        incomplete += not await publish_once(generator, publisher, count, size=EVENT_BYTES)
+        await asyncio.sleep(REST_SECONDS)
         times += 1
     cpu, redis, own = stand.cpu() - cpu, stand.redis_cpu() - redis, cpu_seconds([generator.pid]) - own
     after = await generator.report()
@@ -66,10 +67,10 @@ async def _measure(stand: Stand, generator: Generator, publisher: Publisher, mod
     return {
         "measure": "fanout",
         "mode": mode,
-        "events": times * size,
+        "events": times * count,
         "deliveries": deliveries,
         "cpu_us": per_delivery_us(cpu, deliveries),
-        "redis_cpu_us_per_event": redis / (times * size) * 1e6,
+        "redis_cpu_us_per_event": redis / (times * count) * 1e6,
         "generator_cpu_us": per_delivery_us(own, deliveries),
         "latency_ms": after["latency_ms"],
         "incomplete": incomplete,
@@ -78,9 +79,10 @@ async def _measure(stand: Stand, generator: Generator, publisher: Publisher, mod
     }
 
 
-async def _once(generator: Generator, publisher: Publisher, count: int) -> bool:
-    """Publish, wait until all have it, rest. Whether all had it in time."""
-    await publisher.publish(count, size=EVENT_BYTES)
-    waited = await generator.wait(publisher.published, seconds=WAIT_SECONDS)
-    await asyncio.sleep(REST_SECONDS)
-    return bool(waited["complete"])
+async def publish_once(generator: Generator, publisher: Publisher, count: int, *, size: int) -> bool:
+    """Publish, and wait until all have it. Whether all had it in time."""
+    # Expected before it is published: the generator is awake when the first delivery comes.
+    await generator.expect(publisher.published + count, seconds=WAIT_SECONDS)
+    await publisher.publish(count, size=size)
+    arrived = await generator.arrived()
+    return bool(arrived["complete"])

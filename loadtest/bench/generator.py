@@ -81,15 +81,21 @@ class Generator:
     def __init__(self, talk: Talk, load: Load) -> None:
         self._talk = talk
         self._load = load
+        self._expected_seconds = 0.0
         self.pid = talk.pid
 
     async def connected(self) -> Answer:
         """Waits until every handshake has ended, well or not."""
         return await self._talk.hear(self._load.connect_seconds + GRACE_SECONDS)
 
-    async def wait(self, events: int, *, seconds: float) -> Answer:
-        """Says that so many events are due since the start, and waits until every client has them all."""
-        return await self._talk.ask(f"wait {events} {seconds}", seconds=seconds + GRACE_SECONDS)
+    async def expect(self, events: int, *, seconds: float) -> None:
+        """Says that so many events will be due since the start; `arrived` waits for them."""
+        await self._talk.say(f"wait {events} {seconds}")
+        self._expected_seconds = seconds
+
+    async def arrived(self) -> Answer:
+        """Waits until every client has all that is expected, or the time for it is over."""
+        return await self._talk.hear(self._expected_seconds + GRACE_SECONDS)
 
     async def value(self, number: int, *, seconds: float) -> Answer:
         """Waits until the last value that each client saw is this one."""

@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 from typing import Any
 
+from loadtest.bench.places import SESSIONS, TICKETS
 from loadtest.bench.processes import BenchError
+from loadtest.bench.servers import AUTHENTICATED
 from loadtest.bench.stand import Stand
 
 # The first connections load code and fill caches that no later one pays for.
@@ -16,11 +18,13 @@ SETTLE_SECONDS = 2.0
 
 
 async def measure_idle(stand: Stand, clients: int, variant: str) -> dict[str, Any]:
-    """`variant` is "bare" or "authenticated"."""
-    path = stand.server.fanout_path if variant == "authenticated" else stand.server.bare_path
-    if variant == "authenticated" and stand.server.publisher == "layer":
-        path = "/ws/ticks/"
-    load = stand.load(path, clients)
+    """`variant` is "bare", "session" (its cookie alone), or "ticket" (with tidewire's ticket beside it)."""
+    path, cookies = {
+        "bare": (stand.server.bare_path, None),
+        "session": (AUTHENTICATED, SESSIONS),
+        "ticket": (AUTHENTICATED, TICKETS),
+    }[variant]
+    load = stand.load(path, clients, cookies)
     async with stand.clients(dataclasses.replace(load, clients=WARM_UP_CLIENTS)) as generator:
         await generator.connected()
         await generator.stop()

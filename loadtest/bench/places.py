@@ -11,8 +11,10 @@ VAR: Final = ROOT / "var" / "bench"
 LOGS: Final = VAR / "log"
 NODE: Final = VAR / "node"
 DATABASE: Final = VAR / "bench.sqlite3"
-COOKIES: Final = VAR / "cookies.txt"
+# A request header for each user: the session as pages have had it for ever, and with tidewire's ticket beside it.
+SESSIONS: Final = VAR / "sessions.txt"
+TICKETS: Final = VAR / "tickets.txt"
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
 PLOTS: Final = ROOT / "docs" / "benchmarks"
 
-__all__ = ["COOKIES", "DATABASE", "DOCUMENT", "HERE", "LOGS", "LOOPBACK", "NODE", "PLOTS", "ROOT", "VAR"]
+__all__ = ["DATABASE", "DOCUMENT", "HERE", "LOGS", "LOOPBACK", "NODE", "PLOTS", "ROOT", "SESSIONS", "TICKETS", "VAR"]

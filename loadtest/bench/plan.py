@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from loadtest.bench.fanout import Dose
+from loadtest.bench.servers import SERVERS
 
 Measure = Literal["fanout", "idle", "storm", "stall"]
 MEASURES: tuple[Measure, ...] = ("fanout", "idle", "storm", "stall")
@@ -15,7 +16,7 @@ MEASURES: tuple[Measure, ...] = ("fanout", "idle", "storm", "stall")
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One measure of one server. `variant` says which of its kind: "bare", "authenticated", "stalled" or ""."""
+    """One measure of one server. `variant` says which of its kind: "bare", "session", "ticket", "stalled" or ""."""
 
     measure: Measure
     server: str
@@ -57,12 +58,10 @@ class Plan:
 
     def _idle(self, number: int) -> Iterator[Step]:
         clients = max(self.clients)
-        for server in self.servers:
-            if server != "tidewire-send":
-                yield Step("idle", server, clients, number, "bare")
-        for server in self.servers:
-            if server in AUTHENTICATING and server != "tidewire-send":
-                yield Step("idle", server, clients, number, "authenticated")
+        for variant, servers in IDLES.items():
+            for server in self.servers:
+                if server in servers:
+                    yield Step("idle", server, clients, number, variant)
 
     def _storm(self, number: int) -> Iterator[Step]:
         for clients, server in itertools.product((500, 1000), STORMS):
@@ -75,15 +74,31 @@ class Plan:
                 yield Step("stall", server, 1000, number, variant)
 
     def _rounds_of(self, server: str) -> int:
-        return self.slow_rounds if server.startswith(("daphne", "uvicorn")) else self.rounds
+        return min(self.slow_rounds, self.rounds) if server in STOCK else self.rounds
 
 
-AUTHENTICATING = ("daphne-core", "daphne-pubsub", "uvicorn-pubsub", "tidewire-send", "tidewire")
+STOCK = ("daphne-core", "daphne-pubsub", "uvicorn-pubsub")
+IDLES = {
+    "bare": (*STOCK, "ws", "socketio", "nchan", "tidewire"),
+    "session": (*STOCK, "tidewire"),
+    "ticket": ("tidewire",),
+}
 STORMS = ("daphne-pubsub", "tidewire")
 STALLS = ("daphne-pubsub", "ws", "tidewire")
 
 FULL_DOSE = {"single": Dose(5.0, 5, 100), "burst": Dose(5.0, 2, 30)}
 QUICK_DOSE = {"single": Dose(6.0, 5, 150), "burst": Dose(6.0, 2, 50)}
+
+
+def full() -> Plan:
+    """All of it."""
+    return Plan(
+        measures=MEASURES,
+        servers=tuple(server.name for server in SERVERS),
+        clients=(200, 1000, 4000),
+        rounds=3,
+        dose=FULL_DOSE,
+    )
 
 
 def quick() -> Plan:

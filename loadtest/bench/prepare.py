@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from loadtest.bench import generator
-from loadtest.bench.places import COOKIES, DATABASE, HERE, NODE, ROOT, VAR
+from loadtest.bench.places import DATABASE, HERE, NODE, ROOT, VAR
 from loadtest.bench.processes import BenchError
 from loadtest.bench.servers import find
 
@@ -40,8 +40,8 @@ def install_node_packages() -> None:
 
 
 def make_users(count: int) -> str:
-    for file in (DATABASE, DATABASE.with_suffix(".sqlite3-wal"), DATABASE.with_suffix(".sqlite3-shm"), COOKIES):
-        file.unlink(missing_ok=True)
+    for ending in ("", "-wal", "-shm"):
+        DATABASE.with_name(DATABASE.name + ending).unlink(missing_ok=True)
     secret = secrets.token_urlsafe(50)
     environment = find("tidewire").environment("redis://127.0.0.1:1/0", secret)
     _run([sys.executable, "-m", "loadtest.bench.users", str(count)], ROOT, USERS_SECONDS, environment)

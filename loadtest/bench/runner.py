@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from loadtest.bench.disturbance import Watch
 from loadtest.bench.fanout import measure_fanout
 from loadtest.bench.idle import measure_idle
 from loadtest.bench.plan import Plan, Step
@@ -15,12 +16,14 @@ from loadtest.bench.storm import measure_storm
 
 async def run_step(bench: Bench, step: Step, plan: Plan) -> list[Record]:
     """The records of a step; a server that fails is a record too, and the run goes on."""
+    watch = Watch(bench.redis.pid)
     try:
         async with standing(bench, find(step.server)) as stand:
             records = await _measure(stand, step, plan)
     except BenchError as error:
         records = [{"measure": step.measure, "clients": step.clients, "variant": step.variant, "error": str(error)}]
-    return [{"server": step.server, "round": step.round, **record} for record in records]
+    around = {"server": step.server, "round": step.round, "disturbance": watch.disturbance()}
+    return [{**around, **record} for record in records]
 
 
 async def _measure(stand: Stand, step: Step, plan: Plan) -> list[Record]:

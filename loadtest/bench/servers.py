@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.local.system import find_program
-from loadtest.bench.places import DATABASE, HERE, LOOPBACK, NODE, ROOT, VAR
+from loadtest.bench.places import DATABASE, HERE, LOOPBACK, NODE, ROOT, SESSIONS, TICKETS, VAR
 from loadtest.bench.processes import BenchError, free_port, raise_open_files
 
 BARE = "/ws/bare/"
@@ -32,9 +32,15 @@ class Server:
     publisher: Literal["redis", "layer", "tidewire", "http", "emitter"]
     bare_path: str = BARE
     fanout_path: str = BARE
+    fanout_cookies: Path | None = None
     django: bool = False
     socketio: bool = False
     missing: Callable[[], str | None] = lambda: None
+
+    @property
+    def user_cookies(self) -> Path:
+        """How its users come as their pages would send them: with a ticket where there are tickets."""
+        return TICKETS if self.publisher == "tidewire" else SESSIONS
 
     def environment(self, redis_url: str, secret: str) -> dict[str, str]:
         """What the server, and whoever publishes to it, is told."""
@@ -88,6 +94,7 @@ def _tidewire(name: str, label: str, application: str) -> Server:
         command=lambda port: _python("tidewire", "-b", LOOPBACK, "-p", str(port), f"loadtest.bench.live:{application}"),
         publisher="tidewire",
         fanout_path=AUTHENTICATED,
+        fanout_cookies=TICKETS,
         django=True,
     )
 

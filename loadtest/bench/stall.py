@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
-from loadtest.bench.fanout import SETTLE_SECONDS, WAIT_SECONDS
-from loadtest.bench.stand import Publisher, Stand
+from loadtest.bench.fanout import SETTLE_SECONDS, publish_once
+from loadtest.bench.stand import Stand
 
 STALLED = 5
 EVENT_BYTES = 4096
@@ -21,15 +22,15 @@ LIMIT_SECONDS = 240.0
 
 async def measure_stall(stand: Stand, clients: int, variant: str) -> dict[str, Any]:
     """`variant` is "stalled", or "" for the same without a stalled client."""
-    load = stand.load(
-        stand.server.fanout_path, clients, stall=STALLED if variant else 0, stall_bytes=RECEIVE_BYTES if variant else 0
-    )
+    load = stand.fanout_load(clients)
+    if variant:
+        load = dataclasses.replace(load, stall=STALLED, stall_bytes=RECEIVE_BYTES)
     loop = asyncio.get_running_loop()
     async with stand.publisher() as publisher, stand.clients(load) as generator:
         await generator.connected()
         await asyncio.sleep(SETTLE_SECONDS)
         for _ in range(WARM_UP_EVENTS):
-            await _once(publisher, generator)
+            await publish_once(generator, publisher, 1, size=EVENT_BYTES)
         await generator.reset()
         rss = peak = stand.rss()
         cpu, started = stand.cpu(), loop.time()
@@ -37,7 +38,7 @@ async def measure_stall(stand: Stand, clients: int, variant: str) -> dict[str, A
             if loop.time() - started > LIMIT_SECONDS:
                 break
             await asyncio.sleep(started + number / EVENTS_PER_SECOND - loop.time())
-            await _once(publisher, generator)
+            await publish_once(generator, publisher, 1, size=EVENT_BYTES)
             peak = max(peak, stand.rss())
         seconds, cpu, end = loop.time() - started, stand.cpu() - cpu, stand.rss()
         report = await generator.report()
@@ -53,8 +54,3 @@ async def measure_stall(stand: Stand, clients: int, variant: str) -> dict[str, A
         "latency_ms": report["latency_ms"],
         **{name: report[name] for name in ("lost", "duplicated", "reordered", "closed", "stalled_closed")},
     }
-
-
-async def _once(publisher: Publisher, generator: Any) -> None:
-    await publisher.publish(1, size=EVENT_BYTES)
-    await generator.wait(publisher.published, seconds=WAIT_SECONDS)

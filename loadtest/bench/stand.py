@@ -7,10 +7,11 @@ import dataclasses
 import json
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from loadtest.bench.accounting import cpu_seconds, process_tree, rss_bytes
 from loadtest.bench.generator import Generator, Load, generating
-from loadtest.bench.places import COOKIES, HERE
+from loadtest.bench.places import HERE
 from loadtest.bench.processes import Cores, free_port, serving
 from loadtest.bench.redis_server import RedisServer
 from loadtest.bench.servers import Server
@@ -47,16 +48,12 @@ class Stand:
     def redis_cpu(self) -> float:
         return cpu_seconds([self.bench.redis.pid])
 
-    def load(self, path: str, clients: int, **options: object) -> Load:
-        authenticated = self.server.django and path != self.server.bare_path
-        return Load(
-            port=self.port,
-            path=path,
-            clients=clients,
-            cookies=COOKIES if authenticated else None,
-            socketio=self.server.socketio,
-            **options,  # type: ignore[arg-type]  # the dataclass knows them
-        )
+    def load(self, path: str, clients: int, cookies: Path | None) -> Load:
+        """Clients as they come to this server; what else they do is for `dataclasses.replace`."""
+        return Load(port=self.port, path=path, clients=clients, cookies=cookies, socketio=self.server.socketio)
+
+    def fanout_load(self, clients: int) -> Load:
+        return self.load(self.server.fanout_path, clients, self.server.fanout_cookies)
 
     @contextlib.asynccontextmanager
     async def clients(self, load: Load) -> AsyncIterator[Generator]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 from loadtest.bench.servers import USERS
@@ -16,7 +17,12 @@ PROOF_SECONDS = 2.0
 
 async def measure_storm(stand: Stand, clients: int) -> dict[str, Any]:
     """All connect at once; then how long until every one of them has the last count."""
-    load = stand.load(USERS, clients, concurrency=0, connect_seconds=LIMIT_SECONDS, watch="count", spin=False)
+    load = dataclasses.replace(
+        stand.load(USERS, clients, stand.server.user_cookies),
+        concurrency=0,
+        connect_seconds=LIMIT_SECONDS,
+        watch="count",
+    )
     cpu, redis = stand.cpu(), stand.redis_cpu()
     async with stand.clients(load) as generator:
         connected = await generator.connected()
