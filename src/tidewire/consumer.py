@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # So many messages in a row that cannot be read are no accident.
 MALFORMED_LIMIT = 5
+# What ASGI means where a server names no code.
+NO_CODE = 1005
 # What stays of the scope once the socket is open. Headers, cookies and session are 5 KB for each.
 KEPT = ("type", "path", "user", "url_route")
 
@@ -41,6 +43,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
     # No layer of that name is configured: the hub is the process's one member of each group,
     # so a connection needs no channel, no subscription and no task of its own.
     channel_layer_alias = "tidewire: the hub listens"
+
+    # Whether the close was sent: what a flooding client says until it reads that is not worth a look.
+    _closing = False
 
     says: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
 
@@ -63,6 +68,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         """Accept or refuse, then subscribe. What is due follows by itself."""
         self.connection: Connection
+        self._holds: Sequence[Hold] = ()
         self._malformed = 0
         self._second, self._messages = 0, 0
         name = type(self).__name__
@@ -95,16 +101,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Read one message of the client strictly, and hand it to the method that `says` names."""
-        if not hasattr(self, "connection"):
+        if not hasattr(self, "connection") or self._closing:
             return
         limits = node().settings
         if not self._within_rate(limits.MESSAGES_PER_SECOND):
             await self._reject("flooding", f"more than {limits.MESSAGES_PER_SECOND} messages a second")
             await self.close(CloseCode.FLOODING)
-        elif text_data is None:
-            await self._reject("malformed", "binary messages are not understood")
-        elif len(text_data) > limits.MESSAGE_BYTES:
-            await self._reject("too_large", f"{len(text_data)} characters, {limits.MESSAGE_BYTES} at most")
+        elif (size := len(bytes_data or b"" if text_data is None else text_data.encode())) > limits.MESSAGE_BYTES:
+            await self._reject("too_large", f"{size} bytes, {limits.MESSAGE_BYTES} at most")
         else:
             await self._dispatch(text_data)
 
@@ -122,7 +126,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         logger.info("closed %s user=%s code=%s after %.1f s", name, self.connection.user, code, seconds)
 
     async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
-        """Close from this end; autobahn wants a plain number."""
+        """Close from this end, once; autobahn wants a plain number."""
+        if self._closing:
+            return
+        self._closing = True
         await super().close(code if code is None else int(code), reason)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -158,11 +165,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await getattr(self, message["type"].replace(".", "_"))(message)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        await self.disconnect(message["code"])
+        await self.disconnect(message.get("code", NO_CODE))
         raise StopConsumer
 
-    async def _dispatch(self, text: str) -> None:
+    async def _dispatch(self, text: str | None) -> None:
         try:
+            if text is None:
+                raise MalformedEvent("binary messages are not understood")
             message = decode_any(text)
             handler = self.says.get(type(message))
             if handler is None:
@@ -173,12 +182,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if self._malformed >= MALFORMED_LIMIT:
                 await self.close(CloseCode.MALFORMED)
             return
+        self._malformed = 0
         await getattr(self, handler)(message)
 
     async def _reject(self, reason: Any, detail: str) -> None:
         name = type(self).__name__
         metrics.REJECTED.labels(name, reason).inc()
-        logger.info("rejected %s user=%s reason=%s detail=%s", name, self.connection.user, reason, detail)
+        logger.info("rejected %s user=%s reason=%s detail=%r", name, self.connection.user, reason, detail)
         self.connection.write(frame_event(Error(code=reason, detail=detail[:200])))
 
     def _within_rate(self, limit: int) -> bool:
@@ -193,8 +203,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return Position.parse(asked)
 
     def _writer(self) -> Writer:
-        offered: Writer | None = self.scope.get("extensions", {}).get("tidewire.writer")
-        return offered or SendWriter(self.base_send)
+        offered: Writer | None = (self.scope.get("extensions") or {}).get("tidewire.writer")
+        if offered is not None:
+            return offered
+        writer = SendWriter(self.base_send)
+        # What this consumer sends, its close above all, comes after what the hub wrote.
+        self.base_send = writer.send
+        return writer
 
     def _close_soon(self, code: CloseCode) -> None:
         closing = asyncio.ensure_future(self.close(code))
