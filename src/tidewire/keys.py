@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Keys:
-    """Key names under one prefix. Topics, phases and members never contain `|`."""
+    """Key names under one prefix. Topics and phases never contain `|`."""
 
     prefix: str
 

@@ -37,4 +37,8 @@ def is_allowed(origin: str, host: str, allowed: tuple[str, ...]) -> bool:
     """Whether a page of `origin` may open a socket on `host`."""
     if allowed:
         return origin in allowed
-    return urlsplit(origin).netloc == host
+    try:
+        return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        # No URL at all, such as `http://[`.
+        return False

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 
 class Hold(NamedTuple):
-    """A member on a topic in a phase, as one node holds it. No part contains `|`."""
+    """A member on a topic in a phase, as one node holds it. Topic and phase contain no `|`; a user's name may."""
 
     topic: str
     phase: str
@@ -23,7 +23,7 @@ class Hold(NamedTuple):
     @classmethod
     def of(cls, key: str) -> "Hold":
         """Read a hold from its `key`."""
-        topic, phase, member = key.split("|")
+        topic, phase, member = key.split("|", 2)
         return cls(topic, phase, member)
 
 

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.02
 # One pipeline carries so many, so that a refill of 10,000 holds blocks neither Redis nor the loop.
 PUT_HOLDS = 500
+# A sweep forgets ten nodes at most, so a node may have to wait its turn where a whole cluster's leases ended.
+SWEEPS = 20
 
 
 class PresenceRegister:
@@ -37,6 +39,8 @@ class PresenceRegister:
         self._announce = announce
         self._counts: Counter[Hold] = Counter()
         self._dirty: set[Hold] = set()
+        # What was sent and not answered may still be carried out, after something newer.
+        self._doubtful: set[Hold] = set()
         self._wake = asyncio.Event()
 
     def join(self, hold: Hold) -> None:
@@ -69,9 +73,8 @@ class PresenceRegister:
 
     async def hand_over(self) -> None:
         """Give up every hold now, as at the end of a drain. Members leave after their grace."""
-        for hold in list(self._counts):
-            del self._counts[hold]
-            self._dirty.add(hold)
+        self._dirty.update(self._counts)
+        self._counts.clear()
         await self._put()
 
     def _changed(self, hold: Hold) -> None:
@@ -90,7 +93,11 @@ class PresenceRegister:
         known = await self._presence.touch(self._node)
         changed = await self._presence.sweep()
         if not known:
-            await self._presence.touch(self._node, register=True)
+            for _ in range(SWEEPS):
+                if await self._presence.touch(self._node, register=True):
+                    break
+                # Its own lease has ended and is still to be swept, behind those of others.
+                changed |= await self._presence.sweep()
             self._dirty.update(self._counts)
             metrics.LEASES_REGISTERED.inc()
         await self._tell(changed)
@@ -104,12 +111,16 @@ class PresenceRegister:
                 )
             except BaseException:
                 self._dirty.update(batch)
+                self._doubtful.update(batch)
                 raise
             if not kept:
                 self._dirty.update(batch)
                 await self._presence.touch(self._node, register=True)
                 self._dirty.update(self._counts)
                 continue
+            # Redis answers again, so what it had not answered is carried out or never will be: say it once more.
+            self._dirty |= self._doubtful
+            self._doubtful.clear()
             await self._tell(changed)
 
     async def _tell(self, topics: set[str]) -> None:
