@@ -23,6 +23,8 @@ CLOSING_PART = 0.8
 TICK_SECONDS = 0.05
 # Below so many sockets there is nothing to pace: a development server stops at once.
 AT_ONCE = 20
+# Enough for close frames to go out and be answered, for whoever does not want to wait.
+HURRY_SECONDS = 1.0
 
 State = Literal["listening", "draining", "drained"]
 
@@ -63,7 +65,7 @@ class Drainer:
         if len(connections) <= AT_ONCE:
             seconds = 0.0
         await self._close(connections, seconds)
-        await self._wait_until_gone(self._node.settings.DRAIN_SECONDS - seconds)
+        await self._wait_until_gone(set(connections), self._node.settings.DRAIN_SECONDS - seconds)
         await self._node.stop()
         self.state = "drained"
         logger.info("drained")
@@ -90,11 +92,18 @@ class Drainer:
             connection.write(frame_event(Drain(reconnect_in_seconds=0.0)))
             connection.close(CloseCode.DRAINING)
 
-    async def _wait_until_gone(self, seconds: float) -> None:
+    async def _wait_until_gone(self, closed: set[Connection], seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         # A poll at 20 Hz for a few seconds, once in a process's life, is simpler than an event on the hot path.
-        while self._node.connections and loop.time() < end and not self._hurry.is_set():  # noqa: ASYNC110
+        while self._node.connections and loop.time() < end:
+            if self._hurry.is_set():
+                end = min(end, loop.time() + HURRY_SECONDS)
+                self._hurry.clear()
+            # Handshakes that were under way when the listener closed.
+            for connection in self._node.connections - closed:
+                self._close_one(connection)
+                closed.add(connection)
             await asyncio.sleep(TICK_SECONDS)
         if self._node.connections:
             logger.warning("%d connections did not close in time", len(self._node.connections))

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidewire.exceptions import MalformedEvent
 
+# Names that come from a client are quoted at most so far.
+NAME_LENGTH = 60
+
 
 class Event(BaseModel):
     """A message on a socket, as a JSON object. Subclasses give `type` a literal default."""
@@ -112,7 +115,7 @@ def decode_any(text: str | bytes) -> Event:
         raise MalformedEvent(_explain(error)) from None
     event_class = Event.known.get(name)
     if event_class is None:
-        raise MalformedEvent(f"type: {name[:60]!r} is not one of {sorted(Event.known)}")
+        raise MalformedEvent(f"type: {name[:NAME_LENGTH]!r} is unknown")
     return event_class.decode(text)
 
 
@@ -125,4 +128,4 @@ class _Named(BaseModel):
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "message"
-    return f"{where}: {first['msg']}"
+    return f"{where[:NAME_LENGTH]}: {first['msg']}"

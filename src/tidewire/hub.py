@@ -81,7 +81,9 @@ class Hub:
     def unsubscribe(self, subscription: Subscription) -> None:
         """Take a connection off a topic."""
         feed = subscription.feed
-        feed.subscriptions.pop(subscription, None)
+        if subscription not in feed.subscriptions:
+            return
+        del feed.subscriptions[subscription]
         metrics.SUBSCRIPTIONS.labels(feed.name.partition(".")[0]).dec()
         if not feed.subscriptions:
             self._empty_since[feed.name] = asyncio.get_running_loop().time()

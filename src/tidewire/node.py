@@ -34,6 +34,8 @@ RESTART_SECONDS = 0.5
 LAG_SECONDS = 0.5
 # A socket that was full waits so long at most once it has room; it is behind already.
 SLOW_LOOK_SECONDS = 0.05
+# Redis may be away when a node stops; its lease then does the same a little later.
+HAND_OVER_SECONDS = 2.0
 
 _nodes: "WeakKeyDictionary[asyncio.AbstractEventLoop, Node]" = WeakKeyDictionary()
 
@@ -120,14 +122,16 @@ class Node:
             self.hub.unsubscribe(subscription)
 
     async def stop(self) -> None:
-        """Hand presence over and end the tasks."""
-        try:
-            await asyncio.wait_for(self.register.hand_over(), 2.0)
-        except AWAY as error:
-            logger.warning("presence was not handed over: %s", error)
+        """End the tasks and hand presence over."""
+        # First, or what presence is just being told could arrive after the end of it.
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.hub.stop()
+        try:
+            await asyncio.wait_for(self.register.hand_over(), HAND_OVER_SECONDS)
+        except AWAY as error:
+            logger.warning("presence was not handed over: %s", error)
 
     def _on_stale(self, stale: bool) -> None:
         said = frame_event(Stale(stale=stale))
@@ -156,6 +160,7 @@ class Node:
                     for subscription in connection.subscriptions:
                         self.hub.settle(subscription)
                 elif time.monotonic() - (connection.full_since or 0.0) > self.settings.SLOW_SECONDS:
+                    self._full.discard(connection)
                     metrics.SLOW_CLOSES.labels(connection.consumer).inc()
                     connection.close(CloseCode.SLOW)
                     connection.writer.cut()
