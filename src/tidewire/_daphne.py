@@ -22,6 +22,7 @@ NOTSENT_BYTES = 16 * 1024
 # constants of the class or served the handshake only.
 _KEPT = (
     "_direct",
+    "_plain",
     "_perMessageCompress",
     "application_queue",
     "client_addr",
@@ -42,6 +43,9 @@ _KEPT = (
 )
 
 
+OPEN = WebSocketProtocol.STATE_OPEN
+
+
 class DirectProtocol(WebSocketProtocol):
     """Daphne's websocket protocol, which writes to the socket at once where nothing waits before.
 
@@ -49,6 +53,8 @@ class DirectProtocol(WebSocketProtocol):
     by construction. It is a `tidewire.connection.Writer`. Made for a factory by `protocol_of`.
     """
 
+    # Whether ready frames may go to the socket as they are: set once the handshake told of compression.
+    _plain = False
     # Only chopped and synchronous writes use the queue, which Daphne never asks for. One deque takes 760 bytes.
     send_queue: Any = ()
     # What autobahn leaves for applications to wait on; Daphne does not.
@@ -72,7 +78,8 @@ class DirectProtocol(WebSocketProtocol):
 
     def serverAccept(self, subprotocol: str | None = None) -> None:
         super().serverAccept(subprotocol)
-        if self.state == self.STATE_OPEN:
+        if self.state == OPEN:
+            self._plain = self._direct and self._perMessageCompress is None
             self._slim()
 
     def _slim(self) -> None:
@@ -127,19 +134,27 @@ class DirectProtocol(WebSocketProtocol):
                 self.sendMessage(frame.text.encode())
 
     def offer(self, frames: list[Any], wire: bytes, limit: int) -> bool:
-        if not self._direct or self._perMessageCompress is not None:
-            if self.backlog > limit:
-                return False
-            self.write(frames, wire)
-        elif self.state == self.STATE_OPEN and self.send_state == self.SEND_STATE_GROUND:
-            transport = self.transport
-            waiting = transport._tempDataLen + len(transport.dataBuffer) - transport.offset
-            if waiting > limit:
-                return False
-            if waiting or not transport.connected or transport.disconnecting:
-                transport.write(wire)
-            else:
-                _write_now(transport, wire)
+        transport = self.transport
+        if (
+            self._plain
+            and self.state == OPEN
+            and not self.send_state
+            and not transport.dataBuffer
+            and not transport._tempDataLen
+            and transport.connected
+            and not transport.disconnecting
+        ):
+            # The hot path: nothing waits, so the socket is tried at once. As in `_write_now`.
+            try:
+                taken = transport.socket.send(wire)
+            except OSError:
+                taken = 0
+            if taken < len(wire):
+                transport.write(wire[taken:])
+            return True
+        if self.backlog > limit:
+            return False
+        self.write(frames, wire)
         return True
 
     def cut(self) -> None:

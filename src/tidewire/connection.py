@@ -83,17 +83,13 @@ class Connection:
             return False
         if self.writer.backlog <= self.limit:
             return True
-        self._fill()
-        return False
+        return self.fill()
 
     def offer(self, frames: list[Frame], wire: bytes) -> bool:
         """Write frames where the socket has room. Returns whether they were taken."""
         if self.full_since is not None:
             return False
-        if self.writer.offer(frames, wire, self.limit):
-            return True
-        self._fill()
-        return False
+        return self.writer.offer(frames, wire, self.limit) or self.fill()
 
     def drained(self) -> bool:
         """Whether a full socket has room again. Half the bound keeps it from flapping."""
@@ -102,9 +98,11 @@ class Connection:
         self.full_since = None
         return True
 
-    def _fill(self) -> None:
+    def fill(self) -> bool:
+        """Take note that the socket has no room. Returns False, as what was offered was not taken."""
         self.full_since = time.monotonic()
         self.on_full(self)
+        return False
 
     def write(self, frame: Frame) -> None:
         """Write one frame, whether or not the socket has room: for answers and control."""

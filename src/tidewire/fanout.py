@@ -1,14 +1,11 @@
-"""The loop that delivers: one write per subscription, giving way to the event loop in time."""
+"""The loop that delivers: gives way to the event loop in time, and keeps one socket's failure from the others."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from tidewire import metrics
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -21,20 +18,20 @@ WRITES_PER_LOOK = 64
 async def fan_out(
     topic: str,
     subscriptions: Sequence[T],
-    write: Callable[[T], bool],
+    write: Callable[[Sequence[T]], int],
     *,
     events: int = 1,
     published: float | None = None,
 ) -> None:
-    """Write to each subscription; `write` returns whether it wrote. `published` is in seconds since 1970."""
+    """Write to all subscriptions, in chunks; `write` returns to how many it wrote.
+
+    `published` is in seconds since 1970.
+    """
     started = stretch = time.monotonic()
     written = 0
-    for number, subscription in enumerate(subscriptions, 1):
-        try:
-            written += write(subscription)
-        except Exception:  # One broken socket must not keep the event from the others.
-            logger.exception("a socket could not be written to")
-        if number % WRITES_PER_LOOK == 0 and time.monotonic() - stretch > STRETCH_SECONDS:
+    for first in range(0, len(subscriptions), WRITES_PER_LOOK):
+        written += write(subscriptions[first : first + WRITES_PER_LOOK])
+        if time.monotonic() - stretch > STRETCH_SECONDS:
             await asyncio.sleep(0)
             stretch = time.monotonic()
     family = topic.partition(".")[0]

@@ -6,7 +6,9 @@ in the middle of a fan-out settle themselves.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tidewire import metrics
@@ -18,6 +20,8 @@ from tidewire.topics import Position, StateTopic
 if TYPE_CHECKING:
     from tidewire.connection import Connection
     from tidewire.presence import Presence
+
+logger = logging.getLogger(__name__)
 
 # Before any event a topic has no epoch. A client that says so has seen nothing of any.
 NOTHING = Position("0", 0)
@@ -127,13 +131,18 @@ class StateFeed(Feed):
     async def _deliver(self, before: int, change: Frame) -> None:
         version = self.version
 
-        def write(subscription: Subscription) -> bool:
-            if subscription.position == version:
-                return False
-            made = change if subscription.position == before else self._frame()
-            if subscription.connection.offer([made], made.wire):
-                subscription.position = version
-                return True
-            return False
+        def write(chunk: Sequence[Subscription]) -> int:
+            written = 0
+            for subscription in chunk:
+                if subscription.position == version:
+                    continue
+                made = change if subscription.position == before else self._frame()
+                try:
+                    if subscription.connection.offer([made], made.wire):
+                        subscription.position = version
+                        written += 1
+                except Exception:  # One broken socket must not keep the event from the others.
+                    logger.exception("a socket could not be written to")
+            return written
 
         await fan_out(self.name, list(self.subscriptions), write)

@@ -5,7 +5,9 @@ A subscription gets what it missed, or is told once that it cannot have it.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tidewire import metrics
@@ -17,6 +19,8 @@ from tidewire.topics import Position, StreamTopic
 
 if TYPE_CHECKING:
     from tidewire.streams import Streams
+
+logger = logging.getLogger(__name__)
 
 # Enough that a reconnecting client is served without Redis in all but a long absence.
 RECENT_EVENTS = 256
@@ -86,15 +90,24 @@ class StreamFeed(Feed):
         frames = [made for _, made in pending]
         wire = b"".join(made.wire for made in frames)
 
-        def write(subscription: Subscription) -> bool:
-            if subscription.position == before:
-                if subscription.connection.offer(frames, wire):
-                    subscription.position = last
-                    return True
-                return False
-            if subscription.position is not None and subscription.position < last:
-                self.wants_refresh |= not self._catch_up(subscription)
-            return False
+        def write(chunk: Sequence[Subscription]) -> int:
+            # The hot loop: no call but the write itself for a socket that is up to date.
+            written = 0
+            for subscription in chunk:
+                position = subscription.position
+                connection = subscription.connection
+                try:
+                    if position == before:
+                        if connection.full_since is None and (
+                            connection.writer.offer(frames, wire, connection.limit) or connection.fill()
+                        ):
+                            subscription.position = last
+                            written += 1
+                    elif position is not None and position < last:
+                        self.wants_refresh |= not self._catch_up(subscription)
+                except Exception:  # One broken socket must not keep the event from the others.
+                    logger.exception("a socket could not be written to")
+            return written
 
         await fan_out(self.name, list(self.subscriptions), write, events=len(frames), published=published)
         self._trim()
@@ -121,10 +134,14 @@ class StreamFeed(Feed):
         """Settle these from memory; returns those for whom it takes a read."""
         unsettled: list[Subscription] = []
 
-        def write(subscription: Subscription) -> bool:
-            if subscription in self.subscriptions and not self.settle(subscription):
-                unsettled.append(subscription)
-            return False
+        def write(chunk: Sequence[Subscription]) -> int:
+            for subscription in chunk:
+                try:
+                    if subscription in self.subscriptions and not self.settle(subscription):
+                        unsettled.append(subscription)
+                except Exception:  # As in `deliver`.
+                    logger.exception("a socket could not be written to")
+            return 0
 
         await fan_out(self.name, subscriptions, write)
         return unsettled
