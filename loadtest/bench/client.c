@@ -410,7 +410,7 @@ static void take_bytes(struct client *client, const char *data, size_t length)
         length = client->held.length;
     }
     size_t taken = 0;
-    while (taken < length && client->state != CLOSED) {
+    while (taken < length && client->state != CLOSED && !(client->stalled && client->state == OPEN)) {
         size_t one = client->state == UPGRADING ? take_head(client, data + taken, length - taken)
                                                 : take_frame(client, data + taken, length - taken);
         if (!one)
