@@ -4,21 +4,24 @@ What could not be published then (Redis away, process killed) the relay publishe
 """
 
 import logging
+import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from channels.layers import get_channel_layer
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from tidewire import metrics
 from tidewire.background import background
 from tidewire.conf import settings
-from tidewire.events import Event, StreamEvent
+from tidewire.events import StreamEvent
 from tidewire.exceptions import NoRedis, NotInTransaction
 from tidewire.models import OutboxEvent
-from tidewire.publish import publish as publish_event
+from tidewire.publish import publish_encoded
 from tidewire.requests import request_id
 from tidewire.stores import stream_store
+from tidewire.streams import Encoded
 
 logger = logging.getLogger(__name__)
 
@@ -32,50 +35,27 @@ BATCH = 100
 def publish(topic: str, event: StreamEvent) -> None:
     """Publish an event once the surrounding transaction commits; not at all where it does not.
 
-    Raises `NotInTransaction` outside of one. Redis being away fails nothing.
+    Raises `NotInTransaction` outside of one, `ValueError` where the event names another topic.
+    Redis being away fails nothing.
     """
     if not connection.in_atomic_block:
         raise NotInTransaction(f"{event.type}: publish inside transaction.atomic(), with what happened")
+    if topic != event.topic:
+        raise ValueError(f"{event.type} is an event of {event.topic!r}, not of {topic!r}")
     if event.request_id is None and request_id():
         event = event.model_copy(update={"request_id": request_id()})
-    OutboxEvent.objects.create(event_id=str(event.id), topic=topic, type=event.type, body=event.encode())
-    transaction.on_commit(_publish_waiting)
+    made = Encoded.of(event)
+    OutboxEvent.objects.create(event_id=made.id, topic=made.topic, type=event.type, body=made.body)
+    # Robust: what was committed has happened, and its answer must not say otherwise.
+    transaction.on_commit(_publish_waiting, robust=True)
 
 
 def relay() -> int:
     """Publish what was left, oldest first. Returns how many; raises `NoRedis`."""
-    return _publish(OutboxEvent.objects.filter(created_at__lt=timezone.now() - timedelta(seconds=LEFT_SECONDS)))
-
-
-def _publish_waiting() -> None:
-    """On commit: publish everything that waits, in order, so that nothing overtakes what was left."""
-    try:
-        _publish(OutboxEvent.objects.all())
-    except NoRedis as error:
-        logger.warning("the relay will publish: %s", error)
-
-
-def _publish(waiting: "models.QuerySet[OutboxEvent]") -> int:
-    """Publish rows and delete them, one process at a time per row: at least once up to Redis, once beyond it."""
-    published = 0
-    with transaction.atomic():
-        rows = waiting.order_by("id")
-        if connection.features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True)
-        for row in rows[:BATCH]:
-            event = Event.known[row.type].decode(row.body)
-            assert isinstance(event, StreamEvent)
-            background().run(_append(event), seconds=PATIENCE_SECONDS)
-            row.delete()
-            published += 1
-    return published
-
-
-async def _append(event: StreamEvent) -> None:
-    given = settings()
-    layer = get_channel_layer(given.CHANNEL_LAYER)
-    assert layer is not None
-    await publish_event(event, streams=stream_store(), layer=layer, prefix=given.PREFIX)
+    oldest = OutboxEvent.objects.order_by("id").first()
+    if oldest is None or oldest.created_at > timezone.now() - timedelta(seconds=LEFT_SECONDS):
+        return 0
+    return _publish_all()
 
 
 def waiting() -> int:
@@ -83,3 +63,82 @@ def waiting() -> int:
     count = OutboxEvent.objects.count()
     metrics.OUTBOX_WAITING.set(count)
     return count
+
+
+class _Outage:
+    """Since when this process knows that Redis is away, so that not every request waits to find out."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def __bool__(self) -> bool:
+        return time.monotonic() < self._until
+
+    def begin(self) -> None:
+        self._until = time.monotonic() + LEFT_SECONDS
+
+
+_outage = _Outage()
+
+
+def _publish_waiting() -> None:
+    """On commit: publish everything that waits, in order, so that nothing overtakes what was left."""
+    if _outage:
+        return
+    try:
+        _publish_all()
+    except NoRedis as error:
+        _outage.begin()
+        logger.warning("the relay will publish: %s", error)
+
+
+def _publish_all() -> int:
+    """Publish until nothing waits or another process is at it."""
+    published = 0
+    while batch := _publish_some():
+        published += batch
+    return published
+
+
+def _publish_some() -> int:
+    """Publish rows and delete them, one process at a time: at least once up to Redis, once beyond it.
+
+    Raises `NoRedis`; what was published before it stays deleted.
+    """
+    failed: NoRedis | None = None
+    with transaction.atomic():
+        done: list[int] = []
+        for row in _take():
+            try:
+                background().run(_publish_row(row), seconds=PATIENCE_SECONDS)
+            except NoRedis as error:
+                failed = error
+                break
+            done.append(row.pk)
+        OutboxEvent.objects.filter(pk__in=done).delete()
+    if failed is not None:
+        raise failed
+    return len(done)
+
+
+def _take() -> Sequence[OutboxEvent]:
+    """The oldest rows, for this transaction alone; none where another one has them.
+
+    Nothing may overtake, so it is never "all rows but those that are locked": the lock on the oldest row is
+    everybody's turn. Whoever has it looks again after its commit, so a row that comes meanwhile is not left.
+    """
+    rows = OutboxEvent.objects.order_by("id")
+    if connection.features.has_select_for_update_skip_locked:
+        oldest = rows.first()
+        if oldest is None or not rows.select_for_update(skip_locked=True).filter(pk=oldest.pk):
+            return []
+    # Elsewhere (SQLite, in a transaction that begins IMMEDIATE) a transaction has the database to itself.
+    return list(rows[:BATCH])
+
+
+async def _publish_row(row: OutboxEvent) -> None:
+    given = settings()
+    layer = get_channel_layer(given.CHANNEL_LAYER)
+    assert layer is not None
+    event = Encoded(row.topic, row.event_id, row.body)
+    await publish_encoded(event, streams=stream_store(), layer=layer, prefix=given.PREFIX)

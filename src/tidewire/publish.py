@@ -10,26 +10,31 @@ from channels.layers import BaseChannelLayer
 from tidewire import metrics
 from tidewire.events import StreamEvent
 from tidewire.hub import AWAY, HINT, group_name
-from tidewire.streams import Appended, Streams
+from tidewire.streams import Appended, Encoded, Streams
 
 logger = logging.getLogger(__name__)
 
 
 async def publish(event: StreamEvent, *, streams: Streams, layer: BaseChannelLayer, prefix: str) -> Appended:
+    """Append an event to its topic, then hint at it. As `publish_encoded`."""
+    return await publish_encoded(Encoded.of(event), streams=streams, layer=layer, prefix=prefix)
+
+
+async def publish_encoded(event: Encoded, *, streams: Streams, layer: BaseChannelLayer, prefix: str) -> Appended:
     """Append an event to its topic, then hint at it.
 
     Raises `NoRedis` where the stream did not take it; a hint that fails is healed by every hub's check.
     """
     published = time.time()
     appended = await streams.append(event)
-    metrics.PUBLISHED.labels(event.topic, "new" if appended.new else "repeated").inc()
+    metrics.PUBLISHED.labels(event.topic.partition(".")[0], "new" if appended.new else "repeated").inc()
     if appended.new:
         hint = {
             "type": HINT,
             "topic": event.topic,
             "epoch": appended.position.epoch,
             "offset": appended.position.offset,
-            "body": event.encode(),
+            "body": event.body,
             "published": published,
         }
         await _hint(layer, group_name(prefix, event.topic), hint)

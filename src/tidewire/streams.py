@@ -3,11 +3,25 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from tidewire.events import StreamEvent
 from tidewire.keys import Keys
 from tidewire.redis import reached, script
 from tidewire.topics import Position
+
+
+class Encoded(NamedTuple):
+    """A stream event as it is kept: as text that need not be read again, whichever version of a project wrote it."""
+
+    topic: str
+    id: str
+    body: str
+
+    @classmethod
+    def of(cls, event: StreamEvent) -> Self:
+        """The event without an offset, which is Redis's to assign."""
+        return cls(event.topic, str(event.id), event.model_copy(update={"offset": None}).encode())
 
 
 @dataclass(frozen=True)
@@ -26,13 +40,13 @@ class Streams:
         self._length = length
         self._milliseconds = int(seconds * 1000)
 
-    async def append(self, event: StreamEvent) -> Appended:
+    async def append(self, event: Encoded) -> Appended:
         """Append the event, once by its id, however often it is tried."""
         topic = event.topic
         async with reached():
             new, epoch, offset = await script("append")(
                 keys=[self._keys.stream(topic), self._keys.position(topic), self._keys.seen(topic)],
-                args=[str(event.id), event.encode(), self._length, self._milliseconds, uuid.uuid4().hex[:12]],
+                args=[event.id, event.body, self._length, self._milliseconds, uuid.uuid4().hex[:12]],
             )
         return Appended(bool(new), Position(epoch, int(offset)))
 
