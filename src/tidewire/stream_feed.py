@@ -62,14 +62,14 @@ class StreamFeed(Feed):
         return self._catch_up(subscription)
 
     async def refresh(self) -> None:
-        before = self.position
+        # Whoever comes while Redis is asked may know of a later end than the answer: the next refresh is for them.
+        asked, before = set(self.subscriptions), self.position
         [end] = await self._streams.ends([self.name])
         self._follow(before, end or NOTHING)
-        behind = set(await self._settle(list(self.subscriptions)))
+        behind = asked.intersection(await self._settle(list(self.subscriptions)))
         since = self._oldest_wanted(behind, end or NOTHING)
         if end is not None and since < end.offset:
             await self._read(since)
-        # Whoever came or fell behind during the reading is none of these: the next refresh is for them.
         lost = await self._settle([each for each in self.subscriptions if each.position is None or each in behind])
         for subscription in behind.intersection(lost):
             subscription.position, subscription.lost = None, True

@@ -475,6 +475,25 @@ async def test_who_comes_during_a_read_is_served_by_the_next(talk):
     assert words(late) == list(range(2, RECENT_EVENTS + 11))
 
 
+async def test_who_comes_while_redis_is_asked_is_not_judged_by_its_answer(talk):
+    """A page may be rendered after the answer was made, and its socket come before it is here."""
+    early, late = FakeSocket(), FakeSocket()
+    talk.subscribe(early)
+
+    def said() -> None:
+        talk.say(heard=False)
+        talk.subscribe(late, talk.streams.end("talk"))
+
+    answers = iter([lambda: None, said])
+
+    async def asked() -> None:
+        next(answers, lambda: None)()
+
+    talk.streams.asked = asked
+    await talk.run()
+    assert late.take() == [resumed("e1:1")]
+
+
 async def test_who_leaves_during_a_read_is_written_nothing(talk):
     """A closed socket is not told what it missed."""
     talk.say(3)
