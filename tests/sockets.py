@@ -23,7 +23,6 @@ def open_socket(
         f"{at or stack.ws_url}{path}",
         **{
             "additional_headers": headers,
-            "compression": None,
             # Never what the shell says: everything is on loopback.
             "proxy": None,
             "open_timeout": WAIT_SECONDS,

@@ -266,17 +266,21 @@ class StackFactory:
 
     def __call__(self, *, web: int = 1, ws: int = 2, limits: Mapping[str, str] = NO_LIMITS, **env: str) -> Stack:
         """A stack that is not started yet: `with` starts it and stops it."""
+        stack = Stack(self._directory / f"stack-{len(self._stacks)}", web=web, ws=ws, limits=limits, **env)
+        self._stacks.append(stack)
+        self.furnish(stack.layout.var)
+        return stack
+
+    def furnish(self, var: Path) -> None:
+        """Makes a stack's directory with the prepared database and static files."""
         if self._prepared is None:
             self._prepared = Stack(self._directory / "prepared")
             self._prepared.prepare()
         source = self._prepared.layout
-        stack = Stack(self._directory / f"stack-{len(self._stacks)}", web=web, ws=ws, limits=limits, **env)
-        self._stacks.append(stack)
-        stack.layout.var.mkdir(parents=True)
-        stack.layout.static.symlink_to(source.static)
+        var.mkdir(parents=True)
+        (var / "static").symlink_to(source.static)
         for database in source.var.glob("tidewire.sqlite3*"):
-            shutil.copy(database, stack.layout.var)
-        return stack
+            shutil.copy(database, var)
 
     @property
     def running(self) -> list[Stack]:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from deploy.local.config import write_configuration
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 PREPARE_SECONDS = 180.0
 # Two cores under load take 10; whatever takes this long will not come.
 READY_SECONDS = 90.0
+# A process that has ended so often before all were ready will not come either: supervisord may take longer to say so,
+# because it counts one that lived through its second as started.
+STARTS = 3
 # More than all groups together may take to stop, one after another.
 STOP_SECONDS = 75.0
 PR_SET_PDEATHSIG = 1
@@ -160,11 +164,14 @@ def _start_supervisord(layout: Layout, found: list[Process]) -> subprocess.Popen
 def _wait_for_all(
     layout: Layout, found: list[Process], supervisord: subprocess.Popen[bytes], log: SupervisorLog, stop: StopSignal
 ) -> bool:
-    gave_up: list[str] = []
+    ends: Counter[str] = Counter()
+
+    def hopeless() -> list[str]:
+        return [name for name, times in ends.items() if times >= STARTS]
 
     def give_up() -> bool:
-        gave_up.extend(name for name, fate in log.news() if fate == "gave up")
-        return bool(gave_up) or stop.came or supervisord.poll() is not None
+        ends.update(name for name, _fate in log.news())
+        return bool(hopeless()) or stop.came or supervisord.poll() is not None
 
     started = time.monotonic()
     late = wait_until_ready(
@@ -173,8 +180,8 @@ def _wait_for_all(
         on_ready=lambda name: _say(f"  {name:<12} ready after {time.monotonic() - started:.1f} s"),
         give_up=give_up,
     )
-    # Those that gave up are the cause; the rest only waited for them.
-    failed = gave_up or late
+    # Those that ended are the cause; the rest only waited for them.
+    failed = hopeless() or late
     if stop.came or not failed:
         return not failed
     for name in failed:

@@ -13,7 +13,6 @@ import pytest
 
 from deploy.local.layout import PORT_VARIABLES, ROOT, Layout
 from tests.pages import fetch
-from tests.stack import why_not
 
 UP_SECONDS = 120
 END_SECONDS = 60
@@ -87,14 +86,15 @@ def wait_for(condition, seconds):
 
 
 @pytest.fixture
-def up(tmp_path):
-    """Starts `make up`; whatever a failed test leaves is ended."""
-    if reason := why_not():
-        pytest.skip(reason)
+def up(tmp_path, stack_factory):
+    """Starts `make up`, on a database that is there unless it is `fresh`; whatever a failed test leaves is ended."""
     started = []
 
-    def start(var="var", **variables):
-        started.append(Up(tmp_path / var, tmp_path / f"{len(started)}.out", some_ports() | variables))
+    def start(name="var", *, fresh=False, **variables):
+        var = tmp_path / name
+        if not var.exists() and not fresh:
+            stack_factory.furnish(var)
+        started.append(Up(var, tmp_path / f"{len(started)}.out", some_ports() | variables))
         return started[-1]
 
     yield start
@@ -106,10 +106,11 @@ def up(tmp_path):
 
 def test_it_comes_up_and_ctrl_c_leaves_nothing(up):
     """One start for all of a first visit, because each takes seconds."""
-    first = up(WEB="2", WS="1")
+    first = up(fresh=True, WEB="2", WS="1")
     url = first.wait_until_up()
     assert fetch(f"{url}/login/").status == 200
     assert "ada" in first.said
+    assert "8 documents written" in first.said
     assert sum("-m tidewire" in command for command in first.processes().values()) == 1
 
     beside = up("other", **first.variables)
@@ -134,9 +135,7 @@ def test_it_comes_up_and_ctrl_c_leaves_nothing(up):
 @pytest.mark.parametrize(
     ("who", "number"),
     [
-        ("make", signal.SIGTERM),
         ("make", signal.SIGKILL),
-        ("deploy.local.up", signal.SIGTERM),
         ("deploy.local.up", signal.SIGHUP),
         ("deploy.local.up", signal.SIGKILL),
         ("supervisord", signal.SIGKILL),
@@ -154,7 +153,6 @@ def test_nothing_is_left_however_it_ends(up, who, number):
 def test_a_second_start_keeps_the_data_and_a_dead_process_is_replaced(up):
     first = up(WS="1")
     first.wait_until_up()
-    assert "8 documents written" in first.said
     old = first.pid_of("-m tidewire")
     os.kill(old, signal.SIGKILL)
     wait_for(lambda: "ws-0 ended" in first.said, END_SECONDS)
@@ -171,8 +169,8 @@ def test_a_second_start_keeps_the_data_and_a_dead_process_is_replaced(up):
 
 def test_a_process_that_cannot_start_is_named_with_its_last_words(up, tmp_path):
     """Nginx may not write where its log should be."""
-    (tmp_path / "var" / "log" / "nginx-access.log").mkdir(parents=True)
-    started = up(WS="1")
+    (tmp_path / "odd" / "log" / "nginx-access.log").mkdir(parents=True)
+    started = up("odd", WS="1")
     assert started.make.wait(UP_SECONDS) != 0
     assert "nginx did not start" in started.said
     assert "nginx-access.log" in started.said
