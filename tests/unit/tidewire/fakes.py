@@ -4,15 +4,17 @@ import json
 import types
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection
-from tidewire.events import StreamEvent
+from tidewire.events import StateEvent, StreamEvent
 from tidewire.exceptions import NoRedis
 from tidewire.frames import Frame, frame
-from tidewire.streams import Appended
-from tidewire.topics import Position
+from tidewire.presence import Presence
+from tidewire.streams import Appended, Encoded
+from tidewire.topics import Position, StateTopic
 
 LIMIT = 1000
 
@@ -23,6 +25,41 @@ class Said(StreamEvent):
     type: Literal["test.said"] = "test.said"
     topic: str = "talk"
     text: str
+
+
+class Here(StateEvent):
+    """A state event of the tests: who is on a topic."""
+
+    type: Literal["test.here"] = "test.here"
+    names: tuple[str, ...]
+
+
+class Joined(StateEvent):
+    """What changed of it, for who has the version before."""
+
+    type: Literal["test.joined"] = "test.joined"
+    count: int
+
+
+@dataclass(frozen=True)
+class Hall(StateTopic):
+    """A state topic of the tests; with `changes` it tells what changed in another event than the whole."""
+
+    changes: bool = False
+
+    async def read(self, presence: Presence, version: int) -> Here:
+        [members] = await presence.members([(self.name, "in")], names=-1)
+        return Here(topic=self.name, version=version, names=members.names)
+
+    async def read_changes(self, presence: Presence, since: int, version: int) -> StateEvent:
+        whole = await self.read(presence, version)
+        return Joined(topic=self.name, version=version, count=len(whole.names)) if self.changes else whole
+
+    def merge(self, value: StateEvent, change: StateEvent) -> StateEvent:
+        if not isinstance(change, Joined):
+            return change
+        assert isinstance(value, Here)
+        return Here(topic=value.topic, version=change.version, names=(*value.names[: change.count - 1], "latest"))
 
 
 class FakeWriter:
@@ -108,11 +145,14 @@ class MemoryStreams:
         self._history: dict[str, deque[tuple[int, str]]] = {}
         self._seen: dict[str, dict[str, int]] = {}
 
-    async def append(self, event: StreamEvent) -> Appended:
+    async def append(self, event: Encoded) -> Appended:
         await self._ask()
-        return self.append_now(event)
+        return self._append(event)
 
     def append_now(self, event: StreamEvent) -> Appended:
+        return self._append(Encoded.of(event))
+
+    def _append(self, event: Encoded) -> Appended:
         topic = event.topic
         if topic not in self._ends:
             self._epochs += 1
@@ -120,12 +160,12 @@ class MemoryStreams:
             self._history[topic] = deque(maxlen=self._length)
             self._seen[topic] = {}
         end = self._ends[topic]
-        seen = self._seen[topic].get(str(event.id))
+        seen = self._seen[topic].get(event.id)
         if seen is not None:
             return Appended(False, Position(end.epoch, seen))
         end = self._ends[topic] = Position(end.epoch, end.offset + 1)
-        self._seen[topic][str(event.id)] = end.offset
-        self._history[topic].append((end.offset, event.encode()))
+        self._seen[topic][event.id] = end.offset
+        self._history[topic].append((end.offset, event.body))
         return Appended(True, end)
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:

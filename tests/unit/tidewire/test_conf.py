@@ -1,0 +1,74 @@
+"""The library's settings: an odd value stops the start and names itself."""
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from tidewire import conf
+from tidewire.conf import Settings
+
+GIVEN = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+
+
+@pytest.fixture
+def read(settings):
+    """The settings as the library reads them of a project's."""
+
+    def read(given: object) -> Settings:
+        settings.TIDEWIRE = given
+        return conf.settings()
+
+    conf.settings.cache_clear()
+    yield read
+    conf.settings.cache_clear()
+
+
+def test_what_is_not_given_has_a_default(read):
+    """A project names its Redis, and may name anything else."""
+    found = read(GIVEN | {"LEASE_SECONDS": 20.0})
+    assert found.LEASE_SECONDS == 20.0
+    assert found.GRACE_SECONDS == 3.0
+
+
+def test_settings_are_read_once(read):
+    """Later changes of the dict change nothing."""
+    assert read(GIVEN) is read({})
+
+
+def test_an_unknown_name_is_refused(read):
+    """A misspelt setting is named, beside those that exist."""
+    with pytest.raises(ImproperlyConfigured, match=r"unknown \['LEASE_SECOND'\]; known are \[.*'LEASE_SECONDS'"):
+        read(GIVEN | {"LEASE_SECOND": 20.0})
+
+
+@pytest.mark.parametrize("given", [{}, {"REDIS_URL": ""}, {"REDIS_URL": None}])
+def test_a_missing_url_is_refused(read, given):
+    """There is no default Redis."""
+    with pytest.raises(ImproperlyConfigured, match="REDIS_URL is missing"):
+        read(given)
+
+
+@pytest.mark.parametrize("given", [None, [], "redis://"])
+def test_missing_settings_are_refused(read, given):
+    """The message says what to write."""
+    with pytest.raises(ImproperlyConfigured, match=r"TIDEWIRE is missing: set at least \{"):
+        read(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"GRACE_SECONDS": 10.0}, "GRACE_SECONDS .10.0. runs inside the lease"),
+        ({"GRACE_SECONDS": 8.0}, "TOUCH_SECONDS .1.0. must fit twice"),
+        ({"TOUCH_SECONDS": 3.5}, "TOUCH_SECONDS .3.5. must fit twice"),
+        ({"LEASE_SECONDS": 5.0}, "TOUCH_SECONDS .1.0. must fit twice"),
+    ],
+)
+def test_what_does_not_add_up_is_refused(read, given, said):
+    """The grace runs inside the lease, and the rest of it is touched at least twice."""
+    with pytest.raises(ImproperlyConfigured, match=said):
+        read(GIVEN | given)
+
+
+def test_what_just_adds_up_is_taken(read):
+    """A lease may be as short as its parts allow."""
+    assert read(GIVEN | {"LEASE_SECONDS": 2.0, "GRACE_SECONDS": 1.0, "TOUCH_SECONDS": 0.4}).LEASE_SECONDS == 2.0

@@ -1,0 +1,191 @@
+"""Events: what each looks like on the wire, and that nothing else is taken for one."""
+
+import contextlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dashboard.events import DocumentPeople, DocumentsStatus, DocumentStatus, NotificationCreated, UsersCount
+from tidewire.events import Drain, Error, Event, Ping, Pong, Resumed, Stale, StateEvent, StreamEvent, decode_any
+from tidewire.exceptions import MalformedEvent
+from tidewire.revocation import Revoked
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+ID = UUID("0c6f1a52-6f43-4f0e-9a5e-3f1f3a3b2c1d")
+
+EXAMPLES: list[Event] = [
+    Resumed(topic="notifications", recovered=True, at="3f1f3a3b2c1d:12"),
+    Ping(),
+    Pong(),
+    Error(code="malformed", detail="type: Field required"),
+    Drain(reconnect_in_seconds=3.2),
+    Stale(stale=True),
+    Revoked(id=ID, offset=3, user="7", session="9a5e3f1f3a3b2c1d", at_ms=1_795_000_000_000),
+    UsersCount(topic="users", version=7, count=3, names=("ada", "bob", "eve")),
+    DocumentStatus(
+        topic="document.plan",
+        version=4,
+        slug="plan",
+        phase="update",
+        readers=("ada",),
+        editors=("bob",),
+        reader_count=1,
+        editor_count=1,
+    ),
+    DocumentsStatus(
+        topic="documents",
+        version=9,
+        complete=True,
+        documents={
+            "plan": DocumentPeople(phase="update", readers=("ada",), editors=("bob",), reader_count=1, editor_count=1)
+        },
+    ),
+    NotificationCreated(
+        id=ID,
+        offset=12,
+        request_id="5f2d8c1e",
+        notification_id=57,
+        actor="ada",
+        verb="updated",
+        slug="plan",
+        title="Plan",
+        at=datetime(2026, 11, 23, 8, tzinfo=UTC),
+    ),
+]
+OURS = {
+    name: known for name, known in Event.known.items() if known.__module__.split(".")[0] in {"tidewire", "dashboard"}
+}
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)
+def test_an_event_looks_like_its_golden_file(event):
+    """A change of what goes over the wire shows as a change of a golden file, which the client's author reads."""
+    pretty = json.dumps(json.loads(event.encode()), indent=2) + "\n"
+    assert (GOLDEN / f"{event.type}.json").read_text() == pretty
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)
+def test_a_golden_file_is_read_as_its_event(event):
+    """What is written can be read, into the same event."""
+    assert decode_any((GOLDEN / f"{event.type}.json").read_text()) == event
+
+
+def test_every_event_has_a_golden_file_and_every_golden_file_an_event():
+    """No event goes over the wire that the golden files do not show."""
+    assert {event.type for event in EXAMPLES} == set(OURS) == {path.stem for path in GOLDEN.glob("*.json")}
+
+
+@pytest.mark.parametrize("known", OURS.values(), ids=lambda known: known.__name__)
+def test_an_event_says_to_which_kind_of_topic_it_belongs(known):
+    """Whatever has a topic is of a state or of a stream; the library's own answers are neither."""
+    if known.__module__ == "dashboard.events":
+        assert issubclass(known, StateEvent) != issubclass(known, StreamEvent)
+
+
+@pytest.mark.parametrize("known", OURS.values(), ids=lambda known: known.__name__)
+def test_an_event_refuses_what_it_does_not_know(known):
+    """A field too many is an error, not a silence."""
+    text = (GOLDEN / f"{known.model_fields['type'].default}.json").read_text()
+    with pytest.raises(MalformedEvent, match="surprise: Extra inputs are not permitted"):
+        known.decode(json.dumps(json.loads(text) | {"surprise": 1}))
+
+
+def test_an_event_cannot_be_changed():
+    """Events are shared between sockets."""
+    with pytest.raises(ValidationError, match="frozen"):
+        Stale(stale=True).stale = False
+
+
+def test_an_event_takes_no_value_of_another_type():
+    """Strict: a number in quotes is no number."""
+    with pytest.raises(MalformedEvent, match="reconnect_in_seconds: Input should be a valid number"):
+        decode_any('{"type":"drain","reconnect_in_seconds":"3"}')
+
+
+def test_what_is_not_set_is_not_sent():
+    """A stream event has no offset before Redis gave it one, and no request where there was none."""
+    text = Revoked(id=ID, user="7", at_ms=1).encode()
+    assert json.loads(text) == {"type": "revoked", "topic": "revocations", "id": str(ID), "user": "7", "at_ms": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "message: Invalid JSON"),
+        ("hello", "message: Invalid JSON"),
+        ("[]", "message: Input should be an object"),
+        ("{}", "type: Field required"),
+        ('{"type":7}', "type: Input should be a valid string"),
+        ('{"type":"hello"}', "type: 'hello' is unknown"),
+        ('{"type":"ping","now":1}', "now: Extra inputs are not permitted"),
+        ('{"type":"error","code":"odd","detail":""}', "code: Input should be 'malformed', 'too_large' or 'flooding'"),
+    ],
+)
+def test_what_is_no_event_is_refused_with_the_reason(text, said):
+    """The message names the field, so that a client's author can mend it."""
+    with pytest.raises(MalformedEvent) as caught:
+        decode_any(text)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_refusal_is_short_whatever_was_sent():
+    """What a client sent is quoted, but never at length."""
+    for text in (json.dumps({"type": "x" * 4000}), json.dumps({"type": "ping", "y" * 4000: 1})):
+        with pytest.raises(MalformedEvent) as caught:
+            decode_any(text)
+        assert len(str(caught.value)) < 200
+
+
+def decodes_or_refuses(text: str | bytes) -> None:
+    for decode in (decode_any, Ping.decode, NotificationCreated.decode):
+        with contextlib.suppress(MalformedEvent):
+            assert isinstance(decode(text), Event)
+
+
+@given(st.text() | st.text(st.characters(categories=["Cs", "L", "P"])))
+def test_any_text_is_decoded_or_refused(text):
+    """Text of a client raises nothing but MalformedEvent."""
+    decodes_or_refuses(text)
+
+
+@given(st.binary())
+def test_any_bytes_are_decoded_or_refused(data):
+    """Bytes of a client raise nothing but MalformedEvent."""
+    decodes_or_refuses(data)
+
+
+@given(json_values)
+def test_any_json_is_decoded_or_refused(value):
+    """JSON of a client raises nothing but MalformedEvent."""
+    decodes_or_refuses(json.dumps(value))
+
+
+@given(st.sampled_from(sorted(OURS)), st.dictionaries(st.text(max_size=10), json_values, max_size=4))
+def test_any_fields_of_a_known_event_are_decoded_or_refused(name, fields):
+    """Nor does what looks like an event."""
+    decodes_or_refuses(json.dumps(fields | {"type": name}))
+
+
+@given(st.sampled_from(EXAMPLES), st.data())
+def test_a_damaged_event_is_decoded_or_refused(event, data):
+    """Nor does an event with a field replaced by anything."""
+    fields = json.loads(event.encode())
+    fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(json_values)
+    decodes_or_refuses(json.dumps(fields))
+
+
+def test_deep_nesting_is_refused():
+    """Brackets without end are no way to exhaust the stack."""
+    decodes_or_refuses("[" * 100_000)
+    decodes_or_refuses('{"type":' * 100_000)

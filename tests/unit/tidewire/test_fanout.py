@@ -1,0 +1,79 @@
+"""Fan-out: to everybody, without keeping the event loop from anybody for long."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from tidewire import fanout, metrics
+from tidewire.fanout import STRETCH_SECONDS, WRITES_PER_LOOK, fan_out
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock of the fan-out's own, moved by its writes."""
+
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+        def time(self) -> float:
+            return self.now
+
+    made = Clock()
+    monkeypatch.setattr(fanout, "time", made)
+    return made
+
+
+def delivered(topic: str) -> float:
+    return metrics.DELIVERED.labels(topic)._value.get()
+
+
+async def test_everybody_is_written_to_once_and_in_order():
+    """Chunks cover all subscriptions, the last and shorter one too."""
+    seen: list[int] = []
+
+    def write(chunk):
+        seen.extend(chunk)
+        return len(chunk)
+
+    await fan_out("talk", range(WRITES_PER_LOOK * 3 + 5), write)
+    assert seen == list(range(WRITES_PER_LOOK * 3 + 5))
+
+
+async def test_ten_thousand_sockets_never_hold_the_loop_for_20_ms(clock):
+    """Other tasks run at least every 20 ms, though each write takes 20 microseconds."""
+    ran_at = [0.0]
+
+    async def other() -> None:
+        while True:
+            ran_at.append(clock.now)
+            await asyncio.sleep(0)
+
+    def write(chunk):
+        clock.now += 0.00002 * len(chunk)
+        return len(chunk)
+
+    watching = asyncio.ensure_future(other())
+    await fan_out("talk", range(10_000), write)
+    ran_at.append(clock.now)
+    watching.cancel()
+    stretches = [after - before for before, after in itertools.pairwise(ran_at)]
+    assert 0.19 < sum(stretches) < 0.21
+    assert max(stretches) < 0.02
+    assert len(stretches) < 0.2 / STRETCH_SECONDS + 5, "giving way has its price too"
+
+
+async def test_a_small_fan_out_does_not_give_way(clock):
+    """A fan-out within the bound costs no turn of the loop."""
+    with pytest.raises(StopIteration):
+        fan_out("talk", range(1000), len).send(None)
+
+
+async def test_deliveries_are_counted_by_family():
+    """Labels stay few: a topic's family, not its name. Several events in one write are several deliveries."""
+    before = delivered("document")
+    await fan_out("document.plan", range(10), lambda chunk: len(chunk) - 1, events=3)
+    assert delivered("document") - before == 27

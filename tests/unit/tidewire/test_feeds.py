@@ -1,0 +1,189 @@
+"""The newest value of a state topic reaches every subscription, once, however it comes to need it."""
+
+import pytest
+
+from tests.unit.tidewire.fakes import FakeSocket, Hall, finish, step
+from tidewire import fanout
+from tidewire.feeds import StateFeed, Subscription
+from tidewire.presence import Hold
+from tidewire.presence.memory import MemoryPresence
+
+
+class Scene:
+    """A hall, its feed, and who is in."""
+
+    def __init__(self, *, changes: bool = False) -> None:
+        self.presence = MemoryPresence(lease_seconds=100, grace_seconds=1, indexes={}, clock=lambda: 0.0)
+        self.feed = StateFeed(Hall("hall", changes=changes), self.presence)
+
+    async def enter(self, *names: str) -> None:
+        await self.presence.touch("n", register=True)
+        await self.presence.put("n", [(Hold("hall", "in", name), 1) for name in names])
+
+    def subscribe(self, socket: FakeSocket) -> Subscription:
+        subscription = self.feed.add(socket.connection, None)
+        self.feed.settle(subscription)
+        return subscription
+
+    async def joined(self) -> FakeSocket:
+        socket = FakeSocket()
+        self.subscribe(socket)
+        await self.feed.refresh()
+        return socket
+
+
+@pytest.fixture
+def scene():
+    return Scene()
+
+
+def names(socket: FakeSocket) -> list[list[str]]:
+    return [event["names"] for event in socket.take()]
+
+
+async def test_the_first_subscription_waits_for_the_first_reading(scene):
+    """Before anything was read nothing is said, and the feed asks for a refresh."""
+    await scene.enter("ada")
+    socket = FakeSocket()
+    subscription = scene.feed.add(socket.connection, None)
+    assert not scene.feed.settle(subscription)
+    assert socket.take() == []
+    await scene.feed.refresh()
+    assert names(socket) == [["ada"]]
+
+
+async def test_an_empty_topic_has_a_value_too(scene):
+    """Nobody is there, and a page is told so."""
+    socket = await scene.joined()
+    assert socket.take() == [{"type": "test.here", "topic": "hall", "version": 0, "names": []}]
+
+
+async def test_a_later_subscription_is_served_from_memory(scene):
+    """Whoever comes to a topic that is followed gets its snapshot at once."""
+    await scene.enter("ada")
+    await scene.joined()
+    late = FakeSocket()
+    assert scene.feed.settle(scene.feed.add(late.connection, None))
+    assert names(late) == [["ada"]]
+
+
+async def test_a_change_reaches_everybody_once(scene):
+    """A refresh delivers what is new, and a second one nothing."""
+    sockets = [await scene.joined(), await scene.joined()]
+    for socket in sockets:
+        socket.take()
+    await scene.enter("ada")
+    await scene.feed.refresh()
+    await scene.feed.refresh()
+    assert [names(socket) for socket in sockets] == [[["ada"]], [["ada"]]]
+
+
+async def test_versions_tell_whether_the_feed_is_behind(scene):
+    """A feed without a value is behind whatever the version is."""
+    assert scene.feed.is_behind(0)
+    await scene.feed.refresh()
+    assert not scene.feed.is_behind(0)
+    assert scene.feed.is_behind(1)
+
+
+async def test_who_has_the_version_before_gets_the_change(scene):
+    """Others, who are further behind, get the whole."""
+    scene = Scene(changes=True)
+    await scene.enter("ada")
+    near, far = await scene.joined(), await scene.joined()
+    near.take()
+    far.take()
+    far.writer.full = True
+    await scene.enter("bob")
+    await scene.feed.refresh()
+    assert far.take() == []
+    far.drain()
+    await scene.enter("eve")
+    await scene.feed.refresh()
+    assert [event["type"] for event in near.take()] == ["test.joined", "test.joined"]
+    assert names(far) == [["ada", "latest", "latest"]]
+
+
+async def test_who_comes_after_a_change_gets_the_whole(scene):
+    """A snapshot is the value with all changes, not the last change."""
+    scene = Scene(changes=True)
+    await scene.enter("ada")
+    await scene.joined()
+    await scene.enter("bob")
+    await scene.feed.refresh()
+    late = FakeSocket()
+    scene.subscribe(late)
+    assert names(late) == [["ada", "latest"]]
+
+
+async def test_a_full_socket_gets_the_newest_value_only(scene):
+    """What waits for a slow reader is replaced by what is newer: a state has no history."""
+    socket = FakeSocket()
+    subscription = scene.subscribe(socket)
+    await scene.feed.refresh()
+    socket.take()
+    socket.writer.full = True
+    for name in ("ada", "bob", "eve"):
+        await scene.enter(name)
+        await scene.feed.refresh()
+    assert socket.take() == []
+    assert socket.became_full == 1
+    socket.drain()
+    assert scene.feed.settle(subscription)
+    assert names(socket) == [["ada", "bob", "eve"]]
+    assert scene.feed.settle(subscription)
+    assert socket.take() == []
+
+
+async def test_a_broken_socket_keeps_nothing_from_the_others(scene):
+    """An error on one socket is that socket's."""
+    broken, other = await scene.joined(), await scene.joined()
+    broken.writer.broken = True
+    other.take()
+    await scene.enter("ada")
+    await scene.feed.refresh()
+    assert names(other) == [["ada"]]
+
+
+async def test_a_version_that_went_back_is_read_anew(scene):
+    """A Redis that lost its data counts from the beginning; its value is the one that counts."""
+    await scene.enter("ada", "bob")
+    socket = await scene.joined()
+    socket.take()
+    scene.feed._presence = MemoryPresence(lease_seconds=9, grace_seconds=1, indexes={}, clock=lambda: 0.0)
+    scene.presence = scene.feed._presence
+    await scene.enter("eve")
+    await scene.feed.refresh()
+    assert names(socket) == [["eve"]]
+
+
+async def test_a_feed_that_forgot_reads_anew(scene):
+    """After a failure nothing that is remembered is trusted."""
+    socket = await scene.joined()
+    await scene.enter("ada")
+    await scene.feed.refresh()
+    socket.take()
+    scene.feed.forget()
+    assert scene.feed.wants_refresh
+    late = FakeSocket()
+    scene.subscribe(late)
+    assert late.take() == []
+    await scene.feed.refresh()
+    assert socket.take() == []
+    assert names(late) == [["ada"]]
+
+
+async def test_who_joins_in_the_middle_of_a_fan_out_gets_the_value_once(scene, monkeypatch):
+    """A fan-out gives way to the loop, and whoever joins then has the newest value already."""
+    monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
+    monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
+    sockets = [await scene.joined() for _ in range(3)]
+    for socket in sockets:
+        socket.take()
+    await scene.enter("ada")
+    refreshing = scene.feed.refresh()
+    step(refreshing)
+    late = FakeSocket()
+    scene.subscribe(late)
+    finish(refreshing)
+    assert [names(socket) for socket in (*sockets, late)] == [[["ada"]]] * 4

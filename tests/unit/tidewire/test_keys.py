@@ -1,0 +1,49 @@
+"""Redis key names: under one prefix, and no two things under one name."""
+
+import inspect
+
+import pytest
+
+from tidewire.keys import Keys
+
+KEYS = Keys("app")
+BUILT = {
+    "versions": KEYS.versions,
+    "nodes": KEYS.nodes,
+    "deadlines": KEYS.deadlines,
+    "holds": KEYS.holds("ws-1"),
+    "holders": KEYS.holders("document.plan"),
+    "members": KEYS.members("document.plan", "read"),
+    "changed": KEYS.changed("documents"),
+    "stream": KEYS.stream("talk"),
+    "position": KEYS.position("talk"),
+    "seen": KEYS.seen("talk"),
+}
+
+
+def test_the_names_are_these():
+    """Names are a contract with what is in Redis already: a change of one loses it."""
+    assert BUILT == {
+        "versions": "app:versions",
+        "nodes": "app:nodes",
+        "deadlines": "app:deadlines",
+        "holds": "app:holds:ws-1",
+        "holders": "app:holders:document.plan",
+        "members": "app:members:document.plan:read",
+        "changed": "app:changed:documents",
+        "stream": "app:stream:talk",
+        "position": "app:position:talk",
+        "seen": "app:seen:talk",
+    }
+
+
+def test_every_key_is_listed_here():
+    """A new key is named above."""
+    assert set(BUILT) == {name for name, _ in inspect.getmembers(Keys) if not name.startswith("_")} - {"prefix"}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_two_prefixes_share_nothing(name):
+    """Two projects in one Redis do not meet."""
+    assert BUILT[name].startswith("app:")
+    assert len(set(BUILT.values())) == len(BUILT)

@@ -1,0 +1,136 @@
+"""The writer over plain `send`: in order, bounded, and silent once the socket has gone."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tidewire.frames import Frame, frame
+from tidewire.send_writer import SendWriter
+
+
+class Server:
+    """An ASGI server's `send`, which takes a message when it is let."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.error: Exception | None = None
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+        self.sent.append(message)
+
+    @property
+    def texts(self) -> list[str]:
+        return [message.get("text", message["type"]) for message in self.sent]
+
+
+@pytest.fixture
+async def server():
+    return Server()
+
+
+@pytest.fixture
+def writer(server):
+    return SendWriter(server.send)
+
+
+def write(writer: SendWriter, *texts: str) -> list[Frame]:
+    frames = [frame(text) for text in texts]
+    writer.write(frames, b"".join(each.wire for each in frames))
+    return frames
+
+
+async def settle() -> None:
+    """Let the loop run until nothing is left to do."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_frames_are_sent_in_order(writer, server):
+    """Two writes are one sequence of messages."""
+    write(writer, "a", "b")
+    write(writer, "c")
+    await settle()
+    assert server.texts == ["a", "b", "c"]
+    assert server.sent[0] == {"type": "websocket.send", "text": "a"}
+
+
+async def test_the_backlog_is_what_the_server_has_not_taken(writer, server):
+    """Bytes count from the write until the server took the message."""
+    server.open.clear()
+    first, second = write(writer, "hello", "you")
+    await settle()
+    assert writer.backlog == len(first.wire) + len(second.wire)
+    server.open.set()
+    await settle()
+    assert writer.backlog == 0
+
+
+async def test_an_offer_over_the_limit_is_not_taken(writer, server):
+    """What waits may be over the limit by one offer at most."""
+    server.open.clear()
+    [made] = write(writer, "x" * 100)
+    assert writer.offer([made], made.wire, len(made.wire))
+    assert not writer.offer([made], made.wire, len(made.wire))
+    assert writer.backlog == 2 * len(made.wire)
+
+
+async def test_a_consumer_s_own_message_comes_after_what_was_written(writer, server):
+    """A close does not overtake the events before it."""
+    server.open.clear()
+    write(writer, "a")
+    closing = asyncio.ensure_future(writer.send({"type": "websocket.close", "code": 4000}))
+    await settle()
+    assert not closing.done()
+    server.open.set()
+    await closing
+    assert server.texts == ["a", "websocket.close"]
+
+
+async def test_nothing_is_sent_after_a_close(writer, server):
+    """The hub may write until the server reports the end; servers raise on what follows a close."""
+    await writer.send({"type": "websocket.close", "code": 4000})
+    write(writer, "late")
+    await writer.send({"type": "websocket.close", "code": 4000})
+    await settle()
+    assert server.texts == ["websocket.close"]
+    assert writer.backlog == 0
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), RuntimeError("after websocket.close")])
+async def test_a_lost_socket_ends_the_writing(writer, server, error, caplog):
+    """Whatever the server raises: what waits is dropped, nothing more is taken, and nobody is shown a traceback."""
+    server.error = error
+    write(writer, "a", "b")
+    await settle()
+    write(writer, "c")
+    await settle()
+    assert writer.backlog == 0
+    assert server.sent == []
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_cut_drops_what_waits_and_lets_the_close_through(writer, server):
+    """A stalled socket's backlog is freed at once; plain ASGI has no way to end it but a close."""
+    server.open.clear()
+    write(writer, "a", "b")
+    await settle()
+    writer.cut()
+    assert writer.backlog == 0
+    write(writer, "c")
+    server.open.set()
+    await settle()
+    await writer.send({"type": "websocket.close", "code": 4001})
+    assert server.texts == ["websocket.close"]
+
+
+async def test_an_idle_writer_has_no_task(writer, server):
+    """A task for each of 10,000 idle sockets would be memory for nothing."""
+    write(writer, "a")
+    await settle()
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,62 @@
+"""Topics: their names, and positions as text."""
+
+import re
+
+import pytest
+from channels.layers import BaseChannelLayer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidewire.conf import Settings
+from tidewire.hub import group_name
+from tidewire.topics import NAME_LENGTH, Position, StreamTopic, check_name
+
+names = st.from_regex(r"[A-Za-z0-9_-]{1,10}(\.[A-Za-z0-9_-]{1,10}){0,5}", fullmatch=True)
+
+
+@given(names)
+def test_a_name_of_letters_digits_and_dots_is_allowed(name):
+    """Parts joined by dots, as in `document.plan`."""
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "a.", ".a", "a..b", "a b", "a|b", "a:b", "ä", "a\n", "a/b"])
+def test_any_other_name_is_refused(name):
+    """Neither a part that is empty nor a letter that Channels or a key has a use for."""
+    with pytest.raises(ValueError, match=re.escape(repr(name))):
+        StreamTopic(name)
+
+
+def test_a_name_has_a_bound():
+    """A long name is refused with its length, and is not repeated in full."""
+    assert check_name("x" * NAME_LENGTH)
+    with pytest.raises(ValueError, match="81 characters, 80 at most") as caught:
+        check_name("x" * (NAME_LENGTH + 1))
+    assert len(str(caught.value)) < NAME_LENGTH
+
+
+@given(names)
+def test_any_topic_s_group_is_allowed_by_channels(name):
+    """With the default prefix every topic has a group name that a layer takes."""
+    group = group_name(Settings(REDIS_URL="redis://").PREFIX, name[:NAME_LENGTH].strip("."))
+    assert BaseChannelLayer().require_valid_group_name(group)
+
+
+@given(st.from_regex(r"[0-9a-f]{1,32}", fullmatch=True), st.integers(0, 10**15 - 1))
+def test_a_position_is_read_back(epoch, offset):
+    """What a page carries is what its socket names."""
+    position = Position(epoch, offset)
+    assert Position.parse(str(position)) == position
+
+
+@given(st.text() | st.from_regex(r"[0-9a-f]*:?-?[0-9 ]*"))
+def test_any_text_is_a_position_or_none(text):
+    """A client names what it likes; nothing but a position is taken for one."""
+    position = Position.parse(text)
+    assert position is None or re.fullmatch(r"[0-9a-f]{1,32}:\d{1,15}", text)
+
+
+@pytest.mark.parametrize("text", ["", "a", "a:", ":1", "g:1", "a:-1", "a:1 ", "a:1\n", "a:1:2", "a:" + "1" * 16, "A:1"])
+def test_a_text_that_is_nearly_a_position_is_none(text):
+    """Strict: there is one way to write a position."""
+    assert Position.parse(text) is None
