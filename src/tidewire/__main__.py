@@ -3,9 +3,17 @@
 import asyncio
 import sys
 
+# What differs from Daphne's own defaults, and may be given again. Its access log has lines per request; ours are
+# one at connect and one at close. In a storm of reconnects a handshake may wait in line for longer than its 5 s.
+DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20")
+
 
 def main() -> None:
-    """Start serving; returns when the process was drained."""
+    """Start serving; returns when the process was drained. `drain` as the first word drains one instead."""
+    if sys.argv[1:2] == ["drain"]:
+        from tidewire.drain_command import drain
+
+        sys.exit(drain(sys.argv[2:]))
     try:
         import uvloop
     except ImportError:
@@ -21,8 +29,7 @@ def main() -> None:
         description = "Serve a Channels application with tidewire's fan-out, presence and drain"
         server_class = TidewireServer
 
-    # Daphne's access log has lines per request; ours are one at connect and one at close.
-    Launcher().run(["--verbosity", "0", *sys.argv[1:]])
+    Launcher().run([*DEFAULTS, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

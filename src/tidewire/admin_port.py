@@ -1,5 +1,6 @@
 """The admin port of a ws process: health and metrics. It stays up through a drain and is never proxied."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from tidewire.drain import Drainer
 
 
+LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+
+
 class AdminPort(Resource):
     """`/healthz` (the loop runs), `/readyz` (new clients may come), `/metrics` (Prometheus text).
 
@@ -19,9 +23,10 @@ class AdminPort(Resource):
 
     isLeaf = True
 
-    def __init__(self, drainer: "Drainer") -> None:
+    def __init__(self, drainer: "Drainer", start_drain: Callable[[], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._drainer = drainer
+        self._start_drain = start_drain
 
     def render_GET(self, request: Any) -> bytes:
         match request.path:
@@ -34,10 +39,20 @@ class AdminPort(Resource):
                 return generate_latest()
         return _text(request, 404, "healthz, readyz and metrics are here")
 
+    def render_POST(self, request: Any) -> bytes:
+        """`/drain`, for a person or a hook on this host; from elsewhere it is refused."""
+        if request.path != b"/drain":
+            return _text(request, 404, "only /drain takes a POST")
+        if request.getClientAddress().host not in LOOPBACK:
+            return _text(request, 403, "drain from this host only: python -m tidewire drain")
+        if self._drainer.ready:
+            self._start_drain()
+        return _text(request, 202, "draining")
 
-def listen(host: str, port: int, drainer: "Drainer") -> Any:
+
+def listen(host: str, port: int, drainer: "Drainer", start_drain: Callable[[], None]) -> Any:
     """Serve the admin port. Returns Twisted's listening port."""
-    site = Site(AdminPort(drainer))  # type: ignore[no-untyped-call]
+    site = Site(AdminPort(drainer, start_drain))  # type: ignore[no-untyped-call]
     site.noisy = False
     return reactor.listenTCP(port, site, interface=host)  # type: ignore[arg-type]  # the stub takes it for a method's
 

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # A storm of reconnects must find room in the kernel's queue; Twisted's default is 50.
 LISTEN_BACKLOG = 4096
+# What handing presence over may take beyond the drain time, before the process goes without it.
+LATE_SECONDS = 5.0
 # Daphne looks at all its sockets every two seconds, at once; here in twenty shares.
 CHECK_ALL_SECONDS = 2.0
 CHECK_SECONDS = 0.1
@@ -104,7 +106,7 @@ class TidewireServer(Server):
         here = node()
         self._drainer = Drainer(here, stop_listening=self.stop_listening)
         if settings().ADMIN_PORT:
-            listen_admin(settings().ADMIN_HOST, settings().ADMIN_PORT, self._drainer)
+            listen_admin(settings().ADMIN_HOST, settings().ADMIN_PORT, self._drainer, self._on_signal)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
@@ -120,7 +122,9 @@ class TidewireServer(Server):
     async def _drain_and_stop(self) -> None:
         assert self._drainer is not None
         try:
-            await self._drainer.drain()
+            await asyncio.wait_for(self._drainer.drain(), settings().DRAIN_SECONDS + LATE_SECONDS)
+        except TimeoutError:
+            logger.critical("the drain did not end in time; what is left is dropped")
         finally:
             self.stop()
 

@@ -89,10 +89,14 @@ class MemoryPresence:
             self._deadlines[hold] = self._clock() + self._grace
 
     def _bump(self, topic: str) -> set[str]:
-        self._versions[topic] += 1
+        self._next_version(topic)
         index = self._indexes.get(topic.partition(".")[0])
         if index is None:
             return {topic}
-        self._versions[index] += 1
-        self._changed[index][topic] = self._versions[index]
+        self._changed[index][topic] = self._next_version(index)
         return {topic, index}
+
+    def _next_version(self, topic: str) -> int:
+        # By the clock, as in Redis, so that what was lost never comes to the same version again.
+        self._versions[topic] = max(self._versions[topic] + 1, int(self._clock() * 1000))
+        return self._versions[topic]

@@ -72,7 +72,9 @@ class RedisPresence:
             for topic, phase in asked:
                 key = self._keys.members(topic, phase)
                 pipe.zcard(key)
-                pipe.zrange(key, 0, names - 1 if names >= 0 else -1)
+                # Redis counts from the end below zero: an empty range has to be asked for as one.
+                first, last = (1, 0) if names == 0 else (0, max(names, 0) - 1)
+                pipe.zrange(key, first, last)
             results = await pipe.execute()
         return [Members(count, tuple(found)) for count, found in zip(results[::2], results[1::2], strict=True)]
 
