@@ -51,8 +51,10 @@ def submit(url: str, cookie: str, fields: Mapping[str, str], headers: Mapping[st
     """POSTs a form as a logged-in browser does: with a token of the page before."""
     before = fetch(url, headers={"Cookie": cookie})
     token = before.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    set_now = [value.partition(";")[0] for value in before.headers.get_all("Set-Cookie", [])]
+    cookies = "; ".join((cookie, *set_now))
     return fetch(
-        url, fields={**fields, "csrfmiddlewaretoken": token}, headers={"Cookie": cookie, **dict(headers or {})}
+        url, fields={**fields, "csrfmiddlewaretoken": token}, headers={"Cookie": cookies, **dict(headers or {})}
     )
 
 

@@ -3,11 +3,22 @@
 from typing import Any, Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+
+def _add_request_id(_logger: object, _method: str, event: EventDict) -> EventDict:
+    # Here, because settings are read before the library's parts may be imported.
+    from tidewire.requests import request_id  # noqa: PLC0415
+
+    if found := request_id():
+        event["request_id"] = found
+    return event
+
 
 # The same for structlog's own loggers and for Django's, Twisted's and Gunicorn's, so that every line has one shape.
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
+    _add_request_id,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),
@@ -19,9 +30,8 @@ def configure_structlog() -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *SHARED[:3],
+            *SHARED,
             structlog.stdlib.PositionalArgumentsFormatter(),
-            SHARED[4],
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
