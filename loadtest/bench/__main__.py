@@ -10,16 +10,19 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from loadtest.bench import report
 from loadtest.bench.machine import about
+from loadtest.bench.places import DOCUMENT, PLOTS
 from loadtest.bench.plan import MEASURES, Plan, full, quick
 from loadtest.bench.prepare import prepare
 from loadtest.bench.processes import BenchError, Cores, raise_open_files
 from loadtest.bench.progress import Progress
 from loadtest.bench.redis_server import redis_serving
-from loadtest.bench.results import Results
+from loadtest.bench.results import Results, read
 from loadtest.bench.runner import run_step, tell
 from loadtest.bench.servers import OPEN_FILES, SERVERS, find
 from loadtest.bench.stand import Bench
+from loadtest.bench.tables import Run
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
@@ -31,6 +34,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
     parser.add_argument("--rounds", type=int, help="how often each is measured")
     parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core a process runs on")
     parser.add_argument("--no-report", action="store_true", help="leave docs/ as it is")
+    parser.add_argument("--report-only", action="store_true", help="write docs/ anew from the last run")
     given = parser.parse_args(arguments)
     base = quick() if given.quick else full()
     plan = Plan(
@@ -72,6 +76,9 @@ def main(arguments: Sequence[str]) -> int:
     command = ["make", "bench-quick" if given.quick else "bench"]
     if set(arguments) - {"--quick", "--no-report"}:
         command = ["python", "-m", "loadtest.bench", *arguments]
+    if given.report_only:
+        report.write(Run(read()))
+        return 0
     try:
         results = asyncio.run(run(given, plan, command))
     except BenchError as error:
@@ -80,7 +87,11 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("bench: stopped; what was measured is in var/bench/last.json", file=sys.stderr)
         return 130
-    print(f"results: {results.path}")
+    measured = Run(results.as_dict())
+    print(f"\n{report.screen(measured)}\n\nresults: {results.path}")
+    if not (given.quick or given.no_report):
+        report.write(measured)
+        print(f"written: {DOCUMENT}, {PLOTS}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,13 +10,13 @@ import django
 
 django.setup()
 
-from django.contrib.auth.models import AnonymousUser  # noqa: E402 - models exist only after django.setup
-from django.urls import path  # noqa: E402
+from django.urls import path  # noqa: E402 - models, which the rest imports, exist only after django.setup
 
 from dashboard.topics import NOTIFICATIONS, ONLINE, USERS  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
 from tidewire.consumer import LiveConsumer  # noqa: E402
 from tidewire.presence import Hold  # noqa: E402
+from tidewire.ticket import TicketUser  # noqa: E402
 from tidewire.topics import Topic  # noqa: E402
 from ws.routing import websocket_urlpatterns  # noqa: E402
 
@@ -46,13 +47,14 @@ websocket_urlpatterns.append(path("ws/ticks/", TicksConsumer.as_asgi()))
 from ws.asgi import application as shipped  # noqa: E402
 
 _open = OpenTicksConsumer.as_asgi()
-_nobody = AnonymousUser()
+# Connections of one user are limited, and nobody in particular would be one.
+_numbers = itertools.count(1)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """As shipped; `/ws/bare/` alone passes by authentication, as bare Channels applications do."""
     if scope["type"] == "websocket" and scope["path"] == "/ws/bare/":
-        await _open({**scope, "user": _nobody}, receive, send)
+        await _open({**scope, "user": TicketUser(next(_numbers), "")}, receive, send)
     else:
         await shipped(scope, receive, send)
 

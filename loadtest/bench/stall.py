@@ -7,14 +7,16 @@ import dataclasses
 from typing import Any
 
 from loadtest.bench.fanout import SETTLE_SECONDS, publish_once
+from loadtest.bench.processes import BenchError
 from loadtest.bench.stand import Stand
 
 STALLED = 5
 EVENT_BYTES = 4096
 # So much for each stalled client that no kernel's buffers hold it.
-EVENTS = 500
-EVENTS_PER_SECOND = 20.0
-WARM_UP_EVENTS = 5
+EVENTS = 1000
+EVENTS_PER_SECOND = 25.0
+# Until the heaps have the size that this traffic takes anyway.
+WARM_UP_EVENTS = 50
 # A stalled client's receive buffer, small so that it is full at once.
 RECEIVE_BYTES = 4096
 LIMIT_SECONDS = 240.0
@@ -27,7 +29,9 @@ async def measure_stall(stand: Stand, clients: int, variant: str) -> dict[str, A
         load = dataclasses.replace(load, stall=STALLED, stall_bytes=RECEIVE_BYTES)
     loop = asyncio.get_running_loop()
     async with stand.publisher() as publisher, stand.clients(load) as generator:
-        await generator.connected()
+        connected = await generator.connected()
+        if connected["open"] < clients:
+            raise BenchError(f"{stand.server.name}: only {connected['open']} of {clients} connected: {connected}")
         await asyncio.sleep(SETTLE_SECONDS)
         for _ in range(WARM_UP_EVENTS):
             await publish_once(generator, publisher, 1, size=EVENT_BYTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -18,6 +19,8 @@ from loadtest.bench.servers import Server
 from loadtest.bench.talk import Talk, talking
 
 PUBLISH_SECONDS = 60.0
+# A server that listens may still be reading what it needs, as one that has run for a day is not.
+START_SECONDS = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,4 +96,5 @@ async def standing(bench: Bench, server: Server) -> AsyncIterator[Stand]:
     port = free_port()
     env = server.environment(bench.redis.url, bench.secret)
     async with serving(server.name, server.command(port), port=port, env=env, core=bench.cores.server) as pid:
+        await asyncio.sleep(START_SECONDS)
         yield Stand(bench, server, pid, port)
