@@ -1,0 +1,75 @@
+"""The two pages that the README shows, light and dark, with real people in them.
+
+With TIDEWIRE_SCREENSHOTS=1 the pictures are written to docs/screenshots; without, they are looked at and dropped.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import DESKTOP
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+LARGEST_BYTES = 200_000
+AGENDA, NOTES, CHECKLIST = "agenda-thursday-planning", "customer-notes-harbour-logistics", "release-checklist"
+
+
+@pytest.fixture(scope="module")
+def fresh_stack(stack_factory):
+    """The demo as it is after `make up`, without the documents of other tests."""
+    with stack_factory() as stack:
+        yield stack
+
+
+@pytest.fixture
+def picture(tmp_path):
+    keep = os.environ.get("TIDEWIRE_SCREENSHOTS") == "1"
+    directory = PICTURES if keep else tmp_path
+    directory.mkdir(parents=True, exist_ok=True)
+
+    def take(page, name):
+        path = directory / f"{name}.png"
+        page.screenshot(path=path, animations="disabled", caret="hide")
+        assert path.stat().st_size < LARGEST_BYTES
+
+    return take
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_list_with_live_badges(fresh_stack, seat, picture, scheme):
+    ada, bob, eve = (
+        seat(fresh_stack, name, color_scheme=scheme, reduced_motion="reduce") for name in ("ada", "bob", "eve")
+    )
+    eve_too = seat(fresh_stack, "eve")
+    bob.goto(f"/documents/{NOTES}/edit/")
+    eve.goto(f"/documents/{NOTES}/")
+    eve_too.goto(f"/documents/{CHECKLIST}/")
+    ada.goto("/")
+    expect(ada.badge(NOTES)).to_contain_text("bob is editing")
+    expect(ada.badge(NOTES)).to_contain_text("eve is reading")
+    expect(ada.badge(CHECKLIST)).to_have_attribute("data-phase", "read")
+    expect(ada.find("[data-users-count]")).to_have_text("3")
+    expect(ada.find("[data-toast]")).to_have_count(0)
+    assert ada.page.viewport_size == DESKTOP
+    picture(ada.page, f"list-{scheme}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_editing_conflict(fresh_stack, seat, picture, scheme):
+    ada, bob = (seat(fresh_stack, name, color_scheme=scheme, reduced_motion="reduce") for name in ("ada", "bob"))
+    for person in (ada, bob):
+        person.goto(f"/documents/{AGENDA}/edit/")
+    text = ada.page.get_by_label("Text").input_value()
+    # The second scheme finds the text that the first has saved.
+    line = next(line for line in text.splitlines() if line.startswith("10:15"))
+    bob.save(text.replace(line, "10:15  Search: ship it with the old ranking, measure for two weeks (bob)"))
+    bob.page.wait_for_url(f"**/documents/{AGENDA}/")
+    bob.goto(f"/documents/{AGENDA}/edit/")
+    ada.save(text.replace(line, "10:15  Search: wait two weeks for the new ranking (ada, bob)"))
+    expect(ada.find("[data-conflict]")).to_be_visible()
+    ada.is_live()
+    expect(ada.find("[data-second-editor]")).to_contain_text("bob is editing")
+    expect(ada.find("[data-toast]")).to_have_count(0)
+    picture(ada.page, f"conflict-{scheme}")
