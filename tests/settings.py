@@ -5,8 +5,10 @@ A module, not a conftest, because pytest-django reads the settings before any co
 
 import os
 
-for name in [name for name in os.environ if name.startswith("TIDEWIRE_") and not name.startswith("TIDEWIRE_COUNT_")]:
-    del os.environ[name]
+from dashboard.env import PREFIX, Env
+
+for name in (*Env.model_fields, "secrets_dir"):
+    os.environ.pop(f"{PREFIX}{name.upper()}", None)
 os.environ["TIDEWIRE_ENVIRONMENT"] = "development"
 
 from web.settings import *  # noqa: E402 - the environment has to stand first

@@ -32,7 +32,7 @@ def find_program(*names: str) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """One thing that must be there, and the package that brings it on each system."""
+    """One thing that must be there, and the packages that bring it on each system, with spaces between them."""
 
     name: str
     programs: tuple[str, ...]
@@ -52,7 +52,9 @@ VENV = Need("python's venv", (), "python3-venv", "python3", "python@3.13")
 REDIS = Need("redis-server", ("redis-server", "valkey-server"), "redis-server", "valkey", "redis", "redis-server")
 NGINX = Need("nginx", ("nginx",), "nginx-light", "nginx", "nginx", "nginx")
 COMPILER = Need("a C compiler", ("cc", "gcc", "clang"), "build-essential", "gcc", "gcc")
-CHROMIUM = Need("chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium", "chromium", "chromium")
+CHROMIUM = Need(
+    "chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium fonts-dejavu-core", "chromium", "chromium"
+)
 
 
 def missing(needs: Sequence[Need]) -> list[Need]:
@@ -64,7 +66,7 @@ def install(needs: Sequence[Need], *, log: Path) -> bool:
     sudo = _sudo()
     if sudo is None or not find_program("apt-get"):
         return False
-    packages = [need.debian for need in needs]
+    packages = _packages(need.debian for need in needs).split()
     print(f"installing {' '.join(packages)} by apt-get ...", flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     get = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
