@@ -21,12 +21,14 @@ DOORS = {
 
 def main(door: str) -> int:
     requirements, required, useful = DOORS[door]
-    if door in {"test", "dev"} and venv.PYTHON.exists():
+    if venv.PYTHON.exists():
         # The environment stands, whoever made it: nothing of the system's Python is needed any more.
-        required = ()
+        required = tuple(need for need in required if need is not system.VENV)
     absent = system.missing((*required, *useful))
-    if absent and not system.install(absent, log=ROOT / "var" / "log" / "apt.log"):
-        absent = system.missing((*required, *useful))
+    if absent:
+        system.install(absent, log=ROOT / "var" / "log" / "apt.log")
+        absent = system.missing(absent)
+    if absent:
         print(system.how_to_install(absent), file=sys.stderr)
         if system.missing(required):
             return 1

@@ -61,11 +61,11 @@ def missing(needs: Sequence[Need]) -> list[Need]:
     return [need for need in needs if not need.is_met()]
 
 
-def install(needs: Sequence[Need], *, log: Path) -> bool:
-    """Installs by apt without starting any service; False where that is not possible, or did not work."""
+def install(needs: Sequence[Need], *, log: Path) -> None:
+    """Installs by apt without starting any service, where that is possible; whoever asks looks again what is missing."""
     sudo = _sudo()
     if sudo is None or not find_program("apt-get"):
-        return False
+        return
     packages = _packages(need.debian for need in needs).split()
     print(f"installing {' '.join(packages)} by apt-get ...", flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -83,9 +83,8 @@ def install(needs: Sequence[Need], *, log: Path) -> bool:
             # A mirror that is away now may not be needed: the lists can be good already.
             if done.returncode and command[0] == "install":
                 print(f"apt-get failed; its last words, of {log}:\n{tail(log, lines=15)}", file=sys.stderr)
-                return False
+                return
     _disable_services(sudo, [need.service for need in needs if need.service])
-    return not missing(needs)
 
 
 def how_to_install(needs: Sequence[Need]) -> str:
