@@ -62,7 +62,7 @@ def missing(needs: Sequence[Need]) -> list[Need]:
 
 
 def install(needs: Sequence[Need], *, log: Path) -> None:
-    """Installs by apt without starting any service, where that is possible; whoever asks looks again what is missing."""
+    """Installs by apt, where that is possible, without starting any service. What is missing still is asked anew."""
     sudo = _sudo()
     if sudo is None or not find_program("apt-get"):
         return
