@@ -111,7 +111,7 @@ def storm(run: Run) -> Iterator[str]:
     yield "## The connect storm"
     yield (
         "Distinct users connect all at once; each changes the count of users, which everybody is shown. Stock tells "
-        "all whenever one comes, as tutorials do. Settled: the time from the first connect until all have the last count."
+        "all whenever one comes, as tutorials do. Settled: from the first connect until all have the last count."
     )
     rows = []
     for server in servers:
