@@ -5,6 +5,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from autobahn.websocket.utf8validator import Utf8Validator
@@ -40,6 +41,7 @@ _KEPT = (
     "socket_opened",
     "state",
     "transport",
+    "websocket_version",
 )
 
 
@@ -215,7 +217,12 @@ def protocol_of(factory: WebSocketFactory) -> type[DirectProtocol]:
     sample.factory = factory
     sample.openHandshakeTimeout = 0  # or it would start a timer
     sample._connectionMade()
-    shared = {name: value for name, value in vars(sample).items() if name not in _OWN}
+    # A function on a class would become its method: autobahn's callbacks take no connection.
+    shared = {
+        name: staticmethod(value) if isinstance(value, FunctionType) else value
+        for name, value in vars(sample).items()
+        if name not in _OWN
+    }
     shared["openHandshakeTimeout"] = factory.openHandshakeTimeout
     return type("DirectProtocol", (DirectProtocol,), shared)
 
