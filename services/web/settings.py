@@ -18,6 +18,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "tidewire.requests.RequestIdMiddleware",
     "tidewire.requests.RequestMetricsMiddleware",
+    "web.probe_host.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -26,3 +26,10 @@ def test_metrics_are_prometheus_text(client):
     response = client.get("/metrics")
     assert response.headers["Content-Type"].startswith("text/plain")
     assert "# HELP tidewire_" in response.text
+
+
+@pytest.mark.django_db
+def test_probes_may_ask_by_address_and_pages_may_not(client, settings):
+    settings.ALLOWED_HOSTS = [".example.com"]
+    assert client.get("/readyz", headers={"Host": "10.1.2.3:8000"}).status_code == 200
+    assert client.get("/login/", headers={"Host": "10.1.2.3:8000"}).status_code == 400
