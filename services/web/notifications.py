@@ -56,7 +56,7 @@ class Unread(UserView):
     """For pages that slept or missed events: the count as it is now."""
 
     def get(self, request: UserRequest) -> JsonResponse:
-        unread = Notification.objects.unread_by(request.user).order_by("pk")
         newest = Notification.objects.first()
-        count = {"unread": unread.count(), "newest": newest.pk if newest else 0}
-        return JsonResponse(count, headers={"Cache-Control": "no-store"})
+        unread = Notification.objects.unread_by(request.user).count()
+        body = {"unread": unread, "newest": newest.pk if newest else 0}
+        return JsonResponse(body, headers={"Cache-Control": "no-store"})
