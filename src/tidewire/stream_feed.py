@@ -28,6 +28,9 @@ RECENT_EVENTS = 256
 RESUME_EVENTS = 1000
 
 
+_Batch = tuple[list[Frame], bytes]
+
+
 class StreamFeed(Feed):
     """The end of a stream topic, and its most recent events."""
 
@@ -38,7 +41,7 @@ class StreamFeed(Feed):
         self.position: Position | None = None
         # Without a hole, up to `position`. Cut to RECENT_EVENTS after each delivery and refresh, never within one.
         self._recent: deque[tuple[int, Frame]] = deque()
-        self._pending: list[tuple[int, Frame]] = []
+        self._has_news = False
         self._published: float | None = None
 
     def is_behind(self, end: Position | None) -> bool:
@@ -78,44 +81,55 @@ class StreamFeed(Feed):
 
     @property
     def wants_delivery(self) -> bool:
-        return bool(self._pending)
+        return self._has_news
 
     async def deliver(self) -> None:
-        """Deliver what was heard since the last delivery, all of it to a socket in one write."""
-        if not self._pending:
+        """Deliver what was heard: to each socket all that it lacks, in one write.
+
+        What is heard while this gives way to the loop goes out with it to the sockets that are still to come.
+        """
+        if not self._has_news:
             return
-        pending, self._pending = self._pending, []
+        self._has_news = False
         published, self._published = self._published, None
-        before, last = pending[0][0] - 1, pending[-1][0]
-        frames = [made for _, made in pending]
-        wire = b"".join(made.wire for made in frames)
+        last: int | None = None
+        batches: dict[int, _Batch] = {}
 
         def write(chunk: Sequence[Subscription]) -> int:
             # The hot loop: no call but the write itself for a socket that is up to date.
-            written = 0
+            nonlocal last, batches
+            assert self.position is not None
+            if last != self.position.offset:
+                last, batches = self.position.offset, {}
+            events = 0
             for subscription in chunk:
                 position = subscription.position
+                if position is None or position == last:
+                    continue
+                batch = batches.get(position)
+                if batch is None:
+                    batch = batches[position] = self._batch(position)
+                frames, wire = batch
                 connection = subscription.connection
                 try:
-                    if position == before:
-                        if connection.full_since is None and (
-                            connection.writer.offer(frames, wire, connection.limit) or connection.fill()
-                        ):
-                            subscription.position = last
-                            written += 1
-                    elif position is not None and position < last:
-                        self.wants_refresh |= not self._catch_up(subscription)
+                    if not frames:
+                        self.wants_refresh = True
+                    elif connection.full_since is None and (
+                        connection.writer.offer(frames, wire, connection.limit) or connection.fill()
+                    ):
+                        subscription.position = last
+                        events += len(frames)
                 except Exception:  # One broken socket must not keep the event from the others.
                     logger.exception("a socket could not be written to")
-            return written
+            return events
 
-        await fan_out(self.name, list(self.subscriptions), write, events=len(frames), published=published)
+        await fan_out(self.name, list(self.subscriptions), write, published=published)
         self._trim()
 
     def forget(self) -> None:
         super().forget()
         self._recent.clear()
-        self._pending.clear()
+        self._has_news = False
         self._published = None
 
     def _follow(self, before: Position | None, end: Position) -> None:
@@ -150,7 +164,7 @@ class StreamFeed(Feed):
         assert self.position is not None
         made = (offset, _frame_at(offset, body))
         self._recent.append(made)
-        self._pending.append(made)
+        self._has_news = True
         self.position = Position(self.position.epoch, offset)
 
     def _resume(self, subscription: Subscription) -> bool:
@@ -177,13 +191,20 @@ class StreamFeed(Feed):
         assert subscription.position is not None
         if subscription.position == self.position.offset or not subscription.connection.ready():
             return True
-        if subscription.position + 1 < self._oldest_recent():
+        frames, wire = self._batch(subscription.position)
+        if not frames:
             return False
-        frames = [made for offset, made in self._recent if offset > subscription.position]
-        subscription.connection.writer.write(frames, b"".join(made.wire for made in frames))
+        subscription.connection.writer.write(frames, wire)
         subscription.position = self.position.offset
         metrics.DELIVERED.labels(self.name).inc(len(frames))
         return True
+
+    def _batch(self, position: int) -> _Batch:
+        """All that follows a position; nothing where memory does not reach back so far."""
+        if position + 1 < self._oldest_recent():
+            return [], b""
+        frames = [made for offset, made in self._recent if offset > position]
+        return frames, b"".join(made.wire for made in frames)
 
     def _lose(self, subscription: Subscription) -> None:
         """Tell a subscription that it cannot have what it missed; it goes on from the end."""
@@ -205,7 +226,7 @@ class StreamFeed(Feed):
         """Redis lost the stream: its end is not where it was. Everybody has to reload."""
         self.position = end
         self._recent.clear()
-        self._pending.clear()
+        self._has_news = False
         for subscription in self.subscriptions:
             if subscription.position is not None:
                 subscription.position, subscription.lost = None, True
