@@ -71,5 +71,6 @@ def test_editing_conflict(fresh_stack, seat, picture, scheme):
     expect(ada.find("[data-conflict]")).to_be_visible()
     ada.is_live()
     expect(ada.find("[data-second-editor]")).to_contain_text("bob is editing")
+    expect(ada.find("[data-users-count]")).to_have_text("2")
     expect(ada.find("[data-toast]")).to_have_count(0)
     picture(ada.page, f"conflict-{scheme}")
