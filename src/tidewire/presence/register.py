@@ -5,6 +5,7 @@ It owns the truth about which connections are here; it never decides who is a me
 
 import asyncio
 import logging
+import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -34,7 +35,8 @@ class PresenceRegister:
         announce: Callable[[set[str]], Awaitable[None]],
     ) -> None:
         self._presence = presence
-        self._node = node
+        # A process that is started again under its name has a lease of its own: what was held before it ends.
+        self._node = f"{node}-{uuid.uuid4().hex[:8]}"
         self._touch_seconds = touch_seconds
         self._announce = announce
         self._counts: Counter[Hold] = Counter()

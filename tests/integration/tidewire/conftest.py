@@ -1,0 +1,110 @@
+"""A Redis of these tests' own, and the library set up to use it."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis as sync_redis
+
+import tidewire.redis
+from tidewire import background, conf, outbox
+from tidewire.presence.redis import RedisPresence
+
+START_SECONDS = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class RedisServer:
+    """A redis-server process without a disk, that a test may stop, pause and empty."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.client = sync_redis.Redis.from_url(self.url, decode_responses=True, socket_timeout=5)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.client.ping()
+            except sync_redis.RedisError:
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[RedisServer]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server on this machine")
+    server = RedisServer()
+    server.start()
+    yield server
+    server.client.close()
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(_server, settings) -> Iterator[RedisServer]:
+    """The server, empty and running, and the library's settings pointed at it."""
+    if _server.process is None:
+        _server.start()
+    _server.client.flushall()
+    settings.TIDEWIRE = settings.TIDEWIRE | {"REDIS_URL": _server.url}
+    hosts = [{"address": _server.url, "max_connections": 100, "socket_timeout": None}]
+    settings.CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": hosts}}
+    }
+    conf.settings.cache_clear()
+    yield _server
+    conf.settings.cache_clear()
+
+
+@pytest.fixture
+async def redis(redis_server):
+    """The library's client for this test's loop."""
+    yield tidewire.redis.client()
+    await tidewire.redis.close()
+
+
+@pytest.fixture
+def background_loop(redis_server, monkeypatch):
+    """The loop of synchronous code, with connections of its own to this server."""
+    made = background.Background()
+    monkeypatch.setattr(outbox, "background", lambda: made)
+    yield made
+    made.run(_close_all(), seconds=5)
+
+
+async def _close_all() -> None:
+    from channels.layers import get_channel_layer  # noqa: PLC0415
+
+    layer = get_channel_layer()
+    await layer.flush()
+    await tidewire.redis.close()
+
+
+async def pass_time(client, presence: RedisPresence, seconds: float) -> None:
+    """Let time pass for what presence keeps: all its deadlines come nearer by so much."""
+    for key in (presence._keys.nodes, presence._keys.deadlines):
+        for name, at_ms in await client.zrange(key, 0, -1, withscores=True):
+            await client.zadd(key, {name: at_ms - seconds * 1000}, xx=True)

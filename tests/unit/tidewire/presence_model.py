@@ -1,0 +1,208 @@
+"""Presence under a random script of several nodes and users, against a truth in a few lines of Python."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from hypothesis import note
+from hypothesis import strategies as st
+
+from tests.unit.tidewire.presence_suite import DEAD_SECONDS, GRACE_SECONDS, LEASE_SECONDS, Place
+from tidewire.presence import Hold
+from tidewire.presence.register import PresenceRegister
+
+NODES = ("a", "b", "c")
+TOPICS = ("doc.plan", "doc.other")
+HOLDS = tuple(
+    Hold(topic, phase, member) for topic in TOPICS for phase in ("read", "update") for member in ("ada", "bob")
+)
+KEYS = sorted({hold[:2] for hold in HOLDS})
+TICK_SECONDS = 1.0
+# What a step takes in real time, at the most.
+MARGIN_SECONDS = 0.5
+HAPPENINGS = (
+    *("connect",) * 4,
+    *("disconnect",) * 3,
+    "tick",
+    "tick",
+    "wait",
+    "freeze",
+    "thaw",
+    "kill",
+    "start",
+    "flush",
+)
+# Two bytes a step: cheap to draw and to shrink.
+scripts = st.binary(min_size=60, max_size=160)
+
+
+class Gone:
+    """A hold that no living node has any more: when it was let go, and which looks may have seen it."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        # A look after the end of the lease starts the grace, a look after the grace ends the member.
+        self.seen_at: float | None = None
+        self.over = False
+
+
+class Model:
+    """A cluster of nodes on one store. A node's register tells the store; the truth is who is connected where."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.told: list[str] = []
+        self.registers: dict[str, PresenceRegister] = {}
+        self.frozen: set[str] = set()
+        self.connected: dict[str, Counter[Hold]] = defaultdict(Counter)
+        self.gone: dict[Hold, Gone] = {}
+        # The store lost everything, and living nodes have not refilled it yet.
+        self.emptied = False
+        self.seen: dict[str, tuple[int, object]] = {}
+        self.seen_index = 0
+
+    async def play(self, script: bytes) -> None:
+        for node in NODES:
+            await self.start(node, HOLDS[0])
+        for name, n in zip(script[::2], script[1::2], strict=False):
+            happening = HAPPENINGS[name % len(HAPPENINGS)]
+            node, hold = NODES[n % len(NODES)], HOLDS[n // len(NODES) % len(HOLDS)]
+            note(f"{happening} {node} {hold.key}")
+            self.told.clear()
+            await getattr(self, happening)(node, hold)
+            await self.check()
+        await self.come_to_rest()
+
+    async def start(self, node: str, _hold: Hold) -> None:
+        """A process starts; under the name of one that was killed, if there was one."""
+        if node not in self.registers:
+            self.registers[node] = PresenceRegister(
+                self.place.presence, node=node, touch_seconds=TICK_SECONDS, announce=self._announce
+            )
+            await self._look(node)
+
+    async def connect(self, node: str, hold: Hold) -> None:
+        if self._lives(node):
+            self.connected[node][hold] += 1
+            self.registers[node].join(hold)
+            await self.registers[node]._put()
+            self.gone.pop(hold, None)
+
+    async def disconnect(self, node: str, hold: Hold) -> None:
+        if self._lives(node) and self.connected[node][hold]:
+            self.connected[node][hold] -= 1
+            self.registers[node].leave(hold)
+            self._let_go([hold], await self.place.now())
+            await self.registers[node]._put()
+
+    async def tick(self, _node: str = "", _hold: Hold = HOLDS[0]) -> None:
+        """Time passes, and every living node does what it does every second."""
+        await self.place.pass_time(TICK_SECONDS)
+        for node in self.registers:
+            if self._lives(node):
+                await self._look(node)
+        self.emptied = False
+
+    async def wait(self, _node: str, _hold: Hold) -> None:
+        """A moment passes in which no node does anything."""
+        await self.place.pass_time(TICK_SECONDS / 4)
+
+    async def freeze(self, node: str, _hold: Hold) -> None:
+        """A node stands still: a paused container, a blocked loop."""
+        if self._lives(node):
+            self.frozen.add(node)
+            self._let_go(+self.connected[node], await self.place.now())
+
+    async def thaw(self, node: str, _hold: Hold) -> None:
+        """It goes on, with all its sockets."""
+        if node in self.frozen:
+            self.frozen.discard(node)
+            await self._look(node)
+            for hold in +self.connected[node]:
+                self.gone.pop(hold, None)
+
+    async def kill(self, node: str, _hold: Hold) -> None:
+        """As kill -9 does: nobody is told."""
+        if node in self.registers:
+            lived = self._lives(node)
+            del self.registers[node]
+            self.frozen.discard(node)
+            held = +self.connected.pop(node, Counter())
+            if lived:
+                self._let_go(held, await self.place.now())
+
+    async def flush(self, _node: str, _hold: Hold) -> None:
+        await self.place.next_moment()
+        await self.place.flush()
+        self.emptied = True
+        self.gone.clear()
+        self.seen.clear()
+        self.seen_index = 0
+
+    async def check(self) -> None:
+        members = {key: set(await self.place.names(*key)) for key in KEYS}
+        now = await self.place.now()
+        for hold in HOLDS:
+            present = hold.member in members[hold[:2]]
+            gone = self.gone.get(hold)
+            if self._holders(hold):
+                assert present or self.emptied, f"{hold.key} is connected and absent"
+            elif gone is not None and now - gone.at < GRACE_SECONDS:
+                assert present, f"{hold.key} left within the grace"
+            elif gone is not None and gone.over:
+                assert not present, f"{hold.key} is a ghost"
+        for topic in TOPICS:
+            await self._check_version(topic, [sorted(members[key]) for key in KEYS if key[0] == topic])
+        self.seen_index = await self.place.version("docs")
+
+    async def come_to_rest(self) -> None:
+        """Whoever is connected to a living node is there, and nobody else."""
+        for node in list(self.frozen):
+            await self.thaw(node, HOLDS[0])
+        for node in NODES:
+            await self.start(node, HOLDS[0])
+        for _ in range(int(LEASE_SECONDS) + 3):
+            await self.tick()
+        for topic, phase in KEYS:
+            connected = {hold.member for hold in HOLDS if hold[:2] == (topic, phase) and self._holders(hold)}
+            assert set(await self.place.names(topic, phase)) == connected
+
+    async def _check_version(self, topic: str, value: object) -> None:
+        """A version is new where the value is, and is told; it stays where nothing shows."""
+        version = await self.place.version(topic)
+        version_before, value_before = self.seen.get(topic, (version, value))
+        self.seen[topic] = version, value
+        assert version >= version_before
+        if value != value_before:
+            assert version > version_before
+            assert topic in self.told
+            assert "docs" in self.told
+            assert topic in await self.place.presence.changed("docs", self.seen_index)
+        elif version != version_before:
+            assert self.told.count(topic) > 1, "a flicker"
+
+    def _lives(self, node: str) -> bool:
+        return node in self.registers and node not in self.frozen
+
+    def _holders(self, hold: Hold) -> list[str]:
+        return [node for node in self.registers if self._lives(node) and self.connected[node][hold]]
+
+    def _let_go(self, holds: Iterable[Hold], now: float) -> None:
+        for hold in holds:
+            if self.emptied:
+                # Nobody knows whether it was refilled before.
+                self.gone.pop(hold, None)
+            elif not self._holders(hold) and hold not in self.gone:
+                self.gone[hold] = Gone(now)
+
+    async def _look(self, node: str) -> None:
+        now = await self.place.now()
+        await self.registers[node]._touch()
+        await self.registers[node]._put()
+        for gone in self.gone.values():
+            if gone.seen_at is not None and now > gone.seen_at + GRACE_SECONDS:
+                gone.over = True
+            elif gone.seen_at is None and now > gone.at + DEAD_SECONDS + MARGIN_SECONDS:
+                gone.seen_at = await self.place.now()
+
+    async def _announce(self, topics: set[str]) -> None:
+        self.told += sorted(topics)

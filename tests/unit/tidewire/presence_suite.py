@@ -1,0 +1,355 @@
+"""What presence promises, as tests that run over every implementation of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from tidewire.presence import Hold, Members, Presence
+
+LEASE_SECONDS = 10.0
+GRACE_SECONDS = 3.0
+# The grace runs inside the lease, so this long after its last touch a node is taken for dead.
+DEAD_SECONDS = LEASE_SECONDS - GRACE_SECONDS
+INDEXES = {"doc": "docs"}
+
+ADA = Hold("doc.plan", "read", "ada")
+BOB = Hold("doc.plan", "read", "bob")
+ADA_WRITES = Hold("doc.plan", "update", "ada")
+ELSEWHERE = Hold("doc.other", "read", "ada")
+USERS = Hold("users", "online", "ada")
+
+
+class Place(ABC):
+    """A store of presence, and its time."""
+
+    presence: Presence
+
+    @abstractmethod
+    async def now(self) -> float:
+        """The store's clock, with what was let pass on it. Seconds."""
+
+    @abstractmethod
+    async def pass_time(self, seconds: float) -> None:
+        """Let so much time pass on the store's clock."""
+
+    @abstractmethod
+    async def next_moment(self) -> None:
+        """Let the store's clock show another time."""
+
+    @abstractmethod
+    async def flush(self) -> None:
+        """Lose everything, as FLUSHALL does."""
+
+    async def live(self, *nodes: str) -> None:
+        for node in nodes:
+            assert await self.presence.touch(node, register=True)
+
+    async def put(self, node: str, *holds: Hold, count: int = 1) -> set[str]:
+        kept, changed = await self.presence.put(node, [(hold, count) for hold in holds])
+        assert kept
+        return changed
+
+    async def names(self, topic: str = "doc.plan", phase: str = "read") -> tuple[str, ...]:
+        [members] = await self.presence.members([(topic, phase)], names=-1)
+        assert members.count == len(members.names)
+        return members.names
+
+    async def version(self, topic: str = "doc.plan") -> int:
+        [version] = await self.presence.versions([topic])
+        return version
+
+    async def touch_all(self, nodes: Sequence[str]) -> None:
+        for node in nodes:
+            assert await self.presence.touch(node)
+
+    async def outlive(self, seconds: float, *nodes: str) -> set[str]:
+        """Let time pass while these nodes touch and sweep every second. Returns the topics that changed."""
+        changed: set[str] = set()
+        while seconds > 0:
+            await self.pass_time(min(seconds, 1.0))
+            seconds -= 1.0
+            await self.touch_all(nodes)
+            changed |= await self.presence.sweep()
+        return changed
+
+
+class PresenceSuite:
+    """Subclasses give the fixture `place`."""
+
+    async def test_nobody_is_anywhere_at_first(self, place):
+        """An empty store knows no member, no version and no change."""
+        assert await place.presence.members([("doc.plan", "read")], names=20) == [Members(0, ())]
+        assert await place.presence.versions(["doc.plan", "users"]) == [0, 0]
+        assert await place.presence.versions([]) == []
+        assert await place.presence.members([], names=20) == []
+        assert await place.presence.changed("docs", 0) == []
+        assert await place.presence.sweep() == set()
+
+    async def test_a_member_joins(self, place):
+        """The first connection of a user makes a member, and says which topics show it."""
+        await place.live("a")
+        assert await place.put("a", ADA) == {"doc.plan", "docs"}
+        assert await place.names() == ("ada",)
+        assert await place.version() > 0
+        assert await place.version("docs") > 0
+        assert await place.presence.changed("docs", 0) == ["doc.plan"]
+
+    async def test_a_topic_of_no_index_changes_alone(self, place):
+        """Only families that are named have an index."""
+        await place.live("a")
+        assert await place.put("a", USERS) == {"users"}
+
+    async def test_further_connections_change_nothing(self, place):
+        """A user with five tabs, on two nodes, is one member."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        version = await place.version()
+        assert await place.put("a", ADA, count=5) == set()
+        assert await place.put("b", ADA, count=2) == set()
+        assert await place.names() == ("ada",)
+        assert await place.version() == version
+
+    async def test_a_member_stays_while_any_node_holds_it(self, place):
+        """What one node gives up another may still have."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        await place.put("b", ADA)
+        await place.put("a", ADA, count=0)
+        assert await place.outlive(GRACE_SECONDS + 2, "a", "b") == set()
+        assert await place.names() == ("ada",)
+        await place.put("b", ADA, count=0)
+        assert await place.outlive(GRACE_SECONDS + 2, "a", "b") == {"doc.plan", "docs"}
+        assert await place.names() == ()
+
+    async def test_a_count_may_be_told_any_number_of_times(self, place):
+        """Counts are absolute: a repeat, as after a lost answer, changes nothing."""
+        await place.live("a")
+        for _ in range(3):
+            await place.put("a", ADA, count=2)
+        await place.put("a", ADA, count=0)
+        await place.put("a", ADA, count=0)
+        await place.outlive(GRACE_SECONDS + 1, "a")
+        assert await place.names() == ()
+
+    async def test_giving_up_what_was_not_held_changes_nothing(self, place):
+        """A zero for an unknown hold neither makes nor ends a member."""
+        await place.live("a")
+        assert await place.put("a", ADA, count=0) == set()
+        assert await place.outlive(GRACE_SECONDS + 1, "a") == set()
+        assert await place.version() == 0
+
+    async def test_a_member_leaves_after_the_grace(self, place):
+        """Not at once, and not much later."""
+        await place.live("a")
+        await place.put("a", ADA)
+        version = await place.version()
+        assert await place.put("a", ADA, count=0) == set()
+        await place.pass_time(GRACE_SECONDS - 0.5)
+        assert await place.presence.sweep() == set()
+        assert await place.names() == ("ada",)
+        await place.pass_time(1.0)
+        assert await place.presence.sweep() == {"doc.plan", "docs"}
+        assert await place.names() == ()
+        assert await place.version() > version
+
+    async def test_who_returns_in_time_neither_left_nor_joined(self, place):
+        """A reload shows nowhere: the version is the same, so nobody is told anything."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        before = await place.version(), await place.version("docs")
+        await place.put("a", ADA, count=0)
+        await place.pass_time(GRACE_SECONDS - 0.5)
+        assert await place.put("b", ADA) == set()
+        assert await place.outlive(GRACE_SECONDS + 2, "a", "b") == set()
+        assert (await place.version(), await place.version("docs")) == before
+        assert await place.names() == ("ada",)
+
+    async def test_who_returns_late_but_unswept_never_left(self, place):
+        """A leave takes effect when it is swept, and until then it can be taken back."""
+        await place.live("a")
+        await place.put("a", ADA)
+        await place.put("a", ADA, count=0)
+        await place.pass_time(GRACE_SECONDS + 1)
+        assert await place.put("a", ADA) == set()
+        assert await place.presence.sweep() == set()
+        assert await place.names() == ("ada",)
+
+    async def test_a_leave_is_told_once(self, place):
+        """Two nodes sweep: one of them takes the member off, the other finds nothing to do."""
+        await place.live("a", "b")
+        await place.put("a", ADA, BOB)
+        await place.put("a", ADA, BOB, count=0)
+        await place.pass_time(GRACE_SECONDS + 1)
+        assert await place.presence.sweep() == {"doc.plan", "docs"}
+        version = await place.version()
+        assert await place.presence.sweep() == set()
+        assert await place.version() == version
+
+    async def test_phases_are_kept_apart(self, place):
+        """Who reads and writes is two members, each with an end of its own."""
+        await place.live("a")
+        await place.put("a", ADA, ADA_WRITES)
+        asked = [("doc.plan", "read"), ("doc.plan", "update"), ("doc.other", "read")]
+        assert await place.presence.members(asked, names=20) == [
+            Members(1, ("ada",)),
+            Members(1, ("ada",)),
+            Members(0, ()),
+        ]
+        await place.put("a", ADA_WRITES, count=0)
+        await place.outlive(GRACE_SECONDS + 1, "a")
+        assert await place.names(phase="read") == ("ada",)
+        assert await place.names(phase="update") == ()
+
+    async def test_topics_are_kept_apart(self, place):
+        """A change of one topic is none of another, but both show in their index."""
+        await place.live("a")
+        await place.put("a", ADA)
+        index = await place.version("docs")
+        other = await place.version("doc.plan")
+        await place.put("a", ELSEWHERE)
+        assert await place.version("doc.plan") == other
+        assert await place.presence.changed("docs", index) == ["doc.other"]
+        assert sorted(await place.presence.changed("docs", 0)) == ["doc.other", "doc.plan"]
+        assert await place.presence.changed("docs", await place.version("docs")) == []
+
+    async def test_names_are_those_there_longest_and_bounded(self, place):
+        """The count is of all, the names are the first so many."""
+        await place.live("a")
+        for name in ("eve", "ada", "bob"):
+            await place.put("a", Hold("doc.plan", "read", name))
+            await place.next_moment()
+        [members] = await place.presence.members([("doc.plan", "read")], names=2)
+        assert members == Members(3, ("eve", "ada"))
+        [none] = await place.presence.members([("doc.plan", "read")], names=0)
+        assert none == Members(3, ())
+        assert await place.names() == ("eve", "ada", "bob")
+
+    async def test_a_name_may_hold_any_character(self, place):
+        """What separates the parts of a hold may be part of a user's name."""
+        odd = Hold("doc.plan", "read", "a|b:c|ü 😀")
+        await place.live("a")
+        await place.put("a", odd)
+        assert await place.names() == (odd.member,)
+        await place.put("a", odd, count=0)
+        await place.outlive(GRACE_SECONDS + 1, "a")
+        assert await place.names() == ()
+
+    async def test_a_node_without_a_lease_keeps_nothing(self, place):
+        """What an unknown node says is refused, so that it registers and says all of it."""
+        kept, changed = await place.presence.put("a", [(ADA, 1)])
+        assert (kept, changed) == (False, set())
+        assert await place.names() == ()
+        assert not await place.presence.touch("a")
+        assert await place.presence.touch("a", register=True)
+        assert await place.presence.touch("a")
+
+    async def test_a_node_that_touches_keeps_its_members(self, place):
+        """Members live as long as their node does, however long nothing happens to them."""
+        await place.live("a")
+        await place.put("a", ADA)
+        assert await place.outlive(3 * LEASE_SECONDS, "a") == set()
+        assert await place.names() == ("ada",)
+
+    async def test_a_dead_node_s_members_leave_with_the_lease(self, place):
+        """Its members are gone a lease after its last touch, as seen by nodes that sweep every second."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        await place.put("b", BOB)
+        assert await place.outlive(DEAD_SECONDS - 0.5, "b") == set()
+        assert await place.names() == ("ada", "bob")
+        assert await place.outlive(GRACE_SECONDS + 2.5, "b") == {"doc.plan", "docs"}
+        assert await place.names() == ("bob",)
+
+    async def test_a_lease_ends_exactly_once(self, place):
+        """Two nodes sweep after a third: its member leaves once, in one version."""
+        await place.live("a", "b", "c")
+        await place.put("a", ADA)
+        version = await place.version()
+        told: list[str] = []
+        for _ in range(int(LEASE_SECONDS) + 3):
+            await place.pass_time(1.0)
+            for node in ("b", "c"):
+                await place.presence.touch(node)
+                told += await place.presence.sweep()
+        assert sorted(told) == ["doc.plan", "docs"]
+        assert await place.version() > version
+        assert await place.names() == ()
+
+    async def test_a_dead_node_s_users_may_return_elsewhere(self, place):
+        """Who reconnects to another node before the lease ends never left."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        version = await place.version()
+        await place.outlive(2.0, "b")
+        assert await place.put("b", ADA) == set()
+        assert await place.outlive(2 * LEASE_SECONDS, "b") == set()
+        assert await place.version() == version
+        assert await place.names() == ("ada",)
+
+    async def test_a_lapsed_node_must_register_anew(self, place):
+        """A node that was away for too long is told so, and puts everything again: nobody left."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        version = await place.version()
+        await place.pass_time(DEAD_SECONDS + 1)
+        assert not await place.presence.touch("a")
+        assert not await place.presence.touch("a", register=True), "its holds are still to be swept"
+        await place.presence.sweep()
+        assert await place.presence.touch("a", register=True)
+        assert await place.put("a", ADA) == set()
+        await place.live("b")
+        assert await place.outlive(GRACE_SECONDS + 2, "a", "b") == set()
+        assert await place.version() == version
+        assert await place.names() == ("ada",)
+
+    async def test_a_lapsed_node_s_old_counts_are_forgotten(self, place):
+        """What it no longer holds when it comes back is not held any more."""
+        await place.live("a")
+        await place.put("a", ADA, BOB)
+        await place.pass_time(DEAD_SECONDS + 1)
+        await place.presence.sweep()
+        await place.live("a")
+        await place.put("a", ADA)
+        await place.outlive(GRACE_SECONDS + 1, "a")
+        assert await place.names() == ("ada",)
+
+    async def test_many_ended_leases_are_swept_in_the_end(self, place):
+        """A cluster that stopped all at once is cleaned up, however many nodes it had."""
+        nodes = [f"n{number}" for number in range(25)]
+        await place.live(*nodes)
+        for number, node in enumerate(nodes):
+            await place.put(node, Hold("doc.plan", "read", f"user{number}"))
+        await place.pass_time(DEAD_SECONDS + 1)
+        await place.live("new")
+        await place.outlive(GRACE_SECONDS + 5, "new")
+        assert await place.names() == ()
+
+    async def test_a_sweep_takes_any_number_of_members(self, place):
+        """More members than one step handles leave in one sweep."""
+        many = [Hold("doc.plan", "read", f"user{number}") for number in range(1200)]
+        await place.live("a")
+        await place.put("a", *many)
+        assert len(await place.names()) == 1200
+        await place.put("a", *many, count=0)
+        await place.pass_time(GRACE_SECONDS + 1)
+        assert await place.presence.sweep() == {"doc.plan", "docs"}
+        assert await place.names() == ()
+
+    async def test_an_emptied_store_is_refilled_by_the_living(self, place):
+        """Nodes find that they are unknown, register, and put what they hold."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        await place.put("b", ADA, BOB)
+        before = await place.version()
+        await place.pass_time(0.5)
+        await place.flush()
+        assert await place.names() == ()
+        for node, holds in (("a", [ADA]), ("b", [ADA, BOB])):
+            assert not await place.presence.touch(node)
+            assert await place.presence.put(node, [(hold, 1) for hold in holds]) == (False, set())
+            await place.live(node)
+            await place.put(node, *holds)
+        assert sorted(await place.names()) == ["ada", "bob"]
+        assert await place.version() != before
+        await place.put("a", ADA, count=0)
+        assert await place.outlive(GRACE_SECONDS + 2, "a", "b") == set()
+        assert sorted(await place.names()) == ["ada", "bob"]

@@ -1,0 +1,52 @@
+"""Presence in memory keeps what presence promises."""
+
+import pytest
+from hypothesis import given, settings
+
+from tests.unit.tidewire.fakes import finish
+from tests.unit.tidewire.presence_model import Model, scripts
+from tests.unit.tidewire.presence_suite import GRACE_SECONDS, INDEXES, LEASE_SECONDS, Place, PresenceSuite
+from tidewire.presence import Hold
+from tidewire.presence.memory import MemoryPresence
+
+
+class Memory(Place):
+    def __init__(self) -> None:
+        self.clock = 1000.0
+        self.presence = self._empty()
+
+    async def now(self) -> float:
+        return self.clock
+
+    async def pass_time(self, seconds: float) -> None:
+        self.clock += seconds
+
+    async def next_moment(self) -> None:
+        self.clock += 0.001
+
+    async def flush(self) -> None:
+        self.presence.__dict__.update(self._empty().__dict__)
+
+    def _empty(self) -> MemoryPresence:
+        return MemoryPresence(
+            lease_seconds=LEASE_SECONDS, grace_seconds=GRACE_SECONDS, indexes=INDEXES, clock=lambda: self.clock
+        )
+
+
+class TestMemoryPresence(PresenceSuite):
+    @pytest.fixture
+    def place(self):
+        return Memory()
+
+
+def test_a_hold_is_read_back_from_its_key():
+    """The key of a hold is the hold, whatever the member's name."""
+    for hold in (Hold("doc.plan", "read", "ada"), Hold("users", "online", "a|b|"), Hold("t", "p", "")):
+        assert Hold.of(hold.key) == hold
+
+
+@settings(max_examples=200, deadline=None)
+@given(scripts)
+def test_members_are_who_is_connected(script):
+    """Nodes start, stand still, die and return, users come and go: nobody is missing, nobody is a ghost."""
+    finish(Model(Memory()).play(script))
