@@ -35,6 +35,8 @@
 /* A client that is asked to hold more than this has met a server that is broken, not slow. */
 #define HELD_LIMIT (64u * 1024 * 1024)
 #define EVENT_LIMIT (1u << 22)
+/* As on Ethernet: with loopback's segments of 64 KB the kernel itself would hold megabytes for a stalled reader. */
+#define STALL_SEGMENT_BYTES 1448
 #define COMMAND_BYTES 256
 
 enum state { UNOPENED, CONNECTING, UPGRADING, JOINING, OPEN, CLOSED };
@@ -489,8 +491,11 @@ static void start_one(void)
     int on = 1;
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     client->stalled = started <= options.stall;
-    if (client->stalled && options.stall_bytes)
+    if (client->stalled && options.stall_bytes) {
+        int segment = STALL_SEGMENT_BYTES;
         setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &options.stall_bytes, sizeof options.stall_bytes);
+        setsockopt(client->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    }
     client->state = CONNECTING;
     client->value = -1;
     in_flight++;

@@ -41,7 +41,7 @@ def _wrapped(section: str) -> str:
 
 def screen(run: Run) -> str:
     """What `make bench-quick` ends with."""
-    tables = [cost(run, "single"), cost(run, "burst"), latency(run, "single")]
+    tables = [cost(run, "single"), cost(run, "burst"), latency(run, "single")] if run.select("fanout") else []
     judged = "\n".join(_judgement(target) for target in judge(run) if target.met is not None)
     return "\n\n".join([*tables, judged])
 
