@@ -8,9 +8,20 @@ from hypothesis import HealthCheck, Phase, given, settings
 import tidewire.redis
 from tests.integration.tidewire.conftest import pass_time
 from tests.unit.tidewire.presence_model import Model, scripts
-from tests.unit.tidewire.presence_suite import GRACE_SECONDS, INDEXES, LEASE_SECONDS, Place, PresenceSuite
+from tests.unit.tidewire.presence_suite import (
+    ADA,
+    BOB,
+    DEAD_SECONDS,
+    GRACE_SECONDS,
+    INDEXES,
+    LEASE_SECONDS,
+    Place,
+    PresenceSuite,
+)
 from tidewire.keys import Keys
+from tidewire.presence import Hold
 from tidewire.presence.redis import RedisPresence
+from tidewire.redis import script
 
 
 def store(*, lease_seconds: float = LEASE_SECONDS, grace_seconds: float = GRACE_SECONDS) -> RedisPresence:
@@ -45,10 +56,87 @@ class TestRedisPresence(PresenceSuite):
     async def place(self, redis):
         return InRedis(redis)
 
+    async def test_sweepers_at_the_same_time_take_each_member_off_once(self, place):
+        """However their steps interleave, what one has done the other does not do again."""
+        holds = [Hold("doc.plan", "read", f"user{number}") for number in range(300)]
+        await place.live("a", "b", "c")
+        await place.put("a", *holds)
+        await place.put("b", *holds[:100])
+        await place.pass_time(DEAD_SECONDS + 1)
+        await place.presence.sweep()
+        await place.live("b")
+        await place.put("b", *holds[:100])
+        sweepers = [store() for _ in range(4)]
+        await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers))
+        assert len(await place.names()) == 300
+        version = await place.version()
+        await place.pass_time(GRACE_SECONDS + 0.5)
+        await place.touch_all(["b"])
+        told = await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers))
+        assert len(await place.names()) == 100
+        assert any(told)
+        assert await place.version() > version
+        assert await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers)) == [set()] * 4
+
+    async def test_two_who_release_a_dead_node_s_hold_release_it_once(self, place):
+        """Both may have read that the dead node held it; the living node's hold is not released with it."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        await place.put("b", ADA)
+        await place.outlive(DEAD_SECONDS - 0.5, "b")
+        await place.pass_time(1.0)
+        await place.touch_all(["b"])
+        keys = Keys("t")
+        released = [
+            await script("release")(
+                keys=[keys.nodes, keys.holds("a"), keys.deadlines, keys.holders(ADA.topic)],
+                args=["a", *ADA, int(GRACE_SECONDS * 1000)],
+            )
+            for _ in range(2)
+        ]
+        assert released == [1, 0]
+        assert await place.outlive(GRACE_SECONDS + 2, "b") == set()
+        assert await place.names() == ("ada",)
+
+    async def test_redis_s_own_clock_ends_leases_and_graces(self, redis):
+        """In real time and with a short lease, a member is there while its node touches, and gone soon after."""
+        presence = store(lease_seconds=0.6, grace_seconds=0.2)
+        await presence.touch("a", register=True)
+        await presence.touch("b", register=True)
+        await presence.put("a", [(ADA, 1)])
+        await presence.put("b", [(BOB, 1)])
+        last_touch = await redis.time()
+        told: set[str] = set()
+        async with asyncio.timeout(10):
+            while not told:
+                await presence.touch("b") or await presence.touch("b", register=True)
+                await presence.put("b", [(BOB, 1)])
+                told = await presence.sweep()
+                await asyncio.sleep(0.02)
+        left = await redis.time()
+        assert told == {"doc.plan", "docs"}
+        assert [members.names for members in await presence.members([("doc.plan", "read")], names=9)] == [("bob",)]
+        assert left[0] - last_touch[0] + (left[1] - last_touch[1]) / 1e6 >= 0.6
+
+    async def test_every_key_of_presence_is_under_the_prefix(self, place):
+        """Two projects in one Redis do not meet."""
+        await place.live("a")
+        await place.put("a", ADA, BOB)
+        await place.put("a", ADA, count=0)
+        assert {key.partition(":")[0] for key in await place.client.keys("*")} == {"t"}
+
+    async def test_nothing_is_left_of_who_has_gone(self, place):
+        """Topics come and go by the thousand: of one without members only its version stays."""
+        await place.live("a")
+        await place.put("a", ADA, BOB)
+        await place.put("a", ADA, BOB, count=0)
+        await place.outlive(GRACE_SECONDS + 1, "a")
+        assert sorted(await place.client.keys("*")) == ["t:changed:docs", "t:nodes", "t:versions"]
+
 
 # Without shrinking, which would take minutes: memory plays the same scripts, and shrinks them.
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     phases=[Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
