@@ -26,6 +26,9 @@ const SIGNED_OUT = [4500, 4501];
 const UNKNOWN_TOPIC = 4504;
 // Many pages miss the same events at the same moment; they need not all ask the server in that moment.
 const SPREAD_MS = 3000;
+// Any request to the pages renews the ticket that opens sockets without a query. It lives 15 minutes, and is renewed
+// in its second half (tidewire/ticket.py).
+const TICKET_MS = 10 * 60_000;
 
 const signal = new Signal(find("[data-live-state]"), find("[data-announcer]"));
 const unread = new Unread({
@@ -95,6 +98,7 @@ open("/ws/notifications/", {
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) unread.refresh();
 });
+setInterval(() => unread.refresh(), TICKET_MS);
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) unread.refresh();
 });
