@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test lint format requirements env-example bench bench-quick setup clean
+.PHONY: help up test lint format requirements env-example bench bench-quick setup clean compose-up compose-down compose-logs compose-test secrets
 
 help: ## list these doors
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
@@ -44,6 +44,24 @@ bench: ## measure fan-out beside what tidewire could be replaced with; writes do
 bench-quick: ## the core of it in two minutes, on the screen alone
 	@$(PYTHON) -m deploy.local.setup bench
 	@$(VENV)/python -m loadtest.bench --quick $(ARGS)
+
+compose-up: secrets ## build the images and run the whole product in containers, until compose-down
+	@TIDEWIRE_REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) docker compose up --build --detach --wait $(ARGS)
+	@echo "tidewire: http://$$(docker compose port nginx 8080)  prometheus: http://$$(docker compose port prometheus 9090)"
+	@echo "the first user: docker compose exec web python services/web/manage.py createsuperuser"
+
+compose-down: ## stop the containers; ARGS=--volumes forgets their data too
+	@docker compose down $(ARGS)
+
+compose-logs: ## follow what the containers say; ARGS=ws narrows
+	@docker compose logs --follow --tail 100 $(ARGS)
+
+compose-test: ## build the images and prove the compose project, under a name and ports of its own
+	@$(PYTHON) -m deploy.local.setup test
+	@TIDEWIRE_COMPOSE_TEST=1 $(VENV)/python -m pytest tests/compose $(ARGS)
+
+secrets: ## make what compose gives to containers in var/secrets, once
+	@$(PYTHON) -m deploy.compose.make_secrets
 
 setup: ## make .venv with all tools, for an editor or for trying things
 	@$(PYTHON) -m deploy.local.setup dev

@@ -1,0 +1,128 @@
+"""The compose project under a name, ports and secrets of its own, for `make compose-test`."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.compose.make_secrets import main as make_secrets
+from tests.pages import fetch
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD_SECONDS = 900
+UP_SECONDS = 180
+
+
+def why_no_engine() -> str:
+    if not os.environ.get("TIDEWIRE_COMPOSE_TEST"):
+        return "compose: takes minutes and a Docker engine; `make compose-test` runs it"
+    if not shutil.which("docker"):
+        return "compose: no docker on this machine"
+    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True, check=False)
+    if asked.returncode == 0:
+        asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
+    return "" if asked.returncode == 0 else f"compose: no Docker engine answers: {asked.stderr.strip()[-200:]}"
+
+
+@dataclass(frozen=True)
+class Compose:
+    """One running project."""
+
+    project: str
+    port: int
+    environment: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def __call__(self, *command: str, check: bool = True, timeout_seconds: float = UP_SECONDS) -> str:
+        """`docker compose COMMAND`; its output."""
+        done = subprocess.run(
+            ["docker", "compose", "-p", self.project, *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env=self.environment,
+            timeout=timeout_seconds,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"docker compose {' '.join(command)}: {done.stderr[-3000:]}")
+        return done.stdout if check else done.stdout + done.stderr
+
+    def up(self, *, ws: int = 2) -> None:
+        self("up", "--detach", "--wait", "--no-recreate", "--scale", f"ws={ws}")
+
+    def running(self, *services: str) -> list[dict[str, Any]]:
+        """What `docker inspect` says of each running container."""
+        ids = self("ps", "--quiet", *services).split()
+        inspected = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True)
+        return list(json.loads(inspected.stdout))
+
+    def inside(self, container: str, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["docker", "exec", container, *command], capture_output=True, text=True, check=False, timeout=60
+        )
+
+    def log_in(self, name: str) -> str:
+        """Makes the user where there is none and logs in through the page; the cookies."""
+        password = secrets.token_urlsafe(16)
+        code = (
+            "from django.contrib.auth.models import User as U;"
+            f"u,_=U.objects.get_or_create(username={name!r});u.set_password({password!r});u.save()"
+        )
+        self("exec", "-T", "web", "python", "services/web/manage.py", "shell", "--no-imports", "-c", code)
+        page = fetch(f"{self.url}/login/")
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
+        before = page.headers["Set-Cookie"].partition(";")[0]
+        fields = {"username": name, "password": password, "csrfmiddlewaretoken": token}
+        logged_in = fetch(f"{self.url}/login/", fields=fields, headers={"Cookie": before})
+        assert logged_in.status == 302, logged_in.text[:500]
+        return "; ".join(cookie.partition(";")[0] for cookie in logged_in.headers.get_all("Set-Cookie"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The project up and healthy; gone with its volumes afterwards."""
+    if reason := why_no_engine():
+        pytest.skip(reason)
+    directory = tmp_path_factory.mktemp("secrets")
+    make_secrets(directory)
+    port, prometheus = _free_port(), _free_port()
+    project = Compose(
+        f"tidewire-test-{os.getpid()}",
+        port,
+        os.environ
+        | {
+            "TIDEWIRE_SECRETS": str(directory),
+            "TIDEWIRE_PORT": str(port),
+            "TIDEWIRE_PROMETHEUS_PORT": str(prometheus),
+            "TIDEWIRE_VERSION": "test",
+        },
+    )
+    project("build", timeout_seconds=BUILD_SECONDS)
+    try:
+        project.up()
+        yield project
+    finally:
+        project("down", "--volumes", "--timeout", "5", check=False)

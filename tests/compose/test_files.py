@@ -1,0 +1,48 @@
+"""What can be said of the compose project without an engine."""
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from deploy.compose.make_secrets import main as make_secrets
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_list_of_redis_commands_has_every_command_of_the_scripts():
+    rules = (ROOT / "deploy/compose/redis.acl").read_text()
+    scripts = "".join(path.read_text() for path in (ROOT / "src/tidewire/lua").glob("*.lua"))
+    used = {name.lower() for name in re.findall(r"redis\.p?call\('(\w+)'", scripts)}
+    assert used
+    assert {name for name in used if f" +{name}" not in rules} == set()
+
+
+def test_secrets_are_made_once(tmp_path, capsys):
+    make_secrets(tmp_path / "secrets")
+    before = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    make_secrets(tmp_path / "secrets")
+    assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == before
+    printed = capsys.readouterr().out
+    assert not any(text.strip() in printed for text in before.values())
+
+
+def test_secrets_are_kept_from_others_of_the_host(tmp_path):
+    make_secrets(tmp_path / "secrets")
+    assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+
+
+def test_redis_is_given_the_hash_of_its_password_only(tmp_path):
+    make_secrets(tmp_path)
+    password = re.search(r"tidewire:([^@]+)@", (tmp_path / "TIDEWIRE_REDIS_URL").read_text())[1]
+    acl = (tmp_path / "redis.acl").read_text()
+    assert password not in acl
+    assert re.search(r"#[0-9a-f]{64} ", acl)
+
+
+def test_half_of_a_secret_is_an_error(tmp_path):
+    make_secrets(tmp_path)
+    (tmp_path / "redis.acl").unlink()
+    with pytest.raises(SystemExit, match=r"only some of redis\.acl"):
+        make_secrets(tmp_path)
