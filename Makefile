@@ -8,10 +8,10 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test lint format requirements env-example bench bench-quick setup clean compose-up compose-down compose-logs compose-test secrets
+.PHONY: help up test lint format requirements env-example bench bench-quick setup clean compose-up compose-down compose-logs compose-test secrets k8s-check
 
 help: ## list these doors
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
 
 up: ## run everything on this machine until Ctrl-C; WEB=3 WS=1 scales, PORT=18081 moves
 	@$(PYTHON) -m deploy.local.setup up
@@ -62,6 +62,16 @@ compose-test: ## build the images and prove the compose project, under a name an
 
 secrets: ## make what compose gives to containers in var/secrets, once
 	@$(PYTHON) -m deploy.compose.make_secrets
+
+# Another kustomize 5, or a folder GROUP/KIND_VERSION.json of custom resources' schemas, is given by these two.
+KUSTOMIZE ?= $(CURDIR)/var/bin/kustomize
+export CRD_SCHEMAS ?=
+k8s-check: ## build every combination of the Kubernetes manifests and check them without a cluster
+	@$(PYTHON) -m deploy.local.setup test
+	@[ -x "$(KUSTOMIZE)" ] || GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+	@[ var/k8s/python -nt deploy/k8s/check/requirements.txt ] || $(VENV)/python -m pip install --quiet --upgrade --no-deps --require-hashes --target var/k8s/python -r deploy/k8s/check/requirements.txt
+	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m deploy.k8s.check
+	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) $(VENV)/python -m pytest tests/k8s $(ARGS)
 
 setup: ## make .venv with all tools, for an editor or for trying things
 	@$(PYTHON) -m deploy.local.setup dev

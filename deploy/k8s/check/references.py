@@ -1,0 +1,193 @@
+"""Whatever one object says of another: that it is there, under that name, label or port."""
+# ruff: noqa: INP001 - deploy/ is no package
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Object = Mapping[str, Any]
+# Made apart from the manifests, by the installation: docs/kubernetes.md says how.
+EXTERNAL = {"production": {("Secret", "tidewire")}}
+PORT_NAME_LENGTH = 15
+WORKLOADS = ("Deployment", "StatefulSet", "Job")
+
+
+def problems(objects: list[dict[str, Any]], overlay: str) -> Iterator[str]:
+    yield from _names(objects)
+    yield from _selectors(objects)
+    yield from _ports(objects)
+    yield from _configuration(objects, overlay)
+    yield from _scaling(objects)
+    yield from _upstreams(objects)
+
+
+def of(objects: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    return [found for found in objects if found["kind"] in kinds]
+
+
+def title(found: Object) -> str:
+    return f"{found['kind']}/{found['metadata']['name']}"
+
+
+def pod(workload: Object) -> dict[str, Any]:
+    return dict(workload["spec"]["template"]["spec"])
+
+
+def containers(workload: Object) -> list[dict[str, Any]]:
+    spec = pod(workload)
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def selects(selector: Object, workload: Object) -> bool:
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
+        labels.get(each["key"]) in each["values"] for each in selector.get("matchExpressions", [])
+    )
+
+
+def _names(objects: list[dict[str, Any]]) -> Iterator[str]:
+    counted = Counter((title(found), found["metadata"].get("namespace")) for found in objects)
+    yield from (f"{name}: there are {count} of that name" for (name, _), count in counted.items() if count > 1)
+    yield from (
+        f"{title(found)}: is in no namespace"
+        for found in objects
+        if found["kind"] != "Namespace" and not found["metadata"].get("namespace")
+    )
+
+
+def _selectors(objects: list[dict[str, Any]]) -> Iterator[str]:
+    workloads = of(objects, *WORKLOADS)
+    for workload in of(objects, "Deployment", "StatefulSet"):
+        if not selects(workload["spec"]["selector"], workload):
+            yield f"{title(workload)}: its selector does not match its own pods"
+    for found in of(objects, "Service", "PodDisruptionBudget", "PodMonitor"):
+        selector = found["spec"]["selector"]
+        selector = {"matchLabels": selector} if found["kind"] == "Service" else selector
+        if not any(selects(selector, workload) for workload in workloads):
+            yield f"{title(found)}: its selector matches no pod"
+    for found in of(objects, "PodDisruptionBudget"):
+        if {"minAvailable", "maxUnavailable"} <= set(found["spec"]):
+            yield f"{title(found)}: minAvailable and maxUnavailable exclude each other"
+
+
+def _ports(objects: list[dict[str, Any]]) -> Iterator[str]:
+    workloads = of(objects, *WORKLOADS)
+    yield from _probed(workloads)
+    for found, selector, port in _port_users(objects):
+        for workload in workloads:
+            if selects(selector, workload) and port not in _open(workload):
+                yield f"{title(found)}: {title(workload)} has no port {port}"
+    services = {each["metadata"]["name"]: each for each in of(objects, "Service")}
+    for found, name, port in _backends(objects):
+        service = services.get(name)
+        if service is None:
+            yield f"{title(found)}: there is no Service {name}"
+        elif port not in {value for each in service["spec"]["ports"] for value in (each["name"], each["port"])}:
+            yield f"{title(found)}: Service {name} has no port {port}"
+
+
+def _probed(workloads: list[dict[str, Any]]) -> Iterator[str]:
+    for workload in workloads:
+        for container in containers(workload):
+            named = {port["name"] for port in container.get("ports", [])}
+            yield from (
+                f"{title(workload)}: port name {name} is over {PORT_NAME_LENGTH} characters"
+                for name in named
+                if len(name) > PORT_NAME_LENGTH
+            )
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                ask = container.get(probe, {})
+                port = (ask.get("httpGet") or ask.get("tcpSocket") or {}).get("port")
+                if isinstance(port, str) and port not in named:
+                    yield f"{title(workload)}: {probe} asks port {port}, there are {sorted(named)}"
+
+
+def _open(workload: Object) -> set[Any]:
+    ports = [port for container in containers(workload) for port in container.get("ports", [])]
+    return {port["name"] for port in ports} | {port["containerPort"] for port in ports}
+
+
+def _port_users(objects: list[dict[str, Any]]) -> Iterator[tuple[Object, Object, Any]]:
+    for service in of(objects, "Service"):
+        for port in service["spec"]["ports"]:
+            yield service, {"matchLabels": service["spec"]["selector"]}, port["targetPort"]
+    for monitor in of(objects, "PodMonitor"):
+        for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+            yield monitor, monitor["spec"]["selector"], endpoint["port"]
+
+
+def _backends(objects: list[dict[str, Any]]) -> Iterator[tuple[Object, str, Any]]:
+    for route in of(objects, "HTTPRoute"):
+        for rule in route["spec"]["rules"]:
+            for backend in rule["backendRefs"]:
+                yield route, backend["name"], backend["port"]
+    for ingress in of(objects, "Ingress"):
+        for rule in ingress["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                service = path["backend"]["service"]
+                yield ingress, service["name"], next(iter(service["port"].values()))
+
+
+def _configuration(objects: list[dict[str, Any]], overlay: str) -> Iterator[str]:
+    there = {(found["kind"], found["metadata"]["name"]) for found in of(objects, "ConfigMap", "Secret")}
+    there |= EXTERNAL.get(overlay, set())
+    for workload in of(objects, *WORKLOADS):
+        volumes = {each["name"] for each in pod(workload).get("volumes", [])}
+        volumes |= {each["metadata"]["name"] for each in workload["spec"].get("volumeClaimTemplates", [])}
+        for container in containers(workload):
+            mounted = {each["name"] for each in container.get("volumeMounts", [])}
+            yield from (f"{title(workload)}: mounts {name}, which is no volume" for name in mounted - volumes)
+        for kind, name in _configured(workload):
+            if (kind, name) not in there:
+                yield f"{title(workload)}: there is no {kind} {name}"
+
+
+def _configured(workload: Object) -> Iterator[tuple[str, str]]:
+    for volume in pod(workload).get("volumes", []):
+        if "configMap" in volume:
+            yield "ConfigMap", volume["configMap"]["name"]
+        if "secret" in volume:
+            yield "Secret", volume["secret"]["secretName"]
+    for container in containers(workload):
+        for source in container.get("envFrom", []):
+            yield from (
+                (kind, source[ref]["name"])
+                for kind, ref in (("ConfigMap", "configMapRef"), ("Secret", "secretRef"))
+                if ref in source
+            )
+
+
+def _scaling(objects: list[dict[str, Any]]) -> Iterator[str]:
+    deployments = {each["metadata"]["name"]: each for each in of(objects, "Deployment")}
+    targets = Counter(
+        each["spec"]["scaleTargetRef"]["name"] for each in of(objects, "HorizontalPodAutoscaler", "ScaledObject")
+    )
+    for name, count in targets.items():
+        if name not in deployments:
+            yield f"an autoscaler scales Deployment {name}, which there is not"
+        elif "replicas" in deployments[name]["spec"]:
+            yield f"Deployment/{name}: is autoscaled and says `replicas`, which every apply would bring back"
+        if count > 1:
+            yield f"Deployment/{name}: has {count} autoscalers"
+
+
+def _upstreams(objects: list[dict[str, Any]]) -> Iterator[str]:
+    """The `server` lines of nginx name headless Services by their full names."""
+    services = {
+        (each["metadata"]["name"], each["metadata"]["namespace"]): each
+        for each in of(objects, "Service")
+        if each["spec"].get("clusterIP") == "None"
+    }
+    for found in of(objects, "ConfigMap"):
+        for variable, value in found["data"].items():
+            if not variable.endswith("_SERVERS"):
+                continue
+            for name, namespace, port in re.findall(r"server ([\w-]+)\.([\w-]+)\.svc\.[\w.]+:(\d+)", value):
+                service = services.get((name, namespace))
+                if service is None:
+                    yield f"{variable}: there is no headless Service {name} in {namespace}"
+                elif int(port) not in {each["port"] for each in service["spec"]["ports"]}:
+                    yield f"{variable}: Service {name} has no port {port}"

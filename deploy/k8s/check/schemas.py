@@ -1,0 +1,65 @@
+"""Strict schemas: Kubernetes' own for several versions, and custom resources' where CRD_SCHEMAS names a folder."""
+# ruff: noqa: INP001 - deploy/ is no package
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from kubernetes_validate import utils
+
+# The oldest that some provider still carries, the newest that the validator knows, and one between.
+VERSIONS = ("1.31", "1.34", "1.37")
+# It would read megabytes anew for each object.
+utils.schema_contents = functools.cache(utils.schema_contents)
+
+
+def violations(found: dict[str, Any], crd_schemas: Path | None) -> tuple[list[str], int]:
+    """What is wrong with one object, and against how many schemas it was held."""
+    name = f"{found['kind']}/{found['metadata']['name']}"
+    wrong: list[str] = []
+    held = 0
+    for version in VERSIONS:
+        try:
+            utils.validate(found, version, strict=True)
+        except utils.SchemaNotFoundError:
+            break
+        except jsonschema.ValidationError as error:
+            wrong.append(f"{name} under {version}: {_where(error)}: {error.message[:200]}")
+        held += 1
+    schema = None if held or crd_schemas is None else _custom(crd_schemas, found["apiVersion"], found["kind"])
+    if schema:
+        held += 1
+        errors = jsonschema.Draft202012Validator(schema).iter_errors(found)
+        wrong.extend(f"{name}: {_where(error)}: {error.message[:200]}" for error in errors)
+    return wrong, held
+
+
+def _where(error: jsonschema.ValidationError) -> str:
+    return ".".join(str(part) for part in error.path)
+
+
+def _custom(folder: Path, api_version: str, kind: str) -> dict[str, Any] | None:
+    group, _, version = api_version.partition("/")
+    path = folder / group / f"{kind.lower()}_{version}.json"
+    if not path.is_file():
+        return None
+    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    _be_strict(schema)
+    schema["properties"]["metadata"] = {"type": "object"}
+    return schema
+
+
+def _be_strict(schema: Any) -> None:
+    """A field that nobody defined is a typing error; the API server would drop it without a word."""
+    if isinstance(schema, list):
+        for each in schema:
+            _be_strict(each)
+    elif isinstance(schema, dict):
+        if isinstance(schema.get("properties"), dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            schema.setdefault("additionalProperties", False)
+        for each in schema.values():
+            _be_strict(each)

@@ -1,0 +1,205 @@
+"""`make k8s-check` is green for what is committed, and each planted mistake turns it red."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+KUSTOMIZE = os.environ.get("KUSTOMIZE") or shutil.which("kustomize") or ""
+pytestmark = pytest.mark.skipif(
+    not (Path(KUSTOMIZE).is_file() and importlib.util.find_spec("kubernetes_validate")),
+    reason="k8s: no kustomize or no schemas on this machine; `make k8s-check` brings both and runs this",
+)
+
+Found = Callable[..., list[str]]
+
+
+@pytest.fixture
+def found_after(tmp_path) -> Found:
+    """`found_after(file, old, new)`: what the checks say of a copy of the manifests with `old` replaced by `new`."""
+    from deploy.k8s.check import build, references, running, schemas  # noqa: PLC0415 - they need what may be absent
+
+    manifests = build.copy(tmp_path)
+
+    def check(file="", old="", new="", *, overlay="local", components=()) -> list[str]:
+        if file:
+            path = manifests / file
+            text = path.read_text()
+            assert old in text, f"{old!r} is not in {file}: the planted mistake would be none"
+            path.write_text(text.replace(old, new, 1))
+        objects = build.build(KUSTOMIZE, manifests, overlay, components)
+        folder = os.environ.get("CRD_SCHEMAS")
+        said = [each for found in objects for each in schemas.violations(found, Path(folder) if folder else None)[0]]
+        return [*references.problems(objects, overlay), *running.problems(objects), *said]
+
+    return check
+
+
+@pytest.mark.parametrize("overlay", ["local", "production"])
+def test_nothing_is_wrong_with_what_is_committed(found_after, overlay):
+    assert found_after(overlay=overlay, components=("autoscaling-connections", "monitoring", "gateway")) == []
+
+
+WS = "base/ws.yaml"
+PLANTED = {
+    "a Deployment's selector": (
+        WS,
+        "selector: {matchLabels: {app.kubernetes.io/name: ws}}",
+        "selector: {matchLabels: {app.kubernetes.io/name: wz}}",
+        "its selector does not match its own pods",
+    ),
+    "a Service's selector": (
+        WS,
+        "  selector: {app.kubernetes.io/name: ws}",
+        "  selector: {app.kubernetes.io/name: wz}",
+        "Service/ws: its selector matches no pod",
+    ),
+    "a probe's port": (
+        WS,
+        "httpGet: {path: /readyz, port: admin}",
+        "httpGet: {path: /readyz, port: amdin}",
+        "readinessProbe asks port amdin",
+    ),
+    "a Service's port": (WS, "targetPort: http", "targetPort: htpp", "has no port htpp"),
+    "a port's long name": (
+        WS,
+        "{name: admin, containerPort",
+        "{name: administration-port, containerPort",
+        "is over 15 characters",
+    ),
+    "a probe's path": (WS, "path: /readyz", "path: /ready", "asks /ready;"),
+    "a ConfigMap's name": (
+        WS,
+        "configMapRef: {name: environment}",
+        "configMapRef: {name: enviroment}",
+        "there is no ConfigMap enviroment",
+    ),
+    "a Secret's name": (WS, "secretName: tidewire", "secretName: tidewires", "there is no Secret tidewires"),
+    "a volume's name": (
+        WS,
+        "{name: secrets, mountPath",
+        "{name: secret, mountPath",
+        "mounts secret, which is no volume",
+    ),
+    "a variable's name": (
+        "base/kustomization.yaml",
+        "TIDEWIRE_WS_DRAIN_SECONDS",
+        "TIDEWIRE_DRAIN_SECONDS",
+        "TIDEWIRE_DRAIN_SECONDS is no setting",
+    ),
+    "a missing variable": (
+        "overlays/local/kustomization.yaml",
+        "- TIDEWIRE_ALLOWED_HOSTS=localhost,127.0.0.1",
+        "- TIDEWIRE_SIGNUP=true",
+        "TIDEWIRE_ALLOWED_HOSTS is missing",
+    ),
+    "a variable of nginx": (
+        "base/kustomization.yaml",
+        "TIDEWIRE_LOGIN_RATE",
+        "TIDEWIRE_LOGON_RATE",
+        "nginx's template wants TIDEWIRE_LOGIN_RATE",
+    ),
+    "an upstream's name": (
+        "base/kustomization.yaml",
+        "server ws.tidewire.svc",
+        "server wss.tidewire.svc",
+        "there is no headless Service wss",
+    ),
+    "an upstream's port": (
+        "base/kustomization.yaml",
+        "server web.tidewire.svc.cluster.local:8000",
+        "server web.tidewire.svc.cluster.local:8001",
+        "Service web has no port 8001",
+    ),
+    "a grace shorter than the drain": (
+        WS,
+        "terminationGracePeriodSeconds: 50",
+        "terminationGracePeriodSeconds: 30",
+        "grace period of 30 s",
+    ),
+    "a drain longer than the grace": (
+        "base/kustomization.yaml",
+        "WS_DRAIN_SECONDS=30",
+        "WS_DRAIN_SECONDS=60",
+        "preStop and stopping take 65 s",
+    ),
+    "an unknown field": (WS, "  replicas: 2", "  replica: 2", "'replica' was unexpected"),
+    "a value's type": (WS, "  replicas: 2", "  replicas: two", "'two' is not of type"),
+    "a privileged container": (WS, "allowPrivilegeEscalation: false", "privileged: true", "security context is"),
+    "a pod as root": (WS, "runAsUser: 10001", "runAsUser: 0", "may run as root"),
+    "a service account's token": (
+        WS,
+        "automountServiceAccountToken: false",
+        "automountServiceAccountToken: true",
+        "is given a service account's token",
+    ),
+    "a container without limits": (WS, ", limits: {memory: 512Mi}", "", "a limit of memory"),
+    "both kinds of budget": (
+        WS,
+        "  maxUnavailable: 1\n",
+        "  maxUnavailable: 1\n  minAvailable: 1\n",
+        "exclude each other",
+    ),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_mistake_is_found(found_after, planted):
+    file, old, new, expected = PLANTED[planted]
+    assert any(expected in said for said in found_after(file, old, new))
+
+
+def test_two_autoscalers_of_one_deployment_are_found(found_after):
+    found = found_after(
+        "base/web.yaml", "kind: Deployment, name: web}", "kind: Deployment, name: ws}", components=("autoscaling-cpu",)
+    )
+    assert any("has 2 autoscalers" in said for said in found)
+
+
+def test_a_fixed_number_beside_an_autoscaler_is_found(found_after):
+    found = found_after(
+        "components/autoscaling-cpu/kustomization.yaml",
+        "op: remove, path: /spec/replicas",
+        "op: replace, path: /spec/replicas, value: 3",
+        components=("autoscaling-cpu",),
+    )
+    assert any("is autoscaled and says `replicas`" in said for said in found)
+
+
+IN_COMPONENTS = {
+    "monitoring": ("pods.yaml", "port: admin", "port: metrics", "has no port metrics"),
+    "gateway": ("route.yaml", "name: nginx, port: 80", "name: ngnix, port: 80", "there is no Service ngnix"),
+    "ingress": ("ingress.yaml", "port: {name: http}", "port: {name: web}", "nginx has no port web"),
+    "autoscaling-connections": ("ws.yaml", "sum(tidewire_connections{", "sum(tidewire_conections{", "tidewire.metrics"),
+}
+
+
+@pytest.mark.parametrize("component", IN_COMPONENTS)
+def test_a_planted_mistake_in_a_component_is_found(found_after, component):
+    file, old, new, expected = IN_COMPONENTS[component]
+    found = found_after(f"components/{component}/{file}", old, new, components=(component,))
+    assert any(expected in said for said in found)
+
+
+@pytest.mark.skipif(not os.environ.get("CRD_SCHEMAS"), reason="k8s: CRD_SCHEMAS names no folder of schemas")
+def test_an_unknown_field_of_a_custom_resource_is_found(found_after):
+    found = found_after(
+        "components/autoscaling-connections/ws.yaml",
+        "minReplicaCount",
+        "minReplicasCount",
+        components=("autoscaling-connections",),
+    )
+    assert any("'minReplicasCount' was unexpected" in said for said in found)
+
+
+def test_every_combination_is_built_once(tmp_path):
+    from deploy.k8s.check import build  # noqa: PLC0415 - as above
+
+    found = list(build.combinations(build.copy(tmp_path)))
+    assert len(found) == len(set(found))
+    assert {component for _, components in found for component in components} == {
+        name for group in build.GROUPS for name in group if name
+    }
