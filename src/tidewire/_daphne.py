@@ -52,6 +52,17 @@ _PING_FRAME = b"\x89\x0c" + _PING_BODY
 OPEN = WebSocketProtocol.STATE_OPEN
 
 
+class _Unheard:
+    """Stands for a Deferred that nobody waits on."""
+
+    def callback(self, _result: Any) -> None: ...
+
+    def errback(self, _failure: Any) -> None: ...
+
+
+_UNHEARD = _Unheard()
+
+
 class DirectProtocol(WebSocketProtocol):
     """Daphne's websocket protocol, which writes to the socket at once where nothing waits before.
 
@@ -64,15 +75,14 @@ class DirectProtocol(WebSocketProtocol):
     # Only chopped and synchronous writes use the queue, which Daphne never asks for. One deque takes 760 bytes.
     send_queue: Any = ()
     # What autobahn leaves for applications to wait on; Daphne does not.
-    is_open: Any = None
-    is_closed: Any = None
+    is_open: Any = _UNHEARD
+    is_closed: Any = _UNHEARD
     _transport_details: Any = None
     request: Any
     application_queue: Any
 
     def __init__(self) -> None:
-        # autobahn's makes two Deferreds, a list, a dict and an object that are the same for everybody.
-        self.is_closed = self.is_open = _UNHEARD
+        """Nothing: autobahn's makes two Deferreds, a list, a dict and an object that nobody asks for."""
 
     def _connectionMade(self) -> None:
         """autobahn's, whose initial values are this class's attributes, and which pretty-prints them each time."""
@@ -235,17 +245,6 @@ class _Path(NamedTuple):
     """What Daphne reads of the request after the handshake."""
 
     path: str
-
-
-class _Unheard:
-    """Stands for a Deferred that nobody waits on."""
-
-    def callback(self, _result: Any) -> None: ...
-
-    def errback(self, _failure: Any) -> None: ...
-
-
-_UNHEARD = _Unheard()
 
 
 def _write_now(transport: Any, data: bytes) -> None:
