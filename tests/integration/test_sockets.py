@@ -35,6 +35,16 @@ async def test_users_on_different_nodes_are_counted_together(stack, cookies):
             await event(socket, "users.count", lambda event: {"ada", "bob"} <= set(event["names"]))
 
 
+async def test_a_socket_that_vanishes_without_a_close_frame_leaves(stack, cookies):
+    """A phone without a signal, a killed browser: nobody says goodbye, and nobody stays a member."""
+    node = f"ws://127.0.0.1:{stack.ws[0].port}"
+    async with open_socket(stack, "/ws/users/", cookies["ada"]) as ada:
+        eve = await open_socket(stack, "/ws/users/", cookies["eve"], at=node)
+        await event(ada, "users.count", lambda event: "eve" in event["names"])
+        eve.transport.abort()
+        await event(ada, "users.count", lambda event: "eve" not in event["names"])
+
+
 @pytest.mark.parametrize("route", [*ROUTES, "/ws/document/any/read/"])
 async def test_an_anonymous_socket_is_closed_with_its_own_code(stack, route):
     async with open_socket(stack, route) as socket:
@@ -192,22 +202,44 @@ async def test_a_plain_request_on_a_socket_route_is_no_error(stack):
     assert page.status in {404, 426}
 
 
-async def test_sockets_and_closes_are_counted_by_consumer(stack, cookies):
+@pytest.fixture
+def counted(stack):
+    """What the first node's metrics say of the sockets on the list of documents."""
     node = stack.ws[0]
-    at = f"ws://127.0.0.1:{node.port}"
 
     async def count(name, **labels):
         page = await asyncio.to_thread(fetch, f"http://127.0.0.1:{node.admin_port}/metrics")
-        return metric(page.text, name, **labels)
+        return metric(page.text, name, consumer="DocumentsConsumer", **labels)
 
-    before = await count("tidewire_connections", consumer="DocumentsConsumer")
-    connects = await count("tidewire_connects_total", consumer="DocumentsConsumer", result="accepted")
+    return count
+
+
+async def until(count, expected):
+    """Polls, because a metric announces nothing."""
+    for _ in range(200):
+        if await count("tidewire_connections") == expected:
+            return
+        await asyncio.sleep(0.05)
+    assert await count("tidewire_connections") == expected
+
+
+async def test_sockets_and_connects_are_counted_by_consumer(stack, cookies, counted):
+    at = f"ws://127.0.0.1:{stack.ws[0].port}"
+    before = await counted("tidewire_connections")
+    connects = await counted("tidewire_connects_total", result="accepted")
     async with open_socket(stack, "/ws/documents/", cookies["ada"], at=at) as socket:
         await event(socket, "documents.status")
-        assert await count("tidewire_connections", consumer="DocumentsConsumer") == before + 1
-        assert await count("tidewire_connects_total", consumer="DocumentsConsumer", result="accepted") == connects + 1
-    for _ in range(100):
-        if await count("tidewire_connections", consumer="DocumentsConsumer") == before:
-            break
-        await asyncio.sleep(0.05)
-    assert await count("tidewire_connections", consumer="DocumentsConsumer") == before
+        assert await counted("tidewire_connections") == before + 1
+        assert await counted("tidewire_connects_total", result="accepted") == connects + 1
+    await until(counted, before)
+
+
+async def test_a_client_that_is_cut_off_is_noticed(stack, cookies, counted):
+    """Its TCP connection ends without a close frame, as when a laptop's lid is shut."""
+    before = await counted("tidewire_connections")
+    cut = await counted("tidewire_closes_total", code="1006")
+    socket = await open_socket(stack, "/ws/documents/", cookies["ada"], at=f"ws://127.0.0.1:{stack.ws[0].port}")
+    await event(socket, "documents.status")
+    socket.transport.abort()
+    await until(counted, before)
+    assert await counted("tidewire_closes_total", code="1006") == cut + 1
