@@ -1,0 +1,217 @@
+"""Daphne's protocol as tidewire uses it: the private names are still there, and bytes leave in the order of the calls.
+
+An upgrade of Daphne, autobahn or Twisted that moves a name fails here, before it fails in production.
+"""
+
+import inspect
+import random
+from collections import deque
+
+import pytest
+from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
+from daphne.server import Server
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.tcp import Connection
+
+from tests.unit.tidewire.fakes import LIMIT
+from tidewire._daphne import _KEPT, OPEN, DirectProtocol, protocol_of
+from tidewire.frames import frame
+
+
+class Socket:
+    """A socket that takes some of what it is sent, none of it, or fails."""
+
+    def __init__(self, takes: deque[int | None]) -> None:
+        self.takes = takes
+        self.wire = b""
+
+    def send(self, data: bytes) -> int:
+        take = self.takes.popleft() if self.takes else len(data)
+        if take is None:
+            raise BlockingIOError
+        self.wire += data[:take]
+        return min(take, len(data))
+
+
+class Transport(FileDescriptor):
+    """Twisted's own buffering over such a socket; `drain` does what the reactor does."""
+
+    def __init__(self, takes=()) -> None:
+        super().__init__(reactor=object())
+        self.connected = True
+        self.socket = Socket(deque(takes))
+
+    def startWriting(self) -> None:  # noqa: N802  # Twisted's name
+        return
+
+    def stopWriting(self) -> None:  # noqa: N802
+        return
+
+    def writeSomeData(self, data):  # noqa: N802
+        try:
+            return self.socket.send(bytes(data))
+        except BlockingIOError:
+            return 0
+
+    def drain(self) -> None:
+        while self._tempDataLen or len(self.dataBuffer) != self.offset:
+            self.doWrite()
+
+
+@pytest.fixture
+def factory():
+    return WebSocketFactory(object(), server="daphne")
+
+
+@pytest.fixture
+def make(factory):
+    """An open connection over a transport that takes so much at each try."""
+    protocol_class = protocol_of(factory)
+
+    def made(takes=(), protocol_class=protocol_class) -> tuple[DirectProtocol, Transport]:
+        protocol = protocol_class()
+        protocol.factory = factory
+        protocol.client_addr = None
+        protocol.transport = Transport(takes)
+        protocol.state = OPEN
+        protocol._direct = protocol._plain = True
+        return protocol, protocol.transport
+
+    return made
+
+
+def play(protocol: DirectProtocol, transport: Transport, seed: int) -> bytes:
+    """A random script of everything that writes; returns what the wire must carry."""
+    script = random.Random(seed)
+    due = b""
+    for number in range(200):
+        text = f"{seed}-{number}-" + "x" * script.choice([0, 1, 200, 70_000])
+        match script.choice(["hub", "offer", "consumer", "empty", "ping", "drain"]):
+            case "hub":
+                protocol.write([frame(text)], frame(text).wire)
+                due += frame(text).wire
+            case "offer":
+                if protocol.offer([frame(text)], frame(text).wire, 100_000):
+                    due += frame(text).wire
+            case "consumer":
+                protocol.handle_reply({"type": "websocket.send", "text": text})
+                due += frame(text).wire
+            case "empty":
+                protocol.handle_reply({"type": "websocket.send", "text": ""})
+                due += frame("").wire
+            case "ping":
+                protocol.sendPing(b"p")
+                due += b"\x89\x01p"
+            case "drain":
+                transport.doWrite()
+    protocol.sendCloseFrame(code=1000)
+    due += b"\x88\x02\x03\xe8"
+    transport.drain()
+    return due
+
+
+def takes_of(seed: int) -> list[int | None]:
+    script = random.Random(-seed)
+    return [script.choice([None, 0, 1, 7, 100, 5000, 10**6]) for _ in range(400)]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_wire_carries_every_write_in_order_and_whole(make, seed):
+    """Hub and consumer mixed, partial writes, full sockets, pings and the close."""
+    protocol, transport = make(takes_of(seed))
+    due = play(protocol, transport, seed)
+    assert transport.socket.wire == due
+
+
+def test_a_writer_that_bypasses_the_buffer_fails_the_same_check(make, factory):
+    """The check can fail: a hub that always tries the socket first overtakes what waits."""
+
+    class Wrong(protocol_of(factory)):
+        def offer(self, frames, wire, limit):
+            try:
+                taken = self.transport.socket.send(wire)
+            except OSError:
+                taken = 0
+            if taken < len(wire):
+                self.transport.write(wire[taken:])
+            return True
+
+    broken = 0
+    for seed in range(25):
+        protocol, transport = make(takes_of(seed), Wrong)
+        broken += play(protocol, transport, seed) != transport.socket.wire
+    assert broken > 20
+
+
+def test_an_offer_is_declined_above_its_bound_and_taken_again_below(make):
+    protocol, transport = make([None] * 3)
+    big = frame("x" * LIMIT)
+    assert protocol.offer([big], big.wire, LIMIT)
+    assert protocol.backlog == len(big.wire)
+    assert not protocol.offer([big], big.wire, LIMIT)
+    assert protocol.backlog == len(big.wire)
+    transport.drain()
+    assert protocol.backlog == 0
+    assert protocol.offer([big], big.wire, LIMIT)
+
+
+def test_a_closed_connection_takes_nothing(make):
+    protocol, transport = make()
+    protocol.state = WebSocketProtocol.STATE_CLOSED
+    assert protocol.offer([frame("x")], frame("x").wire, LIMIT)
+    assert transport.socket.wire == b""
+
+
+def test_every_private_name_is_where_it_was():
+    for name in ("_tempDataLen", "dataBuffer", "offset", "connected", "disconnecting", "writeSomeData"):
+        assert hasattr(FileDescriptor, name) or name in FileDescriptor.__init__.__code__.co_names, name
+    assert inspect.signature(FileDescriptor.write).parameters.keys() == {"self", "data"}
+    assert hasattr(Connection, "abortConnection")
+    for name in ("sendData", "sendMessage", "sendCloseFrame", "_connectionMade", "_dataReceived", "_sendAutoPing"):
+        assert callable(getattr(AutobahnProtocol, name)), name
+    for name in ("serverAccept", "handle_reply", "handle_exception", "onMessage", "onClose", "check_timeouts"):
+        assert callable(getattr(WebSocketProtocol, name)), name
+    for name in ("create_application", "protocol_disconnected", "handle_reply", "kill_all_applications"):
+        assert callable(getattr(Server, name)), name
+    assert (WebSocketProtocol.STATE_OPEN, WebSocketProtocol.SEND_STATE_GROUND) == (3, 0)
+
+
+def test_what_autobahn_sets_on_each_connection_is_set_on_ours(factory, make):
+    """Attribute by attribute: ours has it from its class, autobahn's on the instance."""
+    stock = WebSocketProtocol()
+    stock.factory = factory
+    stock.openHandshakeTimeout = 0
+    stock._connectionMade()
+    ours, _ = make()
+    replaced = {"is_open", "is_closed", "send_queue", "trafficStats", "utf8validator", "openHandshakeTimeout"}
+    own = {"factory", "state", "_transport_details"}
+    for name, value in vars(stock).items():
+        assert hasattr(ours, name), name
+        if name not in replaced | own:
+            assert getattr(ours, name) == value, name
+    assert type(ours.utf8validator) is type(stock.utf8validator)
+
+
+def test_slimming_keeps_what_a_close_needs(make):
+    """A lost connection is told to the server: what autobahn and Daphne read on the way is still there."""
+    told = []
+
+    class Daphne:
+        def protocol_disconnected(self, protocol):
+            told.append(protocol)
+
+        def log_action(self, *_):
+            return
+
+    protocol, _ = make()
+    protocol.request = type("Request", (), {"path": "/ws/"})()
+    protocol.server = Daphne()
+    protocol.client_addr = None
+    protocol.peer = "tcp4:127.0.0.1:1"
+    protocol.application_queue = type("Queue", (), {"put_nowait": told.append})()
+    protocol.factory.countConnections = 1
+    protocol._slim()
+    assert set(vars(protocol)) <= set(_KEPT)
+    protocol._connectionLost(type("Reason", (), {"value": None})())
+    assert told == [protocol, {"type": "websocket.disconnect", "code": 1006}]
