@@ -1,6 +1,8 @@
 """A Redis of these tests' own, and the library set up to use it."""
 
+import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -44,6 +46,16 @@ class RedisServer:
                 time.sleep(0.01)
             else:
                 return
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stand still, as a stopped container does."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self.process is not None:

@@ -1,0 +1,113 @@
+"""Streams in Redis: the truth about what happened on a topic."""
+
+import asyncio
+
+import pytest
+
+import tidewire.redis
+from tests.unit.tidewire.streams_suite import StreamsSuite, said
+from tidewire.exceptions import NoRedis
+from tidewire.keys import Keys
+from tidewire.streams import Streams
+
+
+class InRedis(Streams):
+    length = 100
+
+    def __init__(self, *, seconds: float = 60.0) -> None:
+        super().__init__(Keys("t"), length=self.length, seconds=seconds)
+
+    async def flush(self) -> None:
+        await tidewire.redis.client().flushall()
+
+
+@pytest.fixture
+def streams(redis):
+    return InRedis()
+
+
+class TestRedisStreams(StreamsSuite):
+    @pytest.fixture
+    def streams(self, redis):
+        return InRedis()
+
+
+async def test_events_appended_at_once_are_all_there_in_one_order(streams):
+    """Many publishers at once: no offset is given twice, none is left out."""
+    appended = await asyncio.gather(*(streams.append(said(number)) for number in range(1, 61)))
+    assert sorted(each.position.offset for each in appended) == list(range(1, 61))
+    _, entries = await streams.read("talk", 0, limit=100)
+    assert sorted(body for _, body in entries) == sorted(said(number).body for number in range(1, 61))
+
+
+async def test_an_event_appended_from_everywhere_is_appended_once(streams):
+    """Two relays and a request may try the same event at the same time."""
+    appended = await asyncio.gather(*(streams.append(said(1)) for _ in range(20)))
+    assert sum(each.new for each in appended) == 1
+    assert {each.position.offset for each in appended} == {1}
+
+
+async def test_what_is_remembered_of_ids_is_bounded(streams, redis):
+    """The memory of ids is as long as the history, not as long as the topic."""
+    for number in range(1, 401):
+        await streams.append(said(number))
+    assert await redis.zcard("t:seen:talk") == streams.length
+
+
+async def test_a_lost_history_keeps_the_position(streams, redis):
+    """Where only the history has gone, offsets go on: what was lost shows as a gap, not as a new beginning."""
+    first = await streams.append(said(1))
+    await redis.delete("t:stream:talk", "t:seen:talk")
+    second = await streams.append(said(2))
+    assert second.position == type(first.position)(first.position.epoch, 2)
+    end, entries = await streams.read("talk", 0, limit=10)
+    assert end == second.position
+    assert [offset for offset, _ in entries] == [2]
+
+
+async def test_a_lost_position_begins_a_new_epoch_without_the_old_history(streams, redis):
+    """Old entries under new offsets would be taken for what they are not."""
+    for number in (1, 2, 3):
+        await streams.append(said(number))
+    await redis.delete("t:position:talk")
+    new = await streams.append(said(4))
+    assert (new.new, new.position.offset) == (True, 1)
+    _, entries = await streams.read("talk", 0, limit=10)
+    assert entries == [(1, said(4).body)]
+
+
+async def test_history_expires_and_the_position_does_not(redis):
+    """A topic that nothing happens on costs nothing but its position."""
+    await InRedis(seconds=30.0).append(said(1))
+    for key in ("t:stream:talk", "t:seen:talk"):
+        assert 0 < await redis.pttl(key) <= 30_000
+    assert await redis.pttl("t:position:talk") == -1
+
+
+async def test_many_reads_at_once_wait_for_a_connection(streams):
+    """More commands than the pool has connections: each gets its turn, none is taken for an outage."""
+    await streams.append(said(1))
+    ends = await asyncio.gather(*(streams.ends(["talk"]) for _ in range(20 * tidewire.redis.MAX_CONNECTIONS)))
+    assert {end.offset for [end] in ends} == {1}
+
+
+async def test_without_redis_every_call_says_so_soon(redis_server, streams):
+    """A Redis that is gone is one kind of error, whatever the client library raised."""
+    await streams.append(said(1))
+    redis_server.stop()
+    for call in (streams.append(said(2)), streams.ends(["talk"]), streams.read("talk", 0, limit=1)):
+        with pytest.raises(NoRedis):
+            async with asyncio.timeout(5):
+                await call
+    redis_server.start()
+    assert (await streams.append(said(2))).position.offset == 1
+
+
+async def test_a_paused_redis_is_noticed(redis_server, streams, monkeypatch):
+    """A Redis that stands still is an outage too, after the time that a command may take."""
+    monkeypatch.setattr(tidewire.redis, "SOCKET_SECONDS", 0.2)
+    await tidewire.redis.close()
+    await streams.append(said(1))
+    with redis_server.paused(), pytest.raises(NoRedis):
+        async with asyncio.timeout(5):
+            await streams.append(said(2))
