@@ -1,0 +1,97 @@
+"""What a browser does with a page: cookies, the form's token, what the page says about itself. No socket."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from locust.clients import HttpSession
+
+# A page, or a login behind a queue of passwords that are hashed.
+TIMEOUT_SECONDS = 60.0
+
+
+class PageError(Exception):
+    """A page was not what a journey needs: the wrong one, without its form, or refused."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page as it came, after redirects."""
+
+    path: str
+    text: str
+
+    @property
+    def position(self) -> str:
+        """Where the page's stream socket starts from: `epoch:offset`, or nothing."""
+        return self._between('data-position="', '"')
+
+    @property
+    def newest_notification(self) -> str:
+        return self._between('data-newest-notification="', '"')
+
+    @property
+    def slugs(self) -> list[str]:
+        """The documents that a list shows."""
+        return re.findall(r'<li class="document" data-document="([^"]+)"', self.text)
+
+    def field(self, name: str) -> str:
+        """A hidden or text field's value, or a text area's content."""
+        found = re.search(rf'<input[^>]*\bname="{name}"[^>]*>', self.text)
+        if found:
+            value = re.search(r'\bvalue="([^"]*)"', found[0])
+            return html.unescape(value[1]) if value else ""
+        area = re.search(rf'<textarea[^>]*\bname="{name}"[^>]*>\n?(.*?)</textarea>', self.text, re.DOTALL)
+        if area is None:
+            raise PageError(f"{self.path} has no field {name}")
+        return html.unescape(area[1])
+
+    def _between(self, before: str, after: str) -> str:
+        return html.unescape(self.text.partition(before)[2].partition(after)[0])
+
+
+class Browser:
+    """One user's pages, over Locust's session, so that each is one of its requests."""
+
+    def __init__(self, client: HttpSession, base: str) -> None:
+        self._client = client
+        # What the shell says of proxies is not for a test of this host.
+        client.trust_env = False
+        where = urlsplit(base)
+        self.origin = f"{where.scheme}://{where.netloc}"
+
+    @property
+    def cookie(self) -> str:
+        """The Cookie header, as the page's sockets send it too."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._client.cookies)
+
+    def get(self, path: str, name: str = "") -> Page:
+        return self._ask("GET", path, name or path)
+
+    def post(self, path: str, fields: Mapping[str, str], name: str = "") -> Page:
+        """As the form does: with the token, and the header that Django checks over HTTPS."""
+        return self._ask("POST", path, name or path, data=dict(fields), headers={"Referer": f"{self.origin}{path}"})
+
+    def log_in(self, username: str, password: str) -> Page:
+        """Through the page. Raises `PageError` where it does not lead away from there."""
+        token = self.get("/login/").field("csrfmiddlewaretoken")
+        fields = {"username": username, "password": password, "csrfmiddlewaretoken": token, "next": ""}
+        page = self.post("/login/", fields)
+        if page.path.startswith("/login/"):
+            raise PageError(f"{username} could not log in; `python -m loadtest.people` makes load users")
+        return page
+
+    def _ask(self, method: str, path: str, name: str, **more: Any) -> Page:
+        asked = self._client.request(
+            method, path, name=name, catch_response=True, timeout=TIMEOUT_SECONDS, allow_redirects=True, **more
+        )
+        with asked as response:
+            if response.status_code != 200:
+                response.failure(f"{response.status_code}")
+                raise PageError(f"{method} {path}: {response.status_code}")
+            return Page(urlsplit(response.url or path).path, response.text or "")

@@ -1,0 +1,267 @@
+"""One live socket as the page's client has it (tidewire/client.js): reconnects, resumes, heartbeats, tells figures.
+
+Runs on gevent. What arrives is handed to the run's books before anything else looks at it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import gevent
+from gevent.event import Event as Signal
+from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutException, create_connection
+
+from loadtest import figures
+from loadtest.accounting import Ledger
+from loadtest.run import Run
+
+# The numbers of client.js.
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 30.0
+HEARTBEAT_SECONDS = 20.0
+SILENCE_SECONDS = 45.0
+HANDSHAKE_SECONDS = 20.0
+SEEN_IDS = 1000
+# Closes that the server plans, which a client follows without a word: drained, session to be checked again.
+PLANNED = (4000, 4005)
+STREAM_EVENT = b'"offset":'
+
+Handler = Callable[[dict[str, Any]], None]
+
+
+class Closed(Exception):
+    """The other end closed the socket, or lost it (1006)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"closed with {code}")
+        self.code = code
+
+    @property
+    def final(self) -> bool:
+        return 3500 <= self.code < 4000 or 4500 <= self.code < 5000
+
+
+class LiveSocket:
+    """A socket on `path`. `ledger` and `at` are for stream topics; `name` groups paths in figures."""
+
+    def __init__(
+        self,
+        run: Run,
+        origin: str,
+        path: str,
+        *,
+        cookie: str,
+        name: str = "",
+        on: Mapping[str, Handler] | None = None,
+        at: str = "",
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.path = path
+        self.name = name or path
+        self.started = run.clock()
+        self._run = run
+        self._origin = origin
+        self._cookie = cookie
+        self._on = on or {}
+        self._at = at
+        self._ledger = ledger
+        self._seen: dict[str, None] = {}
+        self._socket: WebSocket | None = None
+        self._closed = False
+        self._attempt = 0
+        self._drain_seconds: float | None = None
+        self._catching_up_to: int | None = None
+        self._may_connect = Signal()
+        self._may_connect.set()
+        self._pinged: float | None = None
+        self._subscribed = 0.0
+        self._greenlet = gevent.spawn(self._live)
+
+    def close(self) -> None:
+        """Close for good, as a page that is left: nothing is waited for."""
+        self._closed = True
+        if self._ledger is not None:
+            self._ledger.left()
+        self._forget(polite=True)
+        self._greenlet.kill(block=False)
+
+    def lose_network(self) -> None:
+        """As a phone in a tunnel: no close frame, and no way back until `find_network`."""
+        self._may_connect.clear()
+        self._attempt = 0
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                # A reset, so that the reader here wakes at once and the server learns nothing politely.
+                self._socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self._socket.sock.shutdown(socket.SHUT_RDWR)
+
+    def find_network(self) -> None:
+        self._may_connect.set()
+
+    def _live(self) -> None:
+        while not self._closed:
+            self._may_connect.wait()
+            try:
+                self._connect()
+                self._read()
+            except (OSError, WebSocketException, Closed) as error:
+                if self._ended(error):
+                    return
+            finally:
+                self._forget()
+            if self._may_connect.is_set():
+                gevent.sleep(self._delay())
+
+    def _ended(self, error: Exception) -> bool:
+        """Whether that was the end. What nobody asked for is a failure in Locust's list."""
+        if self._closed or not self._may_connect.is_set():
+            return self._closed
+        planned = isinstance(error, Closed) and error.code in PLANNED
+        if not planned:
+            self._run.failed("WS", f"{self.name} {'lost' if self._socket else 'handshake'}", error)
+        return isinstance(error, Closed) and error.final
+
+    def _delay(self) -> float:
+        """Backoff with full jitter, or what a draining node asked for."""
+        attempt, self._attempt = self._attempt, self._attempt + 1
+        hint, self._drain_seconds = self._drain_seconds, None
+        if hint is not None:
+            return hint + random.random() * FIRST_DELAY_SECONDS  # noqa: S311 - jitter, no secret
+        longest = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**attempt)
+        return random.random() * longest  # noqa: S311 - jitter, no secret
+
+    def _connect(self) -> None:
+        query = f"?{urlencode({'at': self._at})}" if self._at else ""
+        self.started = self._run.clock()
+        began = time.perf_counter()
+        self._socket = None
+        opened = create_connection(
+            f"{self._origin.replace('http', 'ws', 1)}{self.path}{query}",
+            timeout=HANDSHAKE_SECONDS,
+            origin=self._origin,
+            cookie=self._cookie,
+            enable_multithread=False,
+            skip_utf8_validation=True,
+            sockopt=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
+            http_no_proxy=["*"],
+        )
+        self._socket = opened
+        self._run.sockets += 1
+        self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
+        again = self._ledger is not None and bool(self._ledger.stays)
+        self._catching_up_to = self._run.furthest if again else None
+
+    def _read(self) -> None:
+        opened = self._socket
+        assert opened is not None
+        opened.settimeout(SILENCE_SECONDS)
+        while True:
+            try:
+                opcode, frame = opened.recv_data_frame()
+            except WebSocketTimeoutException as error:
+                raise Closed(1006) from error
+            if opcode == ABNF.OPCODE_CLOSE:
+                raise Closed(struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else 1005)
+            self._spoiled(frame.data)
+
+    def heartbeat(self) -> None:
+        """A browser cannot send the protocol's ping, so the client has one of its own."""
+        if self._socket is not None and self._pinged is None:
+            self._pinged = time.perf_counter()
+            with contextlib.suppress(OSError, WebSocketException):
+                self._socket.send('{"type":"ping"}')
+
+    def _spoiled(self, data: bytes) -> None:
+        plant = self._run.plant
+        if plant is None or self._ledger is None or STREAM_EVENT not in data or self._run.phase != "hold":
+            self._received(json.loads(data))
+            return
+        delay, texts = plant.spoil(self._ledger.client, data.decode())
+        if delay:
+            gevent.sleep(delay)
+        for text in texts:
+            self._received(json.loads(text))
+
+    def _received(self, event: dict[str, Any]) -> None:
+        event_type = event["type"]
+        if event_type == "pong":
+            if self._pinged is not None:
+                self._run.measured("WS", figures.HEARTBEAT, time.perf_counter() - self._pinged)
+                self._pinged = None
+        elif event_type == "drain":
+            self._drain_seconds = float(event["reconnect_in_seconds"])
+        elif event_type == "resumed":
+            self._resumed(event)
+        elif "offset" in event:
+            self._stream_event(event)
+        elif event_type in ("error", "stale"):
+            self._run.failed("WS", f"{self.name} {event_type}", RuntimeError(str(event)))
+        else:
+            self._run.delivered(event_type)
+            self._tell(event)
+
+    def _resumed(self, event: dict[str, Any]) -> None:
+        assert self._ledger is not None
+        epoch, offset = _position(event["at"])
+        asked = _position(self._at) if self._at else None
+        self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=asked)
+        self._at = event["at"]
+        self._subscribed = self._run.clock()
+        self._caught_up(offset)
+
+    def _stream_event(self, event: dict[str, Any]) -> None:
+        assert self._ledger is not None
+        epoch, _offset = _position(self._at)
+        now, published = self._run.clock(), datetime.fromisoformat(event["at"]).timestamp()
+        # What was published before the server said where the socket stands came by its resume, not by a delivery.
+        seconds = now - published if published >= self._subscribed else None
+        self._ledger.received(event["offset"], seconds if self._run.one_clock else None)
+        self._at = f"{epoch}:{event['offset']}"
+        self._run.published(epoch, event)
+        self._run.delivered(event["type"])
+        if seconds is not None and self._run.one_clock:
+            self._run.measured("EVENT", figures.DELIVERY, seconds)
+        if seconds is not None and (save := self._run.save_of(event)):
+            self._run.measured("EVENT", figures.INTENDED, now - save.intended)
+        self._caught_up(event["offset"])
+        if event["id"] in self._seen:
+            return
+        self._seen[event["id"]] = None
+        if len(self._seen) > SEEN_IDS:
+            del self._seen[next(iter(self._seen))]
+        self._tell(event)
+
+    def _caught_up(self, offset: int) -> None:
+        if self._catching_up_to is not None and offset >= self._catching_up_to:
+            self._run.measured("WS", figures.RESUME, self._run.clock() - self.started)
+            self._catching_up_to = None
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        handler = self._on.get(event["type"])
+        if handler is not None:
+            handler(event)
+
+    def _forget(self, *, polite: bool = False) -> None:
+        opened, self._socket = self._socket, None
+        self._pinged = None
+        if opened is None:
+            return
+        self._run.sockets -= 1
+        with contextlib.suppress(OSError, WebSocketException):
+            if polite:
+                opened.send_close()
+            opened.shutdown()
+
+
+def _position(at: str) -> tuple[str, int]:
+    epoch, _, offset = at.rpartition(":")
+    return epoch, int(offset)

@@ -1,0 +1,95 @@
+"""Run as `python -m loadtest.people 200` in a stack's environment: load users with one password, and documents.
+
+Production refuses it unless it is asked for by name, and then wants a password of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+PASSWORD_VARIABLE = "LOADTEST_PASSWORD"  # noqa: S105 - the variable's name
+DEVELOPMENT_PASSWORD = "load"  # noqa: S105 - public on purpose, which is why production refuses it
+# The list shows twenty a page: enough that editors seldom meet.
+DOCUMENTS = 20
+
+
+def username(number: int) -> str:
+    return f"load-{number:05}"
+
+
+def password() -> str:
+    return os.environ.get(PASSWORD_VARIABLE) or DEVELOPMENT_PASSWORD
+
+
+def refusal(*, environment: str, in_production: bool, has_password: bool) -> str | None:
+    """Why load users may not be made here, if so."""
+    if environment == "development":
+        return None
+    if not in_production:
+        return f"load users have one password for all: --in-production makes them in the {environment} environment"
+    if not has_password:
+        return f"{PASSWORD_VARIABLE} is not set: the development password is public"
+    return None
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.people", description=__doc__)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--in-production", action="store_true", help="make them although this is no development")
+    parser.add_argument("--remove", action="store_true", help="remove all load users and what they wrote instead")
+    options = parser.parse_args(arguments)
+
+    import django  # noqa: PLC0415 - the users of Locust import this module, and have no Django
+    from django.conf import settings  # noqa: PLC0415
+
+    django.setup()
+    has_password = bool(os.environ.get(PASSWORD_VARIABLE))
+    reason = refusal(
+        environment=settings.TIDEWIRE_ENVIRONMENT, in_production=options.in_production, has_password=has_password
+    )
+    if reason:
+        sys.stderr.write(f"refused: {reason}\n")
+        return 1
+    sys.stdout.write(_remove() if options.remove else _make(options.count))
+    return 0
+
+
+def _make(count: int) -> str:
+    from django.contrib.auth.hashers import check_password, make_password  # noqa: PLC0415 - needs the setup above
+    from django.contrib.auth.models import User  # noqa: PLC0415
+    from django.db import transaction  # noqa: PLC0415
+
+    from dashboard.models import Document  # noqa: PLC0415
+
+    names = [username(number) for number in range(1, count + 1)]
+    with transaction.atomic():
+        known = dict(User.objects.filter(username__startswith="load-").values_list("username", "password"))
+        # One hash for all: each login costs the server the same, and making them costs it once.
+        hashed = next((each for each in known.values() if check_password(password(), each)), None)
+        hashed = hashed or make_password(password())
+        User.objects.bulk_create(User(username=name, password=hashed) for name in names if name not in known)
+        User.objects.filter(username__in=names).exclude(password=hashed).update(password=hashed)
+        author = User.objects.get(username=names[0])
+        slugs = {f"load-{number:02}" for number in range(1, DOCUMENTS + 1)}
+        slugs -= set(Document.objects.filter(slug__in=slugs).values_list("slug", flat=True))
+        Document.objects.bulk_create(
+            Document(slug=slug, title=slug, body="Written by the load test.", author=author, updated_by=author)
+            for slug in sorted(slugs)
+        )
+    return f"load users: {len(names)}, of them new {len(set(names) - set(known))}; new documents: {len(slugs)}\n"
+
+
+def _remove() -> str:
+    from django.contrib.auth.models import User  # noqa: PLC0415 - needs the setup above
+
+    from dashboard.models import Document  # noqa: PLC0415
+
+    documents, _ = Document.objects.filter(author__username__startswith="load-").delete()
+    users, _ = User.objects.filter(username__startswith="load-").delete()
+    return f"removed: {documents} rows of documents, {users} rows of load users\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

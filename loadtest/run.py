@@ -1,0 +1,183 @@
+"""What all users of one run share: its phase, who is live, what was published and heard, and every figure.
+
+Owns no socket. One process has one `Run`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from loadtest import figures
+from loadtest.accounting import Account, Kind, Ledger, reconcile
+from loadtest.figures import Figures
+from loadtest.generator import Sample
+from loadtest.planting import Planter
+from loadtest.verdict import Objectives
+
+RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
+# After its last page a user stays a member for the grace of three seconds; with a second to be told of it.
+LINGER_SECONDS = 4.0
+
+
+class Report(Protocol):
+    """What Locust's `events.request.fire` takes."""
+
+    def __call__(self, **request: Any) -> None: ...
+
+
+@dataclass
+class Save:
+    """A save by its mark: when it was meant to be sent, and whether the page said that it was done."""
+
+    intended: float
+    confirmed: bool = False
+
+
+@dataclass
+class Run:
+    objectives: Objectives
+    report: Report
+    # Where the generator and the servers have different clocks, an event's own time says nothing.
+    one_clock: bool = True
+    clock: Callable[[], float] = time.time
+    plant: Planter | None = None
+
+    figures: Figures = field(default_factory=Figures)
+    phase: str = RAMP
+    users: set[str] = field(default_factory=set)
+    sockets: int = 0
+    ledgers: list[Ledger] = field(default_factory=list)
+    names: dict[tuple[str, int], str] = field(default_factory=dict)
+    saves: dict[str, Save] = field(default_factory=dict)
+    heard: set[str] = field(default_factory=set)
+    # The furthest offset that any client has seen.
+    furthest: int = 0
+    online: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)
+    editing: dict[tuple[str, str], float] = field(default_factory=dict)
+    edited_until: dict[tuple[str, str], float] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    phases: list[tuple[str, int]] = field(default_factory=list)
+    in_flight: int = 0
+    conflicts: int = 0
+    # The most that each service held, in bytes.
+    memory: dict[str, int] = field(default_factory=dict)
+    end: tuple[str, int] | None = None
+    account: Account | None = None
+    problem: str = ""
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+        self.phases.append((RAMP, 0))
+
+    @property
+    def second(self) -> int:
+        return int(self.clock() - self.started)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether users go on with their journeys, rather than wait for what is still due."""
+        return self.phase in (RAMP, HOLD)
+
+    def enter(self, phase: str) -> None:
+        self.phase = phase
+        self.phases.append((phase, self.second))
+
+    def measured(self, kind: str, name: str, seconds: float, *, what: str = "") -> None:
+        """A figure: one of the run's own, and a request of Locust's, where `what` tells several of a kind apart."""
+        self.figures.latencies[name].add(self.second, seconds * 1000)
+        self.report(
+            request_type=kind,
+            name=what or name,
+            response_time=seconds * 1000,
+            response_length=0,
+            exception=None,
+            context={},
+        )
+
+    def failed(self, kind: str, name: str, error: Exception) -> None:
+        self.report(request_type=kind, name=name, response_time=0, response_length=0, exception=error, context={})
+
+    def delivered(self, event_type: str) -> None:
+        self.figures.deliveries[event_type][self.second] += 1
+
+    def published(self, epoch: str, event: dict[str, Any]) -> None:
+        """Somebody got this event: from now on it has a name, and its save was heard of."""
+        at = (epoch, event["offset"])
+        if at not in self.names:
+            self.names[at] = f"notification {event['notification_id']} ({event['verb']} {event['title']!r})"
+            if self.save_of(event):
+                self.heard.add(event["title"])
+        self.furthest = max(self.furthest, event["offset"])
+
+    def save_of(self, event: dict[str, Any]) -> Save | None:
+        """The save that an event tells of. Others speak of a document by the title that a save gave it, too."""
+        return self.saves.get(event["title"]) if event["verb"] == "updated" else None
+
+    def begin_editing(self, slug: str, user: str) -> None:
+        """Others should see this user in the document from now on; not where they never saw the user leave."""
+        now = self.clock()
+        if now - self.edited_until.get((slug, user), 0.0) > LINGER_SECONDS:
+            self.editing[slug, user] = now
+
+    def end_editing(self, slug: str, user: str) -> None:
+        self.editing.pop((slug, user), None)
+        self.edited_until[slug, user] = self.clock()
+
+    def is_even(self) -> bool:
+        """Whether every client has all that is due to it, as far as is known."""
+        if self.end is None or self.in_flight:
+            return False
+        open_stays = [each.stays[-1] for each in self.ledgers if each.stays and each.stays[-1].until is None]
+        return all(stay.reached >= self.end[1] for stay in open_stays if stay.epoch == self.end[0])
+
+    def settle_accounts(self) -> Account:
+        """The reconciliation, while everybody is still connected."""
+        self.account = reconcile(
+            self.ledgers,
+            names=self.names,
+            end=self.end,
+            late_seconds=self.objectives.late_seconds,
+            confirmed=[mark for mark, save in self.saves.items() if save.confirmed],
+            heard=self.heard,
+        )
+        if not self.account.due:
+            self.problem = self.problem or "no event was due to anybody: nothing was measured"
+        return self.account
+
+    def disagreements(self) -> int:
+        """Clients that show another count than most; all of them, where most show fewer than there are."""
+        shown = Counter(self.counts[user] for user in self.online if user in self.counts)
+        if not shown:
+            return 0
+        usual, agreeing = shown.most_common(1)[0]
+        return shown.total() if usual < len(self.online) else shown.total() - agreeing
+
+    def values(self, *, failed_requests: int, cpu_share: float, lag_ms: float, since: int = 0) -> dict[str, float]:
+        """The figures that objectives speak of, by their names."""
+        found = self.figures.summaries(since=since)
+        whole = self.figures.summaries()
+        values: dict[str, float] = {
+            "failed_requests": failed_requests,
+            "count_disagreements": self.disagreements(),
+            "generator_cpu_share": cpu_share,
+            "generator_lag_ms": lag_ms,
+        }
+        if figures.DELIVERY in found and self.one_clock:
+            values["delivery_p95_ms"] = found[figures.DELIVERY].p95
+            values["delivery_p99_ms"] = found[figures.DELIVERY].p99
+        for name, figure in (
+            ("handshake_p95_ms", figures.HANDSHAKE),
+            ("resume_p95_ms", figures.RESUME),
+            ("count_p95_ms", figures.COUNT),
+        ):
+            if figure in whole:
+                values[name] = whole[figure].p95
+        return values
+
+    def fault_counts(self) -> dict[Kind, int]:
+        return dict(self.account.counts) if self.account else {}

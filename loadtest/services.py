@@ -1,0 +1,76 @@
+"""CPU and memory of the services under test, where they run on this host, as the system counts them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtest.bench.accounting import PROC, cpu_seconds, process_tree, rss_bytes
+
+# What a command line of each service contains, and what to call it.
+SERVICES = (
+    ("tidewire ws.asgi", "ws"),
+    ("gunicorn", "web"),
+    ("manage.py relay", "relay"),
+    ("nginx", "nginx"),
+    ("redis-server", "redis"),
+    ("valkey-server", "redis"),
+)
+
+
+def service_of(command: Sequence[str]) -> str:
+    """The service's name; of sockets' nodes each has its own, because each is one core. Empty: none of them."""
+    line = " ".join(command)
+    found = next((name for part, name in SERVICES if part in line), "")
+    if found == "ws" and "-p" in command[:-1]:
+        return f"ws:{command[command.index('-p') + 1]}"
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Share of one core since the reading before, and memory now."""
+
+    cpu: Mapping[str, float]
+    rss_bytes: Mapping[str, int]
+
+
+class Services:
+    """The services among the descendants of a process."""
+
+    def __init__(self, root: int, proc: Path = PROC) -> None:
+        self._root = root
+        self._proc = proc
+        self._at = time.monotonic()
+        self._before = self._cpu()
+
+    def read(self) -> Usage:
+        now, cpu = time.monotonic(), self._cpu()
+        passed = max(1e-3, now - self._at)
+        share = {name: max(0.0, used - self._before.get(name, 0.0)) / passed for name, used in cpu.items()}
+        self._at, self._before = now, cpu
+        memory: Counter[str] = Counter()
+        for name, pids in self._pids().items():
+            for pid in pids:
+                try:
+                    memory[name] += rss_bytes([pid], self._proc)
+                except OSError:
+                    continue
+        return Usage(share, dict(memory))
+
+    def _cpu(self) -> dict[str, float]:
+        return {name: cpu_seconds(pids, self._proc) for name, pids in self._pids().items()}
+
+    def _pids(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for pid in process_tree(self._root, self._proc):
+            try:
+                command = (self._proc / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if name := service_of(command):
+                found.setdefault(name, []).append(pid)
+        return found

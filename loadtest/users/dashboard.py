@@ -1,0 +1,126 @@
+"""What every user of the dashboard has in common: logging in, being on a page, its sockets. No journey of its own."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from typing import Any, ClassVar
+
+import gevent
+from locust import HttpUser
+from locust.exception import RescheduleTask
+
+from loadtest import figures
+from loadtest.accounting import Ledger
+from loadtest.browser import Browser, Page, PageError
+from loadtest.live import HEARTBEAT_SECONDS, LiveSocket
+from loadtest.people import username
+from loadtest.run import Run
+
+_numbers = itertools.count(1)
+
+
+class Turns:
+    """Logins one after another, at most so many a second: a password costs the server more than all pages after it."""
+
+    def __init__(self, per_second: float) -> None:
+        self._between = 1 / per_second
+        self._next = time.monotonic()
+
+    def take(self) -> None:
+        at = max(self._next, time.monotonic())
+        self._next = at + self._between
+        gevent.sleep(at - time.monotonic())
+
+
+class DashboardUser(HttpUser):
+    """Logs in, then is on one page at a time; leaving a page closes its sockets, as in a browser."""
+
+    abstract = True
+    # Set once per process, before the first user.
+    run_state: ClassVar[Run]
+    turns: ClassVar[Turns]
+    password: ClassVar[str]
+    connection_timeout = 60.0
+
+    def on_start(self) -> None:
+        self.name = username(next(_numbers))
+        self.random = random.Random(self.name)  # noqa: S311 - journeys that repeat, no secret
+        self.browser = Browser(self.client, self.host or "")
+        self.sockets: list[LiveSocket] = []
+        self._pages = 0
+        self._heartbeats = gevent.spawn(self._beat)
+        self.turns.take()
+        self.browser.log_in(self.name, self.password)
+        self.arrive()
+        self.run_state.users.add(self.name)
+
+    def on_stop(self) -> None:
+        self._heartbeats.kill(block=False)
+        self.leave()
+        self.run_state.online.discard(self.name)
+
+    def arrive(self) -> None:
+        """The first page of the journey."""
+        raise NotImplementedError
+
+    def open(self, path: str, name: str = "") -> Page:
+        """Load a page, leave the one before, and open the header's two sockets as main.js does."""
+        page = self.browser.get(path, name)
+        self.show(page)
+        return page
+
+    def show(self, page: Page) -> None:
+        """Be on a page that a form has led to."""
+        self.leave()
+        self._pages += 1
+        ledger = Ledger(f"{self.name} page {self._pages}")
+        self.run_state.ledgers.append(ledger)
+        self.socket("/ws/users/", on={"users.count": self._counted})
+        self.socket("/ws/notifications/", at=page.position, ledger=ledger)
+
+    def socket(self, path: str, **options: Any) -> LiveSocket:
+        opened = LiveSocket(self.run_state, self.browser.origin, path, cookie=self.browser.cookie, **options)
+        self.sockets.append(opened)
+        return opened
+
+    def leave(self) -> None:
+        for each in self.sockets:
+            each.close()
+        self.sockets = []
+
+    def think(self, least: float, most: float) -> None:
+        """Look at the page for so many seconds; shorter, where the run is over."""
+        until = time.monotonic() + self.random.uniform(least, most)
+        while self.run_state.is_working and time.monotonic() < until:
+            gevent.sleep(min(0.5, max(0.0, until - time.monotonic())))
+
+    def rest_when_over(self) -> None:
+        """Nobody begins anything while the run waits for what is still due. First line of every task."""
+        if not self.run_state.is_working:
+            gevent.sleep(0.5)
+            raise RescheduleTask
+
+    def _counted(self, event: dict[str, Any]) -> None:
+        run = self.run_state
+        run.counts[self.name] = event["count"]
+        if self.name not in run.online:
+            # Everybody of this run that had arrived before, and this user: fewer would be a wrong count.
+            run.online.add(self.name)
+            self._awaited, self._since = len(run.online), self.sockets[0].started
+        if self._awaited and event["count"] >= self._awaited:
+            run.measured("WS", figures.COUNT, run.clock() - self._since)
+            self._awaited = 0
+
+    _awaited = 0
+    _since = 0.0
+
+    def _beat(self) -> None:
+        while True:
+            gevent.sleep(HEARTBEAT_SECONDS)
+            for each in self.sockets:
+                each.heartbeat()
+
+
+__all__ = ["DashboardUser", "PageError", "Turns"]

@@ -1,0 +1,71 @@
+"""One user in ten: opens a document to write, saves on a schedule, and comes back for more."""
+
+from __future__ import annotations
+
+import itertools
+
+import gevent
+from locust import task
+
+from loadtest.browser import PageError
+from loadtest.run import Save
+from loadtest.users.dashboard import DashboardUser
+
+# With one editor for ten users, so many seconds between saves make N/60 saves a second for N users.
+SAVE_SECONDS = 6.0
+# Then the editor goes to another document, so that badges have something to show.
+SAVES_PER_DOCUMENT = 3
+
+
+class Editor(DashboardUser):
+    weight = 1
+
+    def arrive(self) -> None:
+        self.saves = itertools.count(1)
+        self.slugs = self.browser.get("/").slugs
+        self.slug = self.random.choice(self.slugs)
+        self.open_form()
+        # Editors who all save in the same moment would be one burst every few seconds.
+        self.next_save = self.run_state.clock() + self.random.uniform(1.0, SAVE_SECONDS)
+
+    @task
+    def write(self) -> None:
+        self.rest_when_over()
+        gevent.sleep(max(0.0, self.next_save - self.run_state.clock()))
+        self.rest_when_over()
+        # The schedule does not wait for the server: a save that comes late is late from when it was meant.
+        intended, self.next_save = self.next_save, self.next_save + SAVE_SECONDS
+        self.save(intended)
+        self.think(0.5, 1.0)
+        self.open_form()
+
+    def open_form(self) -> None:
+        self.form = self.open(f"/documents/{self.slug}/edit/", "/documents/[slug]/edit/")
+        self.run_state.begin_editing(self.slug, self.name)
+        self.socket(f"/ws/document/{self.slug}/update/", name="/ws/document/[slug]/update/")
+
+    def save(self, intended: float) -> None:
+        run, form = self.run_state, self.form
+        # The title is the mark by which the event is known when it comes back.
+        number = next(self.saves)
+        mark = f"{self.slug}, save {number} of {self.name}"
+        fields = {name: form.field(name) for name in ("csrfmiddlewaretoken", "version", "body")}
+        run.saves[mark] = Save(intended)
+        run.in_flight += 1
+        try:
+            page = self.browser.post(form.path, {**fields, "title": mark}, "/documents/[slug]/edit/ (save)")
+        except PageError:
+            # Whether it was done is not known, so it is not counted as confirmed; Locust has the failure.
+            return
+        finally:
+            run.in_flight -= 1
+        if page.path == form.path:
+            # Somebody else saved first: a conflict, no fault. The next form has their version.
+            run.conflicts += 1
+            return
+        run.saves[mark].confirmed = True
+        run.end_editing(self.slug, self.name)
+        self.show(page)
+        self.socket(f"/ws/document/{self.slug}/read/", name="/ws/document/[slug]/read/")
+        if number % SAVES_PER_DOCUMENT == 0:
+            self.slug = self.random.choice(self.slugs)

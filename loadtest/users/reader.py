@@ -1,0 +1,44 @@
+"""Half of all users: looks at the list, goes into a document, reads, comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from locust import task
+
+from loadtest import figures
+from loadtest.users.dashboard import DashboardUser
+
+
+class ListReader(DashboardUser):
+    weight = 5
+
+    def arrive(self) -> None:
+        self.open_list()
+
+    @task
+    def read(self) -> None:
+        self.rest_when_over()
+        self.think(10, 25)
+        self.rest_when_over()
+        slug = self.random.choice(self.slugs)
+        self.open(f"/documents/{slug}/", "/documents/[slug]/")
+        self.socket(f"/ws/document/{slug}/read/", name="/ws/document/[slug]/read/")
+        self.think(5, 15)
+        self.rest_when_over()
+        self.open_list()
+
+    def open_list(self) -> None:
+        self.slugs = self.open("/").slugs
+        self.seen: dict[tuple[str, str], float] = {}
+        self.list_socket = self.socket("/ws/documents/", on={"documents.status": self._badges})
+
+    def _badges(self, event: dict[str, Any]) -> None:
+        """How long until the badge shows who began to edit since this list was opened."""
+        run = self.run_state
+        for slug, people in event["documents"].items():
+            for editor in people["editors"]:
+                since = run.editing.get((slug, editor), 0.0)
+                if since > self.list_socket.started + 1.0 and self.seen.get((slug, editor)) != since:
+                    self.seen[slug, editor] = since
+                    run.measured("EVENT", figures.DOCUMENTS, run.clock() - since)
