@@ -54,7 +54,8 @@ class Plan:
 
     def _fanout(self, number: int) -> Iterator[Step]:
         for clients, server in itertools.product(self.clients, self.servers):
-            yield Step("fanout", server, clients, number)
+            if server != PATIENT:
+                yield Step("fanout", server, clients, number)
 
     def _idle(self, number: int) -> Iterator[Step]:
         clients = max(self.clients)
@@ -77,13 +78,14 @@ class Plan:
         return min(self.slow_rounds, self.rounds) if server in STOCK else self.rounds
 
 
-STOCK = ("daphne-core", "daphne-pubsub", "uvicorn-pubsub")
+PATIENT = "daphne-patient"
+STOCK = ("daphne-core", "daphne-pubsub", "uvicorn-pubsub", PATIENT)
 IDLES = {
-    "bare": (*STOCK, "ws", "socketio", "nchan", "tidewire"),
-    "session": (*STOCK, "tidewire"),
+    "bare": (*STOCK[:3], "ws", "socketio", "nchan", "tidewire"),
+    "session": (*STOCK[:3], "tidewire"),
     "ticket": ("tidewire",),
 }
-STORMS = ("daphne-pubsub", "tidewire")
+STORMS = ("daphne-pubsub", PATIENT, "tidewire")
 STALLS = ("daphne-pubsub", "ws", "tidewire")
 
 FULL_DOSE = {"single": Dose(5.0, 5, 100), "burst": Dose(5.0, 2, 30)}

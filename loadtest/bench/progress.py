@@ -11,7 +11,12 @@ from loadtest.bench.plan import Step
 GUESS_SECONDS = 15.0
 # What is slower by its nature.
 SLOW = {"daphne-core": 4.0, "daphne-pubsub": 3.0, "uvicorn-pubsub": 2.0}
-LONG = {("storm", "daphne-pubsub"): 8.0, ("stall", "daphne-pubsub"): 4.0, ("stall", "ws"): 3.0}
+LONG = {
+    ("storm", "daphne-pubsub"): 2.0,
+    ("storm", "daphne-patient"): 8.0,
+    ("stall", "daphne-pubsub"): 4.0,
+    ("stall", "ws"): 3.0,
+}
 
 
 class Progress:

@@ -53,7 +53,11 @@ def tell(record: Record) -> str:
         case "idle":
             return f"{record['rss_bytes'] / 1024:.1f} KiB and {record['connect_cpu_ms']:.2f} ms CPU per connection"
         case "storm":
-            end = f"settled in {record['settled_seconds']:.1f} s" if record["settled"] else "cut before it settled"
+            end = (
+                f"settled in {record['settled_seconds']:.1f} s"
+                if record["settled"]
+                else f"not settled after {record['settled_seconds']:.1f} s"
+            )
             return f"{record['cpu_seconds']:.2f} s CPU, {end}, {record['refused']} refused, {record['wrong']} wrong"
     return (
         f"RSS {record['rss_growth_bytes'] / 2**20:+.1f} MiB (peak {record['rss_peak_growth_bytes'] / 2**20:+.1f}), "

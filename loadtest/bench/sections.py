@@ -125,7 +125,7 @@ def storm(run: Run) -> Iterator[str]:
 def _storm_row(run: Run, server: Server, clients: int, records: Sequence[dict[str, object]]) -> list[str]:
     settled = cell(run.spread("storm", server.name, "settled_seconds", clients=clients))
     if not all(record["settled"] for record in records):
-        settled += ", cut"
+        settled = f"not after {settled}"
     return [
         server.label,
         f"{clients:,}",

@@ -76,11 +76,13 @@ def _python(*module: str) -> list[str]:
     return [sys.executable, "-m", *module]
 
 
-def _daphne(layer: str, label: str) -> Server:
+def _daphne(name: str, label: str, layer: str, *options: str) -> Server:
     return Server(
-        name=f"daphne-{layer}",
+        name=name,
         label=label,
-        command=lambda port: _python("daphne", "-b", LOOPBACK, "-p", str(port), "loadtest.bench.stock:application"),
+        command=lambda port: _python(
+            *("daphne", "-b", LOOPBACK, "-p", str(port), *options), "loadtest.bench.stock:application"
+        ),
         env={"DJANGO_SETTINGS_MODULE": "loadtest.bench.stock_settings", "BENCH_LAYER": layer},
         publisher="layer",
         django=True,
@@ -149,8 +151,10 @@ def _nchan(port: int) -> list[str]:
 
 
 SERVERS = (
-    _daphne("core", "Daphne, channels_redis.core"),
-    _daphne("pubsub", "Daphne, channels_redis.pubsub"),
+    _daphne("daphne-core", "Daphne, channels_redis.core", "core"),
+    _daphne("daphne-pubsub", "Daphne, channels_redis.pubsub", "pubsub"),
+    # By default it gives up handshakes after 5 s, and with them most of a storm: this one shows what all would cost.
+    _daphne("daphne-patient", "the same, patient", "pubsub", "--websocket_connect_timeout", "600"),
     Server(
         name="uvicorn-pubsub",
         label="uvicorn, channels_redis.pubsub",
