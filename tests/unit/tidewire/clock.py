@@ -5,12 +5,17 @@ import selectors
 from typing import Any
 
 
+# A turn of the loop takes a little time too: what waits for less than the clock's resolution would wait for ever.
+TURN_SECONDS = 1e-7
+
+
 class _Jumping(selectors.DefaultSelector):
     """Never waits: what it is asked to wait for has passed on the loop's clock."""
 
     loop: "JumpingLoop"
 
     def select(self, timeout: float | None = None) -> Any:
+        self.loop.now += TURN_SECONDS
         ready = super().select(0)
         if ready or timeout == 0:
             return ready

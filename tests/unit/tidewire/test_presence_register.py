@@ -1,0 +1,247 @@
+"""What a node tells presence: its own connections, again after every loss, and no more often than needed."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+import pytest
+
+from tests.unit.tidewire.presence_suite import ADA, ADA_WRITES, BOB
+from tidewire.exceptions import NoRedis
+from tidewire.presence import Hold
+from tidewire.presence.memory import MemoryPresence
+from tidewire.presence.register import PUT_HOLDS, PresenceRegister
+
+TOUCH_SECONDS = 1.0
+
+
+class Store(MemoryPresence):
+    """Presence that keeps account of what it is told, and may be away."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            lease_seconds=10.0, grace_seconds=3.0, indexes={}, clock=lambda: asyncio.get_running_loop().time()
+        )
+        self.puts: list[dict[Hold, int]] = []
+        self.touches = 0
+        self.away = False
+        self.late: list[dict[Hold, int]] = []
+        self.answers = True
+
+    async def touch(self, node: str, *, register: bool = False) -> bool:
+        self._reach()
+        self.touches += 1
+        return await super().touch(node, register=register)
+
+    async def sweep(self) -> set[str]:
+        self._reach()
+        return await super().sweep()
+
+    async def put(self, node: str, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+        self._reach()
+        counts = list(counts)
+        self.node = node
+        if not self.answers:
+            self.late.append(dict(counts))
+            raise NoRedis("no answer")
+        self.puts.append(dict(counts))
+        return await super().put(node, counts)
+
+    async def carry_out_late(self) -> None:
+        """What was sent and not answered is carried out at last."""
+        for counts in self.late:
+            await super().put(self.node, counts.items())
+        self.late.clear()
+
+    def lose_everything(self) -> None:
+        for kept in (self._nodes, self._holds, self._deadlines, self._members):
+            kept.clear()
+
+    async def names(self) -> tuple[str, ...]:
+        [members] = await self.members([(ADA.topic, ADA.phase)], names=-1)
+        return members.names
+
+    def _reach(self) -> None:
+        if self.away:
+            raise NoRedis("away")
+
+
+@pytest.fixture
+async def store():
+    return Store()
+
+
+@pytest.fixture
+def told():
+    """The topics that were announced, a set for each time."""
+    return []
+
+
+@pytest.fixture
+async def register(store, told):
+    """A running register."""
+
+    async def announce(topics: set[str]) -> None:
+        told.append(topics)
+
+    made = PresenceRegister(store, node="n", touch_seconds=TOUCH_SECONDS, announce=announce)
+    running = asyncio.ensure_future(made.run())
+    yield made
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def pass_time(seconds: float = 0.1) -> None:
+    """Let the loop's clock, which costs nothing, show a later time."""
+    await asyncio.sleep(seconds)
+
+
+async def test_joins_of_a_moment_travel_together(register, store, told):
+    """A storm of connects is one call, with the count of each hold as it is by then."""
+    await pass_time()
+    for _ in range(3):
+        register.join(ADA)
+    register.join(BOB)
+    register.leave(ADA)
+    await pass_time()
+    assert store.puts == [{ADA: 2, BOB: 1}]
+    assert told == [{"doc.plan"}]
+
+
+async def test_the_last_leave_is_told_as_none(register, store):
+    """A member with no connection left is given up."""
+    register.join(ADA)
+    register.join(ADA_WRITES)
+    await pass_time()
+    register.leave(ADA)
+    await pass_time()
+    assert store.puts[-1] == {ADA: 0}
+    assert await store.names() == ("ada",)
+    await pass_time(4.0)
+    assert await store.names() == ()
+
+
+async def test_a_leave_too_many_is_harmless(register, store):
+    """Counts do not fall below zero: the next join counts."""
+    register.leave(ADA)
+    await pass_time()
+    register.join(ADA)
+    await pass_time()
+    assert store.puts[-1] == {ADA: 1}
+
+
+async def test_many_holds_travel_in_several_calls(register, store):
+    """A refill of thousands of holds blocks nobody for long."""
+    await pass_time()
+    for number in range(2 * PUT_HOLDS + 1):
+        register.join(Hold("doc.plan", "read", f"user{number}"))
+    await pass_time()
+    assert sorted(len(put) for put in store.puts) == [1, PUT_HOLDS, PUT_HOLDS]
+
+
+async def test_the_lease_is_touched_in_time(register, store):
+    """Once every so many seconds, whether or not anything happens."""
+    await pass_time(10 * TOUCH_SECONDS + 0.5)
+    assert 10 <= store.touches <= 13
+    for _ in range(100):
+        register.join(ADA)
+        await pass_time(0.05)
+    assert 15 <= store.touches <= 19
+
+
+async def test_a_member_who_left_is_announced_by_whoever_swept(register, store, told):
+    """The node that takes a member off says so."""
+    register.join(ADA)
+    await pass_time()
+    told.clear()
+    register.leave(ADA)
+    await pass_time(5.0)
+    assert told == [{"doc.plan"}]
+
+
+async def test_an_emptied_store_is_refilled_within_a_touch(register, store):
+    """A store that lost its data knows no node: everything is told again."""
+    register.join(ADA)
+    register.join(BOB)
+    await pass_time()
+    store.lose_everything()
+    await pass_time(TOUCH_SECONDS + 0.1)
+    assert sorted(await store.names()) == ["ada", "bob"]
+
+
+async def test_an_emptied_store_is_refilled_at_the_next_change(register, store):
+    """A change meets a store that knows no node: not the change alone is told, but everything."""
+    await pass_time(0.2)
+    register.join(ADA)
+    await pass_time()
+    store.lose_everything()
+    register.join(BOB)
+    await pass_time(0.1)
+    assert sorted(await store.names()) == ["ada", "bob"]
+
+
+async def test_what_happens_while_redis_is_away_is_told_later(register, store):
+    """Joins and leaves are kept, as the counts they end in."""
+    register.join(ADA)
+    await pass_time()
+    store.away = True
+    register.leave(ADA)
+    register.join(BOB)
+    await pass_time(3.0)
+    store.away = False
+    await pass_time(TOUCH_SECONDS + 0.1)
+    assert store.puts[-1] == {ADA: 0, BOB: 1}
+
+
+async def test_an_outage_longer_than_the_lease_is_no_leave(register, store, told):
+    """Its lease ended while nobody could sweep: the node registers and fills in before anybody is missed."""
+    register.join(ADA)
+    await pass_time()
+    told.clear()
+    store.away = True
+    await pass_time(30.0)
+    store.away = False
+    await pass_time(10.0)
+    assert await store.names() == ("ada",)
+    assert told == []
+
+
+async def test_what_is_carried_out_late_does_not_outlive_what_came_after(register, store):
+    """A command without an answer may be carried out after a newer one: the truth is told once more."""
+    await pass_time()
+    store.answers = False
+    register.join(ADA)
+    await pass_time()
+    register.leave(ADA)
+    await pass_time(0.5)
+    original = store.put
+
+    async def after_the_newer_one(node, counts):
+        answer = await original(node, counts)
+        await store.carry_out_late()
+        return answer
+
+    store.put = after_the_newer_one
+    store.answers = True
+    await pass_time(10.0)
+    assert await store.names() == ()
+
+
+async def test_handing_over_gives_everything_up(register, store):
+    """At the end of a drain members stay for their grace, and no longer."""
+    register.join(ADA)
+    register.join(BOB)
+    await pass_time()
+    await register.hand_over()
+    assert store.puts[-1] == {ADA: 0, BOB: 0}
+    assert sorted(await store.names()) == ["ada", "bob"]
+    await pass_time(5.0)
+    assert await store.names() == ()
+
+
+async def test_two_runs_of_a_node_are_two(store):
+    """A process that is started again does not take over what its predecessor held."""
+    names = {PresenceRegister(store, node="n", touch_seconds=1.0, announce=store.sweep)._node for _ in range(2)}
+    assert len(names) == 2
+    assert all(name.startswith("n-") for name in names)

@@ -1,0 +1,128 @@
+"""Publishing: the stream first, a hint after it; announcements a few times a second."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.unit.tidewire.fakes import MemoryStreams, Said
+from tidewire import metrics
+from tidewire.exceptions import NoRedis
+from tidewire.publish import Announcer, publish
+
+EVENT = Said(id=UUID(int=1), text="hello")
+COALESCE_SECONDS = 0.2
+
+
+class Layer:
+    """What was sent to groups, and when; may fail for a while."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[float, str, dict[str, Any]]] = []
+        self.failures = 0
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionResetError("a pooled connection that Redis closed")
+        self.sent.append((asyncio.get_running_loop().time(), group, message))
+
+
+@pytest.fixture
+def layer():
+    return Layer()
+
+
+@pytest.fixture
+def streams():
+    return MemoryStreams()
+
+
+def published(result: str) -> float:
+    return metrics.PUBLISHED.labels("talk", result)._value.get()
+
+
+async def test_an_event_is_appended_and_hinted_at(layer, streams):
+    """The hint carries the event, so that hubs need not read it."""
+    appended = await publish(EVENT, streams=streams, layer=layer, prefix="p")
+    assert appended.position == streams.end("talk")
+    [(_, group, hint)] = layer.sent
+    assert group == "p.talk"
+    assert hint.pop("published") > 0
+    assert hint == {"type": "tidewire.hint", "topic": "talk", "epoch": "e1", "offset": 1, "body": EVENT.encode()}
+
+
+async def test_an_offset_is_redis_s_to_assign(layer, streams):
+    """An event that names one is published without it."""
+    await publish(EVENT.model_copy(update={"offset": 99}), streams=streams, layer=layer, prefix="p")
+    assert layer.sent[0][2]["body"] == EVENT.encode()
+
+
+async def test_a_repeat_is_not_hinted_at(layer, streams):
+    """Whoever heard the first one has it; whoever did not is healed by the check."""
+    new, repeated = published("new"), published("repeated")
+    for _ in range(2):
+        await publish(EVENT, streams=streams, layer=layer, prefix="p")
+    assert len(layer.sent) == 1
+    assert (published("new") - new, published("repeated") - repeated) == (1, 1)
+
+
+async def test_without_redis_nothing_is_hinted_at(layer, streams):
+    """The caller is told that the event is not published."""
+    streams.away = True
+    with pytest.raises(NoRedis):
+        await publish(EVENT, streams=streams, layer=layer, prefix="p")
+    assert layer.sent == []
+
+
+@pytest.mark.parametrize(("failures", "sent"), [(1, 1), (2, 0)])
+async def test_a_hint_is_tried_twice_and_never_fails_the_publishing(layer, streams, failures, sent):
+    """The stream has the event, so a lost hint is a delay."""
+    layer.failures = failures
+    assert (await publish(EVENT, streams=streams, layer=layer, prefix="p")).new
+    assert len(layer.sent) == sent
+
+
+class TestAnnouncer:
+    @pytest.fixture
+    def here(self):
+        """What this process's hub was told."""
+        return []
+
+    @pytest.fixture
+    async def announcer(self, layer, here):
+        return Announcer(layer, prefix="p", coalesce_seconds=COALESCE_SECONDS, here=here.append)
+
+    async def test_the_first_change_is_announced_at_once(self, announcer, layer, here):
+        """A change after a quiet time is not delayed."""
+        started = asyncio.get_running_loop().time()
+        await announcer.announce({"users"})
+        await asyncio.sleep(COALESCE_SECONDS * 3)
+        [(at, *sent)] = layer.sent
+        assert sent == ["p.users", {"type": "tidewire.hint", "topic": "users"}]
+        assert at - started < 0.001
+        assert here == [{"users"}]
+
+    async def test_a_storm_is_announced_a_few_times_a_second(self, announcer, layer, here):
+        """A thousand changes in ten seconds are fifty announcements, and this process's hub hears of each."""
+        for _ in range(1000):
+            await announcer.announce({"users"})
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
+        assert 45 <= len(layer.sent) <= 55
+        assert len(here) == 1000
+
+    async def test_the_last_change_is_always_announced(self, announcer, layer, here):
+        """A change just after an announcement has one of its own."""
+        await announcer.announce({"users"})
+        await asyncio.sleep(0.01)
+        await announcer.announce({"users", "documents"})
+        await asyncio.sleep(COALESCE_SECONDS * 3)
+        assert sorted(group for _, group, _ in layer.sent) == ["p.documents", "p.users", "p.users"]
+
+    async def test_a_quiet_announcer_has_no_task(self, announcer, layer, here):
+        """Nothing waits while nothing changes."""
+        await announcer.announce({"users"})
+        await asyncio.sleep(COALESCE_SECONDS * 3)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
