@@ -38,7 +38,8 @@ class TicksConsumer(AsyncJsonWebsocketConsumer):
 class UsersConsumer(AsyncJsonWebsocketConsumer):
     """How many users are here, told to all whenever one comes."""
 
-    redis = Redis.from_url(os.environ.get(REDIS_URL, "redis://127.0.0.1:6379/0"))
+    # The count's own pool is as large as the layer's: a storm must not fail on redis-py's default of 100.
+    redis = Redis.from_url(os.environ.get(REDIS_URL, "redis://127.0.0.1:6379/0"), max_connections=100_000)
 
     async def connect(self) -> None:
         await self.channel_layer.group_add(GROUP, self.channel_name)
