@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test lint format requirements env-example bench bench-quick setup clean compose-up compose-down compose-logs compose-test secrets k8s-check
+.PHONY: help up test lint format requirements env-example bench bench-quick load load-smoke setup clean compose-up compose-down compose-logs compose-test secrets k8s-check
 
 help: ## list these doors
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
@@ -72,6 +72,15 @@ k8s-check: ## build every combination of the Kubernetes manifests and check them
 	@[ var/k8s/python -nt deploy/k8s/check/requirements.txt ] || $(VENV)/python -m pip install --quiet --upgrade --no-deps --require-hashes --target var/k8s/python -r deploy/k8s/check/requirements.txt
 	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m deploy.k8s.check
 	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) $(VENV)/python -m pytest tests/k8s $(ARGS)
+
+load: ## load a running `make up` and account for every event; USERS=100 SECONDS=60
+	@$(PYTHON) -m deploy.local.setup dev
+	@$(VENV)/python -m loadtest --users $(or $(USERS),100) --seconds $(or $(SECONDS),60) $(ARGS)
+
+load-smoke: ## the same with 200 users on a stack of its own; fails on any event lost, doubled or out of order
+	@$(PYTHON) -m deploy.local.setup up
+	@$(PYTHON) -m deploy.local.setup dev
+	@$(VENV)/python -m loadtest --smoke --users $(or $(USERS),200) --seconds 60 $(ARGS)
 
 setup: ## make .venv with all tools, for an editor or for trying things
 	@$(PYTHON) -m deploy.local.setup dev

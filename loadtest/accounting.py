@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 # A fault is one line of a report; a run that lost everything needs no million of them. The counts stay exact.
 FAULTS_KEPT = 200
@@ -19,7 +20,7 @@ class Kind(StrEnum):
 
     meaning: str
 
-    def __new__(cls, value: str, meaning: str = "") -> Kind:
+    def __new__(cls, value: str, meaning: str = "") -> Self:
         kind = str.__new__(cls, value)
         kind._value_ = value
         kind.meaning = meaning

@@ -5,6 +5,7 @@ Owns no socket. One process has one `Run`.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -72,6 +73,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.started = self.clock()
+        self.load_at_start = round(os.getloadavg()[0], 2)
         self.phases.append((RAMP, 0))
 
     @property

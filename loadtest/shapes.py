@@ -32,9 +32,8 @@ class Ramp(LoadTestShape):
         self._since = 0.0
 
     def tick(self) -> tuple[int, float] | None:
-        run, assert_runner = self.run_state, self.runner
-        assert assert_runner is not None
-        options = assert_runner.environment.parsed_options
+        assert self.runner is not None
+        run, options = self.run_state, self.runner.environment.parsed_options
         assert options is not None
         elapsed = self.get_run_time() - self._since
         users: int = options.num_users or 1

@@ -1,0 +1,246 @@
+"""A run as it is kept: configuration, versions, figures, series, faults and the verdict, all of it plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from locust.env import Environment
+
+from deploy.local.layout import ROOT
+from deploy.local.system import find_program
+from loadtest import figures
+from loadtest.accounting import Kind
+from loadtest.figures import Moment, Summary, percentile
+from loadtest.generator import Health, judge
+from loadtest.run import HOLD, Run
+from loadtest.verdict import Check, check, passed
+
+PACKAGES = ("locust", "gevent", "websocket-client", "Django", "channels", "daphne", "Twisted", "redis", "gunicorn")
+# The percentiles that curves are drawn through.
+CURVE = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99)
+
+
+@dataclass(frozen=True)
+class Result:
+    title: str
+    passed: bool
+    # Why a run is no measurement at all, where it is none.
+    problems: Sequence[str]
+    checks: Sequence[Check]
+    counts: Mapping[str, int]
+    faults: Sequence[str]
+    totals: Mapping[str, int]
+    configuration: Mapping[str, Any]
+    versions: Mapping[str, str]
+    generator: Health
+    # Latencies in milliseconds: those of users at work under full load, and handshakes, counts and resumes over all.
+    latencies: Mapping[str, Summary]
+    pages: Sequence[Mapping[str, Any]]
+    errors: Sequence[str]
+    services: Mapping[str, Mapping[str, float]]
+    bottleneck: str
+    phases: Sequence[tuple[str, int]]
+    series: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, run: Run, environment: Environment) -> Result:
+        held = next((second for phase, second in run.phases if phase == HOLD), 0)
+        objectives = run.objectives
+        moments = run.figures.moments
+        health = judge(
+            [each for each, moment in zip(run.samples, moments, strict=False) if moment.phase == HOLD] or run.samples,
+            cpu_share=objectives.generator_cpu_share,
+            lag_ms=objectives.generator_lag_ms,
+        )
+        values = run.values(
+            failed_requests=environment.stats.total.num_failures,
+            cpu_share=health.cpu_mean,
+            lag_ms=health.lag_p99_ms,
+            since=held,
+        )
+        checks = check(objectives, values, run.fault_counts())
+        problems = [run.problem] * bool(run.problem) + [f"generator: {why}" for why in health.starved]
+        services = _services(run, held)
+        return cls(
+            title=environment.parsed_options.title if environment.parsed_options else "Load test",
+            passed=passed(checks) and not problems,
+            problems=problems,
+            checks=checks,
+            counts={kind.value: run.fault_counts().get(kind, 0) for kind in Kind},
+            faults=[str(fault) for fault in run.account.faults] if run.account else [],
+            totals=_totals(run),
+            configuration=_configuration(run, environment),
+            versions=_versions(),
+            generator=health,
+            latencies=_latencies(run, held),
+            pages=_pages(environment),
+            errors=[f"{each.occurrences} x {each.method} {each.name}: {each.error}" for each in _errors(environment)],
+            services=services,
+            bottleneck=_bottleneck(health, services),
+            phases=run.phases,
+            series=_series(run),
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def _latencies(run: Run, held: int) -> dict[str, Summary]:
+    whole, steady = run.figures.summaries(), run.figures.summaries(since=held)
+    under_load = (figures.DELIVERY, figures.INTENDED)
+    return {name: steady.get(name, found) if name in under_load else found for name, found in whole.items()}
+
+
+def _totals(run: Run) -> dict[str, int]:
+    account = run.account
+    assert account is not None
+    return {
+        "users": len(run.users),
+        "sockets_at_once": max((moment.sockets for moment in run.figures.moments), default=0),
+        "handshakes": len(run.figures.latencies[figures.HANDSHAKE].values_ms),
+        "events_published": account.published,
+        "saves_confirmed": sum(save.confirmed for save in run.saves.values()),
+        "conflicts": run.conflicts,
+        "stays_on_the_stream": account.clients,
+        "deliveries_due": account.due,
+        "deliveries": account.arrived,
+        "messages": sum(by_second.total() for by_second in run.figures.deliveries.values()),
+    }
+
+
+def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
+    options = environment.parsed_options
+    assert options is not None
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M %Z"),
+        "host": environment.host,
+        "shape": "ramp",
+        "users": options.num_users,
+        "hold_seconds": options.hold_seconds,
+        "spawn_rate": options.spawn_rate,
+        "login_rate": options.login_rate,
+        "journeys": {each.__name__: each.weight for each in environment.user_classes},
+        "clock": "one: generator and servers share a host" if run.one_clock else "two: delivery is not judged",
+        "planted": options.plant or "nothing",
+        "machine": f"{os.cpu_count()} cores, {_cpu_model()}, {platform.system()} {platform.release()}",
+        "load_at_start": run.load_at_start,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"tidewire": _said("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") or "unknown"}
+    if _said("git", "-C", str(ROOT), "status", "--porcelain", "--", "src", "services"):
+        found["tidewire"] += " with changes"
+    found["Python"] = platform.python_version()
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    redis = find_program("redis-server", "valkey-server")
+    if redis and (words := _said(redis, "--version").split("v=")[1:]):
+        found["Redis"] = words[0].split()[0]
+    return found
+
+
+def _said(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - our own
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _pages(environment: Environment) -> list[dict[str, Any]]:
+    """What Locust itself counted of pages."""
+    entries = sorted(environment.stats.entries.values(), key=lambda each: (each.method, each.name))
+    return [
+        {
+            "method": each.method,
+            "name": each.name,
+            "count": each.num_requests,
+            "failures": each.num_failures,
+            "p50": each.get_response_time_percentile(0.5),
+            "p95": each.get_response_time_percentile(0.95),
+            "p99": each.get_response_time_percentile(0.99),
+        }
+        for each in entries
+        if each.method in ("GET", "POST")
+    ]
+
+
+def _errors(environment: Environment) -> list[Any]:
+    return sorted(environment.stats.errors.values(), key=lambda each: -each.occurrences)
+
+
+def _services(run: Run, held: int) -> dict[str, dict[str, float]]:
+    cpu: defaultdict[str, list[float]] = defaultdict(list)
+    for moment in run.figures.moments:
+        if moment.phase == HOLD and moment.second >= held:
+            for name, share in moment.services.items():
+                cpu[name].append(share)
+    return {
+        name: {
+            "cpu_mean": sum(shares) / len(shares),
+            "cpu_max": max(shares),
+            "rss_mib": run.memory.get(name, 0) / 2**20,
+        }
+        for name, shares in sorted(cpu.items())
+    }
+
+
+def _bottleneck(health: Health, services: Mapping[str, Mapping[str, float]]) -> str:
+    """One sentence; a core is what one Python process has."""
+    if health.starved:
+        return "the generator: its figures are not the server's"
+    busiest = max(services.items(), key=lambda each: each[1]["cpu_mean"], default=None)
+    said = f"the generator used {health.cpu_mean:.0%} of its core"
+    if busiest is None:
+        return f"unknown: the services were not watched; {said}"
+    busy = f"{busiest[0]} with {busiest[1]['cpu_mean']:.0%} of a core"
+    return f"nobody was at a limit that shows: the busiest service was {busy}; {said}"
+
+
+def _series(run: Run) -> dict[str, Any]:
+    """What the plots are drawn from."""
+    moments: Sequence[Moment] = run.figures.moments
+    latencies = {}
+    for name in (figures.DELIVERY, figures.INTENDED):
+        by_second = run.figures.latencies[name].by_second()
+        latencies[name] = [
+            [second, *(round(percentile(values, percent), 2) for percent in (50.0, 95.0, 99.0))]
+            for second, values in sorted(by_second.items())
+        ]
+    return {
+        "latency_ms": latencies,
+        "deliveries": {name: sorted(found.items()) for name, found in sorted(run.figures.deliveries.items())},
+        "users": [[each.second, each.users, each.sockets] for each in moments],
+        "cpu": [
+            [each.second, round(each.generator_cpu, 3), {n: round(v, 3) for n, v in each.services.items()}]
+            for each in moments
+        ],
+        "lag_ms": [[each.second, round(each.generator_lag_ms, 1)] for each in moments],
+        "curves": {
+            name: [[percent, round(percentile(ordered, percent), 2)] for percent in CURVE]
+            for name, found in sorted(run.figures.latencies.items())
+            if (ordered := found.ordered())
+        },
+    }
