@@ -151,6 +151,8 @@ class Hub:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # One that was cancelled before it began has not taken itself off.
+        self._tasks.clear()
 
     def _kick(self, feed: Feed) -> None:
         if self._channel is not None and feed.name not in self._tasks:

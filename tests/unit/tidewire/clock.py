@@ -4,7 +4,6 @@ import asyncio
 import selectors
 from typing import Any
 
-
 # A turn of the loop takes a little time too: what waits for less than the clock's resolution would wait for ever.
 TURN_SECONDS = 1e-7
 

@@ -48,8 +48,8 @@ class Store(MemoryPresence):
         return await super().put(node, counts)
 
     async def carry_out_late(self) -> None:
-        """What was sent and not answered is carried out at last."""
-        for counts in self.late:
+        """What was sent and not answered is carried out at last, the oldest last of all."""
+        for counts in reversed(self.late):
             await super().put(self.node, counts.items())
         self.late.clear()
 
