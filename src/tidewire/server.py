@@ -13,6 +13,13 @@ from typing import Any
 
 from daphne.server import Server
 from twisted.internet import reactor
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    STDLibLogObserver,
+    globalLogPublisher,
+)
 
 from tidewire._daphne import protocol_of
 from tidewire.admin_port import listen as listen_admin
@@ -99,6 +106,10 @@ class TidewireServer(Server):
                 await stopped.asFuture(asyncio.get_running_loop())
 
     def _started(self) -> None:
+        # Daphne sends Twisted's own log to nowhere, and with it every exception in a protocol.
+        errors: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)
+        told: Any = STDLibLogObserver("twisted")
+        globalLogPublisher.addObserver(FilteringLogObserver(told, [errors]))
         self.ws_factory.protocol = protocol_of(self.ws_factory)
         self._task = asyncio.ensure_future(self._start())
 
