@@ -107,9 +107,11 @@ class TidewireServer(Server):
 
     def _started(self) -> None:
         # Daphne sends Twisted's own log to nowhere, and with it every exception in a protocol.
+        # Any: mypy does not know which of Twisted's classes implement its interfaces.
         errors: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)
         told: Any = STDLibLogObserver("twisted")
-        globalLogPublisher.addObserver(FilteringLogObserver(told, [errors]))
+        observer: Any = FilteringLogObserver(told, [errors])
+        globalLogPublisher.addObserver(observer)
         self.ws_factory.protocol = protocol_of(self.ws_factory)
         self._task = asyncio.ensure_future(self._start())
 
