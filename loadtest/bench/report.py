@@ -43,7 +43,7 @@ def screen(run: Run) -> str:
     """What `make bench-quick` ends with."""
     tables = [cost(run, "single"), cost(run, "burst"), latency(run, "single")] if run.select("fanout") else []
     judged = "\n".join(_judgement(target) for target in judge(run) if target.met is not None)
-    return "\n\n".join([*tables, judged])
+    return "\n\n".join([*tables, judged, f"taken by other processes: {_disturbed(run)}"])
 
 
 def _head(run: Run) -> Iterator[str]:
@@ -61,10 +61,6 @@ def _head(run: Run) -> Iterator[str]:
         if pinned
         else "nothing pinned"
     )
-    disturbances = [record["disturbance"] for record in run.records]
-    disturbed = (
-        f"{max(disturbances):.0%} of a step's time at most, {sum(disturbances) / len(disturbances):.0%} on average"
-    )
     yield table(
         ("", ""),
         (
@@ -74,10 +70,18 @@ def _head(run: Run) -> Iterator[str]:
             ("machine", f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}"),
             ("kernel", about["kernel"]),
             ("cores", cores),
-            ("taken by other processes", disturbed if disturbances else "-"),
+            ("taken by other processes", _disturbed(run)),
             ("open files", f"limit {about['open_files']:,}"),
         ),
     ).replace("---:", "---")
+
+
+def _disturbed(run: Run) -> str:
+    """Latencies first, then CPU, are not worth much where this is more than a few percent."""
+    shares = [record["disturbance"] for record in run.records]
+    if not shares:
+        return "-"
+    return f"{sum(shares) / len(shares):.0%} of the machine on average, {max(shares):.0%} in the worst step"
 
 
 def _targets(run: Run) -> Iterator[str]:
