@@ -96,7 +96,7 @@ def _make_people(users: int, target: Target) -> None:
 def _run(options: argparse.Namespace, target: Target) -> int:
     directory = RESULTS / time.strftime("%Y-%m-%d-%H%M%S")
     directory.mkdir(parents=True)
-    patience = options.seconds + 2.0 * options.users / target.login_rate + HANG_SECONDS
+    patience = options.seconds + 2.0 * options.users + HANG_SECONDS
     command = [
         *(sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest" / "locustfile.py")),
         *("--headless", "--only-summary", "--exit-code-on-error", "0"),
@@ -108,9 +108,8 @@ def _run(options: argparse.Namespace, target: Target) -> int:
         *(("--plant", options.plant) if options.plant else ()),
         *(("--objectives", str(options.objectives)) if options.objectives else ()),
     ]
-    logins = options.users / target.login_rate
     sys.stdout.write(
-        f"{options.users} users log in at {target.login_rate:g} a second (about {logins:.0f} s), then work for"
+        f"{options.users} users log in, two at a time and {target.login_rate:g} a second at most, then work for"
         f" {options.seconds:g} s; 10 to 25 s more for what is still due ...\n"
     )
     sys.stdout.flush()

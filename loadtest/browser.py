@@ -6,13 +6,16 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from locust.clients import HttpSession
+if TYPE_CHECKING:
+    # Importing Locust patches the standard library, which a reader of pages alone does not want.
+    from locust.clients import HttpSession
 
 # A page, or a login behind a queue of passwords that are hashed.
 TIMEOUT_SECONDS = 60.0
+OK, CONFLICT = 200, 409
 
 
 class PageError(Exception):
@@ -25,6 +28,7 @@ class Page:
 
     path: str
     text: str
+    status: int = 200
 
     @property
     def position(self) -> str:
@@ -91,7 +95,10 @@ class Browser:
             method, path, name=name, catch_response=True, timeout=TIMEOUT_SECONDS, allow_redirects=True, **more
         )
         with asked as response:
-            if response.status_code != 200:
+            if response.status_code == CONFLICT:
+                # Somebody else saved first, and the page shows both versions: what was asked for, no failure.
+                response.success()
+            elif response.status_code != OK:
                 response.failure(f"{response.status_code}")
                 raise PageError(f"{method} {path}: {response.status_code}")
-            return Page(urlsplit(response.url or path).path, response.text or "")
+            return Page(urlsplit(response.url or path).path, response.text or "", response.status_code)

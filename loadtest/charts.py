@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 640, 250
-LEFT, RIGHT, TOP, BOTTOM = 52, 118, 12, 30
+LEFT, RIGHT, TOP, BOTTOM = 48, 136, 24, 26
 COLOURS = ("#0b7a75", "#d1495b", "#edae49", "#30638e", "#6a4c93", "#7a8b99", "#8cb369", "#00798c")
 # Names closer than this would overlap.
 NAME_HEIGHT = 13.0
@@ -70,13 +70,14 @@ def chart(
         y = y_at(level)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{number(level)}</text>')
-    parts.append(f'<text class="unit" x="{LEFT - 6}" y="{HEIGHT - 8}" text-anchor="end">{html.escape(unit)}</text>')
+    parts.append(f'<text class="unit" x="{LEFT - 6}" y="{TOP - 11}" text-anchor="end">{html.escape(unit)}</text>')
     for x, text in x_ticks:
         parts.append(f'<text class="tick" x="{x_at(x):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{text}</text>')
     if shown_limit:
         y = y_at(shown_limit[1])
         parts.append(f'<line class="limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="limit-name" x="{LEFT + 4}" y="{y - 4:.1f}">{html.escape(shown_limit[0])}</text>')
+        where = f'x="{WIDTH - RIGHT - 4}" y="{y - 4:.1f}" text-anchor="end"'
+        parts.append(f'<text class="limit-name" {where}>{html.escape(shown_limit[0])}</text>')
     parts += _lines(lines, x_at, y_at)
     return "".join([*parts, "</svg>"])
 
@@ -88,7 +89,7 @@ def _bands(bands: Sequence[Band], x_at: Callable[[float], float]) -> list[str]:
         shade = " odd" if index % 2 else ""
         size = f'x="{start:.1f}" y="{TOP}" width="{max(0.0, end - start):.1f}" height="{HEIGHT - TOP - BOTTOM}"'
         parts.append(f'<rect class="band{shade}" {size}/>')
-        parts.append(f'<text class="band-name" x="{start + 4:.1f}" y="{TOP + 11}">{html.escape(band.name)}</text>')
+        parts.append(f'<text class="band-name" x="{start + 4:.1f}" y="{TOP - 11}">{html.escape(band.name)}</text>')
     return parts
 
 

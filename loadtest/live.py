@@ -98,11 +98,12 @@ class LiveSocket:
         """As a phone in a tunnel: no close frame, and no way back until `find_network`."""
         self._may_connect.clear()
         self._attempt = 0
-        if self._socket is not None:
+        wire = self._socket.sock if self._socket is not None else None
+        if wire is not None:
             with contextlib.suppress(OSError):
                 # A reset, so that the reader here wakes at once and the server learns nothing politely.
-                self._socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self._socket.sock.shutdown(socket.SHUT_RDWR)
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                wire.shutdown(socket.SHUT_RDWR)
 
     def find_network(self) -> None:
         self._may_connect.set()
@@ -136,7 +137,7 @@ class LiveSocket:
         hint, self._drain_seconds = self._drain_seconds, None
         if hint is not None:
             return hint + random.random() * FIRST_DELAY_SECONDS  # noqa: S311 - jitter, no secret
-        longest = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**attempt)
+        longest: float = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**attempt)
         return random.random() * longest  # noqa: S311 - jitter, no secret
 
     def _connect(self) -> None:
@@ -259,7 +260,7 @@ class LiveSocket:
         with contextlib.suppress(OSError, WebSocketException):
             if polite:
                 opened.send_close()
-            opened.shutdown()
+            opened.shutdown()  # type: ignore[no-untyped-call] # it has no types
 
 
 def _position(at: str) -> tuple[str, int]:

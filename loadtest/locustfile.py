@@ -44,6 +44,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("tidewire")
     group.add_argument("--hold-seconds", type=float, default=60.0, help="how long all users are held")
     group.add_argument("--login-rate", type=float, default=2.0, help="logins a second; nginx allows 2 of one address")
+    group.add_argument("--logins-at-once", type=int, default=2, help="as many as the server has cores to hash on")
     group.add_argument("--objectives", type=Path, default=OBJECTIVES, help="the file a run is judged by")
     group.add_argument("--result", type=Path, default=Path("var/loadtest/latest"), help="directory of the report")
     group.add_argument("--services-of", type=int, default=0, help="process whose descendants are the services")
@@ -64,7 +65,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         plant=Planter(options.plant, objectives.late_seconds + 1.0) if options.plant else None,
     )
     DashboardUser.run_state = Ramp.run_state = run
-    DashboardUser.turns = Turns(options.login_rate)
+    DashboardUser.turns = Turns(options.login_rate, options.logins_at_once)
     DashboardUser.password = password()
     gevent.spawn(_observe, run, options.services_of)
     if options.plant == "starve":

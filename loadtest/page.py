@@ -103,25 +103,24 @@ def _charts(result: Result) -> Iterable[str]:
     last = max((row[0] for row in series["users"]), default=1)
     seconds = _seconds(last)
     bands = _phases(result, last)
-    over_time = {"x_ticks": seconds, "bands": bands}
+
+    def over_time(lines: Sequence[Line], unit: str, limit: tuple[str, float] | None = None) -> str:
+        return chart(lines, unit=unit, x_ticks=seconds, bands=bands, limit=limit)
+
     latency = series["latency_ms"][figures.DELIVERY]
     lines = [Line(name, [(row[0], row[i]) for row in latency]) for i, name in ((3, "p99"), (2, "p95"), (1, "p50"))]
     limit = ("objective: p95", objectives["delivery_p95_ms"])
     yield _figure(
         "Delivery latency, by second",
         "From the event's own time to the client.",
-        chart(lines, unit="ms", limit=limit, **over_time),
+        over_time(lines, "ms", limit),
     )
 
     sent = [Line(name, [(x, y) for x, y in rows]) for name, rows in series["deliveries"].items()]
-    yield _figure(
-        "Deliveries per second", "Messages that reached clients, by event.", chart(sent, unit="per s", **over_time)
-    )
+    yield _figure("Deliveries per second", "Messages that reached clients, by event.", over_time(sent, "per s"))
 
     users = [Line(name, [(row[0], row[i]) for row in series["users"]]) for i, name in ((2, "sockets"), (1, "users"))]
-    yield _figure(
-        "Users and sockets", "Users who are logged in, and their open sockets.", chart(users, unit="", **over_time)
-    )
+    yield _figure("Users and sockets", "Users who are logged in, and their open sockets.", over_time(users, ""))
 
     yield _figure("Latency by percentile", "Of the whole run: how slow the slowest are.", _curves(series["curves"]))
 
@@ -131,14 +130,14 @@ def _charts(result: Result) -> Iterable[str]:
         Line(name, [(second, found[name] * 100) for second, _, found in series["cpu"] if name in found])
         for name in names
     ]
-    yield _figure("CPU", "100 % is one core; Python's processes have one each.", chart(cpu, unit="%", **over_time))
+    yield _figure("CPU", "100 % is one core; Python's processes have one each.", over_time(cpu, "%"))
 
     lag = [Line("worst lag", [(second, value) for second, value in series["lag_ms"]])]
     limit = ("objective", objectives["generator_lag_ms"])
     yield _figure(
         "The generator's own lag",
         "How late its loop woke up: above the line it measures itself.",
-        chart(lag, unit="ms", limit=limit, **over_time),
+        over_time(lag, "ms", limit),
     )
 
 

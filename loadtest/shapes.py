@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 SETTLE_LEAST_SECONDS = 10.0
 # What has not come by then is lost.
 SETTLE_MOST_SECONDS = 25.0
-# Users who should be live by their logins' pace alone get this much more, and half as much again.
+# A login takes half a second of a core, or of half a core on a machine that does other things.
 RAMP_GRACE_SECONDS = 60.0
+RAMP_SECONDS_PER_USER = 1.0
 
 
 class Ramp(LoadTestShape):
@@ -28,17 +29,17 @@ class Ramp(LoadTestShape):
     run_state: Run
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # it has no types
         self._since = 0.0
 
     def tick(self) -> tuple[int, float] | None:
         assert self.runner is not None
         run, options = self.run_state, self.runner.environment.parsed_options
         assert options is not None
-        elapsed = self.get_run_time() - self._since
+        elapsed = self._elapsed() - self._since
         users: int = options.num_users or 1
         if run.phase == RAMP:
-            self._ramp(users, elapsed, RAMP_GRACE_SECONDS + 1.5 * users / options.login_rate)
+            self._ramp(users, elapsed, RAMP_GRACE_SECONDS + RAMP_SECONDS_PER_USER * users)
         elif run.phase == HOLD and elapsed >= options.hold_seconds:
             self._enter(SETTLE)
         elif run.phase == SETTLE and self._is_settled(elapsed):
@@ -79,7 +80,10 @@ class Ramp(LoadTestShape):
         return None
 
     def _enter(self, phase: str) -> None:
-        self._since = self.get_run_time()
+        self._since = self._elapsed()
         self.run_state.enter(phase)
         logger.info("phase %s after %.0f s, %d users live", phase, self._since, len(self.run_state.users))
         gevent.sleep(0)
+
+    def _elapsed(self) -> float:
+        return float(self.get_run_time())  # type: ignore[no-untyped-call] # it has no types

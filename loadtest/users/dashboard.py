@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import time
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import gevent
+from gevent.lock import BoundedSemaphore
 from locust import HttpUser
 from locust.exception import RescheduleTask
 
 from loadtest import figures
 from loadtest.accounting import Ledger
-from loadtest.browser import Browser, Page, PageError
+from loadtest.browser import Browser, Page
 from loadtest.live import HEARTBEAT_SECONDS, LiveSocket
 from loadtest.people import username
 from loadtest.run import Run
@@ -22,16 +25,20 @@ _numbers = itertools.count(1)
 
 
 class Turns:
-    """Logins one after another, at most so many a second: a password costs the server more than all pages after it."""
+    """Logins spread: so many a second, so many at once. A password costs the server more than all pages after it."""
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, at_once: int) -> None:
         self._between = 1 / per_second
         self._next = time.monotonic()
+        self._places = BoundedSemaphore(at_once)
 
-    def take(self) -> None:
-        at = max(self._next, time.monotonic())
-        self._next = at + self._between
-        gevent.sleep(at - time.monotonic())
+    @contextlib.contextmanager
+    def take(self) -> Iterator[None]:
+        with self._places:
+            at = max(self._next, time.monotonic())
+            self._next = at + self._between
+            gevent.sleep(at - time.monotonic())
+            yield
 
 
 class DashboardUser(HttpUser):
@@ -51,8 +58,8 @@ class DashboardUser(HttpUser):
         self.sockets: list[LiveSocket] = []
         self._pages = 0
         self._heartbeats = gevent.spawn(self._beat)
-        self.turns.take()
-        self.browser.log_in(self.name, self.password)
+        with self.turns.take():
+            self.browser.log_in(self.name, self.password)
         self.arrive()
         self.run_state.users.add(self.name)
 
@@ -121,6 +128,3 @@ class DashboardUser(HttpUser):
             gevent.sleep(HEARTBEAT_SECONDS)
             for each in self.sockets:
                 each.heartbeat()
-
-
-__all__ = ["DashboardUser", "PageError", "Turns"]

@@ -7,7 +7,7 @@ import itertools
 import gevent
 from locust import task
 
-from loadtest.browser import PageError
+from loadtest.browser import CONFLICT, PageError
 from loadtest.run import Save
 from loadtest.users.dashboard import DashboardUser
 
@@ -59,7 +59,7 @@ class Editor(DashboardUser):
             return
         finally:
             run.in_flight -= 1
-        if page.path == form.path:
+        if page.status == CONFLICT:
             # Somebody else saved first: a conflict, no fault. The next form has their version.
             run.conflicts += 1
             return

@@ -1,0 +1,49 @@
+"""Axes with round numbers, percentiles by rank, names that do not overlap."""
+
+import itertools
+import re
+
+import pytest
+
+from loadtest.charts import NAME_HEIGHT, Line, chart, number, ticks
+from loadtest.figures import Latencies, Summary, percentile
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(0, [0, 1]), (4, [0, 1, 2, 3, 4]), (37, [0, 10, 20, 30, 40]), (1000, [0, 250, 500, 750, 1000])],
+)
+def test_ticks_are_round_and_reach_the_top(most, expected):
+    assert ticks(most) == expected
+
+
+def test_names_at_the_ends_keep_their_distance():
+    lines = [Line(name, [(0, 1.0), (1, 1.0)]) for name in ("a", "b", "c")]
+    svg = chart(lines, unit="ms", x_ticks=[(0, "0 s")])
+    ends = sorted(float(y) for y in re.findall(r'class="name"[^>]* y="([\d.]+)"', svg))
+    assert all(below - above >= NAME_HEIGHT - 0.11 for above, below in itertools.pairwise(ends))
+
+
+def test_chart_of_nothing_says_so():
+    assert "Nothing was measured" in chart([], unit="ms", x_ticks=[])
+
+
+def test_names_are_text_and_never_markup():
+    assert "<b>" not in chart([Line("<b>", [(0, 1.0)])], unit="ms", x_ticks=[])
+
+
+def test_numbers_have_as_many_digits_as_they_need():
+    assert [number(value) for value in (0, 3, 12.345, 1234.5, 0.0312)] == ["0", "3", "12.3", "1,234", "0.0312"]
+
+
+def test_percentiles_are_values_that_were_measured():
+    values = [float(n) for n in range(1, 101)]
+    assert [percentile(values, p) for p in (0, 50, 95, 99.9, 100)] == [1, 50, 95, 100, 100]
+    assert Summary.of(values).p99 == 99
+
+
+def test_latencies_before_full_load_can_be_left_out():
+    found = Latencies()
+    for second, value in ((1, 900.0), (5, 20.0), (6, 10.0)):
+        found.add(second, value)
+    assert found.ordered(since=5) == [10.0, 20.0]
