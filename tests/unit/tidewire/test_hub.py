@@ -340,6 +340,7 @@ async def test_a_receiving_loop_that_dies_is_restarted_counted_and_its_clients_r
     before = restarts("receiving")
     with caplog.at_level(logging.CRITICAL):
         await scene.layer.group_send("p.talk", {"type": "tidewire.hint", "topic": "talk", "epoch": "no offset"})
+        scene.layer.groups.clear()
         await scene.say()
         await scene.presence.enter("ada")
         await pass_time(CHECK_SECONDS)
