@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from loadtest.bench import report
 from loadtest.bench.machine import about
@@ -18,7 +19,7 @@ from loadtest.bench.prepare import prepare
 from loadtest.bench.processes import BenchError, Cores, raise_open_files
 from loadtest.bench.progress import Progress
 from loadtest.bench.redis_server import redis_serving
-from loadtest.bench.results import Results, read
+from loadtest.bench.results import LAST, Results, read
 from loadtest.bench.runner import run_step, tell
 from loadtest.bench.servers import OPEN_FILES, SERVERS, find
 from loadtest.bench.stand import Bench
@@ -34,7 +35,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
     parser.add_argument("--rounds", type=int, help="how often each is measured")
     parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core a process runs on")
     parser.add_argument("--no-report", action="store_true", help="leave docs/ as it is")
-    parser.add_argument("--report-only", action="store_true", help="write docs/ anew from the last run")
+    parser.add_argument("--report-only", nargs="?", const=LAST, type=Path, help="write docs/ anew from a run's file")
     given = parser.parse_args(arguments)
     base = quick() if given.quick else full()
     plan = Plan(
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     if set(arguments) - {"--quick", "--no-report"}:
         command = ["python", "-m", "loadtest.bench", *arguments]
     if given.report_only:
-        report.write(Run(read()))
+        report.write(Run(read(given.report_only)))
         return 0
     try:
         results = asyncio.run(run(given, plan, command))
@@ -89,7 +90,8 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     measured = Run(results.as_dict())
     print(f"\n{report.screen(measured)}\n\nresults: {results.path}")
-    if not (given.quick or given.no_report):
+    # A part of it is no document.
+    if not (given.quick or given.no_report or given.measures or given.servers or given.clients):
         report.write(measured)
         print(f"written: {DOCUMENT}, {PLOTS}")
     return 0
