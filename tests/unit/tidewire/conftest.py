@@ -1,10 +1,54 @@
 """Unit tests of the library run on a clock that jumps, with memory in place of Redis."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+
+import pytest
 
 from tests.unit.tidewire.clock import JumpingLoop
+from tests.unit.tidewire.fakes import MemoryStreams
+from tidewire import conf, connection, consumer
+from tidewire import node as node_module
+from tidewire.presence.memory import MemoryPresence
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"jumping": JumpingLoop}
+
+
+@pytest.fixture
+def configure(settings):
+    """Set some of the library's settings, before its node is made."""
+
+    def configure(**given: object) -> None:
+        settings.TIDEWIRE = settings.TIDEWIRE | given
+        conf.settings.cache_clear()
+
+    conf.settings.cache_clear()
+    yield configure
+    conf.settings.cache_clear()
+
+
+@pytest.fixture
+async def here(monkeypatch, settings, configure):
+    """This test's node: on memory, in the loop's time."""
+    loop = asyncio.get_running_loop()
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    given = conf.settings()
+    presence = MemoryPresence(
+        lease_seconds=given.LEASE_SECONDS,
+        grace_seconds=given.GRACE_SECONDS,
+        indexes=given.INDEXES,
+        clock=loop.time,
+    )
+    monkeypatch.setattr(node_module, "presence_store", lambda: presence)
+    streams = MemoryStreams()
+    monkeypatch.setattr(node_module, "stream_store", lambda: streams)
+    for module in (connection, consumer, node_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time, time=time.time))
+    made = node_module.node()
+    made.streams = streams
+    yield made
+    await made.stop()

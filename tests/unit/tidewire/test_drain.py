@@ -1,0 +1,183 @@
+"""A drain: nobody new, everybody told and closed in time, presence handed over."""
+
+import asyncio
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.unit.tidewire.fakes import FakeWriter
+from tidewire import drain, metrics
+from tidewire.close_codes import CloseCode
+from tidewire.drain import CLOSING_PART, HURRY_SECONDS, Drainer
+from tidewire.node import Node
+from tidewire.presence import Hold
+
+DRAIN_SECONDS = 10.0
+
+
+class Client:
+    """A socket whose client answers a close after a while, or never."""
+
+    def __init__(self, here: Node, *, answers_seconds: float | None = 0.1) -> None:
+        self.here = here
+        self.writer = FakeWriter()
+        self.answers_seconds = answers_seconds
+        self.closed: list[tuple[float, CloseCode]] = []
+        self.left = False
+        self.connection = here.connect(self.writer, consumer="Test", user="1", session="", close=self.close)
+
+    def close(self, code: CloseCode) -> None:
+        self.closed.append((asyncio.get_running_loop().time(), code))
+        if self.answers_seconds is not None:
+            asyncio.get_running_loop().call_later(self.answers_seconds, self.leave)
+
+    def leave(self) -> None:
+        if not self.left:
+            self.left = True
+            self.here.disconnect(self.connection)
+
+
+class Scene:
+    def __init__(self, here: Node) -> None:
+        self.here = here
+        self.calls: list[str] = []
+        self.drainer = Drainer(here, stop_listening=self.stop_listening)
+
+    async def stop_listening(self) -> None:
+        assert not any(client.closed for client in self.clients)
+        self.calls.append("closed to new clients")
+
+    def fill(self, count: int, **options: Any) -> None:
+        self.clients = [Client(self.here, **options) for _ in range(count)]
+
+    async def drain(self) -> float:
+        """How long it took."""
+        started = asyncio.get_running_loop().time()
+        await self.drainer.drain()
+        return asyncio.get_running_loop().time() - started
+
+
+@pytest.fixture
+async def scene(here):
+    here.settings = dataclasses.replace(here.settings, DRAIN_SECONDS=DRAIN_SECONDS)
+    made = Scene(here)
+    made.fill(0)
+    return made
+
+
+async def test_a_drain_has_three_states(scene):
+    """Ready until it begins, draining until all are gone."""
+    assert (scene.drainer.state, scene.drainer.ready, scene.drainer.draining) == ("listening", True, False)
+    scene.fill(1, answers_seconds=1.0)
+    draining = asyncio.ensure_future(scene.drain())
+    await asyncio.sleep(0.5)
+    assert (scene.drainer.state, scene.drainer.ready, scene.drainer.draining) == ("draining", False, True)
+    assert metrics.DRAINING._value.get() == 1
+    await draining
+    assert scene.drainer.state == "drained"
+
+
+async def test_the_listener_closes_first(scene):
+    """A node that went on listening would attract those whom it closes."""
+    scene.fill(50)
+    await scene.drain()
+    assert scene.calls == ["closed to new clients"]
+
+
+async def test_every_client_is_told_then_closed_with_a_code_that_reconnects(scene):
+    """The hint goes before the close frame, which has no room for it."""
+    scene.fill(30)
+    await scene.drain()
+    for client in scene.clients:
+        assert [frame.text for frame in client.writer.frames] == ['{"type":"drain","reconnect_in_seconds":0.0}']
+        assert [code for _, code in client.closed] == [CloseCode.DRAINING]
+        assert not CloseCode.DRAINING.final
+
+
+async def test_closes_are_spread_evenly(scene):
+    """The other nodes get their new clients at an even rate."""
+    scene.fill(800)
+    seconds = await scene.drain()
+    started = min(at for client in scene.clients for at, _ in client.closed)
+    per_second = Counter(int(at - started) for client in scene.clients for at, _ in client.closed)
+    assert len(per_second) == DRAIN_SECONDS * CLOSING_PART
+    assert max(per_second.values()) < 1.2 * min(per_second.values())
+    assert seconds < DRAIN_SECONDS
+
+
+async def test_a_few_sockets_are_closed_at_once(scene):
+    """A development server stops when it is told to."""
+    scene.fill(drain.AT_ONCE)
+    assert await scene.drain() < 1
+
+
+async def test_an_empty_node_is_drained_at_once(scene):
+    """There is nothing to wait for."""
+    assert await scene.drain() < 0.1
+
+
+async def test_who_never_answers_is_waited_for_in_time(scene):
+    """The grace period of whoever sent the signal is not exceeded."""
+    scene.fill(50, answers_seconds=None)
+    seconds = await scene.drain()
+    assert DRAIN_SECONDS - 0.1 < seconds <= DRAIN_SECONDS + 0.1
+    assert scene.drainer.state == "drained"
+
+
+async def test_who_connected_last_is_closed_too(scene):
+    """A handshake that was under way when the listener closed ends in a socket like any other."""
+    scene.fill(30)
+    late: list[Client] = []
+    asyncio.get_running_loop().call_later(DRAIN_SECONDS * CLOSING_PART - 1, lambda: late.append(Client(scene.here)))
+    seconds = await scene.drain()
+    assert [code for _, code in late[0].closed] == [CloseCode.DRAINING]
+    assert late[0].left
+    assert seconds < DRAIN_SECONDS
+
+
+async def test_who_left_by_themselves_is_not_closed(scene):
+    """A closed socket is not written to."""
+    scene.fill(100)
+    gone = scene.clients[:50]
+    asyncio.get_running_loop().call_later(0.01, lambda: [client.leave() for client in gone])
+    await scene.drain()
+    assert sum(1 for client in gone if client.closed) <= 2
+    assert all(client.closed for client in scene.clients[50:])
+
+
+async def test_a_second_signal_cuts_it_short(scene):
+    """All are closed at once, and a moment is left for the closes to go out."""
+    scene.fill(500)
+    asyncio.get_running_loop().call_later(1.0, scene.drainer.hurry)
+    seconds = await scene.drain()
+    assert all(client.closed and client.left for client in scene.clients)
+    assert 1.0 < seconds < 1.0 + HURRY_SECONDS
+
+
+async def test_a_second_signal_does_not_wait_for_who_never_answers(scene):
+    """The moment is short."""
+    scene.fill(500, answers_seconds=None)
+    asyncio.get_running_loop().call_later(1.0, scene.drainer.hurry)
+    assert await scene.drain() < 1.0 + HURRY_SECONDS + 0.2
+
+
+async def test_a_second_drain_waits_for_nothing(scene):
+    """Whoever asks again is not kept."""
+    scene.fill(100)
+    first = asyncio.ensure_future(scene.drainer.drain())
+    await asyncio.sleep(0.1)
+    await scene.drainer.drain()
+    assert not first.done()
+    await first
+
+
+async def test_presence_is_handed_over_at_the_end(scene):
+    """What is still held is given up, so that who does not return leaves after the grace and not after the lease."""
+    scene.here.register.join(Hold("hall", "in", "ada"))
+    await asyncio.sleep(0.5)
+    scene.fill(1, answers_seconds=None)
+    await scene.drain()
+    await asyncio.sleep(scene.here.settings.GRACE_SECONDS + 0.1)
+    assert await scene.here.presence.sweep() == {"hall"}

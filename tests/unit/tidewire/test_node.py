@@ -1,0 +1,273 @@
+"""A node: its connections and their bounds, slow sockets, outages, and its end."""
+
+import asyncio
+import dataclasses
+import logging
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from tests.unit.tidewire.fakes import LIMIT, FakeWriter, Hall
+from tidewire import conf, metrics
+from tidewire import node as node_module
+from tidewire.close_codes import CloseCode
+from tidewire.connection import Connection
+from tidewire.exceptions import NoRedis
+from tidewire.node import Node, node
+from tidewire.presence import Hold
+
+ADA = Hold("hall", "in", "ada")
+
+
+class Socket:
+    """A connection of the node, with a fake writer."""
+
+    def __init__(self, here: Node, *, user: str = "1") -> None:
+        self.writer = FakeWriter()
+        self.closed: list[CloseCode] = []
+        self.connection: Connection = here.connect(
+            self.writer, consumer="Test", user=user, session="", close=self.closed.append
+        )
+        self.connection.limit = LIMIT
+
+    @property
+    def types(self) -> list[str]:
+        return [frame.text.split('"')[3] for frame in self.writer.frames]
+
+
+def value(metric, *labels: str) -> float:
+    return (metric.labels(*labels) if labels else metric)._value.get()
+
+
+async def test_a_loop_has_one_node(here):
+    """Consumers find it without being told."""
+    assert node() is here
+
+
+async def test_a_layer_that_is_not_configured_stops_the_start(here, configure, settings):
+    """The message names the layer."""
+    configure(CHANNEL_LAYER="nothing")
+    with pytest.raises(ImproperlyConfigured, match="CHANNEL_LAYERS has no 'nothing'"):
+        Node(conf.settings())
+
+
+async def test_connections_are_counted_while_they_are_open(here):
+    """The gauge is what is open now, by consumer."""
+    before = value(metrics.CONNECTIONS, "Test")
+    sockets = [Socket(here) for _ in range(3)]
+    assert value(metrics.CONNECTIONS, "Test") == before + 3
+    assert len(here.connections) == 3
+    for socket in sockets:
+        here.disconnect(socket.connection)
+    assert value(metrics.CONNECTIONS, "Test") == before
+    assert here.connections == set()
+
+
+async def test_a_connection_that_goes_leaves_its_topics(here):
+    """Nothing is delivered to a socket that has closed."""
+    socket = Socket(here)
+    here.hub.subscribe(Hall("hall"), socket.connection)
+    [subscription] = socket.connection.subscriptions
+    here.disconnect(socket.connection)
+    assert subscription not in subscription.feed.subscriptions
+
+
+class TestBounds:
+    async def test_a_user_has_so_many_connections(self, here):
+        """One over it is refused for good; other users are not."""
+        here.settings = _with(here, CONNECTIONS_PER_USER=2)
+        assert here.refuse("1") is None
+        sockets = [Socket(here), Socket(here)]
+        assert here.refuse("1") == CloseCode.TOO_MANY
+        assert here.refuse("2") is None
+        here.disconnect(sockets[0].connection)
+        assert here.refuse("1") is None
+
+    async def test_a_node_has_so_many_connections(self, here):
+        """One over it is sent to another node."""
+        here.settings = _with(here, CONNECTIONS_PER_NODE=2)
+        sockets = [Socket(here, user=user) for user in "12"]
+        assert here.refuse("3") == CloseCode.BUSY
+        here.disconnect(sockets[0].connection)
+        assert here.refuse("3") is None
+
+    async def test_users_who_have_gone_are_forgotten(self, here):
+        """What is kept per user does not grow with the users that ever were."""
+        for number in range(100):
+            here.refuse(str(number))
+            here.disconnect(Socket(here, user=str(number)).connection)
+        assert len(here._by_user) == 0
+
+
+class TestSlowSockets:
+    async def test_a_socket_that_has_room_again_gets_what_it_missed(self, here):
+        """It is brought up to date within moments, by the newest value alone."""
+        socket = Socket(here)
+        here.hub.subscribe(Hall("hall"), socket.connection)
+        await asyncio.sleep(1)
+        socket.writer.frames.clear()
+        socket.writer.full = True
+        for name in ("ada", "bob"):
+            here.register.join(Hold("hall", "in", name))
+            await asyncio.sleep(1)
+        assert socket.writer.frames == []
+        socket.writer.full = False
+        await asyncio.sleep(0.1)
+        [frame] = socket.writer.frames
+        assert '"names":["ada","bob"]' in frame.text
+
+    async def test_a_socket_that_stays_full_is_cut_once(self, here):
+        """It is closed with its own code, counted, and what waits for it is dropped."""
+        before = value(metrics.SLOW_CLOSES, "Test")
+        socket = Socket(here)
+        socket.writer.full = True
+        assert not socket.connection.ready()
+        await asyncio.sleep(here.settings.SLOW_SECONDS - 0.5)
+        assert not socket.writer.was_cut
+        await asyncio.sleep(5)
+        assert socket.writer.was_cut
+        assert socket.closed == [CloseCode.SLOW]
+        assert value(metrics.SLOW_CLOSES, "Test") == before + 1
+
+    async def test_a_socket_that_closed_while_full_is_forgotten(self, here):
+        """Nobody looks after a socket that has gone."""
+        socket = Socket(here)
+        socket.writer.full = True
+        assert not socket.connection.ready()
+        here.disconnect(socket.connection)
+        await asyncio.sleep(10)
+        assert here._full == set()
+        assert socket.closed == []
+
+    async def test_what_waits_is_measured(self, here):
+        """The gauge is what this process holds for slow sockets."""
+        socket = Socket(here)
+        socket.writer.full = True
+        assert not socket.connection.ready()
+        await asyncio.sleep(0.1)
+        assert value(metrics.BACKLOG_BYTES) == LIMIT + 1
+        socket.writer.full = False
+        await asyncio.sleep(0.1)
+        assert value(metrics.BACKLOG_BYTES) == 0
+
+
+class TestOutage:
+    @pytest.fixture
+    def outage(self, here, monkeypatch):
+        async def versions(_topics):
+            raise NoRedis("away")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(here.presence, "versions", versions)
+            yield patched
+
+    async def test_sockets_stay_open_and_say_stale(self, here, outage):
+        """Pages know that what they show may be out of date, and when it no longer is."""
+        socket = Socket(here)
+        await asyncio.sleep(3)
+        assert socket.types == ["stale"]
+        late = Socket(here)
+        assert late.types == ["stale"]
+        outage.undo()
+        await asyncio.sleep(2)
+        assert socket.types == ["stale", "stale"]
+        assert '"stale":false' in socket.writer.frames[-1].text
+        assert socket.closed == []
+
+
+async def test_an_old_socket_comes_back_to_be_checked(here):
+    """A session that expired says nothing: sockets reconnect, spread over a fifth of the interval."""
+    brief = Node(_with(here, SESSION_CHECK_SECONDS=60.0))
+    sockets = [Socket(brief, user=str(number)) for number in range(200)]
+    interval = brief.settings.SESSION_CHECK_SECONDS
+    await asyncio.sleep(interval * 0.79)
+    assert not any(socket.closed for socket in sockets)
+    await asyncio.sleep(interval * 0.1)
+    closed = [socket for socket in sockets if socket.closed]
+    assert 0 < len(closed) < 200
+    await asyncio.sleep(interval * 0.2)
+    assert all(CloseCode.EXPIRED in socket.closed for socket in sockets)
+    await brief.stop()
+
+
+async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog):
+    """Whatever it dies of, but not faster than a log can bear."""
+    runs: list[float] = []
+
+    async def run() -> None:
+        runs.append(asyncio.get_running_loop().time())
+        raise KeyError("a bug")
+
+    before = value(metrics.HUB_RESTARTS, "test")
+    with caplog.at_level(logging.CRITICAL):
+        running = asyncio.ensure_future(node_module._supervise("test", run))
+        await asyncio.sleep(10)
+        running.cancel()
+    assert 10 <= len(runs) <= 45
+    assert value(metrics.HUB_RESTARTS, "test") == before + len(runs)
+
+
+async def test_a_task_that_only_waits_for_redis_is_not_counted_as_dead(here, caplog):
+    """An outage is no bug."""
+
+    async def run() -> None:
+        raise NoRedis("away")
+
+    before = value(metrics.HUB_RESTARTS, "test")
+    with caplog.at_level(logging.CRITICAL):
+        running = asyncio.ensure_future(node_module._supervise("test", run))
+        await asyncio.sleep(3)
+        running.cancel()
+    assert value(metrics.HUB_RESTARTS, "test") == before
+
+
+class TestStop:
+    async def test_presence_is_handed_over(self, here):
+        """Members leave after their grace, not after the lease."""
+        here.register.join(ADA)
+        await asyncio.sleep(1)
+        await here.stop()
+        await asyncio.sleep(here.settings.GRACE_SECONDS + 0.1)
+        assert await here.presence.sweep() == {"hall"}
+
+    async def test_what_presence_is_just_being_told_does_not_come_after_it(self, here):
+        """A count that is on its way when the node stops is never the last word."""
+        order: list[int] = []
+        put = here.presence.put
+
+        async def slowly(node_name, counts):
+            counts = list(counts)
+            if counts == [(ADA, 1)]:
+                await asyncio.sleep(0.5)
+            order.extend(count for _, count in counts)
+            return await put(node_name, counts)
+
+        here.presence.put = slowly
+        here.register.join(ADA)
+        await asyncio.sleep(0.1)
+        await here.stop()
+        await asyncio.sleep(1)
+        assert order[-1] == 0
+
+    async def test_no_task_is_left(self, here):
+        """A stopped node does nothing more."""
+        here.hub.changed({"hall"})
+        await here.stop()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def test_redis_being_away_does_not_keep_it(self, here):
+        """The lease does the same a little later."""
+        here.register.join(ADA)
+        await asyncio.sleep(0.5)
+
+        async def never(_node, _counts):
+            await asyncio.sleep(1e9)
+
+        here.presence.put = never
+        before = asyncio.get_running_loop().time()
+        await here.stop()
+        assert asyncio.get_running_loop().time() - before < 3
+
+
+def _with(here: Node, **given: object):
+    return dataclasses.replace(here.settings, **given)
