@@ -1,0 +1,441 @@
+"""Live consumers over plain ASGI: who gets in, what a client may say, and that nobody stays by accident."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, ClassVar
+from uuid import UUID
+
+import pytest
+from channels.routing import URLRouter
+from channels.testing import WebsocketCommunicator
+from django.urls import path
+
+from tests.unit.tidewire.fakes import FakeWriter, Hall, Said
+from tidewire import consumer, metrics
+from tidewire.close_codes import CloseCode
+from tidewire.consumer import MALFORMED_LIMIT, LiveConsumer
+from tidewire.events import Event, Ping
+from tidewire.node import Node
+from tidewire.presence import Hold
+from tidewire.publish import publish
+from tidewire.routing import with_fallback
+from tidewire.topics import StreamTopic, Topic
+
+ADA = SimpleNamespace(pk=1, is_authenticated=True, get_username=lambda: "ada")
+NOBODY = SimpleNamespace(pk=None, is_authenticated=False, get_username=lambda: "")
+TALK = StreamTopic("talk")
+
+
+class HallConsumer(LiveConsumer):
+    """Shows who is in the hall, and is in it."""
+
+    def topics(self) -> Sequence[Topic]:
+        return (Hall("hall"),)
+
+    def present(self) -> Sequence[Hold]:
+        return (Hold("hall", "in", self.scope["user"].get_username()),)
+
+
+class TalkConsumer(LiveConsumer):
+    """Hears what is said."""
+
+    def topics(self) -> Sequence[Topic]:
+        return (TALK,)
+
+
+class OddConsumer(LiveConsumer):
+    """Fails where its user's name says."""
+
+    says: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
+
+    async def refuse(self) -> CloseCode | None:
+        if self.scope["user"].get_username() == "forbidden":
+            return CloseCode.FORBIDDEN
+        return await super().refuse()
+
+    def topics(self) -> Sequence[Topic]:
+        if self.scope["user"].get_username() == "greedy":
+            return [StreamTopic(f"t{number}") for number in range(100)]
+        return ()
+
+    async def ping(self, _message: Ping) -> None:
+        raise KeyError("a bug")
+
+
+ROUTER = with_fallback(
+    URLRouter(
+        [
+            path("hall/", HallConsumer.as_asgi()),
+            path("talk/", TalkConsumer.as_asgi()),
+            path("odd/", OddConsumer.as_asgi()),
+        ]
+    )
+)
+
+
+class Client(WebsocketCommunicator):
+    """A client's side of a socket."""
+
+    def __init__(self, where: str, *, user: Any = ADA, **scope: Any) -> None:
+        super().__init__(ROUTER, where)
+        self.scope |= {"user": user, **scope}
+
+    async def sent(self, seconds: float = 0.5) -> list[dict[str, Any]]:
+        """All that the server sent by the end of so many seconds, accept and close among it."""
+        await asyncio.sleep(seconds)
+        messages = []
+        while not self.output_queue.empty():
+            messages.append(self.output_queue.get_nowait())
+        return messages
+
+    async def events(self, seconds: float = 0.5) -> list[dict[str, Any]]:
+        messages = await self.sent(seconds)
+        assert {message["type"] for message in messages} <= {"websocket.send"}
+        return [json.loads(message["text"]) for message in messages]
+
+    async def say(self, text: str) -> None:
+        await self.send_input({"type": "websocket.receive", "text": text})
+
+
+@pytest.fixture
+async def connect(here):
+    """Open a socket: `client = await connect("hall/")`."""
+    clients: list[Client] = []
+
+    async def connect(where: str, **scope: Any) -> Client:
+        client = Client(where, **scope)
+        clients.append(client)
+        accepted, _ = await client.connect()
+        assert accepted
+        return client
+
+    yield connect
+    for client in clients:
+        if not client.future.done():
+            await client.disconnect()
+
+
+def counted(metric, *labels: str) -> float:
+    return metric.labels(*labels)._value.get()
+
+
+def closes(messages: list[dict[str, Any]]) -> list[int]:
+    return [message["code"] for message in messages if message["type"] == "websocket.close"]
+
+
+async def say_on_talk(here: Node, number: int, text: str) -> None:
+    event = Said(id=UUID(int=number), text=text)
+    await publish(event, streams=here.streams, layer=here.hub._layer, prefix=here.settings.PREFIX)
+
+
+class TestConnecting:
+    async def test_a_user_is_let_in_and_shown_the_topic(self, connect):
+        """The first event is the value with this user in it."""
+        client = await connect("hall/")
+        [event] = await client.events()
+        assert (event["type"], event["names"]) == ("test.here", ["ada"])
+
+    async def test_the_anonymous_are_closed_with_a_code_of_their_own(self, connect, here):
+        """A browser sees the code only after an accepted handshake; nothing of the topic is sent before it."""
+        before = counted(metrics.CONNECTS, "HallConsumer", "unauthenticated")
+        client = await connect("hall/", user=NOBODY)
+        assert await client.sent() == [{"type": "websocket.close", "code": 4500}]
+        assert here.connections == set()
+        assert counted(metrics.CONNECTS, "HallConsumer", "unauthenticated") == before + 1
+
+    async def test_what_a_refused_client_says_is_ignored(self, connect):
+        """It has no connection that could answer."""
+        client = await connect("hall/", user=NOBODY)
+        await client.sent()
+        await client.say('{"type":"ping"}')
+        assert await client.sent() == []
+
+    async def test_a_consumer_may_refuse_for_its_own_reasons(self, connect):
+        """With the code that says which."""
+        client = await connect("odd/", user=SimpleNamespace(**vars(ADA) | {"get_username": lambda: "forbidden"}))
+        assert closes(await client.sent()) == [CloseCode.FORBIDDEN]
+
+    async def test_an_unknown_path_is_closed_with_its_code(self, connect):
+        """Not with a traceback, and not in silence."""
+        before = counted(metrics.CONNECTS, "none", "unknown")
+        client = await connect("nowhere/")
+        assert closes(await client.sent()) == [4504]
+        assert counted(metrics.CONNECTS, "none", "unknown") == before + 1
+
+    async def test_an_error_of_a_consumer_is_not_taken_for_an_unknown_path(self, here):
+        """A ValueError from inside is the project's bug, and it shows."""
+        client = Client("odd/", user=SimpleNamespace(**vars(ADA) | {"get_username": lambda: "greedy"}))
+        await client.send_input({"type": "websocket.connect"})
+        with pytest.raises(ValueError, match="OddConsumer: 100 topics, 16 at most"):
+            await client.wait()
+        assert here.connections == set(), "and nothing of it is left"
+
+    async def test_one_connection_too_many_is_closed_with_its_code(self, connect, here):
+        """The bound is per user and counted by its name."""
+        limit = here.settings.CONNECTIONS_PER_USER
+        for _ in range(limit):
+            await connect("talk/")
+        client = await connect("talk/")
+        assert closes(await client.sent()) == [CloseCode.TOO_MANY]
+        other = await connect("talk/", user=SimpleNamespace(**vars(ADA) | {"pk": 2}))
+        assert closes(await other.sent()) == []
+
+    async def test_a_stream_socket_resumes_from_where_the_page_stands(self, connect, here):
+        """The position is part of the address."""
+        for number in (1, 2, 3):
+            here.streams.append_now(Said(id=UUID(int=number), text="hello"))
+        client = await connect("talk/?at=e1:1")
+        events = await client.events()
+        assert events[0] == {"type": "resumed", "topic": "talk", "recovered": True, "at": "e1:1"}
+        assert [event["offset"] for event in events[1:]] == [2, 3]
+
+    @pytest.mark.parametrize("query", ["", "?at=", "?at=rubbish", "?at=%ff", "?other=e1:1", "?at=e1:1&at=e1:2"])
+    async def test_an_odd_position_is_none(self, connect, here, query):
+        """What cannot be read is as if nothing was said, and the first of several counts."""
+        for number in (1, 2):
+            here.streams.append_now(Said(id=UUID(int=number), text="hello"))
+        client = await connect(f"talk/{query}")
+        events = await client.events()
+        assert events[0]["at"] == ("e1:1" if query.startswith("?at=e1") else "e1:2")
+
+    async def test_the_scope_is_cut_to_what_an_open_socket_needs(self, connect, here):
+        """Headers and cookies are not kept for ten thousand sockets."""
+        seen: list[dict[str, Any]] = []
+        client = Client("talk/")
+        client.scope["headers"] = [(b"cookie", b"x" * 1000)]
+        original = LiveConsumer.ping
+
+        async def ping(self, message):
+            seen.append(self.scope)
+            await original(self, message)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LiveConsumer, "ping", ping)
+            await client.connect()
+            await client.say('{"type":"ping"}')
+            await client.sent()
+        assert seen
+        assert "headers" not in seen[0]
+        assert seen[0]["user"] is ADA
+        await client.disconnect()
+
+
+class TestSpeaking:
+    async def test_a_ping_is_answered(self, connect):
+        """The client's heartbeat; browsers cannot send websocket pings."""
+        client = await connect("talk/")
+        await client.events()
+        await client.say('{"type":"ping"}')
+        assert await client.events() == [{"type": "pong"}]
+
+    @pytest.mark.parametrize(
+        "text", ["hello", "", "[]", '{"type":"hello"}', '{"type":"ping","x":1}', '{"type":"pong"}']
+    )
+    async def test_what_cannot_be_understood_is_refused_with_the_reason(self, connect, text):
+        """An error event, not a close; what a server says is nothing that a client may say."""
+        before = counted(metrics.REJECTED, "TalkConsumer", "malformed")
+        client = await connect("talk/")
+        await client.events()
+        await client.say(text)
+        [error] = await client.events()
+        assert (error["type"], error["code"]) == ("error", "malformed")
+        assert error["detail"]
+        assert counted(metrics.REJECTED, "TalkConsumer", "malformed") == before + 1
+        await client.say('{"type":"ping"}')
+        assert await client.events() == [{"type": "pong"}]
+
+    async def test_binary_messages_are_refused(self, connect):
+        """The contract is text."""
+        client = await connect("talk/")
+        await client.events()
+        await client.send_input({"type": "websocket.receive", "bytes": b'{"type":"ping"}'})
+        [error] = await client.events()
+        assert (error["code"], error["detail"]) == ("malformed", "binary messages are not understood")
+
+    @pytest.mark.parametrize("message", [{"text": "x" * 5000}, {"text": "€" * 2000}, {"bytes": b"x" * 5000}])
+    async def test_a_message_too_large_is_refused_unread(self, connect, here, message):
+        """The bound is on bytes, whatever the letters are."""
+        client = await connect("talk/")
+        await client.events()
+        await client.send_input({"type": "websocket.receive"} | message)
+        [error] = await client.events()
+        assert error["code"] == "too_large"
+        assert error["detail"].endswith(f"{here.settings.MESSAGE_BYTES} at most")
+
+    async def test_malformed_messages_in_a_row_close_the_socket(self, connect):
+        """So many are no accident; the client should not come back."""
+        client = await connect("talk/")
+        await client.events()
+        for _ in range(MALFORMED_LIMIT):
+            await client.say("rubbish")
+        messages = await client.sent()
+        assert [message["type"] for message in messages] == ["websocket.send"] * MALFORMED_LIMIT + ["websocket.close"]
+        assert closes(messages) == [CloseCode.MALFORMED]
+
+    async def test_a_good_message_forgives_the_bad_ones_before_it(self, connect):
+        """Only those in a row count."""
+        client = await connect("talk/")
+        await client.events()
+        for _ in range(3):
+            for _ in range(MALFORMED_LIMIT - 1):
+                await client.say("rubbish")
+            await client.say('{"type":"ping"}')
+            assert (await client.events(1.5))[-1] == {"type": "pong"}
+
+    async def test_a_flood_closes_the_socket(self, connect, here):
+        """With a code that comes back later; what else the flood brings is not looked at."""
+        before = counted(metrics.REJECTED, "TalkConsumer", "flooding")
+        client = await connect("talk/")
+        await client.events()
+        for _ in range(100):
+            await client.say('{"type":"ping"}')
+        messages = await client.sent()
+        assert closes(messages) == [CloseCode.FLOODING]
+        assert messages[-1]["type"] == "websocket.close"
+        assert json.loads(messages[-2]["text"])["code"] == "flooding"
+        assert len(messages) == here.settings.MESSAGES_PER_SECOND + 2
+        assert counted(metrics.REJECTED, "TalkConsumer", "flooding") == before + 1
+
+    async def test_a_steady_client_is_no_flood(self, connect, here):
+        """The bound is per second."""
+        client = await connect("talk/")
+        await client.events()
+        for _ in range(100):
+            await client.say('{"type":"ping"}')
+            await asyncio.sleep(1.05 / here.settings.MESSAGES_PER_SECOND)
+        assert await client.events() == [{"type": "pong"}] * 100
+
+    async def test_what_is_refused_is_logged_on_one_line(self, connect, caplog):
+        """What a client sends cannot write lines of its own into the log."""
+        client = await connect("talk/")
+        with caplog.at_level(logging.INFO, logger="tidewire.consumer"):
+            await client.say(json.dumps({"type": "ping", "x\nERROR all is lost": 1}))
+            await client.events()
+        [record] = [record for record in caplog.records if "rejected" in record.message]
+        assert "\n" not in record.message
+        assert "TalkConsumer" in record.message
+        assert "malformed" in record.message
+
+
+class TestLeaving:
+    async def test_a_disconnect_leaves_everything(self, connect, here):
+        """Topics, presence and the node's own set."""
+        client = await connect("hall/")
+        await client.events()
+        [connection] = here.connections
+        [subscription] = connection.subscriptions
+        before = counted(metrics.CLOSES, "HallConsumer", "1001")
+        await client.disconnect(code=1001)
+        assert here.connections == set()
+        assert subscription.feed.subscriptions == {}
+        assert counted(metrics.CLOSES, "HallConsumer", "1001") == before + 1
+        await asyncio.sleep(here.settings.GRACE_SECONDS + 2)
+        [members] = await here.presence.members([("hall", "in")], names=-1)
+        assert members.names == ()
+
+    async def test_one_of_several_tabs_may_close(self, connect, here):
+        """A member stays until the last connection has gone."""
+        first, second = await connect("hall/"), await connect("hall/")
+        await first.events()
+        await first.disconnect()
+        await asyncio.sleep(here.settings.GRACE_SECONDS + 2)
+        assert [event["names"] for event in await second.events()] == [["ada"]]
+
+    async def test_a_server_that_names_no_code_means_1005(self, connect, here):
+        """ASGI's own default."""
+        client = await connect("talk/")
+        before = counted(metrics.CLOSES, "TalkConsumer", "1005")
+        await client.send_input({"type": "websocket.disconnect"})
+        await client.wait()
+        assert counted(metrics.CLOSES, "TalkConsumer", "1005") == before + 1
+
+    @pytest.mark.parametrize(
+        ("code", "label"), [(1000, "1000"), (1006, "1006"), (4000, "4000"), (4999, "other"), (3000, "other")]
+    )
+    async def test_codes_are_counted_in_a_closed_set(self, connect, code, label):
+        """A client may close with any number: labels are ours and the protocol's."""
+        before = counted(metrics.CLOSES, "TalkConsumer", label)
+        client = await connect("talk/")
+        await client.disconnect(code=code)
+        assert counted(metrics.CLOSES, "TalkConsumer", label) == before + 1
+
+    async def test_an_application_that_is_cancelled_leaves(self, connect, here):
+        """The server gave up on it: nobody stays a member by accident."""
+        client = await connect("hall/")
+        await client.events()
+        client.future.cancel()
+        await asyncio.wait([client.future])
+        assert here.connections == set()
+
+    async def test_a_consumer_that_fails_leaves(self, connect, here):
+        """The error is the server's to report, and the process lives."""
+        client = await connect("odd/")
+        await client.say('{"type":"ping"}')
+        with pytest.raises(KeyError, match="a bug"):
+            await client.wait()
+        assert here.connections == set()
+
+    async def test_a_close_from_this_end_comes_after_what_was_written(self, connect, here):
+        """Events, the drain's hint, then the close, and nothing after it."""
+        client = await connect("talk/")
+        await client.events()
+        [connection] = here.connections
+        await say_on_talk(here, 1, "last words")
+        await asyncio.sleep(0.1)
+        connection.close(CloseCode.REVOKED)
+        connection.close(CloseCode.SLOW)
+        await asyncio.sleep(0.1)
+        await say_on_talk(here, 2, "too late")
+        messages = await client.sent()
+        assert [message["type"] for message in messages][-1] == "websocket.close"
+        assert closes(messages) == [CloseCode.REVOKED]
+        assert [json.loads(message["text"]).get("text") for message in messages[:-1]][-1] == "last words"
+
+    async def test_connecting_and_leaving_are_one_line_each(self, connect, caplog):
+        """And none per message."""
+        with caplog.at_level(logging.INFO, logger="tidewire.consumer"):
+            client = await connect("talk/")
+            await client.say('{"type":"ping"}')
+            await client.events(2.0)
+            await client.disconnect(code=1001)
+        lines = [record.message for record in caplog.records if record.name == "tidewire.consumer"]
+        assert lines == ["connected TalkConsumer user=1", "closed TalkConsumer user=1 code=1001 after 2.0 s"]
+
+
+class TestDelivery:
+    async def test_it_works_over_plain_send(self, connect, here):
+        """Without a server's writer, events go through ASGI's `send`, to every socket and in order."""
+        clients = [await connect("talk/") for _ in range(3)]
+        for client in clients:
+            await client.events()
+        for number in range(1, 21):
+            await say_on_talk(here, number, f"word {number}")
+        for client in clients:
+            assert [event.get("offset") for event in await client.events()][-20:] == list(range(1, 21))
+
+    async def test_a_server_s_writer_is_used_where_it_is_offered(self, connect, here):
+        """Events go to the writer, not through `send`."""
+        writer = FakeWriter()
+        client = await connect("talk/", extensions={"tidewire.writer": writer})
+        assert await client.events() == []
+        assert json.loads(writer.frames[0].text)["type"] == "resumed"
+
+    async def test_an_open_socket_has_no_task_of_its_own_but_the_application_s(self, connect, here):
+        """Stock Channels has one more per connection, waiting on the channel layer."""
+        await connect("talk/")
+        await asyncio.sleep(1)
+        before = len(asyncio.all_tasks())
+        for _ in range(5):
+            await connect("talk/")
+        await asyncio.sleep(1)
+        assert len(asyncio.all_tasks()) == before + 5
+
+
+def test_the_consumer_names_no_layer_that_exists():
+    """Naming one would give each connection a channel and a task."""
+    from django.conf import settings  # noqa: PLC0415
+
+    assert consumer.LiveConsumer.channel_layer_alias not in settings.CHANNEL_LAYERS
