@@ -102,7 +102,7 @@ class Client(WebsocketCommunicator):
 
 @pytest.fixture
 async def connect(here):
-    """Open a socket: `client = await connect("hall/")`."""
+    """Opens sockets, and closes those still open at the end of the test."""
     clients: list[Client] = []
 
     async def connect(where: str, **scope: Any) -> Client:

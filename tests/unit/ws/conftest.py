@@ -1,0 +1,20 @@
+"""The dashboard's sockets on a node in memory, on a clock that jumps, with two documents and no database."""
+
+import pytest
+
+from tests.unit.tidewire.conftest import configure, here, pytest_asyncio_loop_factories
+from ws import consumers
+
+__all__ = ["configure", "here", "pytest_asyncio_loop_factories"]
+
+
+@pytest.fixture(autouse=True)
+def documents(monkeypatch):
+    """The slugs that exist."""
+    slugs = {"plan", "notes"}
+
+    async def exists(slug: str) -> bool:
+        return slug in slugs
+
+    monkeypatch.setattr(consumers, "_exists", exists)
+    return slugs

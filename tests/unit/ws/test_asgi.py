@@ -1,0 +1,79 @@
+"""The ASGI application from the outside in: origin, authentication, routes; and a service that serves no page."""
+
+import importlib
+
+import pytest
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import AnonymousUser
+
+from tidewire import ticket
+from tidewire.conf import Settings
+from tidewire.ticket import COOKIE, Ticket, session_mark
+
+
+@pytest.fixture
+def application():
+    from ws.asgi import application  # noqa: PLC0415 - it sets Django up
+
+    return application
+
+
+@pytest.fixture
+def no_session(monkeypatch):
+    """Sockets without a ticket have no user: sessions are in the database."""
+
+    async def nobody(_scope):
+        return AnonymousUser()
+
+    monkeypatch.setattr("channels.auth.get_user", nobody)
+
+
+def headers(**given: str) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in given.items()]
+
+
+async def test_a_page_of_another_site_gets_no_socket(here, application):
+    """Before anything is looked up."""
+    client = WebsocketCommunicator(
+        application, "/ws/users/", headers(host="docs.example.com", origin="https://evil.example")
+    )
+    assert await client.connect() == (False, 1000)
+
+
+async def test_the_anonymous_are_closed_with_their_code(here, application, no_session):
+    """A page that is not logged in learns why."""
+    client = WebsocketCommunicator(
+        application, "/ws/users/", headers(host="docs.example.com", origin="https://docs.example.com")
+    )
+    accepted, _ = await client.connect()
+    assert accepted
+    assert await client.receive_output() == {"type": "websocket.close", "code": 4500}
+
+
+async def test_a_ticket_opens_a_socket_without_a_query(here, application, monkeypatch):
+    """No database is set up in this test: a query would fail it."""
+    monkeypatch.setattr(here.revocations, "allows", lambda _ticket: True)
+    cookie = f"sessionid=key; {COOKIE}={Ticket(1, 'ada', session_mark('key'), ticket_time()).sign()}"
+    client = WebsocketCommunicator(application, "/ws/users/", headers(host="docs.example.com", cookie=cookie))
+    accepted, _ = await client.connect()
+    assert accepted
+    event = await client.receive_json_from()
+    assert (event["type"], event["names"]) == ("users.count", ["ada"])
+    [connection] = here.connections
+    assert (connection.user, connection.session) == ("1", session_mark("key"))
+    await client.disconnect()
+
+
+def ticket_time() -> int:
+    return int(ticket.time.time() * 1000)
+
+
+def test_the_service_serves_no_page():
+    """Its URL conf is empty, and no middleware is loaded for what it does not serve."""
+    assert importlib.import_module("ws.urls").urlpatterns == []
+    assert importlib.import_module("ws.settings").MIDDLEWARE == []
+
+
+def test_the_service_s_settings_are_the_library_s():
+    """What the settings say of the library, the library knows."""
+    assert Settings(**importlib.import_module("ws.settings").TIDEWIRE)
