@@ -7,7 +7,8 @@ import asyncio
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 
 from tidewire import metrics
 from tidewire.exceptions import NoRedis
@@ -40,7 +41,8 @@ class PresenceRegister:
         self._touch_seconds = touch_seconds
         self._announce = announce
         self._counts: Counter[Hold] = Counter()
-        self._dirty: set[Hold] = set()
+        # In order, so that who came first is named first.
+        self._dirty: dict[Hold, None] = {}
         # What was sent and not answered may still be carried out, after something newer.
         self._doubtful: set[Hold] = set()
         self._wake = asyncio.Event()
@@ -75,13 +77,16 @@ class PresenceRegister:
 
     async def hand_over(self) -> None:
         """Give up every hold now, as at the end of a drain. Members leave after their grace."""
-        self._dirty.update(self._counts)
+        self._mark(self._counts)
         self._counts.clear()
         await self._put()
 
     def _changed(self, hold: Hold) -> None:
-        self._dirty.add(hold)
+        self._mark([hold])
         self._wake.set()
+
+    def _mark(self, holds: Iterable[Hold]) -> None:
+        self._dirty.update(dict.fromkeys(holds))
 
     async def _gather(self, seconds: float) -> None:
         try:
@@ -100,28 +105,30 @@ class PresenceRegister:
                     break
                 # Its own lease has ended and is still to be swept, behind those of others.
                 changed |= await self._presence.sweep()
-            self._dirty.update(self._counts)
+            self._mark(self._counts)
             metrics.LEASES_REGISTERED.inc()
         await self._tell(changed)
 
     async def _put(self) -> None:
         while self._dirty:
-            batch = [self._dirty.pop() for _ in range(min(len(self._dirty), PUT_HOLDS))]
+            batch = list(islice(self._dirty, PUT_HOLDS))
+            for hold in batch:
+                del self._dirty[hold]
             try:
                 kept, changed = await self._presence.put(
                     self._node, [(hold, self._counts.get(hold, 0)) for hold in batch]
                 )
             except BaseException:
-                self._dirty.update(batch)
+                self._mark(batch)
                 self._doubtful.update(batch)
                 raise
             if not kept:
-                self._dirty.update(batch)
+                self._mark(batch)
                 await self._presence.touch(self._node, register=True)
-                self._dirty.update(self._counts)
+                self._mark(self._counts)
                 continue
             # Redis answers again, so what it had not answered is carried out or never will be: say it once more.
-            self._dirty |= self._doubtful
+            self._mark(self._doubtful)
             self._doubtful.clear()
             await self._tell(changed)
 
