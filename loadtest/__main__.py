@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -81,8 +82,17 @@ def _own_stack() -> Iterator[Target]:
     with tempfile.TemporaryDirectory(prefix="tidewire-load-") as directory:
         stack = Stack(Path(directory) / "var", web=1, ws=2)
         stack.prepare()
-        with stack:
+        with stack, _kept_logs(stack.layout.log):
             yield Target(stack.url, stack.layout.environment(), os.getpid(), SMOKE_LOGIN_RATE)
+
+
+@contextlib.contextmanager
+def _kept_logs(log: Path) -> Iterator[None]:
+    """What the stack's processes said, for whoever looks into a run that failed."""
+    try:
+        yield
+    finally:
+        shutil.copytree(log, RESULTS / "smoke-logs", dirs_exist_ok=True)
 
 
 def _make_people(users: int, target: Target) -> None:

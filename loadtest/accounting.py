@@ -50,7 +50,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event as one client got it. `seconds` since it was published; None where it was made up for by a resume."""
+    """An event as one client got it, so many `seconds` after it was due; None where no clock tells.
+
+    Due is when it was published or, where that was before, when the server said where the socket stands.
+    """
 
     offset: int
     seconds: float | None
@@ -64,6 +67,8 @@ class Stay:
     after: int
     until: int | None = None
     arrivals: list[Arrival] = field(default_factory=list)
+    # The last that the server said of where its socket stands, for whoever looks for an event that was lost.
+    told: str = ""
 
     @property
     def reached(self) -> int:
@@ -81,7 +86,9 @@ class Ledger:
         self.forgotten: list[tuple[str, int, int]] = []
         self.position: tuple[str, int] | None = None
 
-    def resumed(self, epoch: str, offset: int, *, recovered: bool, asked: tuple[str, int] | None) -> None:
+    def resumed(
+        self, epoch: str, offset: int, *, recovered: bool, asked: tuple[str, int] | None, when: str = ""
+    ) -> None:
         """The server said where this socket stands. `asked`: where the client said it was, before its first socket."""
         stay = self.stays[-1] if self.stays else None
         if stay is not None and stay.epoch == epoch:
@@ -97,6 +104,9 @@ class Ledger:
             if not recovered and asked is not None and asked[0] == epoch and offset > asked[1]:
                 self.forgotten.append((epoch, asked[1] + 1, offset))
             self._begin(epoch, offset)
+        self.stays[
+            -1
+        ].told = f"told {epoch}:{offset}{'' if recovered else ', not recovered'}{f', {when}' if when else ''}"
         self.position = (epoch, max(self.stays[-1].reached, offset if not recovered else 0))
 
     def received(self, offset: int, seconds: float | None) -> None:
@@ -200,4 +210,4 @@ def _wrong(stay: Stay, last: int, late_seconds: float) -> Iterator[tuple[Kind, i
             yield Kind.LATE, arrival.offset, f"after {arrival.seconds:.2f} s"
     for offset in range(stay.after + 1, last + 1):
         if not seen[offset]:
-            yield Kind.LOST, offset, ""
+            yield Kind.LOST, offset, f"{stay.told}, {len(stay.arrivals)} came"

@@ -16,6 +16,8 @@ DOCUMENTS = "documents.status"
 COUNT = "users.count, consistent"
 HANDSHAKE = "handshake"
 RESUME = "resume"
+# Events from before a socket stood somewhere, from then on: between a page and its socket, or in a tunnel.
+REPLAY = "notification.created, made up for"
 HEARTBEAT = "heartbeat"
 
 

@@ -214,7 +214,7 @@ class LiveSocket:
         assert self._ledger is not None
         epoch, offset = _position(event["at"])
         asked = _position(self._at) if self._at else None
-        self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=asked)
+        self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=asked, when=f"at {self._run.second} s")
         self._at = event["at"]
         self._subscribed = self._run.clock()
         self._caught_up(offset)
@@ -223,16 +223,19 @@ class LiveSocket:
         assert self._ledger is not None
         epoch, _offset = _position(self._at)
         now, published = self._run.clock(), datetime.fromisoformat(event["at"]).timestamp()
-        # What was published before the server said where the socket stands came by its resume, not by a delivery.
-        seconds = now - published if published >= self._subscribed else None
-        self._ledger.received(event["offset"], seconds if self._run.one_clock else None)
+        # What was published before the server said where the socket stands comes by a resume: due from then on.
+        is_delivery = published >= self._subscribed and self._run.one_clock
+        due = max(published, self._subscribed)
+        self._ledger.received(event["offset"], now - due if self._run.one_clock else None)
         self._at = f"{epoch}:{event['offset']}"
         self._run.published(epoch, event)
         self._run.delivered(event["type"])
-        if seconds is not None and self._run.one_clock:
-            self._run.measured("EVENT", figures.DELIVERY, seconds)
-        if seconds is not None and (save := self._run.save_of(event)):
-            self._run.measured("EVENT", figures.INTENDED, now - save.intended)
+        if is_delivery:
+            self._run.measured("EVENT", figures.DELIVERY, now - published)
+            if save := self._run.save_of(event):
+                self._run.measured("EVENT", figures.INTENDED, now - save.intended)
+        else:
+            self._run.measured("EVENT", figures.REPLAY, now - self._subscribed)
         self._caught_up(event["offset"])
         if event["id"] in self._seen:
             return

@@ -37,6 +37,7 @@ class Editor(DashboardUser):
         intended, self.next_save = self.next_save, self.next_save + SAVE_SECONDS
         self.save(intended)
         self.think(0.5, 1.0)
+        self.rest_when_over()
         self.open_form()
 
     def open_form(self) -> None:
