@@ -3,9 +3,11 @@
 An upgrade of Daphne, autobahn or Twisted that moves a name fails here, before it fails in production.
 """
 
+import ast
 import inspect
 import random
 from collections import deque
+from unittest import mock
 
 import pytest
 from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
@@ -15,6 +17,7 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.tcp import Connection
 
 from tests.unit.tidewire.fakes import LIMIT
+from tidewire import _daphne
 from tidewire._daphne import _KEPT, OPEN, DirectProtocol, protocol_of
 from tidewire.frames import frame
 
@@ -156,11 +159,121 @@ def test_an_offer_is_declined_above_its_bound_and_taken_again_below(make):
     assert protocol.offer([big], big.wire, LIMIT)
 
 
+@pytest.mark.parametrize("write", ["write", "offer", "sendData"])
+def test_a_lost_socket_is_left_to_the_reactor(make, write):
+    """Whoever writes sees a reset first: the bytes are buffered, and the reactor meets the error and reports it."""
+    protocol, transport = make()
+    made = frame("hello")
+
+    def send(_data):
+        raise ConnectionResetError
+
+    transport.socket.send = send
+    arguments = {"write": ([made], made.wire), "offer": ([made], made.wire, LIMIT), "sendData": (made.wire,)}
+    getattr(protocol, write)(*arguments[write])
+    assert protocol.backlog == len(made.wire)
+    with pytest.raises(ConnectionResetError):
+        transport.doWrite()
+
+
+def test_bytes_for_a_transport_that_is_closing_go_through_it(make):
+    """Behind what it has still to send, as Twisted has it: nothing is written past it to the socket."""
+    protocol, transport = make()
+    transport.disconnecting = True
+    transport.write(b"before")
+    assert protocol.offer([frame("x")], frame("x").wire, LIMIT)
+    protocol.sendData(b"after")
+    assert transport.socket.wire == b""
+    transport._postLoseConnection = lambda: None
+    transport.drain()
+    assert transport.socket.wire == b"before" + frame("x").wire + b"after"
+
+
+def test_a_connection_that_compresses_is_written_through_autobahn(make):
+    """Ready frames are not compressed: such a client gets each message from autobahn, in the same order."""
+    protocol, transport = make()
+    protocol._plain = False
+    sent = []
+    protocol._perMessageCompress = object()
+    protocol.sendMessage = lambda payload: sent.append(payload.decode())
+    frames = [frame("one"), frame("two")]
+    wire = frames[0].wire + frames[1].wire
+    assert protocol.offer(frames, wire, LIMIT)
+    protocol.write(frames, wire)
+    assert sent == ["one", "two", "one", "two"]
+    assert transport.socket.wire == b""
+
+
+def test_a_connection_over_tls_is_written_through_its_transport(make):
+    """There is no socket to write plain bytes to."""
+    protocol, transport = make()
+    protocol._direct = protocol._plain = False
+    made = frame("x")
+    protocol.sendData(b"one")
+    assert protocol.offer([made], made.wire, LIMIT)
+    assert transport.socket.wire == b""
+    assert protocol.backlog == 0, "what TLS holds is not known"
+    transport.drain()
+    assert transport.socket.wire == b"one" + made.wire
+
+
+def test_a_cut_drops_the_connection(make):
+    """Without a handshake: the reader has not read for seconds."""
+    protocol, transport = make()
+    aborted = []
+    transport.abortConnection = lambda: aborted.append(True)
+    protocol.cut()
+    assert aborted == [True]
+
+
 def test_a_closed_connection_takes_nothing(make):
     protocol, transport = make()
     protocol.state = WebSocketProtocol.STATE_CLOSED
     assert protocol.offer([frame("x")], frame("x").wire, LIMIT)
     assert transport.socket.wire == b""
+
+
+def names_on(*owners: str) -> set[str]:
+    """What `_daphne.py` reads of variables so called, or of their attributes so called."""
+    found = set()
+    for node in ast.walk(ast.parse(inspect.getsource(_daphne))):
+        if isinstance(node, ast.Attribute):
+            value = node.value
+            owner = value.id if isinstance(value, ast.Name) else value.attr if isinstance(value, ast.Attribute) else ""
+            if owner in owners:
+                found.add(node.attr)
+    return found
+
+
+def test_every_name_that_is_read_of_a_transport_is_there():
+    """Whatever the module comes to use of Twisted's transport, this looks at it."""
+    used = names_on("transport")
+    assert used >= {"dataBuffer", "offset", "_tempDataLen", "connected", "disconnecting", "socket", "write"}
+    transport = Connection(mock.Mock(), None, reactor=object())
+    assert [name for name in sorted(used) if not hasattr(transport, name)] == []
+
+
+def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(factory):
+    """Whatever the module comes to use of the protocol, this looks at it."""
+    stock = WebSocketProtocol()
+    stock.factory = factory
+    stock.openHandshakeTimeout = 0
+    stock._connectionMade()
+    handshake = {"application_queue", "request", "server", "transport", "_validator", "_direct"}
+    unknown = names_on("self") - set(dir(stock)) - set(dir(DirectProtocol)) - handshake
+    assert unknown == set()
+    overridden = {name for name in vars(DirectProtocol) if callable(getattr(DirectProtocol, name))}
+    ours = {"_slim", "detach", "write", "offer", "cut"}
+    missing = {name for name in overridden - ours if not name.startswith("__") and not hasattr(WebSocketProtocol, name)}
+    assert missing == set(), "an override of nothing is never called"
+
+
+def test_what_daphne_sets_in_a_handshake_is_still_set_there():
+    """The names that an open connection keeps of it."""
+    source = inspect.getsource(WebSocketProtocol)
+    for name in ("application_queue", "client_addr", "last_ping", "path", "request", "server", "socket_opened"):
+        assert f"self.{name} = " in source, name
+    assert "self.request.path" in source
 
 
 def test_every_private_name_is_where_it_was():

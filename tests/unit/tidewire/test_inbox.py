@@ -1,0 +1,86 @@
+"""An open socket's messages: in order, one at a time, and its end whatever happens before it."""
+
+import asyncio
+import logging
+
+import pytest
+from channels.exceptions import StopConsumer
+
+from tidewire.inbox import Inbox
+
+
+class Consumer:
+    """Handles messages slowly, fails on `bad`, and stops on `disconnect`."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.failed: list[BaseException] = []
+
+    async def handle(self, message: dict[str, str]) -> None:
+        name = message["type"]
+        self.log.append(f"{name} begins")
+        await asyncio.sleep(1)
+        if name == "bad":
+            raise KeyError("a bug")
+        self.log.append(f"{name} ends")
+        if name == "disconnect":
+            raise StopConsumer
+
+
+@pytest.fixture
+async def consumer():
+    return Consumer()
+
+
+@pytest.fixture
+def inbox(consumer):
+    return Inbox(consumer.handle, consumer.failed.append)
+
+
+def put(inbox: Inbox, *names: str) -> None:
+    for name in names:
+        inbox.put_nowait({"type": name})
+
+
+async def test_messages_are_handled_in_order_and_one_at_a_time(inbox, consumer):
+    """The next begins when the one before it has ended, whenever it came."""
+    put(inbox, "one", "two")
+    await asyncio.sleep(0.5)
+    put(inbox, "three")
+    await asyncio.sleep(5)
+    assert consumer.log == ["one begins", "one ends", "two begins", "two ends", "three begins", "three ends"]
+
+
+async def test_an_idle_inbox_has_no_task(inbox, consumer):
+    """That is what it is for."""
+    put(inbox, "one")
+    await asyncio.sleep(2)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_nothing_is_handled_after_the_disconnect(inbox, consumer):
+    """The consumer has stopped."""
+    put(inbox, "disconnect", "late")
+    await asyncio.sleep(5)
+    assert consumer.log == ["disconnect begins", "disconnect ends"]
+
+
+async def test_a_failure_is_told_and_the_disconnect_behind_it_is_handled(inbox, consumer, caplog):
+    """A client may go while its message is handled: a consumer that then fails leaves all the same."""
+    with caplog.at_level(logging.CRITICAL):
+        put(inbox, "bad")
+        await asyncio.sleep(0.5)
+        put(inbox, "disconnect")
+        await asyncio.sleep(5)
+    assert [str(error) for error in consumer.failed] == ["'a bug'"]
+    assert consumer.log[-1] == "disconnect ends"
+
+
+async def test_a_message_after_a_failure_is_handled(inbox, consumer, caplog):
+    """The server tells the end of the socket later."""
+    with caplog.at_level(logging.CRITICAL):
+        put(inbox, "bad")
+        await asyncio.sleep(2)
+        put(inbox, "disconnect")
+        await asyncio.sleep(2)
+    assert consumer.log[-1] == "disconnect ends"
