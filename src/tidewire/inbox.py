@@ -38,11 +38,14 @@ class Inbox:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._handle(self._waiting.pop(0))
-        except StopConsumer:
-            return
-        except Exception as error:
-            logger.exception("a consumer failed; its socket is closed")
-            self._fail(error)
+                message = self._waiting.pop(0)
+                try:
+                    await self._handle(message)
+                except StopConsumer:
+                    return
+                except Exception as error:
+                    # What waits behind it may be the disconnect, without which the socket would never be left.
+                    logger.exception("a consumer failed; its socket is closed")
+                    self._fail(error)
         finally:
             self._task = self._waiting = None
