@@ -54,7 +54,8 @@ def chart(
     xs = [x for line in lines for x, _ in line.points] + [x for x, _ in x_ticks]
     highest = max(y for line in lines for _, y in line.points)
     shown_limit = limit if limit and limit[1] <= highest * 4 else None
-    levels = ticks(max(highest, shown_limit[1] if shown_limit else 0.0))
+    # With room above the limit for its name.
+    levels = ticks(max(highest, shown_limit[1] * 1.1 if shown_limit else 0.0))
     low = min(xs)
     high = max(*xs, low + 1e-9)
 

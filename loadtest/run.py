@@ -123,7 +123,8 @@ class Run:
     def begin_editing(self, slug: str, user: str) -> None:
         """Others should see this user in the document from now on; not where they never saw the user leave."""
         now = self.clock()
-        if now - self.edited_until.get((slug, user), 0.0) > LINGER_SECONDS:
+        # A form that is loaded anew, as after a conflict, changes nothing that anybody sees.
+        if (slug, user) not in self.editing and now - self.edited_until.get((slug, user), 0.0) > LINGER_SECONDS:
             self.editing[slug, user] = now
 
     def end_editing(self, slug: str, user: str) -> None:

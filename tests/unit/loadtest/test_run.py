@@ -64,6 +64,14 @@ def test_editor_who_was_never_seen_to_leave_is_not_waited_for(run, clock):
     assert run.editing == {("plan", "ada"): clock.now}
 
 
+def test_form_that_is_loaded_anew_is_no_new_editor(run, clock):
+    run.begin_editing("plan", "ada")
+    began = clock.now
+    clock.now += 10
+    run.begin_editing("plan", "ada")
+    assert run.editing == {("plan", "ada"): began}
+
+
 def test_run_is_even_once_every_open_stay_has_reached_the_end(run):
     ledger = Ledger("ada")
     run.ledgers.append(ledger)
