@@ -180,13 +180,14 @@ def test_bytes_for_a_transport_that_is_closing_go_through_it(make):
     """Behind what it has still to send, as Twisted has it: nothing is written past it to the socket."""
     protocol, transport = make()
     transport.disconnecting = True
-    transport.write(b"before")
-    assert protocol.offer([frame("x")], frame("x").wire, LIMIT)
-    protocol.sendData(b"after")
-    assert transport.socket.wire == b""
     transport._postLoseConnection = lambda: None
+    assert protocol.offer([frame("x")], frame("x").wire, LIMIT)
+    assert transport.socket.wire == b""
     transport.drain()
-    assert transport.socket.wire == b"before" + frame("x").wire + b"after"
+    protocol.sendData(b"after")
+    assert transport.socket.wire == frame("x").wire
+    transport.drain()
+    assert transport.socket.wire == frame("x").wire + b"after"
 
 
 def test_a_connection_that_compresses_is_written_through_autobahn(make):
