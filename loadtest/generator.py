@@ -30,13 +30,13 @@ class Health:
 
     cpu_mean: float
     cpu_max: float
-    lag_p99_ms: float
+    lag_p95_ms: float
     lag_max_ms: float
     starved: tuple[str, ...]
 
 
 def judge(samples: Sequence[Sample], *, cpu_share: float, lag_ms: float) -> Health:
-    """Over the limit for CPU on average, or for lag in more than one second of a hundred, is starved.
+    """Over the limit for CPU on average, or for lag in more than one second of twenty, is starved.
 
     One process of Python has one core: at 100 % it is behind, and every latency it reports is its own.
     """
@@ -45,13 +45,13 @@ def judge(samples: Sequence[Sample], *, cpu_share: float, lag_ms: float) -> Heal
     cpus = [sample.cpu for sample in samples]
     lags = sorted(sample.lag_ms for sample in samples)
     mean = sum(cpus) / len(cpus)
-    p99 = lags[math.ceil(len(lags) * 0.99) - 1]
+    p95 = lags[math.ceil(len(lags) * 0.95) - 1]
     starved = []
     if mean > cpu_share:
         starved.append(f"the generator used {mean:.0%} of its core on average, {cpu_share:.0%} at most")
-    if p99 > lag_ms:
-        starved.append(f"the generator's loop woke up to {p99:.0f} ms late (p99 of seconds), {lag_ms:.0f} ms at most")
-    return Health(mean, max(cpus), p99, lags[-1], tuple(starved))
+    if p95 > lag_ms:
+        starved.append(f"the generator's loop woke up to {p95:.0f} ms late (p95 of seconds), {lag_ms:.0f} ms at most")
+    return Health(mean, max(cpus), p95, lags[-1], tuple(starved))
 
 
 class Pulse:

@@ -225,7 +225,7 @@ def _services(result: Result) -> str:
             f"{health.cpu_mean:.0%}",
             f"{health.cpu_max:.0%}",
             "",
-            f"{health.lag_p99_ms:.0f} ms p99, {health.lag_max_ms:.0f} ms at most",
+            f"{health.lag_p95_ms:.0f} ms p95, {health.lag_max_ms:.0f} ms at most",
         )
     ]
     rows += [

@@ -65,7 +65,7 @@ class Result:
         values = run.values(
             failed_requests=environment.stats.total.num_failures,
             cpu_share=health.cpu_mean,
-            lag_ms=health.lag_p99_ms,
+            lag_ms=health.lag_p95_ms,
             since=held,
         )
         checks = check(objectives, values, run.fault_counts())

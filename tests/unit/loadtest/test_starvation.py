@@ -20,7 +20,7 @@ def starved(found):
 def test_generator_with_time_is_healthy():
     health = judge(samples(), cpu_share=0.85, lag_ms=150)
     assert health.starved == ()
-    assert (health.cpu_mean, health.lag_p99_ms) == (pytest.approx(0.3), 5.0)
+    assert (health.cpu_mean, health.lag_p95_ms) == (pytest.approx(0.3), 5.0)
 
 
 def test_busy_core_is_named():
@@ -30,11 +30,11 @@ def test_busy_core_is_named():
 
 def test_late_loop_is_named():
     [said] = starved([*samples(50), *samples(10, lag_ms=400.0)])
-    assert said == "the generator's loop woke up to 400 ms late (p99 of seconds), 150 ms at most"
+    assert said == "the generator's loop woke up to 400 ms late (p95 of seconds), 150 ms at most"
 
 
-def test_single_stall_in_a_long_run_is_no_bottleneck():
-    assert not starved([*samples(199), Sample(199.0, 0.3, 400.0)])
+def test_single_stall_in_a_minute_is_no_bottleneck():
+    assert not starved([*samples(59), Sample(59.0, 0.3, 400.0)])
 
 
 def test_unmeasured_generator_is_no_healthy_one():
