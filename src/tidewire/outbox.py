@@ -30,6 +30,8 @@ PATIENCE_SECONDS = 1.0
 # A row this old was left: its own process would have published it by now.
 LEFT_SECONDS = 2.0
 BATCH = 100
+# After an outage a request publishes so many batches of what was left, and then answers.
+BATCHES = 10
 
 
 def publish(topic: str, event: StreamEvent) -> None:
@@ -93,9 +95,12 @@ def _publish_waiting() -> None:
 
 
 def _publish_all() -> int:
-    """Publish until nothing waits or another process is at it."""
+    """Publish until nothing waits or another process is at it, within bounds."""
     published = 0
-    while batch := _publish_some():
+    for _ in range(BATCHES):
+        batch = _publish_some()
+        if not batch:
+            break
         published += batch
     return published
 

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from tidewire import outbox
 from tidewire.exceptions import NoRedis
@@ -32,7 +32,7 @@ class Command(BaseCommand):
                 wait = INTERVAL_SECONDS
                 if published:
                     logger.info("relay published %d events", published)
-            except (NoRedis, OperationalError) as error:
+            except (NoRedis, OperationalError, InterfaceError) as error:
                 # The database or Redis is away: ask less and less often.
                 wait = min(wait * 2, LONGEST_SECONDS)
                 logger.warning("relay waits %.1f s: %s", wait, error)
