@@ -1,0 +1,222 @@
+"""Nodes over a real Redis and its pub/sub layer: what one tells the other sees, whatever becomes of Redis."""
+
+import asyncio
+import itertools
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from channels.layers import get_channel_layer
+
+import tidewire.redis
+from tests.unit.tidewire.fakes import FakeSocket, Hall, Said
+from tidewire import conf
+from tidewire.exceptions import NoRedis
+from tidewire.feeds import NOTHING
+from tidewire.node import Node
+from tidewire.presence import Hold
+from tidewire.publish import publish
+from tidewire.stores import stream_store
+from tidewire.topics import StreamTopic
+
+TALK = StreamTopic("talk")
+PATIENCE_SECONDS = 20.0
+
+
+class Cluster:
+    """Nodes in one process, each with a hub, a register and a lease of its own."""
+
+    def __init__(self, names: str) -> None:
+        self.nodes = [Node(conf.settings()) for _ in names]
+        self.numbers = itertools.count(1)
+
+    async def say(self, count: int = 1) -> None:
+        given = conf.settings()
+        for _ in range(count):
+            number = next(self.numbers)
+            event = Said(id=UUID(int=number), text=f"word {number}")
+            await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=given.PREFIX)
+
+    def listen(self, node: Node) -> FakeSocket:
+        return self._subscribe(node, TALK)
+
+    def watch(self, node: Node, hall: str = "hall") -> FakeSocket:
+        return self._subscribe(node, Hall(hall))
+
+    def _subscribe(self, node: Node, topic) -> FakeSocket:
+        socket = FakeSocket()
+        socket.connection = node.connect(
+            socket.writer, consumer="Test", user="1", session="", close=socket.closed.append
+        )
+        node.hub.subscribe(topic, socket.connection, NOTHING)
+        return socket
+
+
+@pytest.fixture
+async def cluster(redis, settings):
+    """Two nodes with short leases."""
+    settings.TIDEWIRE = settings.TIDEWIRE | {
+        "LEASE_SECONDS": 2.0,
+        "GRACE_SECONDS": 0.5,
+        "TOUCH_SECONDS": 0.2,
+        "CHECK_SECONDS": 0.2,
+        "COALESCE_SECONDS": 0.05,
+    }
+    conf.settings.cache_clear()
+    made = Cluster("ab")
+    yield made
+    for node in made.nodes:
+        await node.stop()
+    await get_channel_layer().flush()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Look until it is so, for a while."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not true():  # noqa: ASYNC110  # what is looked at has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+def offsets(socket: FakeSocket) -> list[int]:
+    return [event["offset"] for event in socket.events if "offset" in event]
+
+
+def names(socket: FakeSocket) -> set[str]:
+    """Who is in, by the newest that the socket got."""
+    values = [event["names"] for event in socket.events if event["type"] == "test.here"]
+    return set(values[-1]) if values else set()
+
+
+async def test_an_event_reaches_the_sockets_of_every_node(cluster):
+    """In order and once, whichever node they are on."""
+    sockets = [cluster.listen(node) for node in cluster.nodes for _ in range(3)]
+    await cluster.say(20)
+    await until(lambda: all(len(offsets(socket)) >= 20 for socket in sockets))
+    assert all(offsets(socket) == list(range(1, 21)) for socket in sockets)
+
+
+async def test_a_user_on_two_nodes_is_one(cluster):
+    """And has left when both say so."""
+    first, second = cluster.nodes
+    sockets = [cluster.watch(node) for node in cluster.nodes]
+    ada = Hold("hall", "in", "ada")
+    first.register.join(ada)
+    second.register.join(ada)
+    await until(lambda: all(names(socket) == {"ada"} for socket in sockets))
+    for socket in sockets:
+        assert [event["names"] for event in socket.events if event["names"]] == [["ada"]]
+    first.register.leave(ada)
+    second.register.leave(ada)
+    await until(lambda: all(names(socket) == set() for socket in sockets))
+
+
+async def test_at_rest_the_count_equals_the_truth(cluster):
+    """Fifty users come and go at random on both nodes; when they rest, every page shows who is there."""
+    script = random.Random(7)
+    sockets = [cluster.watch(node) for node in cluster.nodes]
+    held: Counter[tuple[int, str]] = Counter()
+    for number in range(600):
+        node, user = script.randrange(2), f"user{script.randrange(50)}"
+        hold = Hold("hall", "in", user)
+        if held[node, user] and script.random() < 0.6:
+            held[node, user] -= 1
+            cluster.nodes[node].register.leave(hold)
+        else:
+            held[node, user] += 1
+            cluster.nodes[node].register.join(hold)
+        if number % 20 == 0:
+            await asyncio.sleep(0.005)
+    expected = {user for (_, user), count in held.items() if count}
+    await until(lambda: all(names(socket) == expected for socket in sockets))
+
+
+async def test_a_node_that_stops_hands_over(cluster):
+    """Its members leave after the grace, seen by the other."""
+    first, second = cluster.nodes
+    socket = cluster.watch(second)
+    first.register.join(Hold("hall", "in", "ada"))
+    await until(lambda: names(socket) == {"ada"})
+    await first.stop()
+    await until(lambda: names(socket) == set())
+
+
+async def test_a_node_that_dies_is_outlived(cluster):
+    """Nobody tells of its end: its members leave with its lease."""
+    first, second = cluster.nodes
+    socket = cluster.watch(second)
+    first.register.join(Hold("hall", "in", "ada"))
+    second.register.join(Hold("hall", "in", "bob"))
+    await until(lambda: names(socket) == {"ada", "bob"})
+    for task in first._tasks:
+        task.cancel()
+    await until(lambda: names(socket) == {"bob"})
+
+
+async def test_three_hundred_topics_are_read_at_once(cluster):
+    """More readings than connections to Redis: each gets its turn, and all are shown at the first try."""
+    first = cluster.nodes[0]
+    sockets = {f"hall.{number}": cluster.watch(first, f"hall.{number}") for number in range(300)}
+    for topic in sockets:
+        first.register.join(Hold(topic, "in", "ada"))
+    await until(lambda: all(names(socket) == {"ada"} for socket in sockets.values()))
+
+
+async def test_after_a_restart_of_redis_everything_goes_on(cluster, redis_server, caplog):
+    """It comes back empty: sockets stay open, say stale and then not, presence is refilled, events are told anew."""
+    first, second = cluster.nodes
+    hall, talk = cluster.watch(second), cluster.listen(second)
+    first.register.join(Hold("hall", "in", "ada"))
+    await cluster.say(2)
+    await until(lambda: names(hall) == {"ada"} and offsets(talk) == [1, 2])
+    hall.take()
+    talk.take()
+    with caplog.at_level(logging.CRITICAL):
+        redis_server.stop()
+        await until(lambda: second.hub.stale)
+        with pytest.raises(NoRedis):
+            await cluster.say()
+        redis_server.start()
+        await until(lambda: not second.hub.stale and names(hall) == {"ada"})
+        await cluster.say()
+        await until(lambda: offsets(talk) == [1])
+    stale = [event["stale"] for event in talk.events if event["type"] == "stale"]
+    assert stale == [True, False]
+    assert talk.closed == hall.closed == []
+    resumed = [event for event in talk.events if event["type"] == "resumed"]
+    assert resumed[0]["recovered"] is False
+
+
+async def test_a_flush_is_healed_within_the_lease(cluster, redis):
+    """Everybody who is connected is there again, and nobody else."""
+    sockets = [cluster.watch(node) for node in cluster.nodes]
+    for number, node in enumerate(cluster.nodes):
+        for user in range(20):
+            node.register.join(Hold("hall", "in", f"user{number}-{user}"))
+    everybody = {f"user{number}-{user}" for number in range(2) for user in range(20)}
+    await until(lambda: all(names(socket) == everybody for socket in sockets))
+    await redis.flushall()
+    for socket in sockets:
+        socket.take()
+    cluster.nodes[0].register.join(Hold("hall", "in", "late"))
+    await until(lambda: all(names(socket) == everybody | {"late"} for socket in sockets))
+
+
+async def test_a_pause_of_redis_loses_nothing(cluster, redis_server, monkeypatch, caplog):
+    """What is published once it goes on again is delivered, in order and once."""
+    talk = cluster.listen(cluster.nodes[0])
+    await cluster.say(3)
+    await until(lambda: offsets(talk) == [1, 2, 3])
+    with caplog.at_level(logging.CRITICAL):
+        with redis_server.paused():
+            with pytest.raises(NoRedis):
+                await cluster.say()
+            await asyncio.sleep(0.5)
+        # The attempt may have been carried out when Redis went on: it is repeated, as the outbox does.
+        cluster.numbers = itertools.count(4)
+        await cluster.say(3)
+        await until(lambda: offsets(talk)[-1:] == [6])
+    assert offsets(talk) == [1, 2, 3, 4, 5, 6]
+    assert tidewire.redis.client()
