@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from loadtest.bench.processes import BenchError, Cores, raise_open_files
 from loadtest.bench.progress import Progress
 from loadtest.bench.redis_server import redis_serving
 from loadtest.bench.results import LAST, Results, read
-from loadtest.bench.runner import run_step, tell
+from loadtest.bench.runner import calmest, run_step, tell
 from loadtest.bench.servers import OPEN_FILES, SERVERS, find
 from loadtest.bench.stand import Bench
 from loadtest.bench.tables import Run
@@ -66,7 +67,7 @@ async def run(given: argparse.Namespace, plan: Plan, command: list[str]) -> Resu
         bench = Bench(redis, secret, cores)
         for number, step in enumerate(steps):
             progress.before(number)
-            records = await run_step(bench, step, plan)
+            records = await calmest(functools.partial(run_step, bench, step, plan))
             results.add(records)
             progress.after(number, "; ".join(tell(record) for record in records))
     return results

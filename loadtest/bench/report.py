@@ -81,7 +81,11 @@ def _disturbed(run: Run) -> str:
     shares = [record["disturbance"] for record in run.records]
     if not shares:
         return "-"
-    return f"{sum(shares) / len(shares):.0%} of the machine on average, {max(shares):.0%} in the worst step"
+    repeated = sum(record["tries"] > 1 for record in run.records)
+    return (
+        f"{sum(shares) / len(shares):.0%} of the machine on average, {max(shares):.0%} in the worst step; "
+        f"{repeated} of {len(shares)} figures from repeated steps"
+    )
 
 
 def _targets(run: Run) -> Iterator[str]:

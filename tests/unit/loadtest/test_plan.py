@@ -18,6 +18,12 @@ def test_fanout_visits_every_server_in_turn_before_the_next_round():
     ]
 
 
+def test_stock_has_two_rounds_of_fanout_and_tidewire_all():
+    steps = list(plan(servers=("daphne-pubsub", "tidewire"), clients=(200,), rounds=3).steps())
+    assert [step.server for step in steps].count("daphne-pubsub") == 2
+    assert [step.server for step in steps].count("tidewire") == 3
+
+
 def test_naive_broadcast_is_stormed_once_and_tidewire_every_round():
     steps = list(plan(measures=("storm",), servers=("daphne-pubsub", "ws", "tidewire"), rounds=3).steps())
     assert sum(step.server == "tidewire" for step in steps) == 6
