@@ -45,9 +45,12 @@ bench-quick: ## the core of it in two minutes, on the screen alone
 	@$(PYTHON) -m deploy.local.setup bench
 	@$(VENV)/python -m loadtest.bench --quick $(ARGS)
 
+# Where the image of Grafana cannot be had: make compose-up COMPOSE_PROFILES=
+compose-%: export COMPOSE_PROFILES ?= grafana
 compose-up: secrets ## build the images and run the whole product in containers, until compose-down
 	@TIDEWIRE_REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) docker compose up --build --detach --wait $(ARGS)
 	@echo "tidewire: http://$$(docker compose port nginx 8080)  prometheus: http://$$(docker compose port prometheus 9090)"
+	@[ -z "$$COMPOSE_PROFILES" ] || echo "grafana: http://$$(docker compose port grafana 3000), user admin, password in var/secrets/grafana_password"
 	@echo "the first user: docker compose exec web python services/web/manage.py createsuperuser"
 
 compose-down: ## stop the containers; ARGS=--volumes forgets their data too

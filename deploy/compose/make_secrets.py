@@ -7,6 +7,7 @@ Nothing here is printed. var/ is in no repository and in no image.
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ def main(directory: Path = DIRECTORY) -> None:
     made = [
         *_write(directory, {"TIDEWIRE_SECRET_KEY": secrets.token_urlsafe(50)}),
         *_write(directory, _postgres(secrets.token_urlsafe(24))),
-        *_write(directory, _redis(secrets.token_urlsafe(24))),
+        *_write(directory, {"postgres_exporter_password": secrets.token_urlsafe(24)}),
+        *_write(directory, _redis(secrets.token_urlsafe(24), secrets.token_urlsafe(24))),
         *_write(directory, {"grafana_password": secrets.token_urlsafe(24)}),
     ]
     sys.stdout.write(f"secrets: made {', '.join(made)} in {directory}\n" if made else "secrets: all there\n")
@@ -37,14 +39,19 @@ def _postgres(password: str) -> dict[str, str]:
     }
 
 
-def _redis(password: str) -> dict[str, str]:
-    # Redis gets only the hash, so its file is of no use to whoever reads it.
-    digest = hashlib.sha256(password.encode()).hexdigest()
+def _redis(password: str, exporter: str) -> dict[str, str]:
+    # Redis gets only the hashes, so its file is of no use to whoever reads it.
     rules = [line for line in ACL.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    hashed = "\n".join(rules).replace("PASSWORD_SHA256", _hash(password)).replace("EXPORTER_SHA256", _hash(exporter))
     return {
-        "redis.acl": "\n".join(rules).replace("PASSWORD_SHA256", digest) + "\n",
+        "redis.acl": f"{hashed}\n",
         "TIDEWIRE_REDIS_URL": f"redis://tidewire:{password}@redis:6379/0",
+        "redis_exporter.json": json.dumps({"redis://exporter@redis:6379": exporter}),
     }
+
+
+def _hash(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def _write(directory: Path, files: dict[str, str]) -> list[str]:

@@ -40,6 +40,8 @@ class Compose:
     project: str
     port: int
     environment: dict[str, str]
+    # Services that run where their image can be had.
+    optional: frozenset[str] = frozenset()
 
     @property
     def url(self) -> str:
@@ -101,6 +103,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _has_image(name: str) -> bool:
+    return subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
+
+
 @pytest.fixture(scope="session")
 def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The project up and healthy; gone with its volumes afterwards."""
@@ -108,7 +114,9 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
         pytest.skip(reason)
     directory = tmp_path_factory.mktemp("secrets")
     make_secrets(directory)
-    port, prometheus = _free_port(), _free_port()
+    port, prometheus, grafana = _free_port(), _free_port(), _free_port()
+    # No image of Grafana may be at hand; everything else is asked to run.
+    optional = frozenset({"grafana"}) if _has_image("grafana/grafana:12.3.0") else frozenset()
     project = Compose(
         f"tidewire-test-{os.getpid()}",
         port,
@@ -117,8 +125,11 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
             "TIDEWIRE_SECRETS": str(directory),
             "TIDEWIRE_PORT": str(port),
             "TIDEWIRE_PROMETHEUS_PORT": str(prometheus),
+            "TIDEWIRE_GRAFANA_PORT": str(grafana),
             "TIDEWIRE_VERSION": "test",
+            "COMPOSE_PROFILES": ",".join(optional),
         },
+        optional,
     )
     project("build", timeout_seconds=BUILD_SECONDS)
     try:

@@ -1,0 +1,7 @@
+#!/bin/sh
+# Run once by PostgreSQL's entrypoint, when it makes its first database: who may read statistics and nothing else.
+psql --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
+    --set password="$(cat /run/secrets/postgres_exporter_password)" <<'SQL'
+CREATE ROLE exporter LOGIN CONNECTION LIMIT 4 PASSWORD :'password';
+GRANT pg_monitor TO exporter;
+SQL
