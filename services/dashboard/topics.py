@@ -68,6 +68,11 @@ class DocumentsTopic(StateTopic):
         return change.model_copy(update={"complete": True, "documents": busy})
 
 
+def edit_lease_name(slug: str) -> str:
+    """The topic of a document's edit lease."""
+    return f"lease.{slug}"
+
+
 async def read_people(presence: Presence, slugs: Sequence[str]) -> dict[str, DocumentPeople]:
     """Who is on each document, in one call to the store."""
     asked = [(f"{FAMILY}.{slug}", phase) for slug in slugs for phase in (READ, UPDATE)]

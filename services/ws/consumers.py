@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from channels.db import database_sync_to_async
 
 from dashboard.models import Document
-from dashboard.topics import DOCUMENTS, NOTIFICATIONS, USERS, DocumentTopic
+from dashboard.topics import DOCUMENTS, NOTIFICATIONS, USERS, DocumentTopic, edit_lease_name
 from tidewire.close_codes import CloseCode
 from tidewire.consumer import LiveConsumer
+from tidewire.edit_lease.consumer import LeaseConsumer
 from tidewire.presence import Hold
 from tidewire.topics import Topic
 
@@ -48,6 +49,16 @@ class DocumentConsumer(LiveConsumer):
     def present(self) -> Sequence[Hold]:
         phase = self.scope["url_route"]["kwargs"]["phase"]
         return (Hold(DocumentTopic.of(self.slug).name, phase, self.scope["user"].get_username()),)
+
+
+class EditorConsumer(LeaseConsumer, DocumentConsumer):
+    """A document that is being edited: who is on it, and who holds its lease."""
+
+    def edits(self) -> str:
+        return edit_lease_name(self.slug)
+
+    def topics(self) -> Sequence[Topic]:
+        return (DocumentTopic.of(self.slug), *super().topics())
 
 
 class NotificationsConsumer(LiveConsumer):

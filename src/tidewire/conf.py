@@ -30,6 +30,10 @@ class Settings:
     TOUCH_SECONDS: float = 1.0
     # A page that reloads is back well within this, so nobody sees it leave.
     GRACE_SECONDS: float = 3.0
+    # Who edits keeps the lease so long without a socket: a few attempts to reconnect, at a pace that spares the server.
+    EDIT_LEASE_SECONDS: float = 20.0
+    # Long enough to finish a sentence, short enough to wait for.
+    EDIT_ANSWER_SECONDS: float = 30.0
     # Five updates a second look immediate; a storm of N connects then costs O(N) deliveries.
     COALESCE_SECONDS: float = 0.2
     # A lost announcement is noticed after this long, at one pipelined call to Redis.
@@ -72,6 +76,11 @@ class Settings:
             raise ImproperlyConfigured(
                 f"TIDEWIRE: TOUCH_SECONDS ({self.TOUCH_SECONDS}) must fit twice into the lease "
                 f"less the grace ({self.LEASE_SECONDS - self.GRACE_SECONDS})"
+            )
+        if not max(self.GRACE_SECONDS, self.TOUCH_SECONDS * 2) < self.EDIT_LEASE_SECONDS:
+            raise ImproperlyConfigured(
+                f"TIDEWIRE: the grace ({self.GRACE_SECONDS}) and TOUCH_SECONDS ({self.TOUCH_SECONDS}) twice "
+                f"must be below EDIT_LEASE_SECONDS ({self.EDIT_LEASE_SECONDS})"
             )
 
 

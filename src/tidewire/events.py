@@ -89,7 +89,7 @@ class Error(Event):
     """What was wrong with the client's last message; `code` is for programs, `detail` for people."""
 
     type: Literal["error"] = "error"
-    code: Literal["malformed", "too_large", "flooding"]
+    code: Literal["malformed", "too_large", "flooding", "unavailable"]
     detail: str
 
 

@@ -40,6 +40,10 @@ class Keys:
         """Sorted set: topic -> the index's version at which it last changed."""
         return f"{self.prefix}:changed:{index}"
 
+    def edit_lease(self, topic: str) -> str:
+        """Hash `holder`, `ends`, `asker`, `answer_by`: who edits, milliseconds of Redis's clock."""
+        return f"{self.prefix}:edit_lease:{topic}"
+
     def stream(self, topic: str) -> str:
         """Stream: the history of a stream topic; entry `<offset>-0`."""
         return f"{self.prefix}:stream:{topic}"

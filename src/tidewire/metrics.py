@@ -41,6 +41,9 @@ BACKLOG_BYTES = Gauge("tidewire_backlog_bytes", "Bytes that wait in this process
 REJECTED = Counter("tidewire_messages_rejected", "Messages of clients that were refused.", ["consumer", "reason"])
 LEASES_REGISTERED = Counter("tidewire_leases_registered", "Times this node had to register and refill presence.")
 LEASES_EXPIRED = Counter("tidewire_leases_expired", "Leases of nodes that ended without a drain, seen by this node.")
+EDIT_LEASE_CHANGES = Counter(
+    "tidewire_edit_lease_changes", "Edit leases that got another holder or asker, by the move that did it.", ["step"]
+)
 HUB_RESTARTS = Counter("tidewire_hub_restarts", "Times a task of the hub died and was restarted.", ["task"])
 STALE = Gauge("tidewire_stale", "1 while Redis is away and sockets may show what is out of date.")
 DRAINING = Gauge("tidewire_draining", "1 while this node drains.")

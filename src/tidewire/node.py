@@ -19,13 +19,14 @@ from tidewire import metrics
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings, settings
 from tidewire.connection import Connection, Writer
+from tidewire.edit_lease.register import LeaseRegister
 from tidewire.events import Stale
 from tidewire.frames import frame_event
 from tidewire.hub import AWAY, Hub
 from tidewire.presence.register import PresenceRegister
 from tidewire.publish import Announcer
 from tidewire.revocation import Revocations
-from tidewire.stores import presence_store, stream_store
+from tidewire.stores import edit_lease_store, presence_store, stream_store
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Node:
         self._by_user: Counter[str] = Counter()
         self._full: set[Connection] = set()
         self.presence = presence_store()
+        self.edit_leases = edit_lease_store()
         self.hub = Hub(
             layer,
             self.presence,
@@ -70,12 +72,14 @@ class Node:
         self.register = PresenceRegister(
             self.presence, node=self.name, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
         )
+        self.editors = LeaseRegister(self.edit_leases, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce)
         self._tasks = [
             asyncio.ensure_future(_supervise(name, run))
             for name, run in (
                 ("receiving", self.hub.run_receiving),
                 ("checking", self.hub.run_checking),
                 ("presence", self.register.run),
+                ("edit leases", self.editors.run),
                 ("slow", self._watch_slow),
                 ("lag", _watch_lag),
                 ("sessions", self._watch_sessions),

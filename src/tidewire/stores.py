@@ -1,6 +1,7 @@
-"""The stores as the settings name them: presence and the streams' history."""
+"""The stores as the settings name them: presence, edit leases and the streams' history."""
 
 from tidewire.conf import settings
+from tidewire.edit_lease.redis import RedisEditLeases
 from tidewire.keys import Keys
 from tidewire.presence.redis import RedisPresence
 from tidewire.streams import Streams
@@ -14,6 +15,17 @@ def presence_store() -> RedisPresence:
         lease_seconds=given.LEASE_SECONDS,
         grace_seconds=given.GRACE_SECONDS,
         indexes=given.INDEXES,
+    )
+
+
+def edit_lease_store() -> RedisEditLeases:
+    """Edit leases under the configured prefix."""
+    given = settings()
+    return RedisEditLeases(
+        Keys(given.PREFIX),
+        lease_seconds=given.EDIT_LEASE_SECONDS,
+        answer_seconds=given.EDIT_ANSWER_SECONDS,
+        grace_seconds=given.GRACE_SECONDS,
     )
 
 

@@ -56,7 +56,7 @@ class MemoryPresence:
             del self._deadlines[hold]
             if not self._held(hold) and hold.member in self._members[hold[:2]]:
                 del self._members[hold[:2]][hold.member]
-                changed |= self._bump(hold.topic)
+                changed |= self.bump(hold.topic)
         return changed
 
     async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
@@ -79,7 +79,7 @@ class MemoryPresence:
         if hold.member in self._members[hold[:2]]:
             return set()
         self._members[hold[:2]][hold.member] = None
-        return self._bump(hold.topic)
+        return self.bump(hold.topic)
 
     def _held(self, hold: Hold) -> bool:
         return any(hold in holds for holds in self._holds.values())
@@ -88,7 +88,8 @@ class MemoryPresence:
         if not self._held(hold):
             self._deadlines[hold] = self._clock() + self._grace
 
-    def _bump(self, topic: str) -> set[str]:
+    def bump(self, topic: str) -> set[str]:
+        """Give a state topic its next version. Returns the topics that changed."""
         self._next_version(topic)
         index = self._indexes.get(topic.partition(".")[0])
         if index is None:

@@ -11,6 +11,7 @@ from tests.unit.tidewire.clock import JumpingLoop
 from tests.unit.tidewire.fakes import MemoryStreams
 from tidewire import conf, connection, consumer
 from tidewire import node as node_module
+from tidewire.edit_lease.memory import MemoryEditLeases
 from tidewire.presence.memory import MemoryPresence
 
 
@@ -44,6 +45,14 @@ async def here(monkeypatch, settings, configure):
         clock=loop.time,
     )
     monkeypatch.setattr(node_module, "presence_store", lambda: presence)
+    leases = MemoryEditLeases(
+        lease_seconds=given.EDIT_LEASE_SECONDS,
+        answer_seconds=given.EDIT_ANSWER_SECONDS,
+        grace_seconds=given.GRACE_SECONDS,
+        changed=presence.bump,
+        clock=loop.time,
+    )
+    monkeypatch.setattr(node_module, "edit_lease_store", lambda: leases)
     streams = MemoryStreams()
     monkeypatch.setattr(node_module, "stream_store", lambda: streams)
     for module in (connection, consumer, node_module):

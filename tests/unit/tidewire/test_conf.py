@@ -61,6 +61,7 @@ def test_missing_settings_are_refused(read, given):
         ({"GRACE_SECONDS": 8.0}, "TOUCH_SECONDS .1.0. must fit twice"),
         ({"TOUCH_SECONDS": 3.5}, "TOUCH_SECONDS .3.5. must fit twice"),
         ({"LEASE_SECONDS": 5.0}, "TOUCH_SECONDS .1.0. must fit twice"),
+        ({"EDIT_LEASE_SECONDS": 3.0}, "must be below EDIT_LEASE_SECONDS .3.0."),
     ],
 )
 def test_what_does_not_add_up_is_refused(read, given, said):

@@ -13,6 +13,7 @@ from channels.testing import WebsocketCommunicator
 
 from dashboard.events import NotificationCreated
 from dashboard.topics import NOTIFICATIONS
+from tidewire.exceptions import NoRedis
 from tidewire.publish import publish
 from tidewire.routing import with_fallback
 from ws.routing import websocket_urlpatterns
@@ -40,8 +41,17 @@ class Client(WebsocketCommunicator):
             events.append(json.loads(self.output_queue.get_nowait()["text"]))
         return events
 
-    async def newest(self, seconds: float = 0.5) -> dict[str, Any]:
-        return (await self.events(seconds))[-1]
+    async def newest(self, seconds: float = 0.5, *, kind: str = "") -> dict[str, Any]:
+        """The last event, of those whose type begins so."""
+        return [event for event in await self.events(seconds) if event["type"].startswith(kind)][-1]
+
+    async def lease(self, seconds: float = 0.5) -> tuple[str | None, str | None]:
+        """Who holds the lease and who asks for it, as this page last heard."""
+        event = await self.newest(seconds, kind="lease.")
+        return event.get("holder"), event.get("asker")
+
+    async def say(self, type_: str, **fields: str) -> None:
+        await self.send_to(text_data=json.dumps({"type": type_, **fields}))
 
 
 @pytest.fixture
@@ -124,16 +134,16 @@ class TestDocument:
         bob = await visit("bob", "document/plan/update/")
         expected = people("update", readers=("ada",), editors=("bob",))
         assert (await ada.newest()).items() >= expected.items()
-        assert (await bob.newest()).items() >= expected.items()
+        assert (await bob.newest(kind="document.")).items() >= expected.items()
 
     async def test_an_editor_sees_a_second_one_come_and_go(self, visit, here):
         """What the warning on the page is made of."""
         ada = await visit("ada", "document/plan/update/")
         await ada.events()
         bob = await visit("bob", "document/plan/update/")
-        assert (await ada.newest())["editors"] == ["ada", "bob"]
+        assert (await ada.newest(kind="document."))["editors"] == ["ada", "bob"]
         await leave(bob, here)
-        assert (await ada.newest())["editors"] == ["ada"]
+        assert (await ada.newest(kind="document."))["editors"] == ["ada"]
 
     async def test_who_edits_is_not_shown_as_a_reader_too(self, visit):
         """One person with the document open twice is one entry."""
@@ -161,6 +171,124 @@ class TestDocument:
         """Neither another phase nor another kind of slug."""
         client = await visit("ada", where)
         assert await client.receive_output() == {"type": "websocket.close", "code": 4504}
+
+
+class TestEditLease:
+    """The socket of the editing page; what the lease itself promises is in the library's suite."""
+
+    EDIT = "document/plan/update/"
+
+    async def test_the_first_editor_has_it_and_the_second_is_told(self, visit):
+        """With how long a page may rely on it, and how long there is to answer."""
+        ada = await visit("ada", self.EDIT)
+        event = await ada.newest(kind="lease.")
+        assert (event["type"], event["topic"], event["holder"]) == ("lease.status", "lease.plan", "ada")
+        assert (event["lease_seconds"], event["answer_seconds"]) == (20.0, 30.0)
+        assert await (await visit("bob", self.EDIT)).lease() == ("ada", None)
+
+    async def test_reading_takes_nothing_and_hears_nothing(self, visit):
+        """A reader is no editor."""
+        reader = await visit("eve", "document/plan/read/")
+        assert await (await visit("bob", self.EDIT)).lease() == ("bob", None)
+        assert {event["type"] for event in await reader.events()} == {"document.status"}
+
+    async def test_asking_reaches_the_holder_who_hands_over(self, visit):
+        """And both hear what became of it."""
+        ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
+        await bob.say("lease.ask")
+        assert await ada.lease() == ("ada", "bob")
+        assert await bob.lease() == ("ada", "bob")
+        await ada.say("lease.hand_over", asker="bob")
+        assert await ada.lease() == ("bob", None)
+        assert await bob.lease() == ("bob", None)
+
+    async def test_the_holder_may_keep_it(self, visit):
+        """The asker hears that too."""
+        ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
+        await bob.say("lease.ask")
+        await bob.events()
+        await ada.say("lease.keep", asker="bob")
+        assert await bob.lease() == ("ada", None)
+
+    async def test_who_does_not_answer_loses_it(self, visit, here):
+        """In a bounded time, though the page is open and touched all the while."""
+        ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
+        await bob.say("lease.ask")
+        assert await ada.lease(here.settings.EDIT_ANSWER_SECONDS - 1) == ("ada", "bob")
+        assert await ada.lease(3.0) == ("bob", None)
+
+    async def test_an_idle_page_keeps_it(self, visit, here):
+        """Its node touches it; nobody else is told anything."""
+        await visit("ada", self.EDIT)
+        bob = await visit("bob", self.EDIT)
+        await bob.events()
+        assert await bob.events(5 * here.settings.EDIT_LEASE_SECONDS) == []
+
+    @pytest.mark.parametrize("code", [1006, 4000, 4001])
+    async def test_a_lost_socket_keeps_it_for_its_time(self, visit, here, code):
+        """A closed lid, a drain, a slow connection: back in time nothing was lost, later who waits has it."""
+        ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
+        await bob.events()
+        await ada.disconnect(code)
+        await asyncio.sleep(here.settings.EDIT_LEASE_SECONDS - 3)
+        ada = await visit("ada", self.EDIT)
+        assert await ada.lease() == ("ada", None)
+        await ada.disconnect(code)
+        assert await bob.lease(here.settings.EDIT_LEASE_SECONDS + 3) == ("bob", None)
+        assert await (await visit("ada", self.EDIT)).lease() == ("bob", None)
+
+    @pytest.mark.parametrize("code", [1000, 1001, 4501])
+    async def test_a_closed_page_leaves_it_to_who_waits(self, visit, here, code):
+        """After the grace of a reload; a revoked session needs none of the lease either."""
+        ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
+        await bob.events()
+        await ada.disconnect(code)
+        assert "lease.status" not in {event["type"] for event in await bob.events(here.settings.GRACE_SECONDS - 1)}
+        assert await bob.lease(3.0) == ("bob", None)
+
+    @pytest.mark.parametrize(
+        ("where", "text", "said"),
+        [
+            ("document/plan/read/", '{"type":"lease.ask"}', "type: a client does not send 'lease.ask' here"),
+            (
+                "users/",
+                '{"type":"lease.hand_over","asker":"bob"}',
+                "type: a client does not send 'lease.hand_over' here",
+            ),
+            (EDIT, '{"type":"lease.ask","slug":"notes"}', "slug: Extra inputs are not permitted"),
+            (EDIT, '{"type":"lease.hand_over"}', "asker: Field required"),
+            (EDIT, '{"type":"lease.keep","asker":7}', "asker: Input should be a valid string"),
+            (EDIT, '{"type":"lease.keep","asker":""}', "asker: String should have at least 1 character"),
+            (EDIT, '{"type":"lease.status","topic":"lease.plan","version":9}', "lease_seconds: Field required"),
+        ],
+    )
+    async def test_what_a_client_may_not_say_is_refused(self, visit, where, text, said):
+        """Only an editor's socket asks, for what its route names, in exactly these words."""
+        client = await visit("ada", where)
+        await client.events()
+        await client.send_to(text_data=text)
+        event = await client.newest(kind="error")
+        assert (event["code"], event["detail"]) == ("malformed", said)
+
+    async def test_without_redis_an_editor_is_told_so(self, visit, here, monkeypatch):
+        """The socket stays open, and there is simply no lease."""
+        client = await visit("ada", self.EDIT)
+        await client.events()
+
+        async def away(moves: object) -> None:
+            raise NoRedis("Redis is away")
+
+        monkeypatch.setattr(here.edit_leases, "move", away)
+        await client.say("lease.ask")
+        assert (await client.newest(kind="error"))["code"] == "unavailable"
+        await client.say("ping")
+        assert await client.newest() == {"type": "pong"}
+
+    async def test_a_document_that_does_not_exist_has_no_lease(self, visit, here):
+        """Nobody becomes an editor of nothing."""
+        await visit("ada", "document/gone/update/")
+        await asyncio.sleep(2)
+        assert await here.presence.versions(["lease.gone"]) == [0]
 
 
 class TestDocuments:

@@ -5,6 +5,7 @@ from channels.routing import URLRouter
 
 from dashboard.models import SLUG_LENGTH
 from tidewire.consumer import LiveConsumer
+from tidewire.edit_lease.consumer import LeaseConsumer
 from tidewire.topics import NAME_LENGTH
 from ws import consumers
 from ws.routing import websocket_urlpatterns
@@ -28,7 +29,7 @@ def routed(path: str) -> tuple[type, dict]:
         ("ws/documents/", consumers.DocumentsConsumer, {}),
         ("ws/notifications/", consumers.NotificationsConsumer, {}),
         ("ws/document/plan/read/", consumers.DocumentConsumer, {"slug": "plan", "phase": "read"}),
-        ("ws/document/a-b_2/update/", consumers.DocumentConsumer, {"slug": "a-b_2", "phase": "update"}),
+        ("ws/document/a-b_2/update/", consumers.EditorConsumer, {"slug": "a-b_2", "phase": "update"}),
     ],
 )
 def test_a_path_leads_to_its_consumer(path, consumer, kwargs):
@@ -53,5 +54,5 @@ def test_every_consumer_is_live_and_routed():
     defined = {
         found for found in vars(consumers).values() if isinstance(found, type) and issubclass(found, LiveConsumer)
     }
-    assert routed == defined - {LiveConsumer}
+    assert routed == defined - {LiveConsumer, LeaseConsumer}
     assert URLRouter(websocket_urlpatterns)

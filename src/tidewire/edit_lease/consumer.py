@@ -1,0 +1,74 @@
+"""The socket of somebody who edits: it takes the lease, keeps it while it is open, and may ask for it."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from tidewire.close_codes import CloseCode
+from tidewire.consumer import LiveConsumer
+from tidewire.edit_lease import Editor, Step
+from tidewire.edit_lease.topic import LeaseAsk, LeaseHandOver, LeaseKeep, LeaseTopic
+from tidewire.events import Error, Event
+from tidewire.exceptions import NoRedis
+from tidewire.frames import frame_event
+from tidewire.node import node
+from tidewire.topics import Topic
+
+# A browser that leaves the page, and one that closes the socket from a script. Every other end is an accident or the
+# server's doing, and its client is expected back.
+LEFT = (1000, 1001)
+
+
+class LeaseConsumer(LiveConsumer):
+    """Subclasses say in `edits` what it is that this socket edits."""
+
+    says: ClassVar[dict[type[Event], str]] = LiveConsumer.says | {
+        LeaseAsk: "lease_ask",
+        LeaseHandOver: "lease_hand_over",
+        LeaseKeep: "lease_keep",
+    }
+    _editor: Editor | None = None
+
+    def edits(self) -> str:
+        """The name of the lease's topic, from the route; never from client text."""
+        raise NotImplementedError
+
+    def topics(self) -> Sequence[Topic]:
+        here = node()
+        limits = here.settings
+        return (
+            LeaseTopic(
+                self.edits(),
+                leases=here.edit_leases,
+                lease_seconds=limits.EDIT_LEASE_SECONDS,
+                answer_seconds=limits.EDIT_ANSWER_SECONDS,
+            ),
+        )
+
+    async def connect(self) -> None:
+        await super().connect()
+        if hasattr(self, "connection"):
+            self._editor = Editor(self.edits(), self.scope["user"].get_username())
+            node().editors.join(self._editor)
+
+    async def disconnect(self, code: int) -> None:
+        await super().disconnect(code)
+        if self._editor is not None:
+            final = code in CloseCode._value2member_map_ and CloseCode(code).final
+            node().editors.leave(self._editor, returns=not (final or code in LEFT))
+
+    async def lease_ask(self, _message: LeaseAsk) -> None:
+        await self._say("ask")
+
+    async def lease_hand_over(self, message: LeaseHandOver) -> None:
+        await self._say("hand_over", message.asker)
+
+    async def lease_keep(self, message: LeaseKeep) -> None:
+        await self._say("keep", message.asker)
+
+    async def _say(self, step: Step, asker: str = "") -> None:
+        assert self._editor is not None
+        try:
+            await node().editors.say(step, self._editor, asker)
+        except NoRedis:
+            detail = "Redis is away, so there is no lease now"
+            self.connection.write(frame_event(Error(code="unavailable", detail=detail)))

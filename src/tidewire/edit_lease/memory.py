@@ -1,0 +1,97 @@
+"""Edit leases in one process's memory: for tests and for a project that runs one node."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from tidewire.edit_lease import EditLease, Editor, Move, Moved, Step
+
+
+@dataclass(frozen=True)
+class _Lease:
+    """As Redis keeps it: '' is nobody, times are seconds."""
+
+    holder: str = ""
+    ends: float = 0.0
+    asker: str = ""
+    answer_by: float = 0.0
+
+
+class MemoryEditLeases:
+    """The interface `EditLeases` without I/O. `changed` is told each topic that shows differently.
+
+    `clock` gives seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        lease_seconds: float,
+        answer_seconds: float,
+        grace_seconds: float,
+        changed: Callable[[str], object],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._lease = lease_seconds
+        self._answer = answer_seconds
+        self._grace = grace_seconds
+        self._changed = changed
+        self._clock = clock
+        self._leases: dict[str, _Lease] = {}
+
+    async def move(self, moves: Sequence[Move]) -> list[Moved]:
+        return [self._move(*move) for move in moves]
+
+    async def look(self, topics: Sequence[str]) -> list[EditLease]:
+        found = [self._leases.get(topic, _Lease()) for topic in topics]
+        return [EditLease(lease.holder or None, lease.asker or None) for lease in found]
+
+    def _move(self, step: Step, editor: Editor, answered: str) -> Moved:
+        before = self._leases.get(editor.topic)
+        after = self._after(step, editor.member, answered, before)
+        self._leases[editor.topic] = after
+        shown = (before.holder, before.asker) if before else ("", "")
+        changed = (after.holder, after.asker) != shown
+        if changed:
+            self._changed(editor.topic)
+        return Moved(after.holder == editor.member, changed)
+
+    def _after(self, step: Step, me: str, answered: str, before: _Lease | None) -> _Lease:
+        """The transitions of `lua/edit_lease.lua`."""
+        now = self._clock()
+        lease = before or _Lease()
+        if lease.asker and lease.answer_by + self._lease <= now:
+            # Who asked and does not come for it has gone.
+            lease = replace(lease, asker="")
+        if step in ("hand_over", "keep"):
+            return self._answered(step, lease, me, answered)
+        if step == "leave":
+            return self._left(lease, me)
+        if step == "touch" and before is None:
+            # It was lost: whoever had it is back within the grace, and comes before those who wait.
+            return replace(lease, ends=now + self._grace)
+        return self._wanted(step, lease, me, now)
+
+    def _wanted(self, step: Step, lease: _Lease, me: str, now: float) -> _Lease:
+        if lease.holder == me:
+            return lease if step == "ask" else replace(lease, ends=now + self._lease)
+        if not lease.asker and (lease.ends <= now or (not lease.holder and step != "touch")):
+            return self._given(me)
+        if lease.asker == me:
+            return self._given(me) if min(lease.ends, lease.answer_by) <= now else lease
+        if step == "ask" and not lease.asker:
+            return replace(lease, asker=me, answer_by=now + self._answer)
+        return lease
+
+    def _answered(self, step: Step, lease: _Lease, me: str, asker: str) -> _Lease:
+        if lease.holder != me or not lease.asker or lease.asker != asker:
+            return lease
+        return self._given(asker) if step == "hand_over" else replace(lease, asker="")
+
+    def _left(self, lease: _Lease, me: str) -> _Lease:
+        if lease.holder == me:
+            return replace(lease, ends=min(lease.ends, self._clock() + self._grace))
+        return replace(lease, asker="") if lease.asker == me else lease
+
+    def _given(self, member: str) -> _Lease:
+        return _Lease(member, self._clock() + self._lease)

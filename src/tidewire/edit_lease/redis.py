@@ -1,0 +1,36 @@
+"""Edit leases in Redis: every move is one script on Redis's own clock."""
+
+from collections.abc import Sequence
+
+from tidewire.edit_lease import EditLease, Move, Moved
+from tidewire.keys import Keys
+from tidewire.redis import reached, script
+
+
+class RedisEditLeases:
+    """The interface `EditLeases` over Redis. Their versions stand with those of presence, so the hub compares them."""
+
+    def __init__(self, keys: Keys, *, lease_seconds: float, answer_seconds: float, grace_seconds: float) -> None:
+        self._keys = keys
+        self._times_ms = [int(seconds * 1000) for seconds in (lease_seconds, answer_seconds, grace_seconds)]
+
+    async def move(self, moves: Sequence[Move]) -> list[Moved]:
+        if not moves:
+            return []
+        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+            lease_script = script("edit_lease")
+            for step, (topic, member), asker in moves:
+                await lease_script(
+                    keys=[self._keys.edit_lease(topic), self._keys.versions],
+                    args=[step, topic, member, asker, *self._times_ms],
+                    client=pipe,
+                )
+            results = await pipe.execute()
+        return [Moved(bool(holds), bool(changed)) for holds, changed in results]
+
+    async def look(self, topics: Sequence[str]) -> list[EditLease]:
+        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+            for topic in topics:
+                pipe.hmget(self._keys.edit_lease(topic), "holder", "asker")
+            results = await pipe.execute()
+        return [EditLease(holder or None, asker or None) for holder, asker in results]

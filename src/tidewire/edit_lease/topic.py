@@ -1,0 +1,68 @@
+"""The lease as its editors see it: a state topic for each, and what an editor may say on its socket."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tidewire.edit_lease import EditLeases
+from tidewire.events import Event, StateEvent
+from tidewire.presence import Presence
+from tidewire.topics import StateTopic
+
+# Longer than any user name that Django allows.
+Name = Annotated[str, Field(min_length=1, max_length=254)]
+
+
+class LeaseStatus(StateEvent):
+    """Who holds the lease and who asks for it. Whoever held it and is not named any more has lost it.
+
+    A holder who hears of an asker has `answer_seconds` at most to answer. A page that has heard nothing at all for
+    `lease_seconds` may have lost it.
+    """
+
+    type: Literal["lease.status"] = "lease.status"
+    holder: str | None = None
+    asker: str | None = None
+    lease_seconds: float
+    answer_seconds: float
+
+
+class LeaseAsk(Event):
+    """From an editor: I would like to take over."""
+
+    type: Literal["lease.ask"] = "lease.ask"
+
+
+class LeaseHandOver(Event):
+    """From the holder: `asker` may have it, nobody else."""
+
+    type: Literal["lease.hand_over"] = "lease.hand_over"
+    asker: Name
+
+
+class LeaseKeep(Event):
+    """From the holder: `asker` may not have it now."""
+
+    type: Literal["lease.keep"] = "lease.keep"
+    asker: Name
+
+
+@dataclass(frozen=True)
+class LeaseTopic(StateTopic):
+    """One lease."""
+
+    leases: EditLeases = field(compare=False)
+    lease_seconds: float
+    answer_seconds: float
+
+    async def read(self, presence: Presence, version: int) -> LeaseStatus:
+        [lease] = await self.leases.look([self.name])
+        return LeaseStatus(
+            topic=self.name,
+            version=version,
+            holder=lease.holder,
+            asker=lease.asker,
+            lease_seconds=self.lease_seconds,
+            answer_seconds=self.answer_seconds,
+        )

@@ -1,0 +1,119 @@
+"""Edit leases in Redis keep what edit leases promise, by Redis's own clock."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+import tidewire.redis
+from tests.unit.tidewire.edit_lease_model import LeaseModel, scripts
+from tests.unit.tidewire.edit_lease_suite import (
+    ANSWER_SECONDS,
+    GRACE_SECONDS,
+    LEASE_SECONDS,
+    TOPIC,
+    LeasePlace,
+    LeaseSuite,
+)
+from tidewire.edit_lease import EditLease, Editor, Move
+from tidewire.edit_lease.redis import RedisEditLeases
+from tidewire.exceptions import NoRedis
+from tidewire.keys import Keys
+
+KEYS = Keys("t")
+
+
+def store(*, lease_seconds: float = LEASE_SECONDS, grace_seconds: float = GRACE_SECONDS) -> RedisEditLeases:
+    return RedisEditLeases(
+        KEYS, lease_seconds=lease_seconds, answer_seconds=ANSWER_SECONDS, grace_seconds=grace_seconds
+    )
+
+
+class InRedis(LeasePlace):
+    def __init__(self, client) -> None:
+        self.client = client
+        self.leases = store()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass for what is kept: all its deadlines come nearer by so much."""
+        for key in await self.client.keys(KEYS.edit_lease("*")):
+            kept = await self.client.hgetall(key)
+            for name in ("ends", "answer_by"):
+                await self.client.hset(key, name, int(kept[name]) - int(seconds * 1000))
+
+    async def flush(self) -> None:
+        await self.client.flushall()
+
+    async def version(self, topic: str = TOPIC) -> int:
+        return int(await self.client.hget(KEYS.versions, topic) or 0)
+
+
+class TestRedisEditLeases(LeaseSuite):
+    @pytest.fixture
+    async def place(self, redis):
+        return InRedis(redis)
+
+    async def test_of_many_who_come_at_once_one_has_it(self, place):
+        """From as many nodes, each over its own call."""
+        editors = [Editor(TOPIC, f"user{number}") for number in range(50)]
+        moved = await asyncio.gather(*(store().move([Move("take", editor)]) for editor in editors))
+        holders = [editor.member for editor, [became] in zip(editors, moved, strict=True) if became.holds]
+        assert [(await place.look()).holder] == holders
+
+    async def test_redis_s_own_clock_ends_it(self, redis):
+        """In real time and with a short lease."""
+        leases = store(lease_seconds=0.3, grace_seconds=0.1)
+        ada, bob = Editor(TOPIC, "ada"), Editor(TOPIC, "bob")
+        await leases.move([Move("take", ada)])
+        began = await redis.time()
+        async with asyncio.timeout(10):
+            holds = False
+            while not holds:
+                [(holds, _)] = await leases.move([Move("touch", bob)])
+        ended = await redis.time()
+        assert ended[0] - began[0] + (ended[1] - began[1]) / 1e6 >= 0.29
+
+    async def test_what_nobody_edits_is_forgotten(self, place):
+        """Documents come and go by the thousand: a lease's key has an end, after everything that it may promise."""
+        await place.move("take", "ada")
+        await place.move("ask", "bob")
+        left_ms = await place.client.pttl(KEYS.edit_lease(TOPIC))
+        assert (ANSWER_SECONDS + LEASE_SECONDS) * 1000 < left_ms <= (ANSWER_SECONDS + 2 * LEASE_SECONDS) * 1000
+
+    async def test_every_key_is_under_the_prefix(self, place):
+        """Two projects in one Redis do not meet."""
+        await place.move("take", "ada")
+        assert {key.partition(":")[0] for key in await place.client.keys("*")} == {"t"}
+
+    async def test_redis_being_away_is_said(self, place, redis_server):
+        """As the one error that callers know how to bear."""
+        redis_server.stop()
+        with pytest.raises(NoRedis):
+            await place.move("take", "ada")
+        with pytest.raises(NoRedis):
+            await place.look()
+        redis_server.start()
+        await place.move("take", "ada")
+        assert await place.look() == EditLease("ada")
+
+
+# Without shrinking, which would take minutes: memory plays the same scripts, and shrinks them.
+@settings(
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(scripts)
+def test_whoever_was_told_it_is_theirs_may_rely_on_it(redis_server, script):
+    """The same scripts that memory plays, in Redis."""
+
+    async def play() -> None:
+        client = tidewire.redis.client()
+        try:
+            await client.flushall()
+            await LeaseModel(InRedis(client)).play(script)
+        finally:
+            await tidewire.redis.close()
+
+    asyncio.run(play())

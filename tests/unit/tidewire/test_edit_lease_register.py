@@ -1,0 +1,205 @@
+"""What a node tells of its editors: once when they come, every second while they are there, once when they leave."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import pytest
+
+from tidewire import metrics
+from tidewire.edit_lease import EditLease, Editor, Move, Moved
+from tidewire.edit_lease.memory import MemoryEditLeases
+from tidewire.edit_lease.register import MOVES_AT_ONCE, LeaseRegister
+from tidewire.exceptions import NoRedis
+
+TOUCH_SECONDS = 1.0
+LEASE_SECONDS = 20.0
+ADA, BOB, ELSEWHERE = Editor("lease.plan", "ada"), Editor("lease.plan", "bob"), Editor("lease.notes", "ada")
+
+
+class Store(MemoryEditLeases):
+    """Leases that keep account of what they are told, and may be away."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            lease_seconds=LEASE_SECONDS,
+            answer_seconds=30.0,
+            grace_seconds=3.0,
+            changed=lambda _: None,
+            clock=lambda: asyncio.get_running_loop().time(),
+        )
+        self.told: list[list[Move]] = []
+        self.away = False
+
+    async def move(self, moves: Sequence[Move]) -> list[Moved]:
+        if self.away:
+            raise NoRedis("Redis is away")
+        self.told.append(list(moves))
+        return await super().move(moves)
+
+    def take_told(self) -> list[Move]:
+        told, self.told = [move for moves in self.told for move in moves], []
+        return told
+
+    async def holder(self, topic: str = ADA.topic) -> str | None:
+        [lease] = await self.look([topic])
+        return lease.holder
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture
+def announced():
+    return []
+
+
+@pytest.fixture
+async def register(store, announced):
+    async for made in running(store, announced):
+        yield made
+
+
+@pytest.fixture
+async def other_node(store, announced):
+    async for made in running(store, announced):
+        yield made
+
+
+async def running(store, announced):
+    async def announce(topics: set[str]) -> None:
+        announced.extend(sorted(topics))
+
+    made = LeaseRegister(store, touch_seconds=TOUCH_SECONDS, announce=announce)
+    task = asyncio.ensure_future(made.run())
+    yield made
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_who_comes_is_told_at_once_and_announced(register, store, announced):
+    """Nobody waits for the next touch to hear whose turn it is."""
+    await asyncio.sleep(0.5)
+    register.join(ADA)
+    await asyncio.sleep(0.01)
+    assert store.take_told() == [Move("take", ADA)]
+    assert announced == [ADA.topic]
+
+
+async def test_the_holder_takes_again_and_who_waits_is_touched(register, store):
+    """Who had it comes first where the store lost everything; others come after."""
+    register.join(ADA)
+    await asyncio.sleep(0.01)
+    register.join(BOB)
+    await asyncio.sleep(0.01)
+    store.take_told()
+    await asyncio.sleep(TOUCH_SECONDS)
+    assert store.take_told() == [Move("take", ADA), Move("touch", BOB)]
+
+
+async def test_two_tabs_are_one_editor(register, store):
+    """The last one to close leaves."""
+    register.join(ADA)
+    register.join(ADA)
+    await asyncio.sleep(0.01)
+    register.leave(ADA, returns=False)
+    await asyncio.sleep(0.01)
+    store.take_told()
+    await asyncio.sleep(TOUCH_SECONDS)
+    assert store.take_told() == [Move("take", ADA)]
+    register.leave(ADA, returns=False)
+    await asyncio.sleep(3 * TOUCH_SECONDS)
+    assert store.take_told() == [Move("leave", ADA)]
+
+
+async def test_who_is_expected_back_is_not_said_to_leave(register, store):
+    """Their lease goes on until it ends; nothing more is told of them."""
+    register.join(ADA)
+    await asyncio.sleep(0.01)
+    store.take_told()
+    register.leave(ADA, returns=True)
+    await asyncio.sleep(3 * TOUCH_SECONDS)
+    assert store.take_told() == []
+    assert await store.holder() == "ada"
+
+
+async def test_a_reload_within_one_round_is_no_leaving(register, store):
+    """The new socket may come before the old one's end was told."""
+    register.join(ADA)
+    await asyncio.sleep(0.01)
+    store.take_told()
+    register.leave(ADA, returns=False)
+    register.join(ADA)
+    await asyncio.sleep(0.01)
+    assert store.take_told() == [Move("take", ADA)]
+
+
+async def test_another_node_gets_it_when_this_one_s_editor_has_gone(register, other_node, store):
+    """Whether they left, or their node did not say anything any more."""
+    register.join(ADA)
+    await asyncio.sleep(0.01)
+    other_node.join(BOB)
+    await asyncio.sleep(2 * LEASE_SECONDS)
+    assert await store.holder() == "ada"
+    register.leave(ADA, returns=True)
+    await asyncio.sleep(LEASE_SECONDS - 2 * TOUCH_SECONDS)
+    assert await store.holder() == "ada"
+    await asyncio.sleep(3 * TOUCH_SECONDS)
+    assert await store.holder() == "bob"
+
+
+async def test_an_editor_who_moves_to_another_node_keeps_it(register, other_node, store, announced):
+    """As in a drain: nothing is announced, because nothing changed."""
+    register.join(ADA)
+    other_node.join(BOB)
+    await asyncio.sleep(0.01)
+    announced.clear()
+    register.leave(ADA, returns=True)
+    await asyncio.sleep(LEASE_SECONDS / 2)
+    other_node.join(ADA)
+    await asyncio.sleep(3 * LEASE_SECONDS)
+    assert await store.holder() == "ada"
+    assert announced == []
+
+
+async def test_an_outage_only_delays(register, store):
+    """After it everybody here is told again; who left meanwhile is not, for their lease ends by itself."""
+    register.join(ADA)
+    register.join(ELSEWHERE)
+    await asyncio.sleep(0.01)
+    store.away = True
+    register.join(BOB)
+    register.leave(ELSEWHERE, returns=False)
+    await asyncio.sleep(5)
+    store.take_told()
+    store.away = False
+    await asyncio.sleep(2 * TOUCH_SECONDS)
+    told = store.take_told()
+    assert told[:2] == [Move("take", ADA), Move("take", BOB)]
+    assert ELSEWHERE not in {move.editor for move in told}
+
+
+async def test_an_editor_s_own_move_is_made_and_announced(register, store, announced):
+    """Asking and answering wait for nothing."""
+    register.join(ADA)
+    await asyncio.sleep(0.01)
+    before = metrics.EDIT_LEASE_CHANGES.labels("ask")._value.get()
+    announced.clear()
+    await register.say("ask", BOB)
+    assert announced == [ADA.topic]
+    assert metrics.EDIT_LEASE_CHANGES.labels("ask")._value.get() == before + 1
+    await register.say("hand_over", ADA, "eve")
+    assert announced == [ADA.topic]
+    await register.say("hand_over", ADA, "bob")
+    assert await store.look([ADA.topic]) == [EditLease("bob")]
+
+
+async def test_thousands_of_editors_travel_in_bounded_batches(register, store):
+    """No single call blocks the store for long."""
+    for number in range(3 * MOVES_AT_ONCE):
+        register.join(Editor(f"lease.{number}", "ada"))
+    await asyncio.sleep(0.01)
+    assert [len(moves) for moves in store.told] == [MOVES_AT_ONCE] * 3
