@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test lint format requirements env-example bench bench-quick load load-smoke setup clean compose-up compose-down compose-logs compose-test secrets k8s-check
+.PHONY: help up test lint format requirements env-example bench bench-quick load load-smoke setup clean compose-up compose-down compose-logs compose-test secrets k8s-check autobahn
 
 help: ## list these doors
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
@@ -84,6 +84,10 @@ load-smoke: ## the same with 200 users on a stack of its own; fails on any event
 	@$(PYTHON) -m deploy.local.setup up
 	@$(PYTHON) -m deploy.local.setup dev
 	@$(VENV)/python -m loadtest --smoke --users $(or $(USERS),200) --seconds 60 $(ARGS)
+
+autobahn: ## run the Autobahn WebSocket suite, direct and through nginx; CASES='1.*' narrows
+	@$(PYTHON) -m deploy.local.setup test
+	@$(VENV)/python -m tests.autobahn $(CASES)
 
 setup: ## make .venv with all tools, for an editor or for trying things
 	@$(PYTHON) -m deploy.local.setup dev
