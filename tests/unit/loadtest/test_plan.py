@@ -31,6 +31,11 @@ def test_naive_broadcast_is_stormed_once_and_tidewire_every_round():
     assert not any(step.server == "ws" for step in steps)
 
 
+def test_what_is_steady_has_two_rounds():
+    steps = list(plan(measures=("idle", "stall"), rounds=3).steps())
+    assert {step.round for step in steps} == {1, 2}
+
+
 def test_only_who_knows_sessions_is_measured_with_them():
     steps = list(plan(measures=("idle",), servers=("daphne-pubsub", "ws", "tidewire"), rounds=1).steps())
     assert [(step.server, step.variant) for step in steps] == [
