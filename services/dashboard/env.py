@@ -4,11 +4,12 @@
 """
 
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -53,6 +54,15 @@ class Env(BaseSettings):
     redis_url: str = Field(
         pattern=r"^(rediss?|unix)://", description="The Redis that carries events and presence: redis://host:6379/0"
     )
+    redis_sentinels: CommaList = Field(
+        default=(),
+        description="host:port of each Redis Sentinel, with commas between them. They name the primary; "
+        f"{PREFIX}REDIS_URL then gives user, password, database and TLS, and its host is not used. Empty: no Sentinel.",
+    )
+    redis_master: str = Field(default="mymaster", min_length=1, description="What the Sentinels call the primary.")
+    redis_sentinel_password: SecretStr = Field(
+        default=SecretStr(""), description="The Sentinels' own password, where they ask for one; secret."
+    )
     database_url: str = Field(
         pattern=r"^\w+://", description="The database: postgres://user:password@host:5432/name or sqlite:////path"
     )
@@ -84,6 +94,14 @@ class Env(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     log_format: Literal["text", "json"] = Field(default="json", description="text for people, json for collectors.")
+
+    @field_validator("redis_sentinels")
+    @classmethod
+    def _sentinels_are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        odd = [each for each in value if not re.fullmatch(r"\S+:[0-9]{1,5}", each)]
+        if odd:
+            raise ValueError(f"host:port is wanted, not {odd[0]!r}")
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -6,6 +6,7 @@ import dj_database_url
 
 from dashboard.env import ROOT, read_env
 from dashboard.logs import configure_structlog, logging_config
+from tidewire.redis_host import redis_host
 
 env = read_env()
 
@@ -54,8 +55,13 @@ CHANNEL_LAYERS = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {
             "hosts": [
-                {
-                    "address": env.redis_url,
+                redis_host(
+                    env.redis_url,
+                    sentinels=env.redis_sentinels,
+                    master=env.redis_master,
+                    sentinel_password=env.redis_sentinel_password.get_secret_value(),
+                )
+                | {
                     # redis-py's own limit, made explicit: a process needs few, because its hub is one member.
                     "max_connections": 100,
                     # A subscription may be idle for hours; redis-py 8 would time it out after 5 s.
@@ -69,6 +75,9 @@ CHANNEL_LAYERS = {
 # What the library reads, in tidewire.conf.
 TIDEWIRE: dict[str, Any] = {
     "REDIS_URL": env.redis_url,
+    "REDIS_SENTINELS": env.redis_sentinels,
+    "REDIS_MASTER": env.redis_master,
+    "REDIS_SENTINEL_PASSWORD": env.redis_sentinel_password.get_secret_value(),
     "NODE": env.node,
     "ADMIN_HOST": env.admin_host,
     "ADMIN_PORT": env.admin_port,

@@ -16,6 +16,10 @@ class Settings:
     """What a project may set. Seconds are floats, sizes are bytes."""
 
     REDIS_URL: str
+    # `host:port` of each Sentinel. With them REDIS_URL gives user, password, database and TLS, not the host.
+    REDIS_SENTINELS: tuple[str, ...] = ()
+    REDIS_MASTER: str = "mymaster"
+    REDIS_SENTINEL_PASSWORD: str = ""
     NODE: str = "node"
     PREFIX: str = "tidewire"
     CHANNEL_LAYER: str = "default"

@@ -7,22 +7,16 @@ from functools import cache
 from importlib.resources import files
 from weakref import WeakKeyDictionary
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from tidewire.conf import settings
 from tidewire.exceptions import NoRedis
+from tidewire.redis_host import SOCKET_SECONDS, pool, redis_host
 
 # Enough for the hub, presence and a page's reads at once; whoever is one too many waits for its turn.
 MAX_CONNECTIONS = 16
-# Longer than any script takes; a stopped Redis is noticed after this.
-SOCKET_SECONDS = 2.0
-# A pooled connection that Redis closed fails once; what fails twice is an outage, which callers know how to bear.
-RETRIES = 1
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, Redis]" = WeakKeyDictionary()
 
@@ -31,17 +25,15 @@ def client() -> Redis:
     """The client of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _clients:
-        pool = BlockingConnectionPool.from_url(
-            settings().REDIS_URL,
-            decode_responses=True,
-            max_connections=MAX_CONNECTIONS,
-            timeout=SOCKET_SECONDS,
-            socket_timeout=SOCKET_SECONDS,
-            socket_connect_timeout=SOCKET_SECONDS,
-            health_check_interval=15,
-            retry=Retry(NoBackoff(), RETRIES, supported_errors=(RedisConnectionError,)),
+        given = settings()
+        host = redis_host(
+            given.REDIS_URL,
+            sentinels=given.REDIS_SENTINELS,
+            master=given.REDIS_MASTER,
+            sentinel_password=given.REDIS_SENTINEL_PASSWORD,
         )
-        _clients[loop] = Redis.from_pool(pool)
+        bounds = {"max_connections": MAX_CONNECTIONS, "timeout": SOCKET_SECONDS, "socket_timeout": SOCKET_SECONDS}
+        _clients[loop] = Redis.from_pool(pool(host | bounds | {"decode_responses": True}))
     return _clients[loop]
 
 
@@ -49,7 +41,8 @@ async def close() -> None:
     """Close the running loop's client."""
     found = _clients.pop(asyncio.get_running_loop(), None)
     if found is not None:
-        await found.aclose()
+        await found.aclose(close_connection_pool=False)
+        await found.connection_pool.aclose()
 
 
 @cache

@@ -1,0 +1,124 @@
+"""Failover by Sentinel: connections follow to the primary that is left, the pub/sub layer's with them."""
+
+import asyncio
+import gc
+import logging
+import shutil
+import warnings
+
+import pytest
+from channels.layers import get_channel_layer
+
+import tidewire.redis
+from tests.integration.tidewire.test_node import Cluster, names, offsets, until
+from tests.sentinels import MASTER, Sentinels
+from tidewire import conf
+from tidewire.exceptions import NoRedis
+from tidewire.presence import Hold
+from tidewire.redis_host import redis_host
+
+PASSWORD = "s3cret"
+
+
+@pytest.fixture
+def sentinels(tmp_path):
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server on this machine")
+    with Sentinels(tmp_path / "sentinels", password=PASSWORD) as made:
+        yield made
+
+
+@pytest.fixture
+async def cluster(sentinels, settings):
+    """Two nodes that know the Sentinels alone: the URL's host does not exist."""
+    url = f"redis://:{PASSWORD}@no-such-host.invalid:1/0"
+    settings.TIDEWIRE = settings.TIDEWIRE | {
+        "REDIS_URL": url,
+        "REDIS_SENTINELS": sentinels.addresses,
+        "REDIS_MASTER": MASTER,
+        "LEASE_SECONDS": 4.0,
+        "GRACE_SECONDS": 1.0,
+        "TOUCH_SECONDS": 0.2,
+        "CHECK_SECONDS": 0.2,
+        "COALESCE_SECONDS": 0.05,
+    }
+    host = redis_host(url, sentinels=sentinels.addresses, master=MASTER) | {"socket_timeout": None}
+    settings.CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [host]}}
+    }
+    conf.settings.cache_clear()
+    made = Cluster("ab")
+    yield made
+    for node in made.nodes:
+        await node.stop()
+    await get_channel_layer().flush()
+    await tidewire.redis.close()
+    conf.settings.cache_clear()
+    # redis-py and channels_redis leave connections to Sentinels to the garbage collector, which says so.
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        gc.collect()
+
+
+async def say(cluster: Cluster) -> None:
+    """As the outbox does: the same event again until it is published."""
+    number = next(cluster.numbers)
+    async with asyncio.timeout(20):
+        while True:
+            cluster.numbers = iter([number])
+            try:
+                await cluster.say()
+            except NoRedis:
+                await asyncio.sleep(0.1)
+            else:
+                break
+    cluster.numbers = iter(range(number + 1, 1000))
+
+
+@pytest.mark.parametrize("fault", ["killed"])
+async def test_nodes_follow_to_the_new_primary(cluster, sentinels, fault, caplog):
+    """No socket closes, who is there stays, what is published afterwards arrives, by hints and not by checks alone."""
+    first, second = cluster.nodes
+    hall, talk = cluster.watch(second), cluster.listen(second)
+    first.register.join(Hold("hall", "in", "ada"))
+    for _ in range(3):
+        await say(cluster)
+    await until(lambda: names(hall) == {"ada"} and offsets(talk) == [1, 2, 3])
+    with caplog.at_level(logging.CRITICAL):
+        if fault == "killed":
+            sentinels.kill(sentinels.primary)
+            await _after_failover(cluster, sentinels, talk, hall)
+        else:
+            with sentinels.paused(sentinels.primary):
+                await _after_failover(cluster, sentinels, talk, hall)
+
+
+async def _after_failover(cluster, sentinels, talk, hall) -> None:
+    await asyncio.to_thread(sentinels.wait_for_failover)
+    await say(cluster)
+    await until(lambda: offsets(talk) == [1, 2, 3, 4])
+    second = cluster.nodes[1]
+    await until(lambda: not second.hub.stale)
+    cluster.nodes[0].register.join(Hold("hall", "in", "bob"))
+    await until(lambda: names(hall) == {"ada", "bob"})
+    assert not [event for event in hall.events if event["type"] == "test.here" and "ada" not in event["names"]][1:]
+    assert talk.closed == hall.closed == []
+    await _hears_hints(cluster, second, talk)
+
+
+async def _hears_hints(cluster, node, talk) -> None:
+    """Within the time that it takes to notice a deaf subscription, an event arrives without any check."""
+    check, node.hub._check = node.hub._check, _nothing
+    try:
+        async with asyncio.timeout(15):
+            while True:
+                before = len(offsets(talk))
+                await say(cluster)
+                await asyncio.sleep(0.3)
+                if len(offsets(talk)) > before:
+                    return
+    finally:
+        node.hub._check = check
+
+
+async def _nothing() -> None:
+    pass

@@ -1,0 +1,91 @@
+"""Where Redis is: an address, or what Sentinels name; the same for the channel layer and the library."""
+
+import asyncio
+
+import pytest
+from channels_redis.utils import create_pool
+from django.core.exceptions import ImproperlyConfigured
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import SSLConnection
+from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from tidewire.redis_host import pool, redis_host
+
+SENTINELS = ("10.0.0.1:26379", "[::1]:26380")
+
+
+def test_without_sentinels_it_is_the_address():
+    """Of the URL, with its user, password and database."""
+    made = pool(redis_host("redis://ada:secret@10.0.0.9:6380/3"))
+    said = made.connection_kwargs
+    assert isinstance(made, BlockingConnectionPool)
+    assert (said["host"], said["port"], said["username"], said["password"], said["db"]) == (
+        "10.0.0.9",
+        6380,
+        "ada",
+        "secret",
+        3,
+    )
+
+
+@pytest.mark.parametrize("make", [pool, create_pool], ids=["the library", "the channel layer"])
+def test_with_sentinels_it_is_the_primary_they_name(make):
+    """Everything else comes from the URL; its host is nowhere."""
+    host = redis_host("redis://ada:secret@ignored:1/3", sentinels=SENTINELS, master="tide", sentinel_password="other")
+    made = make(host)
+    assert isinstance(made, SentinelConnectionPool)
+    assert made.service_name == "tide"
+    said = made.connection_kwargs
+    assert (said["username"], said["password"], said["db"]) == ("ada", "secret", 3)
+    assert "host" not in said
+    asked = [each.connection_pool.connection_kwargs for each in made.sentinel_manager.sentinels]
+    assert [(each["host"], each["port"], each["password"]) for each in asked] == [
+        ("10.0.0.1", 26379, "other"),
+        ("::1", 26380, "other"),
+    ]
+
+
+def test_a_sentinel_that_is_gone_is_asked_once_and_not_for_long():
+    """The next one is asked instead, within the patience of whoever wants a connection."""
+    made = pool(redis_host("redis://h", sentinels=SENTINELS))
+    assert isinstance(made, SentinelConnectionPool)
+    for sentinel in made.sentinel_manager.sentinels:
+        said = sentinel.connection_pool.connection_kwargs
+        assert said["socket_timeout"] + said["socket_connect_timeout"] <= 1.0
+        assert said["retry"].get_retries() == 0
+
+
+def test_tls_reaches_the_primary_and_the_sentinels():
+    """A URL that says rediss means all of it."""
+    made = pool(redis_host("rediss://h/0", sentinels=SENTINELS))
+    assert isinstance(made, SentinelConnectionPool)
+    assert issubclass(made.connection_class, SSLConnection)
+    assert issubclass(made.connection_class, SentinelManagedConnection)
+    assert all(each.connection_pool.connection_class is SSLConnection for each in made.sentinel_manager.sentinels)
+
+
+@pytest.mark.parametrize("sentinels", [(), SENTINELS])
+async def test_whoever_is_one_too_many_waits_for_a_connection(sentinels):
+    """A storm of readings is served one after another instead of being refused."""
+    made = pool(redis_host("redis://127.0.0.1:1", sentinels=sentinels) | {"max_connections": 1, "timeout": 5})
+    made.get_available_connection()
+    waiting = asyncio.ensure_future(made.get_connection())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@pytest.mark.parametrize("odd", ["redis1", ":26379", "redis1:", "redis1:tcp"])
+def test_an_odd_sentinel_is_named(odd):
+    """Before anything is connected."""
+    with pytest.raises(ImproperlyConfigured, match="a Sentinel is named host:port, not"):
+        redis_host("redis://h", sentinels=[odd])
+
+
+def test_a_stale_connection_is_tried_once_more():
+    """What Redis closed meanwhile fails once by itself; what fails twice is an outage."""
+    assert pool(redis_host("redis://h")).connection_kwargs["retry"].get_retries() == 1
+    assert RedisConnectionError in pool(redis_host("redis://h")).connection_kwargs["retry"]._supported_errors
