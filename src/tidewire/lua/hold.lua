@@ -33,7 +33,8 @@ elseif before > 0 then
   redis.call('HDEL', KEYS[2], hold)
   if redis.call('HINCRBY', KEYS[5], holder, -1) <= 0 then
     redis.call('HDEL', KEYS[5], holder)
-    redis.call('ZADD', KEYS[3], now + ARGV[6], hold)
   end
+  -- Also where another node holds it: that one's lease may have ended unseen. While it is held, nobody leaves.
+  redis.call('ZADD', KEYS[3], now + ARGV[6], hold)
 end
 return 0

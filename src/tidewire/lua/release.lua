@@ -15,6 +15,12 @@ end
 local holder = ARGV[3] .. '|' .. ARGV[4]
 if redis.call('HINCRBY', KEYS[4], holder, -1) <= 0 then
   redis.call('HDEL', KEYS[4], holder)
-  redis.call('ZADD', KEYS[3], now + ARGV[5], hold)
+  local deadline = now + ARGV[5]
+  if lease and now - lease < ARGV[5] / 2 then
+    -- The grace runs from the end of the lease, however late in its second a sweep came; or from when another node
+    -- let the member go, if that was later. Where nobody swept for long, clients may be as late.
+    deadline = math.max(lease + ARGV[5], tonumber(redis.call('ZSCORE', KEYS[3], hold) or '0'))
+  end
+  redis.call('ZADD', KEYS[3], deadline, hold)
 end
 return 1

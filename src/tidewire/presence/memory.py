@@ -48,9 +48,13 @@ class MemoryPresence:
     async def sweep(self) -> set[str]:
         now = self._clock()
         for node in [node for node, end in self._nodes.items() if end <= now]:
+            end = self._nodes.pop(node)
+            # As in release.lua.
+            late = now - end >= self._grace / 2
             for hold in list(self._holds.pop(node, {})):
-                self._await_return(hold)
-            del self._nodes[node]
+                if not self._held(hold):
+                    deadline = self._grace + (now if late else end)
+                    self._deadlines[hold] = max(deadline, self._deadlines.get(hold, 0.0))
         changed: set[str] = set()
         for hold in [hold for hold, deadline in self._deadlines.items() if deadline <= now]:
             del self._deadlines[hold]
@@ -72,7 +76,8 @@ class MemoryPresence:
     def _put(self, node: str, hold: Hold, count: int) -> set[str]:
         if count == 0:
             if self._holds[node].pop(hold, 0):
-                self._await_return(hold)
+                # As in hold.lua.
+                self._deadlines[hold] = self._clock() + self._grace
             return set()
         self._holds[node][hold] = count
         self._deadlines.pop(hold, None)
@@ -83,10 +88,6 @@ class MemoryPresence:
 
     def _held(self, hold: Hold) -> bool:
         return any(hold in holds for holds in self._holds.values())
-
-    def _await_return(self, hold: Hold) -> None:
-        if not self._held(hold):
-            self._deadlines[hold] = self._clock() + self._grace
 
     def bump(self, topic: str) -> set[str]:
         """Give a state topic its next version. Returns the topics that changed."""

@@ -259,6 +259,40 @@ class PresenceSuite:
         assert await place.outlive(GRACE_SECONDS + 2.5, "b") == {"doc.plan", "docs"}
         assert await place.names() == ("bob",)
 
+    async def test_a_late_sweep_makes_no_ghost_stay_longer(self, place):
+        """The grace of a dead node's members runs from the end of its lease, not from the sweep that finds it."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        await place.pass_time(0.8)
+        await place.outlive(DEAD_SECONDS, "b")
+        await place.pass_time(LEASE_SECONDS + 0.2 - 0.8 - DEAD_SECONDS)
+        assert await place.presence.sweep() == {"doc.plan", "docs"}
+
+    async def test_who_let_go_after_the_lease_has_the_whole_grace(self, place):
+        """A member of a dead node that another node lets go before a sweep finds the dead one."""
+        await place.live("a", "b")
+        await place.put("a", ADA)
+        await place.put("b", ADA)
+        await place.outlive(DEAD_SECONDS - 0.5, "b")
+        await place.pass_time(0.9)
+        await place.put("b", ADA, count=0)
+        await place.pass_time(0.2)
+        assert await place.presence.sweep() == set()
+        await place.pass_time(GRACE_SECONDS - 0.4)
+        assert await place.presence.sweep() == set()
+        await place.pass_time(0.4)
+        assert await place.presence.sweep() == {"doc.plan", "docs"}
+
+    async def test_members_may_return_after_an_outage(self, place):
+        """Where nobody swept for longer, clients were away as well: the grace runs from the sweep."""
+        await place.live("a")
+        await place.put("a", ADA)
+        await place.pass_time(2 * LEASE_SECONDS)
+        await place.presence.sweep()
+        await place.pass_time(GRACE_SECONDS - 0.5)
+        assert await place.presence.sweep() == set()
+        assert await place.names() == ("ada",)
+
     async def test_a_lease_ends_exactly_once(self, place):
         """Two nodes sweep after a third: its member leaves once, in one version."""
         await place.live("a", "b", "c")
