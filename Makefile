@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test lint format requirements env-example bench bench-quick load load-smoke setup clean compose-up compose-down compose-logs compose-test secrets k8s-check autobahn
+.PHONY: help up test test-faults lint format requirements env-example bench bench-quick load load-smoke setup clean compose-up compose-down compose-logs compose-test secrets k8s-check autobahn
 
 help: ## list these doors
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
@@ -20,6 +20,10 @@ up: ## run everything on this machine until Ctrl-C; WEB=3 WS=1 scales, PORT=1808
 test: ## run all tests this machine can run; ARGS='-k name' narrows
 	@$(PYTHON) -m deploy.local.setup test
 	@$(VENV)/python -m pytest $(ARGS)
+
+test-faults: ## break the real stack under load, in full size, and write docs/faults.md; ARGS='-k kill' narrows
+	@$(PYTHON) -m deploy.local.setup test
+	@TIDEWIRE_FAULTS=full $(VENV)/python -m pytest tests/faults $(ARGS)
 
 lint: setup ## check format, style and security (ruff), types (mypy), layers (import-linter)
 	@$(VENV)/ruff format --check .

@@ -1,18 +1,21 @@
 """Run as `python -m tests.sessions ada bob` in a stack's environment: these users, logged in, as JSON name -> Cookie.
 
-Logging each in through the page would spend most of a test on hashing passwords.
+Logging each in through the page would spend most of a test on hashing passwords. `--tickets` adds what a page adds.
 """
 
 import json
 import sys
+import time
 
 import django
 
 
-def main(names: list[str]) -> dict[str, str]:
+def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     django.setup()
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
     from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
+
+    from tidewire.ticket import COOKIE, Ticket, session_mark  # noqa: PLC0415
 
     cookies = {}
     for name in names:
@@ -23,8 +26,12 @@ def main(names: list[str]) -> dict[str, str]:
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         session.create()
         cookies[name] = f"sessionid={session.session_key}"
+        if tickets:
+            ticket = Ticket(user.pk, name, session_mark(session.session_key), int(time.time() * 1000))
+            cookies[name] += f"; {COOKIE}={ticket.sign()}"
     return cookies
 
 
 if __name__ == "__main__":
-    json.dump(main(sys.argv[1:]), sys.stdout)
+    names = [name for name in sys.argv[1:] if name != "--tickets"]
+    json.dump(main(names, tickets="--tickets" in sys.argv), sys.stdout)

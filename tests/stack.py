@@ -117,6 +117,11 @@ class Stack:
         return self.layout.redis_url
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What a further process of this stack needs to be told."""
+        return self._env
+
+    @property
     def web_urls(self) -> list[str]:
         """The web processes themselves, past nginx."""
         return [f"http://{LOOPBACK}:{port}" for port in self.layout.ports.web]
@@ -190,9 +195,12 @@ class Stack:
             raise StackError(f"{name} could not log in")
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
-    def sessions(self, *names: str) -> dict[str, str]:
-        """Name -> Cookie header, without the page: for many users, which it makes where there are none."""
-        return dict(json.loads(self.run("-m", "tests.sessions", *names)))
+    def sessions(self, *names: str, tickets: bool = False) -> dict[str, str]:
+        """Name -> Cookie header, without the page: for many users, which it makes where there are none.
+
+        With `tickets` as after a page, which gives one to every user.
+        """
+        return dict(json.loads(self.run("-m", "tests.sessions", *(["--tickets"] if tickets else []), *names)))
 
     def log(self, name: str) -> str:
         """All that a process has printed, over its restarts."""

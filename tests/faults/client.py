@@ -1,0 +1,196 @@
+"""One live socket as the page's client has it (tidewire/client.js), which writes down all that a page would show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from tests.faults.wire import TEXT, Wire, handshake
+
+# The numbers of client.js.
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 30.0
+LIVED_SECONDS = 10.0
+HEARTBEAT_SECONDS = 20.0
+SILENCE_SECONDS = 45.0
+SEEN_IDS = 1000
+# A browser's own patience is longer; a socket that takes so long counts as refused.
+HANDSHAKE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where a socket goes and as whom. `returns`: whether it comes back when it is lost, or its lid was closed."""
+
+    user: str
+    cookie: str
+    path: str
+    at: str | None = None
+    returns: bool = True
+
+
+@dataclass
+class Diary:
+    """What happened to one socket. Times are of `time.time()`."""
+
+    shown: array[int] = field(default_factory=lambda: array("q"))
+    repeats: int = 0
+    attempts: array[float] = field(default_factory=lambda: array("d"))
+    opens: array[float] = field(default_factory=lambda: array("d"))
+    closes: list[tuple[float, int]] = field(default_factory=list)
+    refusals: Counter[int] = field(default_factory=Counter)
+    # When the server said that something cannot be had again; the page then reads its list from the database.
+    reloads: list[float] = field(default_factory=list)
+    resumed: int = 0
+    counts: list[tuple[float, int]] = field(default_factory=list)
+    stale: list[tuple[float, bool]] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+
+
+@lru_cache(4096)
+def _read(text: bytes) -> tuple[dict[str, Any], float]:
+    """An event and when it happened: one frame goes to hundreds of sockets, and is parsed once."""
+    event = json.loads(text)
+    at = event.get("at", "")
+    return event, datetime.fromisoformat(at).timestamp() if event["type"] == "notification.created" else 0.0
+
+
+class Client:
+    """Connects, resumes, returns. `late` is told how long each delivery took since its event was committed."""
+
+    def __init__(self, page: Page, *, port: int, late: Callable[[float], None]) -> None:
+        self.page = page
+        self.diary = Diary()
+        self.at = page.at
+        self._port = port
+        self._late = late
+        self._wire: Wire | None = None
+        self._attempt = 0
+        self._drain_seconds: float | None = None
+        self._opened_at = 0.0
+        self._heard_at = 0.0
+        self._seen: dict[str, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.ended = False
+
+    @property
+    def open(self) -> bool:
+        return self._wire is not None and self._wire.open
+
+    def connect(self) -> None:
+        task = asyncio.ensure_future(self._connect())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Leave for good, without a close frame, as a closed tab does."""
+        self.ended = True
+        self._stop()
+        if self._wire is not None and self._wire.transport is not None:
+            self._wire.transport.abort()
+
+    async def _connect(self) -> None:
+        if self.ended:
+            return
+        self.diary.attempts.append(time.time())
+        path = self.page.path + (f"?at={self.at}" if self.at else "")
+        request = handshake(f"localhost:{self._port}", path, self.page.cookie)
+        wire = Wire(request, opened=self._opened, heard=self._heard, lost=self._lost)
+        self._wire = wire
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: wire, "127.0.0.1", self._port)
+        except OSError:
+            self._lost(1006, 0)
+            return
+        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._wire is not None and self._wire.transport is not None:
+            self._wire.transport.abort()
+
+    def _opened(self) -> None:
+        self._stop()
+        now = self._opened_at = self._heard_at = time.time()
+        self.diary.opens.append(now)
+        self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
+
+    def _beat(self) -> None:
+        if time.time() - self._heard_at > SILENCE_SECONDS:
+            self._give_up()
+        elif self._wire is not None:
+            self._wire.send(TEXT, b'{"type":"ping"}')
+            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
+
+    def _heard(self, text: bytes) -> None:
+        now = self._heard_at = time.time()
+        event, committed = _read(text)
+        if "offset" in event:
+            self._shown(event, committed, now)
+            return
+        kind = event["type"]
+        if kind == "drain":
+            self._drain_seconds = event["reconnect_in_seconds"]
+        elif kind == "stale":
+            self.diary.stale.append((now, event["stale"]))
+        elif kind == "resumed":
+            self.at = event["at"]
+            self.diary.resumed += 1
+            if not event["recovered"]:
+                self.diary.reloads.append(now)
+        elif kind == "users.count":
+            self.diary.counts.append((now, event["count"]))
+        elif kind == "error":
+            self.diary.errors[event["code"]] += 1
+
+    def _shown(self, event: dict[str, Any], committed: float, now: float) -> None:
+        """Once beyond Redis, as client.js: an event is known by its id, its place by its offset."""
+        epoch = (self.at or "0:0").partition(":")[0]
+        self.at = f"{epoch}:{event['offset']}"
+        if event["id"] in self._seen:
+            self.diary.repeats += 1
+            return
+        self._seen[event["id"]] = None
+        if len(self._seen) > SEEN_IDS:
+            del self._seen[next(iter(self._seen))]
+        self.diary.shown.append(event["notification_id"])
+        # What happened before the socket was open came by a resume.
+        if committed > self._opened_at:
+            self._late(now - committed)
+
+    def _lost(self, code: int, status: int) -> None:
+        self._stop()
+        self._wire = None
+        now = time.time()
+        if status == 101:
+            self.diary.closes.append((now, code))
+        else:
+            self.diary.refusals[status] += 1
+        final = 3500 <= code < 4000 or 4500 <= code < 5000
+        if final or self.ended or not self.page.returns:
+            self.ended = True
+            return
+        if self._opened_at and now - self._opened_at > LIVED_SECONDS:
+            self._attempt = 0
+        delay = _backoff(self._attempt) if self._drain_seconds is None else self._drain_seconds + _backoff(0)
+        self._attempt += 1
+        self._drain_seconds = None
+        self._opened_at = 0.0
+        self._timer = asyncio.get_running_loop().call_later(delay, self.connect)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _backoff(attempt: int) -> float:
+    return random.random() * min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**attempt)

@@ -1,0 +1,50 @@
+"""Faults: the real stack is broken while load runs. `make test-faults` runs them in full and writes docs/faults.md."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults import table
+from tests.faults.scene import Scene, Size
+
+FULL = os.environ.get("TIDEWIRE_FAULTS") == "full"
+COMMAND = "make test-faults"
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.faults)
+            if not FULL and not item.get_closest_marker("smoke"):
+                item.add_marker(pytest.mark.skip(reason=f"`{COMMAND}` runs it"))
+
+
+def pytest_sessionfinish(session):
+    """The document is of full runs alone."""
+    if FULL and (rows := table.saved()):
+        page = table.document(rows, machine=table.machine(), command=COMMAND)
+        table.DOCUMENT.write_text(page, encoding="utf-8")
+
+
+@pytest.fixture
+def size():
+    return Size(FULL)
+
+
+@pytest.fixture
+def tell(request):
+    """Writes a line for whoever waits, past pytest's capture."""
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    return reporter.write_line
+
+
+@pytest.fixture
+def scene(tell):
+    """`scene(stack, "name of the fault", pages=..., per_second=50)`: see `Scene`."""
+
+    def make(*arguments, **options) -> Scene:
+        return Scene(*arguments, tell=tell, keep=FULL, **options)
+
+    return make

@@ -1,0 +1,133 @@
+"""A crowd of accounted clients in a process of its own: this side starts it, asks it and ends it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Self
+
+from deploy.local.layout import ROOT
+from tests.faults.client import Page
+from tests.faults.ledger import Account, peak_per_second
+from tests.stack import Stack
+
+POLL_SECONDS = 0.2
+END_SECONDS = 10.0
+
+
+class CrowdError(Exception):
+    """The crowd did not do in time what was asked of it."""
+
+
+class Crowd:
+    """`with Crowd(stack, pages) as crowd` starts the process; `crowd.connect()` opens the sockets."""
+
+    def __init__(self, stack: Stack, pages: Sequence[Page]) -> None:
+        self.pages = pages
+        self._port = stack.layout.ports.nginx
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.crowd_process"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._write({"port": self._port, "pages": [asdict(page) for page in self.pages]})
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        # The end of its input is the end of it; its sockets close with it.
+        self._process.stdin.close()
+        self._process.stdout.close()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(END_SECONDS)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        """Have the process do something; its answer."""
+        self._write({"do": do, **arguments})
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise CrowdError(f"the crowd's process has ended ({self._process.poll()}) when asked to {do}")
+        return json.loads(line)
+
+    def connect(self, *, per_second: float = 250.0, timeout_seconds: float = 90.0) -> None:
+        """Open all sockets, and wait until each is, and stands somewhere on its stream."""
+        self.ask("connect", per_second=per_second)
+        news = sum(page.path.startswith("/ws/notifications/") for page in self.pages)
+        self.wait(lambda status: status["open"] == len(self.pages) and status["resumed"] == news, timeout_seconds)
+
+    def wait(self, when: Callable[[dict[str, Any]], bool], timeout_seconds: float, **asked: Any) -> float:
+        """Wait until the status is so; returns how long it took."""
+        began = time.monotonic()
+        while True:
+            status = self.ask("status", **asked)
+            if when(status):
+                return time.monotonic() - began
+            if time.monotonic() - began > timeout_seconds:
+                raise CrowdError(f"not in {timeout_seconds:.0f} s; the crowd's status is {status}")
+            time.sleep(POLL_SECONDS)
+
+    def account(self, due: Sequence[tuple[int, float]]) -> Account:
+        return Account(**self.ask("account", due=list(due))["account"])
+
+    def diaries(self) -> list[Diary]:
+        return [Diary(**each) for each in self.ask("diaries")]
+
+    def _write(self, message: dict[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message) + "\n")
+        self._process.stdin.flush()
+
+
+class Diary:
+    """What one client wrote down, as the other side tells it (`client.Diary` says what each is)."""
+
+    user: str
+    path: str
+    returns: bool
+    ended: bool
+    open: bool
+    attempts: list[float]
+    opens: list[float]
+    closes: list[tuple[float, int]]
+    refusals: dict[str, int]
+    counts: list[tuple[float, int]]
+    stale: list[tuple[float, bool]]
+    reloads: list[float]
+    errors: dict[str, int]
+
+    def __init__(self, **told: Any) -> None:
+        vars(self).update(told)
+
+
+def codes(diaries: Sequence[Diary], since: float = 0.0) -> Counter[int]:
+    """Close codes, and how many of each."""
+    return Counter(code for diary in diaries for at, code in diary.closes if at >= since)
+
+
+def peak_connects(diaries: Sequence[Diary], since: float) -> int:
+    """The most connects that were tried within one second."""
+    return peak_per_second(at for diary in diaries for at in diary.attempts if at >= since)

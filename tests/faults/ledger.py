@@ -1,0 +1,105 @@
+"""What every client was due, and what its page showed: the arithmetic alone, no socket and no clock."""
+
+from __future__ import annotations
+
+import bisect
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+EXAMPLES = 10
+
+
+@dataclass
+class Account:
+    """Sums over clients. `lost` is what a page never showed; `reloaded` what it then read from the database instead."""
+
+    clients: int = 0
+    due: int = 0
+    received: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    reloaded: int = 0
+    not_recovered: int = 0
+    # Dropped by their id, as the page does: nobody sees them.
+    repeats: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def __add__(self, other: Account) -> Account:
+        sums = {
+            name: value + getattr(other, name) for name, value in asdict(self).items() if not isinstance(value, list)
+        }
+        return Account(**sums, examples=(self.examples + other.examples)[:EXAMPLES])
+
+    @classmethod
+    def of(cls, client: str, shown: Sequence[int], due: Sequence[int], *, until: int | None = None) -> Self:
+        """One client's. `due`: ids in the order in which they happened; up to `until`, where the client left then."""
+        account = cls(clients=1)
+        account._add(client, shown, [each for each in due if until is None or each <= until])
+        return account
+
+    def _add(self, client: str, shown: Sequence[int], due: Sequence[int]) -> None:
+        times = Counter(shown)
+        place = {each: i for i, each in enumerate(due)}
+        missing = [each for each in due if each not in times]
+        twice = [each for each, count in times.items() if count > 1]
+        self.due = len(due)
+        self.received = sum(1 for each in times if each in place)
+        self.lost = len(missing)
+        self.duplicated = sum(times[each] - 1 for each in twice)
+        furthest = -1
+        early = []
+        for each in dict.fromkeys(shown):
+            if (at := place.get(each)) is None:
+                continue
+            if at < furthest:
+                early.append(each)
+            furthest = max(furthest, at)
+        self.reordered = len(early)
+        for word, found in (("lost", missing), ("duplicated", twice), ("reordered", early)):
+            if found:
+                self.examples.append(f"{client}: {word} {_some(found)}")
+
+    def reload(self, reloads: Sequence[float], missing: Iterable[float]) -> None:
+        """The page read the database at these times, so it has what was committed before the last of them."""
+        self.not_recovered = len(reloads)
+        had = bisect.bisect_left(sorted(missing), max(reloads, default=0.0))
+        self.reloaded += had
+        self.lost -= had
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def peak_per_second(times: Iterable[float]) -> int:
+    """The most that fell into any one second, wherever it begins."""
+    ordered = sorted(times)
+    peak = first = 0
+    for last, at in enumerate(ordered):
+        while at - ordered[first] >= 1.0:
+            first += 1
+        peak = max(peak, last - first + 1)
+    return peak
+
+
+def unevenness(times: Iterable[float], start: float, seconds: float) -> float:
+    """How far the times are from an even spread over the seconds: the greatest gap of shares (Kolmogorov-Smirnov)."""
+    ordered = sorted(times)
+    count = len(ordered)
+    if not count:
+        return 1.0
+    gaps = (abs((i + 0.5) / count - (at - start) / seconds) for i, at in enumerate(ordered))
+    return max(gaps)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile; 0 of nothing."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
+
+
+def _some(found: Sequence[int]) -> str:
+    head = ", ".join(map(str, found[:5]))
+    return head if len(found) <= 5 else f"{head} and {len(found) - 5} more"

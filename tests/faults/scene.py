@@ -1,0 +1,186 @@
+"""A fault's scene: the stack, a crowd on pages, events at a rate, a watch on presence; and its row at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from tests.faults import table
+from tests.faults.client import Page
+from tests.faults.crowd import Crowd, CrowdError, Diary, codes, peak_connects
+from tests.faults.publisher import Publisher, committed
+from tests.faults.table import Row, Target
+from tests.faults.watcher import Watcher
+from tests.stack import Stack
+
+# The pages of a person: the list or a document, each with the count of users and the notifications.
+SOCKETS_PER_PERSON = 3
+# After the last event, until every page has shown it: longer than the longest delay of a return that failed twice.
+SETTLE_SECONDS = 30.0
+# Some events flow before a fault, and some after it.
+CALM_SECONDS = 3.0
+# By then every client has noticed that its socket is gone.
+NOTICED_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How big the fault is: full for `make test-faults`, small for a run with all other tests."""
+
+    full: bool
+
+    def __call__(self, full: float, small: float) -> int:
+        return int(full if self.full else small)
+
+
+def people(
+    stack: Stack,
+    count: int,
+    *,
+    returns: Callable[[int], bool] = lambda _i: True,
+    paths: Sequence[str] = ("/ws/users/", "/ws/notifications/", "/ws/documents/"),
+) -> list[Page]:
+    """The sockets of so many people's pages. `returns(i)`: whether person i comes back when a socket is lost."""
+    names = [f"person-{i}" for i in range(count)]
+    cookies = stack.sessions(*names, tickets=True)
+    pages = [Page(name, cookies[name], path, returns=returns(i)) for i, name in enumerate(names) for path in paths]
+    # In turn, nginx would give each kind of socket a node of its own.
+    random.Random(0).shuffle(pages)
+    return pages
+
+
+class Scene:
+    """`with Scene(stack, "kill -9", pages=..., per_second=50, tell=print) as scene`: everybody is there, events flow.
+
+    The test breaks something, then calls `settle`, states targets, and calls `verdict`.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        fault: str,
+        *,
+        pages: Sequence[Page],
+        per_second: float,
+        tell: Callable[[str], None],
+        keep: bool = False,
+        order: int = 0,
+        holds: Sequence[tuple[str, str]] = (),
+        connects_per_second: float = 250.0,
+    ) -> None:
+        self.stack = stack
+        self.row = Row(fault, order=order, sockets=len(pages), per_second=per_second)
+        self.began = 0.0
+        self.diaries: list[Diary] = []
+        self._tell = tell
+        self._keep = keep
+        self._connects_per_second = connects_per_second
+        self._closing = contextlib.ExitStack()
+        self.crowd = Crowd(stack, pages)
+        self.publisher = Publisher(stack, per_second)
+        self.watcher = Watcher(stack, *holds)
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as closing:
+            closing.enter_context(self.crowd)
+            closing.enter_context(self.watcher)
+            before = committed(self.stack)
+            self._after = before[-1][0] if before else 0
+            self.tell(f"{self.row.sockets:,} sockets connect")
+            self.crowd.connect(per_second=self._connects_per_second)
+            if self.row.per_second:
+                closing.enter_context(self.publisher)
+            self.calm()
+            self._closing = closing.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._closing.__exit__(*exception)
+
+    def tell(self, words: str) -> None:
+        self._tell(f"{self.row.fault}: {words}")
+
+    def calm(self, seconds: float = CALM_SECONDS) -> None:
+        """Let events flow undisturbed for a while."""
+        time.sleep(seconds)
+
+    def begin(self, words: str) -> float:
+        """The fault begins now; what was before it does not count for codes, connects and presence."""
+        self.tell(words)
+        self.began = time.time()
+        return self.began
+
+    def back(self, timeout_seconds: float = 60.0) -> None:
+        """Wait until every socket that returns is open again."""
+        time.sleep(NOTICED_SECONDS)
+        self.crowd.wait(lambda status: status["away"] == 0, timeout_seconds)
+
+    def until(self, seconds: float) -> None:
+        """Wait until so long after the fault began."""
+        time.sleep(max(self.began + seconds - time.time(), 0.0))
+
+    def settle(self, timeout_seconds: float = SETTLE_SECONDS) -> None:
+        """Publish nothing more, wait until every page has shown the last event, and draw up the account."""
+        self.tell("the last events arrive")
+        self.publisher.stop()
+        due = committed(self.stack, self._after)
+        if due:
+            # What never comes is a finding of the account, which says which.
+            with contextlib.suppress(CrowdError):
+                self.crowd.wait(lambda status: status["behind"] == 0, timeout_seconds, shown=due[-1][0])
+        row = self.row
+        row.account = self.crowd.account(due)
+        self.diaries = self.crowd.diaries()
+        row.codes = {str(code): count for code, count in sorted(codes(self.diaries, self.began).items())}
+        row.peak_connects = peak_connects(self.diaries, self.began)
+        returns = [at for diary in self.diaries for at in diary.opens if at >= self.began]
+        row.healed_seconds = max(returns) - self.began if returns else None
+
+    def presence(self, *, leave: Sequence[str] = (), gone: Sequence[str] | None = None) -> None:
+        """Judge who left since the fault began: `leave` had to, once; anybody else's leaving is a flicker."""
+        left = self.watcher.left(self.began)
+        had_to = set(leave)
+        self.row.flickers = sum(1 for _, member in left if member not in had_to)
+        here = self.watcher.members[("users", "online")]
+        ghosts = [member for member in (leave if gone is None else gone) if member in here]
+        self.row.ghosts = len(ghosts)
+        times = [at for at, member in left if member in had_to]
+        self.row.ghost_seconds = max(times) - self.began if times else None
+        again = len(times) - len({member for _, member in left if member in had_to})
+        if had_to:
+            self.target(
+                "every member that did not return left exactly once",
+                not again and not ghosts,
+                f"{len(times)} leaves of {len(had_to)} members, {len(ghosts)} still there",
+            )
+        self.target("nobody who returned in time left or joined", self.row.flickers == 0, f"{self.row.flickers} did")
+
+    def nothing_lost(self) -> None:
+        """The targets of every fault: none lost, duplicated, reordered."""
+        account = self.row.account
+        self.target("events were due", account.due > 0, f"{account.due:,}")
+        for word in ("lost", "duplicated", "reordered"):
+            count = getattr(account, word)
+            self.target(f"0 {word}", count == 0, f"{count:,} of {account.due:,} due to {account.clients:,} sockets")
+        self.row.remarks += [f"e.g. {example}" for example in account.examples]
+
+    def target(self, words: str, met: bool, measured: object, reason: str = "") -> None:
+        """Note a target and whether it was met; `verdict` fails for those without a reason."""
+        self.row.targets.append(Target(words, bool(met), str(measured), reason))
+
+    def remark(self, words: str) -> None:
+        self.row.remarks.append(words)
+
+    def verdict(self) -> None:
+        """Show the row, keep it for the document where that was asked, and fail for what was not met."""
+        self.row.when, self.row.commit = table.now(), table.commit()
+        for line in self.row.lines():
+            self._tell(line)
+        if self._keep:
+            self.row.save()
+        failures = table.unmet(self.row.targets)
+        assert not failures, "\n".join([*failures, *self.row.remarks])

@@ -1,0 +1,69 @@
+"""Looks at presence in Redis all the time: who joined, who left, who left and came back.
+
+A member's score is when they joined, so a leave and a return between two looks shows as well.
+"""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Self
+
+import redis
+
+from tests.stack import Stack
+from tidewire.keys import Keys
+
+LOOK_SECONDS = 0.1
+USERS = ("users", "online")
+
+
+@dataclass
+class Moves:
+    """(time, member), in order."""
+
+    joined: list[tuple[float, str]] = field(default_factory=list)
+    left: list[tuple[float, str]] = field(default_factory=list)
+
+
+class Watcher(threading.Thread):
+    """`with Watcher(stack) as watcher`; `moves` and `members` are by (topic, phase)."""
+
+    def __init__(self, stack: Stack, *holds: tuple[str, str]) -> None:
+        super().__init__(daemon=True, name="presence")
+        self._redis = redis.Redis.from_url(stack.redis_url, decode_responses=True, socket_timeout=2)
+        self._keys = Keys("tidewire")
+        self._end = threading.Event()
+        self.members: dict[tuple[str, str], dict[str, float]] = {hold: {} for hold in (USERS, *holds)}
+        self.moves: dict[tuple[str, str], Moves] = {hold: Moves() for hold in self.members}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._end.set()
+        self.join()
+        self._redis.close()
+
+    def run(self) -> None:
+        while not self._end.wait(LOOK_SECONDS):
+            for hold in self.members:
+                try:
+                    found = self._redis.zrange(self._keys.members(*hold), 0, -1, withscores=True)
+                except (redis.RedisError, OSError):
+                    # Nobody can tell now; what changed meanwhile shows at the next look.
+                    continue
+                self._compare(hold, dict(found))
+
+    def _compare(self, hold: tuple[str, str], now: dict[str, float]) -> None:
+        at, before, moves = time.time(), self.members[hold], self.moves[hold]
+        moves.left += [(at, member) for member, since in before.items() if now.get(member) != since]
+        moves.joined += [(at, member) for member, since in now.items() if before.get(member) != since]
+        self.members[hold] = now
+
+    def left(self, since: float, hold: tuple[str, str] = USERS) -> list[tuple[float, str]]:
+        """Who left after a time, as often as they did."""
+        return [(at, member) for at, member in self.moves[hold].left if at >= since]
+
+    def joined(self, since: float, hold: tuple[str, str] = USERS) -> list[tuple[float, str]]:
+        return [(at, member) for at, member in self.moves[hold].joined if at >= since]

@@ -1,0 +1,71 @@
+"""The accounted client behaves as client.js: what a page would show is what it writes down."""
+
+import json
+
+from tests.faults.client import Client, Page
+from tests.faults.wire import Wire, masked
+
+NEWS = {
+    "type": "notification.created",
+    "topic": "notifications",
+    "id": "a",
+    "offset": 3,
+    "notification_id": 7,
+    "at": "2026-11-24T08:00:00Z",
+}
+
+
+def client():
+    return Client(Page("ada", "", "/ws/notifications/"), port=1, late=lambda _seconds: None)
+
+
+def hear(one, **changes):
+    one._heard(json.dumps(NEWS | changes).encode())
+
+
+def test_an_event_is_shown_once_by_its_id():
+    """A repeat under the same id is dropped; the same news under another id shows twice, and counts."""
+    one = client()
+    hear(one)
+    hear(one, offset=4)
+    hear(one, id="b", offset=5)
+    assert list(one.diary.shown) == [7, 7]
+    assert one.diary.repeats == 1
+
+
+def test_it_resumes_from_the_last_offset_in_the_epoch_it_was_told():
+    one = client()
+    one._heard(b'{"type":"resumed","topic":"notifications","recovered":true,"at":"e:2"}')
+    hear(one)
+    assert one.at == "e:3"
+    assert not one.diary.reloads
+
+
+def test_what_cannot_be_had_again_is_a_reload():
+    one = client()
+    one._heard(b'{"type":"resumed","topic":"notifications","recovered":false,"at":"f:9"}')
+    assert one.at == "f:9"
+    assert len(one.diary.reloads) == 1
+
+
+def server_frame(opcode, body):
+    return bytes((0x80 | opcode, len(body))) + body
+
+
+def wire(heard, lost):
+    return Wire(b"", opened=lambda: None, heard=heard.append, lost=lambda *what: lost.append(what))
+
+
+def test_frames_may_come_in_any_pieces():
+    heard, lost = [], []
+    one = wire(heard, lost)
+    for byte in b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + server_frame(1, b"one") + server_frame(1, b"two"):
+        one.data_received(bytes((byte,)))
+    one.connection_lost(None)
+    assert heard == [b"one", b"two"]
+    assert lost == [(1006, 101)]
+
+
+def test_a_client_masks_its_frames():
+    assert masked(1, b"hi") == b"\x81\x82\0\0\0\0hi"
+    assert masked(1, b"x" * 200)[:4] == b"\x81\xfe\x00\xc8"
