@@ -12,6 +12,7 @@ from channels.layers import BaseChannelLayer
 from redis.exceptions import RedisError
 
 from tidewire import metrics
+from tidewire.backoff import Backoff
 from tidewire.connection import Connection
 from tidewire.exceptions import NoRedis
 from tidewire.feeds import Feed, StateFeed, Subscription
@@ -25,6 +26,10 @@ logger = logging.getLogger(__name__)
 HINT = "tidewire.hint"
 # What a layer or Redis may raise while Redis is away.
 AWAY = (NoRedis, RedisError, OSError, asyncio.TimeoutError)
+# No call of the layer takes longer. Without a bound one to a Redis that stands still would hold up all that follow.
+LAYER_SECONDS = 2.0
+# While Redis is away it is asked less and less often, and its return is noticed within this.
+LONGEST_CHECK_SECONDS = 3.0
 # The first reading waits until presence has been told of who caused it, so that nobody reads a count without them.
 FIRST_SECONDS = 0.05
 # After this long without a subscriber a topic's group is left; a reload finds it still joined.
@@ -112,7 +117,8 @@ class Hub:
             feed.joined = False
             feed.wants_refresh = True
         if self._channel is None:
-            self._channel = await self._layer.new_channel()
+            async with asyncio.timeout(LAYER_SECONDS):
+                self._channel = await self._layer.new_channel()
         for feed in list(self._feeds.values()):
             self._kick(feed)
         while True:
@@ -121,18 +127,22 @@ class Hub:
     async def run_checking(self) -> None:
         """Compare positions with Redis's every second, and leave topics that nobody follows."""
         failures = 0
+        backoff = Backoff(self._check_seconds, max(LONGEST_CHECK_SECONDS, self._check_seconds))
         while True:
+            wait = self._check_seconds
             try:
                 await self._check()
                 failures = 0
+                backoff.succeeded()
                 self._say_stale(stale=False)
             except AWAY as error:
                 failures += 1
+                wait = backoff.failed()
                 logger.warning("the hub waits for Redis: %s", error)
                 # One failure is a hiccup; two in a row are an outage that people should see.
                 if failures == 2:
                     self._say_stale(stale=True)
-            await asyncio.sleep(self._check_seconds)
+            await asyncio.sleep(wait)
 
     def _hear(self, message: dict[str, Any]) -> None:
         feed = self._feeds.get(message["topic"])
@@ -202,7 +212,8 @@ class Hub:
         # Before the layer is asked, so that a restart in between is not forgotten.
         feed.joined = True
         try:
-            await self._layer.group_add(group_name(self._prefix, feed.name), self._channel)
+            async with asyncio.timeout(LAYER_SECONDS):
+                await self._layer.group_add(group_name(self._prefix, feed.name), self._channel)
         except BaseException:
             feed.joined = False
             raise
@@ -239,7 +250,8 @@ class Hub:
         try:
             if self._channel is not None:
                 feed.joined = False
-                await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
+                async with asyncio.timeout(LAYER_SECONDS):
+                    await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
         except AWAY as error:
             # It is still empty at a later check.
             logger.debug("topic %s is left later: %s", topic, error)

@@ -16,6 +16,7 @@ from channels.layers import get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
 from tidewire import metrics
+from tidewire.backoff import Backoff
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings, settings
 from tidewire.connection import Connection, Writer
@@ -30,8 +31,9 @@ from tidewire.stores import edit_lease_store, presence_store, stream_store
 
 logger = logging.getLogger(__name__)
 
-# A task that dies at once, always, must not fill the log.
+# A task that dies at once, always, must not fill the log, and one that waits for Redis is back soon after it.
 RESTART_SECONDS = 0.5
+LONGEST_RESTART_SECONDS = 3.0
 LAG_SECONDS = 0.5
 # A socket that was full waits so long at most once it has room; it is behind already.
 SLOW_LOOK_SECONDS = 0.05
@@ -181,7 +183,10 @@ def node() -> Node:
 
 async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:
     """Run for ever; whatever it dies of is logged and counted, and it starts again."""
+    backoff = Backoff(RESTART_SECONDS, LONGEST_RESTART_SECONDS)
+    loop = asyncio.get_running_loop()
     while True:
+        began = loop.time()
         try:
             await run()
         except AWAY as error:
@@ -189,8 +194,9 @@ async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:
         except Exception:
             logger.exception("%s died and is started again", name)
             metrics.HUB_RESTARTS.labels(name).inc()
-        # Jitter keeps the nodes of a cluster from coming back to Redis all at once.
-        await asyncio.sleep(RESTART_SECONDS * (0.5 + random.random()))  # noqa: S311  # no secret
+        if loop.time() - began > LONGEST_RESTART_SECONDS:
+            backoff.succeeded()
+        await asyncio.sleep(backoff.failed())
 
 
 async def _watch_lag() -> None:

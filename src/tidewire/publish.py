@@ -14,6 +14,9 @@ from tidewire.streams import Appended, Encoded, Streams
 
 logger = logging.getLogger(__name__)
 
+# A hint to a Redis that stands still is given up after this: whoever waits for it is healed by a check by then.
+HINT_SECONDS = 0.5
+
 
 async def publish(event: StreamEvent, *, streams: Streams, layer: BaseChannelLayer, prefix: str) -> Appended:
     """Append an event to its topic, then hint at it. As `publish_encoded`."""
@@ -74,10 +77,11 @@ class Announcer:
 
 async def _hint(layer: BaseChannelLayer, group: str, message: dict[str, object]) -> None:
     try:
-        await layer.group_send(group, message)
+        async with asyncio.timeout(HINT_SECONDS):
+            try:
+                await layer.group_send(group, message)
+            except AWAY:
+                # A pooled connection that Redis closed fails once; more than that is an outage, which checks heal.
+                await layer.group_send(group, message)
     except AWAY as error:
-        # A pooled connection that Redis closed fails once; more than that is an outage, which checks heal.
-        try:
-            await layer.group_send(group, message)
-        except AWAY:
-            logger.warning("a hint on %s was lost: %s", group, error)
+        logger.warning("a hint on %s was lost: %s", group, str(error) or type(error).__name__)

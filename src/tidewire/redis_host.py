@@ -3,6 +3,7 @@
 A host is a dict as `channels_redis` takes it, so that the channel layer and the library reach the same Redis.
 """
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,8 +19,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 SOCKET_SECONDS = 2.0
 # A Sentinel answers from memory. One that is gone costs each new connection so long, until another is asked first.
 SENTINEL_SECONDS = 0.5
-# A quiet connection is tried before it is used after so long; a host that lost its power says nothing by itself.
+# A host that lost its power says nothing by itself: a quiet connection is tried after so long, and given up after that.
 HEALTH_SECONDS = 15
+DEAD_SECONDS = 15
 # A pooled connection that Redis closed fails once; what fails twice is an outage, which callers know how to bear.
 RETRIES = 1
 
@@ -37,6 +39,8 @@ def redis_host(
         "health_check_interval": HEALTH_SECONDS,
         "retry": Retry(NoBackoff(), RETRIES, supported_errors=(RedisConnectionError,)),
     }
+    if not url.startswith("unix:"):
+        common["socket_keepalive_options"] = _keepalive()
     if not sentinels:
         return common | {"address": url}
     tls = {"ssl": True} if parse_url(url).get("connection_class") is SSLConnection else {}
@@ -75,6 +79,17 @@ class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
 def _once() -> Retry:
     # The next Sentinel is asked instead.
     return Retry(NoBackoff(), 0)
+
+
+def _keepalive() -> dict[int, int]:
+    # A subscription reads for ever, so only the kernel can tell that its other end is gone. Linux has all of these.
+    wanted = {
+        "TCP_KEEPIDLE": DEAD_SECONDS // 3,
+        "TCP_KEEPINTVL": DEAD_SECONDS // 3,
+        "TCP_KEEPCNT": 2,
+        "TCP_USER_TIMEOUT": DEAD_SECONDS * 1000,
+    }
+    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
 
 def _address(sentinel: str) -> tuple[str, int]:

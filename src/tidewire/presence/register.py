@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 
 from tidewire import metrics
+from tidewire.backoff import Backoff
 from tidewire.exceptions import NoRedis
 from tidewire.presence import Hold, Presence
 
@@ -64,15 +65,18 @@ class PresenceRegister:
         """Tell the store, for as long as the process lives; `NoRedis` only delays."""
         next_touch = 0.0
         loop = asyncio.get_running_loop()
+        # Never longer than a touch: whoever is back first ends the others' leases, and they have the grace to return.
+        backoff = Backoff(self._touch_seconds / 4, self._touch_seconds)
         while True:
             try:
                 if loop.time() >= next_touch:
                     next_touch = loop.time() + self._touch_seconds
                     await self._touch()
                 await self._put()
+                backoff.succeeded()
             except NoRedis as error:
                 logger.warning("presence waits for Redis: %s", error)
-                await asyncio.sleep(self._touch_seconds / 4)
+                await asyncio.sleep(backoff.failed())
             await self._gather(next_touch - loop.time())
 
     async def hand_over(self) -> None:

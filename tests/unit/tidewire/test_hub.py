@@ -13,8 +13,8 @@ from tests.unit.tidewire.fakes import FakeSocket, Hall, MemoryStreams, Said
 from tidewire import metrics
 from tidewire.exceptions import NoRedis
 from tidewire.feeds import NOTHING
-from tidewire.hub import LINGER_SECONDS, REJOIN_SECONDS, Hub
-from tidewire.node import _supervise
+from tidewire.hub import LAYER_SECONDS, LINGER_SECONDS, LONGEST_CHECK_SECONDS, REJOIN_SECONDS, Hub
+from tidewire.node import LONGEST_RESTART_SECONDS, _supervise
 from tidewire.presence import Hold
 from tidewire.presence.memory import MemoryPresence
 from tidewire.publish import publish
@@ -381,7 +381,7 @@ async def test_who_came_before_the_layer_was_reached_is_served_once_it_is(scene)
     await pass_time(5)
     assert socket.take() == []
     late.layer.away = False
-    await pass_time(2)
+    await pass_time(LONGEST_RESTART_SECONDS + CHECK_SECONDS)
     await late.say()
     await pass_time(0.01)
     assert offsets(socket) == [1]
@@ -403,9 +403,46 @@ async def test_an_outage_is_told_and_its_end_too(scene):
     await pass_time(10)
     assert scene.stale == [True]
     scene.presence.away = False
-    await pass_time(CHECK_SECONDS)
+    await pass_time(LONGEST_CHECK_SECONDS)
     assert scene.stale == [True, False]
     assert not scene.hub.stale
+
+
+async def test_while_redis_is_away_it_is_asked_less_often(scene, monkeypatch):
+    """And every second again once it is back."""
+    await scene.watch()
+    asked: list[float] = []
+    check = scene.hub._check
+
+    async def noted() -> None:
+        asked.append(asyncio.get_running_loop().time())
+        await check()
+
+    monkeypatch.setattr(scene.hub, "_check", noted)
+    scene.presence.away = True
+    await pass_time(60)
+    assert 60 / LONGEST_CHECK_SECONDS <= len(asked) <= 60 / (LONGEST_CHECK_SECONDS / 2) + 2
+    scene.presence.away = False
+    await pass_time(LONGEST_CHECK_SECONDS)
+    asked.clear()
+    await pass_time(10)
+    assert 9 <= len(asked) <= 11
+
+
+async def test_a_layer_that_stands_still_holds_up_nobody_for_long(scene):
+    """A call that is never answered is given up: the next finds a layer that answers again."""
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    group_add, scene.layer.group_add = scene.layer.group_add, never
+    socket = await scene.listen()
+    scene.layer.group_add = group_add
+    await pass_time(LAYER_SECONDS + CHECK_SECONDS)
+    assert scene.members("talk") == 1
+    await scene.say()
+    await pass_time(0.01)
+    assert offsets(socket) == [1]
 
 
 async def test_after_an_outage_everybody_has_what_they_missed(scene):
@@ -419,7 +456,7 @@ async def test_after_an_outage_everybody_has_what_they_missed(scene):
     await pass_time(3)
     assert (offsets(talk), names(hall)) == ([], [])
     scene.presence.away = scene.streams.away = False
-    await pass_time(CHECK_SECONDS + COALESCE_SECONDS)
+    await pass_time(LONGEST_CHECK_SECONDS + COALESCE_SECONDS)
     assert offsets(talk) == [1]
     assert names(hall) == [["ada"]]
 

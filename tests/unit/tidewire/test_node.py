@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 import logging
 
 import pytest
@@ -203,8 +204,29 @@ async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog
         running = asyncio.ensure_future(node_module._supervise("test", run))
         await asyncio.sleep(10)
         running.cancel()
-    assert 10 <= len(runs) <= 45
+    waits = [later - earlier for earlier, later in itertools.pairwise(runs)]
+    assert waits[0] <= node_module.RESTART_SECONDS + 0.01, "the first time at once, or nearly"
+    assert all(1.5 <= wait <= node_module.LONGEST_RESTART_SECONDS + 0.01 for wait in waits[3:])
+    assert len(runs) >= 5
     assert value(metrics.HUB_RESTARTS, "test") == before + len(runs)
+
+
+async def test_a_task_that_ran_for_a_while_is_started_again_at_once(here, caplog):
+    """What failed long ago makes nobody wait today."""
+    runs: list[float] = []
+
+    async def run() -> None:
+        runs.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(10 if len(runs) > 4 else 0)
+        raise NoRedis("away")
+
+    with caplog.at_level(logging.CRITICAL):
+        running = asyncio.ensure_future(node_module._supervise("test", run))
+        await asyncio.sleep(60)
+        running.cancel()
+    waits = [later - earlier - 10 for earlier, later in itertools.pairwise(runs[5:])]
+    assert len(waits) >= 3
+    assert all(wait <= node_module.RESTART_SECONDS + 0.01 for wait in waits)
 
 
 async def test_a_task_that_only_waits_for_redis_is_not_counted_as_dead(here, caplog):

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.tidewire.fakes import MemoryStreams, Said
 from tidewire import metrics
 from tidewire.exceptions import NoRedis
-from tidewire.publish import Announcer, publish
+from tidewire.publish import HINT_SECONDS, Announcer, publish
 
 EVENT = Said(id=UUID(int=1), text="hello")
 COALESCE_SECONDS = 0.2
@@ -82,6 +82,18 @@ async def test_a_hint_is_tried_twice_and_never_fails_the_publishing(layer, strea
     layer.failures = failures
     assert (await publish(EVENT, streams=streams, layer=layer, prefix="p")).new
     assert len(layer.sent) == sent
+
+
+async def test_a_layer_that_stands_still_holds_up_no_publishing(layer, streams):
+    """The event is in the stream; its hint is given up."""
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    layer.group_send = never
+    begin = asyncio.get_running_loop().time()
+    assert (await publish(EVENT, streams=streams, layer=layer, prefix="p")).new
+    assert asyncio.get_running_loop().time() - begin <= HINT_SECONDS + 0.01
 
 
 class TestAnnouncer:

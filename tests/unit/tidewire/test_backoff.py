@@ -1,0 +1,26 @@
+"""Waits after failures: longer and longer, never too long, never all the same."""
+
+from tidewire.backoff import Backoff
+
+
+def test_waits_double_up_to_a_bound():
+    """Each lies between a half of its step and all of it."""
+    backoff = Backoff(0.5, 3.0)
+    for step in (0.5, 1.0, 2.0, 3.0, 3.0, 3.0):
+        assert step / 2 <= backoff.failed() <= step
+
+
+def test_it_begins_anew_after_a_success():
+    """The next failure is another story."""
+    backoff = Backoff(1.0, 60.0)
+    for _ in range(5):
+        backoff.failed()
+    backoff.succeeded()
+    assert backoff.failed() <= 1.0
+
+
+def test_a_hundred_nodes_come_back_at_a_hundred_times():
+    """All saw Redis go at one moment."""
+    waits = sorted(Backoff(1.0, 1.0).failed() for _ in range(100))
+    assert len(set(waits)) == 100
+    assert waits[-1] - waits[0] > 0.3
