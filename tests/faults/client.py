@@ -107,12 +107,13 @@ class Client:
         request = handshake(f"localhost:{self._port}", path, self.page.cookie)
         wire = Wire(request, opened=self._opened, heard=self._heard, lost=self._lost)
         self._wire = wire
+        loop = asyncio.get_running_loop()
+        # Before the connection is there: it may be open before this goes on.
+        self._timer = loop.call_later(HANDSHAKE_SECONDS, self._give_up)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: wire, "127.0.0.1", self._port)
+            await loop.create_connection(lambda: wire, "127.0.0.1", self._port)
         except OSError:
             self._lost(1006, 0)
-            return
-        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._give_up)
 
     def _give_up(self) -> None:
         if self._wire is not None and self._wire.transport is not None:
