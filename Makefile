@@ -80,6 +80,11 @@ k8s-check: ## build every combination of the Kubernetes manifests and check them
 	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m deploy.k8s.check
 	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) $(VENV)/python -m pytest tests/k8s $(ARGS)
 
+.PHONY: monitoring
+monitoring: setup ## write docs/metrics.md and Grafana's dashboards anew from the code
+	@$(VENV)/python -m deploy.prometheus.metrics_page
+	@$(VENV)/python -m deploy.grafana.write
+
 load: ## load a running `make up` and account for every event; USERS=100 SECONDS=60
 	@$(PYTHON) -m deploy.local.setup dev
 	@$(VENV)/python -m loadtest --users $(or $(USERS),100) --seconds $(or $(SECONDS),60) $(ARGS)

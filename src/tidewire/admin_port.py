@@ -23,10 +23,11 @@ class AdminPort(Resource):
 
     isLeaf = True
 
-    def __init__(self, drainer: "Drainer", start_drain: Callable[[], None]) -> None:
+    def __init__(self, drainer: "Drainer", start_drain: Callable[[], None], measure: Callable[[], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._drainer = drainer
         self._start_drain = start_drain
+        self._measure = measure
 
     def render_GET(self, request: Any) -> bytes:
         match request.path:
@@ -35,6 +36,7 @@ class AdminPort(Resource):
             case b"/readyz":
                 return _text(request, 200 if self._drainer.ready else 503, self._drainer.state)
             case b"/metrics":
+                self._measure()
                 request.setHeader(b"content-type", CONTENT_TYPE_LATEST.encode())
                 return generate_latest()
         return _text(request, 404, "healthz, readyz and metrics are here")
@@ -50,9 +52,11 @@ class AdminPort(Resource):
         return _text(request, 202, "draining")
 
 
-def listen(host: str, port: int, drainer: "Drainer", start_drain: Callable[[], None]) -> Any:
-    """Serve the admin port. Returns Twisted's listening port."""
-    site = Site(AdminPort(drainer, start_drain))  # type: ignore[no-untyped-call]
+def listen(
+    host: str, port: int, drainer: "Drainer", start_drain: Callable[[], None], measure: Callable[[], None]
+) -> Any:
+    """Serve the admin port; `measure` is called before each scrape. Returns Twisted's listening port."""
+    site = Site(AdminPort(drainer, start_drain, measure))  # type: ignore[no-untyped-call]
     site.noisy = False
     return reactor.listenTCP(port, site, interface=host)  # type: ignore[arg-type]  # the stub takes it for a method's
 

@@ -49,6 +49,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     says: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        metrics.begin(cls.__name__)
+
     def topics(self) -> Sequence[Topic]:
         """The topics of this socket, from its route and its user; never from client text."""
         return ()

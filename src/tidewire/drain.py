@@ -58,6 +58,7 @@ class Drainer:
             return
         self.state = "draining"
         metrics.DRAINING.set(1)
+        metrics.DRAIN_STARTED_SECONDS.set_to_current_time()
         await self._stop_listening()
         connections = list(self._node.connections)
         seconds = self._node.settings.DRAIN_SECONDS * CLOSING_PART

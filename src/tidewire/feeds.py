@@ -142,6 +142,7 @@ class StateFeed(Feed):
                         subscription.position = version
                         written += 1
                 except Exception:  # One broken socket must not keep the event from the others.
+                    metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
             return written
 

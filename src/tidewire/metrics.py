@@ -1,66 +1,256 @@
 """Every metric of tidewire: name, unit, closed labels, and when to act. Declared here and nowhere else.
 
 Labels never carry a name from outside: consumers are classes, topics are families (`document`, not its slug).
+`docs/metrics.md` is written from this module by `make monitoring`; what follows "Act:" is its last column.
 """
+
+from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
-CONNECTIONS = Gauge("tidewire_connections", "Sockets open now.", ["consumer"], multiprocess_mode="livesum")
-CONNECTS = Counter("tidewire_connects", "Handshakes by their end.", ["consumer", "result"])
-AUTHENTICATIONS = Counter("tidewire_authentications", "Handshakes by what told the user: ticket or session.", ["by"])
-CLOSES = Counter("tidewire_closes", "Sockets closed, by close code.", ["consumer", "code"])
+from tidewire.close_codes import CloseCode
+
+# --- sockets -----------------------------------------------------------------------------------------------------
+CONNECTIONS = Gauge(
+    "tidewire_connections",
+    "Sockets open now. Act: when it falls without a drain, or nears the limit.",
+    ["consumer"],
+    multiprocess_mode="livesum",
+)
+CONNECTIONS_LIMIT = Gauge(
+    "tidewire_connections_limit", "Sockets that this node takes at most. Act: never; the alert divides by it."
+)
+CONNECTS = Counter(
+    "tidewire_connects",
+    "Handshakes by their end. Act: when others than `accepted` are more than a few in a hundred.",
+    ["consumer", "result"],
+)
+AUTHENTICATIONS = Counter(
+    "tidewire_authentications",
+    "Handshakes by what told the user: ticket or session. Act: when `session` takes over, each then costs a query.",
+    ["by"],
+)
+CLOSES = Counter(
+    "tidewire_closes",
+    "Sockets closed, by close code. Act: when 1006, 1011 or 4003 are more than one in ten.",
+    ["consumer", "code"],
+)
 CONNECTION_SECONDS = Histogram(
     "tidewire_connection_duration_seconds",
-    "How long sockets lived.",
+    "How long sockets lived. Act: when many live for seconds, something closes them.",
     ["consumer"],
     buckets=(1, 5, 30, 60, 300, 900, 3600, 14400, 43200, 86400),
 )
-SUBSCRIPTIONS = Gauge("tidewire_subscriptions", "Connections on topics, by family of topic.", ["topic"])
-USERS = Gauge("tidewire_users", "Distinct users in the whole cluster, as this node knows: aggregate by max.")
-PUBLISHED = Counter(
-    "tidewire_events_published", "Events published, by family of topic and result.", ["topic", "result"]
+SUBSCRIPTIONS = Gauge(
+    "tidewire_subscriptions",
+    "Connections on topics, by family of topic. Act: never alone; it tells which topics a fan-out is wide on.",
+    ["topic"],
 )
-DELIVERED = Counter("tidewire_events_delivered", "Events written to sockets.", ["topic"])
+REJECTED = Counter(
+    "tidewire_messages_rejected",
+    "Messages of clients that were refused. Act: when it lasts: a client is broken or hostile.",
+    ["consumer", "reason"],
+)
+REVOKED = Counter(
+    "tidewire_revoked",
+    "Sockets closed because their user or session lost access. Act: when nobody was meant to lose it.",
+)
+
+# --- events ------------------------------------------------------------------------------------------------------
+PUBLISHED = Counter(
+    "tidewire_events_published",
+    "Events published, by family of topic and result. Act: when `repeated` grows: somebody publishes twice.",
+    ["topic", "result"],
+)
+DELIVERED = Counter(
+    "tidewire_events_delivered",
+    "Events written to sockets. Act: when it stops while events are published.",
+    ["topic"],
+)
 DELIVERY_SECONDS = Histogram(
     "tidewire_delivery_seconds",
-    "From publish until the last socket of this node was written.",
+    "From publish until the last socket of this node was written. Act: when p99 passes 0.25 s, the objective.",
     ["topic"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 FANOUT_SECONDS = Histogram(
     "tidewire_fanout_seconds",
-    "How long one fan-out took on this node.",
+    "How long one fan-out took on this node. Act: when p99 nears the delivery objective, this node has too many.",
     ["topic"],
-    buckets=(0.00001, 0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10),
+    # From one write to a full node's ten thousand.
+    buckets=(0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 10),
 )
-RESUMES = Counter("tidewire_resumes", "Starts on a stream topic: new, recovered, or lost.", ["result"])
-HISTORY_READS = Counter("tidewire_history_reads", "Reads of a stream's history from Redis.", ["topic"])
-REVOKED = Counter("tidewire_revoked", "Sockets closed because their user or session lost access.")
-SLOW_CLOSES = Counter("tidewire_slow_closes", "Sockets cut because they read too slowly.", ["consumer"])
-BACKLOG_BYTES = Gauge("tidewire_backlog_bytes", "Bytes that wait in this process for slow sockets.")
-REJECTED = Counter("tidewire_messages_rejected", "Messages of clients that were refused.", ["consumer", "reason"])
-LEASES_REGISTERED = Counter("tidewire_leases_registered", "Times this node had to register and refill presence.")
-LEASES_EXPIRED = Counter("tidewire_leases_expired", "Leases of nodes that ended without a drain, seen by this node.")
-EDIT_LEASE_CHANGES = Counter(
-    "tidewire_edit_lease_changes", "Edit leases that got another holder or asker, by the move that did it.", ["step"]
+DROPPED = Counter(
+    "tidewire_dropped",
+    "What did not arrive at once: a hint that the layer lost, a write that a socket refused. Act: on any.",
+    ["reason"],
 )
-HUB_RESTARTS = Counter("tidewire_hub_restarts", "Times a task of the hub died and was restarted.", ["task"])
-STALE = Gauge("tidewire_stale", "1 while Redis is away and sockets may show what is out of date.")
-DRAINING = Gauge("tidewire_draining", "1 while this node drains.")
-LOOP_LAG_SECONDS = Histogram(
-    "tidewire_loop_lag_seconds",
-    "How late the event loop woke.",
-    buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
+RESUMES = Counter(
+    "tidewire_resumes",
+    "Starts on a stream topic: new, recovered, or lost. Act: on any `lost`, somebody had to reload.",
+    ["result"],
+)
+HISTORY_READS = Counter(
+    "tidewire_history_reads",
+    "Reads of a stream's history from Redis. Act: when it grows with no reconnects: hints are being lost.",
+    ["topic"],
 )
 OUTBOX_WAITING = Gauge(
-    "tidewire_outbox_waiting", "Events committed and not yet published.", multiprocess_mode="mostrecent"
+    "tidewire_outbox_waiting",
+    "Events committed and not yet published. Act: when it grows: Redis or the relay is away.",
+    multiprocess_mode="mostrecent",
 )
+OUTBOX_OLDEST_SECONDS = Gauge(
+    "tidewire_outbox_oldest_seconds",
+    "How long the oldest of them has waited. Act: above a minute.",
+    multiprocess_mode="mostrecent",
+)
+
+# --- slow consumers ----------------------------------------------------------------------------------------------
+SLOW_CONNECTIONS = Gauge(
+    "tidewire_slow_connections", "Sockets over their byte bound now. Act: when many, or on all nodes."
+)
+SLOW_CLOSES = Counter(
+    "tidewire_slow_closes",
+    "Sockets cut because they read too slowly. Act: when more than a few an hour.",
+    ["consumer"],
+)
+BACKLOG_BYTES = Gauge(
+    "tidewire_backlog_bytes", "Bytes that wait in this process for slow sockets. Act: when it nears the memory limit."
+)
+
+# --- presence ----------------------------------------------------------------------------------------------------
+USERS = Gauge(
+    "tidewire_users",
+    "Distinct users in the whole cluster, as this node knows: aggregate by max. Act: never; it is the load.",
+)
+PRESENCE_MEMBERS = Gauge(
+    "tidewire_presence_members",
+    "Members that this node holds, by family of topic; one on two nodes is held twice. Act: never; it is the load.",
+    ["topic"],
+)
+LEASES_REGISTERED = Counter(
+    "tidewire_leases_registered",
+    "Times this node had to register and refill presence. Act: beyond once a start: Redis lost data or was away.",
+)
+LEASES_EXPIRED = Counter(
+    "tidewire_leases_expired",
+    "Leases that ended and were swept by this node; a drained node's too. Act: when no node was stopped.",
+)
+GHOSTS = Counter(
+    "tidewire_presence_ghosts",
+    "Members given up because their node's lease ended before it said goodbye. Act: on any outside a deploy.",
+)
+
+EDIT_LEASE_CHANGES = Counter(
+    "tidewire_edit_lease_changes",
+    "Edit leases that got another holder or asker, by the move that did it. Act: never alone; it tells who edits.",
+    ["step"],
+)
+
+# --- the node ----------------------------------------------------------------------------------------------------
+HUB_RESTARTS = Counter(
+    "tidewire_hub_restarts",
+    "Times a task of the hub died and was restarted. Act: on any; the log has the traceback.",
+    ["task"],
+)
+STALE = Gauge(
+    "tidewire_stale", "1 while Redis is away and sockets may show what is out of date. Act: when it lasts for a minute."
+)
+DRAINING = Gauge("tidewire_draining", "1 while this node drains. Act: when nobody asked for it.")
+DRAIN_STARTED_SECONDS = Gauge(
+    "tidewire_drain_started_timestamp_seconds", "When the drain began; 0 before. Act: never; the alert counts from it."
+)
+DRAIN_LIMIT_SECONDS = Gauge(
+    "tidewire_drain_limit_seconds", "What a drain may take before the process goes. Act: when drains take 80 % of it."
+)
+LOOP_LAG_SECONDS = Histogram(
+    "tidewire_loop_lag_seconds",
+    "How late the event loop woke. Act: when p99 passes 0.1 s: everything this node does is late.",
+    buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)
+
+# --- Redis -------------------------------------------------------------------------------------------------------
+REDIS_ERRORS = Counter(
+    "tidewire_redis_errors", "Calls to Redis that failed, by kind. Act: when they last for a minute.", ["kind"]
+)
+REDIS_RECONNECTS = Counter(
+    "tidewire_redis_reconnects", "Times Redis answered this process again after an error. Act: when it flaps."
+)
+
+# --- pages -------------------------------------------------------------------------------------------------------
 REQUESTS = Counter(
-    "tidewire_requests", "Page requests, by method, view and status class.", ["method", "view", "status"]
+    "tidewire_requests",
+    "Page requests, by method, view and status class. Act: when 5xx are more than one in a hundred.",
+    ["method", "view", "status"],
 )
 REQUEST_SECONDS = Histogram(
     "tidewire_request_duration_seconds",
-    "How long page requests took.",
+    "How long page requests took. Act: when p95 passes 0.5 s.",
     ["view"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+
+# What only a ws node can say, and what only a page's process: each imports the other's too, and would export zeros.
+OF_NODES: tuple[Any, ...] = (
+    CONNECTIONS,
+    CONNECTIONS_LIMIT,
+    CONNECTS,
+    AUTHENTICATIONS,
+    CLOSES,
+    CONNECTION_SECONDS,
+    SUBSCRIPTIONS,
+    REJECTED,
+    REVOKED,
+    DELIVERED,
+    DELIVERY_SECONDS,
+    FANOUT_SECONDS,
+    RESUMES,
+    HISTORY_READS,
+    SLOW_CONNECTIONS,
+    SLOW_CLOSES,
+    BACKLOG_BYTES,
+    USERS,
+    PRESENCE_MEMBERS,
+    LEASES_REGISTERED,
+    LEASES_EXPIRED,
+    GHOSTS,
+    EDIT_LEASE_CHANGES,
+    HUB_RESTARTS,
+    STALE,
+    DRAINING,
+    DRAIN_STARTED_SECONDS,
+    DRAIN_LIMIT_SECONDS,
+    LOOP_LAG_SECONDS,
+)
+OF_PAGES: tuple[Any, ...] = (OUTBOX_WAITING, OUTBOX_OLDEST_SECONDS, REQUESTS, REQUEST_SECONDS)
+
+TASKS = ("receiving", "checking", "presence", "edit leases", "slow", "lag", "sessions", "delivery")
+REDIS_ERROR_KINDS = ("timeout", "connection", "other")
+DROP_REASONS = ("hint", "write")
+# The protocol's own codes that a socket's end brings: normal, going away, none named, lost, failed.
+CLOSED_BY_PROTOCOL = ("1000", "1001", "1005", "1006", "1011")
+
+
+def begin(consumer: str) -> None:
+    """Begin a consumer's counters at 0: one that first appears as 1 is no increase to Prometheus."""
+    CONNECTIONS.labels(consumer)
+    CONNECTION_SECONDS.labels(consumer)
+    SLOW_CLOSES.labels(consumer)
+    for result in ("accepted", *(code.name.lower() for code in CloseCode)):
+        CONNECTS.labels(consumer, result)
+    for code in (*CLOSED_BY_PROTOCOL, *(str(code.value) for code in CloseCode)):
+        CLOSES.labels(consumer, code)
+
+
+for _metric, _values in (
+    (AUTHENTICATIONS, ("ticket", "session")),
+    (DROPPED, DROP_REASONS),
+    (RESUMES, ("new", "recovered", "lost")),
+    (HUB_RESTARTS, TASKS),
+    (REDIS_ERRORS, REDIS_ERROR_KINDS),
+):
+    for _value in _values:
+        _metric.labels(_value)
+for _result in ("origin", "unknown"):
+    CONNECTS.labels("none", _result)

@@ -55,6 +55,7 @@ class Node:
         self.connections: set[Connection] = set()
         self._by_user: Counter[str] = Counter()
         self._full: set[Connection] = set()
+        self._families: set[str] = set()
         self.presence = presence_store()
         self.edit_leases = edit_lease_store()
         self.hub = Hub(
@@ -75,6 +76,7 @@ class Node:
             self.presence, node=self.name, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
         )
         self.editors = LeaseRegister(self.edit_leases, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce)
+        metrics.CONNECTIONS_LIMIT.set(given.CONNECTIONS_PER_NODE)
         self._tasks = [
             asyncio.ensure_future(_supervise(name, run))
             for name, run in (
@@ -138,6 +140,15 @@ class Node:
             await asyncio.wait_for(self.register.hand_over(), HAND_OVER_SECONDS)
         except AWAY as error:
             logger.warning("presence was not handed over: %s", error)
+
+    def measure(self) -> None:
+        """Set what is only worth counting when somebody asks, once a scrape."""
+        held = self.register.families()
+        # A family of whom nobody is left says 0, not what it said before.
+        self._families.update(held)
+        for family in self._families:
+            metrics.PRESENCE_MEMBERS.labels(family).set(held[family])
+        metrics.SLOW_CONNECTIONS.set(len(self._full))
 
     def _on_stale(self, stale: bool) -> None:
         said = frame_event(Stale(stale=stale))

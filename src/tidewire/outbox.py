@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from channels.layers import get_channel_layer
 from django.db import connection, transaction
+from django.db.models import Count, Min
 from django.utils import timezone
 
 from tidewire import metrics
@@ -61,10 +62,12 @@ def relay() -> int:
 
 
 def waiting() -> int:
-    """How many events are committed and not published; also set as a metric."""
-    count = OutboxEvent.objects.count()
-    metrics.OUTBOX_WAITING.set(count)
-    return count
+    """How many events are committed and not published; also set as metrics, with the age of the oldest."""
+    found = OutboxEvent.objects.aggregate(count=Count("pk"), oldest=Min("created_at"))
+    metrics.OUTBOX_WAITING.set(found["count"])
+    age = timezone.now() - found["oldest"] if found["oldest"] else timedelta(0)
+    metrics.OUTBOX_OLDEST_SECONDS.set(max(age.total_seconds(), 0.0))
+    return int(found["count"])
 
 
 class _Outage:

@@ -84,4 +84,5 @@ async def _hint(layer: BaseChannelLayer, group: str, message: dict[str, object])
                 # A pooled connection that Redis closed fails once; more than that is an outage, which checks heal.
                 await layer.group_send(group, message)
     except AWAY as error:
+        metrics.DROPPED.labels("hint").inc()
         logger.warning("a hint on %s was lost: %s", group, str(error) or type(error).__name__)

@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from tidewire import metrics
 from tidewire.conf import settings
 from tidewire.exceptions import NoRedis
 from tidewire.redis_host import SOCKET_SECONDS, pool, redis_host
@@ -19,6 +22,8 @@ from tidewire.redis_host import SOCKET_SECONDS, pool, redis_host
 MAX_CONNECTIONS = 16
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, Redis]" = WeakKeyDictionary()
+# Loops whose last call failed: the next that succeeds is a reconnect.
+_away: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
 
 
 def client() -> Redis:
@@ -62,7 +67,19 @@ def script(name: str) -> AsyncScript:
 @asynccontextmanager
 async def reached() -> AsyncIterator[Redis]:
     """The running loop's client, its errors as `NoRedis`."""
+    loop = asyncio.get_running_loop()
     try:
         yield client()
     except (TimeoutError, RedisError, OSError) as error:
+        _away.add(loop)
+        metrics.REDIS_ERRORS.labels(_kind(error)).inc()
         raise NoRedis(f"{type(error).__name__}: {error}") from error
+    if loop in _away:
+        _away.discard(loop)
+        metrics.REDIS_RECONNECTS.inc()
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, (TimeoutError, RedisTimeoutError)):
+        return "timeout"
+    return "connection" if isinstance(error, (RedisConnectionError, OSError)) else "other"

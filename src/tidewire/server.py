@@ -21,6 +21,7 @@ from twisted.logger import (
     globalLogPublisher,
 )
 
+from tidewire import metrics
 from tidewire._daphne import protocol_of
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
@@ -117,9 +118,10 @@ class TidewireServer(Server):
 
     async def _start(self) -> None:
         here = node()
+        metrics.DRAIN_LIMIT_SECONDS.set(settings().DRAIN_SECONDS + LATE_SECONDS)
         self._drainer = Drainer(here, stop_listening=self.stop_listening)
         if settings().ADMIN_PORT:
-            listen_admin(settings().ADMIN_HOST, settings().ADMIN_PORT, self._drainer, self._on_signal)
+            listen_admin(settings().ADMIN_HOST, settings().ADMIN_PORT, self._drainer, self._on_signal, here.measure)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)

@@ -120,6 +120,7 @@ class StreamFeed(Feed):
                         subscription.position = last
                         events += len(frames)
                 except Exception:  # One broken socket must not keep the event from the others.
+                    metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
             return events
 
@@ -154,6 +155,7 @@ class StreamFeed(Feed):
                     if subscription in self.subscriptions and not self.settle(subscription):
                         unsettled.append(subscription)
                 except Exception:  # As in `deliver`.
+                    metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
             return 0
 

@@ -1,16 +1,37 @@
 """`/metrics` of a Gunicorn service: the sum over its processes."""
 
+import logging
 import os
+from collections.abc import Iterable
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from tidewire import metrics, outbox
+
+logger = logging.getLogger(__name__)
+
+_of_nodes = {described.name for metric in metrics.OF_NODES for described in metric.describe()}
+
+
+class _OfPages(MultiProcessCollector):
+    """All processes of the service, less what only a ws node can say."""
+
+    def collect(self) -> Iterable[Metric]:
+        return [metric for metric in super().collect() if metric.name not in _of_nodes]  # type: ignore[no-untyped-call]
 
 
 def metrics_view(_request: HttpRequest) -> HttpResponse:
     """Prometheus text. With PROMETHEUS_MULTIPROC_DIR set it speaks for all processes of the service."""
+    try:
+        outbox.waiting()
+    except DatabaseError as error:
+        # A scrape during the database's outage is worth having.
+        logger.warning("the outbox could not be counted: %s", type(error).__name__)
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        _OfPages(registry)  # type: ignore[no-untyped-call]
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tidewire import metrics
 from tidewire.keys import Keys
 from tidewire.presence import Hold, Members
 from tidewire.redis import reached, script
@@ -144,8 +145,10 @@ class RedisPresence:
                             args=[node, *hold, self._grace_ms],
                             client=pipe,
                         )
-                    await pipe.execute()
-            await script("forget")(keys=[keys.nodes, keys.holds(node)], args=[node])
+                    # Each hold is given up once, whichever nodes are at it.
+                    metrics.GHOSTS.inc(sum(await pipe.execute()))
+            forgotten = await script("forget")(keys=[keys.nodes, keys.holds(node)], args=[node])
+            metrics.LEASES_EXPIRED.inc(forgotten)
 
 
 async def _scan(redis: Any, key: str) -> Any:

@@ -61,6 +61,10 @@ class PresenceRegister:
             self._counts[hold] -= 1
         self._changed(hold)
 
+    def families(self) -> Counter[str]:
+        """How many members this node holds, by family of topic."""
+        return Counter(hold.topic.partition(".")[0] for hold in self._counts)
+
     async def run(self) -> None:
         """Tell the store, for as long as the process lives; `NoRedis` only delays."""
         next_touch = 0.0
@@ -94,7 +98,9 @@ class PresenceRegister:
 
     async def _gather(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), max(seconds, 0.0))
+            # Not `wait_for`: until Python 3.12 it forgets a cancellation that comes together with what it waits for.
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._wake.wait()
         except TimeoutError:
             return
         self._wake.clear()

@@ -18,6 +18,7 @@ from tests.unit.tidewire.presence_suite import (
     Place,
     PresenceSuite,
 )
+from tidewire import metrics
 from tidewire.keys import Keys
 from tidewire.presence import Hold
 from tidewire.presence.redis import RedisPresence
@@ -154,3 +155,18 @@ def test_members_are_who_is_connected(redis_server, script):
             await tidewire.redis.close()
 
     asyncio.run(play())
+
+
+async def test_who_was_not_handed_over_is_counted_as_a_ghost_once(redis):
+    """However many nodes sweep at once; a node that handed over leaves none, and both leases are counted."""
+    presence = store()
+    ghosts, expired = metrics.GHOSTS._value.get(), metrics.LEASES_EXPIRED._value.get()
+    for node in ("killed", "drained"):
+        await presence.touch(node, register=True)
+    await presence.put("killed", [(ADA, 2), (BOB, 1)])
+    await presence.put("drained", [(ADA, 1)])
+    await presence.put("drained", [(ADA, 0)])
+    await pass_time(redis, presence, LEASE_SECONDS)
+    await asyncio.gather(*(store().sweep() for _ in range(5)))
+    assert metrics.GHOSTS._value.get() - ghosts == 2
+    assert metrics.LEASES_EXPIRED._value.get() - expired == 2

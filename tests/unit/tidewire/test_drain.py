@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 from collections import Counter
 from typing import Any
 
@@ -75,6 +76,7 @@ async def test_a_drain_has_three_states(scene):
     await asyncio.sleep(0.5)
     assert (scene.drainer.state, scene.drainer.ready, scene.drainer.draining) == ("draining", False, True)
     assert metrics.DRAINING._value.get() == 1
+    assert time.time() - metrics.DRAIN_STARTED_SECONDS._value.get() < 60
     await draining
     assert scene.drainer.state == "drained"
 

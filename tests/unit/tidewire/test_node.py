@@ -152,6 +152,29 @@ class TestSlowSockets:
         assert value(metrics.BACKLOG_BYTES) == 0
 
 
+class TestScrape:
+    async def test_members_are_counted_by_family_when_somebody_asks(self, here):
+        """Whoever left is 0 at the next scrape, not what was said before."""
+        bob = Hold("document.plan", "read", "bob")
+        for hold in (ADA, bob, Hold("document.other", "read", "bob")):
+            here.register.join(hold)
+        here.measure()
+        assert (value(metrics.PRESENCE_MEMBERS, "hall"), value(metrics.PRESENCE_MEMBERS, "document")) == (1, 2)
+        here.register.leave(ADA)
+        here.register.leave(bob)
+        here.measure()
+        assert (value(metrics.PRESENCE_MEMBERS, "hall"), value(metrics.PRESENCE_MEMBERS, "document")) == (0, 1)
+
+    async def test_slow_sockets_and_the_limit_are_told(self, here):
+        """What the alerts divide by and count."""
+        socket = Socket(here)
+        socket.writer.full = True
+        assert not socket.connection.ready()
+        here.measure()
+        assert value(metrics.SLOW_CONNECTIONS) == 1
+        assert value(metrics.CONNECTIONS_LIMIT) == here.settings.CONNECTIONS_PER_NODE
+
+
 class TestOutage:
     @pytest.fixture
     def outage(self, here, monkeypatch):

@@ -249,6 +249,12 @@ class TestRelay:
         say(1, 2)
         assert outbox.waiting() == 2
         assert metrics.OUTBOX_WAITING._value.get() == 2
+        assert metrics.OUTBOX_OLDEST_SECONDS._value.get() < 60
+        grow_old()
+        outbox.waiting()
+        assert metrics.OUTBOX_OLDEST_SECONDS._value.get() >= outbox.LEFT_SECONDS
+        OutboxEvent.objects.all().delete()
+        assert outbox.waiting() == metrics.OUTBOX_OLDEST_SECONDS._value.get() == 0
 
 
 def test_an_event_is_kept_once(redis):

@@ -245,3 +245,19 @@ async def test_two_runs_of_a_node_are_two(store):
     names = {PresenceRegister(store, node="n", touch_seconds=1.0, announce=store.sweep)._node for _ in range(2)}
     assert len(names) == 2
     assert all(name.startswith("n-") for name in names)
+
+
+async def test_an_end_that_comes_together_with_a_change_is_an_end(store):
+    """A drain's last socket leaves in the moment in which the node stops."""
+
+    async def announce(_topics: set[str]) -> None: ...
+
+    register = PresenceRegister(store, node="n", touch_seconds=1.0, announce=announce)
+    running = asyncio.ensure_future(register.run())
+    await asyncio.sleep(0.5)
+    # Both before the waiter has its next turn.
+    register.join(ADA)
+    running.cancel()
+    async with asyncio.timeout(30):
+        await asyncio.gather(running, return_exceptions=True)
+    assert running.cancelled()

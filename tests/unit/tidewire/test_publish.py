@@ -80,8 +80,10 @@ async def test_without_redis_nothing_is_hinted_at(layer, streams):
 async def test_a_hint_is_tried_twice_and_never_fails_the_publishing(layer, streams, failures, sent):
     """The stream has the event, so a lost hint is a delay."""
     layer.failures = failures
+    dropped = metrics.DROPPED.labels("hint")._value.get()
     assert (await publish(EVENT, streams=streams, layer=layer, prefix="p")).new
     assert len(layer.sent) == sent
+    assert metrics.DROPPED.labels("hint")._value.get() - dropped == 1 - sent
 
 
 async def test_a_layer_that_stands_still_holds_up_no_publishing(layer, streams):

@@ -22,6 +22,7 @@ def test_not_ready_without_one(client, monkeypatch):
     assert (response.status_code, response.text) == (503, "database: DatabaseError\n")
 
 
+@pytest.mark.django_db
 def test_metrics_are_prometheus_text(client):
     response = client.get("/metrics")
     assert response.headers["Content-Type"].startswith("text/plain")

@@ -1,0 +1,73 @@
+"""Writes docs/metrics.md from the declarations in tidewire.metrics, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from deploy.local.layout import ROOT
+from tidewire import metrics
+
+PAGE = ROOT / "docs" / "metrics.md"
+HEAD = """\
+# Metrics
+
+Written by `make monitoring` from `src/tidewire/metrics.py`; edit that. Each ws node serves its own on its admin port,
+each web service the sum over its processes on its own port, under `/metrics`; nginx passes neither on. Besides these
+a node serves `process_*` (memory, CPU, start time) and `python_gc_*`. `docs/monitoring.md` says how they are watched.
+
+Labels are closed sets: a consumer is a class of the code, a topic a family (`document`, never its slug), a view a named
+route. Nothing that a user can choose becomes a label.
+"""
+COST = ROOT / "docs" / "metrics-cost.md"
+
+
+def declared() -> list[MetricWrapperBase]:
+    """Every metric of the module, in its order."""
+    return list(dict.fromkeys(each for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)))
+
+
+def page() -> str:
+    """The whole document."""
+    entries = "\n".join(_entry(metric) for metric in declared())
+    return f"{HEAD}\n## All of them\n\n{entries}\n\n{_buckets()}\n{COST.read_text(encoding='utf-8')}"
+
+
+def exported(metric: Any) -> str:
+    """The name that a query uses; of a histogram the one before `_bucket`, `_sum` and `_count`."""
+    [described] = metric.describe()
+    return f"{described.name}_total" if described.type == "counter" else str(described.name)
+
+
+def _entry(metric: Any) -> str:
+    [described] = metric.describe()
+    says, _, act = described.documentation.partition(" Act: ")
+    labels = ", ".join(f"`{name}`" for name in metric._labelnames)  # noqa: SLF001 - it is told nowhere else
+    of = "ws" if metric in metrics.OF_NODES else "web" if metric in metrics.OF_PAGES else "ws and web"
+    facts = "; ".join(filter(None, (described.type, _unit(described.name), labels and f"by {labels}", f"of {of}")))
+    text = f"- **`{exported(metric)}`** ({facts}). {says} *Act:* {act}"
+    return textwrap.fill(text, 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _unit(name: str) -> str:
+    return next((unit for unit in ("seconds", "bytes") if name.endswith(unit)), "count")
+
+
+def _buckets() -> str:
+    lines = (
+        f"- `{exported(metric)}`: {', '.join(map(_plain, metric._kwargs['buckets']))}"  # noqa: SLF001 - as above
+        for metric in declared()
+        if "buckets" in metric._kwargs  # noqa: SLF001
+    )
+    return "\n".join(("## Buckets, in seconds", "", *lines, ""))
+
+
+def _plain(bound: float) -> str:
+    return f"{bound:f}".rstrip("0").rstrip(".")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}, {len(declared())} metrics")

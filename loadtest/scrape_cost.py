@@ -1,0 +1,100 @@
+"""`python -m loadtest.scrape_cost`: what a scrape of a node with many open sockets costs it.
+
+Sockets are opened straight at one node of a stack of its own, fifty of each user; then CPU time of the process is read
+over a row of scrapes, less what the same span costs without any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import os
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.stack import Stack
+
+PER_USER = 50
+OPENING_AT_ONCE = 50
+ROUTES = ("users", "documents", "notifications")
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--connections", type=int, default=5000)
+    parser.add_argument("--scrapes", type=int, default=100)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        stack = Stack(Path(directory), ws=1)
+        stack.prepare()
+        with stack:
+            asyncio.run(_measure(stack, given.connections, given.scrapes))
+    return 0
+
+
+async def _measure(stack: Stack, connections: int, scrapes: int) -> None:
+    cookies = list(stack.sessions(*(f"user-{i}" for i in range(-(-connections // PER_USER)))).values())
+    turns = asyncio.Semaphore(OPENING_AT_ONCE)
+    node = stack.ws[0]
+    sockets = await asyncio.gather(
+        *(_open(node.port, ROUTES[i % len(ROUTES)], cookies[i // PER_USER], turns) for i in range(connections))
+    )
+    await asyncio.sleep(10)  # The first snapshots have gone out, and the count has settled.
+    started, before = time.monotonic(), _cpu_seconds(node.pid)
+    sizes, seconds = [], []
+    for _ in range(scrapes):
+        size, took = await asyncio.to_thread(_scrape, node.admin_port)
+        sizes.append(size)
+        seconds.append(took)
+    span, busy = time.monotonic() - started, _cpu_seconds(node.pid) - before
+    before = _cpu_seconds(node.pid)
+    await asyncio.sleep(span)
+    idle = _cpu_seconds(node.pid) - before
+    print(
+        f"{connections} sockets, {scrapes} scrapes: {(busy - idle) / scrapes * 1000:.1f} ms of CPU each, "
+        f"{max(sizes)} bytes, {sorted(seconds)[scrapes // 2] * 1000:.1f} ms until answered (median)"
+    )
+    for _reader, writer in sockets:
+        writer.transport.abort()
+
+
+async def _open(
+    port: int, route: str, cookie: str, turns: asyncio.Semaphore
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async with turns:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        key = base64.b64encode(os.urandom(16)).decode()
+        lines = (
+            f"GET /ws/{route}/ HTTP/1.1",
+            f"Host: 127.0.0.1:{port}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {key}",
+            "Sec-WebSocket-Version: 13",
+            f"Cookie: {cookie}",
+        )
+        writer.write("\r\n".join((*lines, "", "")).encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        if b" 101 " not in answer.partition(b"\r\n")[0]:
+            raise RuntimeError(f"no socket: {answer!r}")
+        return reader, writer
+
+
+def _scrape(port: int) -> tuple[int, float]:
+    started = time.monotonic()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return len(answer.read()), time.monotonic() - started
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+
+
+if __name__ == "__main__":
+    sys.exit(main())
