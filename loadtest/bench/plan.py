@@ -43,7 +43,7 @@ class Plan:
     clients: Sequence[int]
     rounds: int
     dose: dict[str, Dose]
-    # What differs twentyfold needs no third round, and a naive broadcast, which takes minutes, no second.
+    # What differs twentyfold needs no third round, and what takes minutes no second.
     stock_rounds: int = 2
     slow_rounds: int = 1
     # Memory varies by a few percent; a run with stalled readers takes a minute.
@@ -58,7 +58,10 @@ class Plan:
 
     def _fanout(self, number: int) -> Iterator[Step]:
         for clients, server in itertools.product(self.clients, self.servers):
-            if server != PATIENT and not (server in STOCK and number > self.stock_rounds):
+            rounds = self.rounds
+            if server in STOCK:
+                rounds = self.stock_rounds if clients <= SOON_DONE else self.slow_rounds
+            if server != PATIENT and number <= rounds:
                 yield Step("fanout", server, clients, number)
 
     def _idle(self, number: int) -> Iterator[Step]:
@@ -83,6 +86,8 @@ class Plan:
 
 
 PATIENT = "daphne-patient"
+# Up to so many clients a stock server's fan-out is measured in seconds.
+SOON_DONE = 1000
 STOCK = ("daphne-core", "daphne-pubsub", "uvicorn-pubsub", PATIENT)
 IDLES = {
     "bare": (*STOCK[:3], "ws", "socketio", "nchan", "tidewire"),
