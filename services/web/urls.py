@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import path, re_path
 
 from tidewire.web_metrics import metrics_view
-from web import accounts, documents, health, notifications, people
+from web import accounts, documents, health, notifications, operations, people
 
 urlpatterns = [
     path("", documents.DocumentList.as_view(), name="documents"),
@@ -18,6 +18,9 @@ urlpatterns = [
     path("notifications/unread/", notifications.Unread.as_view(), name="notifications-unread"),
     path("notifications/<int:pk>/", notifications.OpenNotification.as_view(), name="notification"),
     path("people/", people.People.as_view(), name="people"),
+    path("operations/", operations.Operations.as_view(), name="operations"),
+    # A node's name as the environment allows it.
+    re_path(r"^operations/(?P<node>[A-Za-z0-9._-]{1,100})/drain/$", operations.DrainNode.as_view(), name="node-drain"),
     path("login/", accounts.SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("signup/", accounts.SignUp.as_view(), name="signup"),

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 from channels.db import database_sync_to_async
+from django.contrib.auth.models import User
 
 from dashboard.models import Document
+from dashboard.permissions import can_operate
 from dashboard.topics import DOCUMENTS, NOTIFICATIONS, USERS, DocumentTopic, edit_lease_name
 from tidewire.close_codes import CloseCode
 from tidewire.consumer import LiveConsumer
 from tidewire.edit_lease.consumer import LeaseConsumer
+from tidewire.operations import OPERATIONS
 from tidewire.presence import Hold
 from tidewire.topics import Topic
 
@@ -66,6 +69,26 @@ class NotificationsConsumer(LiveConsumer):
 
     def topics(self) -> Sequence[Topic]:
         return (NOTIFICATIONS,)
+
+
+class OperationsConsumer(LiveConsumer):
+    """How the nodes are; for staff."""
+
+    async def refuse(self) -> CloseCode | None:
+        refused = await super().refuse()
+        # A ticket does not say who is staff; the few who come here are worth a query.
+        if refused is None and not await _may_operate(self.scope["user"].pk):
+            return CloseCode.FORBIDDEN
+        return refused
+
+    def topics(self) -> Sequence[Topic]:
+        return (OPERATIONS,)
+
+
+@database_sync_to_async
+def _may_operate(pk: int | str) -> bool:
+    user = User.objects.filter(pk=pk).first()
+    return user is not None and can_operate(user)
 
 
 @database_sync_to_async

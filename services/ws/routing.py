@@ -11,5 +11,6 @@ websocket_urlpatterns = [
     path("ws/documents/", consumers.DocumentsConsumer.as_asgi()),
     re_path(rf"^ws/document/{SLUG}/(?P<phase>read)/$", consumers.DocumentConsumer.as_asgi()),
     re_path(rf"^ws/document/{SLUG}/(?P<phase>update)/$", consumers.EditorConsumer.as_asgi()),
+    path("ws/operations/", consumers.OperationsConsumer.as_asgi()),
     path("ws/notifications/", consumers.NotificationsConsumer.as_asgi()),
 ]

@@ -44,6 +44,21 @@ class Keys:
         """Hash `holder`, `ends`, `asker`, `answer_by`: who edits, milliseconds of Redis's clock."""
         return f"{self.prefix}:edit_lease:{topic}"
 
+    @property
+    def reports(self) -> str:
+        """Hash: run of a node -> its last report."""
+        return f"{self.prefix}:reports"
+
+    @property
+    def reported(self) -> str:
+        """Sorted set: run of a node -> when it last reported, milliseconds of Redis's clock."""
+        return f"{self.prefix}:reported"
+
+    @property
+    def orders(self) -> str:
+        """Hash: run of a node -> what staff ordered of it."""
+        return f"{self.prefix}:orders"
+
     def stream(self, topic: str) -> str:
         """Stream: the history of a stream topic; entry `<offset>-0`."""
         return f"{self.prefix}:stream:{topic}"

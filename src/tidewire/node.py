@@ -129,6 +129,20 @@ class Node:
         for subscription in connection.subscriptions:
             self.hub.unsubscribe(subscription)
 
+    @property
+    def users(self) -> int:
+        """How many distinct users have sockets here."""
+        return len(self._by_user)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that wait here for slow sockets."""
+        return sum(connection.writer.backlog for connection in self._full)
+
+    def serve(self, name: str, run: Callable[[], Awaitable[Any]]) -> None:
+        """Run one more task of this node's, which ends with it."""
+        self._tasks.append(asyncio.ensure_future(_supervise(name, run)))
+
     async def stop(self) -> None:
         """End the tasks and hand presence over."""
         # First, or what presence is just being told could arrive after the end of it.
@@ -181,7 +195,7 @@ class Node:
                     metrics.SLOW_CLOSES.labels(connection.consumer).inc()
                     connection.close(CloseCode.SLOW)
                     connection.writer.cut()
-            metrics.BACKLOG_BYTES.set(sum(connection.writer.backlog for connection in self._full))
+            metrics.BACKLOG_BYTES.set(self.backlog_bytes)
 
 
 def node() -> Node:

@@ -4,6 +4,7 @@ Import `tidewire.server` first of all: Daphne makes its event loop when it is im
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import math
@@ -26,7 +27,10 @@ from tidewire._daphne import protocol_of
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
 from tidewire.drain import Drainer
+from tidewire.exceptions import NoRedis
 from tidewire.node import node
+from tidewire.reporter import Reporter
+from tidewire.stores import report_store
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ class TidewireServer(Server):
         super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
         self._ports: list[Any] = []
         self._drainer: Drainer | None = None
+        self._reporter: Reporter | None = None
         self._task: asyncio.Future[None] | None = None
         # Sockets whose application has returned, longest unchecked first.
         self._detached: dict[Any, None] = {}
@@ -120,6 +125,8 @@ class TidewireServer(Server):
         here = node()
         metrics.DRAIN_LIMIT_SECONDS.set(settings().DRAIN_SECONDS + LATE_SECONDS)
         self._drainer = Drainer(here, stop_listening=self.stop_listening)
+        self._reporter = Reporter(here, self._drainer, report_store(), start_drain=self._on_signal)
+        here.serve("reporting", self._reporter.run)
         if settings().ADMIN_PORT:
             listen_admin(settings().ADMIN_HOST, settings().ADMIN_PORT, self._drainer, self._on_signal, here.measure)
         loop = asyncio.get_running_loop()
@@ -136,8 +143,12 @@ class TidewireServer(Server):
 
     async def _drain_and_stop(self) -> None:
         assert self._drainer is not None
+        assert self._reporter is not None
         try:
             await asyncio.wait_for(self._drainer.drain(), settings().DRAIN_SECONDS + LATE_SECONDS)
+            with contextlib.suppress(NoRedis):
+                # The node's tasks have ended; this is its last word.
+                await self._reporter.report()
         except TimeoutError:
             logger.critical("the drain did not end in time; what is left is dropped")
         finally:

@@ -4,6 +4,7 @@ from tidewire.conf import settings
 from tidewire.edit_lease.redis import RedisEditLeases
 from tidewire.keys import Keys
 from tidewire.presence.redis import RedisPresence
+from tidewire.reports import Reports
 from tidewire.streams import Streams
 
 
@@ -27,6 +28,11 @@ def edit_lease_store() -> RedisEditLeases:
         answer_seconds=given.EDIT_ANSWER_SECONDS,
         grace_seconds=given.GRACE_SECONDS,
     )
+
+
+def report_store() -> Reports:
+    """Nodes' reports under the configured prefix."""
+    return Reports(Keys(settings().PREFIX))
 
 
 def stream_store() -> Streams:

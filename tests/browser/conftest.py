@@ -1,7 +1,10 @@
 """People at browsers: each has a context of their own in one Chromium, logged in to the real stack."""
 
+import asyncio
 import contextlib
+import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.sockets import open_socket
 from tests.stack import Stack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -29,6 +33,8 @@ FLAGS = [
 # Events take milliseconds; a loaded machine with two cores is waited for.
 PATIENCE_MS = 15_000
 DESKTOP = {"width": 1280, "height": 800}
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+LARGEST_BYTES = 200_000
 
 # Every state that the indicator shows is kept, in an attribute that a test can wait for: looking at the right
 # moment would be luck.
@@ -154,3 +160,45 @@ def ada(seat, stack) -> Person:
 @pytest.fixture
 def bob(seat, stack) -> Person:
     return seat(stack, "bob")
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """`picture(page, name)` takes one, to keep with TIDEWIRE_SCREENSHOTS=1."""
+    keep = os.environ.get("TIDEWIRE_SCREENSHOTS") == "1"
+    directory = PICTURES if keep else tmp_path
+    directory.mkdir(parents=True, exist_ok=True)
+
+    def take(page, name):
+        path = directory / f"{name}.png"
+        page.screenshot(path=path, animations="disabled", caret="hide")
+        assert path.stat().st_size < LARGEST_BYTES
+
+    return take
+
+
+@pytest.fixture
+def crowd(cookies):
+    """`crowd(stack, "ws-0", 60)`: so many sockets of bob's straight on one node, until it closes them."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    opened = []
+
+    async def open_one(stack, name, cookie):
+        node = next(node for node in stack.ws if node.name == name)
+        opened.append(await open_socket(stack, "/ws/documents/", cookie, at=f"ws://127.0.0.1:{node.port}"))
+
+    async def close_all():
+        await asyncio.gather(*(socket.close() for socket in opened))
+
+    def gather(stack, name, count):
+        cookie = cookies(stack, "bob")
+        for _ in range(count):
+            asyncio.run_coroutine_threadsafe(open_one(stack, name, cookie), loop).result(15)
+
+    yield gather
+    asyncio.run_coroutine_threadsafe(close_all(), loop).result(15)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

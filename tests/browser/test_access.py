@@ -10,7 +10,16 @@ from dashboard.models import TITLE_LENGTH
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
 PHONE = {"width": 360, "height": 740}
 DOCUMENT = "/documents/release-checklist/"
-PAGES = ["/", "/new/", DOCUMENT, f"{DOCUMENT}edit/", f"{DOCUMENT}delete/", "/notifications/", "/people/"]
+PAGES = [
+    "/",
+    "/new/",
+    DOCUMENT,
+    f"{DOCUMENT}edit/",
+    f"{DOCUMENT}delete/",
+    "/notifications/",
+    "/people/",
+    "/operations/",
+]
 ERROR_PAGES = ["/nothing/here/"]
 
 

@@ -3,16 +3,11 @@
 With TIDEWIRE_SCREENSHOTS=1 the pictures are written to docs/screenshots; without, they are looked at and dropped.
 """
 
-import os
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import DESKTOP
 
-PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
-LARGEST_BYTES = 200_000
 AGENDA, NOTES, CHECKLIST = "agenda-thursday-planning", "customer-notes-harbour-logistics", "release-checklist"
 
 
@@ -21,20 +16,6 @@ def fresh_stack(stack_factory):
     """The demo as it is after `make up`, without the documents of other tests."""
     with stack_factory() as stack:
         yield stack
-
-
-@pytest.fixture
-def picture(tmp_path):
-    keep = os.environ.get("TIDEWIRE_SCREENSHOTS") == "1"
-    directory = PICTURES if keep else tmp_path
-    directory.mkdir(parents=True, exist_ok=True)
-
-    def take(page, name):
-        path = directory / f"{name}.png"
-        page.screenshot(path=path, animations="disabled", caret="hide")
-        assert path.stat().st_size < LARGEST_BYTES
-
-    return take
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -15,6 +15,8 @@ from dashboard.events import DocumentPeople, DocumentsStatus, DocumentStatus, No
 from tidewire.edit_lease.topic import LeaseAsk, LeaseHandOver, LeaseKeep, LeaseStatus
 from tidewire.events import Drain, Error, Event, Ping, Pong, Resumed, Stale, StateEvent, StreamEvent, decode_any
 from tidewire.exceptions import MalformedEvent
+from tidewire.operations import OperationsStatus
+from tidewire.reports import NodeReport
 from tidewire.revocation import Revoked
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -32,6 +34,32 @@ EXAMPLES: list[Event] = [
     LeaseAsk(),
     LeaseHandOver(asker="bob"),
     LeaseKeep(asker="bob"),
+    OperationsStatus(
+        topic="operations",
+        version=812,
+        nodes=(
+            NodeReport(
+                node="ws-0",
+                run="9a5e3f1f",
+                state="draining",
+                up_seconds=3600,
+                connections=120,
+                users=48,
+                drain_from=500,
+                drain_seconds=30.0,
+                stale=False,
+                backlog_bytes=0,
+                connects_per_second=0.0,
+                closes_per_second=21.5,
+                deliveries_per_second=812.4,
+                delivery_p99_ms=8.1,
+                lag_p99_ms=1.0,
+                connections_trail=(500, 500),
+                deliveries_trail=(2400.0, 2512.2),
+                latency_trail=(7.5, 8.1),
+            ),
+        ),
+    ),
     UsersCount(topic="users", version=7, count=3, names=("ada", "bob", "eve")),
     DocumentStatus(
         topic="document.plan",

@@ -19,6 +19,9 @@ BUILT = {
     "stream": KEYS.stream("talk"),
     "position": KEYS.position("talk"),
     "seen": KEYS.seen("talk"),
+    "reports": KEYS.reports,
+    "reported": KEYS.reported,
+    "orders": KEYS.orders,
 }
 
 
@@ -36,6 +39,9 @@ def test_the_names_are_these():
         "stream": "app:stream:talk",
         "position": "app:position:talk",
         "seen": "app:seen:talk",
+        "reports": "app:reports",
+        "reported": "app:reported",
+        "orders": "app:orders",
     }
 
 

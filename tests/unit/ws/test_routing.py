@@ -28,6 +28,7 @@ def routed(path: str) -> tuple[type, dict]:
         ("ws/users/", consumers.UsersConsumer, {}),
         ("ws/documents/", consumers.DocumentsConsumer, {}),
         ("ws/notifications/", consumers.NotificationsConsumer, {}),
+        ("ws/operations/", consumers.OperationsConsumer, {}),
         ("ws/document/plan/read/", consumers.DocumentConsumer, {"slug": "plan", "phase": "read"}),
         ("ws/document/a-b_2/update/", consumers.EditorConsumer, {"slug": "a-b_2", "phase": "update"}),
     ],

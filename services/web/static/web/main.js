@@ -8,6 +8,7 @@ import { isNews } from "./news.js";
 import { documentPage } from "./page-document.js";
 import { documentsPage } from "./page-documents.js";
 import { notificationsPage } from "./page-notifications.js";
+import { operationsPage } from "./page-operations.js";
 import { peoplePage } from "./page-people.js";
 import { Signal } from "./signal.js";
 import { keepTimes } from "./times.js";
@@ -62,6 +63,7 @@ const PAGES = {
   edit: documentPage,
   notifications: notificationsPage,
   people: peoplePage,
+  operations: operationsPage,
 };
 const page = PAGES[data.page]?.({ open, me, urlOf, slug: data.slug, phase: data.phase }) ?? {};
 

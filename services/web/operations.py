@@ -1,0 +1,56 @@
+"""The operations page: how the nodes are, for staff, and the confirmation before one is drained."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.generic import TemplateView
+
+from dashboard import operations
+from dashboard.permissions import can_operate
+from tidewire.exceptions import NoRedis
+from web.pages import LivePage
+
+AWAY = "Redis does not answer, so no node can be told anything. Its own host still can: python -m tidewire drain."
+
+
+class StaffPage(LivePage):
+    nav = "operations"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # Who is not logged in is asked to, as on any page.
+        if request.user.is_authenticated and not can_operate(request.user):
+            raise PermissionDenied("The operations page is for staff.")
+        return super().dispatch(request, *args, **kwargs)
+
+
+class Operations(StaffPage, TemplateView):
+    template_name = "web/operations.html"
+
+
+class DrainNode(StaffPage, TemplateView):
+    template_name = "web/drain.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        node = self.kwargs["node"]
+        try:
+            listening = [each for each in operations.nodes() if operations.is_listening(each)]
+        except NoRedis:
+            return super().get_context_data(away=AWAY, **kwargs)
+        report = next((each for each in listening if each.node == node), None)
+        if report is None:
+            raise Http404(f"no node {node} is listening")
+        return super().get_context_data(report=report, others=len(listening) - 1, **kwargs)
+
+    def post(self, request: HttpRequest, node: str) -> HttpResponseBase:
+        try:
+            operations.drain_node(self.request.user, node)
+        except operations.NotListening:
+            messages.warning(request, f"{node} is not listening: it drains already, or has gone.")
+        except NoRedis:
+            messages.error(request, AWAY)
+        else:
+            messages.success(request, f"{node} was told to drain.")
+        return redirect("operations")

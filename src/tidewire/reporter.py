@@ -1,0 +1,98 @@
+"""What a node says of itself twice a second, and how it comes to obey an order that staff left for it."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+
+from tidewire.drain import Drainer
+from tidewire.exceptions import NoRedis
+from tidewire.node import Node
+from tidewire.rates import Meter, Rates
+from tidewire.reports import DRAIN, NodeReport, Reports
+
+logger = logging.getLogger(__name__)
+
+# Whoever ordered a drain sees it begin within a second.
+REPORT_SECONDS = 0.5
+# Rates are those of the last five seconds, and a trail has a point for each five.
+WINDOW = 10
+# Five minutes, which is as far as somebody looks back to see what changed.
+TRAIL_LENGTH = 60
+
+
+class Reporter:
+    """Reports one run of a node, and starts its drain when that is ordered."""
+
+    def __init__(self, node: Node, drainer: Drainer, reports: Reports, *, start_drain: Callable[[], None]) -> None:
+        self._node = node
+        self._drainer = drainer
+        self._reports = reports
+        self._start_drain = start_drain
+        self._run = uuid.uuid4().hex[:8]
+        self._started = time.monotonic()
+        self._meter = Meter(looks=WINDOW)
+        self._said = 0
+        self._before = 0
+        self._drain_from: int | None = None
+        self._trail: deque[tuple[int, float, float]] = deque(maxlen=TRAIL_LENGTH)
+
+    async def run(self) -> None:
+        """Report for as long as the node lives; without Redis, later."""
+        while True:
+            try:
+                await self.report()
+            except NoRedis as error:
+                # The hub says so too, and what it says can be acted on.
+                logger.debug("the report waits for Redis: %s", error)
+            await asyncio.sleep(REPORT_SECONDS)
+
+    async def report(self) -> None:
+        """Report once, and obey."""
+        order = await self._reports.put(self._now())
+        if order == DRAIN and self._drainer.ready:
+            logger.warning("draining as staff ordered")
+            self._start_drain()
+
+    def _now(self) -> NodeReport:
+        rates = self._meter.read()
+        connections = len(self._node.connections)
+        if self._drainer.draining and self._drain_from is None:
+            # Some may be closed already, so it is what the last report before said.
+            self._drain_from = max(self._before, connections)
+        self._before = connections
+        if self._said % WINDOW == 0:
+            latency_ms = round((rates.delivery_p99_seconds or 0.0) * 1000, 1)
+            self._trail.append((connections, round(rates.deliveries, 1), latency_ms))
+        self._said += 1
+        return self._report(rates, connections)
+
+    def _report(self, rates: Rates, connections: int) -> NodeReport:
+        here = self._node
+        trails = tuple(zip(*self._trail, strict=True))
+        return NodeReport(
+            node=here.name,
+            run=self._run,
+            state=self._drainer.state,
+            up_seconds=int(time.monotonic() - self._started),
+            connections=connections,
+            users=here.users,
+            drain_from=self._drain_from,
+            drain_seconds=here.settings.DRAIN_SECONDS,
+            stale=here.hub.stale,
+            backlog_bytes=here.backlog_bytes,
+            connects_per_second=round(rates.connects, 1),
+            closes_per_second=round(rates.closes, 1),
+            deliveries_per_second=round(rates.deliveries, 1),
+            delivery_p99_ms=_milliseconds(rates.delivery_p99_seconds),
+            lag_p99_ms=_milliseconds(rates.lag_p99_seconds),
+            connections_trail=trails[0],
+            deliveries_trail=trails[1],
+            latency_trail=trails[2],
+        )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

@@ -1,0 +1,102 @@
+"""Nodes' reports in Redis, and the orders that wait for nodes. What is not renewed ends by itself."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tidewire.keys import Keys
+from tidewire.redis import reached, script
+
+# The state topic that shows the reports.
+TOPIC_NAME = "operations"
+
+# A report is renewed twice a second: after so long without, its node counts as silent.
+SILENT_SECONDS = 3.0
+# A node that is gone stays in sight for so long: somebody who looks now should see what was lost.
+LIFE_SECONDS = 30.0
+# A node asks twice a second, so an order that is older waits for nobody.
+ORDER_SECONDS = 10.0
+# Nobody looks at more at once.
+NODES_LIMIT = 200
+
+DRAIN = "drain"
+
+
+class NodeReport(BaseModel):
+    """One node, as it last said. `run` is another after each start; trails are oldest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    node: str
+    run: str
+    state: Literal["listening", "draining", "drained"]
+    # Filled in by who reads: a node that says nothing is dead, stuck or cut off from Redis.
+    silent: bool = False
+    up_seconds: int
+    connections: int
+    users: int
+    # How many sockets there were when its drain began, and how long a drain may take.
+    drain_from: int | None = None
+    drain_seconds: float
+    stale: bool
+    backlog_bytes: int
+    connects_per_second: float
+    closes_per_second: float
+    deliveries_per_second: float
+    delivery_p99_ms: float | None = None
+    lag_p99_ms: float | None = None
+    connections_trail: tuple[int, ...] = ()
+    deliveries_trail: tuple[float, ...] = ()
+    latency_trail: tuple[float, ...] = ()
+
+
+class Reports:
+    """Reports under one prefix. All methods may raise `NoRedis`."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    async def put(self, report: NodeReport) -> str:
+        """Keep a node's report. Returns what was ordered of it, or an empty text."""
+        keys = self._keys
+        async with reached():
+            order = await script("report")(
+                keys=[keys.reports, keys.reported, keys.versions, keys.orders],
+                args=[report.run, report.model_dump_json(exclude_none=True), TOPIC_NAME, int(LIFE_SECONDS * 1000)],
+            )
+        return str(order)
+
+    async def read(self) -> tuple[NodeReport, ...]:
+        """The last report of each node, by its name; those that were not renewed in time are `silent`.
+
+        What ended is left out once a newer run has its name.
+        """
+        async with reached() as redis:
+            async with redis.pipeline(transaction=False) as pipe:
+                pipe.time()
+                pipe.zrange(self._keys.reported, 0, NODES_LIMIT - 1, desc=True, withscores=True)
+                (seconds, microseconds), reported = await pipe.execute()
+            runs = {str(run): at_ms for run, at_ms in reported}
+            bodies = await redis.hmget(self._keys.reports, list(runs)) if runs else []
+        silent_before_ms = seconds * 1000 + microseconds // 1000 - SILENT_SECONDS * 1000
+        found = []
+        names = set()
+        # Newest first.
+        for at_ms, body in zip(runs.values(), bodies, strict=True):
+            if body is None:
+                continue
+            report = NodeReport.model_validate_json(body)
+            # One that is drained has said its last word.
+            silent = at_ms < silent_before_ms and report.state != "drained"
+            if report.node in names and (silent or report.state == "drained"):
+                continue
+            names.add(report.node)
+            found.append(report.model_copy(update={"silent": silent}))
+        return tuple(sorted(found, key=lambda report: (report.node, report.run)))
+
+    async def order(self, run: str, order: str) -> None:
+        """Leave an order for one run of a node: one that was started again under its name does not obey it."""
+        async with reached() as redis, redis.pipeline(transaction=True) as pipe:
+            pipe.hset(self._keys.orders, run, order)
+            pipe.pexpire(self._keys.orders, int(ORDER_SECONDS * 1000))
+            await pipe.execute()

@@ -1,0 +1,102 @@
+"""Reports and orders in a real Redis."""
+
+import asyncio
+
+import pytest
+
+from tidewire.exceptions import NoRedis
+from tidewire.keys import Keys
+from tidewire.reports import DRAIN, LIFE_SECONDS, NodeReport, Reports
+
+KEYS = Keys("tidewire")
+
+
+def report(node="ws-0", run="aaaa", **fields):
+    given = {
+        "state": "listening",
+        "up_seconds": 1,
+        "connections": 0,
+        "users": 0,
+        "drain_seconds": 30.0,
+        "stale": False,
+        "backlog_bytes": 0,
+        "connects_per_second": 0.0,
+        "closes_per_second": 0.0,
+        "deliveries_per_second": 0.0,
+    }
+    return NodeReport(node=node, run=run, **(given | fields))
+
+
+@pytest.fixture
+def reports(redis):
+    return Reports(KEYS)
+
+
+async def age(redis, run, seconds):
+    await redis.zincrby(KEYS.reported, -seconds * 1000, run)
+
+
+async def test_the_last_report_of_each_node_is_read_by_name(reports):
+    await reports.put(report("ws-1", "bbbb", connections=7))
+    await reports.put(report("ws-0", "aaaa", connections=1))
+    await reports.put(report("ws-0", "aaaa", connections=2))
+    assert [(each.node, each.connections) for each in await reports.read()] == [("ws-0", 2), ("ws-1", 7)]
+
+
+async def test_each_report_moves_the_topics_version(reports, redis):
+    """By which hubs notice that there is something new."""
+    for _ in range(3):
+        await reports.put(report())
+    assert await redis.hget(KEYS.versions, "operations") == "3"
+
+
+async def test_who_reports_no_more_is_silent_and_then_gone(reports, redis):
+    """Dead, stuck or cut off; for a while it is shown as such."""
+    await reports.put(report("ws-0", "aaaa"))
+    await reports.put(report("ws-1", "bbbb"))
+    await age(redis, "aaaa", 4)
+    assert [(each.node, each.silent) for each in await reports.read()] == [("ws-0", True), ("ws-1", False)]
+    await age(redis, "aaaa", LIFE_SECONDS)
+    await reports.put(report("ws-1", "bbbb"))
+    assert [each.node for each in await reports.read()] == ["ws-1"]
+    assert await redis.hlen(KEYS.reports) == 1
+
+
+async def test_who_was_drained_is_not_called_silent(reports, redis):
+    await reports.put(report(state="drained"))
+    await age(redis, "aaaa", 10)
+    assert [(each.state, each.silent) for each in await reports.read()] == [("drained", False)]
+
+
+@pytest.mark.parametrize("end", ["drained", "silent"])
+async def test_a_run_that_ended_gives_way_to_the_next_of_its_name(reports, redis, end):
+    """A supervisor starts a drained node again; two that live under one name are both shown."""
+    await reports.put(report("ws-0", "aaaa", state="drained" if end == "drained" else "listening"))
+    await age(redis, "aaaa", 5)
+    await reports.put(report("ws-0", "bbbb"))
+    assert [each.run for each in await reports.read()] == ["bbbb"]
+    await reports.put(report("ws-0", "cccc"))
+    assert [each.run for each in await reports.read()] == ["bbbb", "cccc"]
+
+
+async def test_an_order_is_told_to_one_run_of_a_node_until_it_ends(reports, redis):
+    """A node that was started again under its name does not obey what was meant for the one before."""
+    await reports.order("aaaa", DRAIN)
+    assert await reports.put(report("ws-0", "bbbb")) == ""
+    assert [await reports.put(report("ws-0", "aaaa")) for _ in range(2)] == [DRAIN, DRAIN]
+    assert 0 < await redis.pttl(KEYS.orders) <= 10_000
+
+
+async def test_nothing_stays_when_all_nodes_are_gone(reports, redis):
+    await reports.put(report())
+    for key in (KEYS.reports, KEYS.reported):
+        assert 0 < await redis.pttl(key) <= LIFE_SECONDS * 1000
+
+
+async def test_an_outage_has_one_name(reports, redis_server):
+    """Whoever reads or reports need know no other error."""
+    redis_server.stop()
+    for attempt in (reports.read(), reports.put(report()), reports.order("aaaa", DRAIN)):
+        with pytest.raises(NoRedis):
+            async with asyncio.timeout(10):
+                await attempt

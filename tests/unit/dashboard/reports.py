@@ -1,0 +1,38 @@
+"""Stands in for the nodes' reports in Redis."""
+
+from tidewire.exceptions import NoRedis
+from tidewire.reports import NodeReport
+
+
+def report(node: str, run: str) -> NodeReport:
+    return NodeReport(
+        node=node,
+        run=run,
+        state="listening",
+        up_seconds=60,
+        connections=12,
+        users=5,
+        drain_seconds=30.0,
+        stale=False,
+        backlog_bytes=0,
+        connects_per_second=0.0,
+        closes_per_second=0.0,
+        deliveries_per_second=0.0,
+    )
+
+
+class FakeReports:
+    """What `tidewire.reports.Reports` does for a page."""
+
+    def __init__(self, *reports: NodeReport) -> None:
+        self.reports = list(reports)
+        self.orders: dict[str, str] = {}
+        self.away = False
+
+    async def read(self) -> tuple[NodeReport, ...]:
+        if self.away:
+            raise NoRedis("away")
+        return tuple(self.reports)
+
+    async def order(self, run: str, order: str) -> None:
+        self.orders[run] = order
