@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test test-faults lint format requirements env-example bench bench-quick load load-smoke setup clean compose-up compose-down compose-logs compose-test secrets k8s-check autobahn
+.PHONY: help up test test-faults soak lint format requirements env-example bench bench-quick load load-smoke setup clean compose-up compose-down compose-logs compose-test secrets k8s-check autobahn
 
 help: ## list these doors
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
@@ -24,6 +24,11 @@ test: ## run all tests this machine can run; ARGS='-k name' narrows
 test-faults: ## break the real stack under load, in full size, and write docs/faults.md; ARGS='-k kill' narrows
 	@$(PYTHON) -m deploy.local.setup test
 	@TIDEWIRE_FAULTS=full $(VENV)/python -m pytest tests/faults $(ARGS)
+
+soak: ## run the real stack under churn for 20 minutes; fails for what grows, writes docs/soak.svg and docs/reliability.md
+	@$(PYTHON) -m deploy.local.setup test
+	@$(PYTHON) -m deploy.local.setup bench
+	@$(VENV)/python -m tests.soak $(ARGS)
 
 lint: setup ## check format, style and security (ruff), types (mypy), layers (import-linter)
 	@$(VENV)/ruff format --check .

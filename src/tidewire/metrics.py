@@ -169,6 +169,9 @@ LOOP_LAG_SECONDS = Histogram(
     "How late the event loop woke. Act: when p99 passes 0.1 s: everything this node does is late.",
     buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
+ASYNCIO_TASKS = Gauge(
+    "tidewire_asyncio_tasks", "Tasks of the event loop. Act: when it grows and the sockets do not, something leaks."
+)
 
 # --- Redis -------------------------------------------------------------------------------------------------------
 REDIS_ERRORS = Counter(
@@ -222,6 +225,7 @@ OF_NODES: tuple[Any, ...] = (
     DRAIN_STARTED_SECONDS,
     DRAIN_LIMIT_SECONDS,
     LOOP_LAG_SECONDS,
+    ASYNCIO_TASKS,
 )
 OF_PAGES: tuple[Any, ...] = (OUTBOX_WAITING, OUTBOX_OLDEST_SECONDS, REQUESTS, REQUEST_SECONDS)
 

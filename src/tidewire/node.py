@@ -230,3 +230,4 @@ async def _watch_lag() -> None:
         due = loop.time() + LAG_SECONDS
         await asyncio.sleep(LAG_SECONDS)
         metrics.LOOP_LAG_SECONDS.observe(max(loop.time() - due, 0.0))
+        metrics.ASYNCIO_TASKS.set(len(asyncio.all_tasks(loop)))
