@@ -115,9 +115,11 @@ class Revocations:
         for connection in list(self._connections()):
             if connection.user != event.user or event.session not in (None, connection.session):
                 continue
-            if connection.opened_ms <= event.at_ms:
-                metrics.REVOKED.inc()
-                connection.close(CloseCode.REVOKED)
+            metrics.REVOKED.inc()
+            # Nothing opens under a session that has ended. A user may have logged in anew since, but this node's clock
+            # and that of whoever said so may differ: who seems to be newer comes back, and is asked again.
+            newer = event.session is None and connection.opened_ms > event.at_ms
+            connection.close(CloseCode.EXPIRED if newer else CloseCode.REVOKED)
 
     def _forget_old(self) -> None:
         """A ticket outlives nothing by more than its life, so neither need its revocation."""

@@ -56,10 +56,17 @@ def test_a_user_s_end_closes_all_their_sockets(revocations, sockets):
     assert sockets["other"].closed == []
 
 
-def test_a_socket_opened_after_it_stays(revocations, sockets):
-    """Who logs in again is not closed by what ended before, however late this node reads it."""
+def test_a_socket_that_seems_newer_comes_back_and_is_asked_again(revocations, sockets):
+    """Who logged in again is let in again; where only the clocks differ, the session is found to have ended."""
     said(revocations, revoked("1", at_ms=now_ms() - 10_000))
-    assert sockets["one"].closed == []
+    assert sockets["one"].closed == sockets["two"].closed == [CloseCode.EXPIRED]
+    assert not CloseCode.EXPIRED.final
+
+
+def test_a_session_s_end_is_not_a_matter_of_clocks(revocations, sockets):
+    """A session that ended never comes back, however fast the clock of this node goes."""
+    said(revocations, revoked("1", "mark", at_ms=now_ms() - 1_200_000))
+    assert sockets["one"].closed == [CloseCode.REVOKED]
 
 
 def test_tickets_issued_before_it_fall_and_later_ones_stand(revocations):
