@@ -64,7 +64,7 @@ class Keys:
         return f"{self.prefix}:stream:{topic}"
 
     def position(self, topic: str) -> str:
-        """Hash `epoch`, `offset`: where the stream topic ends."""
+        """Hash `epoch`, `offset`: where the stream topic ends; `run`: the Redis that appended last."""
         return f"{self.prefix}:position:{topic}"
 
     def seen(self, topic: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
 
 import tidewire.redis
 from tests.unit.tidewire.streams_suite import StreamsSuite, said
@@ -74,6 +75,39 @@ async def test_a_lost_position_begins_a_new_epoch_without_the_old_history(stream
     assert (new.new, new.position.offset) == (True, 1)
     _, entries = await streams.read("talk", 0, limit=10)
     assert entries == [(1, said(4).body)]
+
+
+async def test_another_redis_process_begins_a_new_epoch_and_keeps_the_history(streams, redis):
+    """It may have lost the last events, whose offsets it gives to others: nobody may take these for what they had."""
+    first = await streams.append(said(1))
+    await redis.hset("t:position:talk", "run", "0" * 40)
+    second = await streams.append(said(2))
+    assert second.position.epoch != first.position.epoch
+    assert second.position.offset == 2
+    assert (await streams.append(said(3))).position.epoch == second.position.epoch
+    assert not (await streams.append(said(1))).new
+    _, entries = await streams.read("talk", 0, limit=10)
+    assert [offset for offset, _ in entries] == [1, 2, 3]
+
+
+async def test_a_topic_of_before_this_was_remembered_keeps_its_epoch(streams, redis):
+    """An upgrade is no restart."""
+    first = await streams.append(said(1))
+    await redis.hdel("t:position:talk", "run")
+    assert (await streams.append(said(2))).position.epoch == first.position.epoch
+
+
+async def test_a_user_who_may_not_ask_redis_keeps_the_epoch(streams, redis, redis_server):
+    """An access list without `info` costs this protection, not the publishing."""
+    first = await streams.append(said(1))
+    await redis.acl_setuser("narrow", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
+    try:
+        async with Redis(username="narrow", password="", port=redis_server.port, decode_responses=True) as narrow:
+            tidewire.redis._clients[asyncio.get_running_loop()] = narrow
+            assert (await streams.append(said(2))).position.epoch == first.position.epoch
+    finally:
+        tidewire.redis._clients[asyncio.get_running_loop()] = redis
+        await redis.acl_deluser("narrow")
 
 
 async def test_history_expires_and_the_position_does_not(redis):
