@@ -8,7 +8,9 @@ import pytest
 from tests.faults import table
 from tests.faults.scene import Scene, Size
 
+# full: as the document has them. small: all of them, in the size of those that run with all other tests.
 FULL = os.environ.get("TIDEWIRE_FAULTS") == "full"
+ALL = FULL or os.environ.get("TIDEWIRE_FAULTS") == "small"
 COMMAND = "make test-faults"
 
 
@@ -17,7 +19,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.faults)
-            if not FULL and not item.get_closest_marker("smoke"):
+            if not ALL and not item.get_closest_marker("smoke"):
                 item.add_marker(pytest.mark.skip(reason=f"`{COMMAND}` runs it"))
 
 

@@ -38,8 +38,8 @@ class CrowdProcess:
             client.connect()
             await asyncio.sleep(1 / per_second)
 
-    async def status(self, shown: int = 0) -> dict[str, Any]:
-        """How many are open, and how many of those on notifications have shown an id (0: any)."""
+    async def status(self, shown: int = 0, count: int = 0) -> dict[str, Any]:
+        """How many are open, how many on notifications have not shown an id, how many show another count of users."""
         news = [each for each in self.clients if each.page.path.startswith("/ws/notifications/")]
         return {
             "open": sum(each.open for each in self.clients),
@@ -47,6 +47,9 @@ class CrowdProcess:
             "resumed": sum(1 for each in news if each.open and each.diary.resumed),
             "behind": sum(
                 1 for each in news if not each.ended and (not each.diary.shown or max(each.diary.shown[-50:]) < shown)
+            ),
+            "miscounted": sum(
+                1 for each in self.clients if each.open and each.diary.counts and each.diary.counts[-1][1] != count
             ),
         }
 

@@ -14,7 +14,7 @@ import django
 def main(per_second: float) -> dict[str, int | str]:
     django.setup()
     from django.contrib.auth.models import User  # noqa: PLC0415 - models need the setup above
-    from django.db import Error  # noqa: PLC0415
+    from django.db import Error, close_old_connections  # noqa: PLC0415
 
     from dashboard import actions  # noqa: PLC0415
 
@@ -33,6 +33,8 @@ def main(per_second: float) -> dict[str, int | str]:
             )
         except (Error, actions.Conflict) as error:
             failed, last = failed + 1, repr(error)
+            # As at the end of a request: the next one finds out whether the database is back.
+            close_old_connections()
             if isinstance(error, actions.Conflict) and error.theirs is not None:
                 document = error.theirs
         else:

@@ -117,7 +117,7 @@ def report(verdicts: list[Verdict], words: str) -> list[str]:
     lines = [
         f"{words}.",
         f"{table.now()}, commit {table.commit()}, {table.machine()}.",
-        f"Flat: the least-squares line gains no more than the bound, after a warm-up of {WARM_UP_SHARE:.0%} of the time.",
+        f"Flat: the least-squares line gains no more than the bound, after {WARM_UP_SHARE:.0%} of the time to warm up.",
         "",
         "| series | mean | highest | gained | bound | |",
         "|---|---|---|---|---|---|",

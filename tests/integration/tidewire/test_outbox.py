@@ -1,15 +1,10 @@
 """The outbox over a real Redis and real databases: many publishers at once, one order, each event once."""
 
-import os
 import random
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,15 +14,13 @@ from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from dashboard.settings import SQLITE
-from tests.integration.tidewire.conftest import free_port
+from tests.postgres import ROLE, Postgres, why_not
 from tests.unit.tidewire.fakes import Said
 from tidewire import outbox
 from tidewire.models import OutboxEvent
 from tidewire.stores import stream_store
 
 THREADS = 8
-# A user that PostgreSQL agrees to run as: it refuses root.
-POSTGRES_USER = "postgres"
 
 
 class Publishers:
@@ -72,37 +65,16 @@ class Publishers:
 
 @pytest.fixture(scope="session")
 def _postgres() -> Iterator[dict[str, Any]]:
-    programs = {name: shutil.which(name) for name in ("initdb", "pg_ctl")}
-    if None in programs.values():
-        pytest.skip("there is no PostgreSQL on this machine")
-    # Below /tmp and not pytest's own directory, which another user may not enter; its socket's path must be short.
-    directory = Path(tempfile.mkdtemp(prefix="tidewire-"))
-    before: list[str] = []
-    if os.geteuid() == 0:
-        try:
-            shutil.chown(directory, POSTGRES_USER, POSTGRES_USER)
-        except LookupError:
-            pytest.skip(f"PostgreSQL does not run as root, and there is no user {POSTGRES_USER}")
-        before = ["runuser", "-u", POSTGRES_USER, "--"]
-    port = free_port()
-    data = str(directory / "data")
-
-    def run(program: str, *arguments: str) -> None:
-        command = [*before, programs[program], "-D", data, *arguments]
-        # Not captured: the server would keep the pipe open, and reading it would never end.
-        subprocess.run(command, check=True, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    run("initdb", "-U", "tidewire", "-A", "trust", "--no-sync")
-    run("pg_ctl", "-w", "-o", f"-p {port} -h 127.0.0.1 -k {directory} -F", "start")
-    yield {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": "postgres",
-        "USER": "tidewire",
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-    }
-    run("pg_ctl", "-m", "immediate", "stop")
-    shutil.rmtree(directory)
+    if reason := why_not():
+        pytest.skip(reason)
+    with Postgres() as server:
+        yield {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "postgres",
+            "USER": ROLE,
+            "HOST": "127.0.0.1",
+            "PORT": str(server.port),
+        }
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,53 @@
+"""What the faults of data have in common: somebody leaves meanwhile, and soon after the end everything is right."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+
+from tests.faults.crowd import CrowdError, codes
+from tests.faults.scene import Scene
+from tidewire.conf import Settings
+
+LEASE_SECONDS = Settings.LEASE_SECONDS
+HEAL_SECONDS = LEASE_SECONDS + 2.0
+# Whoever leaves while it lasts: a count that is only left standing would be wrong.
+LEAVER = "person-0"
+
+
+def judge(run: Scene, *, people: int, ended: float, gone: Sequence[str] = (LEAVER,)) -> None:
+    """Wait until all is right again, and state the targets. `people` were there before those left who are `gone`.
+
+    `ended`: when the fault ended, in seconds since 1970.
+    """
+    right_count = people - len(gone)
+    with contextlib.suppress(CrowdError):
+        run.crowd.wait(lambda status: not status["miscounted"], HEAL_SECONDS + 5.0, count=right_count)
+    run.calm()
+    run.settle()
+    run.nothing_lost()
+    row, stayed = run.row, [diary for diary in run.diaries if diary.user not in gone]
+    row.codes = {str(code): count for code, count in sorted(codes(stayed, run.began).items())}
+    run.target("0 sockets closed by it", not row.codes, f"{sum(row.codes.values())} closed")
+    counts = [diary.counts for diary in stayed if diary.counts]
+    right = [each[-1][1] == right_count for each in counts]
+    last = max(each[-1][0] for each in counts)
+    row.healed_seconds = max(last - ended, 0.0)
+    run.target(
+        f"the right count within lease + 2 s ({HEAL_SECONDS:.0f} s) of its end",
+        all(right) and row.healed_seconds <= HEAL_SECONDS,
+        f"{sum(right)} of {len(counts)} pages right after {row.healed_seconds:.1f} s",
+    )
+    stale = [diary for diary in stayed if any(said and at >= run.began for at, said in diary.stale)]
+    still = [diary for diary in stale if diary.stale[-1][1]]
+    run.target("no page is left stale", not still, f"{len(stale)} of {len(stayed)} said stale, {len(still)} still do")
+    lowest = min((count for each in counts for at, count in each if at >= run.began), default=0)
+    run.remark(f"the lowest count that any page showed was {lowest} of {people}; {run.publisher.failed} saves failed")
+
+
+def last_for(run: Scene, seconds: float) -> None:
+    """Let the fault last, while LEAVER leaves in the middle of it."""
+    time.sleep(seconds / 2)
+    run.crowd.ask("leave", user=LEAVER)
+    time.sleep(seconds / 2)

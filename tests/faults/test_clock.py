@@ -1,0 +1,74 @@
+"""The clock of one node jumps while it works: presence and history go by Redis's clock, tickets by the pages'."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.crowd import Crowd
+from tests.faults.data import LEASE_SECONDS, LEAVER, judge
+from tests.faults.scene import people
+from tests.pages import fetch
+from tests.stack import Stack
+from tidewire.close_codes import CloseCode
+
+LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+# Further than a ticket lives.
+MOVED_SECONDS = 1200
+CLOSED_SECONDS = 1.0
+LOGGED_OUT = [f"person-{i}" for i in range(1, 6)]
+
+
+def log_out(stack: Stack, cookie: str) -> bool:
+    """By the button of a page, which has the token."""
+    page = fetch(f"{stack.url}/", headers={"Cookie": cookie})
+    token = page.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    cookies = [cookie, *(value.partition(";")[0] for value in page.headers.get_all("Set-Cookie", []))]
+    headers = {"Cookie": "; ".join(cookies), "Referer": stack.url}
+    return fetch(f"{stack.url}/logout/", fields={"csrfmiddlewaretoken": token}, headers=headers).status == 302
+
+
+@pytest.mark.skipif(
+    not LIBRARIES, reason="moving a process's clock takes libfaketime (Debian: apt-get install faketime)"
+)
+@pytest.mark.parametrize("direction", ["ahead", "back"])
+def test_clock(stack_factory, scene, size, tmp_path, direction):
+    """Nobody is closed, nobody leaves, whoever logs out is closed at once, and new sockets are let in."""
+    moved = tmp_path / "clock"
+    moved.write_text("+0\n")
+    stack = stack_factory(ws=2)
+    node = stack.ws[1]
+    faketime = {
+        "LD_PRELOAD": str(LIBRARIES[-1]),
+        "FAKETIME_TIMESTAMP_FILE": str(moved),
+        "FAKETIME_CACHE_DURATION": "1",
+        # A machine's clock may jump; the time since its start does not.
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    node.definition = dataclasses.replace(node.definition, environment={**node.definition.environment, **faketime})
+    with stack:
+        count = size(100, 20)
+        pages = people(stack, count)
+        fault = f"clock of one of two nodes 20 min {direction}"
+        with scene(stack, fault, pages=pages, per_second=10, order=70 + (direction == "back")) as run:
+            run.begin(f"the clock of ws-1 goes 20 minutes {direction}")
+            moved.write_text(f"{'+' if direction == 'ahead' else '-'}{MOVED_SECONDS}\n")
+            run.until(LEASE_SECONDS + 5.0)
+            run.target("nobody left", not run.watcher.left(run.began), f"{len(run.watcher.left(run.began))} did")
+            cookies = {page.user: page.cookie for page in pages if page.user in LOGGED_OUT}
+            said = {user: time.time() for user in LOGGED_OUT if log_out(stack, cookies[user])}
+            with Crowd(stack, people(stack, 10)[:30]) as late:
+                late.connect()
+                run.target("new sockets are let in, by tickets of now", late.ask("status")["open"] == 30, "30 of 30")
+            run.crowd.ask("leave", user=LEAVER)
+            judge(run, people=count, ended=time.time(), gone=(LEAVER, *LOGGED_OUT))
+            out = [diary for diary in run.diaries if diary.user in LOGGED_OUT]
+            closes = [(at - said[diary.user], code) for diary in out for at, code in diary.closes]
+            run.target(
+                f"{len(out)} sockets of who logged out closed within 1 s, for good",
+                len(closes) == len(out)
+                and all(code == CloseCode.REVOKED and late <= CLOSED_SECONDS for late, code in closes),
+                f"{len(closes)} within {max(closes)[0]:.2f} s, codes {sorted({code for _, code in closes})}",
+            )
+            run.verdict()

@@ -1,0 +1,100 @@
+"""Faults of the database under load: SQLite locked and then gone, PostgreSQL stopped. Sockets go on without it."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.data import judge, last_for
+from tests.faults.scene import people
+from tests.pages import fetch
+from tests.postgres import Postgres, why_not
+from tests.stack import PREPARE_SECONDS, Stack
+
+FAULT_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Somebody else writes and does not come to an end."""
+    connection = sqlite3.connect(database, isolation_level=None, timeout=30)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def gone(database: Path) -> Iterator[None]:
+    """The file is no more where it was, as on a volume that is not mounted; a directory stands in its place."""
+    names = [database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))]
+    away = [name.with_name(f"away-{name.name}") for name in names]
+    pairs = [(name, other) for name, other in zip(names, away, strict=True) if name.exists()]
+    for name, other in pairs:
+        name.rename(other)
+    # Else SQLite would make an empty database there.
+    database.mkdir()
+    try:
+        yield
+    finally:
+        database.rmdir()
+        for name, other in pairs:
+            other.rename(name)
+
+
+def page(stack: Stack) -> int:
+    """The status of a page that needs the database."""
+    cookie = stack.sessions("person-1")["person-1"]
+    return fetch(f"{stack.web_urls[0]}/", headers={"Cookie": cookie, "Host": "localhost"}).status
+
+
+def test_sqlite(start_stack, scene, size):
+    """Locked for 5 s, writes wait and go on; gone for 5 s, pages fail and sockets do not notice."""
+    stack = start_stack()
+    count = size(100, 20)
+    database = stack.layout.var / "tidewire.sqlite3"
+    with scene(
+        stack, "SQLite locked for 5 s, then gone for 5 s", pages=people(stack, count), per_second=10, order=60
+    ) as run:
+        run.begin("SQLite is locked")
+        with locked(database):
+            last_for(run, FAULT_SECONDS)
+        run.calm()
+        run.tell("SQLite is gone")
+        cookie = stack.sessions("person-1")["person-1"]
+        with gone(database):
+            time.sleep(FAULT_SECONDS)
+            status = fetch(f"{stack.web_urls[0]}/", headers={"Cookie": cookie, "Host": "localhost"}).status
+            run.target("pages say that they cannot", status in (500, 503), f"status {status}")
+        judge(run, people=count, ended=time.time())
+        run.target("pages are back", page(stack) == 200, f"status {page(stack)}")
+        run.verdict()
+
+
+def test_postgresql(stack_factory, scene, size):
+    """Stopped as by a power cut and started again: saves fail meanwhile, and all that was committed arrives."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with Postgres() as database:
+        stack = stack_factory(TIDEWIRE_DATABASE_URL=database.url)
+        stack.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
+        with stack:
+            count = size(100, 20)
+            with scene(
+                stack, "PostgreSQL stopped for 5 s (power cut)", pages=people(stack, count), per_second=10, order=61
+            ) as run:
+                run.begin("PostgreSQL is stopped")
+                database.stop()
+                last_for(run, FAULT_SECONDS)
+                database.start()
+                judge(run, people=count, ended=time.time())
+                run.target(
+                    "saves failed while it was away, and no longer", run.publisher.failed > 0, run.publisher.last
+                )
+                run.target("pages are back", page(stack) == 200, f"status {page(stack)}")
+                run.verdict()

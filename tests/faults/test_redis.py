@@ -1,0 +1,129 @@
+"""Faults of Redis under load: stopped, killed, paused, emptied, failed over."""
+
+import dataclasses
+import os
+import shutil
+import signal
+import time
+
+import pytest
+import redis
+
+from tests.faults.data import judge, last_for
+from tests.faults.scene import people
+from tests.sentinels import MASTER, Sentinels
+from tests.stack import Stack
+
+FAULT_SECONDS = 5.0
+
+
+@pytest.fixture
+def begin(scene, size):
+    """`begin(stack, fault, order)` is a scene with everybody there, and how many they are."""
+
+    def begin(stack: Stack, fault: str, order: int):
+        count = size(200, 20)
+        return count, scene(stack, fault, pages=people(stack, count), per_second=size(20, 10), order=order)
+
+    return begin
+
+
+@pytest.mark.smoke
+def test_restart(start_stack, begin):
+    """Stopped and started again, empty: what was published meanwhile waits in the outbox, presence is refilled."""
+    stack = start_stack()
+    count, scene = begin(stack, "Redis stopped for 5 s, without persistence", 50)
+    with scene as run:
+        run.begin("Redis is stopped")
+        stack.stop("redis")
+        last_for(run, FAULT_SECONDS)
+        stack.start("redis")
+        judge(run, people=count, ended=time.time())
+        run.verdict()
+
+
+def test_kill_with_persistence(stack_factory, begin):
+    """Killed and started again with what its append-only file has."""
+    stack = stack_factory()
+    running = stack.processes["redis"]
+    command = list(running.definition.command)
+    command[command.index("--appendonly") + 1] = "yes"
+    running.definition = dataclasses.replace(running.definition, command=command)
+    with stack:
+        count, scene = begin(stack, "Redis killed for 5 s, with an append-only file", 51)
+        with scene as run:
+            run.begin("Redis is killed")
+            stack.stop("redis", signal.SIGKILL)
+            last_for(run, FAULT_SECONDS)
+            stack.start("redis")
+            judge(run, people=count, ended=time.time())
+            run.verdict()
+
+
+def test_rollback(start_stack, begin):
+    """Killed and started again with an older snapshot: offsets that it gives anew are not taken for the old ones."""
+    stack = start_stack()
+    count, scene = begin(stack, "Redis killed for 5 s, with a snapshot 5 s older", 52)
+    with scene as run:
+        with redis.Redis.from_url(stack.redis_url) as client:
+            client.save()
+        run.calm(FAULT_SECONDS)
+        run.begin("Redis is killed")
+        stack.stop("redis", signal.SIGKILL)
+        last_for(run, FAULT_SECONDS)
+        stack.start("redis")
+        judge(run, people=count, ended=time.time())
+        run.target("pages reload what they cannot know of", run.row.account.not_recovered > 0, "they did")
+        run.verdict()
+
+
+def test_pause(start_stack, begin):
+    """SIGSTOP for 5 s: connections stay open and nothing answers."""
+    stack = start_stack()
+    count, scene = begin(stack, "Redis paused for 5 s (SIGSTOP)", 53)
+    with scene as run:
+        run.begin("Redis stands still")
+        os.kill(stack.processes["redis"].pid, signal.SIGSTOP)
+        try:
+            last_for(run, FAULT_SECONDS)
+        finally:
+            os.kill(stack.processes["redis"].pid, signal.SIGCONT)
+        judge(run, people=count, ended=time.time())
+        run.verdict()
+
+
+def test_flush(start_stack, begin):
+    """FLUSHALL: Redis goes on as if it were new."""
+    stack = start_stack()
+    count, scene = begin(stack, "Redis emptied (FLUSHALL)", 54)
+    with scene as run:
+        run.begin("Redis forgets everything")
+        with redis.Redis.from_url(stack.redis_url) as client:
+            client.flushall()
+        ended = time.time()
+        run.crowd.ask("leave", user="person-0")
+        judge(run, people=count, ended=ended)
+        run.verdict()
+
+
+def test_failover(stack_factory, begin, tmp_path):
+    """The primary is killed: Sentinels name its replica, and everything goes on there."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("Sentinels are a redis-server")
+    with Sentinels(tmp_path / "sentinels", password="s3cret") as sentinels:
+        stack = stack_factory(
+            TIDEWIRE_REDIS_SENTINELS=",".join(sentinels.addresses),
+            TIDEWIRE_REDIS_MASTER=MASTER,
+            TIDEWIRE_REDIS_URL="redis://:s3cret@sentinels-know.invalid/0",
+        )
+        with stack:
+            count, scene = begin(stack, "Redis primary killed, failover by Sentinel", 55)
+            with scene as run:
+                began = run.begin("the primary is killed")
+                sentinels.kill(sentinels.primary)
+                last_for(run, 2.0)
+                sentinels.wait_for_failover()
+                ended = time.time()
+                run.remark(f"the Sentinels took {ended - began:.1f} s to name another")
+                judge(run, people=count, ended=ended)
+                run.verdict()
