@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from autobahn.websocket.utf8validator import Utf8Validator
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
+from tidewire._inbound import BoundedProtocol, Bounds
 from tidewire.inbox import Inbox
 
 # Linux's number; Python names it nowhere. Elsewhere the kernel's own buffer stays as it is.
@@ -63,7 +64,7 @@ class _Unheard:
 _UNHEARD = _Unheard()
 
 
-class DirectProtocol(WebSocketProtocol):
+class DirectProtocol(BoundedProtocol):
     """Daphne's websocket protocol, which writes to the socket at once where nothing waits before.
 
     All bytes that autobahn sends (data, ping, close) pass through `sendData`, so the order is kept
@@ -79,7 +80,6 @@ class DirectProtocol(WebSocketProtocol):
     is_closed: Any = _UNHEARD
     _transport_details: Any = None
     request: Any
-    application_queue: Any
 
     def __init__(self) -> None:
         """Nothing: autobahn's makes two Deferreds, a list, a dict and an object that nobody asks for."""
@@ -110,10 +110,6 @@ class DirectProtocol(WebSocketProtocol):
         if validator is None:
             validator = self._validator = Utf8Validator()  # type: ignore[no-untyped-call]
         return validator
-
-    def dataReceived(self, data: bytes) -> None:
-        # Without autobahn's debug line, which it formats before it asks whether anybody listens.
-        self._dataReceived(data)
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -221,7 +217,7 @@ class DirectProtocol(WebSocketProtocol):
         super().handle_reply(message)
 
 
-def protocol_of(factory: WebSocketFactory) -> type[DirectProtocol]:
+def protocol_of(factory: WebSocketFactory, bounds: Bounds) -> type[DirectProtocol]:
     """The protocol class for a factory: what autobahn sets on every connection, set once on the class."""
     sample = WebSocketProtocol()
     sample.factory = factory
@@ -234,6 +230,7 @@ def protocol_of(factory: WebSocketFactory) -> type[DirectProtocol]:
         if name not in _OWN
     }
     shared["openHandshakeTimeout"] = factory.openHandshakeTimeout
+    shared["bounds"] = bounds
     return type("DirectProtocol", (DirectProtocol,), shared)
 
 

@@ -32,6 +32,7 @@ class CloseCode(IntEnum):
     UNKNOWN = 4504, "there is no such topic"
     TOO_MANY = 4505, "this user has too many connections"
     MALFORMED = 4506, "the client sent messages that could not be read"
+    TOO_LARGE = 4507, "the client sent a message that is larger than it may be"
 
     @property
     def final(self) -> bool:

@@ -51,9 +51,17 @@ class Settings:
     BACKLOG_BYTES: int = 256 * 1024
     SLOW_SECONDS: float = 5.0
 
+    # A connection that is no socket yet: a request of three packets arrives within this on any network.
+    HANDSHAKE_SECONDS: float = 10.0
+    # As many as the kernel keeps waiting for a process; one more ends the slowest.
+    HANDSHAKES_PER_NODE: int = 4096
+    # The body of a plain request to the process; a socket's has none. Django's own default.
+    REQUEST_BYTES: int = 2_621_440
     # Control messages are tiny: anything larger is a mistake or an attack.
     MESSAGE_BYTES: int = 4096
     MESSAGES_PER_SECOND: int = 10
+    # Pings, pongs and fragments are no messages, but work all the same.
+    FRAMES_PER_SECOND: int = 100
 
     # Five tabs on ten devices; more is a loop in somebody's script.
     CONNECTIONS_PER_USER: int = 50

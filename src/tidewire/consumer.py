@@ -76,9 +76,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._malformed = 0
         self._second, self._messages = 0, 0
         name = type(self).__name__
-        refused = await self.refuse() or node().refuse(str(self.scope["user"].pk))
+        refused = await self.refuse()
         # A browser sees a close code only after an accepted handshake.
         await self.accept()
+        # Nothing is awaited between this and taking the socket in, or many at once would pass the same check.
+        refused = refused or node().refuse(str(self.scope["user"].pk))
         if refused is not None:
             metrics.CONNECTS.labels(name, refused.name.lower()).inc()
             await self.close(refused)
@@ -113,6 +115,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(CloseCode.FLOODING)
         elif (size := len(bytes_data or b"" if text_data is None else text_data.encode())) > limits.MESSAGE_BYTES:
             await self._reject("too_large", f"{size} bytes, {limits.MESSAGE_BYTES} at most")
+            await self.close(CloseCode.TOO_LARGE)
         else:
             await self._dispatch(text_data)
 

@@ -51,6 +51,12 @@ REJECTED = Counter(
     "Messages of clients that were refused. Act: when it lasts: a client is broken or hostile.",
     ["consumer", "reason"],
 )
+REFUSED = Counter(
+    "tidewire_refused",
+    "Connections refused or ended below their consumer, by the bound that they met. "
+    "Act: when it lasts: a client is broken or hostile, or the bound too low.",
+    ["bound"],
+)
 REVOKED = Counter(
     "tidewire_revoked",
     "Sockets closed because their user or session lost access. Act: when nobody was meant to lose it.",
@@ -204,6 +210,7 @@ OF_NODES: tuple[Any, ...] = (
     CONNECTION_SECONDS,
     SUBSCRIPTIONS,
     REJECTED,
+    REFUSED,
     REVOKED,
     DELIVERED,
     DELIVERY_SECONDS,
@@ -232,6 +239,15 @@ OF_PAGES: tuple[Any, ...] = (OUTBOX_WAITING, OUTBOX_OLDEST_SECONDS, REQUESTS, RE
 TASKS = ("receiving", "checking", "presence", "edit leases", "slow", "lag", "sessions", "delivery")
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")
 DROP_REASONS = ("hint", "write")
+BOUNDS = (
+    "application_seconds",
+    "frames_per_second",
+    "handshake_seconds",
+    "handshakes",
+    "message_bytes",
+    "request",
+    "request_bytes",
+)
 # The protocol's own codes that a socket's end brings: normal, going away, none named, lost, failed.
 CLOSED_BY_PROTOCOL = ("1000", "1001", "1005", "1006", "1011")
 
@@ -250,6 +266,7 @@ def begin(consumer: str) -> None:
 for _metric, _values in (
     (AUTHENTICATIONS, ("ticket", "session")),
     (DROPPED, DROP_REASONS),
+    (REFUSED, BOUNDS),
     (RESUMES, ("new", "recovered", "lost")),
     (HUB_RESTARTS, TASKS),
     (REDIS_ERRORS, REDIS_ERROR_KINDS),

@@ -28,7 +28,9 @@ class OriginCheck:
             await self._application(scope, receive, send)
             return
         metrics.CONNECTS.labels("none", "origin").inc()
-        logger.warning("origin %r refused for host %r; allowed are %s", origin, host, settings().ORIGINS or "the host")
+        logger.warning(
+            "origin %r refused for host %r; allowed are %s", origin[:200], host[:200], settings().ORIGINS or "the host"
+        )
         await receive()
         await send({"type": "websocket.close"})
 

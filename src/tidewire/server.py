@@ -22,8 +22,9 @@ from twisted.logger import (
     globalLogPublisher,
 )
 
-from tidewire import metrics
+from tidewire import _handshake, metrics
 from tidewire._daphne import protocol_of
+from tidewire._inbound import Bounds
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
 from tidewire.drain import Drainer
@@ -97,6 +98,11 @@ class TidewireServer(Server):
             protocol.check_timeouts()
         reactor.callLater(CHECK_SECONDS, self.timeout_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
 
+    def application_checker(self) -> None:
+        """Daphne's, once a second; with it a second of counted frames ends."""
+        self._bounds.frames.clear()
+        super().application_checker()
+
     def kill_all_applications(self) -> Any:
         # Daphne's raises KeyError for a connection whose application ended or has not begun.
         for details in self.connections.values():
@@ -118,7 +124,19 @@ class TidewireServer(Server):
         told: Any = STDLibLogObserver("twisted")
         observer: Any = FilteringLogObserver(told, [errors])
         globalLogPublisher.addObserver(observer)
-        self.ws_factory.protocol = protocol_of(self.ws_factory)
+        limits = settings()
+        self._bounds = Bounds(
+            message_bytes=limits.MESSAGE_BYTES,
+            frames_per_second=limits.FRAMES_PER_SECOND,
+            handshakes=limits.HANDSHAKES_PER_NODE,
+        )
+        self.ws_factory.protocol = protocol_of(self.ws_factory, self._bounds)
+        _handshake.bind(
+            self.http_factory,
+            seconds=limits.HANDSHAKE_SECONDS,
+            limit=limits.HANDSHAKES_PER_NODE,
+            request_bytes=limits.REQUEST_BYTES,
+        )
         self._task = asyncio.ensure_future(self._start())
 
     async def _start(self) -> None:

@@ -156,13 +156,6 @@ async def test_a_binary_message_is_answered_and_the_socket_lives(stack, cookies)
         await event(socket, "pong")
 
 
-@pytest.mark.parametrize("size", [5_000, 200_000])
-async def test_an_oversized_message_is_answered(stack, cookies, size):
-    async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
-        await socket.send('{"type": "ping", "x": "' + "x" * size + '"}')
-        assert (await event(socket, "error"))["code"] == "too_large"
-
-
 async def test_who_keeps_talking_nonsense_is_cut_for_good(stack, cookies):
     async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
         for _ in range(5):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tidewire._inbound import Bounds
 from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection
 from tidewire.events import StateEvent, StreamEvent
@@ -17,6 +18,8 @@ from tidewire.streams import Appended, Encoded
 from tidewire.topics import Position, StateTopic
 
 LIMIT = 1000
+# Of a server's sockets, for tests that are not about them.
+BOUNDS = Bounds(message_bytes=10**9, frames_per_second=10**9, handshakes=10**9)
 
 
 class Said(StreamEvent):

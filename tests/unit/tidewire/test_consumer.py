@@ -261,9 +261,11 @@ class TestSpeaking:
         client = await connect("talk/")
         await client.events()
         await client.send_input({"type": "websocket.receive"} | message)
-        [error] = await client.events()
+        answered, closed = await client.sent()
+        error = json.loads(answered["text"])
         assert error["code"] == "too_large"
         assert error["detail"].endswith(f"{here.settings.MESSAGE_BYTES} at most")
+        assert closes([closed]) == [CloseCode.TOO_LARGE]
 
     async def test_malformed_messages_in_a_row_close_the_socket(self, connect):
         """So many are no accident; the client should not come back."""

@@ -16,8 +16,8 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.tcp import Connection
 
-from tests.unit.tidewire.fakes import LIMIT
-from tidewire import _daphne
+from tests.unit.tidewire.fakes import BOUNDS, LIMIT
+from tidewire import _daphne, _inbound
 from tidewire._daphne import _KEPT, OPEN, DirectProtocol, protocol_of
 from tidewire.frames import frame
 
@@ -70,7 +70,7 @@ def factory():
 @pytest.fixture
 def make(factory):
     """An open connection over a transport that takes so much at each try."""
-    protocol_class = protocol_of(factory)
+    protocol_class = protocol_of(factory, BOUNDS)
 
     def made(takes=(), protocol_class=protocol_class) -> tuple[DirectProtocol, Transport]:
         protocol = protocol_class()
@@ -130,7 +130,7 @@ def test_the_wire_carries_every_write_in_order_and_whole(make, seed):
 def test_a_writer_that_bypasses_the_buffer_fails_the_same_check(make, factory):
     """The check can fail: a hub that always tries the socket first overtakes what waits."""
 
-    class Wrong(protocol_of(factory)):
+    class Wrong(protocol_of(factory, BOUNDS)):
         def offer(self, frames, wire, limit):
             try:
                 taken = self.transport.socket.send(wire)
@@ -235,9 +235,9 @@ def test_a_closed_connection_takes_nothing(make):
 
 
 def names_on(*owners: str) -> set[str]:
-    """What `_daphne.py` reads of variables so called, or of their attributes so called."""
+    """What our protocol's modules read of variables so called, or of their attributes so called."""
     found = set()
-    for node in ast.walk(ast.parse(inspect.getsource(_daphne))):
+    for node in (each for module in (_daphne, _inbound) for each in ast.walk(ast.parse(inspect.getsource(module)))):
         if isinstance(node, ast.Attribute):
             value = node.value
             owner = value.id if isinstance(value, ast.Name) else value.attr if isinstance(value, ast.Attribute) else ""
@@ -260,11 +260,13 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
     stock.factory = factory
     stock.openHandshakeTimeout = 0
     stock._connectionMade()
-    handshake = {"application_queue", "request", "server", "transport", "_validator", "_direct"}
-    unknown = names_on("self") - set(dir(stock)) - set(dir(DirectProtocol)) - handshake
+    set_later = {"application_queue", "request", "server", "transport", "_validator", "_direct"}
+    set_later |= {"bounds", "message_data_total_length"}
+    unknown = names_on("self") - set(dir(stock)) - set(dir(DirectProtocol)) - set_later
     assert unknown == set()
-    overridden = {name for name in vars(DirectProtocol) if callable(getattr(DirectProtocol, name))}
-    ours = {"_slim", "detach", "write", "offer", "cut"}
+    classes = (DirectProtocol, _inbound.BoundedProtocol)
+    overridden = {name for each in classes for name in vars(each) if callable(getattr(each, name))}
+    ours = {"_slim", "detach", "write", "offer", "cut", "_end"}
     missing = {name for name in overridden - ours if not name.startswith("__") and not hasattr(WebSocketProtocol, name)}
     assert missing == set(), "an override of nothing is never called"
 

@@ -8,7 +8,21 @@ from tidewire import metrics
 from tidewire.close_codes import CloseCode
 
 # Where a label's values come from, all of them closed: classes, families, constants of the code, named routes.
-LABELS = {"consumer", "topic", "result", "code", "reason", "by", "task", "kind", "step", "method", "view", "status"}
+LABELS = {
+    "bound",
+    "consumer",
+    "topic",
+    "result",
+    "code",
+    "reason",
+    "by",
+    "task",
+    "kind",
+    "step",
+    "method",
+    "view",
+    "status",
+}
 
 
 def named(metric: MetricWrapperBase) -> str:

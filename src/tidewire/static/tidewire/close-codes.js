@@ -12,4 +12,5 @@ export const CLOSE_CODES = {
   4504: "there is no such topic",
   4505: "this user has too many connections",
   4506: "the client sent messages that could not be read",
+  4507: "the client sent a message that is larger than it may be",
 };

@@ -1,0 +1,258 @@
+"""What a websocket may send: handshakes, frames and bytes, each with its bound, its code and its count."""
+
+import asyncio
+import struct
+from types import SimpleNamespace
+
+import pytest
+from autobahn.websocket.types import ConnectionDeny
+from daphne.ws_protocol import WebSocketFactory
+from twisted.internet.testing import StringTransport
+
+from tidewire import metrics
+from tidewire._daphne import OPEN, DirectProtocol, protocol_of
+from tidewire._inbound import Bounds
+from tidewire.close_codes import CloseCode
+from tidewire.inbox import Inbox
+
+TEXT, CONTINUATION, PING, CLOSE = 1, 0, 9, 8
+CONNECTING = DirectProtocol.STATE_CONNECTING
+REQUEST = SimpleNamespace(headers={}, path="/")
+
+
+def frame(opcode: int, body: bytes = b"", *, final: bool = True, length: int | None = None) -> bytes:
+    """A client's frame, its mask all zeros; with `length` it promises more than it brings."""
+    size = len(body) if length is None else length
+    head = bytes([opcode | (0x80 if final else 0)])
+    head += bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + struct.pack("!H", size)
+    return head + b"\0\0\0\0" + body
+
+
+class Server:
+    """What Daphne's protocol asks of its server."""
+
+    root_path = ""
+    proxy_forwarded_address_header = None
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def protocol_connected(self, _protocol):
+        """Nothing to do."""
+
+    def protocol_disconnected(self, protocol):
+        self.told.append(protocol)
+
+    def log_action(self, *_):
+        """Nothing to say."""
+
+    def create_application(self, protocol, _scope):
+        return protocol.application_queue
+
+
+@pytest.fixture
+def bounds():
+    return Bounds(message_bytes=1000, frames_per_second=20, handshakes=2)
+
+
+@pytest.fixture
+def connect(bounds):
+    """A socket and what its application hears; `live=False`: one that no live consumer has taken."""
+    factory = WebSocketFactory(Server(), server="daphne")
+    factory.countConnections = 1
+    protocol_class = protocol_of(factory, bounds)
+
+    def connected(*, live: bool = True, state: int = OPEN) -> tuple[DirectProtocol, list]:
+        protocol = protocol_class()
+        protocol.factory = factory
+        protocol.closeHandshakeTimeout = 0  # its timer would need a reactor
+        protocol._raw_query_string = b""
+        protocol.client_addr, protocol.peer, protocol.path = None, "tcp4:127.0.0.1:1", b"/"
+        protocol.transport = StringTransport()
+        protocol.transport.registerProducer(object(), streaming=True)
+        protocol._direct = False
+        protocol.current_frame, protocol.inside_message, protocol.websocket_version = None, False, 18
+        protocol.state = state
+        heard: list = []
+
+        async def hear(message) -> None:
+            heard.append(message)
+
+        protocol.application_queue = Inbox(hear, heard.append) if live else Heard(heard)
+        return protocol, heard
+
+    return connected
+
+
+class Heard:
+    """The queue of an application that is no live consumer."""
+
+    def __init__(self, heard: list) -> None:
+        self.put_nowait = heard.append
+
+
+def closed_with(protocol) -> list[int]:
+    """The codes of the close frames that went out."""
+    wire = protocol.transport.value()
+    codes = []
+    while wire:
+        size = wire[1] & 0x7F
+        if wire[0] & 0x0F == CLOSE:
+            codes.append(struct.unpack("!H", wire[2:4])[0])
+        wire = wire[2 + size :]
+    return codes
+
+
+def refused(bound: str) -> float:
+    return metrics.REFUSED.labels(bound)._value.get()
+
+
+class TestFrames:
+    async def test_within_the_bounds_messages_are_heard(self, connect):
+        protocol, heard = connect()
+        protocol.dataReceived(frame(TEXT, b"one") + frame(TEXT, b"t", final=False) + frame(CONTINUATION, b"wo"))
+        await asyncio.sleep(0)
+        assert [message["text"] for message in heard] == ["one", "two"]
+        assert closed_with(protocol) == []
+
+    @pytest.mark.parametrize("kind", [PING, TEXT, CONTINUATION])
+    async def test_more_frames_than_a_second_may_have_close_the_socket(self, connect, bounds, kind):
+        """Pings and empty fragments are no messages, so no consumer would ever count them."""
+        before = refused("frames_per_second")
+        protocol, heard = connect()
+        if kind == CONTINUATION:
+            protocol.dataReceived(frame(TEXT, final=False))
+        flood = frame(kind, b"", final=kind != CONTINUATION)
+        protocol.dataReceived(flood * 200)
+        await asyncio.sleep(0)
+        assert closed_with(protocol) == [CloseCode.FLOODING]
+        assert refused("frames_per_second") == before + 1
+        assert len(heard) <= bounds.frames_per_second
+
+    async def test_pings_of_who_floods_are_no_longer_answered(self, connect, bounds):
+        """A client that does not read would have its pongs pile up here."""
+        protocol, _ = connect()
+        protocol.dataReceived(frame(PING, b"x") * 200)
+        size = len(protocol.transport.value())
+        protocol.dataReceived(frame(PING, b"x") * 200)
+        assert len(protocol.transport.value()) == size
+        assert protocol.transport.value().count(b"\x8a\x01x") == bounds.frames_per_second
+
+    async def test_a_flood_is_not_even_parsed_once_its_socket_is_closing(self, connect):
+        """Nor kept; and the server hears of the close by the code that it had, answer or not."""
+        protocol, heard = connect()
+        protocol.server, protocol.request = protocol.factory.server_class, REQUEST
+        protocol.dataReceived(frame(PING) * 200)
+        protocol.onFrameBegin = None  # whoever parses calls it
+        protocol.dataReceived(frame(PING) * 200)
+        assert not protocol.data
+        protocol.onClose(False, 1006, "the close was not answered")
+        await asyncio.sleep(0)
+        assert heard == [{"type": "websocket.disconnect", "code": CloseCode.FLOODING}]
+
+    async def test_a_new_second_counts_anew(self, connect, bounds):
+        """The server forgets the counts once a second."""
+        protocol, heard = connect()
+        for _ in range(3):
+            protocol.dataReceived(frame(TEXT, b"x") * bounds.frames_per_second)
+            bounds.frames.clear()
+        await asyncio.sleep(0)
+        assert closed_with(protocol) == []
+        assert len(heard) == 3 * bounds.frames_per_second
+
+    async def test_another_application_s_socket_has_daphne_s_bounds(self, connect):
+        """A project may serve consumers of its own, which know what they may be sent."""
+        protocol, heard = connect(live=False)
+        protocol.dataReceived(frame(TEXT, b"x" * 1001) + frame(TEXT, b"x") * 200)
+        assert len(heard) == 201
+        assert closed_with(protocol) == []
+
+
+class TestBytes:
+    async def test_a_message_is_refused_by_its_length_before_it_comes(self, connect):
+        """The head of the frame is enough: nothing of the body is waited for or kept."""
+        before = refused("message_bytes")
+        protocol, heard = connect()
+        protocol.dataReceived(frame(TEXT, length=1001))
+        assert closed_with(protocol) == [CloseCode.TOO_LARGE]
+        assert refused("message_bytes") == before + 1
+        protocol.dataReceived(b"x" * 900)
+        protocol.dataReceived(b"x" * 101 + frame(TEXT, b"more"))
+        await asyncio.sleep(0)
+        assert heard == []
+        assert not protocol.data
+        assert not protocol.message_data
+
+    async def test_fragments_are_added_up(self, connect):
+        protocol, heard = connect()
+        protocol.dataReceived(frame(TEXT, b"x" * 600, final=False) + frame(CONTINUATION, length=500))
+        await asyncio.sleep(0)
+        assert closed_with(protocol) == [CloseCode.TOO_LARGE]
+        assert heard == []
+
+    async def test_the_largest_message_is_heard(self, connect):
+        protocol, heard = connect()
+        protocol.dataReceived(frame(TEXT, b"x" * 1000))
+        await asyncio.sleep(0)
+        assert [len(message["text"]) for message in heard] == [1000]
+
+    async def test_more_than_daphne_s_own_bound_is_counted_too(self, connect):
+        """For any application's socket: autobahn drops it."""
+        before = refused("message_bytes")
+        protocol, _ = connect(live=False)
+        protocol.maxMessagePayloadSize = 5000
+        protocol.dataReceived(frame(TEXT, length=5001))
+        assert protocol.transport.disconnected
+        assert refused("message_bytes") == before + 1
+
+
+class TestHandshakes:
+    async def test_so_many_wait_for_the_application(self, connect, bounds):
+        """One more is told 503, which a proxy passes over; a place that comes free is given again."""
+        before = refused("handshakes")
+        waiting = [connect(live=False, state=CONNECTING)[0] for _ in range(3)]
+        for protocol in waiting[:2]:
+            protocol.onConnect(REQUEST)
+        with pytest.raises(ConnectionDeny) as denied:
+            waiting[2].onConnect(REQUEST)
+        assert denied.value.code == 503
+        assert refused("handshakes") == before + 1
+        waiting[0].onClose(False, 1006, "gone")
+        waiting[2].onConnect(REQUEST)
+        assert bounds.waiting == set(waiting[1:])
+
+    async def test_an_accepted_socket_waits_no_longer(self, connect, bounds):
+        protocol, _ = connect(live=False, state=CONNECTING)
+        protocol.onConnect(REQUEST)
+        protocol.serverAccept()
+        assert bounds.waiting == set()
+
+    async def test_a_handshake_that_failed_before_daphne_heard_of_it_is_no_error(self, connect):
+        """Such as one of a version that nobody speaks: stock Daphne meets an AttributeError here."""
+        protocol, _ = connect(live=False, state=CONNECTING)
+        del protocol.application_queue
+        protocol.onClose(False, 1006, "unsupported version")
+        assert protocol.factory.server_class.told == []
+
+    async def test_who_talks_before_the_answer_is_refused(self, connect):
+        """What it says would pile up for as long as the application takes."""
+        before = refused("request")
+        protocol, heard = connect(live=False, state=CONNECTING)
+        protocol.onConnect(REQUEST)
+        protocol.dataReceived(frame(TEXT, b"early"))
+        assert protocol.transport.value().startswith(b"HTTP/1.1 400 ")
+        assert protocol.transport.disconnecting
+        assert (heard, refused("request")) == ([{"type": "websocket.connect"}], before + 1)
+
+    async def test_an_application_that_does_not_answer_is_given_up(self, connect):
+        before = refused("application_seconds")
+        protocol, _ = connect(live=False, state=CONNECTING)
+        protocol.onConnect(REQUEST)
+        protocol.onOpenHandshakeTimeout()
+        assert protocol.transport.value().startswith(b"HTTP/1.1 503 ")
+        assert refused("application_seconds") == before + 1
+
+    async def test_an_open_socket_is_not_given_up(self, connect):
+        protocol, _ = connect()
+        protocol.onOpenHandshakeTimeout()
+        assert protocol.transport.value() == b""
