@@ -56,8 +56,10 @@ def write_configuration(layout: Layout, limits: Mapping[str, str] | None = None)
 def nginx_variables(layout: Layout) -> dict[str, str]:
     return {
         "TIDEWIRE_LISTEN": f"{LOOPBACK}:{layout.ports.nginx}",
-        "TIDEWIRE_WEB_SERVERS": _servers(layout.ports.web),
-        "TIDEWIRE_WS_SERVERS": _servers(layout.ports.ws),
+        # A process that was restarted is taken back after a second, not after nginx's ten.
+        "TIDEWIRE_WEB_SERVERS": _servers(layout.ports.web, "max_fails=1 fail_timeout=1s"),
+        # tidewire.conf.template says why sockets count no failures.
+        "TIDEWIRE_WS_SERVERS": _servers(layout.ports.ws, "max_fails=0"),
         "TIDEWIRE_STATIC_ROOT": str(layout.static),
         "TIDEWIRE_ACCESS_LOG": str(layout.log / "nginx-access.log"),
         "TIDEWIRE_FORWARDED_PROTO": "$scheme",
@@ -74,9 +76,8 @@ def render(template: Path, variables: Mapping[str, str]) -> str:
     return re.sub(r"\$\{(TIDEWIRE_\w+)\}", lambda match: variables[match[1]], template.read_text(encoding="utf-8"))
 
 
-def _servers(ports: Sequence[int]) -> str:
-    # A process that was restarted is taken back after a second, not after nginx's ten.
-    return " ".join(f"server {LOOPBACK}:{port} max_fails=1 fail_timeout=1s;" for port in ports)
+def _servers(ports: Sequence[int], options: str) -> str:
+    return " ".join(f"server {LOOPBACK}:{port} {options};" for port in ports)
 
 
 def _nginx_main(layout: Layout) -> str:

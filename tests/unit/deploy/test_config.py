@@ -33,6 +33,19 @@ def test_each_process_is_a_server_of_its_upstream(layout):
     assert all(f"server 127.0.0.1:{port} " in rendered for port in (*layout.ports.web, *layout.ports.ws))
 
 
+@pytest.mark.parametrize("file", ["compose.yaml", "deploy/k8s/base/kustomization.yaml", None])
+def test_a_restarted_node_is_taken_back_at_once(layout, file):
+    """Nginx would wait for a socket to end: the template says why."""
+    text = render(TEMPLATE, nginx_variables(layout)) if file is None else (ROOT / file).read_text(encoding="utf-8")
+    ports = [str(port) for port in layout.ports.ws]
+    lines = [line for line in text.splitlines() if "WS_SERVERS" in line or any(port in line for port in ports)]
+    assert lines
+    for line in lines:
+        if "server " in line:
+            assert "max_fails=0" in line
+            assert "max_fails=1" not in line
+
+
 def test_admin_ports_are_not_proxied(layout):
     rendered = render(TEMPLATE, nginx_variables(layout))
     assert not any(str(port) in rendered for port in layout.ports.admin)
