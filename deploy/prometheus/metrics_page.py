@@ -48,6 +48,10 @@ def _entry(metric: Any) -> str:
     of = "ws" if metric in metrics.OF_NODES else "web" if metric in metrics.OF_PAGES else "ws and web"
     facts = "; ".join(filter(None, (described.type, _unit(described.name), labels and f"by {labels}", f"of {of}")))
     text = f"- **`{exported(metric)}`** ({facts}). {says} *Act:* {act}"
+    return _wrapped(text)
+
+
+def _wrapped(text: str) -> str:
     return textwrap.fill(text, 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
@@ -57,7 +61,7 @@ def _unit(name: str) -> str:
 
 def _buckets() -> str:
     lines = (
-        f"- `{exported(metric)}`: {', '.join(map(_plain, metric._kwargs['buckets']))}"  # noqa: SLF001 - as above
+        _wrapped(f"- `{exported(metric)}`: {', '.join(map(_plain, metric._kwargs['buckets']))}")  # noqa: SLF001
         for metric in declared()
         if "buckets" in metric._kwargs  # noqa: SLF001
     )

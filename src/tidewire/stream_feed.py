@@ -43,6 +43,8 @@ class StreamFeed(Feed):
         self._recent: deque[tuple[int, Frame]] = deque()
         self._has_news = False
         self._published: float | None = None
+        # Its absence is an alert, and a quiet topic is no absence.
+        metrics.DELIVERY_SECONDS.labels(self.name.partition(".")[0])
 
     def is_behind(self, end: Position | None) -> bool:
         """Whether the stream's end is another than what this feed has."""

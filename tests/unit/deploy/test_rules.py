@@ -1,0 +1,100 @@
+"""Alerts: each proven by promtool to fire, to keep quiet and to end, and each with a runbook to follow."""
+
+import re
+import subprocess
+from collections import defaultdict
+
+import pytest
+import yaml
+
+from deploy.local.layout import ROOT
+from deploy.local.system import find_program
+from deploy.prometheus.metrics_page import declared, exported
+
+RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
+TESTS = sorted((ROOT / "deploy" / "prometheus" / "tests").glob("*.yml"))
+METRIC = re.compile(r"(?<![:\w])(?:tidewire|process)_[a-z_0-9]+\b(?!:)")
+HEADINGS = ("Means", "Users see", "Look first", "Causes", "Do", "Over when")
+
+
+def rules():
+    return [
+        rule
+        for path in RULES
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+    ]
+
+
+ALERTS = [rule for rule in rules() if "alert" in rule]
+NAMES = sorted({rule["alert"] for rule in ALERTS})
+
+
+def cases():
+    """Alert -> the number of its expected alerts in each promtool case."""
+    found = defaultdict(list)
+    for path in TESTS:
+        for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
+            for case in test["alert_rule_test"]:
+                found[case["alertname"]].append(len(case.get("exp_alerts", [])))
+    return found
+
+
+@pytest.fixture(scope="module")
+def promtool():
+    found = find_program("promtool")
+    if found is None:
+        pytest.skip("there is no promtool: Debian's package prometheus has it")
+    return found
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_the_rules_keep_what_their_tests_say(promtool, path):
+    done = subprocess.run(
+        [promtool, "test", "rules", path.name], cwd=path.parent, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_file_of_rules_has_a_file_of_tests():
+    assert {path.stem for path in RULES} - {"recording"} == {path.stem for path in TESTS}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_alert_is_proven_to_be_quiet_to_fire_and_to_end(name):
+    counts = cases()[name]
+    fires = next((i for i, count in enumerate(counts) if count), None)
+    assert fires, "quiet before it fires"
+    assert 0 in counts[fires:], "over afterwards"
+
+
+def test_no_test_is_of_an_alert_that_is_not_there():
+    assert set(cases()) == set(NAMES)
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["labels"].get("metric", rule["alert"]))
+def test_every_alert_has_a_severity_a_summary_and_a_runbook(rule):
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    if "metric" not in rule["labels"] and rule["alert"] != "TidewireNobodyScraped":
+        assert "$value" in rule["annotations"]["summary"] or "up{" in rule["expr"], "a summary has its figure"
+    path, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert anchor == rule["alert"].lower()
+    section = text.partition(f"\n## {rule['alert']}\n")[2].partition("\n## ")[0]
+    missing = [heading for heading in HEADINGS if f"**{heading}.**" not in section]
+    assert not missing, f"{path}: {rule['alert']} says nothing under {missing}"
+
+
+def test_every_metric_that_a_rule_uses_is_declared():
+    known = {exported(metric) for metric in declared()} | {"process_start_time_seconds"}
+    used = {re.sub(r"_(bucket|count|sum)$", "", name) for rule in rules() for name in METRIC.findall(rule["expr"])}
+    assert used <= known
+
+
+def test_the_absence_of_each_metric_that_an_alert_uses_is_an_alert():
+    watched = {rule["labels"]["metric"] for rule in ALERTS if "metric" in rule["labels"]}
+    used = {name for rule in rules() if "metric" not in rule.get("labels", {}) for name in METRIC.findall(rule["expr"])}
+    assert {name.replace("_bucket", "_count") for name in used} == watched
+    for rule in ALERTS:
+        if metric := rule["labels"].get("metric"):
+            assert rule["expr"].startswith(f"absent({metric}")
