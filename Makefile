@@ -30,11 +30,12 @@ soak: ## run the real stack under churn for 20 minutes; fails for what grows, wr
 	@$(PYTHON) -m deploy.local.setup bench
 	@$(VENV)/python -m tests.soak $(ARGS)
 
-lint: setup ## check format, style and security (ruff), types (mypy), layers (import-linter)
+lint: setup ## check format, style and security (ruff), types (mypy), layers (import-linter), containers (hadolint, gixy)
 	@$(VENV)/ruff format --check .
 	@$(VENV)/ruff check .
 	@TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m mypy
 	@$(VENV)/lint-imports
+	@$(VENV)/python -m deploy.compose.lint
 
 format: setup ## format the code and mend what ruff can
 	@$(VENV)/ruff check --fix-only .

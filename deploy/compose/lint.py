@@ -1,0 +1,138 @@
+"""`python -m deploy.compose.lint`: what `make lint` says of Dockerfiles, nginx's configuration and the compose files.
+
+Each linter that this machine cannot run is left out with the reason. Nothing is built, started or changed.
+"""
+# ruff: noqa: INP001 - deploy/ is no package; found from the root
+# ruff: noqa: S603 - starting linters is what it does
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local.config import write_configuration
+from deploy.local.layout import ROOT, Layout, Ports
+from deploy.local.system import find_program
+
+DOCKERFILES = [ROOT / "services" / name / "Dockerfile" for name in ("web", "ws")]
+COMPOSE_FILES = [["compose.yaml"], ["compose.yaml", "compose.dev.yaml"]]
+# $http_host has the port, which the socket's origin check compares and $host lacks; a host that is not ours is
+# refused by Django (ALLOWED_HOSTS) and by the origin check.
+GIXY_SKIPS = "host_spoofing"
+TIMEOUT_SECONDS = 60
+
+
+class Absent(Exception):
+    """This machine cannot run a linter; says why."""
+
+
+def hadolint(dockerfiles: list[Path] = DOCKERFILES) -> str:
+    """What is wrong with the Dockerfiles; empty: nothing."""
+    return _complaints([_tool("hadolint"), *map(str, dockerfiles)])
+
+
+def gixy(configuration: Path) -> str:
+    """What is unsafe in an nginx configuration with all that it includes; empty: nothing."""
+    return _complaints([_tool("gixy"), f"--skips={GIXY_SKIPS}", "--format=text", str(configuration)])
+
+
+def nginx(configuration: Path) -> str:
+    """What nginx itself refuses or warns of; empty: nothing."""
+    program = find_program("nginx") or "nginx"
+    said = _complaints([program, "-t", "-q", "-c", str(configuration), "-p", str(configuration.parent)])
+    # Until it has read its configuration it tries the log of its build, which only root may write.
+    return "\n".join(line for line in said.splitlines() if "could not open error log file" not in line)
+
+
+def compose_config(files: list[list[str]] = COMPOSE_FILES, directory: Path = ROOT) -> str:
+    """What compose refuses in its files, every profile included; empty: nothing."""
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        raise Absent("there is no docker compose")
+    found = []
+    for together in files:
+        named = [part for name in together for part in ("--file", str(directory / name))]
+        found.append(_complaints([docker, "compose", *named, "--profile", "*", "config", "--quiet"]))
+    return "\n".join(filter(None, found))
+
+
+@contextmanager
+def rendered() -> Iterator[Path]:
+    """The configuration of nginx as deployments render it, in a directory that ends with the `with`."""
+    if find_program("nginx") is None:
+        # It says where its list of types is.
+        raise Absent("there is no nginx")
+    with tempfile.TemporaryDirectory() as directory:
+        layout = Layout(ports=Ports.free(web=1, ws=2), var=Path(directory))
+        layout.make_directories()
+        write_configuration(layout)
+        main = layout.run / "nginx" / "nginx.conf"
+        # What only containers have; the resolver is Docker's own.
+        (main.parent / "status.conf").write_text((ROOT / "deploy/nginx/status.conf.template").read_text("utf-8"))
+        text = main.read_text("utf-8").replace("tidewire.conf;", "tidewire.conf;\n    include status.conf;")
+        main.write_text(text, "utf-8")
+        yield main
+
+
+def main() -> int:
+    """Run all; returns the exit status."""
+    linters: dict[str, Callable[[], str]] = {
+        "hadolint": hadolint,
+        "gixy": _on_rendered(gixy),
+        "nginx -t": _on_rendered(nginx),
+        "docker compose config": compose_config,
+    }
+    return max([_run(name, linter) for name, linter in linters.items()])
+
+
+def _on_rendered(linter: Callable[[Path], str]) -> Callable[[], str]:
+    def lint() -> str:
+        with rendered() as configuration:
+            return linter(configuration)
+
+    return lint
+
+
+def _run(name: str, linter: Callable[[], str]) -> int:
+    try:
+        complaints = linter()
+    except Absent as error:
+        sys.stdout.write(f"{name}: left out, {error}\n")
+        return 0
+    sys.stdout.write(f"{name}: {complaints or 'nothing to complain of'}\n")
+    return int(bool(complaints))
+
+
+def _tool(name: str) -> str:
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise Absent(f"there is no {name}; `make setup` installs it where it can be had")
+    return found
+
+
+def _complaints(command: list[str]) -> str:
+    """What a linter said; at least that it failed, where it did without a word."""
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=TIMEOUT_SECONDS,
+        env=os.environ | {"TIDEWIRE_SECRETS": "var/secrets"},
+    )
+    said = f"{done.stdout}{done.stderr}".strip()
+    if done.returncode == 0:
+        return said if Path(command[0]).name == "nginx" else ""
+    return said or f"{command[0]} failed with {done.returncode}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The linters of what runs in containers: each is content with what is here, and finds a planted mistake."""
+
+import shutil
+
+import pytest
+
+from deploy.compose import lint
+from deploy.local.layout import ROOT
+
+
+@pytest.fixture
+def configuration():
+    try:
+        with lint.rendered() as made:
+            yield made
+    except lint.Absent as error:
+        pytest.skip(f"lint: {error}")
+
+
+def complaints(linter, *arguments):
+    try:
+        return linter(*arguments)
+    except lint.Absent as error:
+        pytest.skip(f"lint: {error}")
+
+
+def test_dockerfiles_are_clean():
+    assert complaints(lint.hadolint) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule"),
+    [
+        ("FROM python:3.13-slim-trixie\n", "FROM python:latest\n", "DL3007"),
+        ("USER 10001:10001\n", "USER root\n", "DL3002"),
+        ('CMD ["gunicorn", ', "CMD gunicorn \nCMD [", "DL3025"),
+    ],
+)
+def test_a_careless_dockerfile_is_found(tmp_path, before, after, rule):
+    text = (ROOT / "services/web/Dockerfile").read_text()
+    assert before in text
+    path = tmp_path / "Dockerfile"
+    path.write_text(text.replace(before, after))
+    assert rule in complaints(lint.hadolint, [path])
+
+
+def test_nginx_is_configured_safely(configuration):
+    assert complaints(lint.gixy, configuration) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "check"),
+    [
+        ("location ^~ /static/ {", "location ^~ /static {", "alias_traversal"),
+        (
+            "location = /healthz { return 404; }",
+            "location = /healthz { return 302 https://$host$uri; }",
+            "http_splitting",
+        ),
+        (
+            "location / {\n",
+            "location / {\n        add_header X-Planted 1;\n",
+            "add_header_redefinition",
+        ),
+    ],
+)
+def test_an_unsafe_directive_is_found(configuration, before, after, check):
+    site = configuration.with_name("tidewire.conf")
+    assert before in site.read_text()
+    site.write_text(site.read_text().replace(before, after))
+    assert check in complaints(lint.gixy, configuration)
+
+
+def test_nginx_accepts_its_configuration(configuration):
+    assert complaints(lint.nginx, configuration) == ""
+
+
+def test_a_directive_that_nginx_does_not_know_is_found(configuration):
+    site = configuration.with_name("tidewire.conf")
+    site.write_text(site.read_text().replace("least_conn;", "least_connections;"))
+    assert 'unknown directive "least_connections"' in complaints(lint.nginx, configuration)
+
+
+def test_compose_accepts_its_files():
+    assert complaints(lint.compose_config) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("restart: unless-stopped", "restrat: unless-stopped", "restrat"),
+        ("networks: [front, back]", "networks: [front, backstage]", "backstage"),
+    ],
+)
+def test_a_misspelled_compose_file_is_found(tmp_path, before, after, said):
+    text = (ROOT / "compose.yaml").read_text()
+    assert before in text
+    (tmp_path / "compose.yaml").write_text(text.replace(before, after))
+    assert said in complaints(lint.compose_config, [["compose.yaml"]], tmp_path)
+
+
+def test_a_complaint_fails_the_door(monkeypatch, capsys):
+    """And what cannot run is said, not hidden."""
+    monkeypatch.setattr(lint, "hadolint", lambda: "DL0000 planted")
+    assert lint.main() == 1
+    assert "hadolint: DL0000 planted" in capsys.readouterr().out
+
+
+def test_what_cannot_run_is_left_out_with_the_reason(monkeypatch, capsys):
+    monkeypatch.setattr(shutil, "which", lambda _name, **_options: None)
+    assert lint.main() == 0
+    assert "docker compose config: left out, there is no docker compose" in capsys.readouterr().out
