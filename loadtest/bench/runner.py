@@ -29,6 +29,7 @@ async def calmest(measure: Callable[[], Awaitable[list[Record]]]) -> list[Record
     A try that failed, or in which something went wrong for a client, is never measured away.
     """
     found: list[list[Record]] = []
+    records: list[Record] = []
     while len(found) < TRIES:
         records = await measure()
         found.append(records)
