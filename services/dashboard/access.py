@@ -1,10 +1,11 @@
 """What ends a user's access, and so their sockets: logout, deactivation, a new password, lost permission."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, Permission, User
 from django.contrib.auth.signals import user_logged_out
-from django.db.models.signals import m2m_changed, post_delete, pre_save
+from django.db.models.signals import m2m_changed, post_delete, pre_delete, pre_save
 from django.http import HttpRequest
 
 from tidewire.revocation import revoke
@@ -19,7 +20,8 @@ def connect() -> None:
     user_logged_out.connect(_logged_out, dispatch_uid="dashboard.access")
     pre_save.connect(_saved, sender=User, dispatch_uid="dashboard.access")
     post_delete.connect(_deleted, sender=User, dispatch_uid="dashboard.access")
-    for through in (User.groups.through, User.user_permissions.through):
+    pre_delete.connect(_group_deleted, sender=Group, dispatch_uid="dashboard.access")
+    for through in (User.groups.through, User.user_permissions.through, Group.permissions.through):
         m2m_changed.connect(_permitted, sender=through, dispatch_uid="dashboard.access")
 
 
@@ -40,6 +42,37 @@ def _deleted(instance: User, **_: Any) -> None:
     revoke(instance.pk)
 
 
-def _permitted(instance: object, action: str, **_: Any) -> None:
-    if action in ("post_remove", "post_clear") and isinstance(instance, User):
-        revoke(instance.pk)
+def _permitted(
+    instance: User | Group | Permission, action: str, model: type, pk_set: set[int] | None, **_: Any
+) -> None:
+    """A permission or a group was taken away, from whichever side it was done."""
+    if isinstance(instance, User):
+        users = {instance.pk} if action in ("post_remove", "post_clear") else set()
+    elif action == "post_remove" and model is User:
+        users = pk_set or set()
+    elif action == "post_remove" and model is Group:
+        users = _members(Group.objects.filter(pk__in=pk_set or ()))
+    elif action == "post_remove" and isinstance(instance, Group):
+        users = _members([instance])
+    elif action == "pre_clear":
+        # Afterwards nobody can tell whose it was.
+        users = _lost_by_clearing(instance, model)
+    else:
+        users = set()
+    for user in users:
+        revoke(user)
+
+
+def _lost_by_clearing(instance: Group | Permission, model: type) -> set[int]:
+    if model is User:
+        return set(instance.user_set.values_list("pk", flat=True))
+    return _members(instance.group_set.all() if isinstance(instance, Permission) else [instance])
+
+
+def _members(groups: Iterable[Group]) -> set[int]:
+    return set(User.objects.filter(groups__in=groups).values_list("pk", flat=True))
+
+
+def _group_deleted(instance: Group, **_: Any) -> None:
+    for user in _members([instance]):
+        revoke(user)

@@ -92,6 +92,12 @@ class Env(BaseSettings):
     ws_drain_seconds: float = Field(
         default=30, ge=0, le=3600, description="How long a stopping ws process takes to hand its sockets over."
     )
+    session_check_seconds: float = Field(
+        default=300,
+        ge=1,
+        le=86400,
+        description="Within this a session that ended without an event (expired, deleted by hand) closes its sockets.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     log_format: Literal["text", "json"] = Field(default="json", description="text for people, json for collectors.")
 

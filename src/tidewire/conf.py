@@ -68,8 +68,8 @@ class Settings:
     # 10,000 idle sockets take about 100 MB; the limit keeps a node alive when the others have gone.
     CONNECTIONS_PER_NODE: int = 10_000
     TOPICS_PER_CONNECTION: int = 16
-    # A socket is authenticated anew after this long.
-    SESSION_CHECK_SECONDS: float = 3600.0
+    # A session that ended without an event closes its sockets within this: two short queries per session and interval.
+    SESSION_CHECK_SECONDS: float = 300.0
 
     NAMES_LIMIT: int = 20
     # A ticket opens sockets for so long after the page that set it; then the session is read.

@@ -49,6 +49,7 @@ class Connection:
         "opened",
         "opened_ms",
         "session",
+        "session_key",
         "subscriptions",
         "user",
         "writer",
@@ -61,6 +62,7 @@ class Connection:
         consumer: str,
         user: str,
         session: str,
+        session_key: str = "",
         limit: int,
         close: Callable[[CloseCode], None],
         on_full: Callable[[Connection], None],
@@ -69,6 +71,7 @@ class Connection:
         self.consumer = consumer
         self.user = user
         self.session = session
+        self.session_key = session_key
         self.limit = limit
         self.close = close
         self.on_full = on_full

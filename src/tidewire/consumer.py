@@ -5,6 +5,7 @@ The hub delivers; a consumer only connects, answers its own client, and leaves.
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -92,6 +93,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             consumer=name,
             user=str(self.scope["user"].pk),
             session=self.scope.get("session_mark", ""),
+            session_key=sys.intern(self.scope.get("session_key", "")),
             close=self._close_soon,
         )
         at = self._position()

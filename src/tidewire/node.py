@@ -5,7 +5,6 @@ One per event loop, started by its first use: Daphne has no ASGI lifespan.
 
 import asyncio
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -27,6 +26,7 @@ from tidewire.hub import AWAY, Hub
 from tidewire.presence.register import PresenceRegister
 from tidewire.publish import Announcer
 from tidewire.revocation import Revocations
+from tidewire.sessions import SessionWatch
 from tidewire.stores import edit_lease_store, presence_store, stream_store
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,9 @@ class Node:
         )
         self.revocations = Revocations(self.hub, lambda: self.connections)
         self.revocations.follow()
+        self.sessions = SessionWatch(
+            lambda: self.connections, seconds=given.SESSION_CHECK_SECONDS, on_end=self.revocations.end
+        )
         self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # the hook it is there for
         announcer = Announcer(
             layer, prefix=given.PREFIX, coalesce_seconds=given.COALESCE_SECONDS, here=self.hub.changed
@@ -86,19 +89,27 @@ class Node:
                 ("edit leases", self.editors.run),
                 ("slow", self._watch_slow),
                 ("lag", _watch_lag),
-                ("sessions", self._watch_sessions),
+                ("sessions", self.sessions.run),
             )
         ]
 
     def connect(
-        self, writer: Writer, *, consumer: str, user: str, session: str, close: Callable[[CloseCode], None]
+        self,
+        writer: Writer,
+        *,
+        consumer: str,
+        user: str,
+        session: str,
+        close: Callable[[CloseCode], None],
+        session_key: str = "",
     ) -> Connection:
-        """Take a socket in, once it was accepted."""
+        """Take a socket in, once it was accepted. Without a `session_key` it is closed and comes back to be checked."""
         connection = Connection(
             writer,
             consumer=consumer,
             user=user,
             session=session,
+            session_key=session_key,
             limit=self.settings.BACKLOG_BYTES,
             close=close,
             on_full=self._full.add,
@@ -168,16 +179,6 @@ class Node:
         said = frame_event(Stale(stale=stale))
         for connection in self.connections:
             connection.write(said)
-
-    async def _watch_sessions(self) -> None:
-        """Have old sockets come back, so that their session is checked again: one that expired says nothing."""
-        while True:
-            await asyncio.sleep(self.settings.SESSION_CHECK_SECONDS / 20)
-            now = time.monotonic()
-            for connection in list(self.connections):
-                # Spread over a fifth of the interval: those who came together need not leave together.
-                if now - connection.opened > self.settings.SESSION_CHECK_SECONDS * (1 - 0.2 * random.random()):  # noqa: S311
-                    connection.close(CloseCode.EXPIRED)
 
     async def _watch_slow(self) -> None:
         """Go on with the sockets that have room again, cut those that stayed full for too long."""

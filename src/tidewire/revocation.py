@@ -81,6 +81,10 @@ class Revocations:
         revoked_ms = max(self._users.get(str(ticket.pk), 0), self._distrusted_before_ms)
         return ticket.issued_ms > revoked_ms and ticket.session not in self._sessions
 
+    def end(self, session: str) -> None:
+        """Refuse the tickets of a session, by its mark, of whose end no event told."""
+        self._sessions[session] = int(time.time() * 1000)
+
     # A `Writer` for the hub: the topic's events end here instead of in a socket.
 
     backlog = 0

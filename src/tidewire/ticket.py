@@ -105,7 +105,7 @@ class TicketMiddleware:
 class TicketAuth:
     """ASGI middleware: the user from the ticket where there is a live one, else from the session as usual.
 
-    Sets `scope["user"]` and `scope["session_mark"]`.
+    Sets `scope["user"]`, `scope["session_mark"]` and `scope["session_key"]`.
     """
 
     def __init__(self, application: Any) -> None:
@@ -113,7 +113,7 @@ class TicketAuth:
         self._by_session = AuthMiddlewareStack(_marked(application))
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        ticket = _ticket_of(scope)
+        ticket, key = _ticket_of(scope)
         if ticket is None:
             metrics.AUTHENTICATIONS.labels("session").inc()
             await self._by_session(scope, receive, send)
@@ -121,6 +121,7 @@ class TicketAuth:
         metrics.AUTHENTICATIONS.labels("ticket").inc()
         scope["user"] = TicketUser(ticket.pk, ticket.username)
         scope["session_mark"] = ticket.session
+        scope["session_key"] = key
         await self._application(scope, receive, send)
 
 
@@ -128,23 +129,26 @@ def _marked(application: Any) -> Any:
     async def marked(scope: dict[str, Any], receive: Any, send: Any) -> None:
         key = scope["session"].session_key
         scope["session_mark"] = session_mark(key) if key else ""
+        scope["session_key"] = key or ""
         await application(scope, receive, send)
 
     return marked
 
 
-def _ticket_of(scope: dict[str, Any]) -> Ticket | None:
+def _ticket_of(scope: dict[str, Any]) -> tuple[Ticket | None, str]:
+    """The ticket, where it may be trusted, and the key of the session that it was made for."""
     for name, value in scope["headers"]:
         if name == b"cookie" and COOKIE.encode() in value:
             cookies = SimpleCookie(value.decode("latin1"))
             break
     else:
-        return None
+        return None, ""
     session_cookie = cookies.get(django_settings.SESSION_COOKIE_NAME)
     ticket_cookie = cookies.get(COOKIE)
     if session_cookie is None or ticket_cookie is None:
-        return None
+        return None, ""
     ticket = Ticket.read(ticket_cookie.value)
+    key = session_cookie.value
     if ticket is None or not node().revocations.allows(ticket):
-        return None
-    return ticket if constant_time_compare(ticket.session, session_mark(session_cookie.value)) else None
+        return None, ""
+    return (ticket, key) if constant_time_compare(ticket.session, session_mark(key)) else (None, "")

@@ -199,21 +199,6 @@ class TestOutage:
         assert socket.closed == []
 
 
-async def test_an_old_socket_comes_back_to_be_checked(here):
-    """A session that expired says nothing: sockets reconnect, spread over a fifth of the interval."""
-    brief = Node(_with(here, SESSION_CHECK_SECONDS=60.0))
-    sockets = [Socket(brief, user=str(number)) for number in range(200)]
-    interval = brief.settings.SESSION_CHECK_SECONDS
-    await asyncio.sleep(interval * 0.79)
-    assert not any(socket.closed for socket in sockets)
-    await asyncio.sleep(interval * 0.1)
-    closed = [socket for socket in sockets if socket.closed]
-    assert 0 < len(closed) < 200
-    await asyncio.sleep(interval * 0.2)
-    assert all(CloseCode.EXPIRED in socket.closed for socket in sockets)
-    await brief.stop()
-
-
 async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog):
     """Whatever it dies of, but not faster than a log can bear."""
     runs: list[float] = []

@@ -1,0 +1,122 @@
+"""Who loses access loses their sockets, on every node, within a second; and who lost it unseen, within an interval."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.pages import fetch
+from tests.sockets import close_code, event, open_socket
+
+REVOKED = 4501
+PROMPT_SECONDS = 1.0
+
+# What an administrator, a command or the user does, in a process of its own; `ada` and her other session are there.
+DJANGO = """
+import django
+django.setup()
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.sessions.models import Session
+ada = User.objects.get(username=NAME)
+import time
+print(time.time(), flush=True)
+"""
+CHANGES = {
+    "deactivation": "ada.is_active = False; ada.save()",
+    "a new password": "ada.set_password('another'); print(time.time()); ada.save()",
+    "a lost permission": "ada.user_permissions.add(Permission.objects.first()); "
+    "print(time.time()); ada.user_permissions.clear()",
+    "a lost group": "group = Group.objects.create(name=NAME); ada.groups.add(group); "
+    "print(time.time()); group.user_set.clear()",
+}
+UNSEEN = {
+    "a session deleted by hand": "Session.objects.filter(pk=KEY)._raw_delete('default')",
+    "a user deactivated by a query": "User.objects.filter(pk=ada.pk).update(is_active=False)",
+    "a password set by a query": "User.objects.filter(pk=ada.pk).update(password='!')",
+}
+
+
+def change(stack, name, cookie, code) -> float:
+    """Does it; returns when, in seconds since 1970."""
+    key = cookie.partition("=")[2]
+    text = f"NAME, KEY = {name!r}, {key!r}\n{DJANGO}\n{code}"
+    return float(stack.run("-c", text).split()[-1])
+
+
+async def closed_at(socket) -> tuple[int | None, float]:
+    return await close_code(socket), time.time()
+
+
+def on_both_nodes(stack, cookie):
+    return [open_socket(stack, "/ws/users/", cookie, at=f"ws://127.0.0.1:{node.port}") for node in stack.ws]
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_lost_access_closes_the_user_s_sockets_on_every_node(stack, what):
+    """All of their sessions, within a second, with a final code; the others' stay."""
+    name = f"user-{list(CHANGES).index(what)}"
+    mine, other = (await asyncio.to_thread(stack.sessions, name, "bob")).values()
+    first, second = on_both_nodes(stack, mine)
+    async with first as one, second as two, on_both_nodes(stack, other)[0] as bystander:
+        for each in (one, two, bystander):
+            await event(each, "users.count")
+        watching = [asyncio.ensure_future(closed_at(each)) for each in (one, two)]
+        at = await asyncio.to_thread(change, stack, name, mine, CHANGES[what])
+        for code, seconds in await asyncio.gather(*watching):
+            assert code == REVOKED
+            assert seconds - at < PROMPT_SECONDS
+        await bystander.send('{"type": "ping"}')
+        await event(bystander, "pong")
+
+
+async def test_logout_closes_that_session_s_sockets_on_every_node(stack):
+    """The user's other session, at another browser, goes on."""
+    mine = (await asyncio.to_thread(stack.sessions, "leaver"))["leaver"]
+    elsewhere = (await asyncio.to_thread(stack.sessions, "leaver"))["leaver"]
+    first, second = on_both_nodes(stack, mine)
+    async with first as one, second as two, on_both_nodes(stack, elsewhere)[1] as other:
+        for each in (one, two, other):
+            await event(each, "users.count")
+        watching = [asyncio.ensure_future(closed_at(each)) for each in (one, two)]
+        at = await asyncio.to_thread(log_out, stack, mine)
+        for code, seconds in await asyncio.gather(*watching):
+            assert code == REVOKED
+            assert seconds - at < PROMPT_SECONDS
+        await other.send('{"type": "ping"}')
+        await event(other, "pong")
+
+
+def log_out(stack, cookie) -> float:
+    """By the page's own form; returns when it was sent, in seconds since 1970."""
+    before = fetch(f"{stack.url}/", headers={"Cookie": cookie})
+    token = before.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    set_now = [value.partition(";")[0] for value in before.headers.get_all("Set-Cookie", [])]
+    at = time.time()
+    headers = {"Cookie": "; ".join((cookie, *set_now))}
+    assert fetch(f"{stack.url}/logout/", fields={"csrfmiddlewaretoken": token}, headers=headers).status == 302
+    return at
+
+
+@pytest.mark.parametrize("what", UNSEEN)
+async def test_access_that_was_lost_without_an_event_is_noticed(watchful, what):
+    """Each node looks at its sessions again and again; a socket that still may stay stays through it."""
+    name = f"unseen-{list(UNSEEN).index(what)}"
+    mine, other = (await asyncio.to_thread(watchful.sessions, name, "bob")).values()
+    first, second = on_both_nodes(watchful, mine)
+    async with first as one, second as two, on_both_nodes(watchful, other)[0] as bystander:
+        for each in (one, two, bystander):
+            await event(each, "users.count")
+        watching = [asyncio.ensure_future(closed_at(each)) for each in (one, two)]
+        at = await asyncio.to_thread(change, watchful, name, mine, UNSEEN[what])
+        for code, seconds in await asyncio.gather(*watching):
+            assert code == REVOKED
+            assert seconds - at < 2 + PROMPT_SECONDS
+        await bystander.send('{"type": "ping"}')
+        await event(bystander, "pong")
+
+
+@pytest.fixture(scope="module")
+def watchful(stack_factory):
+    """A stack that looks every two seconds."""
+    with stack_factory(TIDEWIRE_SESSION_CHECK_SECONDS="2") as running:
+        yield running

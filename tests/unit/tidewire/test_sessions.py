@@ -1,0 +1,110 @@
+"""Sockets whose session ended without a word: found within an interval, and nobody else's closed."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from django.db import DatabaseError
+
+from tests.unit.tidewire.fakes import FakeSocket
+from tidewire import sessions
+from tidewire.close_codes import CloseCode
+from tidewire.sessions import BATCH, INTERVALS_WITHOUT_SESSION, PARTS, SessionWatch
+
+SECONDS = 60.0
+
+
+class Sessions:
+    """What the database says: the keys of sessions that have ended. `away`: it says nothing."""
+
+    def __init__(self) -> None:
+        self.over: set[str] = set()
+        self.away = False
+        self.asked: list[list[tuple[str, str]]] = []
+
+    async def ended(self, asked: list[tuple[str, str]]) -> set[str]:
+        self.asked.append(asked)
+        if self.away:
+            raise DatabaseError("away")
+        return self.over & {key for key, _user in asked}
+
+
+@pytest.fixture
+def found(monkeypatch):
+    made = Sessions()
+    monkeypatch.setattr(sessions, "_ended", made.ended)
+    return made
+
+
+@pytest.fixture
+async def watch(monkeypatch, found):
+    """Watches these sockets; returns the marks of sessions that it found ended."""
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(sessions, "time", SimpleNamespace(monotonic=loop.time))
+    tasks = []
+
+    def started(*sockets: FakeSocket) -> list[str]:
+        marks: list[str] = []
+        for each in sockets:
+            each.connection.opened = loop.time()
+        made = SessionWatch(lambda: [each.connection for each in sockets], seconds=SECONDS, on_end=marks.append)
+        tasks.append(asyncio.ensure_future(made.run()))
+        return marks
+
+    yield started
+    for task in tasks:
+        task.cancel()
+
+
+def socket(key: str, *, user: str = "1") -> FakeSocket:
+    made = FakeSocket(user=user)
+    made.connection.session_key, made.connection.session = key, f"mark of {key}"
+    return made
+
+
+async def test_a_session_that_ended_closes_its_sockets_within_an_interval(watch, found):
+    """For good, and its tickets fall; sockets of other sessions stay."""
+    one, tab, other = socket("one"), socket("one"), socket("other")
+    marks = watch(one, tab, other)
+    await asyncio.sleep(SECONDS)
+    assert not any(each.closed for each in (one, tab, other))
+    found.over = {"one"}
+    await asyncio.sleep(SECONDS + 1)
+    assert one.closed[:1] == tab.closed[:1] == [CloseCode.REVOKED]
+    assert other.closed == []
+    assert set(marks) == {"mark of one"}
+
+
+async def test_each_session_is_asked_for_once_an_interval_in_small_parts(watch, found):
+    """Whatever the number of its sockets; no visit to the database is long."""
+    watch(*(socket(f"key {number}") for number in range(1000) for _tab in range(3)))
+    await asyncio.sleep(SECONDS + 0.1)
+    keys = [key for asked in found.asked for key, _user in asked]
+    assert sorted(keys) == sorted({f"key {number}" for number in range(1000)})
+    assert max(map(len, found.asked)) <= BATCH
+    assert len(found.asked) >= PARTS
+
+
+async def test_nobody_is_closed_while_the_database_is_away(watch, found):
+    found.over, found.away = {"one"}, True
+    one = socket("one")
+    watch(one)
+    await asyncio.sleep(3 * SECONDS)
+    assert one.closed == []
+    found.away = False
+    await asyncio.sleep(SECONDS + 1)
+    assert one.closed
+
+
+async def test_a_socket_without_a_session_comes_back_to_be_checked(watch, found):
+    """Spread over a fifth of the time: those who came together need not leave together."""
+    sockets = [socket("", user=str(number)) for number in range(200)]
+    watch(*sockets)
+    life = SECONDS * INTERVALS_WITHOUT_SESSION
+    await asyncio.sleep(life * 0.79)
+    assert not any(each.closed for each in sockets)
+    await asyncio.sleep(life * 0.1)
+    assert 0 < sum(bool(each.closed) for each in sockets) < 200
+    await asyncio.sleep(life * 0.2)
+    assert all(CloseCode.EXPIRED in each.closed for each in sockets)
+    assert found.asked == []
