@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from tests.faults.crowd import CrowdError, codes
 from tests.faults.scene import Scene
+from tests.pages import fetch
+from tests.stack import Stack
 from tidewire.conf import Settings
 
 LEASE_SECONDS = Settings.LEASE_SECONDS
@@ -51,3 +53,9 @@ def last_for(run: Scene, seconds: float) -> None:
     time.sleep(seconds / 2)
     run.crowd.ask("leave", user=LEAVER)
     time.sleep(seconds / 2)
+
+
+def page(stack: Stack, run: Scene) -> int:
+    """The status of the list of documents, for somebody who is logged in."""
+    cookie = run.crowd.pages[-1].cookie
+    return fetch(f"{stack.web_urls[0]}/", headers={"Cookie": cookie, "Host": "localhost"}).status

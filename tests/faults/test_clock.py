@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.crowd import Crowd
 from tests.faults.data import LEASE_SECONDS, LEAVER, judge
-from tests.faults.scene import people
+from tests.faults.scene import SOCKETS_PER_PERSON, people
 from tests.pages import fetch
 from tests.stack import Stack
 from tidewire.close_codes import CloseCode
@@ -56,19 +56,22 @@ def test_clock(stack_factory, scene, size, tmp_path, direction):
             moved.write_text(f"{'+' if direction == 'ahead' else '-'}{MOVED_SECONDS}\n")
             run.until(LEASE_SECONDS + 5.0)
             run.target("nobody left", not run.watcher.left(run.began), f"{len(run.watcher.left(run.began))} did")
-            cookies = {page.user: page.cookie for page in pages if page.user in LOGGED_OUT}
-            said = {user: time.time() for user in LOGGED_OUT if log_out(stack, cookies[user])}
-            with Crowd(stack, people(stack, 10)[:30]) as late:
+            # Of new sessions, whose sockets' age is by the clock of their node.
+            newer = [page for page in people(stack, 10) if page.user != LEAVER]
+            with Crowd(stack, newer) as late:
                 late.connect()
-                run.target("new sockets are let in, by tickets of now", late.ask("status")["open"] == 30, "30 of 30")
+                run.target("new sockets are let in", late.ask("status")["open"] == len(newer), f"{len(newer)}")
+                cookies = {page.user: page.cookie for page in newer if page.user in LOGGED_OUT}
+                said = {user: time.time() for user in LOGGED_OUT if log_out(stack, cookies[user])}
+                time.sleep(2 * CLOSED_SECONDS)
+                out = [diary for diary in late.diaries() if diary.user in said]
             run.crowd.ask("leave", user=LEAVER)
-            judge(run, people=count, ended=time.time(), gone=(LEAVER, *LOGGED_OUT))
-            out = [diary for diary in run.diaries if diary.user in LOGGED_OUT]
+            judge(run, people=count, ended=time.time())
             closes = [(at - said[diary.user], code) for diary in out for at, code in diary.closes]
             run.target(
                 f"{len(out)} sockets of who logged out closed within 1 s, for good",
-                len(closes) == len(out)
-                and all(code == CloseCode.REVOKED and late <= CLOSED_SECONDS for late, code in closes),
-                f"{len(closes)} within {max(closes)[0]:.2f} s, codes {sorted({code for _, code in closes})}",
+                len(closes) == len(out) == SOCKETS_PER_PERSON * len(LOGGED_OUT)
+                and all(code == CloseCode.REVOKED and after <= CLOSED_SECONDS for after, code in closes),
+                f"{len(closes)} within {max(closes, default=(0.0, 0))[0]:.2f} s, codes {sorted({c for _, c in closes})}",
             )
             run.verdict()

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.data import judge, last_for
+from tests.faults.data import judge, last_for, page
 from tests.faults.scene import people
-from tests.pages import fetch
 from tests.postgres import Postgres, why_not
-from tests.stack import PREPARE_SECONDS, Stack
+from tests.stack import PREPARE_SECONDS
 
 FAULT_SECONDS = 5.0
 
@@ -47,12 +46,6 @@ def gone(database: Path) -> Iterator[None]:
             other.rename(name)
 
 
-def page(stack: Stack) -> int:
-    """The status of a page that needs the database."""
-    cookie = stack.sessions("person-1")["person-1"]
-    return fetch(f"{stack.web_urls[0]}/", headers={"Cookie": cookie, "Host": "localhost"}).status
-
-
 def test_sqlite(start_stack, scene, size):
     """Locked for 5 s, writes wait and go on; gone for 5 s, pages fail and sockets do not notice."""
     stack = start_stack()
@@ -66,13 +59,12 @@ def test_sqlite(start_stack, scene, size):
             last_for(run, FAULT_SECONDS)
         run.calm()
         run.tell("SQLite is gone")
-        cookie = stack.sessions("person-1")["person-1"]
         with gone(database):
             time.sleep(FAULT_SECONDS)
-            status = fetch(f"{stack.web_urls[0]}/", headers={"Cookie": cookie, "Host": "localhost"}).status
+            status = page(stack, run)
             run.target("pages say that they cannot", status in (500, 503), f"status {status}")
         judge(run, people=count, ended=time.time())
-        run.target("pages are back", page(stack) == 200, f"status {page(stack)}")
+        run.target("pages are back", (status := page(stack, run)) == 200, f"status {status}")
         run.verdict()
 
 
@@ -96,5 +88,5 @@ def test_postgresql(stack_factory, scene, size):
                 run.target(
                     "saves failed while it was away, and no longer", run.publisher.failed > 0, run.publisher.last
                 )
-                run.target("pages are back", page(stack) == 200, f"status {page(stack)}")
+                run.target("pages are back", (status := page(stack, run)) == 200, f"status {status}")
                 run.verdict()

@@ -1,15 +1,18 @@
 """Faults of Redis under load: stopped, killed, paused, emptied, failed over."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import signal
+import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 import redis
 
-from tests.faults.data import judge, last_for
+from tests.faults.data import judge, last_for, page
 from tests.faults.scene import people
 from tests.sentinels import MASTER, Sentinels
 from tests.stack import Stack
@@ -37,8 +40,10 @@ def test_restart(start_stack, begin):
         run.begin("Redis is stopped")
         stack.stop("redis")
         last_for(run, FAULT_SECONDS)
+        run.target("pages work without it", (status := page(stack, run)) == 200, f"status {status}")
         stack.start("redis")
         judge(run, people=count, ended=time.time())
+        run.target("no save failed", run.publisher.failed == 0, f"{run.publisher.saved} saved")
         run.verdict()
 
 
@@ -106,6 +111,50 @@ def test_flush(start_stack, begin):
         run.verdict()
 
 
+def test_full(start_stack, begin):
+    """Its memory is full: it answers, keeps what it has and takes nothing. Nobody reloads, so the outbox has to serve."""
+    stack = start_stack()
+    count, scene = begin(stack, "Redis full for 5 s (refuses writes)", 55)
+    with scene as run, redis.Redis.from_url(stack.redis_url) as client:
+        run.begin("Redis is full")
+        client.config_set("maxmemory", 1)
+        last_for(run, FAULT_SECONDS)
+        client.config_set("maxmemory", 0)
+        judge(run, people=count, ended=time.time())
+        run.target("no page had to reload", run.row.account.not_recovered == 0, f"{run.row.account.not_recovered} did")
+        run.verdict()
+
+
+def test_deaf(start_stack, begin):
+    """Subscriptions are cut again and again until the end: nearly no hint is heard, and the checks bring everything."""
+    stack = start_stack()
+    count, scene = begin(stack, "subscriptions to Redis cut ten times a second", 56)
+    with scene as run, cutting(stack):
+        run.begin("subscriptions are cut")
+        last_for(run, FAULT_SECONDS)
+        judge(run, people=count, ended=time.time())
+        run.verdict()
+
+
+@contextlib.contextmanager
+def cutting(stack: Stack) -> Iterator[None]:
+    """End every subscription, ten times a second."""
+    over = threading.Event()
+
+    def cut() -> None:
+        with redis.Redis.from_url(stack.redis_url) as client:
+            while not over.wait(0.1):
+                client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    thread = threading.Thread(target=cut, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_failover(stack_factory, begin, tmp_path):
     """The primary is killed: Sentinels name its replica, and everything goes on there."""
     if shutil.which("redis-server") is None:
@@ -117,7 +166,7 @@ def test_failover(stack_factory, begin, tmp_path):
             TIDEWIRE_REDIS_URL="redis://:s3cret@sentinels-know.invalid/0",
         )
         with stack:
-            count, scene = begin(stack, "Redis primary killed, failover by Sentinel", 55)
+            count, scene = begin(stack, "Redis primary killed, failover by Sentinel", 57)
             with scene as run:
                 began = run.begin("the primary is killed")
                 sentinels.kill(sentinels.primary)
