@@ -72,6 +72,6 @@ def test_clock(stack_factory, scene, size, tmp_path, direction):
                 f"{len(out)} sockets of who logged out closed within 1 s, for good",
                 len(closes) == len(out) == SOCKETS_PER_PERSON * len(LOGGED_OUT)
                 and all(code == CloseCode.REVOKED and after <= CLOSED_SECONDS for after, code in closes),
-                f"{len(closes)} within {max(closes, default=(0.0, 0))[0]:.2f} s, codes {sorted({c for _, c in closes})}",
+                f"{len(closes)} within {max(closes, default=(0, 0))[0]:.2f} s, codes {sorted({c for _, c in closes})}",
             )
             run.verdict()

@@ -112,7 +112,7 @@ def test_flush(start_stack, begin):
 
 
 def test_full(start_stack, begin):
-    """Its memory is full: it answers, keeps what it has and takes nothing. Nobody reloads, so the outbox has to serve."""
+    """Its memory is full: it answers, keeps what it has, takes nothing. Nobody reloads: the outbox has to serve."""
     stack = start_stack()
     count, scene = begin(stack, "Redis full for 5 s (refuses writes)", 55)
     with scene as run, redis.Redis.from_url(stack.redis_url) as client:

@@ -47,11 +47,13 @@ def main() -> int:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--seconds", type=float, default=FULL_SECONDS)
     given.add_argument("--people", type=int, default=80, help="each has four sockets")
+    given.add_argument("--changes", type=float, default=CHANGES_PER_SECOND, help="sockets that come and go a second")
+    given.add_argument("--saves", type=float, default=SAVES_PER_SECOND, help="documents saved a second")
     asked = given.parse_args()
     with tempfile.TemporaryDirectory(prefix="tidewire-soak-") as directory:
         stack = StackFactory(Path(directory))()
         with stack:
-            series, done = run(stack, seconds=asked.seconds, count=asked.people)
+            series, done = run(stack, asked)
     verdicts = judge(series, asked.seconds)
     words = f"{asked.seconds / 60:.0f} minutes, {4 * asked.people} sockets: {told(done)}"
     results = ROOT / "var" / "soak"
@@ -64,11 +66,11 @@ def main() -> int:
     return 0 if all(each.flat for each in verdicts) else 1
 
 
-def run(stack: Stack, *, seconds: float, count: int) -> tuple[Series, dict[str, Any]]:
+def run(stack: Stack, asked: argparse.Namespace) -> tuple[Series, dict[str, Any]]:
     """Churn and sample for so long; the series, and what was done."""
     slug = "how-we-write-documents-here"
     pages = people(
-        stack, count, paths=("/ws/users/", "/ws/notifications/", "/ws/documents/", f"/ws/document/{slug}/read/")
+        stack, asked.people, paths=("/ws/users/", "/ws/notifications/", "/ws/documents/", f"/ws/document/{slug}/read/")
     )
     series: Series = defaultdict(list)
     told = {"port": stack.layout.ports.nginx, "pages": [asdict(page) for page in pages]}
@@ -81,11 +83,11 @@ def run(stack: Stack, *, seconds: float, count: int) -> tuple[Series, dict[str, 
     ) as churn:
         assert churn.stdin is not None
         assert churn.stdout is not None
-        churn.stdin.write(json.dumps(told | {"per_second": CHANGES_PER_SECOND}) + "\n")
+        churn.stdin.write(json.dumps(told | {"per_second": asked.changes}) + "\n")
         churn.stdin.flush()
-        with Publisher(stack, SAVES_PER_SECOND) as publisher:
+        with Publisher(stack, asked.saves) as publisher:
             began = time.monotonic()
-            while (at := time.monotonic() - began) < seconds:
+            while (at := time.monotonic() - began) < asked.seconds:
                 for name, value in sample(stack).items():
                     series[name].append((at, value))
                 time.sleep(EVERY_SECONDS)
