@@ -25,7 +25,7 @@ def begin(scene, size):
     """`begin(stack, fault, order)` is a scene with everybody there, and how many they are."""
 
     def begin(stack: Stack, fault: str, order: int):
-        count = size(200, 20)
+        count = size(30, 20)
         return count, scene(stack, fault, pages=people(stack, count), per_second=size(20, 10), order=order)
 
     return begin
