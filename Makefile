@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test test-faults soak lint format requirements env-example bench bench-quick load load-smoke setup clean compose-up compose-down compose-logs compose-test secrets k8s-check autobahn
+.PHONY: help up test test-faults soak lint format requirements env-example bench bench-quick load load-smoke capacity setup clean compose-up compose-down compose-logs compose-test secrets k8s-check autobahn
 
 help: ## list these doors
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
@@ -99,6 +99,10 @@ load-smoke: ## the same with 200 users on a stack of its own; fails on any event
 	@$(PYTHON) -m deploy.local.setup up
 	@$(PYTHON) -m deploy.local.setup dev
 	@$(VENV)/python -m loadtest --smoke --users $(or $(USERS),200) --seconds 60 $(ARGS)
+
+capacity: ## plan a workload: nodes, CPU, memory, Redis, and what ends first; WORKLOAD=mine.toml
+	@$(PYTHON) -m deploy.local.setup bench
+	@$(VENV)/python -m loadtest.capacity plan $(WORKLOAD) $(ARGS)
 
 autobahn: ## run the Autobahn WebSocket suite, direct and through nginx; CASES='1.*' narrows
 	@$(PYTHON) -m deploy.local.setup test

@@ -1,0 +1,150 @@
+"""The workload, its limits and the costs, each as its file says it. Computes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+HERE = Path(__file__).parent
+COSTS, WORKLOAD = HERE / "costs.toml", HERE / "workload.toml"
+
+
+class WorkloadError(Exception):
+    """A file lacks something, has something unknown, or has a value that cannot be."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """`audience` is the share of all sockets that are on it; `kind` is stream or state."""
+
+    name: str
+    kind: str
+    events_per_second: float
+    bytes: int
+    audience: float
+    # Whether its events grow with the users, as those do that each of them causes.
+    grows: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("stream", "state"):
+            raise WorkloadError(f"topic {self.name}: kind {self.kind!r} is neither stream nor state")
+        if not 0 <= self.audience <= 1:
+            raise WorkloadError(f"topic {self.name}: audience {self.audience} is no share")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    p95_ms: float
+    headroom: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one node, and Redis, may have."""
+
+    node_memory_mib: float
+    node_open_files: int
+    node_mbit: float
+    redis_mbit: float
+
+
+@dataclass(frozen=True)
+class Workload:
+    users: int
+    tabs: float
+    sockets_per_tab: float
+    pages_per_user_minute: float
+    ticket_share: float
+    logins_per_second: float
+    topic: Sequence[Topic]
+    wanted: Wanted
+    machine: Machine
+
+    @classmethod
+    def read(cls, path: Path = WORKLOAD) -> Self:
+        found = _read(path)
+        try:
+            topics = [Topic(**each) for each in found.pop("topic")]
+            wanted, machine = Wanted(**found.pop("wanted")), Machine(**found.pop("machine"))
+            return cls(topic=topics, wanted=wanted, machine=machine, **found)
+        except (TypeError, KeyError) as error:
+            raise WorkloadError(f"{path}: {error}") from error
+
+    @property
+    def sockets(self) -> float:
+        return self.users * self.tabs * self.sockets_per_tab
+
+    @property
+    def connects_per_second(self) -> float:
+        """A page that is left closes its sockets, and the next opens as many."""
+        return self.pages_per_second * self.sockets_per_tab
+
+    @property
+    def pages_per_second(self) -> float:
+        return self.users * self.pages_per_user_minute / 60
+
+    @property
+    def events_per_second(self) -> float:
+        return sum(topic.events_per_second for topic in self.topic)
+
+    @property
+    def deliveries_per_second(self) -> float:
+        return sum(topic.events_per_second * topic.audience for topic in self.topic) * self.sockets
+
+    def grown_to(self, users: int) -> Self:
+        """The same for more users; what each does grows with them, and the events of topics that say so."""
+        share = users / self.users
+        topics = [
+            dataclasses.replace(topic, events_per_second=topic.events_per_second * (share if topic.grows else 1.0))
+            for topic in self.topic
+        ]
+        logins = self.logins_per_second * share
+        return dataclasses.replace(self, users=users, topic=topics, logins_per_second=logins)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Units stand in the names; `delivery_us` by the number of sockets on a node."""
+
+    delivery_us: Mapping[int, float]
+    connect_ticket_ms: float
+    connect_session_ms: float
+    socket_kib: float
+    base_mib: float
+    stream_event_us: float
+    publish_us: float
+    node_us: float
+    login_ms: float
+    page_ms: float
+    overhead_bytes: float
+
+    @classmethod
+    def read(cls, path: Path = COSTS) -> Self:
+        found = _read(path)
+        try:
+            by_sockets = {int(sockets): float(us) for sockets, us in found.pop("delivery_us").items()}
+            return cls(
+                delivery_us=by_sockets, **{name: value for part in found.values() for name, value in part.items()}
+            )
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise WorkloadError(f"{path}: {error}") from error
+
+    def delivery_at(self, sockets: float) -> float:
+        """Between two sizes that were measured by the straight line; beyond them as at the nearest."""
+        known = sorted(self.delivery_us.items())
+        for (low, cheap), (high, dear) in itertools.pairwise(known):
+            if low <= sockets <= high:
+                return cheap + (dear - cheap) * (sockets - low) / (high - low)
+        return known[0][1] if sockets < known[0][0] else known[-1][1]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise WorkloadError(f"{path}: {error}") from error

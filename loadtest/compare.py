@@ -1,0 +1,174 @@
+"""Two runs side by side: `python -m loadtest compare A B`. Reads their report.json, judges neither."""
+
+from __future__ import annotations
+
+import argparse
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtest.charts import number
+
+PERCENTILES = ("p50", "p95", "p99", "p99_9")
+# Below this two runs of the same thing differ by chance on an ordinary machine: see docs/load-testing.md.
+NOISE_SHARE = 0.2
+# The report's own; importing that would bring Locust with it.
+STYLE = Path(__file__).with_name("report.css")
+Data = Mapping[str, Any]
+
+
+class CompareError(Exception):
+    """One of the two is no run's result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of both runs; None where a run has none."""
+
+    name: str
+    before: float | None
+    after: float | None
+    unit: str = ""
+
+    @property
+    def change(self) -> float | None:
+        """How much more, as a share of the first."""
+        if self.before is None or self.after is None or not self.before:
+            return None
+        return self.after / self.before - 1
+
+    @property
+    def said(self) -> str:
+        if self.before is None or self.after is None:
+            return "" if self.before is self.after else "only one run has it"
+        if self.change is None:
+            return "" if self.before == self.after else "from none"
+        return f"{self.change:+.0%}" + (" (within noise)" if abs(self.change) <= NOISE_SHARE and self.change else "")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A run's directory, or its report.json. Raises `CompareError`."""
+    file = path / "report.json" if path.is_dir() else path
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        found["latencies"], found["totals"], found["counts"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CompareError(f"{file} is no result of a load test: {error!r}") from error
+    return found
+
+
+def sections(before: Data, after: Data) -> list[tuple[str, list[Row]]]:
+    """Every figure that either has, by section."""
+    latencies = [
+        Row(
+            f"{name}, {percentile.replace('_', '.')}", _at(before, name, percentile), _at(after, name, percentile), "ms"
+        )
+        for name in _names(before["latencies"], after["latencies"])
+        for percentile in PERCENTILES
+    ]
+    return [
+        ("What went wrong", _rows(before["counts"], after["counts"])),
+        ("Latency", latencies),
+        ("Totals", _rows(before["totals"], after["totals"])),
+        ("CPU, share of one core", _rows(_services(before, "cpu_mean"), _services(after, "cpu_mean"))),
+        ("Memory", _rows(_services(before, "rss_mib"), _services(after, "rss_mib"), "MiB")),
+    ]
+
+
+def differences(before: Data, after: Data) -> list[tuple[str, str, str]]:
+    """What was not the same about the two runs: where this is long, figures compare little."""
+    found = []
+    for part in ("configuration", "versions"):
+        for name in _names(before[part], after[part]):
+            one, other = (str(run[part].get(name, "none")) for run in (before, after))
+            if one != other and name != "date":
+                found.append((name, one, other))
+    return found
+
+
+def markdown(before: Data, after: Data) -> str:
+    lines = [
+        f"# {before['title']} and {after['title']}",
+        "",
+        f"{before['configuration']['date']}: {_verdict(before)}. {after['configuration']['date']}: {_verdict(after)}.",
+        "",
+    ]
+    lines += [f"- {name}: {one} and {other}" for name, one, other in differences(before, after)]
+    for title, rows in sections(before, after):
+        lines += ["", f"## {title}", "", "| | before | after | |", "|---|--:|--:|---|"]
+        lines += [
+            f"| {row.name} | {_value(row.before, row.unit)} | {_value(row.after, row.unit)} | {row.said} |"
+            for row in rows
+        ]
+    return "\n".join([*lines, ""])
+
+
+def page(before: Data, after: Data) -> str:
+    """One HTML file that loads nothing."""
+    title = html.escape(f"{before['title']} and {after['title']}")
+    tables = [_table(("", "before", "after"), differences(before, after))]
+    for name, rows in sections(before, after):
+        cells = ((row.name, _value(row.before, row.unit), _value(row.after, row.unit), row.said) for row in rows)
+        tables.append(f"<h2>{html.escape(name)}</h2>{_table(('', 'before', 'after', ''), cells)}")
+    said = html.escape(f"before: {_verdict(before)}, after: {_verdict(after)}")
+    style = STYLE.read_text(encoding="utf-8")
+    return (
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title><style>{style}</style>"
+        f"</head><body><header><h1>{title}</h1><p>{said}</p></header>{''.join(tables)}</body></html>\n"
+    )
+
+
+def main(arguments: Sequence[str]) -> Path:
+    """Writes compare.html and compare.md beside the second run's report; returns the page's path."""
+    parser = argparse.ArgumentParser(prog="python -m loadtest compare", description=__doc__)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    parser.add_argument("--out", type=Path, default=None, help="a directory; the second run's if not given")
+    options = parser.parse_args(arguments)
+    before, after = read(options.before), read(options.after)
+    out: Path = options.out or (options.after if options.after.is_dir() else options.after.parent)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "compare.md").write_text(markdown(before, after), encoding="utf-8")
+    (out / "compare.html").write_text(page(before, after), encoding="utf-8")
+    return out / "compare.html"
+
+
+def _verdict(run: Data) -> str:
+    return "passed" if run["passed"] else "failed"
+
+
+def _names(before: Data, after: Data) -> list[str]:
+    return list(dict.fromkeys([*before, *after]))
+
+
+def _rows(before: Data, after: Data, unit: str = "") -> list[Row]:
+    return [Row(name.replace("_", " "), before.get(name), after.get(name), unit) for name in _names(before, after)]
+
+
+def _at(run: Data, name: str, percentile: str) -> float | None:
+    found: float | None = run["latencies"].get(name, {}).get(percentile)
+    return found
+
+
+def _services(run: Data, what: str) -> dict[str, float]:
+    # A node's port changes from run to run; which of the nodes it is does not.
+    ports = sorted(name for name in run["services"] if ":" in name)
+    short = {
+        name: f"{name.partition(':')[0]} {ports.index(name) + 1}" if name in ports else name for name in run["services"]
+    }
+    return {short[name]: values[what] for name, values in run["services"].items()}
+
+
+def _value(value: float | None, unit: str) -> str:
+    return "none" if value is None else f"{number(value)} {unit}".strip()
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f"<div class='scroll'><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>" if body else ""
+    )
