@@ -45,12 +45,16 @@ def write_configuration(layout: Layout, limits: Mapping[str, str] | None = None)
     (run / "nginx.conf").write_text(_nginx_main(layout), encoding="utf-8")
     site = render(ROOT / "deploy" / "nginx" / "tidewire.conf.template", nginx_variables(layout) | dict(limits or {}))
     (run / "tidewire.conf").write_text(site, encoding="utf-8")
+    (layout.run / "prometheus.yml").write_text(prometheus_configuration(layout), encoding="utf-8")
+
+
+def prometheus_configuration(layout: Layout) -> str:
     targets = {
+        "TIDEWIRE_RULES": json.dumps([str(ROOT / "deploy" / "prometheus" / "rules" / "*.yml")]),
         "TIDEWIRE_WEB_TARGETS": json.dumps([f"{LOOPBACK}:{port}" for port in layout.ports.web]),
         "TIDEWIRE_WS_TARGETS": json.dumps([f"{LOOPBACK}:{port}" for port in layout.ports.admin]),
     }
-    scrape = render(ROOT / "deploy" / "prometheus" / "prometheus.yml.template", targets)
-    (layout.run / "prometheus.yml").write_text(scrape, encoding="utf-8")
+    return render(ROOT / "deploy" / "prometheus" / "prometheus.yml.template", targets)
 
 
 def nginx_variables(layout: Layout) -> dict[str, str]:

@@ -13,7 +13,7 @@ from deploy.local.layout import ROOT
 # What each door cannot do without, and what it only can do more with.
 DOORS = {
     "up": ("local", (system.VENV, system.REDIS, system.NGINX), ()),
-    "test": ("dev", (system.VENV,), (system.REDIS, system.NGINX, system.CHROMIUM)),
+    "test": ("dev", (system.VENV,), (system.REDIS, system.NGINX, system.PROMETHEUS, system.CHROMIUM)),
     "dev": ("dev", (system.VENV,), ()),
     "bench": ("bench", (system.VENV, system.REDIS, system.COMPILER), ()),
 }

@@ -52,6 +52,7 @@ VENV = Need("python's venv", (), "python3-venv", "python3", "python@3.13")
 REDIS = Need("redis-server", ("redis-server", "valkey-server"), "redis-server", "valkey", "redis", "redis-server")
 NGINX = Need("nginx", ("nginx",), "nginx-light", "nginx", "nginx", "nginx")
 COMPILER = Need("a C compiler", ("cc", "gcc", "clang"), "build-essential", "gcc", "gcc")
+PROMETHEUS = Need("prometheus", ("prometheus",), "prometheus", "golang-github-prometheus", "prometheus", "prometheus")
 CHROMIUM = Need(
     "chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium fonts-dejavu-core", "chromium", "chromium"
 )

@@ -1,12 +1,15 @@
 """deploy.local.config: the templates, rendered as envsubst renders them."""
 
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
-from deploy.local.config import nginx_variables, render
+from deploy.local.config import nginx_variables, prometheus_configuration, render
 from deploy.local.layout import ROOT, Layout, Ports
 
+RULES = ROOT / "deploy" / "prometheus" / "rules"
 TEMPLATE = ROOT / "deploy" / "nginx" / "tidewire.conf.template"
 
 
@@ -68,3 +71,9 @@ def test_no_location_adds_a_header_of_its_own():
     """It would drop all of the server's: that is how nginx inherits add_header and proxy_set_header."""
     lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if re.match(r"\s{8,}(add_header|proxy_set_header)", line)] == []
+
+
+def test_prometheus_reads_every_rule(layout):
+    """The configuration that `make up` writes names all of them."""
+    [named] = yaml.safe_load(prometheus_configuration(layout))["rule_files"]
+    assert len(list(Path(named).parent.glob(Path(named).name))) == len(list(RULES.glob("*.yml"))) > 1

@@ -1,0 +1,163 @@
+"""*Operations*: nodes, drains, Redis, pages, and what they use."""
+
+from __future__ import annotations
+
+from deploy.grafana.panels import NODE, Dashboard, Panel, Row, quantiles
+
+PAGES = 'view!~"unnamed|none"'
+
+RESTARTS = f"tidewire_hub_restarts_total{{{NODE}}}"
+
+OPERATIONS = Dashboard(
+    "tidewire-operations",
+    "tidewire: operations",
+    "Nodes, drain, Redis, nginx, web, resources.",
+    (
+        Row(
+            "Nodes",
+            (
+                Panel(
+                    "Up",
+                    (('up{job=~"ws|web"}', "{{job}} {{instance}}"),),
+                    "1: answers its scrape. Alert: TidewireScrapeMissing.",
+                ),
+                Panel(
+                    "Draining",
+                    ((f"tidewire_draining{{{NODE}}}", "{{instance}}"),),
+                    "1 while a node lets its sockets go. Alert: TidewireDrainSlow.",
+                ),
+                Panel(
+                    "Event loop lag",
+                    quantiles("tidewire_loop_lag_seconds", "instance"),
+                    "Everything on a node waits so long. Alert: TidewireLoopLag.",
+                    unit="s",
+                ),
+                Panel(
+                    "Tasks of the hub started again",
+                    (
+                        (
+                            f"sum by (instance, task) (increase({RESTARTS}[$__rate_interval]))",
+                            "{{instance}} {{task}}",
+                        ),
+                    ),
+                    "Each is a bug. Alert: TidewireHubRestarts.",
+                ),
+                Panel(
+                    "Leases",
+                    (
+                        (f"sum(increase(tidewire_leases_registered_total{{{NODE}}}[$__rate_interval]))", "registered"),
+                        (f"sum(increase(tidewire_leases_expired_total{{{NODE}}}[$__rate_interval]))", "expired"),
+                        (f"sum(increase(tidewire_presence_ghosts_total{{{NODE}}}[$__rate_interval]))", "ghosts"),
+                    ),
+                    "Alert: TidewireGhosts.",
+                ),
+                Panel(
+                    "Alerts that fire",
+                    (
+                        (
+                            'sum by (alertname) (ALERTS{alertstate="firing", alertname=~"Tidewire.+"}) or vector(0)',
+                            "{{alertname}}",
+                        ),
+                    ),
+                    "0 without a name: none.",
+                ),
+            ),
+        ),
+        Row(
+            "Redis",
+            (
+                Panel(
+                    "Errors",
+                    (
+                        (
+                            "sum by (instance, kind) (rate(tidewire_redis_errors_total[$__rate_interval]))",
+                            "{{instance}} {{kind}}",
+                        ),
+                    ),
+                    "Calls that failed. Alert: TidewireRedisErrors.",
+                    unit="cps",
+                ),
+                Panel(
+                    "Reconnects and stale nodes",
+                    (
+                        ("sum(increase(tidewire_redis_reconnects_total[$__rate_interval]))", "reconnects"),
+                        ("sum(tidewire_stale)", "stale nodes"),
+                    ),
+                    "Alerts: TidewireRedisReconnects, TidewireStale.",
+                ),
+                Panel(
+                    "Memory of Redis",
+                    (("redis_memory_used_bytes", "used"), ("redis_memory_max_bytes > 0", "at most")),
+                    "From redis-exporter.",
+                    unit="bytes",
+                ),
+                Panel(
+                    "Commands and clients",
+                    (
+                        ("sum(rate(redis_commands_processed_total[$__rate_interval]))", "commands a second"),
+                        ("redis_connected_clients", "clients"),
+                    ),
+                    "From redis-exporter.",
+                ),
+            ),
+        ),
+        Row(
+            "nginx and pages",
+            (
+                Panel(
+                    "Connections of nginx",
+                    (("nginx_connections_active", "active"), ("nginx_connections_waiting", "waiting")),
+                    "From nginx-exporter. A socket is two: the client's and the upstream's.",
+                ),
+                Panel(
+                    "Requests of nginx",
+                    (("rate(nginx_http_requests_total[$__rate_interval])", "requests"),),
+                    "From nginx-exporter.",
+                    unit="reqps",
+                ),
+                Panel(
+                    "Pages by status",
+                    ((f"sum by (status) (rate(tidewire_requests_total{{{PAGES}}}[$__rate_interval]))", "{{status}}"),),
+                    "Alert: TidewireWebErrors.",
+                    unit="reqps",
+                    stacked=True,
+                ),
+                Panel(
+                    "Pages, how long",
+                    quantiles("tidewire_request_duration_seconds", matchers=PAGES),
+                    "Alert: TidewireWebSlow.",
+                    unit="s",
+                ),
+            ),
+        ),
+        Row(
+            "Resources",
+            (
+                Panel(
+                    "CPU of nodes",
+                    ((f'rate(process_cpu_seconds_total{{job="ws",{NODE}}}[$__rate_interval])', "{{instance}}"),),
+                    "Cores; a node can use one.",
+                    unit="percentunit",
+                ),
+                Panel(
+                    "Memory of nodes",
+                    ((f'process_resident_memory_bytes{{job="ws",{NODE}}}', "{{instance}}"),),
+                    "Resident.",
+                    unit="bytes",
+                ),
+                Panel(
+                    "Open files of nodes",
+                    ((f'process_open_fds{{job="ws",{NODE}}} / process_max_fds{{job="ws",{NODE}}}', "{{instance}}"),),
+                    "Share of what the process may open.",
+                    unit="percentunit",
+                ),
+                Panel(
+                    "Cost of a scrape",
+                    (('scrape_duration_seconds{job=~"ws|web"}', "{{job}} {{instance}}"),),
+                    "It runs on the node's event loop.",
+                    unit="s",
+                ),
+            ),
+        ),
+    ),
+)
