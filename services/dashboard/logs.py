@@ -40,8 +40,12 @@ def configure_structlog() -> None:
     )
 
 
-def logging_config(*, level: str, log_format: Literal["text", "json"]) -> dict[str, Any]:
-    """A dictConfig that sends everything from `level` up to standard error."""
+def logging_config(*, level: str, log_format: Literal["text", "json"], request_ids: bool = True) -> dict[str, Any]:
+    """A dictConfig for everything from `level` up: JSON to standard output, text to standard error.
+
+    Without `request_ids` it needs nothing of the library, which Gunicorn's master must not import.
+    """
+    shared = SHARED if request_ids else [each for each in SHARED if each is not _add_request_id]
     rendered: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if log_format == "json":
         rendered += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -55,12 +59,19 @@ def logging_config(*, level: str, log_format: Literal["text", "json"]) -> dict[s
         "formatters": {
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": SHARED,
+                "foreign_pre_chain": shared,
                 "processors": rendered,
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "root": {"handlers": ["stderr"], "level": level},
+        "handlers": {
+            "line": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                # A person's terminal keeps what a command prints apart; a collector reads one stream.
+                "stream": "ext://sys.stdout" if log_format == "json" else "ext://sys.stderr",
+            }
+        },
+        "root": {"handlers": ["line"], "level": level},
         # Django's default handlers mail admins and colour consoles; one handler at the root is enough.
         "loggers": {"django": {"handlers": [], "level": level, "propagate": True}},
     }

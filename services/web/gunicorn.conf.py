@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dashboard.env import read_env
+from dashboard.logs import logging_config
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -34,6 +35,11 @@ graceful_timeout = 25
 # nginx has the access log.
 accesslog = None
 errorlog = "-"
+# Its own lines have the shape of all others. The master must not import what makes metrics, hence no request ids;
+# workers, which have requests, set their logging up anew with Django.
+logconfig_dict = logging_config(level=env.log_level, log_format=env.log_format, request_ids=False) | {
+    "loggers": {name: {"handlers": [], "level": env.log_level, "propagate": True} for name in ("gunicorn.error",)}
+}
 # A socket in the home directory that two instances on one machine would fight over; nobody here uses it.
 control_socket_disable = True
 

@@ -22,6 +22,7 @@ from tidewire.exceptions import MalformedEvent
 from tidewire.frames import frame_event
 from tidewire.node import node
 from tidewire.presence import Hold
+from tidewire.requests import ID_LENGTH
 from tidewire.send_writer import SendWriter
 from tidewire.topics import Position, Topic
 
@@ -75,7 +76,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.connection: Connection
         self._holds: Sequence[Hold] = ()
         self._malformed = 0
-        self._second, self._messages = 0, 0
+        self._second, self._messages, self._received = 0, 0, 0
+        self._request_id = _request_id(self.scope)
         name = type(self).__name__
         refused = await self.refuse()
         # A browser sees a close code only after an accepted handshake.
@@ -105,12 +107,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._holds = tuple(self.present())
         for hold in self._holds:
             here.register.join(hold)
-        logger.info("connected %s user=%s", name, self.connection.user)
+        logger.info("connected", extra=self._who())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Read one message of the client strictly, and hand it to the method that `says` names."""
         if not hasattr(self, "connection") or self._closing:
             return
+        self._received += 1
         limits = node().settings
         if not self._within_rate(limits.MESSAGES_PER_SECOND):
             await self._reject("flooding", f"more than {limits.MESSAGES_PER_SECOND} messages a second")
@@ -131,8 +134,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
         here.disconnect(self.connection)
         for hold in self._holds:
             here.register.leave(hold)
-        seconds = time.monotonic() - self.connection.opened
-        logger.info("closed %s user=%s code=%s after %.1f s", name, self.connection.user, code, seconds)
+        told = {
+            "code": int(code),
+            "reason": _reason(code),
+            "seconds": round(time.monotonic() - self.connection.opened, 1),
+            "received": self._received,
+            # How far it came on each topic, which costs deliveries nothing, as a count of them would.
+            "positions": {each.feed.name: each.position for each in self.connection.subscriptions},
+        }
+        logger.info("closed", extra=self._who() | told)
 
     async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
         """Close from this end, once; autobahn wants a plain number."""
@@ -200,6 +210,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         logger.info("rejected %s user=%s reason=%s detail=%r", name, self.connection.user, reason, detail)
         self.connection.write(frame_event(Error(code=reason, detail=detail[:200])))
 
+    def _who(self) -> dict[str, Any]:
+        """What a line of the log says of this socket; the request id is that of nginx's line of the handshake."""
+        who = {"consumer": type(self).__name__, "user": self.connection.user}
+        return who | ({"request_id": self._request_id} if self._request_id else {})
+
     def _within_rate(self, limit: int) -> bool:
         second = int(time.monotonic())
         if second != self._second:
@@ -232,6 +247,18 @@ def _swallow(closing: "asyncio.Future[None]") -> None:
     """A close may meet a socket that has just gone; the server reports that by itself."""
     if not closing.cancelled() and (error := closing.exception()):
         logger.debug("close failed: %s", error)
+
+
+def _request_id(scope: dict[str, Any]) -> str:
+    found = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return str(found[:ID_LENGTH].decode("ascii", "replace"))
+
+
+def _reason(code: int) -> str:
+    """Who closed and why, in a word."""
+    if code in CloseCode._value2member_map_:
+        return CloseCode(code).name.lower()
+    return {1000: "client", 1001: "client", NO_CODE: "client", 1006: "lost"}.get(code, "other")
 
 
 def _code_label(code: int) -> str:

@@ -49,6 +49,8 @@ def publish(topic: str, event: StreamEvent) -> None:
         event = event.model_copy(update={"request_id": request_id()})
     made = Encoded.of(event)
     OutboxEvent.objects.create(event_id=made.id, topic=made.topic, type=event.type, body=made.body)
+    # The one line that ties a request to its event; it is there also where the transaction fails, as nginx's line is.
+    logger.info("event in the outbox", extra={"type": event.type, "topic": topic, "event_id": made.id})
     # Robust: what was committed has happened, and its answer must not say otherwise.
     transaction.on_commit(_publish_waiting, robust=True)
 

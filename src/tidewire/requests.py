@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from tidewire import metrics
 
 _current: ContextVar[str | None] = ContextVar("tidewire_request_id", default=None)
-_ID_LENGTH = 64
+ID_LENGTH = 64
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -26,7 +26,7 @@ class RequestIdMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        token = _current.set(request.headers.get("X-Request-ID", "")[:_ID_LENGTH] or None)
+        token = _current.set(request.headers.get("X-Request-ID", "")[:ID_LENGTH] or None)
         try:
             return self._get_response(request)
         finally:

@@ -403,8 +403,11 @@ class TestLeaving:
             await client.say('{"type":"ping"}')
             await client.events(2.0)
             await client.disconnect(code=1001)
-        lines = [record.message for record in caplog.records if record.name == "tidewire.consumer"]
-        assert lines == ["connected TalkConsumer user=1", "closed TalkConsumer user=1 code=1001 after 2.0 s"]
+        connected, closed = [record for record in caplog.records if record.name == "tidewire.consumer"]
+        assert (connected.message, connected.consumer, connected.user) == ("connected", "TalkConsumer", "1")
+        assert (closed.message, closed.consumer, closed.user) == ("closed", "TalkConsumer", "1")
+        assert (closed.code, closed.reason, closed.seconds) == (1001, "client", 2.0)
+        assert (closed.received, closed.positions) == (1, {"talk": 0})
 
 
 class TestDelivery:

@@ -1,0 +1,95 @@
+"""One edit followed by its request id, from nginx's line to the event in a browser; and what a socket's life logs."""
+
+import asyncio
+import json
+import sqlite3
+import time
+
+import pytest
+
+from tests.pages import submit
+from tests.sockets import event, open_socket
+
+PATIENCE_SECONDS = 10.0
+
+
+@pytest.fixture(scope="module")
+def own_stack(stack_factory):
+    """With the log of production, and processes that a test may stop."""
+    with stack_factory(ws=1, TIDEWIRE_LOG_FORMAT="json") as stack:
+        yield stack
+
+
+def lines(text):
+    """Every line of a log: one that is no JSON is an error."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def with_id(found, request_id):
+    return [line for line in found if line.get("request_id") == request_id]
+
+
+def written(read, request_id, count):
+    """So many lines with an id, as soon as a process has written them."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while len(found := with_id(lines(read()), request_id)) < count:
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
+    return found
+
+
+async def test_an_edit_is_traced_by_its_request_id(own_stack):
+    """Redis is away at first, so that the row of the outbox can be looked at before the relay publishes it."""
+    stack = own_stack
+    sessions = stack.sessions("ada", "bob")
+    async with open_socket(stack, "/ws/notifications/", sessions["bob"]) as socket:
+        await event(socket, "resumed")
+        await asyncio.to_thread(stack.stop, "redis")
+        page = await asyncio.to_thread(
+            submit, f"{stack.url}/new/", sessions["ada"], {"title": "Traced", "body": "Text."}
+        )
+        assert page.status == 302
+        request_id = page.headers["X-Request-ID"]
+        row = outbox_row(stack, request_id)
+        await asyncio.to_thread(stack.start, "redis")
+        told = await event(socket, "notification.created", lambda each: each["title"] == "Traced", timeout_seconds=40)
+    assert told["request_id"] == request_id
+    assert row["id"] == told["id"]
+    [line] = with_id(lines((stack.layout.log / "nginx-access.log").read_text()), request_id)
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/new/", 302)
+    [made] = [line for line in with_id(lines(stack.log("web-0")), request_id) if line["event"] == "event in the outbox"]
+    assert (made["event_id"], made["type"], made["topic"]) == (told["id"], "notification.created", "notifications")
+
+
+def outbox_row(stack, request_id):
+    with sqlite3.connect(stack.layout.var / "tidewire.sqlite3") as database:
+        rows = [json.loads(body) for (body,) in database.execute("select body from tidewire_outboxevent")]
+    [found] = with_id(rows, request_id)
+    return found
+
+
+async def test_a_socket_logs_one_line_at_connect_and_one_at_close(own_stack):
+    """Both with the id of nginx's line for the handshake; the second with code, reason, duration and counts."""
+    stack = own_stack
+    cookie = stack.sessions("eve")["eve"]
+    async with open_socket(stack, "/ws/users/", cookie) as socket:
+        await event(socket, "users.count")
+        await socket.send('{"type":"ping"}')
+        await event(socket, "pong")
+        request_id = socket.response.headers["X-Request-ID"]
+    connected, closed = await asyncio.to_thread(written, lambda: stack.log("ws-0"), request_id, 2)
+    assert (connected["event"], connected["consumer"]) == ("connected", "UsersConsumer")
+    assert (closed["event"], closed["consumer"], closed["user"]) == ("closed", "UsersConsumer", connected["user"])
+    assert (closed["code"], closed["reason"], closed["received"]) == (1000, "client", 1)
+    assert closed["seconds"] >= 0
+    assert closed["positions"]["users"] >= 1
+    [line] = await asyncio.to_thread(written, (stack.layout.log / "nginx-access.log").read_text, request_id, 1)
+    assert (line["path"], line["status"]) == ("/ws/users/", 101)
+
+
+def test_every_process_logs_json_alone(own_stack):
+    """Also what Gunicorn, Daphne and Django say of themselves."""
+    for name in ("web-0", "relay", "ws-0"):
+        found = lines(own_stack.log(name))
+        assert found, name
+        assert all({"event", "level", "logger", "timestamp"} <= set(line) for line in found), name
