@@ -19,6 +19,7 @@ from tidewire.feeds import Feed, StateFeed, Subscription
 from tidewire.presence import Presence
 from tidewire.stream_feed import StreamFeed
 from tidewire.streams import Streams
+from tidewire.tasks import end_all
 from tidewire.topics import Position, StateTopic, Topic
 
 logger = logging.getLogger(__name__)
@@ -157,10 +158,7 @@ class Hub:
     async def stop(self) -> None:
         """End what is under way; nothing is delivered after it."""
         self._channel = None
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(self._tasks.values())
         # One that was cancelled before it began has not taken itself off.
         self._tasks.clear()
 

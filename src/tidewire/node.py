@@ -28,6 +28,7 @@ from tidewire.publish import Announcer
 from tidewire.revocation import Revocations
 from tidewire.sessions import SessionWatch
 from tidewire.stores import edit_lease_store, presence_store, stream_store
+from tidewire.tasks import end_all
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Node:
         self.editors = LeaseRegister(self.edit_leases, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce)
         metrics.CONNECTIONS_LIMIT.set(given.CONNECTIONS_PER_NODE)
         self._tasks = [
-            asyncio.ensure_future(_supervise(name, run))
+            asyncio.create_task(_supervise(name, run), name=name)
             for name, run in (
                 ("receiving", self.hub.run_receiving),
                 ("checking", self.hub.run_checking),
@@ -152,14 +153,12 @@ class Node:
 
     def serve(self, name: str, run: Callable[[], Awaitable[Any]]) -> None:
         """Run one more task of this node's, which ends with it."""
-        self._tasks.append(asyncio.ensure_future(_supervise(name, run)))
+        self._tasks.append(asyncio.create_task(_supervise(name, run), name=name))
 
     async def stop(self) -> None:
         """End the tasks and hand presence over."""
         # First, or what presence is just being told could arrive after the end of it.
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         await self.hub.stop()
         try:
             await asyncio.wait_for(self.register.hand_over(), HAND_OVER_SECONDS)

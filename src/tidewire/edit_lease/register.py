@@ -104,7 +104,9 @@ class LeaseRegister:
 
     async def _wait(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), max(seconds, 0.0))
+            # Not `wait_for`: until Python 3.12 it forgets a cancellation that comes together with what it waits for.
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._wake.wait()
         except TimeoutError:
             return
         self._wake.clear()

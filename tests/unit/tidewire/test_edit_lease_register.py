@@ -203,3 +203,19 @@ async def test_thousands_of_editors_travel_in_bounded_batches(register, store):
         register.join(Editor(f"lease.{number}", "ada"))
     await asyncio.sleep(0.01)
     assert [len(moves) for moves in store.told] == [MOVES_AT_ONCE] * 3
+
+
+async def test_an_end_that_comes_together_with_an_editor_is_an_end(store):
+    """A drain's last editor leaves in the moment in which the node stops."""
+
+    async def announce(_topics: set[str]) -> None: ...
+
+    register = LeaseRegister(store, touch_seconds=TOUCH_SECONDS, announce=announce)
+    running = asyncio.ensure_future(register.run())
+    await asyncio.sleep(0.5)
+    # Both before the waiter has its next turn.
+    register.join(ADA)
+    running.cancel()
+    async with asyncio.timeout(30):
+        await asyncio.gather(running, return_exceptions=True)
+    assert running.cancelled()
