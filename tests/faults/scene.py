@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from tests.faults import table
 from tests.faults.client import Page
 from tests.faults.crowd import Crowd, CrowdError, Diary, codes, peak_connects
+from tests.faults.ledger import percentile
 from tests.faults.publisher import Publisher, committed
 from tests.faults.table import Row, Target
-from tests.faults.watcher import Watcher
+from tests.faults.watcher import USERS, Watcher
 from tests.stack import Stack
 
-# The pages of a person: the list or a document, each with the count of users and the notifications.
-SOCKETS_PER_PERSON = 3
+USERS_PATH = "/ws/users/"
 # After the last event, until every page has shown it: longer than the longest delay of a return that failed twice.
 SETTLE_SECONDS = 30.0
 # Some events flow before a fault, and some after it.
@@ -42,10 +42,11 @@ def people(
     count: int,
     *,
     returns: Callable[[int], bool] = lambda _i: True,
-    paths: Sequence[str] = ("/ws/users/", "/ws/notifications/", "/ws/documents/"),
+    prefix: str = "person",
+    paths: Sequence[str] = (USERS_PATH, "/ws/notifications/", "/ws/documents/"),
 ) -> list[Page]:
     """The sockets of so many people's pages. `returns(i)`: whether person i comes back when a socket is lost."""
-    names = [f"person-{i}" for i in range(count)]
+    names = [f"{prefix}-{i}" for i in range(count)]
     cookies = stack.sessions(*names, tickets=True)
     pages = [Page(name, cookies[name], path, returns=returns(i)) for i, name in enumerate(names) for path in paths]
     # In turn, nginx would give each kind of socket a node of its own.
@@ -76,6 +77,8 @@ class Scene:
         self.row = Row(fault, order=order, sockets=len(pages), per_second=per_second)
         self.began = 0.0
         self.diaries: list[Diary] = []
+        self.due: list[tuple[int, float]] = []
+        self.latencies: dict[str, list[float]] = {}
         self._tell = tell
         self._keep = keep
         self._connects_per_second = connects_per_second
@@ -123,11 +126,17 @@ class Scene:
         """Wait until so long after the fault began."""
         time.sleep(max(self.began + seconds - time.time(), 0.0))
 
+    def span(self, name: str, seconds: float) -> None:
+        """Let so much time pass; what arrives in it belongs to that span."""
+        self.crowd.ask("mark", span=name)
+        time.sleep(seconds)
+        self.crowd.ask("mark", span="between")
+
     def settle(self, timeout_seconds: float = SETTLE_SECONDS) -> None:
         """Publish nothing more, wait until every page has shown the last event, and draw up the account."""
         self.tell("the last events arrive")
         self.publisher.stop()
-        due = committed(self.stack, self._after)
+        due = self.due = committed(self.stack, self._after)
         if due:
             # What never comes is a finding of the account, which says which.
             with contextlib.suppress(CrowdError):
@@ -135,18 +144,19 @@ class Scene:
         row = self.row
         row.account = self.crowd.account(due)
         self.diaries = self.crowd.diaries()
+        self.latencies = self.crowd.ask("latencies")
         row.codes = {str(code): count for code, count in sorted(codes(self.diaries, self.began).items())}
         row.peak_connects = peak_connects(self.diaries, self.began)
         returns = [at for diary in self.diaries for at in diary.opens if at >= self.began]
         row.healed_seconds = max(returns) - self.began if returns else None
 
-    def presence(self, *, leave: Sequence[str] = (), gone: Sequence[str] | None = None) -> None:
-        """Judge who left since the fault began: `leave` had to, once; anybody else's leaving is a flicker."""
+    def presence(self, *, leave: Collection[str] = (), may: Collection[str] = ()) -> None:
+        """Judge who left since the fault: `leave` had to, once, `may` might; anybody else's leaving is a flicker."""
         left = self.watcher.left(self.began)
         had_to = set(leave)
-        self.row.flickers = sum(1 for _, member in left if member not in had_to)
-        here = self.watcher.members[("users", "online")]
-        ghosts = [member for member in (leave if gone is None else gone) if member in here]
+        self.row.flickers = sum(1 for _, member in left if member not in had_to.union(may))
+        here = self.watcher.members[USERS]
+        ghosts = [member for member in had_to if member in here]
         self.row.ghosts = len(ghosts)
         times = [at for at, member in left if member in had_to]
         self.row.ghost_seconds = max(times) - self.began if times else None
@@ -158,6 +168,21 @@ class Scene:
                 f"{len(times)} leaves of {len(had_to)} members, {len(ghosts)} still there",
             )
         self.target("nobody who returned in time left or joined", self.row.flickers == 0, f"{self.row.flickers} did")
+
+    def latency_target(self, span: str, without: Sequence[str]) -> None:
+        """The others' p99 within twice what it is without the fault: the worse of the spans before and after it."""
+        late = self.latencies
+        base = max(percentile(late.get(each, ()), 0.99) for each in without)
+        found = percentile(late.get(span, ()), 0.99)
+        measured = f"{found * 1000:.0f} ms of {len(late.get(span, ())):,}; {base * 1000:.0f} ms without"
+        self.target(f"{span}: the others' p99 within 2 times of without", 0 < found <= 2 * base, measured)
+
+    def counts(self) -> None:
+        """Judge what pages showed of the count of users since the fault began: nothing but everybody."""
+        everybody = len({page.user for page in self.crowd.pages if page.path == USERS_PATH})
+        shown = {count for diary in self.diaries for at, count in diary.counts if at >= self.began}
+        odd = sorted(shown - {everybody})
+        self.target(f"no page showed another count of users than {everybody}", not odd, odd[:5] or "none did")
 
     def nothing_lost(self) -> None:
         """The targets of every fault: none lost, duplicated, reordered."""

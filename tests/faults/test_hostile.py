@@ -1,0 +1,166 @@
+"""Hostile clients beside a crowd: floods, garbage, oversize messages, slow handshakes. Refused, counted, unnoticed."""
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+from collections import Counter
+
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from deploy.local.layout import LOOPBACK
+from tests.faults.scene import people
+from tests.faults.wire import handshake
+from tests.pages import fetch, metric
+from tests.sockets import open_socket
+
+SECONDS = 20.0
+
+
+async def flood(stack, page):
+    """Pings as fast as they go, for as long as the server listens; the code that it closed with."""
+    with contextlib.suppress(InvalidStatus):
+        async with open_socket(stack, page.path, page.cookie) as wire:
+            try:
+                while True:
+                    await wire.send('{"type":"ping"}')
+            except ConnectionClosed as closed:
+                return closed.rcvd.code if closed.rcvd else 1006
+    return 0
+
+
+async def misspeak(stack, page, text):
+    """Texts that are no messages, one after another; the code that it closed with."""
+    with contextlib.suppress(InvalidStatus):
+        async with open_socket(stack, page.path, page.cookie) as wire:
+            try:
+                while True:
+                    await wire.send(text)
+                    await asyncio.sleep(0.15)
+            except ConnectionClosed as closed:
+                return closed.rcvd.code if closed.rcvd else 1006
+    return 0
+
+
+async def babble(stack, page):
+    """A proper handshake, then bytes that are no frames: 1 where the server ended it."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, stack.layout.ports.nginx)
+    writer.write(handshake(f"localhost:{stack.layout.ports.nginx}", page.path, page.cookie))
+    await reader.readuntil(b"\r\n\r\n")
+    # Reserved bits: no frame may begin so.
+    writer.write(b"\xff" + os.urandom(200))
+    try:
+        async with asyncio.timeout(10):
+            while await reader.read(4096):
+                pass
+    except OSError:
+        pass
+    except TimeoutError:
+        return 0
+    finally:
+        writer.close()
+    return 1
+
+
+async def oversize(stack, page, size):
+    """One message of so many bytes; what came of it."""
+    with contextlib.suppress(InvalidStatus):
+        async with open_socket(stack, page.path, page.cookie) as wire:
+            try:
+                await wire.send("x" * size)
+                while "too_large" not in await wire.recv():
+                    pass
+            except ConnectionClosed as closed:
+                return closed.rcvd.code if closed.rcvd else 1006
+            return "too_large"
+    return 0
+
+
+async def dawdle(port, page, seconds):
+    """A handshake a byte a second; how long the server took to end it."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    began = time.monotonic()
+    request = handshake(f"localhost:{port}", page.path, page.cookie)
+    ended = asyncio.ensure_future(reader.read(1))
+    try:
+        for byte in request:
+            if time.monotonic() - began > seconds:
+                return seconds
+            writer.write(bytes((byte,)))
+            done, _ = await asyncio.wait({ended}, timeout=1.0)
+            if done:
+                break
+    except OSError:
+        pass
+    finally:
+        ended.cancel()
+        writer.close()
+    return time.monotonic() - began
+
+
+async def again_and_again(seconds, attack):
+    """The attack until the time is over; how often each end came."""
+    ends = Counter()
+    over = time.monotonic() + seconds
+    while time.monotonic() < over:
+        try:
+            ends[await attack()] += 1
+        except OSError as error:
+            ends[type(error).__name__] += 1
+        await asyncio.sleep(0.2)
+    return ends
+
+
+def counted(stack, name, **labels):
+    pages = [fetch(f"http://{LOOPBACK}:{node.admin_port}/metrics") for node in stack.ws]
+    return sum(metric(page.text, name, **labels) for page in pages)
+
+
+async def attack(run, stack, name, attackers, seconds):
+    """All attackers at once, while the crowd's latency is measured."""
+    run.crowd.ask("mark", span=name)
+    ends = await asyncio.gather(*(again_and_again(seconds, attacker) for attacker in attackers))
+    run.crowd.ask("mark", span="between")
+    return sum(ends, Counter())
+
+
+def test_hostile_clients(start_stack, scene, size):
+    """Each attack is refused with its reason and counted, the processes stay up, and the others' p99 stays."""
+    stack = start_stack(ws=2)
+    pages = people(stack, size(150, 30))
+    villains = people(stack, 20, prefix="villain", paths=("/ws/users/",))
+    chance = random.Random(0)
+    with scene(stack, "Floods, garbage, oversize, slow handshakes", pages=pages, per_second=20, order=70) as run:
+        run.span("without", SECONDS)
+        run.begin("hostile clients come")
+        node = stack.ws[0].port
+        attacks = {
+            "flood": [lambda each=each: flood(stack, each) for each in villains[:5]],
+            "malformed": [lambda each=each: misspeak(stack, each, '{"type":') for each in villains[:10]],
+            "garbage": [lambda each=each: babble(stack, each) for each in villains[:10]],
+            "oversize": [
+                lambda each=each: oversize(stack, each, chance.choice((5000, 60_000))) for each in villains[:10]
+            ],
+            "slow handshakes": [lambda each=each: dawdle(node, each, 15.0) for each in villains],
+        }
+        ends = {name: asyncio.run(attack(run, stack, name, who, SECONDS)) for name, who in attacks.items()}
+        run.span("without again", SECONDS)
+        run.settle()
+        run.nothing_lost()
+        run.presence(may={page.user for page in villains})
+        run.target("all processes up", all(each.runs for each in stack.processes.values()), "as started")
+        run.target("floods end with 4002", set(ends["flood"]) == {4002}, dict(ends["flood"]))
+        run.target("malformed texts end with 4506", set(ends["malformed"]) == {4506}, dict(ends["malformed"]))
+        run.target("garbage frames end the socket", set(ends["garbage"]) == {1}, dict(ends["garbage"]))
+        run.target("oversize is refused", set(ends["oversize"]) <= {"too_large", 1009}, dict(ends["oversize"]))
+        slowest = max(ends["slow handshakes"])
+        run.target("a node ends a slow handshake within 10 s", slowest <= 10.0, f"{slowest:.1f} s")
+        for reason in ("flooding", "malformed", "too_large"):
+            count = counted(stack, "tidewire_messages_rejected_total", reason=reason)
+            run.target(f"{reason} is counted", count > 0, f"{count:,.0f}")
+        protocol = counted(stack, "tidewire_closes_total", code="1002")
+        run.target("garbage is counted (closes with 1002)", protocol > 0, f"{protocol:,.0f}")
+        for name in attacks:
+            run.latency_target(name, ("without", "without again"))
+        run.verdict()
