@@ -19,6 +19,9 @@ from tests.faults.watcher import USERS, Watcher
 from tests.stack import Stack
 
 USERS_PATH = "/ws/users/"
+# The pages of a person: the list, with the count of users and the notifications.
+PATHS = (USERS_PATH, "/ws/notifications/", "/ws/documents/")
+SOCKETS_PER_PERSON = len(PATHS)
 # After the last event, until every page has shown it: longer than the longest delay of a return that failed twice.
 SETTLE_SECONDS = 30.0
 # Some events flow before a fault, and some after it.
@@ -43,7 +46,7 @@ def people(
     *,
     returns: Callable[[int], bool] = lambda _i: True,
     prefix: str = "person",
-    paths: Sequence[str] = (USERS_PATH, "/ws/notifications/", "/ws/documents/"),
+    paths: Sequence[str] = PATHS,
 ) -> list[Page]:
     """The sockets of so many people's pages. `returns(i)`: whether person i comes back when a socket is lost."""
     names = [f"{prefix}-{i}" for i in range(count)]
@@ -76,6 +79,7 @@ class Scene:
         self.stack = stack
         self.row = Row(fault, order=order, sockets=len(pages), per_second=per_second)
         self.began = 0.0
+        self.after = 0
         self.diaries: list[Diary] = []
         self.due: list[tuple[int, float]] = []
         self.latencies: dict[str, list[float]] = {}
@@ -92,7 +96,7 @@ class Scene:
             closing.enter_context(self.crowd)
             closing.enter_context(self.watcher)
             before = committed(self.stack)
-            self._after = before[-1][0] if before else 0
+            self.after = before[-1][0] if before else 0
             self.tell(f"{self.row.sockets:,} sockets connect")
             self.crowd.connect(per_second=self._connects_per_second)
             if self.row.per_second:
@@ -136,7 +140,7 @@ class Scene:
         """Publish nothing more, wait until every page has shown the last event, and draw up the account."""
         self.tell("the last events arrive")
         self.publisher.stop()
-        due = self.due = committed(self.stack, self._after)
+        due = self.due = committed(self.stack, self.after)
         if due:
             # What never comes is a finding of the account, which says which.
             with contextlib.suppress(CrowdError):
