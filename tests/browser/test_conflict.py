@@ -7,6 +7,7 @@ def test_the_second_to_save_merges(ada, bob):
     slug = ada.write("A document for two", "one\ntwo\nthree")
     for person in (ada, bob):
         person.goto(f"/documents/{slug}/edit/")
+    bob.write_anyway()
     bob.save("one\nTWO by bob\nthree")
     bob.page.wait_for_url(f"**/documents/{slug}/")
     expect(ada.find("[data-changed]")).to_contain_text("bob saved a newer version")

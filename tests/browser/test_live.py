@@ -73,7 +73,8 @@ def test_a_second_editor_is_warned_of_by_both(ada, bob):
     bob.goto(f"/documents/{slug}/edit/")
     expect(warning).to_be_visible()
     expect(warning).to_contain_text("bob is editing this document too")
-    expect(bob.find("[data-second-editor]")).to_contain_text("ada is editing this document too")
+    expect(bob.find("[data-lease-panel]")).to_contain_text("ada is writing this document")
+    expect(bob.find("[data-second-editor]")).to_be_hidden()
 
     bob.goto("/")
     expect(warning).to_be_hidden()

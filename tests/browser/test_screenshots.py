@@ -45,6 +45,7 @@ def test_editing_conflict(fresh_stack, seat, picture, scheme):
     text = ada.page.get_by_label("Text").input_value()
     # The second scheme finds the text that the first has saved.
     line = next(line for line in text.splitlines() if line.startswith("10:15"))
+    bob.write_anyway()
     bob.save(text.replace(line, "10:15  Search: ship it with the old ranking, measure for two weeks (bob)"))
     bob.page.wait_for_url(f"**/documents/{AGENDA}/")
     bob.goto(f"/documents/{AGENDA}/edit/")

@@ -68,8 +68,7 @@ class LeaseRegister:
                 await self._tell()
             except NoRedis as error:
                 logger.warning("edit leases wait for Redis: %s", error)
-                # The next round touches everybody who is here; who has gone is forgotten, and their lease ends.
-                self._due.clear()
+                # The next round takes and touches for all who are here. Who has left is not told of: their lease ends.
                 await asyncio.sleep(self._touch_seconds)
             await self._wait(next_touch - loop.time())
 

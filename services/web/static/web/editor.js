@@ -1,17 +1,23 @@
 // The form that writes a document: leaving it with unsaved text asks first. On the conflict page either version
 // can be put into the form with one click.
 
+export function fieldsOf(form) {
+  return [...form.querySelectorAll("input[name=title], textarea[name=body]")];
+}
+
+export function unsaved(form) {
+  return "unsaved" in form.dataset || fieldsOf(form).some((field) => field.value !== field.defaultValue);
+}
+
 export function editor(form) {
-  const fields = [...form.querySelectorAll("input[name=title], textarea[name=body]")];
-  const saved = fields.map((field) => field.defaultValue);
+  const fields = fieldsOf(form);
   let leaving = false;
 
-  const unsaved = () => "unsaved" in form.dataset || fields.some((field, index) => field.value !== saved[index]);
   form.addEventListener("submit", () => {
     leaving = true;
   });
   window.addEventListener("beforeunload", (event) => {
-    if (!leaving && unsaved()) event.preventDefault();
+    if (!leaving && unsaved(form)) event.preventDefault();
   });
   // A page that comes back from the browser's cache guards its text again.
   window.addEventListener("pageshow", () => {

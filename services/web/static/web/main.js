@@ -1,6 +1,7 @@
 // Every logged-in page starts here: the header's two sockets, then what the page itself shows.
 
 import { Live } from "../tidewire/client.js";
+import { CatchUp } from "./catch-up.js";
 import { notifyDesktop } from "./desktop.js";
 import { editor } from "./editor.js";
 import { menu } from "./menu.js";
@@ -25,8 +26,6 @@ const urlOf = (event) => `${data.notificationsUrl}${event.notification_id}/`;
 // Final close codes that mean something to a page; any other shows as offline.
 const SIGNED_OUT = [4500, 4501];
 const UNKNOWN_TOPIC = 4504;
-// Many pages miss the same events at the same moment; they need not all ask the server in that moment.
-const SPREAD_MS = 3000;
 // Any request to the pages renews the ticket that opens sockets without a query. It lives 15 minutes, and is renewed
 // in its second half (tidewire/ticket.py).
 const TICKET_MS = 10 * 60_000;
@@ -39,7 +38,14 @@ const unread = new Unread({
 });
 const toasts = new Toasts({ others: find("[data-toasts]"), own: find("[data-own-toasts]"), urlOf });
 
-function open(path, { unknown, ...options }) {
+// What was missed and cannot be had again is in the database: the count, and what the page shows, are read from there.
+const catchUp = new CatchUp(async () => {
+  const missed = await unread.refresh();
+  await page.lost?.();
+  if (missed > 0) toasts.showMissed(missed, data.notificationsUrl);
+});
+
+function open(path, { unknown, state: tell = () => {}, ...options }) {
   const socket = {};
   const live = new Live(path, {
     ...options,
@@ -51,10 +57,12 @@ function open(path, { unknown, ...options }) {
       }
       if (SIGNED_OUT.includes(detail?.code)) find("[data-signed-out]").hidden = false;
       signal.set(socket, state);
+      tell(state);
     },
   });
   socket.reconnectNow = () => live.reconnectNow();
   signal.set(socket, live.state);
+  return live;
 }
 
 const PAGES = {
@@ -65,7 +73,7 @@ const PAGES = {
   people: peoplePage,
   operations: operationsPage,
 };
-const page = PAGES[data.page]?.({ open, me, urlOf, slug: data.slug, phase: data.phase }) ?? {};
+const page = PAGES[data.page]?.({ open, me, urlOf, slug: data.slug, phase: data.phase, url: data.documentUrl }) ?? {};
 
 open("/ws/users/", {
   on: {
@@ -86,23 +94,22 @@ open("/ws/notifications/", {
         toasts.show(event, { own });
         if (!own) notifyDesktop(event, urlOf(event));
       }
-      if (!own && !unread.knows(event)) unread.add();
+      if (!own) unread.add(event);
       if (event.notification_id > rendered) page.notification?.(event);
     },
   },
-  lost: () =>
-    setTimeout(() => {
-      unread.refresh();
-      page.lost?.();
-    }, Math.random() * SPREAD_MS),
+  lost: () => catchUp.start(),
 });
 
+// The network may be away: the indicator says so, and the next one asks again.
+const refresh = () => unread.refresh().catch(() => {});
+
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) unread.refresh();
+  if (!document.hidden) refresh();
 });
-setInterval(() => unread.refresh(), TICKET_MS);
+setInterval(refresh, TICKET_MS);
 window.addEventListener("pageshow", (event) => {
-  if (event.persisted) unread.refresh();
+  if (event.persisted) refresh();
 });
 
 for (const form of document.querySelectorAll("[data-editor]")) editor(form);

@@ -1,8 +1,24 @@
 // A document being read or edited: who else is in it, and whether it changed under this page.
 
 import { showStatuses } from "./badges.js";
+import { fetchPage } from "./catch-up.js";
+import { unsaved } from "./editor.js";
+import { EditLease } from "./lease.js";
 
-export function documentPage({ open, me, slug, phase }) {
+// A holder whose server does not answer is to know that before the lease is somebody else's.
+const EDITING_HEARTBEAT_MS = 5000;
+
+export function documentPage({ open, me, slug, phase, url }) {
+  const form = document.querySelector("[data-editor]");
+  const panel = document.querySelector("[data-lease-panel]");
+  let newer = false;
+  const lease = panel && new EditLease({ panel, form, me, gain });
+
+  // Nothing was typed here yet, so the page starts from what the other one saved.
+  function gain() {
+    if (newer && !unsaved(form)) window.location.reload();
+  }
+
   const changed = document.querySelector("[data-changed]");
   const second = document.querySelector("[data-second-editor]");
 
@@ -24,15 +40,32 @@ export function documentPage({ open, me, slug, phase }) {
     second.querySelector("[data-second-editor-verb]").textContent = names.length === 1 ? "is" : "are";
   }
 
-  open(`/ws/document/${slug}/${phase}/`, {
+  const live = open(`/ws/document/${slug}/${phase}/`, {
+    heartbeat: lease ? EDITING_HEARTBEAT_MS : undefined,
     on: {
+      "lease.status": (status) => lease?.hear(status),
       "document.status": (status) => {
         showStatuses({ [status.slug]: status }, false);
         if (second) warn(status);
       },
     },
-    unknown: () => say("This document has been deleted.", { gone: true }),
+    state: (state) => {
+      if (state === "closed") lease?.forget();
+      else lease?.show();
+    },
+    unknown: () => {
+      say("This document has been deleted.", { gone: true });
+      lease?.forget();
+    },
   });
+  lease?.follow(live);
+
+  function sayNewer(who) {
+    newer = true;
+    const saved = `${who} saved a newer version`;
+    if (phase === "read") say(`${saved} just now.`);
+    else say(`${saved} just now. When you save, you will see both next to each other.`);
+  }
 
   return {
     notification(event) {
@@ -40,10 +73,14 @@ export function documentPage({ open, me, slug, phase }) {
       const who = event.actor === me ? "You" : event.actor;
       const yours = phase === "update" ? " Your text here is not lost." : "";
       if (event.verb === "deleted") say(`${who} deleted this document.${yours}`, { gone: true });
-      else if (event.verb === "updated" && phase === "update") {
-        say(`${who} saved a newer version just now. When you save, you will see both next to each other.`);
-      } else if (event.verb === "updated") say(`${who} saved a newer version just now.`);
+      else if (event.verb === "updated") sayNewer(who);
     },
-    lost: () => say("This page missed some news; the document may have changed."),
+    // The page of the document itself says which version is the newest.
+    async lost() {
+      const fresh = await fetchPage(url);
+      if (fresh === null) return say("This document has been deleted.", { gone: true });
+      const version = document.querySelector("[data-version]")?.dataset.version ?? form.elements.version.value;
+      if (fresh.querySelector("[data-version]").dataset.version !== version) sayNewer("Somebody");
+    },
   };
 }

@@ -1,14 +1,21 @@
 // The list of documents: badges from its socket, titles and times from notifications.
 
 import { showStatuses } from "./badges.js";
+import { fetchPage } from "./catch-up.js";
 import { timeElement } from "./times.js";
 
 export function documentsPage({ open, me }) {
   const news = document.querySelector("[data-news]");
   let created = 0;
 
+  let statuses = {};
   open("/ws/documents/", {
-    on: { "documents.status": (event) => showStatuses(event.documents, event.complete) },
+    on: {
+      "documents.status": (event) => {
+        statuses = event.complete ? event.documents : { ...statuses, ...event.documents };
+        showStatuses(event.documents, event.complete);
+      },
+    },
   });
 
   function offerReload(text) {
@@ -42,6 +49,15 @@ export function documentsPage({ open, me }) {
       void place.offsetWidth; // the browser restarts an animation only after it has seen the class gone
       place.classList.add("is-fresh");
     },
-    lost: () => offerReload("This list may have changed."),
+    // The server renders and escapes the list; the badges are as the socket says, which may know better.
+    async lost() {
+      const fresh = await fetchPage(window.location.href);
+      if (fresh === null) return offerReload("This list has become shorter.");
+      document.querySelector("[data-list]").replaceChildren(...fresh.querySelector("[data-list]").children);
+      document.querySelector("[data-total]").textContent = fresh.querySelector("[data-total]").textContent;
+      showStatuses(statuses, true);
+      news.hidden = true;
+      created = 0;
+    },
   };
 }

@@ -1,5 +1,6 @@
 // The list of notifications: new ones appear on top of its first page.
 
+import { fetchPage } from "./catch-up.js";
 import { element, face } from "./people.js";
 import { phrase } from "./news.js";
 import { timeElement } from "./times.js";
@@ -53,12 +54,17 @@ export function notificationsPage({ me, urlOf }) {
     },
     // The server renders and escapes the list; this only puts it in the old one's place.
     async lost() {
-      const response = await fetch(window.location.href);
-      if (!response.ok || response.redirected) return;
-      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-      list.replaceChildren(...fresh.querySelector("[data-events]").children);
-      const newest = fresh.querySelector("[data-mark-all]").value;
-      for (const button of document.querySelectorAll("[data-mark-all]")) button.value = newest;
+      const fresh = await fetchPage(window.location.href);
+      if (fresh === null) return; // a page of the list that is no more
+      const newest = Number(fresh.querySelector("[data-mark-all]").value);
+      // What came while the server was asked may not be in its answer.
+      const newer = [...list.children].filter((made) => Number(made.dataset.notification) > newest);
+      list.replaceChildren(...newer, ...fresh.querySelector("[data-events]").children);
+      if (list.childElementCount) document.querySelector("[data-empty]")?.remove();
+      document.querySelector(".pages")?.replaceWith(fresh.querySelector(".pages") ?? "");
+      for (const button of document.querySelectorAll("[data-mark-all]")) {
+        button.value = Math.max(Number(button.value), newest);
+      }
     },
   };
 }

@@ -35,6 +35,19 @@ export class Toasts {
     this.#leaveLater(toast, own ? OWN_SHOWN_MS : SHOWN_MS);
   }
 
+  // In place of a toast for each of them.
+  showMissed(count, url) {
+    const text = element("p", "", "While this page was away: ");
+    const link = element("a", "", count === 1 ? "1 notification" : `${count} notifications`);
+    link.href = url;
+    text.append(link);
+    const toast = element("div", "toast");
+    toast.dataset.toast = "missed";
+    toast.append(text, this.#dismiss(toast));
+    this.#others.append(toast);
+    this.#leaveLater(toast, SHOWN_MS);
+  }
+
   #text(event, own) {
     const text = element("p");
     text.append(element("b", "", own ? "You" : event.actor), ` ${phrase(event)} `);

@@ -4,38 +4,48 @@ export class Unread {
   #badge;
   #url;
   #newest;
-  #count;
+  #known; // how many are unread of those up to the newest
+  #added = []; // and which came after it
+  #asked = 0;
+  #answered = 0;
 
   constructor({ badge, url, newest }) {
     this.#badge = badge;
     this.#url = url;
     this.#newest = newest;
-    this.#count = Number(badge.querySelector("[data-unread-count]").textContent);
+    this.#known = Number(badge.querySelector("[data-unread-count]").textContent);
   }
 
-  knows(event) {
-    return event.notification_id <= this.#newest;
+  add(event) {
+    if (event.notification_id <= this.#newest) return;
+    this.#added.push(event.notification_id);
+    this.#show();
   }
 
-  add() {
-    this.#show(this.#count + 1);
-  }
-
-  // Asks the server: after a sleep, after missed events, after another tab has marked everything as read.
+  // Asks the server: after a sleep, after missed events, after another tab has marked everything as read. Returns how
+  // many more there are now; throws where there is no answer.
   async refresh() {
-    try {
-      const response = await fetch(this.#url, { headers: { Accept: "application/json" } });
-      if (!response.ok || response.redirected) return;
-      const { unread, newest } = await response.json();
-      this.#newest = Math.max(this.#newest, newest);
-      this.#show(unread);
-    } catch {
-      // The network is away; the indicator says so, and the next refresh asks again.
-    }
+    const before = this.#count;
+    const asked = ++this.#asked;
+    const response = await fetch(this.#url, { headers: { Accept: "application/json" } });
+    if (!response.ok || response.redirected) throw new Error(`${response.status} for the count`);
+    const { unread, newest } = await response.json();
+    if (asked < this.#answered) return 0;
+    this.#answered = asked;
+    this.#newest = Math.max(this.#newest, newest);
+    // Of what came by events since the answer was made, the answer knows nothing.
+    this.#known = unread;
+    this.#added = this.#added.filter((id) => id > newest);
+    this.#show();
+    return this.#count - before;
   }
 
-  #show(count) {
-    this.#count = count;
+  get #count() {
+    return this.#known + this.#added.length;
+  }
+
+  #show() {
+    const count = this.#count;
     this.#badge.hidden = count === 0;
     this.#badge.querySelector("[data-unread-count]").textContent = String(count);
     for (const button of document.querySelectorAll("[data-mark-all]")) button.disabled = count === 0;

@@ -26,15 +26,18 @@ export function isFinal(code) {
  *   state: called with "connecting" | "live" | "reconnecting" | "stale" | "closed", and a detail
  *   at:    "epoch:offset", where the page stands on a stream topic
  *   lost:  called where events were missed that cannot be had again: reload what they changed
+ *   heartbeat: milliseconds between heartbeats, for who needs to know sooner that nobody answers
  */
 export class Live {
-  constructor(path, { on = {}, state = () => {}, at = null, lost = () => {} } = {}) {
+  constructor(path, { on = {}, state = () => {}, at = null, lost = () => {}, heartbeat = HEARTBEAT_MS } = {}) {
     this.path = path;
     this.state = "connecting";
     this.at = at || null;
     this._on = on;
     this._tell = state;
     this._lost = lost;
+    this._heartbeat = heartbeat;
+    this._heard = Date.now();
     this._attempt = 0;
     this._drainMs = null;
     this._stale = false;
@@ -63,6 +66,23 @@ export class Live {
     this._connect();
   }
 
+  /** Say an event to the server. Returns whether it was sent; nothing is kept for later. */
+  say(event) {
+    if (this._socket?.readyState !== WebSocket.OPEN) return false;
+    this._socket.send(JSON.stringify(event));
+    return true;
+  }
+
+  /** Milliseconds since anything was heard of the server. */
+  get silence() {
+    return Date.now() - this._heard;
+  }
+
+  /** Find out whether the server is there, now rather than at the next heartbeat. */
+  check() {
+    if (this._socket?.readyState === WebSocket.OPEN) this._beat();
+  }
+
   _connect() {
     this._drop();
     this._stopTimers();
@@ -88,7 +108,7 @@ export class Live {
   _opened() {
     this._heard = Date.now();
     this._openedAt = Date.now();
-    this._timers.heartbeat = setInterval(() => this._beat(), HEARTBEAT_MS);
+    this._timers.heartbeat = setInterval(() => this._beat(), this._heartbeat);
     this._stale = false;
     this._change("live");
   }
@@ -99,7 +119,7 @@ export class Live {
       this._closed(1006);
       return;
     }
-    if (this._socket?.readyState === WebSocket.OPEN) this._socket.send('{"type":"ping"}');
+    this.say({ type: "ping" });
   }
 
   _received(text) {

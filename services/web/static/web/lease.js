@@ -1,0 +1,171 @@
+// The edit lease on the editing page: who may type, who asks, and what can be done about it. It only advises: saving
+// is always possible, and the server compares versions.
+
+import { fieldsOf } from "./editor.js";
+import { element } from "./people.js";
+
+// In these nobody types here, until they say that they want to anyway.
+const OFF = ["theirs", "asking", "lost", "unsure"];
+const BUTTONS = {
+  asked: ["hand_over", "keep"],
+  theirs: ["ask", "anyway"],
+  asking: ["anyway"],
+  lost: ["ask", "look", "anyway"],
+  unsure: ["anyway"],
+};
+const EVERY_MS = 1000;
+
+const name = (who) => element("b", "", who);
+const seconds = (count) => `${count} ${count === 1 ? "second" : "seconds"}`;
+
+const TEXTS = {
+  away: () => ["Nobody can be told who is writing just now. Write on: whoever saves second will see both versions."],
+  unsure: () => ["The connection is away, so somebody else may be writing by now. Your text stays here."],
+  asked: ({ asker, answer }) => [
+    name(asker),
+    ` would like to write. Save first if your changes should come before theirs. Without an answer it is theirs in ${seconds(answer)}.`,
+  ],
+  asking: ({ holder, answer }) => [
+    "You have asked ",
+    name(holder),
+    `. It is yours when they hand it over, or in ${seconds(answer)} if they do not answer.`,
+  ],
+  theirs: ({ holder, asker, kept }) =>
+    kept
+      ? [name(holder), " would like to go on writing."]
+      : [name(holder), " is writing this document", ...(asker ? ["; ", name(asker), " has asked to be next."] : ["."])],
+  lost: ({ holder }) => [name(holder), " is writing this document now. Your text stays here, and none of it is lost."],
+  anyway: ({ holder }) => [
+    ...(holder ? ["You are writing beside ", name(holder)] : ["You are writing without a connection"]),
+    ". Whoever saves second will see both versions.",
+  ],
+  gained: () => ["It is yours to write now."],
+};
+
+export class EditLease {
+  #panel;
+  #form;
+  #fields;
+  #me;
+  #gain;
+  #live;
+  #status = {};
+  #shown = "";
+  #had = false; // it was mine on this page
+  #waited = false; // it was somebody else's on this page
+  #kept = false; // I asked, and was told no
+  #anyway = false;
+  #gained = false;
+  #answerBy = 0;
+
+  // `gain` is called when the lease comes to this page after it was somebody else's.
+  constructor({ panel, form, me, gain }) {
+    this.#panel = panel;
+    this.#form = form;
+    this.#fields = fieldsOf(form);
+    this.#me = me;
+    this.#gain = gain;
+    for (const button of panel.querySelectorAll("[data-lease-do]")) {
+      button.addEventListener("click", () => this.#do(button.dataset.leaseDo));
+    }
+    // The clock may have jumped since the last look: a lid that was closed is open again, and this is its first key.
+    form.addEventListener("beforeinput", (event) => {
+      this.show();
+      if (this.#off) event.preventDefault();
+      else this.#gained = false;
+    });
+    setInterval(() => {
+      if (!document.hidden) this.show();
+    }, EVERY_MS);
+  }
+
+  // What the socket of the editing page needs to know of this.
+  follow(live) {
+    this.#live = live;
+    this.show();
+  }
+
+  hear(status) {
+    const { holder, asker } = this.#status;
+    this.#status = status;
+    const mine = status.holder === this.#me;
+    if (status.asker !== asker || status.holder !== holder) this.#answerBy = Date.now() + status.answer_seconds * 1000;
+    this.#kept = !mine && status.holder === holder && (this.#kept || (asker === this.#me && !status.asker));
+    if (status.asker) this.#kept = this.#gained = false;
+    if (mine && this.#waited) {
+      this.#gained = true;
+      this.#gain();
+    }
+    this.#had ||= mine;
+    this.#waited = Boolean(status.holder) && !mine;
+    if (mine) this.#anyway = false;
+    this.show();
+  }
+
+  // The socket closed for good: there is no lease any more, and nothing to wait for.
+  forget() {
+    this.#status = {};
+    this.show();
+  }
+
+  get #off() {
+    return !this.#anyway && OFF.includes(this.#state);
+  }
+
+  get #state() {
+    const { holder, asker } = this.#status;
+    if (this.#live?.state === "stale") return "away";
+    if (!holder) return "free";
+    if (holder === this.#me) return this.#silent ? "unsure" : asker ? "asked" : "mine";
+    if (asker === this.#me) return "asking";
+    return this.#had ? "lost" : "theirs";
+  }
+
+  // Nothing was heard for as long as a lease lasts without its holder: it may be somebody else's.
+  get #silent() {
+    return this.#live !== undefined && this.#live.silence > this.#status.lease_seconds * 1000;
+  }
+
+  #do(what) {
+    if (what === "anyway") this.#anyway = true;
+    else if (what === "ask") this.#live.say({ type: "lease.ask" });
+    else this.#live.say({ type: `lease.${what}`, asker: this.#status.asker });
+    this.show();
+    if (what === "anyway") this.#fields.at(-1).focus();
+  }
+
+  // How things are now: called by the clock, too, because silence brings no event.
+  show() {
+    const state = this.#state;
+    if (state === "unsure") this.#live.check();
+    for (const field of this.#fields) field.readOnly = this.#off;
+    const shown = this.#anyway && OFF.includes(state) ? "anyway" : state === "mine" && this.#gained ? "gained" : state;
+    this.#form.dataset.lease = shown;
+    this.#panel.hidden = !(shown in TEXTS);
+    const buttons = shown === "anyway" ? (state === "unsure" ? [] : ["ask"]) : (BUTTONS[shown] ?? []);
+    const waitsForOther = this.#status.asker && shown !== "asked";
+    for (const button of this.#panel.querySelectorAll("[data-lease-do], [data-lease-look]")) {
+      const what = button.dataset.leaseDo ?? "look";
+      button.hidden = !buttons.includes(what) || (what === "ask" && Boolean(waitsForOther));
+      button.disabled = what !== "anyway" && this.#live?.state !== "live";
+    }
+    this.#countDown(state);
+    this.#say(shown);
+  }
+
+  #countDown(state) {
+    const left = this.#panel.querySelector("[data-lease-left]");
+    left.hidden = !["asked", "asking"].includes(state) || this.#anyway;
+    left.textContent = `${Math.max(0, Math.ceil((this.#answerBy - Date.now()) / 1000))} s`;
+  }
+
+  // An alert that is rewritten is read out again, so it is written only when it says something new.
+  #say(shown) {
+    const { holder, asker, answer_seconds: answer } = this.#status;
+    const known = JSON.stringify([shown, holder, asker, this.#kept]);
+    if (known === this.#shown) return;
+    this.#shown = known;
+    const text = TEXTS[shown]?.({ holder, asker, answer, kept: this.#kept }) ?? [];
+    this.#panel.querySelector("[data-lease-text]").replaceChildren(...text);
+  }
+}

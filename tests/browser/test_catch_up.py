@@ -1,0 +1,158 @@
+"""A page that missed more than Redis keeps: it reads the rest from the database, by itself, and is right."""
+
+import signal
+
+import pytest
+import redis
+from playwright.sync_api import expect
+
+from tests.pages import submit
+
+RECONNECT_MS = 40_000
+STREAM = "tidewire:stream:notifications"
+
+
+class Absence:
+    """A stack whose only ws process is gone, so that its pages miss what happens."""
+
+    def __init__(self, stack, cookie) -> None:
+        self._stack = stack
+        self._cookie = cookie
+
+    def begin(self) -> None:
+        self._stack.stop_ws(0, signal.SIGKILL)
+
+    def write(self, *titles: str) -> None:
+        for title in titles:
+            page = submit(f"{self._stack.url}/new/", self._cookie, {"title": title, "body": "first"})
+            assert page.status == 302, page.text
+
+    def submit(self, path: str, **fields: str) -> None:
+        assert submit(f"{self._stack.url}{path}", self._cookie, fields).status == 302
+
+    def end(self, *people) -> None:
+        """Redis keeps nothing of what was missed; the pages come back."""
+        with redis.Redis.from_url(self._stack.redis_url) as client:
+            assert client.xtrim(STREAM, maxlen=0) > 0
+        self._stack.start_ws(0)
+        for person in people:
+            person.find("[data-live-state]").click()
+            expect(person.find("[data-live-state]")).to_have_attribute("data-live-state", "live", timeout=RECONNECT_MS)
+
+
+@pytest.fixture(scope="module")
+def own_stack(stack_factory):
+    with stack_factory(ws=1) as stack:
+        yield stack
+
+
+@pytest.fixture
+def absence(own_stack, cookies):
+    return Absence(own_stack, cookies(own_stack, "ada"))
+
+
+def test_the_list_of_notifications_is_complete_and_each_is_there_once(own_stack, seat, absence):
+    bob = seat(own_stack, "bob")
+    absence.write("Before the absence")
+    bob.goto("/notifications/")
+    unread = int(bob.find("[data-unread-count]").text_content())
+    absence.begin()
+    absence.write("Missed 1", "Missed 2", "Missed 3")
+    absence.end(bob)
+
+    rows = bob.find("[data-events] li")
+    for at, title in enumerate(["Missed 3", "Missed 2", "Missed 1", "Before the absence"]):
+        expect(rows.nth(at)).to_contain_text(f"ada created {title}")
+    expect(bob.find("[data-unread-count]")).to_have_text(str(unread + 3))
+    # One line for all of it, not a toast for each.
+    expect(bob.find("[data-toasts] [data-toast] p")).to_have_text(["While this page was away: 3 notifications"])
+    expect(bob.find("[data-mark-all]")).to_have_attribute("value", rows.first.get_attribute("data-notification"))
+
+    # From here on it is as live as any, and nothing comes twice.
+    absence.write("After the absence")
+    expect(rows.first).to_contain_text("ada created After the absence")
+    expect(bob.find("[data-unread-count]")).to_have_text(str(unread + 4))
+    expect(bob.find("[data-events]").get_by_text("Missed 1")).to_have_count(1)
+
+
+def test_what_comes_while_the_database_is_asked_is_kept(own_stack, seat, absence):
+    """The answer is older than the event that overtook it."""
+    bob = seat(own_stack, "bob")
+    bob.goto("/notifications/")
+    unread = int(bob.find("[data-unread-count]").text_content())
+    late = []
+
+    def hold_back(route):
+        late.append((route, route.fetch()))
+
+    for path in ("**/notifications/", "**/notifications/unread/"):
+        bob.page.route(path, hold_back)
+    absence.begin()
+    absence.write("Missed alone")
+    absence.end(bob)
+    # The count is asked for first, the list only when the count has come.
+    for number in (1, 2):
+        while len(late) < number:
+            bob.page.wait_for_timeout(50)
+        absence.write(f"Overtaking {number}")
+        expect(bob.find("[data-events] li").first).to_contain_text(f"Overtaking {number}")
+        route, response = late[number - 1]
+        route.fulfill(response=response)
+    rows = bob.find("[data-events] li")
+    for at, title in enumerate(["Overtaking 2", "Overtaking 1", "Missed alone"]):
+        expect(rows.nth(at)).to_contain_text(f"ada created {title}")
+    expect(bob.find("[data-unread-count]")).to_have_text(str(unread + 3))
+
+
+def test_a_server_that_does_not_answer_is_asked_again(own_stack, seat, absence):
+    bob = seat(own_stack, "bob")
+    bob.goto("/notifications/")
+    refused = []
+
+    def refuse_twice(route):
+        if len(refused) < 2:
+            refused.append(route)
+            route.fulfill(status=503)
+        else:
+            route.continue_()
+
+    bob.page.route("**/notifications/unread/", refuse_twice)
+    absence.begin()
+    absence.write("Missed for longer")
+    absence.end(bob)
+    expect(bob.find("[data-events] li").first).to_contain_text("Missed for longer", timeout=RECONNECT_MS)
+    assert len(refused) == 2
+
+
+def test_the_list_of_documents_is_complete(own_stack, seat, absence):
+    """In place, with badges, and without a click."""
+    bob, eve = seat(own_stack, "bob"), seat(own_stack, "eve")
+    absence.write("Read by eve")
+    bob.goto("/")
+    eve.goto("/documents/read-by-eve/")
+    expect(bob.badge("read-by-eve")).to_contain_text("eve is reading")
+    absence.begin()
+    absence.write("Missed in the list")
+    absence.submit("/documents/read-by-eve/edit/", title="Read by eve, renamed", body="second", version="1")
+    absence.end(bob, eve)
+    titles = bob.find("[data-documents] [data-title]")
+    expect(titles.nth(0)).to_have_text("Read by eve, renamed")
+    expect(titles.nth(1)).to_have_text("Missed in the list")
+    expect(bob.badge("read-by-eve")).to_contain_text("eve is reading")
+    expect(bob.find("[data-news]")).to_be_hidden()
+    # A reader keeps the text that they read, and is told that there is a newer one.
+    expect(eve.find("[data-changed]")).to_contain_text("Somebody saved a newer version")
+
+
+def test_pages_of_documents_say_what_became_of_them(own_stack, seat, absence):
+    bob, eve = seat(own_stack, "bob"), seat(own_stack, "eve")
+    absence.write("Left alone", "Taken away")
+    bob.goto("/documents/left-alone/edit/")
+    eve.goto("/documents/taken-away/edit/")
+    absence.begin()
+    absence.submit("/documents/taken-away/delete/")
+    absence.end(bob)
+    expect(eve.find("[data-changed]")).to_contain_text("This document has been deleted.", timeout=RECONNECT_MS)
+    # Nothing is said of what did not change: the count shows that the page has asked.
+    expect(bob.find("[data-toast=missed]")).to_be_visible()
+    expect(bob.find("[data-changed]")).to_be_hidden()

@@ -1,0 +1,256 @@
+"""Two people at one document: one of them writes, the other asks, and who lost it is told before they type on."""
+
+import re
+import signal
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import DESKTOP
+from tests.browser.test_access import PHONE, missing, overflow
+
+RECONNECT_MS = 40_000
+# A lease, and some more for a busy machine.
+LEASE_MS = 60_000
+# Neither a page that closes nor a final code: the client comes back.
+LOST = 3001
+
+
+def edit(person, slug):
+    """Opens the editing page and waits until it knows whose turn it is."""
+    person.goto(f"/documents/{slug}/edit/")
+    expect(form(person)).to_have_attribute("data-lease", re.compile("^(mine|asked|theirs)$"))
+
+
+def form(person):
+    return person.find("[data-editor]")
+
+
+def says(person):
+    return person.find("[data-lease-panel] [role=alert]")
+
+
+def press(person, name):
+    person.page.get_by_role("button", name=name, exact=True).click()
+
+
+def text(person):
+    return person.page.get_by_label("Text")
+
+
+def test_who_is_asked_hands_over_and_cannot_type_on(ada, bob):
+    slug = ada.write("A document for one at a time", "one\ntwo")
+    edit(ada, slug)
+    edit(bob, slug)
+    expect(says(bob)).to_have_text("ada is writing this document.")
+    expect(text(bob)).to_have_js_property("readOnly", True)
+    expect(text(ada)).to_be_editable()
+    text(ada).fill("one\ntwo by ada")
+
+    press(bob, "Ask to take over")
+    expect(says(bob)).to_contain_text("You have asked ada.")
+    expect(bob.find("[data-lease-left]")).to_have_text(re.compile(r"^\d+ s$"))
+    expect(says(ada)).to_contain_text("bob would like to write.")
+    expect(text(ada)).to_be_editable()
+    press(ada, "Hand over")
+
+    expect(says(ada)).to_contain_text("bob is writing this document now.")
+    expect(says(bob)).to_have_text("It is yours to write now.")
+    text(ada).focus()
+    ada.page.keyboard.type("too late")
+    expect(text(ada)).to_have_value("one\ntwo by ada")
+
+    # Whatever the lease says, the fence decides: the late save is refused, with both versions.
+    bob.save("one\nTWO by bob")
+    bob.page.wait_for_url(f"**/documents/{slug}/")
+    expect(ada.find("[data-changed]")).to_contain_text("bob saved a newer version")
+    press(ada, "Save")
+    conflict = ada.find("[data-conflict]")
+    expect(conflict.locator(".is-yours .differs")).to_have_text(["Differs: two by ada"])
+    expect(conflict.locator(".is-theirs .differs")).to_have_text(["Differs: TWO by bob"])
+    # bob has gone, so the page that merges is ada's to write.
+    expect(text(ada)).to_be_editable()
+
+
+def test_a_holder_may_keep_it_and_the_asker_may_write_anyway(ada, bob):
+    slug = ada.write("A document that ada keeps", "one")
+    edit(ada, slug)
+    edit(bob, slug)
+    press(bob, "Ask to take over")
+    press(ada, "Keep writing")
+    expect(says(bob)).to_have_text("ada would like to go on writing.")
+    expect(ada.find("[data-lease-panel]")).to_be_hidden()
+    bob.write_anyway()
+    expect(text(bob)).to_be_focused()
+    bob.page.keyboard.type("bob ")
+    expect(says(bob)).to_contain_text("You are writing beside ada.")
+
+
+def test_who_waits_is_next_and_starts_from_what_was_saved(ada, bob):
+    """Without a click: the other one saved and left, and nothing was typed here."""
+    slug = ada.write("A document with a queue", "one")
+    edit(ada, slug)
+    edit(bob, slug)
+    ada.save("one, as ada saved it")
+    ada.page.wait_for_url(f"**/documents/{slug}/")
+    expect(form(bob)).to_have_attribute("data-lease", "mine")
+    expect(text(bob)).to_have_value("one, as ada saved it")
+    expect(text(bob)).to_be_editable()
+
+
+def test_a_reload_keeps_it(ada, bob):
+    slug = ada.write("A document that is reloaded", "one")
+    edit(ada, slug)
+    edit(bob, slug)
+    ada.page.reload()
+    expect(form(ada)).to_have_attribute("data-lease", "mine")
+    expect(form(bob)).to_have_attribute("data-lease", "theirs")
+
+
+def test_one_s_own_second_tab_shares_it(ada, stack):
+    slug = ada.write("A document in two tabs", "one")
+    edit(ada, slug)
+    other = ada.page.context.new_page()
+    other.goto(f"{stack.url}/documents/{slug}/edit/")
+    expect(other.locator("[data-editor]")).to_have_attribute("data-lease", "mine")
+    other.close()
+
+
+class Lid:
+    """What closes under a page: its sockets are lost and none can be opened until it is lifted."""
+
+    def __init__(self, person):
+        self._person = person
+        self._closed = False
+        self._sockets = []
+        person.page.route_web_socket(re.compile("/ws/"), self._open)
+
+    def close(self):
+        self._closed = True
+        for socket in self._sockets:
+            socket.close(code=LOST)
+        self._sockets.clear()
+
+    def lift(self):
+        self._closed = False
+        self._person.find("[data-live-state]").click()
+
+    def _open(self, socket):
+        if self._closed:
+            socket.close(code=LOST)
+        else:
+            self._sockets += [socket.connect_to_server(), socket]
+
+
+def test_the_first_key_after_a_sleep_waits_until_it_is_known_whose_turn_it_is(ada):
+    slug = ada.write("A document under a lid", "one")
+    lid = Lid(ada)
+    edit(ada, slug)
+    text(ada).fill("one, and more")
+    lid.close()
+    expect(ada.find("[data-live-state]")).to_have_attribute("data-live-state", "reconnecting")
+    ada.page.evaluate("Date.now = ((now) => () => now() + 30_000)(Date.now.bind(Date))")
+    text(ada).focus()
+    ada.page.keyboard.type("x")
+    expect(text(ada)).to_have_value("one, and more")
+    expect(says(ada)).to_contain_text("The connection is away")
+
+    # There is a way on without it, and the lease is as before when the page is back in time.
+    ada.write_anyway()
+    ada.page.keyboard.press("Control+End")
+    ada.page.keyboard.type("!")
+    expect(text(ada)).to_have_value("one, and more!")
+    lid.lift()
+    expect(form(ada)).to_have_attribute("data-lease", "mine")
+    expect(text(ada)).to_be_editable()
+
+
+def test_who_lost_it_in_their_sleep_is_told_before_they_type_on(ada, bob):
+    slug = ada.write("A document that changes hands", "one")
+    lid = Lid(ada)
+    edit(ada, slug)
+    text(ada).fill("one by ada")
+    edit(bob, slug)
+    lid.close()
+    # After the whole lease: a closed lid is no closed page.
+    expect(form(bob)).to_have_attribute("data-lease", "gained", timeout=LEASE_MS)
+    expect(text(ada)).to_have_js_property("readOnly", True)
+    lid.lift()
+    expect(says(ada)).to_contain_text("bob is writing this document now.")
+    text(ada).focus()
+    ada.page.keyboard.type("too late")
+    expect(text(ada)).to_have_value("one by ada")
+    expect(ada.page.get_by_role("link", name="See what is saved")).to_have_attribute("href", f"/documents/{slug}/")
+
+    press(ada, "Ask to take over")
+    press(bob, "Hand over")
+    expect(says(ada)).to_have_text("It is yours to write now.")
+    expect(text(ada)).to_have_value("one by ada")
+    expect(says(bob)).to_contain_text("ada is writing this document now.")
+
+
+def test_without_redis_pages_say_so_and_the_fence_protects(start_stack, seat):
+    stack = start_stack(ws=1)
+    ada, bob = seat(stack, "ada"), seat(stack, "bob")
+    slug = ada.write("A document without a lease", "one")
+    edit(ada, slug)
+    edit(bob, slug)
+    stack.stop("redis", signal.SIGKILL)
+    for person in (ada, bob):
+        expect(says(person)).to_contain_text("Nobody can be told who is writing just now.", timeout=RECONNECT_MS)
+        expect(text(person)).to_be_editable()
+    bob.save("one by bob")
+    bob.page.wait_for_url(f"**/documents/{slug}/")
+    ada.save("one by ada")
+    expect(ada.find("[data-conflict] .is-theirs .differs")).to_have_text(["Differs: one by bob"])
+    expect(text(ada)).to_have_value("one by ada")
+
+    stack.start("redis")
+    expect(form(ada)).to_have_attribute("data-lease", "mine", timeout=RECONNECT_MS)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_whatever_it_says_fits_and_lacks_nothing(seat, stack, scheme, viewport):
+    ada, bob = (seat(stack, name, color_scheme=scheme, viewport=viewport) for name in ("ada", "bob"))
+    found = {}
+
+    def look(person, state):
+        expect(form(person)).to_have_attribute("data-lease", state)
+        found[state] = (overflow(person.page), missing(person.page))
+        # News never covers what asks for an answer.
+        for button in person.find("[data-lease-panel] button").filter(visible=True).all():
+            button.click(trial=True)
+
+    slug = ada.write("A document that is looked at", "09:00 Welcome\n" * 30)
+    edit(ada, slug)
+    edit(bob, slug)
+    look(bob, "theirs")
+    press(bob, "Ask to take over")
+    look(bob, "asking")
+    look(ada, "asked")
+    press(ada, "Hand over")
+    look(bob, "gained")
+    look(ada, "lost")
+    ada.write_anyway()
+    look(ada, "anyway")
+    assert found == dict.fromkeys(found, (0, []))
+
+
+def test_by_keyboard_from_the_text_and_read_out_once(ada, bob):
+    """The next stop after the text is the answer; what counts down is not read out."""
+    slug = ada.write("A document by keyboard", "one")
+    edit(ada, slug)
+    edit(bob, slug)
+    says(ada).evaluate(
+        "element => { window.alerts = 0; new MutationObserver(() => { window.alerts += 1; })"
+        ".observe(element, { subtree: true, childList: true, characterData: true }); }"
+    )
+    press(bob, "Ask to take over")
+    expect(ada.find("[data-lease-left]")).to_have_text("28 s")
+    assert ada.page.evaluate("alerts") == 1
+    expect(ada.find("[data-lease-left]")).to_have_attribute("aria-hidden", "true")
+    text(ada).focus()
+    ada.page.keyboard.press("Tab")
+    ada.page.keyboard.press("Enter")
+    expect(form(ada)).to_have_attribute("data-lease", "lost")
