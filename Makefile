@@ -86,10 +86,15 @@ k8s-check: ## build every combination of the Kubernetes manifests and check them
 	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m deploy.k8s.check
 	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) $(VENV)/python -m pytest tests/k8s $(ARGS)
 
-.PHONY: monitoring
+.PHONY: monitoring test-monitoring
 monitoring: setup ## write docs/metrics.md and Grafana's dashboards anew from the code
 	@$(VENV)/python -m deploy.prometheus.metrics_page
 	@$(VENV)/python -m deploy.grafana.write
+
+test-monitoring: ## see every panel with data and cause every alert that a fault can, on a stack of its own
+	@$(PYTHON) -m deploy.local.setup test
+	@$(PYTHON) -m deploy.local.setup bench
+	@TIDEWIRE_MONITORING=1 $(VENV)/python -m pytest tests/monitoring $(ARGS)
 
 load: ## load a running `make up` and account for every event; USERS=100 SECONDS=60
 	@$(PYTHON) -m deploy.local.setup dev

@@ -87,7 +87,7 @@ OPERATIONS = Dashboard(
                 ),
                 Panel(
                     "Memory of Redis",
-                    (("redis_memory_used_bytes", "used"), ("redis_memory_max_bytes > 0", "at most")),
+                    (("redis_memory_used_bytes", "used"), ("redis_memory_max_bytes", "at most (0: no limit)")),
                     "From redis-exporter.",
                     unit="bytes",
                 ),

@@ -98,6 +98,9 @@ class Env(BaseSettings):
         le=86400,
         description="Within this a session that ended without an event (expired, deleted by hand) closes its sockets.",
     )
+    connections_per_node: int = Field(
+        default=10_000, ge=1, le=100_000, description="Sockets that a ws process takes; more are sent to another."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     log_format: Literal["text", "json"] = Field(default="json", description="text for people, json for collectors.")
 

@@ -83,6 +83,7 @@ TIDEWIRE: dict[str, Any] = {
     "ADMIN_PORT": env.admin_port,
     "ORIGINS": env.origins,
     "DRAIN_SECONDS": env.ws_drain_seconds,
+    "CONNECTIONS_PER_NODE": env.connections_per_node,
     "SESSION_CHECK_SECONDS": env.session_check_seconds,
     # Who is on any document shows on the list of documents.
     "INDEXES": {"document": "documents"},

@@ -1,0 +1,76 @@
+"""Every panel's query, on a real Prometheus that scraped the real stack under load: it parses, and it has data."""
+
+import re
+
+import pytest
+
+from deploy.grafana.panels import ANNOTATIONS
+from deploy.grafana.write import DASHBOARDS
+from deploy.local.layout import ROOT
+from tests.monitoring.crowd import Crowd, of, substituted
+
+WINDOW = "30s"
+# Without data while nothing is wrong, and honestly so: their panel says 0 by `or vector(0)`.
+ONLY_AFTER_A_FAULT = ("ALERTS",)
+EXPORTERS = re.compile(r"\b(redis|nginx)_")
+
+
+def needs(expr: str) -> str:
+    found = EXPORTERS.search(expr)
+    return found[1] if found else ""
+
+
+@pytest.fixture
+def scene(watched):
+    """Thirty people with three sockets each, over two nodes; some leave and return, documents are written."""
+    eyes = watched(ws=2)
+    crowd = Crowd(eyes.stack, 30)
+    try:
+        crowd.join(90)
+        crowd.write(3)
+        crowd.lose()
+        crowd.knock(2)
+        crowd.write(10)
+        yield eyes
+    finally:
+        crowd.close()
+
+
+def test_every_panel_has_data_and_a_misspelled_metric_has_not(scene):
+    """One stack for all of them, because starting it takes longer than asking."""
+    asked = [
+        substituted(expr, window=WINDOW)
+        for dashboard in DASHBOARDS
+        for panel in dashboard.panels()
+        for expr in of(panel.queries)
+    ]
+    asked = [expr for expr in asked if needs(expr) in {"", *scene.exporters}]
+    assert len(asked) > 40
+    # Rates need two scrapes and recorded values an evaluation: what has nothing yet is asked again.
+    scene.wait(lambda: not any(map(scene.problem, asked)), seconds=30)
+    assert [problem for problem in map(scene.problem, asked) if problem] == []
+
+    for name, expr, _colour in ANNOTATIONS:
+        assert scene.query(expr) is not None, name
+    wrong = ("sum(tidewire_conections)", "sum(tidewire_connections", "rate(tidewire_connects[30s])")
+    assert all(map(scene.problem, wrong))
+
+
+def test_every_query_of_a_runbook_parses(scene):
+    """Somebody will paste it at three in the morning."""
+    queries = []
+    for path in (ROOT / "docs" / "runbooks").glob("*.md"):
+        for span in re.findall(r"`([^`]+)`", path.read_text(encoding="utf-8")):
+            text = " ".join(span.split())
+            if re.search(
+                r"\b(tidewire|process|redis|instance:|topic:)\w*[{:(\[]|\b(sum|max|rate|increase)\b.*\(", text
+            ):
+                queries.append(text)
+    assert len(queries) > 40
+    broken = []
+    for query in queries:
+        try:
+            scene.query(query.replace("...", ""))
+        except AssertionError as error:
+            broken.append(f"{query}: {error}")
+    assert broken == []
