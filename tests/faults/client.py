@@ -67,10 +67,11 @@ def _read(text: bytes) -> tuple[dict[str, Any], float]:
 class Client:
     """Connects, resumes, returns. `late` is told how long each delivery took since its event was committed."""
 
-    def __init__(self, page: Page, *, port: int, late: Callable[[float], None]) -> None:
+    def __init__(self, page: Page, *, port: int, late: Callable[[float], None], host: str = "127.0.0.1") -> None:
         self.page = page
         self.diary = Diary()
         self.at = page.at
+        self._host = host
         self._port = port
         self._late = late
         self._wire: Wire | None = None
@@ -111,7 +112,7 @@ class Client:
         # Before the connection is there: it may be open before this goes on.
         self._timer = loop.call_later(HANDSHAKE_SECONDS, self._give_up)
         try:
-            await loop.create_connection(lambda: wire, "127.0.0.1", self._port)
+            await loop.create_connection(lambda: wire, self._host, self._port)
         except OSError:
             self._lost(1006, 0)
 

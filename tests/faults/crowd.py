@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,12 +25,20 @@ class CrowdError(Exception):
     """The crowd did not do in time what was asked of it."""
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where an nginx listens that is no stack's."""
+
+    host: str
+    port: int
+
+
 class Crowd:
     """`with Crowd(stack, pages) as crowd` starts the process; `crowd.connect()` opens the sockets."""
 
-    def __init__(self, stack: Stack, pages: Sequence[Page]) -> None:
+    def __init__(self, stack: Stack | Address, pages: Sequence[Page]) -> None:
         self.pages = pages
-        self._port = stack.layout.ports.nginx
+        self._address = stack if isinstance(stack, Address) else Address("127.0.0.1", stack.layout.ports.nginx)
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -41,7 +49,7 @@ class Crowd:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._write({"port": self._port, "pages": [asdict(page) for page in self.pages]})
+        self._write({**asdict(self._address), "pages": [asdict(page) for page in self.pages]})
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

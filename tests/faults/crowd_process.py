@@ -24,10 +24,10 @@ LINE_BYTES = 1 << 26
 class CrowdProcess:
     """The clients of one process. Methods are what `do` names."""
 
-    def __init__(self, port: int, pages: list[dict[str, Any]]) -> None:
+    def __init__(self, host: str, port: int, pages: list[dict[str, Any]]) -> None:
         self._late: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
         self._span = "start"
-        self.clients = [Client(Page(**page), port=port, late=self._note) for page in pages]
+        self.clients = [Client(Page(**page), host=host, port=port, late=self._note) for page in pages]
 
     def _note(self, seconds: float) -> None:
         self._late[self._span].append(seconds)
@@ -115,7 +115,7 @@ async def main() -> None:
     reader = asyncio.StreamReader(limit=LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     first = json.loads(await reader.readline())
-    crowd = CrowdProcess(first["port"], first["pages"])
+    crowd = CrowdProcess(**first)
     # A thousand clients are one heap that only grows: looking through it stops them all for a while.
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
