@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test test-faults soak lint format requirements env-example bench bench-quick load load-smoke capacity setup clean compose-up compose-down compose-logs compose-test secrets k8s-check autobahn
+.PHONY: help up test test-faults soak lint format requirements env-example bench bench-quick load load-smoke capacity setup clean compose-up compose-down compose-logs compose-test secrets k8s-check k8s-test autobahn
 
 help: ## list these doors
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
@@ -77,19 +77,27 @@ secrets: ## make what compose gives to containers in var/secrets, once
 	@$(PYTHON) -m deploy.compose.make_secrets
 
 # Another kustomize 5, or a folder GROUP/KIND_VERSION.json of custom resources' schemas, is given by these two.
-KUSTOMIZE ?= $(CURDIR)/var/bin/kustomize
+export KUSTOMIZE ?= $(CURDIR)/var/bin/kustomize
+export POLICIES ?= $(CURDIR)/var/k8s/policies
 export CRD_SCHEMAS ?=
 k8s-check: ## build every combination of the Kubernetes manifests and check them without a cluster
 	@$(PYTHON) -m deploy.local.setup test
 	@[ -x "$(KUSTOMIZE)" ] || GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
 	@[ var/k8s/python -nt deploy/k8s/check/requirements.txt ] || $(VENV)/python -m pip install --quiet --upgrade --no-deps --require-hashes --target var/k8s/python -r deploy/k8s/check/requirements.txt
-	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m deploy.k8s.check
-	@PYTHONPATH=$(PYTHONPATH):var/k8s/python KUSTOMIZE=$(KUSTOMIZE) $(VENV)/python -m pytest tests/k8s $(ARGS)
+	@[ var/k8s/policies -nt deploy/k8s/check/policies.txt ] || $(VENV)/python -m pip install --quiet --upgrade --no-deps --require-hashes --target var/k8s/policies -r deploy/k8s/check/policies.txt
+	@PYTHONPATH=$(PYTHONPATH):var/k8s/python TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m deploy.k8s.check
+	@PYTHONPATH=$(PYTHONPATH):var/k8s/python $(VENV)/python -m pytest tests/k8s --ignore tests/k8s/cluster $(ARGS)
+
+k8s-test: ## prove the manifests on the cluster that KUBECONFIG names; WEB_IMAGE= and WS_IMAGE= are what its nodes have
+	@$(PYTHON) -m deploy.local.setup test
+	@[ -x "$(KUSTOMIZE)" ] || GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+	@TIDEWIRE_K8S_TEST=1 $(VENV)/python -m pytest tests/k8s/cluster $(ARGS)
 
 .PHONY: monitoring test-monitoring
-monitoring: setup ## write docs/metrics.md and Grafana's dashboards anew from the code
+monitoring: setup ## write docs/metrics.md, Grafana's dashboards and the cluster's copies of rules anew from the code
 	@$(VENV)/python -m deploy.prometheus.metrics_page
 	@$(VENV)/python -m deploy.grafana.write
+	@$(VENV)/python -m deploy.k8s.monitoring
 
 test-monitoring: ## see every panel with data and cause every alert that a fault can, on a stack of its own
 	@$(PYTHON) -m deploy.local.setup test

@@ -1,0 +1,62 @@
+"""`make monitoring`: what Prometheus and Grafana read elsewhere, as objects for a cluster.
+
+The files in deploy/prometheus/rules and deploy/grafana/dashboards are the truth, which compose mounts as they are.
+kustomize makes ConfigMaps of files by itself, but no PrometheusRule; and it wants each file named.
+"""
+# ruff: noqa: INP001 - deploy/ is no package
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES = ROOT / "deploy" / "prometheus" / "rules"
+DASHBOARDS = ROOT / "deploy" / "grafana" / "dashboards"
+WRITTEN = "# Written by `make monitoring` from {}; a test keeps it so.\n"
+
+
+def rules(directory: Path = RULES) -> str:
+    """A PrometheusRule for each file."""
+    objects = [
+        {
+            "apiVersion": "monitoring.coreos.com/v1",
+            "kind": "PrometheusRule",
+            "metadata": {"name": f"tidewire-{path.stem}"},
+            "spec": yaml.safe_load(path.read_text(encoding="utf-8")),
+        }
+        for path in sorted(directory.glob("*.yml"))
+    ]
+    return WRITTEN.format("deploy/prometheus/rules") + yaml.safe_dump_all(objects, sort_keys=False, width=1000)
+
+
+def dashboards(directory: Path = DASHBOARDS) -> str:
+    """The kustomization beside them: a ConfigMap each, with the label that Grafana's sidecar looks for."""
+    generators = [
+        {"name": f"dashboard-{path.stem}", "files": [f"dashboards/{path.name}"]}
+        for path in sorted(directory.glob("*.json"))
+    ]
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "configMapGenerator": generators,
+        "generatorOptions": {"disableNameSuffixHash": True, "labels": {"grafana_dashboard": "1"}},
+    }
+    text = yaml.safe_dump(kustomization, sort_keys=False, width=1000)
+    return WRITTEN.format("deploy/grafana/dashboards") + text
+
+
+FILES = {
+    ROOT / "deploy" / "k8s" / "components" / "monitoring" / "rules.yaml": rules,
+    ROOT / "deploy" / "grafana" / "kustomization.yaml": dashboards,
+}
+
+
+def main() -> None:
+    for path, made in FILES.items():
+        path.write_text(made(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
