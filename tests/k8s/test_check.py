@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 KUSTOMIZE = os.environ.get("KUSTOMIZE") or shutil.which("kustomize") or ""
 pytestmark = pytest.mark.skipif(
@@ -173,6 +174,13 @@ IN_COMPONENTS = {
     "monitoring": ("pods.yaml", "port: admin", "port: metrics", "has no port metrics"),
     "gateway": ("route.yaml", "name: nginx, port: 80", "name: ngnix, port: 80", "there is no Service ngnix"),
     "ingress": ("ingress.yaml", "port: {name: http}", "port: {name: web}", "nginx has no port web"),
+    "deletion-cost": (
+        "account.yaml",
+        "verbs: [list, patch]",
+        "verbs: [list, patch, delete]",
+        "Role/deletion-cost: allows",
+    ),
+    "redis-persistence": ("volume.yaml", "name: redis", "name: reddis", "there is no PersistentVolumeClaim redis"),
     "autoscaling-connections": ("ws.yaml", "sum(tidewire_connections{", "sum(tidewire_conections{", "tidewire.metrics"),
 }
 
@@ -182,6 +190,82 @@ def test_a_planted_mistake_in_a_component_is_found(found_after, component):
     file, old, new, expected = IN_COMPONENTS[component]
     found = found_after(f"components/{component}/{file}", old, new, components=(component,))
     assert any(expected in said for said in found)
+
+
+ACCOUNTS = {
+    "a pod's account": (
+        "deletion-cost.yaml",
+        "serviceAccountName: deletion-cost",
+        "serviceAccountName: ws",
+        "there is no ServiceAccount ws",
+    ),
+    "a binding's role": ("account.yaml", "kind: Role, name: deletion-cost", "kind: Role, name: cost", "no Role cost"),
+    "a role over everything": (
+        "account.yaml",
+        "kind: Role\n",
+        "kind: ClusterRole\n",
+        "rules over more than a namespace",
+    ),
+}
+
+
+@pytest.mark.parametrize("planted", ACCOUNTS)
+def test_a_planted_mistake_about_an_account_is_found(found_after, planted):
+    file, old, new, expected = ACCOUNTS[planted]
+    found = found_after(f"components/deletion-cost/{file}", old, new, components=("deletion-cost",))
+    assert any(expected in said for said in found)
+
+
+def test_a_token_is_for_one_component_alone(found_after):
+    """The same line that deletion-cost may have is found in any other pod: see "a service account's token" above."""
+    assert found_after(components=("deletion-cost",)) == []
+
+
+def test_what_patches_redis_stands_only_beside_it(tmp_path):
+    from deploy.k8s.check import build  # noqa: PLC0415 - as above
+
+    found = list(build.combinations(build.copy(tmp_path)))
+    assert {overlay for overlay, components in found if "redis-persistence" in components} == {"local"}
+
+
+def test_the_clusters_copy_of_the_rules_and_the_list_of_dashboards_are_current():
+    from deploy.k8s import monitoring  # noqa: PLC0415 - as above
+
+    old = [path.name for path, made in monitoring.FILES.items() if path.read_text(encoding="utf-8") != made()]
+    assert old == [], "run `make monitoring`"
+
+
+def test_rules_and_dashboards_become_objects(tmp_path):
+    """Whatever stands in the two directories is in the cluster, word for word."""
+    from deploy.k8s import monitoring  # noqa: PLC0415 - as above
+
+    groups = [{"name": "a", "rules": [{"alert": "A", "expr": "up == 0", "labels": {"severity": "page"}}]}]
+    (tmp_path / "nodes.yml").write_text(yaml.safe_dump({"groups": groups}))
+    (tmp_path / "overview.json").write_text("{}")
+    made = list(yaml.safe_load_all(monitoring.rules(tmp_path)))
+    assert [(each["metadata"]["name"], each["spec"]) for each in made] == [("tidewire-nodes", {"groups": groups})]
+    listed = yaml.safe_load(monitoring.dashboards(tmp_path))
+    assert listed["configMapGenerator"] == [{"name": "dashboard-overview", "files": ["dashboards/overview.json"]}]
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("POLICIES", "")) / "checkov").is_dir(), reason="k8s: POLICIES has no checkov"
+)
+def test_policies_find_what_they_are_there_for(tmp_path):
+    """And leave out what is excepted, but only for whom it is."""
+    from deploy.k8s.check import build, policies  # noqa: PLC0415 - as above
+
+    objects = build.build(KUSTOMIZE, build.copy(tmp_path), "local", ("deletion-cost", "network-policies"))
+    ws = next(each for each in objects if each["kind"] == "Deployment" and each["metadata"]["name"] == "ws")
+    container = ws["spec"]["template"]["spec"]["containers"][0]
+    container["securityContext"] = {"privileged": True}
+    del container["livenessProbe"]
+    said, passed = policies.problems(objects, tmp_path, os.environ["POLICIES"])
+    assert passed > 100
+    found = {line.rpartition("(")[2].rstrip(")") for line in said if line.startswith("Deployment.tidewire.ws")}
+    # Privileged, privilege escalation, writable root, capabilities, liveness.
+    assert {"CKV_K8S_16", "CKV_K8S_20", "CKV_K8S_22", "CKV_K8S_8"} <= found, said
+    assert not any("relay" in line for line in said)
 
 
 @pytest.mark.skipif(not os.environ.get("CRD_SCHEMAS"), reason="k8s: CRD_SCHEMAS names no folder of schemas")

@@ -10,8 +10,9 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from deploy.k8s.check import build, references, running, schemas
+from deploy.k8s.check import build, policies, references, running, schemas
 
 
 def main() -> int:
@@ -38,16 +39,29 @@ def main() -> int:
                     wrong.update(said)
                     if not checked[key]:
                         unchecked.add(f"{found['apiVersion']} {found['kind']}")
+        passed = _hold_against_policies([json.loads(key) for key in checked], Path(directory), wrong)
     for problem, count in sorted(wrong.items()):
         print(f"{problem} ({count} of {len(combinations)} combinations)", file=sys.stderr)
     print(
         f"k8s-check: {len(combinations)} combinations, {built} objects, {len(checked)} different ones against "
         f"{sum(checked.values())} strict schemas (Kubernetes {', '.join(schemas.VERSIONS)}), "
+        f"{passed} policy checks passed, {len(policies.EXCEPTIONS)} exceptions, "
         f"{len(wrong)} problems, {time.monotonic() - started:.0f} s"
     )
     if unchecked:
         print(f"k8s-check: no schema for {', '.join(sorted(unchecked))}; CRD_SCHEMAS=folder names some")
     return 1 if wrong else 0
+
+
+def _hold_against_policies(objects: list[dict[str, Any]], directory: Path, wrong: Counter[str]) -> int:
+    folder = os.environ.get("POLICIES", "")
+    if reason := policies.why_not(folder):
+        print(f"k8s-check: no policies: {reason}")
+        return 0
+    # Secrets have nothing that it looks at but values that look secret, and these are placeholders.
+    said, passed = policies.problems([each for each in objects if each["kind"] != "Secret"], directory, folder)
+    wrong.update(said)
+    return passed
 
 
 if __name__ == "__main__":

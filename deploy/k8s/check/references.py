@@ -12,6 +12,9 @@ Object = Mapping[str, Any]
 # Made apart from the manifests, by the installation: docs/kubernetes.md says how.
 EXTERNAL = {"production": {("Secret", "tidewire")}}
 PORT_NAME_LENGTH = 15
+ALLOWED = {"deletion-cost": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]}]}
+CLUSTER_WIDE = ("ClusterRole", "ClusterRoleBinding")
+CONFIGURED = ("ConfigMap", "Secret", "PersistentVolumeClaim")
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 
 
@@ -20,6 +23,7 @@ def problems(objects: list[dict[str, Any]], overlay: str) -> Iterator[str]:
     yield from _selectors(objects)
     yield from _ports(objects)
     yield from _configuration(objects, overlay)
+    yield from _accounts(objects)
     yield from _scaling(objects)
     yield from _upstreams(objects)
 
@@ -132,7 +136,7 @@ def _backends(objects: list[dict[str, Any]]) -> Iterator[tuple[Object, str, Any]
 
 
 def _configuration(objects: list[dict[str, Any]], overlay: str) -> Iterator[str]:
-    there = {(found["kind"], found["metadata"]["name"]) for found in of(objects, "ConfigMap", "Secret")}
+    there = {(found["kind"], found["metadata"]["name"]) for found in of(objects, *CONFIGURED)}
     there |= EXTERNAL.get(overlay, set())
     for workload in of(objects, *WORKLOADS):
         volumes = {each["name"] for each in pod(workload).get("volumes", [])}
@@ -151,6 +155,8 @@ def _configured(workload: Object) -> Iterator[tuple[str, str]]:
             yield "ConfigMap", volume["configMap"]["name"]
         if "secret" in volume:
             yield "Secret", volume["secret"]["secretName"]
+        if "persistentVolumeClaim" in volume:
+            yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]
     for container in containers(workload):
         for source in container.get("envFrom", []):
             yield from (
@@ -158,6 +164,26 @@ def _configured(workload: Object) -> Iterator[tuple[str, str]]:
                 for kind, ref in (("ConfigMap", "configMapRef"), ("Secret", "secretRef"))
                 if ref in source
             )
+
+
+def _accounts(objects: list[dict[str, Any]]) -> Iterator[str]:
+    """Who has an account, and that its role allows what is listed in ALLOWED and no more."""
+    there = {title(found) for found in of(objects, "ServiceAccount", "Role")}
+    for workload in of(objects, *WORKLOADS):
+        name = pod(workload).get("serviceAccountName")
+        if name and f"ServiceAccount/{name}" not in there:
+            yield f"{title(workload)}: there is no ServiceAccount {name}"
+    for binding in of(objects, "RoleBinding"):
+        named = [binding["roleRef"], *binding["subjects"]]
+        yield from (
+            f"{title(binding)}: there is no {each['kind']} {each['name']}"
+            for each in named
+            if f"{each['kind']}/{each['name']}" not in there
+        )
+    for role in of(objects, "Role"):
+        if role["rules"] != ALLOWED.get(role["metadata"]["name"]):
+            yield f"{title(role)}: allows {role['rules']}"
+    yield from (f"{title(found)}: rules over more than a namespace" for found in of(objects, *CLUSTER_WIDE))
 
 
 def _scaling(objects: list[dict[str, Any]]) -> Iterator[str]:

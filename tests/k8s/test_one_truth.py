@@ -1,0 +1,108 @@
+"""What compose and Kubernetes both say, they say alike. Reads files alone."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+K8S = ROOT / "deploy" / "k8s"
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+# Where the two run differs, and so must these.
+PLACES = {
+    *("TIDEWIRE_WEB_SERVERS", "TIDEWIRE_WS_SERVERS"),
+    *("TIDEWIRE_SECRETS_DIR", "TIDEWIRE_ALLOWED_HOSTS", "TIDEWIRE_ORIGINS", "TIDEWIRE_SECURE_COOKIES"),
+}
+# Compose offers these to the shell, with the settings' own defaults.
+OFFERED = {"TIDEWIRE_SIGNUP", "TIDEWIRE_LOG_LEVEL"}
+
+
+def literals(kustomization: Path, name: str) -> dict[str, str]:
+    generators = yaml.safe_load(kustomization.read_text())["configMapGenerator"]
+    lines = next(each["literals"] for each in generators if each["name"] == name)
+    return dict(line.split("=", 1) for line in lines)
+
+
+def workload(file: str, name: str) -> dict:
+    """The container of that name."""
+    for found in yaml.safe_load_all((K8S / file).read_text()):
+        if found["kind"] in {"Deployment", "StatefulSet", "Job"}:
+            for container in found["spec"]["template"]["spec"]["containers"]:
+                if container["name"] == name:
+                    return container | {"grace": found["spec"]["template"]["spec"].get("terminationGracePeriodSeconds")}
+    raise AssertionError(f"{file} has no container {name}")
+
+
+def default(value: str) -> str:
+    """What compose takes where the shell says nothing: ${NAME:-this}."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value).replace("$$", "$")
+
+
+def test_nginx_is_told_the_same():
+    compose = {name: default(value) for name, value in COMPOSE["nginx"]["environment"].items()}
+    cluster = literals(K8S / "base/kustomization.yaml", "nginx-environment")
+    assert compose.keys() == cluster.keys()
+    assert {name for name in compose if compose[name] != cluster[name]} <= PLACES
+
+
+def test_an_upstream_differs_in_its_name_alone():
+    cluster = literals(K8S / "base/kustomization.yaml", "nginx-environment")
+    for name in ("TIDEWIRE_WEB_SERVERS", "TIDEWIRE_WS_SERVERS"):
+        short = cluster[name].replace(".tidewire.svc.cluster.local", "")
+        assert short == COMPOSE["nginx"]["environment"][name]
+
+
+def test_the_programs_are_told_the_same():
+    compose = {name: default(value) for name, value in COMPOSE["ws"]["environment"].items()}
+    cluster = literals(K8S / "base/kustomization.yaml", "environment")
+    cluster |= literals(K8S / "overlays/local/kustomization.yaml", "environment")
+    assert compose.keys() - cluster.keys() <= OFFERED | PLACES
+    assert {name for name in cluster if cluster[name] != compose.get(name)} <= PLACES
+
+
+def test_redis_is_started_alike():
+    cluster = workload("components/redis/redis.yaml", "redis")["args"]
+    compose = [str(word) for word in COMPOSE["redis"]["command"]]
+    assert [word.replace("/run/secrets/redis/", "/run/secrets/") for word in cluster] == compose
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("base/nginx.yaml", "nginx"),
+        ("components/redis/redis.yaml", "redis"),
+        ("overlays/local/postgres.yaml", "postgres"),
+    ],
+)
+def test_a_public_image_is_the_same(file, name):
+    assert workload(file, name)["image"] == COMPOSE[name]["image"]
+
+
+@pytest.mark.parametrize("name", ["relay", "migrate"])
+def test_a_program_is_started_by_the_same_command(name):
+    assert workload(f"base/{name}.yaml", name)["command"] == COMPOSE[name]["command"]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("base/nginx.yaml", "nginx"),
+        ("base/web.yaml", "web"),
+        ("base/ws.yaml", "ws"),
+        ("base/relay.yaml", "relay"),
+        ("base/migrate.yaml", "migrate"),
+        ("components/redis/redis.yaml", "redis"),
+        ("overlays/local/postgres.yaml", "postgres"),
+    ],
+)
+def test_a_program_has_the_same_memory(file, name):
+    compose = COMPOSE[name]["deploy"]["resources"]["limits"]["memory"]
+    assert workload(file, name)["resources"]["limits"]["memory"] == compose.replace("M", "Mi")
+
+
+def test_the_secrets_have_the_same_names():
+    generators = yaml.safe_load((K8S / "overlays/local/kustomization.yaml").read_text())["secretGenerator"]
+    files = {Path(file).name for each in generators for file in each["files"]}
+    assert set(COMPOSE["ws"]["secrets"]) <= files
+    assert files <= set(yaml.safe_load((ROOT / "compose.yaml").read_text())["secrets"])
