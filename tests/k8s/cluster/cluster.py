@@ -1,0 +1,180 @@
+"""A Kubernetes cluster with the product in it, as `kubectl` shows it. Knows a KUBECONFIG and nothing of whose it is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from deploy.compose.make_secrets import main as make_secrets
+from deploy.local.layout import ROOT
+from tests.faults.crowd import Address
+from tests.pages import metric
+
+NAMESPACE = "tidewire"
+KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl") or ""
+KUSTOMIZE = os.environ.get("KUSTOMIZE") or shutil.which("kustomize") or ""
+POLL_SECONDS = 0.2
+ROLLOUT_SECONDS = 240
+ADMIN_PORT = 8300
+
+
+def why_no_cluster() -> str:
+    """Empty where the tier may run. A KUBECONFIG alone is no leave: it may be somebody's production."""
+    if not os.environ.get("TIDEWIRE_K8S_TEST"):
+        return "k8s: changes a cluster; `make k8s-test` with a KUBECONFIG runs it"
+    if not os.environ.get("KUBECONFIG"):
+        return "k8s: KUBECONFIG names no cluster"
+    if not (KUBECTL and KUSTOMIZE):
+        return "k8s: no kubectl or no kustomize"
+    asked = subprocess.run([KUBECTL, "version"], capture_output=True, text=True, check=False, timeout=30)
+    return "" if asked.returncode == 0 else f"k8s: no API server answers: {asked.stderr.strip()[-200:]}"
+
+
+class Cluster:
+    """The namespace that the tier makes, fills and removes. `web_image` and `ws_image`: what the nodes have."""
+
+    def __init__(self, directory: Path, *, web_image: str, ws_image: str) -> None:
+        self._directory = directory
+        self._images = {"tidewire-web": web_image, "tidewire-ws": ws_image}
+
+    def kubectl(
+        self, *arguments: str, check: bool = True, stdin: str | None = None, timeout_seconds: float = 120.0
+    ) -> str:
+        done = subprocess.run(
+            [KUBECTL, "--namespace", NAMESPACE, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            input=stdin,
+            timeout=timeout_seconds,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)[:300]}: {done.stderr[-2000:]}")
+        return done.stdout if check else done.stdout + done.stderr
+
+    def get(self, *arguments: str) -> Any:
+        return json.loads(self.kubectl("get", *arguments, "--output", "json"))
+
+    def manifests(self, overlay: str) -> str:
+        """An overlay of the repository's, in a copy that has secrets and these images; as YAML."""
+        copy = self._directory / "copy"
+        if not copy.exists():
+            self._copy(copy)
+        return subprocess.run(
+            [KUSTOMIZE, "build", str(copy / overlay)], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+
+    def _copy(self, copy: Path) -> None:
+        shutil.copytree(ROOT / "deploy", copy / "deploy", ignore=shutil.ignore_patterns("secrets", "__pycache__"))
+        shutil.copytree(Path(__file__).with_name("overlay"), copy / "tests/k8s/cluster/overlay")
+        secrets = copy / "deploy/k8s/overlays/local/secrets"
+        make_secrets(secrets)
+        for kustomization in (copy / "tests/k8s/cluster/overlay", copy / "deploy/k8s/overlays/local"):
+            for name, image in self._images.items():
+                subprocess.run(
+                    [KUSTOMIZE, "edit", "set", "image", f"{name}={image}"], cwd=kustomization, check=True, timeout=60
+                )
+
+    def up(self) -> None:
+        """Apply the test's overlay to a cluster that has none of it, and wait until all has rolled out."""
+        assert "NotFound" in self.kubectl("get", "namespace", NAMESPACE, check=False), (
+            f"the cluster has a namespace {NAMESPACE} already, which may be somebody's: remove it first"
+        )
+        self.apply(self.manifests("tests/k8s/cluster/overlay"))
+        for name in ("nginx", "web", "ws", "relay", "deletion-cost"):
+            self.rolled_out(name)
+
+    def apply(self, manifests: str) -> None:
+        self.kubectl("apply", "--server-side", "--filename", "-", stdin=manifests)
+
+    def down(self) -> None:
+        self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout_seconds=180)
+
+    def rolled_out(self, name: str) -> None:
+        """Wait until a Deployment has rolled out and the pods of the version before have gone."""
+        self.kubectl(
+            *("rollout", "status", f"deployment/{name}", f"--timeout={ROLLOUT_SECONDS}s"),
+            timeout_seconds=ROLLOUT_SECONDS + 20,
+        )
+        self.until(lambda: not any(self._leaves(pod) for pod in self.pods(name)), f"the last of {name} to go")
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        return list(self.get("pods", "--selector", f"app.kubernetes.io/name={name}")["items"])
+
+    def ready(self, name: str) -> list[dict[str, Any]]:
+        """Those that take clients, oldest first."""
+        found = [pod for pod in self.pods(name) if not self._leaves(pod) and _is_ready(pod)]
+        return sorted(found, key=lambda pod: pod["metadata"]["creationTimestamp"])
+
+    @staticmethod
+    def _leaves(pod: dict[str, Any]) -> bool:
+        return "deletionTimestamp" in pod["metadata"]
+
+    def until(self, so: Callable[[], object], what: str, timeout_seconds: float = 120.0) -> float:
+        """Wait until it is so; returns how long that took."""
+        began = time.monotonic()
+        while not so():
+            assert time.monotonic() - began < timeout_seconds, f"not in {timeout_seconds:.0f} s: {what}"
+            time.sleep(POLL_SECONDS)
+        return time.monotonic() - began
+
+    def sockets(self, pod: dict[str, Any]) -> int:
+        """How many a node has open, by its own metrics."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:{ADMIN_PORT}/proxy/metrics"
+        return int(metric(self.kubectl("get", "--raw", path), "tidewire_connections"))
+
+    @property
+    def address(self) -> Address:
+        """nginx, by a node's address and the Service's port on it."""
+        node = self.get("nodes")["items"][0]
+        host = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
+        return Address(host, self.get("service", "nginx")["spec"]["ports"][0]["nodePort"])
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        """The command that runs a file of the repository inside, where the settings and the database are."""
+        source = (ROOT / program).read_text(encoding="utf-8")
+        inside = ("exec", "--stdin", "deployment/relay", "--container", "relay", "--", "python", "-c", source)
+        return [KUBECTL, "--namespace", NAMESPACE, *inside, *arguments]
+
+    def run(self, program: str, *arguments: str) -> Any:
+        """What it says, as JSON."""
+        done = subprocess.run(
+            self.command(program, *arguments), capture_output=True, text=True, check=True, timeout=120, input=""
+        )
+        return json.loads(done.stdout)
+
+    @contextlib.contextmanager
+    def careless(self, name: str, command: str) -> Iterator[None]:
+        """The failing control: pods without a preStop, whose program is killed at SIGTERM."""
+        before = self.get("deployment", name)["spec"]["template"]["spec"]["containers"][0]
+        killed = f"trap 'kill -9 -1; exit 0' TERM; {command} & wait"
+        path = "/spec/template/spec/containers/0"
+        self._patch(
+            name,
+            {"op": "remove", "path": f"{path}/lifecycle"},
+            {"op": "add", "path": f"{path}/command", "value": ["sh", "-c", killed]},
+        )
+        try:
+            yield
+        finally:
+            self._patch(
+                name,
+                {"op": "add", "path": f"{path}/lifecycle", "value": before["lifecycle"]},
+                {"op": "remove", "path": f"{path}/command"},
+            )
+
+    def _patch(self, name: str, *operations: dict[str, Any]) -> None:
+        self.kubectl("patch", "deployment", name, "--type=json", f"--patch={json.dumps(operations)}")
+        self.rolled_out(name)
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -1,0 +1,59 @@
+"""All of this directory applies the manifests to a cluster: see `why_no_cluster`."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.k8s.cluster.cluster import Cluster, why_no_cluster
+from tests.k8s.cluster.load import Load
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.k8s)
+
+
+@pytest.fixture(scope="session")
+def tell(request):
+    """Writes a line for whoever waits, past pytest's capture."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def write(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{line}", end="", flush=True)  # noqa: T201 - it talks to a person at a terminal
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory, tell):
+    """The product in the cluster, rolled out; gone with its namespace afterwards."""
+    if reason := why_no_cluster():
+        pytest.skip(reason)
+    running = Cluster(
+        tmp_path_factory.mktemp("cluster"),
+        web_image=os.environ.get("WEB_IMAGE", "tidewire-web:dev"),
+        ws_image=os.environ.get("WS_IMAGE", "tidewire-ws:dev"),
+    )
+    began = time.monotonic()
+    try:
+        running.up()
+        tell(f"rolled out from nothing in {time.monotonic() - began:.0f} s")
+        yield running
+    finally:
+        if not os.environ.get("KEEP"):
+            running.down()
+
+
+@pytest.fixture
+def load(cluster, tell):
+    """Makes the load of so many sockets, to be entered by `with`."""
+
+    def make(sockets: int, per_second: float = 10.0) -> Load:
+        return Load(cluster, sockets=sockets, per_second=per_second, tell=tell)
+
+    return make

@@ -1,0 +1,64 @@
+"""What the API server makes of the manifests, and what of a pod that breaks the namespace's rules."""
+
+from datetime import datetime
+
+import pytest
+
+from tests.k8s.cluster.cluster import NAMESPACE
+
+
+@pytest.mark.parametrize("overlay", ["local", "production"])
+def test_the_api_server_takes_an_overlay_as_it_is_committed(cluster, tell, overlay):
+    """A server-side dry run: admission and validation, of which schemas know only a part."""
+    said = cluster.kubectl(
+        *("apply", "--server-side", "--dry-run=server", "--force-conflicts", "--filename", "-"),
+        stdin=cluster.manifests(f"deploy/k8s/overlays/{overlay}").replace("\n  name: migrate\n", "\n  name: again\n"),
+        check=False,
+    )
+    tell(f"overlays/{overlay}: {said.count('serverside-applied')} objects taken")
+    assert "serverside-applied" in said
+    assert "error" not in said.lower(), said
+    # Pod Security says of a Deployment only this, and then refuses its pods.
+    assert "Warning" not in said, said
+
+
+def test_a_pod_that_asks_for_more_is_refused(cluster):
+    said = cluster.kubectl("run", "more", "--image=redis:8-alpine", "--privileged", check=False)
+    assert "violates PodSecurity" in said, said
+
+
+def test_nothing_served_before_the_migrations_were_done(cluster, tell):
+    """The pods wait in their init containers for the migrate Job."""
+    last = "select extract(epoch from max(applied)) from django_migrations"
+    psql = ("exec", "postgres-0", "--", "psql", "-U", "tidewire", "-At", "-c", last)
+    migrated = float(cluster.kubectl(*psql))
+    began = {}
+    for name in ("web", "ws", "relay"):
+        for pod in cluster.pods(name):
+            state = pod["status"]["containerStatuses"][0]["state"]
+            began[pod["metadata"]["name"]] = _seconds(state["running"]["startedAt"]) - migrated
+    tell(f"the first program began {min(began.values()):.0f} s after the last migration")
+    # Kubernetes tells whole seconds.
+    assert min(began.values()) >= -1, began
+
+
+def test_only_one_account_may_do_anything(cluster):
+    """deletion-cost may list and patch pods of its namespace; nodes have no token at all."""
+
+    def may(*asked: str, account: str = "deletion-cost") -> bool:
+        whom = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
+        return cluster.kubectl("auth", "can-i", *asked, whom, check=False).split()[-1:] == ["yes"]
+
+    assert may("patch", "pods")
+    assert may("list", "pods")
+    for forbidden in (("delete", "pods"), ("create", "pods"), ("get", "secrets"), ("patch", "deployments")):
+        assert not may(*forbidden), forbidden
+    assert not may("patch", "pods", "--namespace=default")
+    assert not may("patch", "pods", account="default")
+    pod = cluster.ready("ws")[0]["metadata"]["name"]
+    listed = cluster.kubectl("exec", pod, "--container=ws", "--", "ls", "/var/run/secrets", check=False)
+    assert "kubernetes.io" not in listed
+
+
+def _seconds(told: str) -> float:
+    return datetime.fromisoformat(told).timestamp()
