@@ -72,6 +72,11 @@ class Env(BaseSettings):
         "empty: the request's own host only.",
     )
     signup: bool = Field(default=False, description="Whether visitors may make an account for themselves.")
+    admin_path: str = Field(
+        default="admin/",
+        pattern=r"^[a-z0-9-]{1,50}/$",
+        description="Where Django's admin is, with a slash at its end; another word keeps scanners away, no more.",
+    )
     static_root: Path = Field(
         default=ROOT / "var" / "static", description="Where collectstatic puts the static files that nginx serves."
     )

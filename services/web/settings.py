@@ -1,5 +1,9 @@
 """The web service's settings: pages, the admin and static files on top of what both services share."""
 
+from datetime import timedelta
+
+from csp.constants import NONE, SELF
+
 from dashboard.settings import *
 from dashboard.settings import DATABASES, INSTALLED_APPS, env
 
@@ -10,6 +14,7 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "bulma",  # for its static files only
     "web",
     *INSTALLED_APPS,
@@ -20,6 +25,7 @@ MIDDLEWARE = [
     "tidewire.requests.RequestMetricsMiddleware",
     "web.probe_host.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -27,6 +33,8 @@ MIDDLEWARE = [
     "tidewire.ticket.TicketMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # Last: it replaces the answer to a login that was refused.
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -56,6 +64,21 @@ STORAGES = {
 }
 
 SIGNUP = env.signup
+ADMIN_PATH = env.admin_path
+
+# Who may try passwords how often: web.logins has the numbers. In the database, so that Redis need not be there.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "web.logins.LoginLimits"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username", "ip_address"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_CLIENT_IP_CALLABLE = "web.logins.client_address"
+AXES_LOCKOUT_TEMPLATE = "web/locked_out.html"
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_RESET_ON_SUCCESS = True
+# Every login that succeeded would be a row for ever, which nobody reads.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "documents"
 LOGOUT_REDIRECT_URL = "login"
@@ -66,6 +89,17 @@ CSRF_TRUSTED_ORIGINS = list(env.origins)
 CSRF_COOKIE_SECURE = env.secure_cookies
 CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
+# No inline script and no inline style; Bulma has pictures in its style sheet.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
 SECURE_REFERRER_POLICY = "same-origin"
 # nginx overwrites this header, so a client cannot say it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

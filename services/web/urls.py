@@ -1,11 +1,16 @@
 """Where the pages live. The sockets have their own routes in the ws service."""
 
+from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LogoutView
 from django.urls import path, re_path
 
 from tidewire.web_metrics import metrics_view
 from web import accounts, documents, health, notifications, operations, people
+
+# One door to log in by, with one set of limits; who is logged in and no staff is told so by the admin's own page.
+admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("", documents.DocumentList.as_view(), name="documents"),
@@ -24,7 +29,7 @@ urlpatterns = [
     path("login/", accounts.SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("signup/", accounts.SignUp.as_view(), name="signup"),
-    path("admin/", admin.site.urls),
+    path(settings.ADMIN_PATH, admin.site.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", metrics_view),

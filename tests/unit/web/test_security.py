@@ -1,0 +1,92 @@
+"""What a page carries in its headers and cookies, and who may see which."""
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+PUBLIC = {"login", "logout", "signup"}
+POLICY = {
+    "default-src 'self'",
+    "img-src 'self' data:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+}
+ARGUMENTS = {"slug": "plan", "pk": 1, "node": "ws-0"}
+
+
+def views() -> list[URLPattern]:
+    """Every named page but the admin's, which asks for staff by itself."""
+    return [each for each in get_resolver().url_patterns if isinstance(each, URLPattern) and each.name]
+
+
+def url(view: URLPattern) -> str:
+    return reverse(view.name, kwargs={name: ARGUMENTS[name] for name in view.pattern.converters or named(view)})
+
+
+def named(view: URLPattern) -> list[str]:
+    regex = getattr(view.pattern, "regex", None)
+    return list(regex.groupindex) if regex else []
+
+
+@pytest.mark.parametrize("view", views(), ids=lambda view: view.name)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_every_page_but_the_doors_wants_a_login(client, plan, view, method):
+    """A view that somebody adds without it fails here."""
+    if view.name in PUBLIC:
+        return
+    page = getattr(client, method)(url(view))
+    assert page.status_code == 302
+    assert page.url.startswith("/login/?next=")
+
+
+@pytest.mark.parametrize("view", views(), ids=lambda view: view.name)
+def test_every_form_wants_its_token(plan, ada, settings, view):
+    """Another site's page cannot act with a logged-in user's cookies."""
+    settings.SIGNUP = True
+    client = Client(enforce_csrf_checks=True)
+    if view.name not in PUBLIC:
+        client.force_login(ada)
+    assert client.post(url(view), {"title": "x", "version": 1}).status_code in {403, 405}
+
+
+@pytest.mark.parametrize("path", ["/", "/login/", "/documents/plan/", "/no/such/page/", "/admin/"])
+def test_every_answer_has_the_policy_and_the_headers(as_user, staff, plan, path):
+    """Errors and the admin too; no directive lets anything inline in."""
+    page = as_user(staff).get(path)
+    assert set(page.headers["Content-Security-Policy"].split("; ")) == POLICY
+    assert page.headers["X-Frame-Options"] == "DENY"
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert page.headers["Referrer-Policy"] == "same-origin"
+    assert page.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+def test_cookies_are_out_of_reach_of_scripts_and_of_other_sites(client, ada, published):
+    client.get("/login/")
+    client.post("/login/", {"username": "ada", "password": "demo"})
+    client.get("/")
+    assert set(client.cookies) == {"csrftoken", "sessionid", "tidewire_ticket"}
+    for cookie in client.cookies.values():
+        assert cookie["httponly"]
+        assert cookie["samesite"] == "Lax"
+
+
+@pytest.mark.parametrize(("who", "deletes"), [("author", True), ("other", False), ("staff", True)])
+def test_everybody_edits_and_the_author_and_staff_delete(as_user, user, plan, who, deletes):
+    """By the page and by its form."""
+    client = as_user(plan.author if who == "author" else user(who, is_staff=who == "staff"))
+    assert client.get("/documents/plan/edit/").status_code == 200
+    change = {"title": "Plan", "body": "new", "version": plan.version}
+    assert client.post("/documents/plan/edit/", change).status_code == 302
+    assert client.get("/documents/plan/delete/").status_code == (200 if deletes else 403)
+    assert client.post("/documents/plan/delete/").status_code == (302 if deletes else 403)
+    assert client.get("/documents/plan/").status_code == (404 if deletes else 200)
+
+
+def test_the_admin_is_for_staff_and_where_the_environment_says(as_user, ada, settings):
+    """By its name alone: the rest of the code knows no path."""
+    assert reverse("admin:index") == f"/{settings.ADMIN_PATH}"
+    assert [each for each in get_resolver().url_patterns if isinstance(each, URLResolver)]
+    page = as_user(ada).get("/admin/", follow=True)
+    assert "not authorized" in page.text
