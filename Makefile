@@ -104,14 +104,14 @@ test-monitoring: ## see every panel with data and cause every alert that a fault
 	@$(PYTHON) -m deploy.local.setup bench
 	@TIDEWIRE_MONITORING=1 $(VENV)/python -m pytest tests/monitoring $(ARGS)
 
-load: ## load a running `make up` and account for every event; USERS=100 SECONDS=60
+load: ## load a running `make up` and account for every event; USERS=100 SECONDS=60 SHAPE=ramp
 	@$(PYTHON) -m deploy.local.setup dev
-	@$(VENV)/python -m loadtest --users $(or $(USERS),100) --seconds $(or $(SECONDS),60) $(ARGS)
+	@$(VENV)/python -m loadtest --users $(or $(USERS),100) --seconds $(or $(SECONDS),60) --shape $(or $(SHAPE),ramp) $(ARGS)
 
 load-smoke: ## the same with 200 users on a stack of its own; fails on any event lost, doubled or out of order
 	@$(PYTHON) -m deploy.local.setup up
 	@$(PYTHON) -m deploy.local.setup dev
-	@$(VENV)/python -m loadtest --smoke --users $(or $(USERS),200) --seconds 60 $(ARGS)
+	@$(VENV)/python -m loadtest --smoke --users $(or $(USERS),200) --seconds $(or $(SECONDS),60) --shape $(or $(SHAPE),ramp) $(ARGS)
 
 capacity: ## plan a workload: nodes, CPU, memory, Redis, and what ends first; WORKLOAD=mine.toml
 	@$(PYTHON) -m deploy.local.setup bench

@@ -42,6 +42,8 @@ class Fault:
     event: str
     client: str = ""
     detail: str = ""
+    # Where the event stands in its stream, for whoever knows its name.
+    at: tuple[str, int] | None = None
 
     def __str__(self) -> str:
         at = f" at {self.client}" if self.client else ""
@@ -143,31 +145,32 @@ def reconcile(
     ledgers: Iterable[Ledger],
     *,
     names: Mapping[tuple[str, int], str],
-    end: tuple[str, int] | None,
+    end: tuple[str, int] | None = None,
     late_seconds: float,
     confirmed: Iterable[str] = (),
     heard: Iterable[str] = (),
+    known_ends: Mapping[str, int] | None = None,
 ) -> Account:
     """Compare what was due with what came.
 
     `names`: what to call the event at (epoch, offset). `end`: the stream's end as the server gives it, apart from any
     socket, after the last save; so an event that nobody got is missed as well. `confirmed`: marks of the saves that
-    were answered with success; `heard`: those that came back in an event.
+    were answered with success; `heard`: those that came back in an event. `known_ends`: how far others know that each
+    epoch went.
     """
     ledgers = list(ledgers)
     ends = _ends(ledgers, names, end)
+    for epoch, offset in (known_ends or {}).items():
+        ends[epoch] = max(ends.get(epoch, 0), offset)
     counts: Counter[Kind] = Counter()
     faults: list[Fault] = []
     due = arrived = 0
-
-    def name(epoch: str, offset: int) -> str:
-        return names.get((epoch, offset), f"event {epoch}:{offset}, which nobody got")
 
     for ledger in ledgers:
         told = {(epoch, offset) for epoch, first, last in ledger.forgotten for offset in range(first, last + 1)}
         for epoch, offset in sorted(told):
             counts[Kind.FORGOTTEN] += 1
-            faults.append(Fault(Kind.FORGOTTEN, name(epoch, offset), ledger.client))
+            faults.append(_named(Kind.FORGOTTEN, names, (epoch, offset), ledger.client))
         for stay in ledger.stays:
             last = ends.get(stay.epoch, stay.reached) if stay.until is None else stay.until
             due += max(0, last - stay.after)
@@ -176,11 +179,55 @@ def reconcile(
                 if (stay.epoch, offset) in told:
                     continue
                 counts[kind] += 1
-                faults.append(Fault(kind, name(stay.epoch, offset), ledger.client, detail))
-    for mark in sorted(set(confirmed) - set(heard)):
-        counts[Kind.UNPUBLISHED] += 1
-        faults.append(Fault(Kind.UNPUBLISHED, f"save {mark!r}"))
-    return Account(len(ledgers), due, arrived, len(names), dict(counts), tuple(faults[:FAULTS_KEPT]))
+                faults.append(_named(kind, names, (stay.epoch, offset), ledger.client, detail))
+    unheard = unpublished(confirmed, heard)
+    if unheard:
+        counts[Kind.UNPUBLISHED] = len(unheard)
+    return Account(len(ledgers), due, arrived, len(names), dict(counts), tuple([*faults, *unheard][:FAULTS_KEPT]))
+
+
+def unpublished(confirmed: Iterable[str], heard: Iterable[str]) -> list[Fault]:
+    return [Fault(Kind.UNPUBLISHED, f"save {mark!r}") for mark in sorted(set(confirmed) - set(heard))]
+
+
+def together(
+    accounts: Sequence[Account],
+    *,
+    names: Mapping[tuple[str, int], str],
+    confirmed: Iterable[str] = (),
+    heard: Iterable[str] = (),
+) -> Account:
+    """One account of several processes' clients.
+
+    An event that none of one process's clients got has its name from another's, and a save that no client of its own
+    process heard of may have been heard of elsewhere: so both are looked at here, over all.
+    """
+    counts: Counter[Kind] = Counter()
+    for each in accounts:
+        counts.update(each.counts)
+    faults = [
+        _named(fault.kind, names, fault.at, fault.client, fault.detail) if fault.at else fault
+        for each in accounts
+        for fault in each.faults
+    ]
+    unheard = unpublished(confirmed, heard)
+    if unheard:
+        counts[Kind.UNPUBLISHED] = len(unheard)
+    return Account(
+        sum(each.clients for each in accounts),
+        sum(each.due for each in accounts),
+        sum(each.arrived for each in accounts),
+        len(names),
+        dict(counts),
+        tuple([*faults, *unheard][:FAULTS_KEPT]),
+    )
+
+
+def _named(
+    kind: Kind, names: Mapping[tuple[str, int], str], at: tuple[str, int], client: str, detail: str = ""
+) -> Fault:
+    event = names.get(at, f"event {at[0]}:{at[1]}, which nobody got")
+    return Fault(kind, event, client, detail, at)
 
 
 def _ends(

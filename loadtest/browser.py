@@ -62,10 +62,12 @@ class Page:
 class Browser:
     """One user's pages, over Locust's session, so that each is one of its requests."""
 
-    def __init__(self, client: HttpSession, base: str) -> None:
+    def __init__(self, client: HttpSession, base: str, *, authority: str = "") -> None:
         self._client = client
         # What the shell says of proxies is not for a test of this host.
         client.trust_env = False
+        if authority:
+            client.verify = authority
         where = urlsplit(base)
         self.origin = f"{where.scheme}://{where.netloc}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,32 +20,48 @@ REPLAY = "notification.created, made up for"
 HEARTBEAT = "heartbeat"
 
 
-def percentile(ordered: Sequence[float], percent: float) -> float:
+def percentile(counts: Mapping[float, int], percent: float) -> float:
     """The least value that so many percent do not exceed (nearest rank). Raises `ValueError` on none."""
-    if not ordered:
+    return percentiles(counts, (percent,))[0]
+
+
+def percentiles(counts: Mapping[float, int], wanted: Sequence[float]) -> list[float]:
+    """The same for several, which stand in rising order."""
+    total = sum(counts.values())
+    if not total:
         raise ValueError("no value to take a percentile of")
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+    found: list[float] = []
+    passed = 0
+    for value in sorted(counts):
+        passed += counts[value]
+        while len(found) < len(wanted) and passed >= max(1, math.ceil(total * wanted[len(found)] / 100)):
+            found.append(value)
+    return found
 
 
-@dataclass
 class Latencies:
-    """Every single one, in milliseconds, with the second of the run that it ended in: 12 bytes each."""
+    """How often each value, in milliseconds to three digits, came in each second of the run.
 
-    seconds: array[int] = field(default_factory=lambda: array("I"))
-    values_ms: array[float] = field(default_factory=lambda: array("d"))
+    Bounded by the digits and not by the deliveries, and so that what several processes saw adds up.
+    """
 
-    def add(self, second: int, value_ms: float) -> None:
-        self.seconds.append(max(0, second))
-        self.values_ms.append(value_ms)
+    def __init__(self) -> None:
+        self.seconds: defaultdict[int, Counter[float]] = defaultdict(Counter)
 
-    def ordered(self, *, since: int = 0) -> list[float]:
-        return sorted(value for second, value in zip(self.seconds, self.values_ms, strict=True) if second >= since)
+    def add(self, second: int, value_ms: float, times: int = 1) -> None:
+        self.seconds[max(0, second)][float(f"{value_ms:.3g}")] += times
 
-    def by_second(self) -> dict[int, list[float]]:
-        found: defaultdict[int, list[float]] = defaultdict(list)
-        for second, value in zip(self.seconds, self.values_ms, strict=True):
-            found[second].append(value)
-        return {second: sorted(values) for second, values in found.items()}
+    @property
+    def total(self) -> int:
+        return sum(found.total() for found in self.seconds.values())
+
+    def counts(self, *, since: int = 0, until: float = math.inf) -> Counter[float]:
+        """How often each value came from one second to before another."""
+        counts: Counter[float] = Counter()
+        for second, found in self.seconds.items():
+            if since <= second < until:
+                counts.update(found)
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +77,11 @@ class Summary:
     maximum: float
 
     @classmethod
-    def of(cls, ordered: Sequence[float]) -> Summary:
-        p50, p95, p99, p99_9 = (percentile(ordered, percent) for percent in PERCENTILES)
-        return cls(len(ordered), sum(ordered) / len(ordered), p50, p95, p99, p99_9, ordered[-1])
+    def of(cls, counts: Mapping[float, int]) -> Summary:
+        total = sum(counts.values())
+        p50, p95, p99, p99_9 = percentiles(counts, PERCENTILES)
+        mean = sum(value * times for value, times in counts.items()) / total
+        return cls(total, mean, p50, p95, p99, p99_9, max(counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,8 @@ class Moment:
     generator_cpu: float
     generator_lag_ms: float
     services: Mapping[str, float]
+    # Of each service, in bytes.
+    memory: Mapping[str, int] = field(default_factory=dict)
 
 
 class Figures:
@@ -89,7 +108,7 @@ class Figures:
         self.deliveries: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self.moments: list[Moment] = []
 
-    def summaries(self, *, since: int = 0) -> dict[str, Summary]:
-        """By name; without those that have nothing since then."""
-        ordered = {name: found.ordered(since=since) for name, found in sorted(self.latencies.items())}
-        return {name: Summary.of(values) for name, values in ordered.items() if values}
+    def summaries(self, *, since: int = 0, until: float = math.inf) -> dict[str, Summary]:
+        """By name; without those that have nothing in that time."""
+        found = {name: each.counts(since=since, until=until) for name, each in sorted(self.latencies.items())}
+        return {name: Summary.of(counts) for name, counts in found.items() if counts}

@@ -6,12 +6,13 @@ Runs on gevent. What arrives is handed to the run's books before anything else l
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -34,6 +35,7 @@ SEEN_IDS = 1000
 # Closes that the server plans, which a client follows without a word: drained, session to be checked again.
 PLANNED = (4000, 4005)
 STREAM_EVENT = b'"offset":'
+_turns = itertools.count()
 
 Handler = Callable[[dict[str, Any]], None]
 
@@ -81,7 +83,8 @@ class LiveSocket:
         self._drain_seconds: float | None = None
         self._catching_up_to: int | None = None
         self._may_connect = Signal()
-        self._may_connect.set()
+        if run.network:
+            self._may_connect.set()
         self._pinged: float | None = None
         self._subscribed = 0.0
         self._greenlet = gevent.spawn(self._live)
@@ -141,12 +144,12 @@ class LiveSocket:
         return random.random() * longest  # noqa: S311 - jitter, no secret
 
     def _connect(self) -> None:
-        query = f"?{urlencode({'at': self._at})}" if self._at else ""
         self.started = self._run.clock()
         began = time.perf_counter()
         self._socket = None
         opened = create_connection(
-            f"{self._origin.replace('http', 'ws', 1)}{self.path}{query}",
+            socket_url(self._origin, self.path, at=self._at, addresses=self._run.addresses, turn=next(_turns)),
+            sslopt={"ca_certs": self._run.authority} if self._run.authority else None,
             timeout=HANDSHAKE_SECONDS,
             origin=self._origin,
             cookie=self._cookie,
@@ -172,6 +175,9 @@ class LiveSocket:
                 raise Closed(1006) from error
             if opcode == ABNF.OPCODE_CLOSE:
                 raise Closed(struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else 1005)
+            if self._closed:
+                # The page was left while this was on its way: it is due to nobody.
+                return
             self._spoiled(frame.data)
 
     def heartbeat(self) -> None:
@@ -264,6 +270,12 @@ class LiveSocket:
             if polite:
                 opened.send_close()
             opened.shutdown()  # type: ignore[no-untyped-call] # it has no types
+
+
+def socket_url(origin: str, path: str, *, at: str, addresses: Sequence[str], turn: int) -> str:
+    """Of the page's own host, secure where the page is; or of the addresses that were given, in turns."""
+    base = addresses[turn % len(addresses)].rstrip("/") if addresses else origin.replace("http", "ws", 1)
+    return f"{base}{path}{'?' + urlencode({'at': at}) if at else ''}"
 
 
 def _position(at: str) -> tuple[str, int]:

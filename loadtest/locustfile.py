@@ -10,31 +10,43 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
-from locust import events
+from locust import events, runners
 from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
 
+from loadtest.course import Course
 from loadtest.figures import Moment
+from loadtest.follower import Follower
 from loadtest.generator import Pulse, Sample
+from loadtest.incidents import NodesByCommand, NodesByProcess
 from loadtest.people import password
 from loadtest.planting import KINDS, Planter
 from loadtest.result import Result
 from loadtest.run import Run
 from loadtest.services import Services, Usage
-from loadtest.shapes import Ramp
+from loadtest.shapes import SHAPES, Search
+from loadtest.team import Alone, Obedient, Team, Workers, total
 from loadtest.users.dashboard import DashboardUser, Turns
 from loadtest.users.editor import Editor
 from loadtest.users.mobile import Mobile
 from loadtest.users.reader import ListReader
+from loadtest.users.tabs import FiveTabs
 from loadtest.users.watcher import Watcher
 from loadtest.verdict import OBJECTIVES, Objectives
 from loadtest.writing import write
 
-__all__ = ["Editor", "ListReader", "Mobile", "Ramp", "Watcher"]
+__all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
 
 logger = logging.getLogger(__name__)
+# Locust gives up a worker that was silent for three seconds, which a starting one on a busy machine is.
+runners.HEARTBEAT_LIVENESS = 10
+# And it would give a lost worker's users to others after a minute, whom the report could not tell from the first.
+runners.HEARTBEAT_DEAD_INTERNAL = -86400
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Reading /proc takes milliseconds, which every second would show.
 SERVICES_SECONDS = 2.0
+# A search that is not told its steps takes so many.
+DEFAULT_STEPS = 10
 # How long the core is kept from everybody else, again and again, where a starved generator is planted.
 STARVE_SECONDS = 0.4
 
@@ -45,10 +57,17 @@ def _options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--hold-seconds", type=float, default=60.0, help="how long all users are held")
     group.add_argument("--login-rate", type=float, default=2.0, help="logins a second; nginx allows 2 of one address")
     group.add_argument("--logins-at-once", type=int, default=2, help="as many as the server has cores to hash on")
-    group.add_argument("--objectives", type=Path, default=OBJECTIVES, help="the file a run is judged by")
-    group.add_argument("--result", type=Path, default=Path("var/loadtest/latest"), help="directory of the report")
+    # Paths are text: Locust's master sends every option to its workers.
+    group.add_argument("--objectives", default=str(OBJECTIVES), help="the file a run is judged by")
+    group.add_argument("--result", default="var/loadtest/latest", help="directory of the report")
     group.add_argument("--services-of", type=int, default=0, help="process whose descendants are the services")
     group.add_argument("--plant", choices=KINDS, default="", help="a fault to plant, which the run must find")
+    group.add_argument("--shape", choices=SHAPES, default="ramp", help="how the run goes")
+    group.add_argument("--step-users", type=int, default=0, help="of shape steps: so many more users each time")
+    group.add_argument("--node-command", default="", help="ends ws node {n} and returns once it is back")
+    group.add_argument("--nodes", type=int, default=1, help="how many nodes the command knows")
+    group.add_argument("--sockets-at", default="", help="ws:// or wss:// addresses in place of the page's, by commas")
+    group.add_argument("--ca", default="", help="file of the authority that signed the stack's certificate")
     group.add_argument("--title", default="Load test", help="what the report is called")
 
 
@@ -57,51 +76,92 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _prepare(environment: Environment, **_more: Any) -> None:
     options = environment.parsed_options
     assert options is not None
-    objectives = Objectives.read(options.objectives)
+    objectives = Objectives.read(Path(options.objectives))
     run = Run(
         objectives,
         environment.events.request.fire,
         one_clock=urlsplit(environment.host or "").hostname in LOOPBACK,
         plant=Planter(options.plant, objectives.late_seconds + 1.0) if options.plant else None,
     )
-    DashboardUser.run_state = Ramp.run_state = run
-    DashboardUser.turns = Turns(options.login_rate, options.logins_at_once)
+    run.addresses = tuple(filter(None, options.sockets_at.split(",")))
+    run.authority = options.ca
+    if options.shape == "steps":
+        step = options.step_users or max(1, (options.num_users or 1) // DEFAULT_STEPS)
+        run.search = Search(step, options.num_users or 1, objectives.delivery_p95_ms)
+    services = Services(options.services_of) if options.services_of else None
+    DashboardUser.run_state = Course.run_state = run
+    Course.nodes = (
+        NodesByCommand(options.node_command, options.nodes)
+        if options.node_command
+        else NodesByProcess(services)
+        if services
+        else None
+    )
+    workers = max(1, options.expect_workers) if isinstance(environment.runner, WorkerRunner) else 1
+    DashboardUser.turns = Turns(options.login_rate / workers, max(1, options.logins_at_once // workers))
     DashboardUser.password = password()
-    gevent.spawn(_observe, run, options.services_of)
-    if options.plant == "starve":
+    team = _team(run, environment)
+    gevent.spawn(_observe, run, services, team)
+    if options.plant == "starve" and not isinstance(environment.runner, MasterRunner):
         gevent.spawn(_starve, run)
+
+
+def _team(run: Run, environment: Environment) -> Team | None:
+    """Who has users; None in a worker, which is told what to do."""
+    runner = environment.runner
+    if isinstance(runner, MasterRunner):
+        Course.team = Workers(run, runner)
+        return Course.team
+
+    def journeys() -> list[DashboardUser]:
+        assert environment.runner is not None
+        users = [greenlet.args[0] for greenlet in environment.runner.user_greenlets if greenlet.args]
+        # One that is just being made has no page yet.
+        return [user for user in users if isinstance(user, DashboardUser) and hasattr(user, "sockets")]
+
+    follower = Follower(run, journeys)
+    if isinstance(runner, WorkerRunner):
+        Obedient(follower, runner)
+        return None
+    Course.team = Alone(follower)
+    return Course.team
 
 
 @events.quitting.add_listener
 def _finish(environment: Environment, **_more: Any) -> None:
     run: Run | None = getattr(DashboardUser, "run_state", None)
-    if run is None or environment.parsed_options is None:
+    if run is None or environment.parsed_options is None or isinstance(environment.runner, WorkerRunner):
         return
     if run.account is None:
         run.problem = run.problem or "the run was stopped before its accounts were settled"
         run.settle_accounts()
     result = Result.of(run, environment)
-    path = write(result, environment.parsed_options.result)
+    path = write(result, Path(environment.parsed_options.result))
     logger.info("report: %s", path)
     environment.process_exit_code = 0 if result.passed else 1
 
 
-def _observe(run: Run, root: int) -> None:
-    """A line of the run's diary every second."""
+def _observe(run: Run, services: Services | None, team: Team | None) -> None:
+    """A line of the run's diary every second. Of several generator processes the worst is noted."""
     usage = Usage({}, {})
-    services = Services(root) if root else None
     read_at = time.monotonic()
 
     def note(sample: Sample) -> None:
         nonlocal usage, read_at
+        states = team.states() if isinstance(team, Workers) else {}
+        if states:
+            cpu, lag = (max(state[name] for state in states.values()) for name in ("cpu", "lag_ms"))
+            sample = Sample(sample.at, max(cpu, sample.cpu), max(lag, sample.lag_ms))
         run.samples.append(sample)
         if services is not None and time.monotonic() - read_at >= SERVICES_SECONDS:
             read_at = time.monotonic()
             # In a thread: the readings must not be the loop's lag.
             usage = gevent.get_hub().threadpool.apply(services.read)
             run.memory = {name: max(used, run.memory.get(name, 0)) for name, used in usage.rss_bytes.items()}
-        cpu, lag = sample.cpu, sample.lag_ms
-        moment = Moment(run.second, run.phase, len(run.users), run.sockets, cpu, lag, usage.cpu)
+        live, sockets = (total(states, "live"), total(states, "sockets")) if states else (len(run.users), run.sockets)
+        moment = Moment(
+            run.second, run.phase, live, sockets, sample.cpu, sample.lag_ms, usage.cpu, dict(usage.rss_bytes)
+        )
         run.figures.moments.append(moment)
 
     Pulse(gevent.sleep, note).run()

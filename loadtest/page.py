@@ -34,6 +34,7 @@ def page(result: Result) -> str:
         *(f'<p class="problem">{_text(problem)}</p>' for problem in result.problems),
         _tiles(result),
         f"<p class='lead'>{_lead(result)}</p>",
+        *_shape(result),
         _faults(result),
         "<h2>Over time</h2>",
         '<div class="charts">',
@@ -88,6 +89,28 @@ def _tiles(result: Result) -> str:
     return f'<div class="tiles">{"".join(made)}</div>'
 
 
+def _shape(result: Result) -> Iterable[str]:
+    """What the shape of the run found out, where it is more than a ramp."""
+    if result.search is not None:
+        yield f"<h2>Search</h2><p class='lead'>{_text(result.search['sentence'])}</p>"
+        rows = (
+            (
+                f"{step['users']:,}",
+                "none" if step["p95_ms"] is None else f"{number(step['p95_ms'])} ms",
+                _text(step["starved"] or "had time"),
+            )
+            for step in result.search["steps"]
+        )
+        yield _table(("users", "p95", "generator"), rows)
+    yield from (f"<p class='note'>{_text(incident)}</p>" for incident in result.incidents)
+    for worker, users in result.unaccounted.items():
+        names = ", ".join(users[:FAULTS_SHOWN]) + (" ..." if len(users) > FAULTS_SHOWN else "")
+        yield f"<p class='problem'>{_text(worker)}: {len(users)} users are unaccounted for: {_text(names)}</p>"
+    if result.growth:
+        grown = ", ".join(f"{name} {mib:+.1f}" for name, mib in result.growth.items())
+        yield f"<p class='note'>Memory, MiB an hour over the hold: {_text(grown)}</p>"
+
+
 def _faults(result: Result) -> str:
     if not result.faults:
         return ""
@@ -131,6 +154,11 @@ def _charts(result: Result) -> Iterable[str]:
         for name in names
     ]
     yield _figure("CPU", "100 % is one core; Python's processes have one each.", over_time(cpu, "%"))
+
+    memory = [
+        Line(name, [(second, found[name]) for second, found in series["rss_mib"] if name in found]) for name in names
+    ]
+    yield _figure("Memory", "RSS of each service, all its processes together.", over_time(memory, "MiB"))
 
     lag = [Line("worst lag", [(second, value) for second, value in series["lag_ms"]])]
     limit = ("objective", objectives["generator_lag_ms"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import math
 import os
 import platform
 import subprocess
@@ -15,17 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from locust.env import Environment
+from locust.runners import MasterRunner
 
 from deploy.local.layout import ROOT
 from deploy.local.system import find_program
 from loadtest import figures
 from loadtest.accounting import Kind
-from loadtest.figures import Moment, Summary, percentile
+from loadtest.figures import Moment, Summary, percentiles
 from loadtest.generator import Health, judge
 from loadtest.run import HOLD, Run
 from loadtest.verdict import Check, check, passed
 
 PACKAGES = ("locust", "gevent", "websocket-client", "Django", "channels", "daphne", "Twisted", "redis", "gunicorn")
+# Growth an hour means nothing of a run of minutes: a tenth of the hold has at least so many seconds.
+GROWTH_LEAST_MOMENTS = 60
 # The percentiles that curves are drawn through.
 CURVE = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99)
 
@@ -50,15 +54,26 @@ class Result:
     services: Mapping[str, Mapping[str, float]]
     bottleneck: str
     phases: Sequence[tuple[str, int]]
+    # What shapes other than a ramp add: how a search went, what was done to nodes, who is unaccounted.
+    search: Mapping[str, Any] | None
+    incidents: Sequence[str]
+    unaccounted: Mapping[str, Sequence[str]]
+    # Of each service, MiB an hour over the hold: what a soak is for.
+    growth: Mapping[str, float]
     series: Mapping[str, Any]
 
     @classmethod
     def of(cls, run: Run, environment: Environment) -> Result:
-        held = next((second for phase, second in run.phases if phase == HOLD), 0)
+        held, until = _judged(run)
         objectives = run.objectives
         moments = run.figures.moments
         health = judge(
-            [each for each, moment in zip(run.samples, moments, strict=False) if moment.phase == HOLD] or run.samples,
+            [
+                each
+                for each, moment in zip(run.samples, moments, strict=False)
+                if moment.phase == HOLD and held <= moment.second < until
+            ]
+            or run.samples,
             cpu_share=objectives.generator_cpu_share,
             lag_ms=objectives.generator_lag_ms,
         )
@@ -67,6 +82,7 @@ class Result:
             cpu_share=health.cpu_mean,
             lag_ms=health.lag_p95_ms,
             since=held,
+            until=until,
         )
         checks = check(objectives, values, run.fault_counts())
         problems = [run.problem] * bool(run.problem) + [f"generator: {why}" for why in health.starved]
@@ -82,12 +98,16 @@ class Result:
             configuration=_configuration(run, environment),
             versions=_versions(),
             generator=health,
-            latencies=_latencies(run, held),
+            latencies=_latencies(run, held, until),
             pages=_pages(environment),
             errors=[f"{each.occurrences} x {each.method} {each.name}: {each.error}" for each in _errors(environment)],
             services=services,
             bottleneck=_bottleneck(health, services),
             phases=run.phases,
+            search=_search(run),
+            incidents=run.incidents,
+            unaccounted=run.unaccounted,
+            growth=_growth(run),
             series=_series(run),
         )
 
@@ -95,8 +115,43 @@ class Result:
         return dataclasses.asdict(self)
 
 
-def _latencies(run: Run, held: int) -> dict[str, Summary]:
-    whole, steady = run.figures.summaries(), run.figures.summaries(since=held)
+def _judged(run: Run) -> tuple[int, float]:
+    """The seconds whose deliveries are judged: the hold; of a search the steps that kept its limit."""
+    if run.search is not None and run.search.kept:
+        return run.search.kept[0].since, run.search.kept[-1].until
+    held = next((second for phase, second in run.phases if phase == HOLD), 0)
+    return held, math.inf
+
+
+def _search(run: Run) -> dict[str, Any] | None:
+    if run.search is None:
+        return None
+    return {
+        "sentence": str(run.search),
+        "users": run.search.users,
+        "at_least": run.search.at_least,
+        "limit_ms": run.search.limit_ms,
+        "steps": [dataclasses.asdict(step) for step in run.search.steps],
+    }
+
+
+def _growth(run: Run) -> dict[str, float]:
+    """From the first to the last tenth of the hold, so that one reading decides nothing; only of long holds."""
+    held = [moment for moment in run.figures.moments if moment.phase == HOLD]
+    tenth = len(held) // 10
+    if tenth < GROWTH_LEAST_MOMENTS:
+        return {}
+    first, last = held[:tenth], held[-tenth:]
+    hours = (last[0].second - first[0].second) / 3600
+
+    def mean(moments: Sequence[Moment], name: str) -> float:
+        return sum(moment.memory.get(name, 0) for moment in moments) / len(moments)
+
+    return {name: (mean(last, name) - mean(first, name)) / 2**20 / hours for name in sorted(held[-1].memory)}
+
+
+def _latencies(run: Run, held: int, until: float) -> dict[str, Summary]:
+    whole, steady = run.figures.summaries(), run.figures.summaries(since=held, until=until)
     under_load = (figures.DELIVERY, figures.INTENDED)
     return {name: steady.get(name, found) if name in under_load else found for name, found in whole.items()}
 
@@ -107,9 +162,9 @@ def _totals(run: Run) -> dict[str, int]:
     return {
         "users": len(run.users),
         "sockets_at_once": max((moment.sockets for moment in run.figures.moments), default=0),
-        "handshakes": len(run.figures.latencies[figures.HANDSHAKE].values_ms),
+        "handshakes": run.figures.latencies[figures.HANDSHAKE].total,
         "events_published": account.published,
-        "saves_confirmed": sum(save.confirmed for save in run.saves.values()),
+        "saves_confirmed": len(run.confirmed),
         "conflicts": run.conflicts,
         "stays_on_the_stream": account.clients,
         "deliveries_due": account.due,
@@ -124,7 +179,8 @@ def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
         "host": environment.host,
-        "shape": "ramp",
+        "shape": options.shape,
+        "generators": max(1, options.expect_workers) if isinstance(environment.runner, MasterRunner) else 1,
         "users": options.num_users,
         "hold_seconds": options.hold_seconds,
         "spawn_rate": options.spawn_rate,
@@ -224,10 +280,9 @@ def _series(run: Run) -> dict[str, Any]:
     moments: Sequence[Moment] = run.figures.moments
     latencies = {}
     for name in (figures.DELIVERY, figures.INTENDED):
-        by_second = run.figures.latencies[name].by_second()
         latencies[name] = [
-            [second, *(round(percentile(values, percent), 2) for percent in (50.0, 95.0, 99.0))]
-            for second, values in sorted(by_second.items())
+            [second, *percentiles(counts, (50.0, 95.0, 99.0))]
+            for second, counts in sorted(run.figures.latencies[name].seconds.items())
         ]
     return {
         "latency_ms": latencies,
@@ -237,10 +292,11 @@ def _series(run: Run) -> dict[str, Any]:
             [each.second, round(each.generator_cpu, 3), {n: round(v, 3) for n, v in each.services.items()}]
             for each in moments
         ],
+        "rss_mib": [[each.second, {n: round(v / 2**20, 1) for n, v in each.memory.items()}] for each in moments],
         "lag_ms": [[each.second, round(each.generator_lag_ms, 1)] for each in moments],
         "curves": {
-            name: [[percent, round(percentile(ordered, percent), 2)] for percent in CURVE]
+            name: [list(point) for point in zip(CURVE, percentiles(counts, CURVE), strict=True)]
             for name, found in sorted(run.figures.latencies.items())
-            if (ordered := found.ordered())
+            if (counts := found.counts())
         },
     }

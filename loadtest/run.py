@@ -5,6 +5,7 @@ Owns no socket. One process has one `Run`.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
@@ -13,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadtest import figures
-from loadtest.accounting import Account, Kind, Ledger, reconcile
+from loadtest.accounting import Account, Kind, Ledger, reconcile, together
 from loadtest.figures import Figures
 from loadtest.generator import Sample
 from loadtest.planting import Planter
+from loadtest.shapes import Search
 from loadtest.verdict import Objectives
 
 RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
@@ -67,6 +69,26 @@ class Run:
     conflicts: int = 0
     # The most that each service held, in bytes.
     memory: dict[str, int] = field(default_factory=dict)
+    # How far each epoch went, as far as anybody here knows.
+    ends: dict[str, int] = field(default_factory=dict)
+    # What the run's course orders: whether sockets have a network, which share of the users is at work.
+    network: bool = True
+    awake_share: float = 1.0
+    # From this second on latencies belong to the step of a search that runs.
+    step_since: int | None = None
+    # Where sockets go in place of the page's address, in turns; the file that certificates are checked with.
+    addresses: tuple[str, ...] = ()
+    authority: str = ""
+    # Users that other processes of this run have on the page.
+    online_elsewhere: int = 0
+    # Of a process that only orders: what the others found out. Their part of the reconciliation is done there.
+    parts: list[Account] = field(default_factory=list)
+    confirmed: set[str] = field(default_factory=set)
+    search: Search | None = None
+    # What was done to the nodes, a sentence each.
+    incidents: list[str] = field(default_factory=list)
+    # Users of a generator process that was lost, by what to say of it.
+    unaccounted: dict[str, list[str]] = field(default_factory=dict)
     end: tuple[str, int] | None = None
     account: Account | None = None
     problem: str = ""
@@ -88,6 +110,15 @@ class Run:
     def enter(self, phase: str) -> None:
         self.phase = phase
         self.phases.append((phase, self.second))
+
+    def note(self, name: str) -> None:
+        """A stretch of the hold, for the plots; the phase stays what it is."""
+        self.phases.append((name, self.second))
+
+    def is_away(self, number: int) -> bool:
+        """Whether the user of this number, from 1, is logged in and not on any page: before and after a spike."""
+        # Spread over all users, because their journeys go by their numbers.
+        return self.phase == HOLD and (number * 7919) % 100 >= self.awake_share * 100
 
     def measured(self, kind: str, name: str, seconds: float, *, what: str = "") -> None:
         """A figure: one of the run's own, and a request of Locust's, where `what` tells several of a kind apart."""
@@ -112,8 +143,9 @@ class Run:
         at = (epoch, event["offset"])
         if at not in self.names:
             self.names[at] = f"notification {event['notification_id']} ({event['verb']} {event['title']!r})"
-            if self.save_of(event):
+            if event["verb"] == "updated":
                 self.heard.add(event["title"])
+        self.ends[epoch] = max(self.ends.get(epoch, 0), event["offset"])
         self.furthest = max(self.furthest, event["offset"])
 
     def save_of(self, event: dict[str, Any]) -> Save | None:
@@ -140,14 +172,9 @@ class Run:
 
     def settle_accounts(self) -> Account:
         """The reconciliation, while everybody is still connected."""
-        self.account = reconcile(
-            self.ledgers,
-            names=self.names,
-            end=self.end,
-            late_seconds=self.objectives.late_seconds,
-            confirmed=[mark for mark, save in self.saves.items() if save.confirmed],
-            heard=self.heard,
-        )
+        self.confirmed.update(mark for mark, save in self.saves.items() if save.confirmed)
+        own = reconcile(self.ledgers, names=self.names, end=self.end, late_seconds=self.objectives.late_seconds)
+        self.account = together([own, *self.parts], names=self.names, confirmed=self.confirmed, heard=self.heard)
         if not self.account.due:
             self.problem = self.problem or "no event was due to anybody: nothing was measured"
         return self.account
@@ -160,13 +187,16 @@ class Run:
         usual, agreeing = shown.most_common(1)[0]
         return shown.total() if usual < len(self.online) else shown.total() - agreeing
 
-    def values(self, *, failed_requests: int, cpu_share: float, lag_ms: float, since: int = 0) -> dict[str, float]:
-        """The figures that objectives speak of, by their names."""
-        found = self.figures.summaries(since=since)
+    def values(
+        self, *, failed_requests: int, cpu_share: float, lag_ms: float, since: int = 0, until: float = math.inf
+    ) -> dict[str, float]:
+        """The figures that objectives speak of, by their names; deliveries of the seconds between."""
+        found = self.figures.summaries(since=since, until=until)
         whole = self.figures.summaries()
         values: dict[str, float] = {
             "failed_requests": failed_requests,
             "count_disagreements": self.disagreements(),
+            "unaccounted_users": sum(map(len, self.unaccounted.values())),
             "generator_cpu_share": cpu_share,
             "generator_lag_ms": lag_ms,
         }

@@ -53,7 +53,7 @@ class Services:
         share = {name: max(0.0, used - self._before.get(name, 0.0)) / passed for name, used in cpu.items()}
         self._at, self._before = now, cpu
         memory: Counter[str] = Counter()
-        for name, pids in self._pids().items():
+        for name, pids in self.pids().items():
             for pid in pids:
                 try:
                     memory[name] += rss_bytes([pid], self._proc)
@@ -62,9 +62,9 @@ class Services:
         return Usage(share, dict(memory))
 
     def _cpu(self) -> dict[str, float]:
-        return {name: cpu_seconds(pids, self._proc) for name, pids in self._pids().items()}
+        return {name: cpu_seconds(pids, self._proc) for name, pids in self.pids().items()}
 
-    def _pids(self) -> dict[str, list[int]]:
+    def pids(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
         for pid in process_tree(self._root, self._proc):
             try:

@@ -1,89 +1,159 @@
-"""How a run goes: for now one shape, a ramp that holds, and then waits for everything that is still due."""
+"""How a run goes, as arithmetic alone: what happens when, and how a search for a limit ends. Starts nothing."""
 
 from __future__ import annotations
 
-import logging
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-import gevent
-from locust import LoadTestShape
-
-from loadtest.browser import PageError
-from loadtest.run import ENDED, HOLD, RAMP, SETTLE, Run
-from loadtest.users.dashboard import DashboardUser
-
-logger = logging.getLogger(__name__)
-
-# Phones come back (6 s), left members' grace ends (3 s), and a count says so.
-SETTLE_LEAST_SECONDS = 10.0
-# What has not come by then is lost.
-SETTLE_MOST_SECONDS = 25.0
-# A login takes half a second of a core, or of half a core on a machine that does other things.
-RAMP_GRACE_SECONDS = 60.0
-RAMP_SECONDS_PER_USER = 1.0
+# Long enough for sockets to be seen as lost, shorter than the client's longest wait between two attempts.
+CUT_SECONDS = 5.0
+# Of the users of a spike, so many are there before it.
+AWAKE_BEFORE_SPIKE = 0.25
 
 
-class Ramp(LoadTestShape):
-    """Users come at `--spawn-rate` and log in at `--login-rate`; once all are live the run is held and measured."""
+class Action(StrEnum):
+    """What a stretch of a run begins with."""
 
-    use_common_options = True
-    run_state: Run
+    NOTHING = "nothing"
+    CUT = "cut"
+    RESTORE = "restore"
+    DOZE = "doze"
+    WAKE = "wake"
+    DRAIN = "drain"
+    DEPLOY = "deploy"
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call] # it has no types
-        self._since = 0.0
 
-    def tick(self) -> tuple[int, float] | None:
-        assert self.runner is not None
-        run, options = self.run_state, self.runner.environment.parsed_options
-        assert options is not None
-        elapsed = self._elapsed() - self._since
-        users: int = options.num_users or 1
-        if run.phase == RAMP:
-            self._ramp(users, elapsed, RAMP_GRACE_SECONDS + RAMP_SECONDS_PER_USER * users)
-        elif run.phase == HOLD and elapsed >= options.hold_seconds:
-            self._enter(SETTLE)
-        elif run.phase == SETTLE and self._is_settled(elapsed):
-            # Here, while everybody is still connected: afterwards nothing tells who left from who lost.
-            run.settle_accounts()
-            self._enter(ENDED)
-        return None if run.phase == ENDED else (users, options.spawn_rate or users)
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From so many seconds into the hold on, under a name that the report's plots show."""
 
-    def _ramp(self, users: int, elapsed: float, patience: float) -> None:
-        run = self.run_state
-        if len(run.users) >= users:
-            self._enter(HOLD)
-        elif elapsed > patience:
-            run.problem = f"only {len(run.users)} of {users} users were live after {elapsed:.0f} s"
-            self._enter(SETTLE)
+    at_seconds: float
+    name: str
+    action: Action = Action.NOTHING
 
-    def _is_settled(self, elapsed: float) -> bool:
-        run = self.run_state
-        if run.end is None and not run.in_flight and elapsed > 2.0:
-            run.end = self._end()
-        if elapsed > SETTLE_MOST_SECONDS:
-            return True
-        return elapsed > SETTLE_LEAST_SECONDS and run.is_even() and not run.disagreements()
 
-    def _end(self) -> tuple[str, int] | None:
-        """Where the stream ended, by a page rather than by a socket: what nobody got is missed too."""
-        runner = self.runner
-        assert runner is not None
-        for user in runner.user_greenlets:
-            journey = user.args[0] if user.args else None
-            if isinstance(journey, DashboardUser):
-                try:
-                    epoch, _, offset = journey.browser.get("/").position.rpartition(":")
-                    return (epoch, int(offset))
-                except (PageError, ValueError) as error:
-                    logger.warning("the end of the stream could not be read: %s", error)
-                    return None
-        return None
+Timeline = Sequence[Stretch]
 
-    def _enter(self, phase: str) -> None:
-        self._since = self._elapsed()
-        self.run_state.enter(phase)
-        logger.info("phase %s after %.0f s, %d users live", phase, self._since, len(self.run_state.users))
-        gevent.sleep(0)
 
-    def _elapsed(self) -> float:
-        return float(self.get_run_time())  # type: ignore[no-untyped-call] # it has no types
+def ramp(_hold_seconds: float) -> Timeline:
+    """All users come, work, and that is all. A soak is the same for hours, and watches memory grow."""
+    return ()
+
+
+def spike(hold_seconds: float) -> Timeline:
+    """A quarter of the users, then within a moment all of them, then a quarter again. All have logged in before."""
+    return (
+        Stretch(0.0, "a quarter", Action.DOZE),
+        Stretch(hold_seconds / 3, "spike", Action.WAKE),
+        Stretch(hold_seconds * 2 / 3, "a quarter again", Action.DOZE),
+    )
+
+
+def storm(hold_seconds: float) -> Timeline:
+    """Every socket is lost at once, and all come back at once when the network does."""
+    at = hold_seconds / 3
+    return (
+        Stretch(at, "cut", Action.CUT),
+        Stretch(at + min(CUT_SECONDS, hold_seconds / 3), "storm", Action.RESTORE),
+    )
+
+
+def drain(hold_seconds: float) -> Timeline:
+    """One node ends as it does when it is scaled away, and is started again."""
+    return (Stretch(hold_seconds / 3, "drain", Action.DRAIN),)
+
+
+def deploy(hold_seconds: float) -> Timeline:
+    """Every node ends and comes back, one after another."""
+    return (Stretch(hold_seconds / 4, "deploy", Action.DEPLOY),)
+
+
+SHAPES: Mapping[str, Callable[[float], Timeline]] = {
+    "ramp": ramp,
+    "spike": spike,
+    "storm": storm,
+    "drain": drain,
+    "deploy": deploy,
+    "soak": ramp,
+    # The hold of each step is a ramp's; `Search` says how they follow one another.
+    "steps": ramp,
+}
+
+
+def due(timeline: Timeline, *, before: float, now: float) -> list[Stretch]:
+    """The stretches that begin after one moment of the hold, up to another; `before` is -1 at first."""
+    return [stretch for stretch in timeline if before < stretch.at_seconds <= now]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a search as it went. `starved` says why the generator could not tell, where it could not."""
+
+    users: int
+    p95_ms: float | None
+    starved: str = ""
+    since: int = 0
+    until: int = 0
+
+
+@dataclass
+class Search:
+    """Steps until p95 crosses a limit: the most users at which it was kept.
+
+    A search that the generator ended, or the number of users that it may use, knows that there are at least so many.
+    """
+
+    step: int
+    most: int
+    limit_ms: float
+    steps: list[Step] = field(default_factory=list)
+    ended: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step <= self.most:
+            raise ValueError(f"a step of {self.step} users does not fit into {self.most}")
+
+    @property
+    def wanted(self) -> int:
+        """How many users the step that runs has."""
+        return min(self.most, self.step * (len(self.steps) + 1))
+
+    @property
+    def kept(self) -> Sequence[Step]:
+        """The steps up to the first that did not keep the limit."""
+        return list(itertools.takewhile(self._keeps, self.steps))
+
+    @property
+    def users(self) -> int:
+        return max((step.users for step in self.kept), default=0)
+
+    @property
+    def at_least(self) -> bool:
+        """Whether something else than the limit ended the search."""
+        return len(self.kept) == len(self.steps) or bool(self.steps[len(self.kept)].starved)
+
+    def went(self, step: Step) -> bool:
+        """Take a step's result; whether another follows."""
+        self.steps.append(step)
+        if step.starved:
+            self.ended = f"the generator was the bottleneck at {step.users:,} users: {step.starved}"
+        elif step.p95_ms is None:
+            self.ended = f"nothing was delivered at {step.users:,} users"
+        elif step.p95_ms > self.limit_ms:
+            self.ended = f"p95 was {step.p95_ms:,.0f} ms at {step.users:,} users"
+        elif step.users >= self.most:
+            self.ended = f"no more than {self.most:,} users were allowed"
+        return not self.ended
+
+    def gave_up(self, why: str) -> None:
+        """A step that could not even begin."""
+        self.ended = why
+
+    def __str__(self) -> str:
+        least = "at least " if self.at_least else ""
+        return f"max users at p95 of {self.limit_ms:,.0f} ms: {least}{self.users:,} ({self.ended or 'not ended'})"
+
+    def _keeps(self, step: Step) -> bool:
+        return not step.starved and step.p95_ms is not None and step.p95_ms <= self.limit_ms

@@ -34,6 +34,7 @@ class Objectives:
     count_p95_ms: float
     failed_requests: int
     count_disagreements: int
+    unaccounted_users: int
     generator_cpu_share: float
     generator_lag_ms: float
 

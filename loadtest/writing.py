@@ -33,6 +33,7 @@ def markdown(result: Result) -> str:
         f"{configuration['date']}, commit {result.versions['tidewire']}, {configuration['machine']}.",
         _summary(result),
         f"Bottleneck: {result.bottleneck}.",
+        *_shape(result),
         "",
         *(f"- **{problem}**" for problem in result.problems),
         *(f"- {fault}" for fault in result.faults[:FAULTS_SHOWN]),
@@ -57,6 +58,17 @@ def markdown(result: Result) -> str:
     return "\n".join(lines)
 
 
+def _shape(result: Result) -> list[str]:
+    """What the shape of the run found out, a sentence each."""
+    lost = [
+        f"{worker}: {len(users)} users are unaccounted for, {', '.join(users[:FAULTS_SHOWN])}"
+        + (" ..." if len(users) > FAULTS_SHOWN else "")
+        for worker, users in result.unaccounted.items()
+    ]
+    searched = [result.search["sentence"]] if result.search else []
+    return [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in (*searched, *result.incidents, *lost)]
+
+
 def _summary(result: Result) -> str:
     totals = result.totals
     held = f"{totals['users']} users, {totals['sockets_at_once']} sockets at once"
@@ -71,7 +83,7 @@ def headline(result: Result) -> str:
     p95 = f"p95 {number(delivery.p95)} ms, p99 {number(delivery.p99)} ms" if delivery else "no delivery measured"
     wrong = ", ".join(f"{count} {kind}" for kind, count in result.counts.items())
     due = f"{result.totals['deliveries']:,} of {result.totals['deliveries_due']:,} deliveries"
-    lines = [f"{'PASSED' if result.passed else 'FAILED'}: {due}, {p95}; {wrong}", *result.problems]
+    lines = [f"{'PASSED' if result.passed else 'FAILED'}: {due}, {p95}; {wrong}", *result.problems, *_shape(result)]
     broken = [
         f"{c.name}: {number(c.value)}, {number(c.limit)} allowed"
         for c in result.checks

@@ -13,6 +13,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from locust import HttpUser
 from locust.exception import RescheduleTask
+from locust.runners import WorkerRunner
 
 from loadtest import figures
 from loadtest.accounting import Ledger
@@ -22,6 +23,8 @@ from loadtest.people import username
 from loadtest.run import Run
 
 _numbers = itertools.count(1)
+# A spike is over in a moment: who is away looks often enough.
+AWAY_SECONDS = 0.1
 
 
 class Turns:
@@ -52,9 +55,10 @@ class DashboardUser(HttpUser):
     connection_timeout = 60.0
 
     def on_start(self) -> None:
-        self.name = username(next(_numbers))
+        self.number = self._next_number()
+        self.name = username(self.number)
         self.random = random.Random(self.name)  # noqa: S311 - journeys that repeat, no secret
-        self.browser = Browser(self.client, self.host or "")
+        self.browser = Browser(self.client, self.host or "", authority=self.run_state.authority)
         self.sockets: list[LiveSocket] = []
         self._pages = 0
         self._heartbeats = gevent.spawn(self._beat)
@@ -62,6 +66,15 @@ class DashboardUser(HttpUser):
             self.browser.log_in(self.name, self.password)
         self.arrive()
         self.run_state.users.add(self.name)
+
+    def _next_number(self) -> int:
+        """From 1; no two processes of a run have the same."""
+        runner = self.environment.runner
+        if not isinstance(runner, WorkerRunner):
+            return next(_numbers)
+        options = self.environment.parsed_options
+        workers: int = max(options.expect_workers if options else 1, runner.worker_index + 1)
+        return (next(_numbers) - 1) * workers + runner.worker_index + 1
 
     def on_stop(self) -> None:
         self._heartbeats.kill(block=False)
@@ -81,6 +94,10 @@ class DashboardUser(HttpUser):
     def show(self, page: Page) -> None:
         """Be on a page that a form has led to."""
         self.leave()
+        self.add(page)
+
+    def add(self, page: Page) -> None:
+        """Have one more page open."""
         self._pages += 1
         ledger = Ledger(f"{self.name} page {self._pages}")
         self.run_state.ledgers.append(ledger)
@@ -100,14 +117,37 @@ class DashboardUser(HttpUser):
     def think(self, least: float, most: float) -> None:
         """Look at the page for so many seconds; shorter, where the run is over."""
         until = time.monotonic() + self.random.uniform(least, most)
-        while self.run_state.is_working and time.monotonic() < until:
+        run = self.run_state
+        while run.is_working and not run.is_away(self.number) and time.monotonic() < until:
             gevent.sleep(min(0.5, max(0.0, until - time.monotonic())))
 
     def rest_when_over(self) -> None:
-        """Nobody begins anything while the run waits for what is still due. First line of every task."""
+        """Nobody begins anything while the run waits for what is still due. First line of every task.
+
+        Who is away, as most users are before a spike, leaves here and comes back as if for the first time.
+        """
         if not self.run_state.is_working:
             gevent.sleep(0.5)
             raise RescheduleTask
+        if self.run_state.is_away(self.number):
+            self.go_away()
+            while self.run_state.is_away(self.number) or not self.run_state.is_working:
+                gevent.sleep(AWAY_SECONDS)
+            self.arrive()
+            raise RescheduleTask
+
+    def go_away(self) -> None:
+        """Be on no page, and still logged in."""
+        self.leave()
+        self.run_state.online.discard(self.name)
+
+    def network_changed(self) -> None:
+        """The run's course cut every socket, or lets them connect again."""
+        for each in self.sockets:
+            if self.run_state.network:
+                each.find_network()
+            else:
+                each.lose_network()
 
     def _counted(self, event: dict[str, Any]) -> None:
         run = self.run_state
@@ -115,7 +155,7 @@ class DashboardUser(HttpUser):
         if self.name not in run.online:
             # Everybody of this run that had arrived before, and this user: fewer would be a wrong count.
             run.online.add(self.name)
-            self._awaited, self._since = len(run.online), self.sockets[0].started
+            self._awaited, self._since = len(run.online) + run.online_elsewhere, self.sockets[0].started
         if self._awaited and event["count"] >= self._awaited:
             run.measured("WS", figures.COUNT, run.clock() - self._since)
             self._awaited = 0

@@ -40,6 +40,10 @@ class Editor(DashboardUser):
         self.rest_when_over()
         self.open_form()
 
+    def go_away(self) -> None:
+        super().go_away()
+        self.run_state.end_editing(self.slug, self.name)
+
     def open_form(self) -> None:
         self.form = self.open(f"/documents/{self.slug}/edit/", "/documents/[slug]/edit/")
         self.run_state.begin_editing(self.slug, self.name)

@@ -25,5 +25,6 @@ class Mobile(DashboardUser):
         # Below and above the grace of three seconds: some come back unnoticed, some were gone.
         self.run_state.online.discard(self.name)
         gevent.sleep(self.random.uniform(1.0, 6.0))
-        for each in self.sockets:
-            each.find_network()
+        if self.run_state.network:
+            for each in self.sockets:
+                each.find_network()

@@ -1,4 +1,4 @@
-"""Half of all users: looks at the list, goes into a document, reads, comes back."""
+"""Four users in ten: looks at the list, goes into a document, reads, comes back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loadtest.users.dashboard import DashboardUser
 
 
 class ListReader(DashboardUser):
-    weight = 5
+    weight = 4
 
     def arrive(self) -> None:
         self.open_list()

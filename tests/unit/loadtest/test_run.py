@@ -47,7 +47,7 @@ def test_figures_are_kept_by_the_second_and_told_to_locust(clock):
     run = Run(Objectives.read(), lambda **request: told.append(request), clock=clock)
     clock.now += 3.5
     run.measured("WS", figures.HANDSHAKE, 0.25, what="handshake /ws/users/")
-    assert run.figures.latencies[figures.HANDSHAKE].by_second() == {3: [250.0]}
+    assert run.figures.latencies[figures.HANDSHAKE].seconds == {3: {250.0: 1}}
     assert [(each["request_type"], each["name"], each["response_time"]) for each in told] == [
         ("WS", "handshake /ws/users/", 250.0)
     ]

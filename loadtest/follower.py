@@ -1,0 +1,88 @@
+"""One process's users: does what the run's course orders, says how it stands, hands in its books. Decides nothing.
+
+What passes between it and the course is plain data, so that it may be in another process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from loadtest import figures, merging
+from loadtest.browser import PageError
+from loadtest.run import Run
+
+if TYPE_CHECKING:
+    from loadtest.users.dashboard import DashboardUser
+
+logger = logging.getLogger(__name__)
+# Clocks of two processes are set to one another only beyond this: an order is on its way for a moment, too.
+DRIFT_SECONDS = 0.5
+
+
+class Follower:
+    def __init__(self, run: Run, journeys: Callable[[], Iterable[DashboardUser]]) -> None:
+        self.run = run
+        self._journeys = journeys
+        self._told: set[str] = set()
+        self._reads = False
+
+    def obey(self, order: dict[str, Any]) -> None:
+        """What is in an order is how things shall be from now on; what is not stays as it is."""
+        run = self.run
+        if "elapsed" in order and abs(run.clock() - run.started - order["elapsed"]) > DRIFT_SECONDS:
+            run.started = run.clock() - order["elapsed"]
+        if order.get("phase", run.phase) != run.phase:
+            run.enter(order["phase"])
+        if "online" in order:
+            run.online_elsewhere = order["online"] - len(run.online)
+        run.awake_share = order.get("awake_share", run.awake_share)
+        run.step_since = order.get("step_since", run.step_since)
+        run.end = tuple(order["end"]) if order.get("end") else run.end
+        if order.get("read_end") and run.end is None and not self._reads:
+            self._reads = True
+            gevent.spawn(self._read_end)
+        if order.get("network", run.network) != run.network:
+            run.network = order["network"]
+            for journey in self._journeys():
+                journey.network_changed()
+
+    def state(self) -> dict[str, Any]:
+        run = self.run
+        joined = sorted(run.users - self._told)
+        self._told.update(joined)
+        sample = run.samples[-1] if run.samples else None
+        recent = run.figures.latencies[figures.DELIVERY]
+        return {
+            "live": len(run.users),
+            "joined": joined,
+            "sockets": run.sockets,
+            "in_flight": run.in_flight,
+            "online": len(run.online),
+            "ends": dict(run.ends),
+            "end": run.end,
+            "even": run.is_even(),
+            "cpu": sample.cpu if sample else 0.0,
+            "lag_ms": sample.lag_ms if sample else 0.0,
+            "step": [] if run.step_since is None else list(recent.counts(since=run.step_since).items()),
+            "delivered": {name: found.total() for name, found in run.figures.deliveries.items()},
+        }
+
+    def books(self, ends: dict[str, int]) -> dict[str, Any]:
+        """Everything that this process saw, with its part of the reconciliation up to these ends."""
+        return merging.books(self.run, ends)
+
+    def _read_end(self) -> None:
+        """Where the stream ended, by a page rather than by a socket: what nobody got is missed too."""
+        try:
+            for journey in self._journeys():
+                epoch, _, offset = journey.browser.get("/").position.rpartition(":")
+                self.run.end = (epoch, int(offset))
+                return
+        except (PageError, ValueError) as error:
+            logger.warning("the end of the stream could not be read: %s", error)
+        finally:
+            self._reads = False

@@ -1,0 +1,68 @@
+"""Starts Locust for one run: one process, or a master with workers on loopback. Knows no stack and no user."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from deploy.local.layout import LOOPBACK, ROOT, Ports
+
+# What one process of `websocket-client` sockets can follow beside the services on the same machine.
+USERS_PER_PROCESS = 300
+STOP_SECONDS = 10.0
+LOCUST = (sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest" / "locustfile.py"))
+
+
+def workers_for(users: int, *, cores: int, wanted: int = 0) -> int:
+    """How many processes make this load: as asked, or as many as it takes, and never more than there are cores."""
+    return wanted or max(1, min(cores, math.ceil(users / USERS_PER_PROCESS)))
+
+
+def run(options: Sequence[str], directory: Path, *, workers: int, timeout_seconds: float) -> int:
+    """Locust's exit code. `options` are for every process; what is said goes into the directory."""
+    own = (
+        *("--headless", "--only-summary", "--exit-code-on-error", "0"),
+        *("--csv", str(directory / "locust"), "--html", str(directory / "locust.html")),
+        *("--logfile", str(directory / "locust.log")),
+    )
+    if workers == 1:
+        with _started([*LOCUST, *own, *options], directory / "stdout.log") as process:
+            return process.wait(timeout_seconds)
+    port = str(Ports.free(web=0, ws=0).nginx)
+    expect = ("--expect-workers", str(workers))
+    master = ("--master", "--master-bind-host", LOOPBACK, "--master-bind-port", port)
+    worker = ("--worker", "--master-host", LOOPBACK, "--master-port", port)
+    with contextlib.ExitStack() as running:
+        process = running.enter_context(_started([*LOCUST, *own, *master, *expect, *options], directory / "stdout.log"))
+        for n in range(1, workers + 1):
+            log = ("--logfile", str(directory / f"worker-{n}.log"))
+            said = directory / f"worker-{n}-stdout.log"
+            started = running.enter_context(_started([*LOCUST, *worker, *expect, *log, *options], said))
+            # By which one of them can be ended in mid-run, to see what becomes of the report.
+            (directory / f"worker-{n}.pid").write_text(f"{started.pid}\n", encoding="utf-8")
+        return process.wait(timeout_seconds)
+
+
+@contextlib.contextmanager
+def _started(command: Sequence[str], said: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not outlive the run, however that ends."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with said.open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)  # noqa: S603 - our own
+    try:
+        yield process
+    finally:
+        until = time.monotonic() + STOP_SECONDS
+        if process.poll() is None:
+            process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.1, until - time.monotonic()))
+        if process.poll() is None:
+            process.kill()
+            process.wait()

@@ -1,0 +1,183 @@
+"""All processes whose users one run has: this one alone, or Locust's workers. Passes orders down and states up."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+
+from loadtest import merging
+from loadtest.follower import Follower
+from loadtest.run import ENDED, Run
+
+if TYPE_CHECKING:
+    # Importing Locust patches the standard library, which the tests of this arithmetic do not want.
+    from locust.runners import MasterRunner, WorkerRunner
+
+logger = logging.getLogger(__name__)
+
+ORDER, STATE, CLOSE, BOOKS = "tidewire-order", "tidewire-state", "tidewire-close", "tidewire-books"
+STATE_SECONDS = 0.5
+# A process that said nothing for so long is lost; a starved one is late by less. Locust knows
+# before: see locustfile.py.
+SILENCE_SECONDS = 15.0
+BOOKS_SECONDS = 60.0
+
+
+class Team(Protocol):
+    """What a run's course sees of its users, wherever they are."""
+
+    def order(self, **order: Any) -> None: ...
+
+    def states(self) -> Mapping[str, Mapping[str, Any]]:
+        """By process: see `Follower.state`."""
+
+    def close_books(self) -> None:
+        """Bring everything that the processes saw into this process's run, and reconcile."""
+
+    def lost_users(self) -> int: ...
+
+
+def total(states: Mapping[str, Mapping[str, Any]], name: str) -> int:
+    return sum(state[name] for state in states.values())
+
+
+def ends(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """How far each epoch went, as far as any process knows."""
+    found: dict[str, int] = {}
+    for state in states.values():
+        for epoch, offset in [*state["ends"].items(), *([state["end"]] if state["end"] else [])]:
+            found[epoch] = max(found.get(epoch, 0), offset)
+    return found
+
+
+def recent(states: Mapping[str, Mapping[str, Any]]) -> Counter[float]:
+    """Latencies of the step that runs."""
+    counts: Counter[float] = Counter()
+    for state in states.values():
+        counts.update(dict(state["step"]))
+    return counts
+
+
+class Alone:
+    """This process has all users."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+
+    def order(self, **order: Any) -> None:
+        self._follower.obey(order)
+
+    def states(self) -> Mapping[str, Mapping[str, Any]]:
+        return {"": self._follower.state()}
+
+    def close_books(self) -> None:
+        self._follower.run.settle_accounts()
+
+    def lost_users(self) -> int:
+        return 0
+
+
+class Workers:
+    """Locust's workers have the users. One that is lost takes its books with it; its users are named."""
+
+    def __init__(
+        self,
+        run: Run,
+        runner: MasterRunner,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = gevent.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._run = run
+        self._runner = runner
+        self._states: dict[str, dict[str, Any]] = {}
+        self._heard: dict[str, float] = {}
+        self._users: dict[str, list[str]] = {}
+        self._lost: dict[str, int] = {}
+        self._books: dict[str, dict[str, Any]] = {}
+        self._order: dict[str, Any] = {}
+        runner.register_message(STATE, self._on_state)
+        runner.register_message(BOOKS, self._on_books)
+
+    def order(self, **order: Any) -> None:
+        """All of what was ordered so far is told every time: a worker that comes late must know it too."""
+        self._order.update(order)
+        self._runner.send_message(ORDER, dict(self._order))
+        if order.get("phase", self._run.phase) != self._run.phase:
+            self._run.enter(order["phase"])
+
+    def states(self) -> Mapping[str, Mapping[str, Any]]:
+        self._look_for_lost()
+        return {worker: state for worker, state in self._states.items() if worker not in self._lost}
+
+    def close_books(self) -> None:
+        found = ends(self.states())
+        if self._order.get("end"):
+            self._run.end = tuple(self._order["end"])
+        self._runner.send_message(CLOSE, {"ends": found})
+        until = self._clock() + BOOKS_SECONDS
+        while set(self.states()) - set(self._books) and self._clock() < until:
+            self._sleep(0.1)
+        for worker in set(self._states) - set(self._books):
+            self._lose(worker, "handed in no books")
+        for worker in sorted(set(self._books) - set(self._lost)):
+            merging.take(self._run, self._books[worker])
+        self._run.settle_accounts()
+
+    def lost_users(self) -> int:
+        return sum(self._lost.values())
+
+    def _on_state(self, msg: Any, **_more: Any) -> None:
+        state = msg.data
+        self._states[msg.node_id] = state
+        self._heard[msg.node_id] = self._clock()
+        self._users.setdefault(msg.node_id, []).extend(state["joined"])
+
+    def _on_books(self, msg: Any, **_more: Any) -> None:
+        self._books[msg.node_id] = msg.data
+
+    def _look_for_lost(self) -> None:
+        if self._run.phase == ENDED:
+            return
+        for worker, at in self._heard.items():
+            if worker not in self._books and self._clock() - at > SILENCE_SECONDS:
+                self._lose(worker, f"lost at {max(0.0, self._run.second - SILENCE_SECONDS):.0f} s")
+
+    def _lose(self, worker: str, why: str) -> None:
+        if worker in self._lost:
+            return
+        users = self._users.get(worker, [])
+        self._lost[worker] = len(users)
+        number = self._runner.get_worker_index(worker) + 1
+        self._run.unaccounted[f"worker {number}, {why}"] = users
+        logger.warning("worker %d %s, with %d users", number, why, len(users))
+
+
+class Obedient:
+    """In a worker: takes the orders of the master and tells it how things stand."""
+
+    def __init__(self, follower: Follower, runner: WorkerRunner) -> None:
+        self._follower = follower
+        self._runner = runner
+        runner.register_message(ORDER, self._on_order)
+        runner.register_message(CLOSE, self._on_close)
+        gevent.spawn(self._tell)
+
+    def _on_order(self, msg: Any, **_more: Any) -> None:
+        self._follower.obey(msg.data)
+
+    def _on_close(self, msg: Any, **_more: Any) -> None:
+        self._runner.send_message(BOOKS, self._follower.books(msg.data["ends"]))
+
+    def _tell(self) -> None:
+        while True:
+            gevent.sleep(STATE_SECONDS)
+            if self._runner.connected:
+                self._runner.send_message(STATE, self._follower.state())

@@ -1,0 +1,130 @@
+"""The load test as a whole, against a stand-in for the dashboard: what a run finds, alone and by several processes."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from deploy.local.layout import ROOT, Ports
+from loadtest import generators
+from loadtest.verdict import OBJECTIVES
+
+RUN_SECONDS = 150.0
+
+
+@pytest.fixture(scope="module")
+def address():
+    port = Ports.free(web=0, ws=0).nginx
+    command = [sys.executable, "-m", "tests.integration.loadtest.stand_in", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    until = time.monotonic() + 20.0
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+            break
+        except OSError:
+            assert time.monotonic() < until, "the stand-in did not start"
+            time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(10.0)
+
+
+def patient_objectives(directory):
+    """As shipped, but for what a busy machine decides: what is tested here is the accounting."""
+    text = OBJECTIVES.read_text()
+    for name in ("late_seconds", "delivery_p95_ms", "generator_cpu_share", "generator_lag_ms"):
+        text = re.sub(rf"^{name} = .*$", f"{name} = 60000", text, flags=re.MULTILINE)
+    path = directory / "objectives.toml"
+    path.write_text(text)
+    return path
+
+
+def run(address, directory, *more, workers=1, users=10, seconds=9):
+    options = ["--host", address, "--users", str(users), "--spawn-rate", "20", "--hold-seconds", str(seconds)]
+    options += ["--login-rate", "50", "--logins-at-once", "10", "--result", str(directory)]
+    options += ["--objectives", str(patient_objectives(directory)), *more]
+    generators.run(options, directory, workers=workers, timeout_seconds=RUN_SECONDS)
+    return json.loads((directory / "report.json").read_text())
+
+
+def wrong(report):
+    return {kind: count for kind, count in report["counts"].items() if count}
+
+
+def stretches(report):
+    return [name for name, _ in report["phases"]]
+
+
+def test_ramp_delivers_everything(address, tmp_path):
+    report = run(address, tmp_path)
+    assert not wrong(report), report["faults"]
+    assert report["totals"]["users"] == 10
+    assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
+    assert stretches(report) == ["ramp", "hold", "settle", "ended"]
+
+
+def test_storm_cuts_every_socket_and_loses_nothing(address, tmp_path):
+    report = run(address, tmp_path, "--shape", "storm", workers=2, seconds=15)
+    assert not wrong(report), report["faults"]
+    assert stretches(report) == ["ramp", "hold", "cut", "storm", "settle", "ended"]
+    assert "sockets were lost at once" in report["incidents"][0]
+    assert report["latencies"]["resume"]["count"] >= 10
+    assert min(sockets for second, _, sockets in report["series"]["users"] if second > report["phases"][1][1]) == 0
+
+
+def test_spike_is_of_users_who_were_away(address, tmp_path):
+    report = run(address, tmp_path, "--shape", "spike", users=20, seconds=36)
+    assert not wrong(report), report["faults"]
+    at = dict(report["phases"])
+    sockets = {second: sockets for second, _, sockets in report["series"]["users"]}
+    quiet, high = sockets[at["spike"] - 2], sockets[at["a quarter again"] - 2]
+    assert quiet < high / 2
+
+
+def test_search_without_a_limit_in_reach_says_at_least(address, tmp_path):
+    report = run(address, tmp_path, "--shape", "steps", "--step-users", "10", workers=2, users=20, seconds=8)
+    assert [step["users"] for step in report["search"]["steps"]] == [10, 20]
+    assert report["search"]["at_least"]
+    assert report["search"]["users"] == 20, report["search"]
+
+
+def test_deploy_ends_every_node_by_the_command(address, tmp_path):
+    touch = f"{sys.executable} -c \"import pathlib; pathlib.Path(r'{tmp_path}/ended-{{n}}').touch()\""
+    report = run(address, tmp_path, "--shape", "deploy", "--node-command", touch, "--nodes", "2")
+    assert [path.name for path in sorted(tmp_path.glob("ended-*"))] == ["ended-1", "ended-2"]
+    assert len(report["incidents"]) == 2
+
+
+def test_worker_that_is_killed_in_mid_run_takes_its_users_alone(address, tmp_path):
+    done = threading.Event()
+
+    def kill():
+        log = tmp_path / "locust.log"
+        while not done.wait(0.2):
+            if log.exists() and "phase hold" in log.read_text():
+                os.kill(int((tmp_path / "worker-2.pid").read_text()), signal.SIGKILL)
+                return
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        report = run(address, tmp_path, workers=3, users=12, seconds=25)
+    finally:
+        done.set()
+        killer.join()
+    [(lost, users)] = report["unaccounted"].items()
+    assert lost.startswith("worker ")
+    assert len(users) == 4
+    assert not wrong(report), report["faults"]
+    assert report["totals"]["users"] == 8
+    assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
+    broken = [check["name"] for check in report["checks"] if check["passed"] is False]
+    assert "unaccounted_users" in broken

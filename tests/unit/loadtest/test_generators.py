@@ -1,0 +1,43 @@
+"""How many processes make a load, and that none outlives its run."""
+
+import subprocess
+import sys
+
+import pytest
+
+from loadtest import generators
+from loadtest.generators import run, workers_for
+
+
+@pytest.mark.parametrize(
+    ("users", "wanted", "expected"), [(1, 0, 1), (300, 0, 1), (301, 0, 2), (5000, 0, 8), (50, 3, 3)]
+)
+def test_processes_are_as_many_as_the_users_need_and_cores_allow(users, wanted, expected):
+    assert workers_for(users, cores=8, wanted=wanted) == expected
+
+
+SPEAK = "import sys; print(' '.join(sys.argv[1:])); {then}"
+
+
+def test_one_process_is_given_the_options_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(generators, "LOCUST", (sys.executable, "-c", SPEAK.format(then="raise SystemExit(1)")))
+    assert run(["--users", "5"], tmp_path, workers=1, timeout_seconds=20.0) == 1
+    said = (tmp_path / "stdout.log").read_text()
+    assert "--users 5" in said
+    assert "--master" not in said
+
+
+def test_workers_are_ended_with_the_master(tmp_path, monkeypatch):
+    """The master ends at once; the workers would go on for ever."""
+    then = "import time; '--worker' in sys.argv and time.sleep(1000)"
+    monkeypatch.setattr(generators, "LOCUST", (sys.executable, "-c", SPEAK.format(then=then)))
+    assert run(["--users", "5"], tmp_path, workers=2, timeout_seconds=20.0) == 0
+    for n in (1, 2):
+        pid = (tmp_path / f"worker-{n}.pid").read_text().strip()
+        assert subprocess.run(["ps", "-p", pid], capture_output=True, check=False).returncode == 1
+
+
+def test_hanging_run_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(generators, "LOCUST", (sys.executable, "-c", "import time; time.sleep(1000)"))
+    with pytest.raises(subprocess.TimeoutExpired):
+        run([], tmp_path, workers=2, timeout_seconds=0.2)
