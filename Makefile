@@ -30,11 +30,13 @@ soak: ## run the real stack under churn for 20 minutes; fails for what grows, wr
 	@$(PYTHON) -m deploy.local.setup bench
 	@$(VENV)/python -m tests.soak $(ARGS)
 
-lint: setup ## check format, style and security (ruff), types (mypy), layers (import-linter), containers (hadolint, gixy)
+lint: setup ## check format and style (ruff), types (mypy), layers (import-linter), security (bandit, pip-audit), containers (hadolint, gixy)
 	@$(VENV)/ruff format --check .
 	@$(VENV)/ruff check .
 	@TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m mypy
 	@$(VENV)/lint-imports
+	@$(VENV)/bandit --quiet -c pyproject.toml -r src services && echo 'bandit: nothing to complain of'
+	@$(VENV)/python -m deploy.local.audit
 	@$(VENV)/python -m deploy.compose.lint
 
 format: setup ## format the code and mend what ruff can

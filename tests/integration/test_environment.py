@@ -57,6 +57,12 @@ def test_django_finds_nothing_to_harden_in_production():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_admin_is_where_its_path_says():
+    code = "import django; django.setup(); from django.urls import reverse; print(reverse('admin:index'))"
+    done = run("-c", code, **PRODUCTION, TIDEWIRE_ADMIN_PATH="desk/")
+    assert done.stdout.strip() == "/desk/", done.stderr
+
+
 def test_production_has_no_demo_users():
     done = run("services/web/manage.py", "demo", **PRODUCTION)
     assert done.returncode != 0

@@ -1,0 +1,64 @@
+"""`python -m deploy.local.audit`: whether a pinned dependency of web or ws has a known vulnerability.
+
+The advisories come over the network; where they cannot be had, it says so and fails nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from deploy.local.layout import ROOT
+from deploy.local.venv import VENV
+
+# All that web, ws and relay run with, in one resolution.
+REQUIREMENTS = ROOT / "requirements" / "local.txt"
+# One answer a package; a slow service is waited for, a silent one is not.
+TIMEOUT_SECONDS = 180
+ANSWER_SECONDS = 5
+
+
+class NoAdvisories(Exception):
+    """The service could not be asked, or knows none of the packages; says which."""
+
+
+def findings(report: str) -> list[str]:
+    """A line for each vulnerability in pip-audit's JSON. Raises `NoAdvisories` where no package was looked up."""
+    try:
+        dependencies = json.loads(report)["dependencies"]
+    except (ValueError, KeyError, TypeError):
+        last = report.strip().splitlines() or ["it said nothing"]
+        raise NoAdvisories(last[-1]) from None
+    if all("skip_reason" in each for each in dependencies):
+        raise NoAdvisories(f"the service knows none of {len(dependencies)} packages")
+    return [
+        f"{each['name']} {each['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no version'}"
+        for each in dependencies
+        for found in each.get("vulns", ())
+    ]
+
+
+def _ask() -> str:
+    command = [str(VENV / "bin" / "pip-audit"), "--progress-spinner=off", "--disable-pip", "--no-deps", "--format=json"]
+    command += [f"--timeout={ANSWER_SECONDS}", f"--requirement={REQUIREMENTS}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise NoAdvisories(f"no answer within {TIMEOUT_SECONDS} s") from None
+    return done.stdout or done.stderr
+
+
+def main() -> int:
+    """Prints the outcome; returns the exit status."""
+    try:
+        found = findings(_ask())
+    except NoAdvisories as error:
+        print(f"pip-audit: left out, advisories cannot be had here ({error})")
+        return 0
+    print("pip-audit:", "\n  ".join(found) or "no known vulnerability")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
