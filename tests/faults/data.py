@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from tests.faults.crowd import CrowdError, codes
+from tests.faults.publisher import committed
 from tests.faults.scene import Scene
 from tests.pages import fetch
 from tests.stack import Stack
@@ -14,21 +15,37 @@ from tidewire.conf import Settings
 
 LEASE_SECONDS = Settings.LEASE_SECONDS
 HEAL_SECONDS = LEASE_SECONDS + 2.0
+# The publisher of events is a process that has to start.
+FLOW_SECONDS = 60.0
 # Whoever leaves while it lasts: a count that is only left standing would be wrong.
 LEAVER = "person-0"
 
 
-def judge(run: Scene, *, people: int, ended: float, gone: Sequence[str] = (LEAVER,)) -> None:
+def start(run: Scene, words: str) -> float:
+    """The fault begins once every page has shown an event: before that it would have nothing to spoil."""
+    run.crowd.wait(lambda status: not status["behind"], FLOW_SECONDS, shown=1)
+    return run.begin(words)
+
+
+def judge(run: Scene, *, people: int, ended: float, gone: Sequence[str] = (LEAVER,), saves: bool = True) -> None:
     """Wait until all is right again, and state the targets. `people` were there before those left who are `gone`.
 
-    `ended`: when the fault ended, in seconds since 1970.
+    `ended`: when the fault ended, in seconds since 1970; `saves`: whether documents could be saved while it lasted.
     """
     right_count = people - len(gone)
     with contextlib.suppress(CrowdError):
         run.crowd.wait(lambda status: not status["miscounted"], HEAL_SECONDS + 5.0, count=right_count)
     run.calm()
     run.settle()
+    account = run.row.account
+    if not (account.lost or account.duplicated or account.reordered):
+        # What a page missed and then read from the database is no example of a loss.
+        account.examples.clear()
     run.nothing_lost()
+    lasted = [at for _, at in committed(run.stack) if run.began <= at <= ended]
+    # A machine that is too busy to save anything meanwhile has shown nothing.
+    if saves:
+        run.target("events were committed while it lasted", len(lasted) > 1, f"{len(lasted)}")
     row, stayed = run.row, [diary for diary in run.diaries if diary.user not in gone]
     row.codes = {str(code): count for code, count in sorted(codes(stayed, run.began).items())}
     run.target("0 sockets closed by it", not row.codes, f"{sum(row.codes.values())} closed")

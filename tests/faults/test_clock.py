@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.crowd import Crowd
-from tests.faults.data import LEASE_SECONDS, LEAVER, judge
+from tests.faults.data import LEASE_SECONDS, LEAVER, judge, start
 from tests.faults.scene import SOCKETS_PER_PERSON, people
 from tests.pages import fetch
 from tests.stack import Stack
@@ -52,7 +52,7 @@ def test_clock(stack_factory, scene, size, tmp_path, direction):
         pages = people(stack, count)
         fault = f"clock of one of two nodes 20 min {direction}"
         with scene(stack, fault, pages=pages, per_second=10, order=70 + (direction == "back")) as run:
-            run.begin(f"the clock of ws-1 goes 20 minutes {direction}")
+            start(run, f"the clock of ws-1 goes 20 minutes {direction}")
             moved.write_text(f"{'+' if direction == 'ahead' else '-'}{MOVED_SECONDS}\n")
             run.until(LEASE_SECONDS + 5.0)
             run.target("nobody left", not run.watcher.left(run.began), f"{len(run.watcher.left(run.began))} did")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.faults.data import judge, last_for, page
+from tests.faults.data import judge, last_for, page, start
 from tests.faults.scene import people
 from tests.sentinels import MASTER, Sentinels
 from tests.stack import Stack
@@ -37,7 +37,7 @@ def test_restart(start_stack, begin):
     stack = start_stack()
     count, scene = begin(stack, "Redis stopped for 5 s, without persistence", 50)
     with scene as run:
-        run.begin("Redis is stopped")
+        start(run, "Redis is stopped")
         stack.stop("redis")
         last_for(run, FAULT_SECONDS)
         run.target("pages work without it", (status := page(stack, run)) == 200, f"status {status}")
@@ -57,7 +57,7 @@ def test_kill_with_persistence(stack_factory, begin):
     with stack:
         count, scene = begin(stack, "Redis killed for 5 s, with an append-only file", 51)
         with scene as run:
-            run.begin("Redis is killed")
+            start(run, "Redis is killed")
             stack.stop("redis", signal.SIGKILL)
             last_for(run, FAULT_SECONDS)
             stack.start("redis")
@@ -73,7 +73,7 @@ def test_rollback(start_stack, begin):
         with redis.Redis.from_url(stack.redis_url) as client:
             client.save()
         run.calm(FAULT_SECONDS)
-        run.begin("Redis is killed")
+        start(run, "Redis is killed")
         stack.stop("redis", signal.SIGKILL)
         last_for(run, FAULT_SECONDS)
         stack.start("redis")
@@ -87,7 +87,7 @@ def test_pause(start_stack, begin):
     stack = start_stack()
     count, scene = begin(stack, "Redis paused for 5 s (SIGSTOP)", 53)
     with scene as run:
-        run.begin("Redis stands still")
+        start(run, "Redis stands still")
         os.kill(stack.processes["redis"].pid, signal.SIGSTOP)
         try:
             last_for(run, FAULT_SECONDS)
@@ -102,12 +102,12 @@ def test_flush(start_stack, begin):
     stack = start_stack()
     count, scene = begin(stack, "Redis emptied (FLUSHALL)", 54)
     with scene as run:
-        run.begin("Redis forgets everything")
+        start(run, "Redis forgets everything")
         with redis.Redis.from_url(stack.redis_url) as client:
             client.flushall()
         ended = time.time()
         run.crowd.ask("leave", user="person-0")
-        judge(run, people=count, ended=ended)
+        judge(run, people=count, ended=ended, saves=False)
         run.verdict()
 
 
@@ -116,7 +116,7 @@ def test_full(start_stack, begin):
     stack = start_stack()
     count, scene = begin(stack, "Redis full for 5 s (refuses writes)", 55)
     with scene as run, redis.Redis.from_url(stack.redis_url) as client:
-        run.begin("Redis is full")
+        start(run, "Redis is full")
         client.config_set("maxmemory", 1)
         last_for(run, FAULT_SECONDS)
         client.config_set("maxmemory", 0)
@@ -130,7 +130,7 @@ def test_deaf(start_stack, begin):
     stack = start_stack()
     count, scene = begin(stack, "subscriptions to Redis cut ten times a second", 56)
     with scene as run, cutting(stack):
-        run.begin("subscriptions are cut")
+        start(run, "subscriptions are cut")
         last_for(run, FAULT_SECONDS)
         judge(run, people=count, ended=time.time())
         run.verdict()
@@ -168,7 +168,7 @@ def test_failover(stack_factory, begin, tmp_path):
         with stack:
             count, scene = begin(stack, "Redis primary killed, failover by Sentinel", 57)
             with scene as run:
-                began = run.begin("the primary is killed")
+                began = start(run, "the primary is killed")
                 sentinels.kill(sentinels.primary)
                 last_for(run, 2.0)
                 sentinels.wait_for_failover()
