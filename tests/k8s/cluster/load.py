@@ -51,7 +51,8 @@ class Load:
             self._publisher = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
-            time.sleep(CALM_SECONDS)
+            # On a busy machine the program takes a while to begin: until every page has shown something, nothing flows.
+            self.crowd.wait(lambda status: status["behind"] == 0, SETTLE_SECONDS)
             self._closing = closing.pop_all()
         return self
 
