@@ -24,8 +24,8 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_sessionfinish(session):
-    """The document is of full runs alone."""
-    if FULL and (rows := table.saved()):
+    """The document is of runs that were asked for, a full one in place of a small one."""
+    if ALL and (rows := table.saved()):
         page = table.document(rows, machine=table.machine(), command=COMMAND)
         table.DOCUMENT.write_text(page, encoding="utf-8")
 
@@ -38,8 +38,14 @@ def size():
 @pytest.fixture
 def tell(request):
     """Writes a line for whoever waits, past pytest's capture."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    return reporter.write_line
+    plugins = request.config.pluginmanager
+    reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+
+    def write(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(line)
+
+    return write
 
 
 @pytest.fixture
@@ -47,6 +53,6 @@ def scene(tell):
     """`scene(stack, "name of the fault", pages=..., per_second=50)`: see `Scene`."""
 
     def make(*arguments, **options) -> Scene:
-        return Scene(*arguments, tell=tell, keep=FULL, **options)
+        return Scene(*arguments, tell=tell, keep=ALL, small=not FULL, **options)
 
     return make

@@ -72,12 +72,13 @@ class Scene:
         per_second: float,
         tell: Callable[[str], None],
         keep: bool = False,
+        small: bool = False,
         order: int = 0,
         holds: Sequence[tuple[str, str]] = (),
         connects_per_second: float = 250.0,
     ) -> None:
         self.stack = stack
-        self.row = Row(fault, order=order, sockets=len(pages), per_second=per_second)
+        self.row = Row(fault, order=order, sockets=len(pages), per_second=per_second, small=small)
         self.began = 0.0
         self.after = 0
         self.diaries: list[Diary] = []

@@ -54,6 +54,8 @@ class Row:
     healed_seconds: float | None = None
     targets: list[Target] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    # Not in the size of `make test-faults`, but in that of a run with all other tests.
+    small: bool = False
     when: str = ""
     commit: str = ""
 
@@ -63,7 +65,7 @@ class Row:
         numbers = (account.due, account.received, account.lost, account.duplicated, account.reordered)
         return [
             self.fault,
-            f"{self.sockets:,}",
+            f"{self.sockets:,}{' (small)' if self.small else ''}",
             *(f"{each:,}" for each in numbers),
             f"{account.not_recovered:,}",
             ghosts,
@@ -104,7 +106,11 @@ def document(rows: Iterable[Row], *, machine: str, command: str) -> str:
         targets += [f"### {row.fault}", "", f"{row.when}, commit {row.commit}; {row.sockets:,} sockets{rate}.", ""]
         targets += [f"- {target}" for target in row.targets] + [f"- {remark}" for remark in row.remarks] + [""]
     head = HEAD.read_text(encoding="utf-8")
-    measured = f"Machine: {machine}. Command: `{command}`. Each row has the time and commit of its run below."
+    measured = f"Machine: {machine}. Command: `{command}`.\nEach row has the time and commit of its run below."
+    if any(row.small for row in rows):
+        measured += (
+            "\nRows marked small have few sockets (`TIDEWIRE_FAULTS=small`): they say that it works, not at what size."
+        )
     return head.format(measured=measured, table="\n".join(table), targets="\n".join(targets).rstrip())
 
 
