@@ -24,6 +24,8 @@ PATHS = (USERS_PATH, "/ws/notifications/", "/ws/documents/")
 SOCKETS_PER_PERSON = len(PATHS)
 # After the last event, until every page has shown it: longer than the longest delay of a return that failed twice.
 SETTLE_SECONDS = 30.0
+# Until the first events have reached every page.
+FLOW_SECONDS = 60.0
 # Some events flow before a fault, and some after it.
 CALM_SECONDS = 3.0
 # By then every client has noticed that its socket is gone.
@@ -102,6 +104,8 @@ class Scene:
             self.crowd.connect(per_second=self._connects_per_second)
             if self.row.per_second:
                 closing.enter_context(self.publisher)
+                # On a busy machine a publisher takes long to start: a fault without events would show nothing.
+                self.crowd.wait(lambda status: status["behind"] == 0, FLOW_SECONDS, shown=self.after + 2)
             self.calm()
             self._closing = closing.pop_all()
         return self
