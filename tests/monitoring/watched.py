@@ -92,8 +92,8 @@ class Watched:
         for process in self._processes:
             process.wait(20)
 
-    def configure(self, *, without: str = "", dropped: str = "", start: bool = False) -> None:
-        """Scrape all; without one job, or with one metric dropped on the way, to see that this is noticed."""
+    def configure(self, *, dropped: str = "", start: bool = False) -> None:
+        """Scrape all, or with one metric dropped on the way, to see that this is noticed."""
         ports = self.stack.layout.ports
         targets = {"ws": ports.admin, "web": ports.web}
         if "redis" in self.exporters:
@@ -112,7 +112,6 @@ class Watched:
                     "metric_relabel_configs": drop,
                 }
                 for job, found in targets.items()
-                if job != without
             ],
         }
         (self._directory / "prometheus.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
