@@ -28,6 +28,7 @@ from tidewire._inbound import Bounds
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
 from tidewire.drain import Drainer
+from tidewire.garbage import leave_start_up
 from tidewire.exceptions import NoRedis
 from tidewire.node import node
 from tidewire.reporter import Reporter
@@ -118,6 +119,7 @@ class TidewireServer(Server):
                 await stopped.asFuture(asyncio.get_running_loop())
 
     def _started(self) -> None:
+        leave_start_up()
         # Daphne sends Twisted's own log to nowhere, and with it every exception in a protocol.
         # Any: mypy does not know which of Twisted's classes implement its interfaces.
         errors: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)

@@ -9,7 +9,8 @@ from deploy.grafana.write import DASHBOARDS
 from deploy.local.layout import ROOT
 from tests.monitoring.crowd import Crowd, of, substituted
 
-WINDOW = "30s"
+# All that the crowd did: a slow machine asks a minute later.
+WINDOW = "2m"
 # Without data while nothing is wrong, and honestly so: their panel says 0 by `or vector(0)`.
 ONLY_AFTER_A_FAULT = ("ALERTS",)
 EXPORTERS = re.compile(r"\b(redis|nginx)_")
@@ -24,6 +25,8 @@ def needs(expr: str) -> str:
 def scene(watched):
     """Thirty people with three sockets each, over two nodes; some leave and return, documents are written."""
     eyes = watched(ws=2)
+    # A counter that is first seen after all has happened has no rate.
+    assert eyes.wait(lambda: len(eyes.query("up == 1")) >= 3 + len(eyes.exporters), seconds=30)
     crowd = Crowd(eyes.stack, 30)
     try:
         crowd.join(90)

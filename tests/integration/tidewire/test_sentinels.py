@@ -76,7 +76,7 @@ async def say(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("fault", ["killed", "paused"])
 async def test_nodes_follow_to_the_new_primary(cluster, sentinels, fault, caplog):
-    """No socket closes, who is there stays, what is published afterwards arrives, in order and once."""
+    """No socket closes, who is there stays; pages are told to read again, once, and then hear what comes, in order."""
     first, second = cluster.nodes
     hall, talk = cluster.watch(second), cluster.listen(second)
     first.register.join(Hold("hall", "in", "ada"))
@@ -95,8 +95,11 @@ async def test_nodes_follow_to_the_new_primary(cluster, sentinels, fault, caplog
 
 async def _after_failover(cluster, sentinels, talk, hall) -> None:
     await asyncio.to_thread(sentinels.wait_for_failover)
+    # The first event at another process begins a new epoch: nobody can know which of the last ones it lacks.
     await say(cluster)
-    await until(lambda: offsets(talk) == [1, 2, 3, 4])
+    await until(lambda: [event["recovered"] for event in talk.events if event["type"] == "resumed"] == [True, False])
+    await say(cluster)
+    await until(lambda: offsets(talk) == [1, 2, 3, 5])
     second = cluster.nodes[1]
     await until(lambda: not second.hub.stale)
     cluster.nodes[0].register.join(Hold("hall", "in", "bob"))

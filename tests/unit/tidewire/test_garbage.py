@@ -1,0 +1,24 @@
+"""What the collector of a ws process looks at."""
+
+import gc
+
+import pytest
+
+from tidewire.garbage import leave_start_up
+
+
+@pytest.fixture(autouse=True)
+def _thawed():
+    yield
+    gc.unfreeze()
+
+
+def test_what_was_loaded_is_out_of_sight():
+    """The collector is left with what comes later."""
+    loaded = [[] for _ in range(1000)]
+    leave_start_up()
+    assert gc.get_freeze_count() > 1000
+    seen = {id(each) for each in gc.get_objects()}
+    assert not any(id(each) in seen for each in loaded)
+    come = []
+    assert any(each is come for each in gc.get_objects())
