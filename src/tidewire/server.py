@@ -28,8 +28,8 @@ from tidewire._inbound import Bounds
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
 from tidewire.drain import Drainer
-from tidewire.garbage import leave_start_up
 from tidewire.exceptions import NoRedis
+from tidewire.garbage import leave_start_up
 from tidewire.node import node
 from tidewire.reporter import Reporter
 from tidewire.stores import report_store
