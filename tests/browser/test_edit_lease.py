@@ -133,7 +133,8 @@ class Lid:
 
     def lift(self):
         self._closed = False
-        self._person.find("[data-live-state]").click()
+        # Pressed only where it can be: the page may have come back by itself.
+        self._person.find("[data-live-state]").dispatch_event("click")
 
     def _open(self, socket):
         if self._closed:
