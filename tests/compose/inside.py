@@ -1,0 +1,71 @@
+"""A compose project where the tools of other tiers expect a stack: its port, and Python run in its web container."""
+
+import json
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
+
+from tests.compose.conftest import ROOT, Compose
+
+END_SECONDS = 30.0
+
+
+class Inside:
+    """What `tests.faults` asks of a `tests.stack.Stack`, of containers instead."""
+
+    def __init__(self, compose: Compose) -> None:
+        self.compose = compose
+        self.layout = SimpleNamespace(ports=SimpleNamespace(nginx=compose.port))
+
+    def run(self, _m: str, module: str, *arguments: str) -> str:
+        """`python -m MODULE`, of a module that no image holds; what it printed."""
+        return self.compose("exec", "-T", "web", "python", "-c", _source(module), *arguments)
+
+    def sessions(self, *names: str, tickets: bool = False) -> dict[str, str]:
+        """Name -> Cookie header, as `Stack.sessions`."""
+        return dict(json.loads(self.run("-m", "tests.sessions", *(["--tickets"] if tickets else []), *names)))
+
+
+class Publisher:
+    """`with Publisher(inside, 20)`: events at a rate from the web container, until `stop`; then `saved` is told."""
+
+    def __init__(self, inside: Inside, per_second: float) -> None:
+        compose = inside.compose
+        source = _source("tests.faults.publisher_process")
+        self._command = ["docker", "compose", "-p", compose.project, "exec", "-T", "web", "python", "-c", source]
+        self._command.append(str(per_second))
+        self._environment = compose.environment
+        self.saved = self.failed = 0
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def stop(self) -> None:
+        """Publish nothing more."""
+        told, said = self._process.communicate(timeout=END_SECONDS)
+        assert self._process.returncode == 0, said[-2000:]
+        result = json.loads(told.splitlines()[-1])
+        self.saved, self.failed = result["saved"], result["failed"]
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(END_SECONDS)
+
+
+def _source(module: str) -> str:
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).read_text(encoding="utf-8")
