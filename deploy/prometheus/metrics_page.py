@@ -61,9 +61,9 @@ def _unit(name: str) -> str:
 
 def _buckets() -> str:
     lines = (
-        _wrapped(f"- `{exported(metric)}`: {', '.join(map(_plain, metric._kwargs['buckets']))}")  # noqa: SLF001
+        _wrapped(f"- `{exported(metric)}`: {', '.join(map(_plain, metric._kwargs['buckets']))}")  # noqa: SLF001 - as above
         for metric in declared()
-        if "buckets" in metric._kwargs  # noqa: SLF001
+        if "buckets" in metric._kwargs  # noqa: SLF001 - as above
     )
     return "\n".join(("## Buckets, in seconds", "", *lines, ""))
 
