@@ -5,7 +5,9 @@ A subscription gets what it missed, or is told once that it cannot have it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 RECENT_EVENTS = 256
 # A client that missed more than this reloads rather than replays.
 RESUME_EVENTS = 1000
+# The longest rest after a fan-out in which more was heard: see `StreamFeed.deliver`.
+REST_SECONDS = 0.02
 
 
 _Batch = tuple[list[Frame], bytes]
@@ -88,7 +92,9 @@ class StreamFeed(Feed):
     async def deliver(self) -> None:
         """Deliver what was heard: to each socket all that it lacks, in one write.
 
-        What is heard while this gives way to the loop goes out with it to the sockets that are still to come.
+        What is heard while this gives way to the loop goes out with it to the sockets that are still to come. The
+        others get it after a rest as long as the fan-out took, and with it what is heard in that time: a burst costs
+        two writes a socket, and an event that comes alone never waits.
         """
         if not self._has_news:
             return
@@ -126,8 +132,11 @@ class StreamFeed(Feed):
                     logger.exception("a socket could not be written to")
             return events
 
+        started = time.monotonic()
         await fan_out(self.name, list(self.subscriptions), write, published=published)
         self._trim()
+        if self._has_news:
+            await asyncio.sleep(min(time.monotonic() - started, REST_SECONDS))
 
     def forget(self) -> None:
         super().forget()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish
+from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish, step
 from tidewire import fanout, stream_feed
 from tidewire.feeds import NOTHING, Subscription
 from tidewire.stream_feed import RECENT_EVENTS, RESUME_EVENTS, StreamFeed
@@ -534,6 +534,7 @@ async def test_who_joins_in_the_middle_of_a_fan_out_gets_each_event_once(talk, m
     """A fan-out gives way to the loop, and whoever joins then has the newest position already."""
     monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
     monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
+    monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
     talk.say()
     sockets = [await talk.joined() for _ in range(3)]
     talk.say()
@@ -547,6 +548,33 @@ async def test_who_joins_in_the_middle_of_a_fan_out_gets_each_event_once(talk, m
     assert [words(socket) for socket in sockets] == [[2, 3]] * 3
     assert late.events[0] == resumed("e1:2")
     assert words(late) == [3]
+
+
+async def test_a_burst_costs_two_writes_a_socket(talk, monkeypatch):
+    """What is heard in a fan-out goes out after a rest, together with what is heard in that."""
+    monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
+    monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
+    monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
+    talk.say()
+    sockets = [await talk.joined() for _ in range(2)]
+    talk.say()
+    delivery = talk.feed.deliver()
+    delivery.send(None)
+    talk.say(4)
+    delivery.send(None)
+    delivery.send(None)
+    talk.say(5)
+    finish(delivery)
+    await talk.run()
+    assert [[len(write) for write in socket.writer.writes[1:]] for socket in sockets] == [[1, 9], [5, 5]]
+
+
+async def test_an_event_that_comes_alone_waits_for_no_rest(talk):
+    talk.say()
+    socket = await talk.joined()
+    talk.say()
+    assert not step(talk.feed.deliver())
+    assert words(socket) == [2]
 
 
 async def test_a_feed_that_forgot_reads_again(talk):

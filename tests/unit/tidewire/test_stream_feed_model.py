@@ -207,6 +207,7 @@ def small(monkeypatch):
     monkeypatch.setattr(stream_feed, "RECENT_EVENTS", RECENT)
     monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
     monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
+    monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
     return monkeypatch
 
 
