@@ -98,6 +98,12 @@ class StreamFeed(Feed):
         """
         if not self._has_news:
             return
+        started = time.monotonic()
+        await self._write_all()
+        if self._has_news:
+            await asyncio.sleep(min(time.monotonic() - started, REST_SECONDS))
+
+    async def _write_all(self) -> None:
         self._has_news = False
         published, self._published = self._published, None
         last: int | None = None
@@ -132,11 +138,8 @@ class StreamFeed(Feed):
                     logger.exception("a socket could not be written to")
             return events
 
-        started = time.monotonic()
         await fan_out(self.name, list(self.subscriptions), write, published=published)
         self._trim()
-        if self._has_news:
-            await asyncio.sleep(min(time.monotonic() - started, REST_SECONDS))
 
     def forget(self) -> None:
         super().forget()
