@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 export PYTHONPATH := src:services
 
-.PHONY: help up test test-faults soak lint format requirements env-example bench bench-quick load load-smoke capacity setup clean compose-up compose-down compose-logs compose-test secrets k8s-check k8s-test autobahn
+.PHONY: help up test test-faults soak lint format requirements env-example bench bench-quick load load-smoke capacity setup clean compose-up compose-down compose-logs compose-test compose-load secrets k8s-check k8s-test autobahn
 
 help: ## list these doors
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
@@ -70,6 +70,18 @@ compose-down: ## stop the containers; ARGS=--volumes forgets their data too
 
 compose-logs: ## follow what the containers say; ARGS=ws narrows
 	@docker compose logs --follow --tail 100 $(ARGS)
+
+compose-load: export TIDEWIRE_ALLOWED_HOSTS := $(or $(TIDEWIRE_ALLOWED_HOSTS),localhost,127.0.0.1),nginx
+compose-load: secrets ## load the product in containers from a master and WORKERS=3; USERS=100 SECONDS=60 SHAPE=ramp
+	@export COMPOSE_PROFILES=loadtest LOADTEST_WORKERS=$(or $(WORKERS),3) LOADTEST_USERS=$(or $(USERS),100) \
+	    LOADTEST_SECONDS=$(or $(SECONDS),60) LOADTEST_SHAPE=$(or $(SHAPE),ramp); \
+	docker compose up --build --detach --scale loadtest-worker=$$LOADTEST_WORKERS loadtest-master loadtest-worker; \
+	code=0; docker compose wait loadtest-master || code=$$?; \
+	docker compose logs --no-log-prefix --tail 60 loadtest-master; \
+	results=var/loadtest/$$(date +%Y-%m-%d-%H%M%S)-compose; mkdir -p var/loadtest; \
+	docker compose cp --quiet loadtest-master:/results $$results && echo "report: $$results/report.html"; \
+	docker compose rm --force --stop loadtest-master loadtest-worker loadtest-people >/dev/null; \
+	exit $$code
 
 compose-test: ## build the images and prove the compose project, under a name and ports of its own
 	@$(PYTHON) -m deploy.local.setup test

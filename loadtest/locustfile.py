@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from loadtest.users.reader import ListReader
 from loadtest.users.tabs import FiveTabs
 from loadtest.users.watcher import Watcher
 from loadtest.verdict import OBJECTIVES, Objectives
-from loadtest.writing import write
+from loadtest.writing import markdown, write
 
 __all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
 
@@ -53,22 +54,29 @@ STARVE_SECONDS = 0.4
 
 @events.init_command_line_parser.add_listener
 def _options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("tidewire")
-    group.add_argument("--hold-seconds", type=float, default=60.0, help="how long all users are held")
-    group.add_argument("--login-rate", type=float, default=2.0, help="logins a second; nginx allows 2 of one address")
-    group.add_argument("--logins-at-once", type=int, default=2, help="as many as the server has cores to hash on")
+    group = parser.add_argument_group("tidewire", "each of them is a variable LOADTEST_... of the environment, too")
+
+    def add(name: str, **more: Any) -> None:
+        # Locust's parser is of configargparse, which knows variables.
+        variable: dict[str, Any] = {"env_var": f"LOADTEST_{name.strip('-').replace('-', '_').upper()}"}
+        group.add_argument(name, **variable, **more)
+
+    add("--hold-seconds", type=float, default=60.0, help="how long all users are held")
+    add("--login-rate", type=float, default=2.0, help="logins a second; nginx allows 2 of one address")
+    add("--logins-at-once", type=int, default=2, help="as many as the server has cores to hash on")
     # Paths are text: Locust's master sends every option to its workers.
-    group.add_argument("--objectives", default=str(OBJECTIVES), help="the file a run is judged by")
-    group.add_argument("--result", default="var/loadtest/latest", help="directory of the report")
-    group.add_argument("--services-of", type=int, default=0, help="process whose descendants are the services")
-    group.add_argument("--plant", choices=KINDS, default="", help="a fault to plant, which the run must find")
-    group.add_argument("--shape", choices=SHAPES, default="ramp", help="how the run goes")
-    group.add_argument("--step-users", type=int, default=0, help="of shape steps: so many more users each time")
-    group.add_argument("--node-command", default="", help="ends ws node {n} and returns once it is back")
-    group.add_argument("--nodes", type=int, default=1, help="how many nodes the command knows")
-    group.add_argument("--sockets-at", default="", help="ws:// or wss:// addresses in place of the page's, by commas")
-    group.add_argument("--ca", default="", help="file of the authority that signed the stack's certificate")
-    group.add_argument("--title", default="Load test", help="what the report is called")
+    add("--objectives", default=str(OBJECTIVES), help="the file a run is judged by")
+    add("--result", default="var/loadtest/latest", help="directory of the report")
+    add("--services-of", type=int, default=0, help="process whose descendants are the services")
+    add("--plant", choices=KINDS, default="", help="a fault to plant, which the run must find")
+    add("--shape", choices=SHAPES, default="ramp", help="how the run goes")
+    add("--step-users", type=int, default=0, help="of shape steps: so many more users each time")
+    add("--node-command", default="", help="ends ws node {n} and returns once it is back")
+    add("--nodes", type=int, default=1, help="how many nodes the command knows")
+    add("--sockets-at", default="", help="ws:// or wss:// addresses in place of the page's, by commas")
+    add("--ca", default="", help="file of the authority that signed the stack's certificate")
+    add("--title", default="Load test", help="what the report is called")
+    add("--print-report", action="store_true", help="also as Markdown, where nobody can fetch a file")
 
 
 # Not at the start of the test: the shape is asked for its first users before that.
@@ -138,6 +146,8 @@ def _finish(environment: Environment, **_more: Any) -> None:
     result = Result.of(run, environment)
     path = write(result, Path(environment.parsed_options.result))
     logger.info("report: %s", path)
+    if environment.parsed_options.print_report:
+        sys.stdout.write(markdown(result))
     environment.process_exit_code = 0 if result.passed else 1
 
 

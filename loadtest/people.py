@@ -8,8 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 PASSWORD_VARIABLE = "LOADTEST_PASSWORD"  # noqa: S105 - the variable's name
+# The same in a file, as containers are given secrets.
+PASSWORD_FILE_VARIABLE = "LOADTEST_PASSWORD_FILE"  # noqa: S105 - the variable's name
 DEVELOPMENT_PASSWORD = "load"  # noqa: S105 - public on purpose, which is why production refuses it
 # The list shows twenty a page: enough that editors seldom meet.
 DOCUMENTS = 20
@@ -20,7 +23,12 @@ def username(number: int) -> str:
 
 
 def password() -> str:
-    return os.environ.get(PASSWORD_VARIABLE) or DEVELOPMENT_PASSWORD
+    return _given_password() or DEVELOPMENT_PASSWORD
+
+
+def _given_password() -> str:
+    file = os.environ.get(PASSWORD_FILE_VARIABLE)
+    return Path(file).read_text(encoding="utf-8").strip() if file else os.environ.get(PASSWORD_VARIABLE, "")
 
 
 def refusal(*, environment: str, in_production: bool, has_password: bool) -> str | None:
@@ -30,13 +38,14 @@ def refusal(*, environment: str, in_production: bool, has_password: bool) -> str
     if not in_production:
         return f"load users have one password for all: --in-production makes them in the {environment} environment"
     if not has_password:
-        return f"{PASSWORD_VARIABLE} is not set: the development password is public"
+        return f"neither {PASSWORD_VARIABLE} nor {PASSWORD_FILE_VARIABLE} is set: the development password is public"
     return None
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.people", description=__doc__)
     parser.add_argument("count", type=int)
+    parser.add_argument("--spare", type=int, default=0, help="so many more: workers number their users apart")
     parser.add_argument("--in-production", action="store_true", help="make them although this is no development")
     parser.add_argument("--remove", action="store_true", help="remove all load users and what they wrote instead")
     options = parser.parse_args(arguments)
@@ -45,14 +54,14 @@ def main(arguments: list[str]) -> int:
     from django.conf import settings  # noqa: PLC0415
 
     django.setup()
-    has_password = bool(os.environ.get(PASSWORD_VARIABLE))
+    has_password = bool(_given_password())
     reason = refusal(
         environment=settings.TIDEWIRE_ENVIRONMENT, in_production=options.in_production, has_password=has_password
     )
     if reason:
         sys.stderr.write(f"refused: {reason}\n")
         return 1
-    sys.stdout.write(_remove() if options.remove else _make(options.count))
+    sys.stdout.write(_remove() if options.remove else _make(options.count + options.spare))
     return 0
 
 

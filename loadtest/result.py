@@ -194,7 +194,9 @@ def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"tidewire": _said("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") or "unknown"}
+    # An image has no repository, and was told.
+    commit = _said("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") or os.environ.get("TIDEWIRE_REVISION", "")
+    found = {"tidewire": commit[:12] or "unknown"}
     if _said("git", "-C", str(ROOT), "status", "--porcelain", "--", "src", "services"):
         found["tidewire"] += " with changes"
     found["Python"] = platform.python_version()

@@ -20,7 +20,7 @@ from deploy.local.config import write_configuration
 from deploy.local.layout import ROOT, Layout, Ports
 from deploy.local.system import find_program
 
-DOCKERFILES = [ROOT / "services" / name / "Dockerfile" for name in ("web", "ws")]
+DOCKERFILES = [ROOT / name / "Dockerfile" for name in ("services/web", "services/ws", "loadtest")]
 COMPOSE_FILES = [["compose.yaml"], ["compose.yaml", "compose.dev.yaml"]]
 # $http_host has the port, which the socket's origin check compares and $host lacks; a host that is not ours is
 # refused by Django (ALLOWED_HOSTS) and by the origin check.

@@ -28,6 +28,7 @@ def main(directory: Path = DIRECTORY) -> None:
         *_write(directory, {"postgres_exporter_password": secrets.token_urlsafe(24)}),
         *_write(directory, _redis(secrets.token_urlsafe(24), secrets.token_urlsafe(24))),
         *_write(directory, {"grafana_password": secrets.token_urlsafe(24)}),
+        *_write(directory, {"loadtest_password": secrets.token_urlsafe(24)}),
     ]
     sys.stdout.write(f"secrets: made {', '.join(made)} in {directory}\n" if made else "secrets: all there\n")
 

@@ -9,7 +9,10 @@ from deploy.local.layout import ROOT
 
 # The widest first: it includes all the others' inputs, and its result constrains theirs.
 WIDEST = "requirements/dev"
-OTHERS = ("requirements/local", "requirements/bench", "services/web/requirements", "services/ws/requirements")
+OTHERS = (
+    *("requirements/local", "requirements/bench"),
+    *("services/web/requirements", "services/ws/requirements", "loadtest/requirements"),
+)
 COMPILE = (
     *("uv", "pip", "compile", "--quiet"),
     # For all of 3.11.0 to 3.13: below 3.11.3 redis needs a package that later Pythons do not.

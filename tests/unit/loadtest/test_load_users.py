@@ -3,7 +3,7 @@
 import pytest
 
 from loadtest.browser import Page, PageError
-from loadtest.people import refusal, username
+from loadtest.people import password, refusal, username
 from loadtest.services import service_of
 
 EDIT_PAGE = """<body data-user="ada" data-position="5f:12" data-newest-notification="57">
@@ -25,6 +25,12 @@ first
 def test_production_wants_to_be_asked_and_a_password(environment, in_production, has_password, allowed):
     reason = refusal(environment=environment, in_production=in_production, has_password=has_password)
     assert (reason is None) is allowed
+
+
+def test_password_comes_from_a_file_as_containers_are_given_secrets(tmp_path, monkeypatch):
+    (tmp_path / "secret").write_text("tide\n")
+    monkeypatch.setenv("LOADTEST_PASSWORD_FILE", str(tmp_path / "secret"))
+    assert password() == "tide"
 
 
 def test_names_of_load_users_sort():
