@@ -92,6 +92,10 @@ class Browser:
             raise PageError(f"{username} could not log in; `python -m loadtest.people` makes load users")
         return page
 
+    def go_on(self, session: str) -> None:
+        """Be logged in by a session of before."""
+        self._client.cookies.set("sessionid", session)
+
     def _ask(self, method: str, path: str, name: str, **more: Any) -> Page:
         asked = self._client.request(
             method, path, name=name, catch_response=True, timeout=TIMEOUT_SECONDS, allow_redirects=True, **more

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
@@ -39,6 +39,41 @@ def percentiles(counts: Mapping[float, int], wanted: Sequence[float]) -> list[fl
     return found
 
 
+class Meter:
+    """Values of the second that runs, for a figure of which there are thousands a second: rounding waits until then.
+
+    `tell` is given a second with how often each value came in it, in milliseconds.
+    """
+
+    # A hundredth of a millisecond: three digits of whatever is longer than one.
+    STEPS_PER_SECOND = 100_000
+
+    def __init__(self, tell: Callable[[int, Counter[float]], None]) -> None:
+        self._tell = tell
+        self._second = 0
+        self._steps: defaultdict[int, int] = defaultdict(int)
+
+    def add(self, second: int, seconds: float) -> None:
+        if second != self._second:
+            self.flush()
+            self._second = second
+        self._steps[int(seconds * self.STEPS_PER_SECOND)] += 1
+
+    def flush(self) -> None:
+        if not self._steps:
+            return
+        steps, self._steps = self._steps, defaultdict(int)
+        counts: Counter[float] = Counter()
+        for step, times in steps.items():
+            counts[rounded(step * 1000 / self.STEPS_PER_SECOND)] += times
+        self._tell(self._second, counts)
+
+
+def rounded(value_ms: float) -> float:
+    """To three digits, so that a run of any length, by any number of processes, fits into memory."""
+    return float(f"{value_ms:.3g}")
+
+
 class Latencies:
     """How often each value, in milliseconds to three digits, came in each second of the run.
 
@@ -49,7 +84,11 @@ class Latencies:
         self.seconds: defaultdict[int, Counter[float]] = defaultdict(Counter)
 
     def add(self, second: int, value_ms: float, times: int = 1) -> None:
-        self.seconds[max(0, second)][float(f"{value_ms:.3g}")] += times
+        self.seconds[max(0, second)][rounded(value_ms)] += times
+
+    def add_all(self, second: int, counts: Mapping[float, int]) -> None:
+        """The same for many that are rounded already."""
+        self.seconds[max(0, second)].update(counts)
 
     @property
     def total(self) -> int:
@@ -97,6 +136,8 @@ class Moment:
     services: Mapping[str, float]
     # Of each service, in bytes.
     memory: Mapping[str, int] = field(default_factory=dict)
+    # Cores of the generator's machine that anybody used.
+    machine: float = 0.0
 
 
 class Figures:

@@ -29,11 +29,13 @@ class Follower:
         self._journeys = journeys
         self._told: set[str] = set()
         self._reads = False
+        self._books = merging.Books(run)
 
     def obey(self, order: dict[str, Any]) -> None:
         """What is in an order is how things shall be from now on; what is not stays as it is."""
         run = self.run
         if "elapsed" in order and abs(run.clock() - run.started - order["elapsed"]) > DRIFT_SECONDS:
+            run.flush()
             run.started = run.clock() - order["elapsed"]
         if order.get("phase", run.phase) != run.phase:
             run.enter(order["phase"])
@@ -55,7 +57,9 @@ class Follower:
         joined = sorted(run.users - self._told)
         self._told.update(joined)
         sample = run.samples[-1] if run.samples else None
+        run.flush()
         recent = run.figures.latencies[figures.DELIVERY]
+        difference = run.clocks.difference
         return {
             "live": len(run.users),
             "joined": joined,
@@ -67,13 +71,14 @@ class Follower:
             "even": run.is_even(),
             "cpu": sample.cpu if sample else 0.0,
             "lag_ms": sample.lag_ms if sample else 0.0,
+            "clock": [difference.seconds, difference.error, difference.contradicted],
             "step": [] if run.step_since is None else list(recent.counts(since=run.step_since).items()),
             "delivered": {name: found.total() for name, found in run.figures.deliveries.items()},
         }
 
-    def books(self, ends: dict[str, int]) -> dict[str, Any]:
-        """Everything that this process saw, with its part of the reconciliation up to these ends."""
-        return merging.books(self.run, ends)
+    def page(self, ends: dict[str, int] | None = None) -> dict[str, Any]:
+        """What this process saw since the page before; with the ends of all epochs its last: see `merging.Books`."""
+        return self._books.page(ends)
 
     def _read_end(self) -> None:
         """Where the stream ended, by a page rather than by a socket: what nobody got is missed too."""

@@ -24,15 +24,21 @@ def workers_for(users: int, *, cores: int, wanted: int = 0) -> int:
     return wanted or max(1, min(cores, math.ceil(users / USERS_PER_PROCESS)))
 
 
-def run(options: Sequence[str], directory: Path, *, workers: int, timeout_seconds: float) -> int:
-    """Locust's exit code. `options` are for every process; what is said goes into the directory."""
+def run(
+    options: Sequence[str], directory: Path, *, workers: int, timeout_seconds: float, metrics_ports: Sequence[int] = ()
+) -> int:
+    """Locust's exit code. `options` are for every process; what is said goes into the directory.
+
+    `metrics_ports`: one for each process that has users, where Prometheus finds it.
+    """
+    metrics: list[tuple[str, ...]] = [("--metrics", f"{LOOPBACK}:{port}") for port in metrics_ports] or [()] * workers
     own = (
         *("--headless", "--only-summary", "--exit-code-on-error", "0"),
         *("--csv", str(directory / "locust"), "--html", str(directory / "locust.html")),
         *("--logfile", str(directory / "locust.log")),
     )
     if workers == 1:
-        with _started([*LOCUST, *own, *options], directory / "stdout.log") as process:
+        with _started([*LOCUST, *own, *metrics[0], *options], directory / "stdout.log") as process:
             return process.wait(timeout_seconds)
     port = str(Ports.free(web=0, ws=0).nginx)
     expect = ("--expect-workers", str(workers))
@@ -43,7 +49,8 @@ def run(options: Sequence[str], directory: Path, *, workers: int, timeout_second
         for n in range(1, workers + 1):
             log = ("--logfile", str(directory / f"worker-{n}.log"))
             said = directory / f"worker-{n}-stdout.log"
-            started = running.enter_context(_started([*LOCUST, *worker, *expect, *log, *options], said))
+            command = [*LOCUST, *worker, *expect, *log, *metrics[n - 1], *options]
+            started = running.enter_context(_started(command, said))
             # By which one of them can be ended in mid-run, to see what becomes of the report.
             (directory / f"worker-{n}.pid").write_text(f"{started.pid}\n", encoding="utf-8")
         return process.wait(timeout_seconds)

@@ -1,29 +1,32 @@
 """One live socket as the page's client has it (tidewire/client.js): reconnects, resumes, heartbeats, tells figures.
 
-Runs on gevent. What arrives is handed to the run's books before anything else looks at it.
+Runs on gevent. What arrives is handed to the run's books before anything else looks at it, and nothing of that waits:
+it may run in the loop itself (see wires.py).
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import random
 import socket
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 import gevent
 from gevent.event import Event as Signal
-from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutException, create_connection
+from websocket import WebSocket, WebSocketException
 
 from loadtest import figures
-from loadtest.accounting import Ledger
+from loadtest.frames import FrameError
+from loadtest.ledger import Ledger
+from loadtest.messages import Message
+from loadtest.opening import open_websocket
 from loadtest.run import Run
+from loadtest.wires import Closed, Wire, wire
 
 # The numbers of client.js.
 FIRST_DELAY_SECONDS = 0.5
@@ -34,22 +37,9 @@ HANDSHAKE_SECONDS = 20.0
 SEEN_IDS = 1000
 # Closes that the server plans, which a client follows without a word: drained, session to be checked again.
 PLANNED = (4000, 4005)
-STREAM_EVENT = b'"offset":'
 _turns = itertools.count()
 
 Handler = Callable[[dict[str, Any]], None]
-
-
-class Closed(Exception):
-    """The other end closed the socket, or lost it (1006)."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"closed with {code}")
-        self.code = code
-
-    @property
-    def final(self) -> bool:
-        return 3500 <= self.code < 4000 or 4500 <= self.code < 5000
 
 
 class LiveSocket:
@@ -74,10 +64,15 @@ class LiveSocket:
         self._origin = origin
         self._cookie = cookie
         self._on = on or {}
-        self._at = at
+        self._at = _position(at) if at else None
         self._ledger = ledger
         self._seen: dict[str, None] = {}
         self._socket: WebSocket | None = None
+        self._wire: Wire | None = None
+        # What waits behind an event that a planted fault holds up.
+        self._held_up: list[bytes] | None = None
+        self._deliveries = run.meter("EVENT", figures.DELIVERY)
+        self._intended = run.meter("EVENT", figures.INTENDED)
         self._closed = False
         self._attempt = 0
         self._drain_seconds: float | None = None
@@ -94,6 +89,8 @@ class LiveSocket:
         self._closed = True
         if self._ledger is not None:
             self._ledger.left()
+            if self._run.plant is not None:
+                self._run.plant.left(self._ledger.client)
         self._forget(polite=True)
         self._greenlet.kill(block=False)
 
@@ -117,7 +114,7 @@ class LiveSocket:
             try:
                 self._connect()
                 self._read()
-            except (OSError, WebSocketException, Closed) as error:
+            except (OSError, WebSocketException, FrameError, Closed) as error:
                 if self._ended(error):
                     return
             finally:
@@ -147,10 +144,10 @@ class LiveSocket:
         self.started = self._run.clock()
         began = time.perf_counter()
         self._socket = None
-        opened = create_connection(
-            socket_url(self._origin, self.path, at=self._at, addresses=self._run.addresses, turn=next(_turns)),
+        opened = open_websocket(
+            socket_url(self._origin, self.path, at=_text(self._at), addresses=self._run.addresses, turn=next(_turns)),
+            timeout_seconds=HANDSHAKE_SECONDS,
             sslopt={"ca_certs": self._run.authority} if self._run.authority else None,
-            timeout=HANDSHAKE_SECONDS,
             origin=self._origin,
             cookie=self._cookie,
             enable_multithread=False,
@@ -165,20 +162,11 @@ class LiveSocket:
         self._catching_up_to = self._run.furthest if again else None
 
     def _read(self) -> None:
-        opened = self._socket
-        assert opened is not None
-        opened.settimeout(SILENCE_SECONDS)
-        while True:
-            try:
-                opcode, frame = opened.recv_data_frame()
-            except WebSocketTimeoutException as error:
-                raise Closed(1006) from error
-            if opcode == ABNF.OPCODE_CLOSE:
-                raise Closed(struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else 1005)
-            if self._closed:
-                # The page was left while this was on its way: it is due to nobody.
-                return
-            self._spoiled(frame.data)
+        assert self._socket is not None
+        spoiled = self._run.plant is not None and self._ledger is not None
+        take = self._spoiled if spoiled else self._received
+        self._wire = wire(self._run.engine, self._socket, take, silence_seconds=SILENCE_SECONDS)
+        self._wire.read()
 
     def heartbeat(self) -> None:
         """A browser cannot send the protocol's ping, so the client has one of its own."""
@@ -188,18 +176,37 @@ class LiveSocket:
                 self._socket.send('{"type":"ping"}')
 
     def _spoiled(self, data: bytes) -> None:
+        """What a planted fault makes of an event; `_received` is what it would have been."""
         plant = self._run.plant
-        if plant is None or self._ledger is None or STREAM_EVENT not in data or self._run.phase != "hold":
-            self._received(json.loads(data))
-            return
-        delay, texts = plant.spoil(self._ledger.client, data.decode())
-        if delay:
-            gevent.sleep(delay)
-        for text in texts:
-            self._received(json.loads(text))
+        assert plant is not None
+        assert self._ledger is not None
+        if self._held_up is not None:
+            self._held_up.append(data)
+        elif self._run.phase != "hold" or self._run.messages.of(data).offset is None:
+            self._received(data)
+        else:
+            delay, texts = plant.spoil(self._ledger.client, data)
+            if delay:
+                self._held_up = list(texts)
+                gevent.spawn_later(delay, self._go_on)
+                return
+            for text in texts:
+                self._received(text)
 
-    def _received(self, event: dict[str, Any]) -> None:
-        event_type = event["type"]
+    def _go_on(self) -> None:
+        held_up, self._held_up = self._held_up, None
+        for data in held_up or ():
+            self._received(data)
+
+    def _received(self, data: bytes) -> None:
+        if self._closed:
+            # The page was left while this was on its way: it is due to nobody.
+            return
+        message = self._run.messages.of(data)
+        if message.offset is not None:
+            self._stream_event(message, message.offset)
+            return
+        event, event_type = message.event, message.event_type
         if event_type == "pong":
             if self._pinged is not None:
                 self._run.measured("WS", figures.HEARTBEAT, time.perf_counter() - self._pinged)
@@ -208,8 +215,6 @@ class LiveSocket:
             self._drain_seconds = float(event["reconnect_in_seconds"])
         elif event_type == "resumed":
             self._resumed(event)
-        elif "offset" in event:
-            self._stream_event(event)
         elif event_type in ("error", "stale"):
             self._run.failed("WS", f"{self.name} {event_type}", RuntimeError(str(event)))
         else:
@@ -219,36 +224,47 @@ class LiveSocket:
     def _resumed(self, event: dict[str, Any]) -> None:
         assert self._ledger is not None
         epoch, offset = _position(event["at"])
-        asked = _position(self._at) if self._at else None
-        self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=asked, when=f"at {self._run.second} s")
-        self._at = event["at"]
+        when = f"at {self._run.second} s"
+        self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=self._at, when=when)
+        self._at = (epoch, offset)
         self._subscribed = self._run.clock()
         self._caught_up(offset)
 
-    def _stream_event(self, event: dict[str, Any]) -> None:
+    def _stream_event(self, message: Message, offset: int) -> None:
+        """One delivery. A run has tens of thousands of them a second: each line here is a share of the generator."""
         assert self._ledger is not None
-        epoch, _offset = _position(self._at)
-        now, published = self._run.clock(), datetime.fromisoformat(event["at"]).timestamp()
-        # What was published before the server said where the socket stands comes by a resume: due from then on.
-        is_delivery = published >= self._subscribed and self._run.one_clock
+        assert self._at is not None
+        run, clocks, epoch = self._run, self._run.clocks, self._at[0]
+        now = run.clock()
+        if not message.is_published:
+            run.heard_of(epoch, message, now)
+        clocks.arrived(message.stamped, now)
+        published = message.stamped - clocks.ahead_seconds
         due = max(published, self._subscribed)
-        self._ledger.received(event["offset"], now - due if self._run.one_clock else None)
-        self._at = f"{epoch}:{event['offset']}"
-        self._run.published(epoch, event)
-        self._run.delivered(event["type"])
-        if is_delivery:
-            self._run.measured("EVENT", figures.DELIVERY, now - published)
-            if save := self._run.save_of(event):
-                self._run.measured("EVENT", figures.INTENDED, now - save.intended)
+        self._ledger.received(offset, now - due if clocks.is_known else None)
+        self._at = (epoch, offset)
+        second = int(now - run.started)
+        run.figures.deliveries[message.event_type][second] += 1
+        # What was published before the server said where the socket stands comes by a resume: due from then on.
+        if published >= self._subscribed:
+            self._deliveries.add(second, now - published)
+            if save := run.save_of(message.event):
+                self._intended.add(second, now - save.intended)
         else:
-            self._run.measured("EVENT", figures.REPLAY, now - self._subscribed)
-        self._caught_up(event["offset"])
-        if event["id"] in self._seen:
-            return
-        self._seen[event["id"]] = None
+            run.measured("EVENT", figures.REPLAY, now - self._subscribed)
+        if self._catching_up_to is not None:
+            self._caught_up(offset)
+        if message.event_type in self._on and self._is_news(message.event["id"]):
+            self._tell(message.event)
+
+    def _is_news(self, event_id: str) -> bool:
+        """Once beyond Redis: an event is known by its id."""
+        if event_id in self._seen:
+            return False
+        self._seen[event_id] = None
         if len(self._seen) > SEEN_IDS:
             del self._seen[next(iter(self._seen))]
-        self._tell(event)
+        return True
 
     def _caught_up(self, offset: int) -> None:
         if self._catching_up_to is not None and offset >= self._catching_up_to:
@@ -262,6 +278,9 @@ class LiveSocket:
 
     def _forget(self, *, polite: bool = False) -> None:
         opened, self._socket = self._socket, None
+        if self._wire is not None:
+            self._wire.stop()
+            self._wire = None
         self._pinged = None
         if opened is None:
             return
@@ -276,6 +295,10 @@ def socket_url(origin: str, path: str, *, at: str, addresses: Sequence[str], tur
     """Of the page's own host, secure where the page is; or of the addresses that were given, in turns."""
     base = addresses[turn % len(addresses)].rstrip("/") if addresses else origin.replace("http", "ws", 1)
     return f"{base}{path}{'?' + urlencode({'at': at}) if at else ''}"
+
+
+def _text(at: tuple[str, int] | None) -> str:
+    return f"{at[0]}:{at[1]}" if at else ""
 
 
 def _position(at: str) -> tuple[str, int]:

@@ -6,22 +6,27 @@ import argparse
 import logging
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
+import psutil
 from locust import events, runners
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
+from loadtest import metrics
+from loadtest.batches import tell_locust
+from loadtest.clocks import Clocks
 from loadtest.course import Course
 from loadtest.figures import Moment
 from loadtest.follower import Follower
 from loadtest.generator import Pulse, Sample
 from loadtest.incidents import NodesByCommand, NodesByProcess
-from loadtest.people import password
-from loadtest.planting import KINDS, Planter
+from loadtest.people import password, read_sessions
+from loadtest.planting import KINDS, Planters
 from loadtest.result import Result
 from loadtest.run import Run
 from loadtest.services import Services, Usage
@@ -34,6 +39,7 @@ from loadtest.users.reader import ListReader
 from loadtest.users.tabs import FiveTabs
 from loadtest.users.watcher import Watcher
 from loadtest.verdict import OBJECTIVES, Objectives
+from loadtest.wires import ENGINES
 from loadtest.writing import markdown, write
 
 __all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
@@ -46,6 +52,7 @@ runners.HEARTBEAT_DEAD_INTERNAL = -86400
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Reading /proc takes milliseconds, which every second would show.
 SERVICES_SECONDS = 2.0
+CORES = psutil.cpu_count() or 1
 # A search that is not told its steps takes so many.
 DEFAULT_STEPS = 10
 # How long the core is kept from everybody else, again and again, where a starved generator is planted.
@@ -64,17 +71,21 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add("--hold-seconds", type=float, default=60.0, help="how long all users are held")
     add("--login-rate", type=float, default=2.0, help="logins a second; nginx allows 2 of one address")
     add("--logins-at-once", type=int, default=2, help="as many as the server has cores to hash on")
+    add("--sessions", default="", help="file of users who are logged in already, by `loadtest.people --sessions`")
+    add("--engine", choices=ENGINES, default=ENGINES[0], help="how sockets are read")
+    add("--pace", type=float, default=1.0, help="journeys' pauses are so many times as long as written")
     # Paths are text: Locust's master sends every option to its workers.
     add("--objectives", default=str(OBJECTIVES), help="the file a run is judged by")
     add("--result", default="var/loadtest/latest", help="directory of the report")
     add("--services-of", type=int, default=0, help="process whose descendants are the services")
-    add("--plant", choices=KINDS, default="", help="a fault to plant, which the run must find")
+    add("--plant", default="", help=f"faults that the run must find, with commas between: {', '.join(KINDS)}")
     add("--shape", choices=SHAPES, default="ramp", help="how the run goes")
     add("--step-users", type=int, default=0, help="of shape steps: so many more users each time")
     add("--node-command", default="", help="ends ws node {n} and returns once it is back")
     add("--nodes", type=int, default=1, help="how many nodes the command knows")
     add("--sockets-at", default="", help="ws:// or wss:// addresses in place of the page's, by commas")
     add("--ca", default="", help="file of the authority that signed the stack's certificate")
+    add("--metrics", default="", help="HOST:PORT where Prometheus is answered")
     add("--title", default="Load test", help="what the report is called")
     add("--print-report", action="store_true", help="also as Markdown, where nobody can fetch a file")
 
@@ -85,12 +96,17 @@ def _prepare(environment: Environment, **_more: Any) -> None:
     options = environment.parsed_options
     assert options is not None
     objectives = Objectives.read(Path(options.objectives))
+    planted = list(filter(None, options.plant.split(",")))
     run = Run(
         objectives,
         environment.events.request.fire,
-        one_clock=urlsplit(environment.host or "").hostname in LOOPBACK,
-        plant=Planter(options.plant, objectives.late_seconds + 1.0) if options.plant else None,
+        clocks=Clocks(one=urlsplit(environment.host or "").hostname in LOOPBACK),
+        engine=options.engine,
+        pace=options.pace,
+        report_many=partial(tell_locust, environment.stats),
+        plant=Planters(planted, objectives.late_seconds + 1.0) if planted else None,
     )
+    environment.events.request.add_listener(run.answered)
     run.addresses = tuple(filter(None, options.sockets_at.split(",")))
     run.authority = options.ca
     if options.shape == "steps":
@@ -108,9 +124,12 @@ def _prepare(environment: Environment, **_more: Any) -> None:
     workers = max(1, options.expect_workers) if isinstance(environment.runner, WorkerRunner) else 1
     DashboardUser.turns = Turns(options.login_rate / workers, max(1, options.logins_at_once // workers))
     DashboardUser.password = password()
+    DashboardUser.sessions = read_sessions(options.sessions)
+    if options.metrics:
+        metrics.serve(run, options.metrics)
     team = _team(run, environment)
     gevent.spawn(_observe, run, services, team)
-    if options.plant == "starve" and not isinstance(environment.runner, MasterRunner):
+    if "starve" in planted and not isinstance(environment.runner, MasterRunner):
         gevent.spawn(_starve, run)
 
 
@@ -140,6 +159,7 @@ def _finish(environment: Environment, **_more: Any) -> None:
     run: Run | None = getattr(DashboardUser, "run_state", None)
     if run is None or environment.parsed_options is None or isinstance(environment.runner, WorkerRunner):
         return
+    run.flush()
     if run.account is None:
         run.problem = run.problem or "the run was stopped before its accounts were settled"
         run.settle_accounts()
@@ -170,7 +190,9 @@ def _observe(run: Run, services: Services | None, team: Team | None) -> None:
             run.memory = {name: max(used, run.memory.get(name, 0)) for name, used in usage.rss_bytes.items()}
         live, sockets = (total(states, "live"), total(states, "sockets")) if states else (len(run.users), run.sockets)
         moment = Moment(
-            run.second, run.phase, live, sockets, sample.cpu, sample.lag_ms, usage.cpu, dict(usage.rss_bytes)
+            *(run.second, run.phase, live, sockets, sample.cpu, sample.lag_ms, usage.cpu, dict(usage.rss_bytes)),
+            # Since it was asked before.
+            machine=psutil.cpu_percent() / 100 * CORES,
         )
         run.figures.moments.append(moment)
 

@@ -1,63 +1,114 @@
-"""The books of several processes as plain data, and how they become one run's. Opens no connection."""
+"""The books of several processes as plain data, and how they become one run's. Opens no connection.
+
+A process hands in what is new every few seconds, so that one that is lost in mid-run leaves its books up to then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
-from loadtest.accounting import Account, Fault, Kind, reconcile
+from loadtest.accounting import Fault, Tally
+from loadtest.ledger import Kind
 from loadtest.run import Run
 
 
-def books(run: Run, ends: dict[str, int]) -> dict[str, Any]:
-    """All that one process saw; `ends` is how far each epoch went, as far as any process knows.
+class Books:
+    """One process's, as it hands them in: what only grows is told once, what changes as it stands."""
 
-    The reconciliation is done where the ledgers are: what travels is what was wrong, and not what came.
-    """
-    account = reconcile(
-        run.ledgers, names=run.names, end=run.end, late_seconds=run.objectives.late_seconds, known_ends=ends
-    )
-    return {
-        "account": {
-            "clients": account.clients,
-            "due": account.due,
-            "arrived": account.arrived,
-            "counts": {kind.value: count for kind, count in account.counts.items()},
-            "faults": [[f.kind.value, f.event, f.client, f.detail, f.at] for f in account.faults],
-        },
-        "names": [[epoch, offset, name] for (epoch, offset), name in run.names.items()],
-        "confirmed": [mark for mark, save in run.saves.items() if save.confirmed],
-        "heard": sorted(run.heard),
-        "users": sorted(run.users),
-        "online": sorted(run.online),
-        "counts": dict(run.counts),
-        "conflicts": run.conflicts,
-        "problem": run.problem,
-        "latencies": {
-            name: [[second, list(counts.items())] for second, counts in each.seconds.items()]
-            for name, each in run.figures.latencies.items()
-        },
-        "deliveries": {name: list(found.items()) for name, found in run.figures.deliveries.items()},
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._names = 0
+        self._heard: set[str] = set()
+        self._confirmed: set[str] = set()
+        self._second = 0
+
+    def page(self, ends: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """All that is new since the page before.
+
+        With `ends`, how far each epoch went as far as any process knows, it is the last page: due is all up to there.
+        Without it is one of mid-run: due to a client is what it has reached, and what it has not is on its way.
+
+        The reconciliation is done where the ledgers are: what travels is what was wrong, and not what came.
+        """
+        run = self._run
+        run.flush()
+        tally = run.tally(ends, as_it_stands=ends is None)
+        heard = run.heard - self._heard
+        confirmed = {mark for mark, save in run.saves.items() if save.confirmed} - self._confirmed
+        since = self._second
+        page = {
+            "account": {
+                "clients": tally.clients,
+                "due": tally.due,
+                "arrived": tally.arrived,
+                "on_the_way": tally.on_the_way,
+                "counts": {kind.value: count for kind, count in tally.counts.items()},
+                "faults": [[f.kind.value, f.event, f.client, f.detail, f.at] for f in tally.faults],
+            },
+            "names": [[epoch, n, name] for (epoch, n), name in islice(run.names.items(), self._names, None)],
+            "confirmed": sorted(confirmed),
+            "heard": sorted(heard),
+            "users": sorted(run.users),
+            "online": sorted(run.online),
+            "counts": dict(run.counts),
+            "conflicts": run.conflicts,
+            "problem": run.problem,
+            # The second of the page before was not over.
+            "latencies": {
+                name: [[second, list(found.items())] for second, found in each.seconds.items() if second >= since]
+                for name, each in run.figures.latencies.items()
+            },
+            "deliveries": {
+                name: [[second, count] for second, count in found.items() if second >= since]
+                for name, found in run.figures.deliveries.items()
+            },
+        }
+        self._names, self._second = len(run.names), run.second
+        self._heard |= heard
+        self._confirmed |= confirmed
+        return page
+
+
+def bind(book: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
+    """A process's pages so far with its next one."""
+    if not book:
+        return page
+    grown = {name: book[name] + page[name] for name in ("names", "confirmed", "heard")}
+    # A second that comes again replaces what was told of it when it was not over.
+    by_second = {
+        kind: {
+            name: list({**dict(book[kind].get(name, ())), **dict(page[kind].get(name, ()))}.items())
+            for name in book[kind].keys() | page[kind].keys()
+        }
+        for kind in ("latencies", "deliveries")
     }
+    return {**book, **page, **grown, **by_second}
 
 
-def take(run: Run, found: dict[str, Any]) -> None:
-    """Add one process's books to the run of the process that reports."""
-    run.parts.append(_account(found["account"]))
-    run.names.update({(epoch, offset): name for epoch, offset, name in found["names"]})
-    run.confirmed.update(found["confirmed"])
-    run.heard.update(found["heard"])
-    run.users.update(found["users"])
-    run.online.update(found["online"])
-    run.counts.update(found["counts"])
-    run.conflicts += found["conflicts"]
-    run.problem = run.problem or found["problem"]
-    for name, seconds in found["latencies"].items():
+def take(run: Run, book: dict[str, Any], *, is_whole: bool = True) -> Tally:
+    """Add one process's books to the run of the process that reports; what they say of deliveries.
+
+    Of a process that was lost they are not whole: nobody knows what its users see now.
+    """
+    tally = _tally(book["account"])
+    run.parts.append(tally)
+    run.names.update({(epoch, offset): name for epoch, offset, name in book["names"]})
+    run.confirmed.update(book["confirmed"])
+    run.heard.update(book["heard"])
+    run.conflicts += book["conflicts"]
+    run.problem = run.problem or book["problem"]
+    if is_whole:
+        run.users.update(book["users"])
+        run.online.update(book["online"])
+        run.counts.update(book["counts"])
+    for name, seconds in book["latencies"].items():
         for second, counts in seconds:
-            for value, times in counts:
-                run.figures.latencies[name].add(second, value, times)
-    for name, by_second in found["deliveries"].items():
+            run.figures.latencies[name].add_all(second, dict(counts))
+    for name, by_second in book["deliveries"].items():
         _add(run.figures.deliveries[name], by_second)
+    return tally
 
 
 def _add(counter: dict[int, int], pairs: Iterable[tuple[int, int]]) -> None:
@@ -65,10 +116,12 @@ def _add(counter: dict[int, int], pairs: Iterable[tuple[int, int]]) -> None:
         counter[second] = counter.get(second, 0) + count
 
 
-def _account(found: dict[str, Any]) -> Account:
+def _tally(found: dict[str, Any]) -> Tally:
     faults = [
         Fault(Kind(kind), event, client, detail, (at[0], at[1]) if at else None)
         for kind, event, client, detail, at in found["faults"]
     ]
-    counts = {Kind(kind): count for kind, count in found["counts"].items()}
-    return Account(found["clients"], found["due"], found["arrived"], 0, counts, tuple(faults))
+    tally = Tally(found["clients"], found["due"], found["arrived"], found["on_the_way"])
+    tally.counts.update({Kind(kind): count for kind, count in found["counts"].items()})
+    tally.faults = faults
+    return tally

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import figures
-from loadtest.accounting import Kind
 from loadtest.charts import Band, Line, chart, number
+from loadtest.ledger import Kind
 from loadtest.result import Result
 from loadtest.verdict import Check
 
@@ -149,6 +149,9 @@ def _charts(result: Result) -> Iterable[str]:
 
     names = sorted({name for _, _, services in series["cpu"] for name in services})
     cpu = [Line("generator", [(second, share * 100) for second, share, _ in series["cpu"]])]
+    # Reports of before have none.
+    machine = [(second, cores * 100) for second, cores in series.get("machine", ())]
+    cpu += [Line("whole machine", machine)] * bool(machine)
     cpu += [
         Line(name, [(second, found[name] * 100) for second, _, found in series["cpu"] if name in found])
         for name in names

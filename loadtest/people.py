@@ -6,6 +6,7 @@ Production refuses it unless it is asked for by name, and then wants a password 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.people", description=__doc__)
     parser.add_argument("count", type=int)
     parser.add_argument("--spare", type=int, default=0, help="so many more: workers number their users apart")
+    parser.add_argument("--sessions", type=Path, default=None, help="log them all in, and write the sessions there")
     parser.add_argument("--in-production", action="store_true", help="make them although this is no development")
     parser.add_argument("--remove", action="store_true", help="remove all load users and what they wrote instead")
     options = parser.parse_args(arguments)
@@ -62,6 +64,8 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"refused: {reason}\n")
         return 1
     sys.stdout.write(_remove() if options.remove else _make(options.count + options.spare))
+    if options.sessions:
+        _write_sessions(options.sessions, options.count + options.spare)
     return 0
 
 
@@ -88,6 +92,31 @@ def _make(count: int) -> str:
             for slug in sorted(slugs)
         )
     return f"load users: {len(names)}, of them new {len(set(names) - set(known))}; new documents: {len(slugs)}\n"
+
+
+def read_sessions(path: str) -> dict[str, str]:
+    """Session keys by user, of a file that `--sessions` wrote; none of no file."""
+    return dict(json.loads(Path(path).read_text(encoding="utf-8"))) if path else {}
+
+
+def _write_sessions(path: Path, count: int) -> None:
+    """As logging in leaves them. Hashing a password takes half a second of a core: thousands of users are a while."""
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: PLC0415 - as below
+    from django.contrib.auth.models import User  # noqa: PLC0415 - needs the setup above
+    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415
+    from django.db import transaction  # noqa: PLC0415
+
+    found = {}
+    with transaction.atomic():
+        for user in User.objects.filter(username__in=[username(number) for number in range(1, count + 1)]):
+            session = SessionStore()
+            session[SESSION_KEY] = str(user.pk)
+            session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+            session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+            session.create()
+            found[user.username] = session.session_key
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(found), encoding="utf-8")
 
 
 def _remove() -> str:

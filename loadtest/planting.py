@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,38 +13,63 @@ AT_EVENT = 5
 
 @dataclass
 class Planter:
-    """Spoils one event of one client. `starve` spoils none: it keeps the generator's core busy instead."""
+    """Spoils one event of one client, the first to have had a few. `starve` spoils none: it takes the core away."""
 
     kind: str
     delay_seconds: float
     client: str = ""
-    _seen: int = field(default=0, init=False)
-    _held: str | None = field(default=None, init=False)
+    _seen: Counter[str] = field(default_factory=Counter, init=False)
+    _held: bytes | None = field(default=None, init=False)
+    _is_done: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"{self.kind!r} is no fault that can be planted; known are {', '.join(KINDS)}")
 
-    def spoil(self, client: str, text: str) -> tuple[float, Sequence[str]]:
+    def spoil(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
         """What this client gets in place of an event: after how many seconds, and which texts."""
-        if self.kind == "starve":
-            return 0.0, (text,)
-        self.client = self.client or client
-        if client != self.client:
-            return 0.0, (text,)
-        self._seen += 1
-        if self._held is not None:
+        if self.client == client:
+            self._is_done = True
             held, self._held = self._held, None
-            return 0.0, (text, held)
-        if self._seen != AT_EVENT:
+            return 0.0, (text,) if held is None else (text, held)
+        if self.client or self.kind == "starve":
             return 0.0, (text,)
+        self._seen[client] += 1
+        if self._seen[client] != AT_EVENT:
+            return 0.0, (text,)
+        self.client = client
         return self._spoil(text)
 
-    def _spoil(self, text: str) -> tuple[float, Sequence[str]]:
+    def left(self, client: str) -> None:
+        """A client has gone. Without a later event nothing was wrong with what it got, so another's turn comes."""
+        if client == self.client and not self._is_done:
+            self.client, self._held = "", None
+            self._seen.clear()
+
+    def _spoil(self, text: bytes) -> tuple[float, Sequence[bytes]]:
         if self.kind == "double":
+            self._is_done = True
             return 0.0, (text, text)
         if self.kind == "delay":
             return self.delay_seconds, (text,)
         if self.kind == "swap":
             self._held = text
         return 0.0, ()
+
+
+class Planters:
+    """Several faults in one run, each at a client of its own."""
+
+    def __init__(self, kinds: Sequence[str], delay_seconds: float) -> None:
+        self.kinds = tuple(kinds)
+        self._planters = [Planter(kind, delay_seconds) for kind in kinds]
+
+    def spoil(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
+        mine = [each for each in self._planters if each.client == client]
+        free = [each for each in self._planters if not each.client and each.kind != "starve"]
+        found = next(iter([*mine, *free]), None)
+        return found.spoil(client, text) if found else (0.0, (text,))
+
+    def left(self, client: str) -> None:
+        for each in self._planters:
+            each.left(client)

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import math
 import os
 import platform
-import subprocess
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from deploy.local.layout import ROOT
-from deploy.local.system import find_program
-from loadtest import figures
-from loadtest.accounting import Kind
+from loadtest import figures, resources
+from loadtest.clocks import SAME
 from loadtest.figures import Moment, Summary, percentiles
 from loadtest.generator import Health, judge
+from loadtest.ledger import Kind
 from loadtest.run import HOLD, Run
 from loadtest.verdict import Check, check, passed
+from loadtest.versions import cpu_model, versions
 
-PACKAGES = ("locust", "gevent", "websocket-client", "Django", "channels", "daphne", "Twisted", "redis", "gunicorn")
-# Growth an hour means nothing of a run of minutes: a tenth of the hold has at least so many seconds.
-GROWTH_LEAST_MOMENTS = 60
 # The percentiles that curves are drawn through.
 CURVE = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99)
 
@@ -86,7 +79,7 @@ class Result:
         )
         checks = check(objectives, values, run.fault_counts())
         problems = [run.problem] * bool(run.problem) + [f"generator: {why}" for why in health.starved]
-        services = _services(run, held)
+        services = resources.services(run, held)
         return cls(
             title=environment.parsed_options.title if environment.parsed_options else "Load test",
             passed=passed(checks) and not problems,
@@ -96,18 +89,18 @@ class Result:
             faults=[str(fault) for fault in run.account.faults] if run.account else [],
             totals=_totals(run),
             configuration=_configuration(run, environment),
-            versions=_versions(),
+            versions=versions(),
             generator=health,
             latencies=_latencies(run, held, until),
             pages=_pages(environment),
             errors=[f"{each.occurrences} x {each.method} {each.name}: {each.error}" for each in _errors(environment)],
             services=services,
-            bottleneck=_bottleneck(health, services),
+            bottleneck=resources.bottleneck(health, services, resources.machine(run, held)),
             phases=run.phases,
             search=_search(run),
             incidents=run.incidents,
             unaccounted=run.unaccounted,
-            growth=_growth(run),
+            growth=resources.growth(run),
             series=_series(run),
         )
 
@@ -133,21 +126,6 @@ def _search(run: Run) -> dict[str, Any] | None:
         "limit_ms": run.search.limit_ms,
         "steps": [dataclasses.asdict(step) for step in run.search.steps],
     }
-
-
-def _growth(run: Run) -> dict[str, float]:
-    """From the first to the last tenth of the hold, so that one reading decides nothing; only of long holds."""
-    held = [moment for moment in run.figures.moments if moment.phase == HOLD]
-    tenth = len(held) // 10
-    if tenth < GROWTH_LEAST_MOMENTS:
-        return {}
-    first, last = held[:tenth], held[-tenth:]
-    hours = (last[0].second - first[0].second) / 3600
-
-    def mean(moments: Sequence[Moment], name: str) -> float:
-        return sum(moment.memory.get(name, 0) for moment in moments) / len(moments)
-
-    return {name: (mean(last, name) - mean(first, name)) / 2**20 / hours for name in sorted(held[-1].memory)}
 
 
 def _latencies(run: Run, held: int, until: float) -> dict[str, Summary]:
@@ -178,6 +156,7 @@ def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
     assert options is not None
     return {
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
+        "started_at": run.started,
         "host": environment.host,
         "shape": options.shape,
         "generators": max(1, options.expect_workers) if isinstance(environment.runner, MasterRunner) else 1,
@@ -186,45 +165,13 @@ def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
         "spawn_rate": options.spawn_rate,
         "login_rate": options.login_rate,
         "journeys": {each.__name__: each.weight for each in environment.user_classes},
-        "clock": "one: generator and servers share a host" if run.one_clock else "two: delivery is not judged",
+        "engine": options.engine,
+        "pace": options.pace,
+        "clock": _clock(run),
         "planted": options.plant or "nothing",
-        "machine": f"{os.cpu_count()} cores, {_cpu_model()}, {platform.system()} {platform.release()}",
+        "machine": f"{os.cpu_count()} cores, {cpu_model()}, {platform.system()} {platform.release()}",
         "load_at_start": run.load_at_start,
     }
-
-
-def _versions() -> dict[str, str]:
-    # An image has no repository, and was told.
-    commit = _said("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") or os.environ.get("TIDEWIRE_REVISION", "")
-    found = {"tidewire": commit[:12] or "unknown"}
-    if _said("git", "-C", str(ROOT), "status", "--porcelain", "--", "src", "services"):
-        found["tidewire"] += " with changes"
-    found["Python"] = platform.python_version()
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    redis = find_program("redis-server", "valkey-server")
-    if redis and (words := _said(redis, "--version").split("v=")[1:]):
-        found["Redis"] = words[0].split()[0]
-    return found
-
-
-def _said(*command: str) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - our own
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _pages(environment: Environment) -> list[dict[str, Any]]:
@@ -245,36 +192,16 @@ def _pages(environment: Environment) -> list[dict[str, Any]]:
     ]
 
 
+def _clock(run: Run) -> str:
+    differences = run.clock_differences()
+    if all(each == SAME for each in differences.values()):
+        return "one: generator and servers share a host"
+    said = "; ".join(f"of {name or 'the generator'}: {each}" for name, each in sorted(differences.items()))
+    return said if run.is_delivery_judged else f"{said}. Too uncertain: delivery is not judged"
+
+
 def _errors(environment: Environment) -> list[Any]:
     return sorted(environment.stats.errors.values(), key=lambda each: -each.occurrences)
-
-
-def _services(run: Run, held: int) -> dict[str, dict[str, float]]:
-    cpu: defaultdict[str, list[float]] = defaultdict(list)
-    for moment in run.figures.moments:
-        if moment.phase == HOLD and moment.second >= held:
-            for name, share in moment.services.items():
-                cpu[name].append(share)
-    return {
-        name: {
-            "cpu_mean": sum(shares) / len(shares),
-            "cpu_max": max(shares),
-            "rss_mib": run.memory.get(name, 0) / 2**20,
-        }
-        for name, shares in sorted(cpu.items())
-    }
-
-
-def _bottleneck(health: Health, services: Mapping[str, Mapping[str, float]]) -> str:
-    """One sentence; a core is what one Python process has."""
-    if health.starved:
-        return "the generator: its figures are not the server's"
-    busiest = max(services.items(), key=lambda each: each[1]["cpu_mean"], default=None)
-    said = f"the generator used {health.cpu_mean:.0%} of its core"
-    if busiest is None:
-        return f"unknown: the services were not watched; {said}"
-    busy = f"{busiest[0]} with {busiest[1]['cpu_mean']:.0%} of a core"
-    return f"nobody was at a limit that shows: the busiest service was {busy}; {said}"
 
 
 def _series(run: Run) -> dict[str, Any]:
@@ -294,6 +221,7 @@ def _series(run: Run) -> dict[str, Any]:
             [each.second, round(each.generator_cpu, 3), {n: round(v, 3) for n, v in each.services.items()}]
             for each in moments
         ],
+        "machine": [[each.second, round(each.machine, 3)] for each in moments],
         "rss_mib": [[each.second, {n: round(v / 2**20, 1) for n, v in each.memory.items()}] for each in moments],
         "lag_ms": [[each.second, round(each.generator_lag_ms, 1)] for each in moments],
         "curves": {

@@ -9,21 +9,26 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadtest import figures
-from loadtest.accounting import Account, Kind, Ledger, reconcile, together
-from loadtest.figures import Figures
+from loadtest.accounting import Account, Tally, ends_of, tally, together
+from loadtest.clocks import Clocks, Difference
+from loadtest.figures import Figures, Meter
 from loadtest.generator import Sample
-from loadtest.planting import Planter
+from loadtest.ledger import Kind, Ledger
+from loadtest.messages import Message, Messages
+from loadtest.planting import Planters
 from loadtest.shapes import Search
 from loadtest.verdict import Objectives
 
-RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
+PHASES = RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
 # After its last page a user stays a member for the grace of three seconds; with a second to be told of it.
 LINGER_SECONDS = 4.0
+# Two clocks are near enough to judge by when their difference is known to this share of the objective for p95.
+CLOCK_SHARE = 0.1
 
 
 class Report(Protocol):
@@ -32,11 +37,18 @@ class Report(Protocol):
     def __call__(self, **request: Any) -> None: ...
 
 
+class ReportMany(Protocol):
+    """The same for a second's values of one figure, each in milliseconds with how often it came."""
+
+    def __call__(self, kind: str, name: str, counts: Mapping[float, int], /) -> None: ...
+
+
 @dataclass
 class Save:
-    """A save by its mark: when it was meant to be sent, and whether the page said that it was done."""
+    """A save by its mark: when it was meant to be sent and when it was, and whether the page said that it was done."""
 
     intended: float
+    sent: float = 0.0
     confirmed: bool = False
 
 
@@ -44,16 +56,23 @@ class Save:
 class Run:
     objectives: Objectives
     report: Report
-    # Where the generator and the servers have different clocks, an event's own time says nothing.
-    one_clock: bool = True
+    # Where the generator and the servers have different clocks, an event's own time needs to be set to this one's.
+    clocks: Clocks = field(default_factory=lambda: Clocks(one=True))
     clock: Callable[[], float] = time.time
-    plant: Planter | None = None
+    plant: Planters | None = None
+    # How sockets are read, see wires.py; and how often each thing is due: journeys' pauses are so many times as long.
+    engine: str = "loop"
+    pace: float = 1.0
+    report_many: ReportMany | None = None
 
     figures: Figures = field(default_factory=Figures)
     phase: str = RAMP
     users: set[str] = field(default_factory=set)
     sockets: int = 0
+    messages: Messages = field(default_factory=Messages)
     ledgers: list[Ledger] = field(default_factory=list)
+    # Of pages that were left: what was theirs is settled.
+    left: Tally = field(default_factory=Tally)
     names: dict[tuple[str, int], str] = field(default_factory=dict)
     saves: dict[str, Save] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)
@@ -67,6 +86,8 @@ class Run:
     phases: list[tuple[str, int]] = field(default_factory=list)
     in_flight: int = 0
     conflicts: int = 0
+    # Pages that were asked for, by result.
+    pages: Counter[str] = field(default_factory=Counter)
     # The most that each service held, in bytes.
     memory: dict[str, int] = field(default_factory=dict)
     # How far each epoch went, as far as anybody here knows.
@@ -82,7 +103,8 @@ class Run:
     # Users that other processes of this run have on the page.
     online_elsewhere: int = 0
     # Of a process that only orders: what the others found out. Their part of the reconciliation is done there.
-    parts: list[Account] = field(default_factory=list)
+    parts: list[Tally] = field(default_factory=list)
+    differences: dict[str, Difference] = field(default_factory=dict)
     confirmed: set[str] = field(default_factory=set)
     search: Search | None = None
     # What was done to the nodes, a sentence each.
@@ -94,6 +116,7 @@ class Run:
     problem: str = ""
 
     def __post_init__(self) -> None:
+        self._meters: dict[str, Meter] = {}
         self.started = self.clock()
         self.load_at_start = round(os.getloadavg()[0], 2)
         self.phases.append((RAMP, 0))
@@ -132,11 +155,39 @@ class Run:
             context={},
         )
 
+    def answered(self, request_type: str, exception: object, **_more: object) -> None:
+        """Locust's word of each request: pages are told from the run's own figures."""
+        if request_type in ("GET", "POST"):
+            self.pages["failed" if exception else "ok"] += 1
+
+    def meter(self, kind: str, name: str) -> Meter:
+        """The same for a figure of which there are thousands a second: a meter to be fed."""
+
+        def tell(second: int, counts: Counter[float]) -> None:
+            self.figures.latencies[name].add_all(second, counts)
+            if self.report_many is not None:
+                self.report_many(kind, name, counts)
+
+        return self._meters.setdefault(name, Meter(tell))
+
+    def flush(self) -> None:
+        """Have every meter tell what it holds: before anybody reads the figures."""
+        for meter in self._meters.values():
+            meter.flush()
+
     def failed(self, kind: str, name: str, error: Exception) -> None:
         self.report(request_type=kind, name=name, response_time=0, response_length=0, exception=error, context={})
 
     def delivered(self, event_type: str) -> None:
         self.figures.deliveries[event_type][self.second] += 1
+
+    def heard_of(self, epoch: str, message: Message, now: float) -> None:
+        """A message of the stream came here for the first time."""
+        message.is_published = True
+        self.published(epoch, message.event)
+        save = self.save_of(message.event)
+        if save is not None and save.sent:
+            self.clocks.saved(save.sent, message.stamped, now)
 
     def published(self, epoch: str, event: dict[str, Any]) -> None:
         """Somebody got this event: from now on it has a name, and its save was heard of."""
@@ -170,14 +221,40 @@ class Run:
         open_stays = [each.stays[-1] for each in self.ledgers if each.stays and each.stays[-1].until is None]
         return all(stay.reached >= self.end[1] for stay in open_stays if stay.epoch == self.end[0])
 
+    def sweep(self) -> None:
+        """Settle what is due to pages that were left, and keep their ledgers no longer."""
+        for ledger in self.ledgers:
+            if ledger.is_closed:
+                self.left.take(ledger, {})
+        self.ledgers = [ledger for ledger in self.ledgers if not ledger.is_closed]
+
+    def tally(self, ends: Mapping[str, int] | None = None, *, as_it_stands: bool = False) -> Tally:
+        """What was due to this process's clients, and what came. `ends`: how far others know that each epoch went."""
+        self.sweep()
+        known = ends_of(self.ledgers, self.ends, (ends or {}).items(), self.end)
+        found = tally(self.ledgers, known, as_it_stands=as_it_stands)
+        found.add(self.left)
+        return found
+
     def settle_accounts(self) -> Account:
         """The reconciliation, while everybody is still connected."""
+        self.flush()
         self.confirmed.update(mark for mark, save in self.saves.items() if save.confirmed)
-        own = reconcile(self.ledgers, names=self.names, end=self.end, late_seconds=self.objectives.late_seconds)
-        self.account = together([own, *self.parts], names=self.names, confirmed=self.confirmed, heard=self.heard)
+        tallies = [self.tally(), *self.parts]
+        self.account = together(tallies, names=self.names, confirmed=self.confirmed, heard=self.heard)
         if not self.account.due:
             self.problem = self.problem or "no event was due to anybody: nothing was measured"
         return self.account
+
+    def clock_differences(self) -> Mapping[str, Difference]:
+        """By process; this one's has no name."""
+        return self.differences or {"": self.clocks.difference}
+
+    @property
+    def is_delivery_judged(self) -> bool:
+        """Whether every process knows the servers' clock well enough to say how long a delivery took."""
+        allowed = self.objectives.delivery_p95_ms / 1000 * CLOCK_SHARE
+        return all(each.error <= allowed and each.contradicted <= allowed for each in self.clock_differences().values())
 
     def disagreements(self) -> int:
         """Clients that show another count than most; all of them, where most show fewer than there are."""
@@ -200,7 +277,7 @@ class Run:
             "generator_cpu_share": cpu_share,
             "generator_lag_ms": lag_ms,
         }
-        if figures.DELIVERY in found and self.one_clock:
+        if figures.DELIVERY in found and self.is_delivery_judged:
             values["delivery_p95_ms"] = found[figures.DELIVERY].p95
             values["delivery_p99_ms"] = found[figures.DELIVERY].p99
         for name, figure in (

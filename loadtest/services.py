@@ -13,6 +13,7 @@ from loadtest.bench.accounting import PROC, cpu_seconds, process_tree, rss_bytes
 # What a command line of each service contains, and what to call it.
 SERVICES = (
     ("tidewire ws.asgi", "ws"),
+    ("daphne --", "ws"),
     ("gunicorn", "web"),
     ("manage.py relay", "relay"),
     ("nginx", "nginx"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections import Counter
@@ -9,8 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
+from gevent.lock import BoundedSemaphore
 
 from loadtest import merging
+from loadtest.accounting import Tally
+from loadtest.clocks import Difference
 from loadtest.follower import Follower
 from loadtest.run import ENDED, Run
 
@@ -26,6 +30,8 @@ STATE_SECONDS = 0.5
 # before: see locustfile.py.
 SILENCE_SECONDS = 15.0
 BOOKS_SECONDS = 60.0
+# What a lost process saw since its last page is lost with it.
+PAGE_SECONDS = 2.0
 
 
 class Team(Protocol):
@@ -83,7 +89,7 @@ class Alone:
 
 
 class Workers:
-    """Locust's workers have the users. One that is lost takes its books with it; its users are named."""
+    """Locust's workers have the users. One that is lost is accounted for up to its last page; its users are named."""
 
     def __init__(
         self,
@@ -98,10 +104,15 @@ class Workers:
         self._run = run
         self._runner = runner
         self._states: dict[str, dict[str, Any]] = {}
-        self._heard: dict[str, float] = {}
+        # When each was heard of, by the clock and by the run's seconds.
+        self._heard: dict[str, tuple[float, int]] = {}
         self._users: dict[str, list[str]] = {}
-        self._lost: dict[str, int] = {}
+        # What to say of each.
+        self._lost: dict[str, str] = {}
+        # Pages bound together, and who has handed in the last of theirs.
         self._books: dict[str, dict[str, Any]] = {}
+        self._paged: dict[str, int] = {}
+        self._done: set[str] = set()
         self._order: dict[str, Any] = {}
         runner.register_message(STATE, self._on_state)
         runner.register_message(BOOKS, self._on_books)
@@ -123,41 +134,57 @@ class Workers:
             self._run.end = tuple(self._order["end"])
         self._runner.send_message(CLOSE, {"ends": found})
         until = self._clock() + BOOKS_SECONDS
-        while set(self.states()) - set(self._books) and self._clock() < until:
+        while set(self.states()) - self._done and self._clock() < until:
             self._sleep(0.1)
-        for worker in set(self._states) - set(self._books):
-            self._lose(worker, "handed in no books")
-        for worker in sorted(set(self._books) - set(self._lost)):
-            merging.take(self._run, self._books[worker])
+        for worker in set(self._states) - self._done:
+            self._lose(worker, "handed in no last books")
+        for worker in sorted(self._books):
+            is_whole = worker not in self._lost
+            tally = merging.take(self._run, self._books[worker], is_whole=is_whole)
+            if not is_whole:
+                self._run.unaccounted[f"{self._lost[worker]}; {self._counted(worker, tally)}"] = self._users[worker]
+        for worker in set(self._lost) - set(self._books):
+            self._run.unaccounted[f"{self._lost[worker]}; nothing of its was counted"] = self._users.get(worker, [])
         self._run.settle_accounts()
 
+    def _counted(self, worker: str, tally: Tally) -> str:
+        on_the_way = f", {tally.on_the_way:,} on their way" if tally.on_the_way else ""
+        return (
+            f"counted up to {self._paged[worker]} s: {tally.due:,} deliveries due, {tally.arrived:,} came{on_the_way}"
+        )
+
     def lost_users(self) -> int:
-        return sum(self._lost.values())
+        return sum(len(self._users.get(worker, ())) for worker in self._lost)
 
     def _on_state(self, msg: Any, **_more: Any) -> None:
         state = msg.data
         self._states[msg.node_id] = state
-        self._heard[msg.node_id] = self._clock()
+        self._heard[msg.node_id] = self._clock(), self._run.second
+        self._run.differences[f"worker {self._number(msg.node_id)}"] = Difference(*state["clock"])
         self._users.setdefault(msg.node_id, []).extend(state["joined"])
 
     def _on_books(self, msg: Any, **_more: Any) -> None:
-        self._books[msg.node_id] = msg.data
+        worker = msg.node_id
+        self._books[worker] = merging.bind(self._books.get(worker, {}), msg.data["page"])
+        self._paged[worker] = msg.data["second"]
+        if msg.data["is_last"]:
+            self._done.add(worker)
 
     def _look_for_lost(self) -> None:
         if self._run.phase == ENDED:
             return
-        for worker, at in self._heard.items():
-            if worker not in self._books and self._clock() - at > SILENCE_SECONDS:
-                self._lose(worker, f"lost at {max(0.0, self._run.second - SILENCE_SECONDS):.0f} s")
+        for worker, (at, second) in self._heard.items():
+            if worker not in self._done and self._clock() - at > SILENCE_SECONDS:
+                self._lose(worker, f"last heard of at {second} s")
 
     def _lose(self, worker: str, why: str) -> None:
         if worker in self._lost:
             return
-        users = self._users.get(worker, [])
-        self._lost[worker] = len(users)
-        number = self._runner.get_worker_index(worker) + 1
-        self._run.unaccounted[f"worker {number}, {why}"] = users
-        logger.warning("worker %d %s, with %d users", number, why, len(users))
+        self._lost[worker] = f"worker {self._number(worker)}, {why}"
+        logger.warning("%s, with %d users", self._lost[worker], len(self._users.get(worker, ())))
+
+    def _number(self, worker: str) -> int:
+        return int(self._runner.get_worker_index(worker)) + 1
 
 
 class Obedient:
@@ -166,6 +193,8 @@ class Obedient:
     def __init__(self, follower: Follower, runner: WorkerRunner) -> None:
         self._follower = follower
         self._runner = runner
+        self._one_page = BoundedSemaphore(1)
+        self._is_done = False
         runner.register_message(ORDER, self._on_order)
         runner.register_message(CLOSE, self._on_close)
         gevent.spawn(self._tell)
@@ -174,10 +203,22 @@ class Obedient:
         self._follower.obey(msg.data)
 
     def _on_close(self, msg: Any, **_more: Any) -> None:
-        self._runner.send_message(BOOKS, self._follower.books(msg.data["ends"]))
+        self._hand_in(msg.data["ends"])
+
+    def _hand_in(self, ends: dict[str, int] | None = None) -> None:
+        # Sending may wait, and the last page must be the last.
+        with self._one_page:
+            if self._is_done:
+                return
+            self._is_done = ends is not None
+            page = {"page": self._follower.page(ends), "is_last": self._is_done, "second": self._follower.run.second}
+            self._runner.send_message(BOOKS, page)
 
     def _tell(self) -> None:
-        while True:
+        for turn in itertools.count(1):
             gevent.sleep(STATE_SECONDS)
-            if self._runner.connected:
-                self._runner.send_message(STATE, self._follower.state())
+            if not self._runner.connected:
+                continue
+            self._runner.send_message(STATE, self._follower.state())
+            if turn % int(PAGE_SECONDS / STATE_SECONDS) == 0:
+                self._hand_in()

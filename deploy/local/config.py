@@ -52,6 +52,7 @@ def prometheus_configuration(layout: Layout) -> str:
     targets = {
         "TIDEWIRE_RULES": json.dumps([str(ROOT / "deploy" / "prometheus" / "rules" / "*.yml")]),
         "TIDEWIRE_WEB_TARGETS": json.dumps([f"{LOOPBACK}:{port}" for port in layout.ports.web]),
+        "TIDEWIRE_LOAD_TARGETS": json.dumps([str(layout.load_targets)]),
         "TIDEWIRE_WS_TARGETS": json.dumps([f"{LOOPBACK}:{port}" for port in layout.ports.admin]),
     }
     return render(ROOT / "deploy" / "prometheus" / "prometheus.yml.template", targets)

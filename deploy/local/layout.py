@@ -125,6 +125,11 @@ class Layout:
         return self.var / "static"
 
     @property
+    def load_targets(self) -> Path:
+        """Where a load test says at which ports Prometheus finds it, while it runs."""
+        return self.run / "load-targets.json"
+
+    @property
     def url(self) -> str:
         return f"http://localhost:{self.ports.nginx}"
 

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import gevent
@@ -16,8 +16,8 @@ from locust.exception import RescheduleTask
 from locust.runners import WorkerRunner
 
 from loadtest import figures
-from loadtest.accounting import Ledger
 from loadtest.browser import Browser, Page
+from loadtest.ledger import Ledger
 from loadtest.live import HEARTBEAT_SECONDS, LiveSocket
 from loadtest.people import username
 from loadtest.run import Run
@@ -52,6 +52,8 @@ class DashboardUser(HttpUser):
     run_state: ClassVar[Run]
     turns: ClassVar[Turns]
     password: ClassVar[str]
+    # Of users who are logged in already, by name.
+    sessions: ClassVar[Mapping[str, str]] = {}
     connection_timeout = 60.0
 
     def on_start(self) -> None:
@@ -62,8 +64,11 @@ class DashboardUser(HttpUser):
         self.sockets: list[LiveSocket] = []
         self._pages = 0
         self._heartbeats = gevent.spawn(self._beat)
-        with self.turns.take():
-            self.browser.log_in(self.name, self.password)
+        if session := self.sessions.get(self.name):
+            self.browser.go_on(session)
+        else:
+            with self.turns.take():
+                self.browser.log_in(self.name, self.password)
         self.arrive()
         self.run_state.users.add(self.name)
 
@@ -99,7 +104,8 @@ class DashboardUser(HttpUser):
     def add(self, page: Page) -> None:
         """Have one more page open."""
         self._pages += 1
-        ledger = Ledger(f"{self.name} page {self._pages}")
+        late_seconds = self.run_state.objectives.late_seconds
+        ledger = Ledger(f"{self.name} page {self._pages}", late_seconds=late_seconds)
         self.run_state.ledgers.append(ledger)
         self.socket("/ws/users/", on={"users.count": self._counted})
         self.socket("/ws/notifications/", at=page.position, ledger=ledger)
@@ -115,9 +121,9 @@ class DashboardUser(HttpUser):
         self.sockets = []
 
     def think(self, least: float, most: float) -> None:
-        """Look at the page for so many seconds; shorter, where the run is over."""
-        until = time.monotonic() + self.random.uniform(least, most)
+        """Look at the page for so many seconds, times the run's pace; shorter, where the run is over."""
         run = self.run_state
+        until = time.monotonic() + self.random.uniform(least, most) * run.pace
         while run.is_working and not run.is_away(self.number) and time.monotonic() < until:
             gevent.sleep(min(0.5, max(0.0, until - time.monotonic())))
 

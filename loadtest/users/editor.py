@@ -26,7 +26,8 @@ class Editor(DashboardUser):
         self.slug = self.random.choice(self.slugs)
         self.open_form()
         # Editors who all save in the same moment would be one burst every few seconds.
-        self.next_save = self.run_state.clock() + self.random.uniform(1.0, SAVE_SECONDS)
+        self.every = SAVE_SECONDS * self.run_state.pace
+        self.next_save = self.run_state.clock() + self.random.uniform(1.0, self.every)
 
     @task
     def write(self) -> None:
@@ -34,7 +35,7 @@ class Editor(DashboardUser):
         gevent.sleep(max(0.0, self.next_save - self.run_state.clock()))
         self.rest_when_over()
         # The schedule does not wait for the server: a save that comes late is late from when it was meant.
-        intended, self.next_save = self.next_save, self.next_save + SAVE_SECONDS
+        intended, self.next_save = self.next_save, self.next_save + self.every
         self.save(intended)
         self.think(0.5, 1.0)
         self.rest_when_over()
@@ -55,7 +56,7 @@ class Editor(DashboardUser):
         number = next(self.saves)
         mark = f"{self.slug}, save {number} of {self.name}"
         fields = {name: form.field(name) for name in ("csrfmiddlewaretoken", "version", "body")}
-        run.saves[mark] = Save(intended)
+        run.saves[mark] = Save(intended, sent=run.clock())
         run.in_flight += 1
         try:
             page = self.browser.post(form.path, {**fields, "title": mark}, "/documents/[slug]/edit/ (save)")

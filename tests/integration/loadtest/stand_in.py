@@ -132,6 +132,8 @@ class StandIn:
 
 
 def send(writer, event):
+    if writer.transport.is_closing():
+        return
     data = json.dumps(event).encode()
     size = bytes([len(data)]) if len(data) < 126 else b"\x7e" + struct.pack("!H", len(data))
     writer.write(b"\x81" + size + data)

@@ -27,6 +27,15 @@ def test_one_process_is_given_the_options_alone(tmp_path, monkeypatch):
     assert "--master" not in said
 
 
+def test_each_process_with_users_answers_prometheus_at_a_port_of_its_own(tmp_path, monkeypatch):
+    then = "import time; time.sleep(0.5 if '--master' in sys.argv else 1000)"
+    monkeypatch.setattr(generators, "LOCUST", (sys.executable, "-c", "import sys; " + SPEAK.format(then=then)))
+    run([], tmp_path, workers=2, timeout_seconds=20.0, metrics_ports=(7001, 7002))
+    said = [(tmp_path / name).read_text() for name in ("stdout.log", "worker-1-stdout.log", "worker-2-stdout.log")]
+    assert ["--metrics" in each for each in said] == [False, True, True]
+    assert "127.0.0.1:7002" in said[2]
+
+
 def test_workers_are_ended_with_the_master(tmp_path, monkeypatch):
     """The master ends at once; the workers would go on for ever."""
     then = "import time; '--worker' in sys.argv and time.sleep(1000)"

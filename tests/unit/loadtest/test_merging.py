@@ -1,11 +1,10 @@
 """Books of several processes are one run's: what one alone could not know is settled over all."""
 
-import json
-
+import msgpack
 import pytest
 
 from loadtest import figures, merging
-from loadtest.accounting import Kind, Ledger
+from loadtest.ledger import Kind, Ledger
 from loadtest.run import Run, Save
 from loadtest.verdict import Objectives
 
@@ -36,9 +35,13 @@ def process(client, offsets, *, saves=(), end=None):
 def merged(*processes, ends):
     whole = make_run()
     for each in processes:
-        # As it goes over the wire between processes.
-        merging.take(whole, json.loads(json.dumps(merging.books(each, ends))))
+        merging.take(whole, over_the_wire(merging.Books(each).page(ends)))
     return whole, whole.settle_accounts()
+
+
+def over_the_wire(page):
+    """As it goes between processes."""
+    return msgpack.loads(msgpack.dumps(page), strict_map_key=False)
 
 
 def test_what_came_everywhere_is_whole():
@@ -91,3 +94,54 @@ def test_fault_of_any_process_is_the_runs(kind):
     offsets = {Kind.DUPLICATED: [1, 1, 2], Kind.REORDERED: [2, 1]}[kind]
     _, account = merged(process("ada", [1, 2]), process("bob", offsets), ends={"e": 2})
     assert account.counts == {kind: 1}
+
+
+def test_pages_bound_together_are_the_whole_book():
+    """What was new between two pages stands in the book once, and the second that was not over is told anew."""
+    ada = process("ada", [1, 2], saves=["save 1"])
+    ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
+    ada.figures.deliveries["notification.created"][0] += 1
+    books = merging.Books(ada)
+    book = merging.bind({}, over_the_wire(books.page()))
+    ada.ledgers[0].received(3, 0.01)
+    ada.published("e", event(3, title="save 3"))
+    ada.saves["save 3"] = Save(1.0, confirmed=True)
+    ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
+    ada.figures.latencies[figures.DELIVERY].add(1, 20.0)
+    ada.figures.deliveries["notification.created"][0] += 1
+    book = merging.bind(book, over_the_wire(books.page({"e": 3})))
+    whole = make_run()
+    merging.take(whole, book)
+    account = whole.settle_accounts()
+    assert (account.due, account.arrived, account.published, account.counts) == (3, 3, 3, {})
+    assert whole.confirmed == {"save 1", "save 3"}
+    assert whole.figures.latencies[figures.DELIVERY].counts() == {10.0: 2, 20.0: 1}
+    assert whole.figures.deliveries["notification.created"] == {0: 2}
+
+
+def test_page_of_mid_run_knows_what_is_on_its_way_from_what_was_passed_over():
+    ada = process("ada", [1, 3])
+    ada.ends["e"] = 5
+    account = merging.Books(ada).page()["account"]
+    assert (account["due"], account["arrived"], account["on_the_way"], account["counts"]) == (3, 2, 2, {"lost": 1})
+
+
+def test_books_of_a_lost_process_count_its_deliveries_and_not_its_users():
+    whole = make_run()
+    ada = process("ada", [1, 2])
+    ada.online.add("ada")
+    tally = merging.take(whole, over_the_wire(merging.Books(ada).page()), is_whole=False)
+    assert (tally.due, tally.arrived) == (2, 2)
+    assert whole.settle_accounts().arrived == 2
+    assert not whole.users
+    assert not whole.online
+
+
+def test_page_that_was_left_is_settled_and_its_ledger_kept_no_longer():
+    run = process("ada", [1, 3])
+    run.ledgers[0].left()
+    run.published("e", event(4))
+    account = run.settle_accounts()
+    assert not run.ledgers
+    assert (account.clients, account.due, account.arrived, account.counts) == (1, 3, 2, {Kind.LOST: 1})
+    assert run.settle_accounts().due == 3

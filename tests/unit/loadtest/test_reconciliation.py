@@ -2,13 +2,14 @@
 
 import pytest
 
-from loadtest.accounting import FAULTS_KEPT, Kind, Ledger, reconcile
+from loadtest.accounting import ends_of, tally, together
+from loadtest.ledger import FAULTS_KEPT, Kind, Ledger
 
 NAMES = {("e", n): f"notification {n} of plan" for n in range(1, 11)}
 
 
 def ledger(client="ada", *, after=0, offsets=range(1, 11), seconds=0.01):
-    made = Ledger(client)
+    made = Ledger(client, late_seconds=1.0)
     made.resumed("e", after, recovered=True, asked=("e", after))
     for offset in offsets:
         made.received(offset, seconds)
@@ -16,7 +17,7 @@ def ledger(client="ada", *, after=0, offsets=range(1, 11), seconds=0.01):
 
 
 def account(*ledgers, end=("e", 10), names=NAMES, **more):
-    return reconcile(ledgers, names=names, end=end, late_seconds=1.0, **more)
+    return together([tally(ledgers, ends_of(ledgers, further=names, end=end))], names=names, **more)
 
 
 def only_fault(found):

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from loadtest import merging, team
-from loadtest.accounting import Ledger
+from loadtest import team
 from loadtest.follower import Follower
+from loadtest.ledger import Ledger
 from loadtest.run import HOLD, SETTLE, Run
 from loadtest.team import BOOKS, CLOSE, ORDER, SILENCE_SECONDS, STATE, Workers, total
 from loadtest.verdict import Objectives
@@ -48,11 +48,15 @@ class Worker:
         if self.alive:
             self._runner.hear(STATE, self.follower.state(), self.name)
 
+    def hand_in(self, ends=None):
+        page = {"page": self.follower.page(ends), "is_last": ends is not None, "second": 7}
+        self._runner.hear(BOOKS, page, self.name)
+
     def take(self, kind, data):
         if self.alive and kind == ORDER:
             self.follower.obey(data)
         elif self.alive and kind == CLOSE:
-            self._runner.hear(BOOKS, merging.books(self.run, data["ends"]), self.name)
+            self.hand_in(data["ends"])
 
 
 class Runner:
@@ -136,15 +140,17 @@ def test_books_of_all_are_one_account(workers):
     assert not workers._run.unaccounted
 
 
-def test_worker_that_fell_silent_is_lost_with_its_users_and_the_rest_is_right(workers, runner, clock):
+def test_worker_that_fell_silent_is_counted_up_to_its_last_page_and_its_users_are_named(workers, runner, clock):
+    runner.workers[1].hand_in()
     runner.workers[1].alive = False
     clock.now += SILENCE_SECONDS + 0.1
     runner.workers[0].tell()
     assert total(workers.states(), "live") == 2
     assert workers.lost_users() == 1
     workers.close_books()
-    assert workers._run.unaccounted == {"worker 2, lost at 0 s": ["eve"]}
-    assert (workers._run.account.clients, workers._run.account.due, workers._run.account.arrived) == (2, 2, 2)
+    said = "worker 2, last heard of at 0 s; counted up to 7 s: 1 deliveries due, 1 came"
+    assert workers._run.unaccounted == {said: ["eve"]}
+    assert (workers._run.account.clients, workers._run.account.due, workers._run.account.arrived) == (3, 3, 3)
     assert workers._run.values(failed_requests=0, cpu_share=0.0, lag_ms=0.0)["unaccounted_users"] == 1
 
 
@@ -155,7 +161,7 @@ def test_worker_that_hands_in_no_books_is_waited_for_and_then_lost(workers, runn
     workers._sleep = clock.sleep
     workers.close_books()
     assert clock.now - began >= team.BOOKS_SECONDS
-    assert workers._run.unaccounted == {"worker 2, handed in no books": ["eve"]}
+    assert workers._run.unaccounted == {"worker 2, handed in no last books; nothing of its was counted": ["eve"]}
     assert workers._run.account.clients == 2
 
 

@@ -1,0 +1,71 @@
+"""What a run took of the machine: CPU and memory of each service, growth over a soak, and who was the bottleneck."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from loadtest.figures import Moment
+from loadtest.generator import Health
+from loadtest.run import HOLD, Run
+
+# Growth an hour means nothing of a run of minutes: a tenth of the hold has at least so many seconds.
+GROWTH_LEAST_MOMENTS = 60
+# Above it a core, or a machine, is as good as full: on average, so seconds of it are.
+FULL = 0.9
+# Services that are one process each, and cannot use more than one core.
+ONE_PROCESS = ("ws", "redis", "relay")
+
+
+def growth(run: Run) -> dict[str, float]:
+    """From the first to the last tenth of the hold, so that one reading decides nothing; only of long holds."""
+    held = [moment for moment in run.figures.moments if moment.phase == HOLD]
+    tenth = len(held) // 10
+    if tenth < GROWTH_LEAST_MOMENTS:
+        return {}
+    first, last = held[:tenth], held[-tenth:]
+    hours = (last[0].second - first[0].second) / 3600
+
+    def mean(moments: Sequence[Moment], name: str) -> float:
+        return sum(moment.memory.get(name, 0) for moment in moments) / len(moments)
+
+    return {name: (mean(last, name) - mean(first, name)) / 2**20 / hours for name in sorted(held[-1].memory)}
+
+
+def services(run: Run, held: int) -> dict[str, dict[str, float]]:
+    cpu: defaultdict[str, list[float]] = defaultdict(list)
+    for moment in run.figures.moments:
+        if moment.phase == HOLD and moment.second >= held:
+            for name, share in moment.services.items():
+                cpu[name].append(share)
+    return {
+        name: {
+            "cpu_mean": sum(shares) / len(shares),
+            "cpu_max": max(shares),
+            "rss_mib": run.memory.get(name, 0) / 2**20,
+        }
+        for name, shares in sorted(cpu.items())
+    }
+
+
+def machine(run: Run, held: int) -> float:
+    """The share of its cores that was used while all users were live, by whoever it was."""
+    cores = [moment.machine for moment in run.figures.moments if moment.phase == HOLD and moment.second >= held]
+    return sum(cores) / len(cores) / (os.cpu_count() or 1) if cores else 0.0
+
+
+def bottleneck(health: Health, used: Mapping[str, Mapping[str, float]], whole: float) -> str:
+    """One sentence; a core is what one Python process has."""
+    if health.starved:
+        return "the generator: its figures are not the server's"
+    busiest = max(used.items(), key=lambda each: each[1]["cpu_mean"], default=None)
+    said = f"the generator used {health.cpu_mean:.0%} of its core"
+    if busiest is None:
+        return f"unknown: the services were not watched; {said}"
+    busy = f"{busiest[0]} with {busiest[1]['cpu_mean']:.0%} of a core"
+    if busiest[1]["cpu_mean"] >= FULL and busiest[0].startswith(ONE_PROCESS):
+        return f"{busy}, which is all that one process has; {said}"
+    if whole >= FULL:
+        return f"the machine: {whole:.0%} of all its cores were used, most of it by {busy}; {said}"
+    return f"nobody was at a limit that shows: the busiest service was {busy}; {said}"

@@ -1,0 +1,40 @@
+"""The pages' side: what they publish goes to a group, and a page stands where the newest notification is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.apps import AppConfig
+from django.db import transaction
+
+# Notifications are numbered by their table; there is no other history.
+EPOCH = "stock"
+
+
+class Stock(AppConfig):
+    name = "loadtest.stock"
+
+    def ready(self) -> None:
+        from dashboard import live
+        from tidewire import outbox
+
+        # Whatever wants to publish asks these two modules, which are the seam between the pages and what is live.
+        outbox.publish = publish
+        live.position = position
+
+
+def publish(topic: str, event: Any) -> None:
+    message = {**event.model_dump(mode="json", exclude_none=True), "offset": event.notification_id}
+    transaction.on_commit(lambda: async_to_sync(get_channel_layer().group_send)(topic, message))
+
+
+def position() -> str:
+    return f"{EPOCH}:{newest()}"
+
+
+def newest() -> int:
+    from dashboard.models import Notification
+
+    return Notification.objects.order_by("-pk").values_list("pk", flat=True).first() or 0

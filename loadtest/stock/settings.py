@@ -1,0 +1,6 @@
+"""The pages' settings with the stock live parts."""
+
+from web.settings import *  # noqa: F403 - an overlay, as the services' own
+from web.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "loadtest.stock.apps.Stock"]

@@ -1,0 +1,78 @@
+"""Run as `python -m loadtest.versus`: the most users at a p95, of tidewire and of stock Channels, in turns.
+
+Each round is a search (`--shape steps`) on a stack of its own, with the same pages, nginx, Redis and journeys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.local.layout import ROOT
+from loadtest.charts import number
+
+PRODUCTS = ("stock", "tidewire")
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.versus", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--users", type=int, nargs=2, default=(300, 2400), metavar=PRODUCTS, help="the most to try")
+    parser.add_argument("--step-users", type=int, nargs=2, default=(25, 300), metavar=PRODUCTS)
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long each step is held")
+    parser.add_argument("--pace", type=float, default=6.0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=None, help="a Markdown file for the result")
+    options = parser.parse_args(arguments)
+    found: dict[str, list[dict[str, Any]]] = {product: [] for product in PRODUCTS}
+    for _ in range(options.rounds):
+        for product, users, step in zip(PRODUCTS, options.users, options.step_users, strict=True):
+            found[product].append(_search(product, users, step, options))
+            sys.stdout.write(f"{product}: {found[product][-1]['search']['sentence']}\n")
+            sys.stdout.flush()
+    text = table(found)
+    sys.stdout.write(text)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _search(product: str, users: int, step: int, options: argparse.Namespace) -> dict[str, Any]:
+    """The report of one search."""
+    command = [sys.executable, "-m", "loadtest", "--smoke", "--logged-in", "--product", product, "--shape", "steps"]
+    command += ["--users", str(users), "--step-users", str(step), "--seconds", str(options.seconds)]
+    command += ["--pace", str(options.pace), "--workers", str(options.workers)]
+    # Its exit code is the verdict of all objectives, of which the search needs none.
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    where = re.search(r"^report: (\S+)/report.html$", done.stdout, re.MULTILINE)
+    if where is None:
+        raise SystemExit(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+    return dict(json.loads((Path(where[1]) / "report.json").read_text(encoding="utf-8")))
+
+
+def table(found: dict[str, list[dict[str, Any]]]) -> str:
+    """A line for each round: the answer, and the p95 of each step that led to it."""
+    lines = ["| product | round | most users | p95 by step (users: ms) | wrong |", "|---|--:|--:|---|---|"]
+    for product, reports in found.items():
+        for n, report in enumerate(reports, 1):
+            search = report["search"]
+            most = f"{'at least ' * search['at_least']}{search['users']:,}"
+            steps = ", ".join(f"{each['users']}: {_p95(each)}" for each in search["steps"])
+            wrong = ", ".join(f"{count} {kind}" for kind, count in report["counts"].items() if count) or "nothing"
+            lines.append(f"| {product} | {n} | {most} | {steps} | {wrong} |")
+    return "\n".join([*lines, ""])
+
+
+def _p95(step: dict[str, Any]) -> str:
+    said = "no delivery" if step["p95_ms"] is None else number(step["p95_ms"])
+    return said + (" (generator)" if step["starved"] else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

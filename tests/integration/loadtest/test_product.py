@@ -1,0 +1,36 @@
+"""A small load of the real product, through every door that `make load-smoke` has."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.local.layout import ROOT
+from tests.integration.loadtest.test_whole_run import patient_objectives, wrong
+from tests.stack import why_not
+
+RUN_SECONDS = 240.0
+
+
+@pytest.mark.parametrize("shape", ["deploy", "storm"])
+def test_nothing_is_lost_and_every_node_comes_back(tmp_path, shape):
+    """By two processes, on a stack of its own, with sessions made beforehand."""
+    if reason := why_not():
+        pytest.skip(reason)
+    options = ["--smoke", "--users", "12", "--seconds", "20", "--shape", shape, "--workers", "2", "--logged-in"]
+    options += ["--objectives", str(patient_objectives(tmp_path))]
+    command = [sys.executable, "-m", "loadtest", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=RUN_SECONDS)
+    found = re.search(r"^report: (\S+)/report.html$", done.stdout, re.MULTILINE)
+    assert found, done.stdout + done.stderr
+    report = json.loads((Path(found[1]) / "report.json").read_text())
+    assert not wrong(report), report["faults"]
+    assert report["totals"]["users"] == 12
+    assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
+    assert not report["problems"], report["problems"]
+    if shape == "deploy":
+        assert ["was back" in each for each in report["incidents"]] == [True, True], report["incidents"]
+    assert {"nginx", "redis", "relay", "web"} < set(report["services"])

@@ -1,0 +1,67 @@
+"""The stock version of the dashboard does what the load's journeys need of it: what it is compared by is the same."""
+
+import json
+
+import pytest
+
+from loadtest.stock.stack import StockStack
+from tests.pages import fetch, submit
+from tests.sockets import event, open_socket
+from tests.stack import why_not
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory):
+    if reason := why_not():
+        pytest.skip(reason)
+    stack = StockStack(tmp_path_factory.mktemp("stock") / "var", web=1, ws=2)
+    stack.prepare()
+    with stack:
+        yield stack
+
+
+def opened(stock, path, cookie):
+    # Stock Channels refuses who does not say where it comes from.
+    return open_socket(stock, path, cookie, origin=stock.url)
+
+
+def said_position(stock, cookie):
+    return fetch(f"{stock.url}/", headers={"Cookie": cookie}).text.partition('data-position="')[2].partition('"')[0]
+
+
+async def test_event_reaches_whoever_stands_where_the_page_stood(stock):
+    ada = stock.sessions("ada")["ada"]
+    at = said_position(stock, ada)
+    assert at.startswith("stock:")
+    async with opened(stock, f"/ws/notifications/?at={at}", ada) as socket:
+        resumed = await event(socket, "resumed")
+        assert (resumed["at"], resumed["recovered"]) == (at, True)
+        submit(f"{stock.url}/new/", ada, {"title": "Tide table", "body": "x"})
+        made = await event(socket, "notification.created")
+    newest = int(at.partition(":")[2]) + 1
+    assert (made["offset"], made["notification_id"], made["title"]) == (newest, newest, "Tide table")
+    async with opened(stock, f"/ws/notifications/?at={at}", ada) as socket:
+        resumed = await event(socket, "resumed")
+        # It has no history, and says so.
+        assert (resumed["at"], resumed["recovered"]) == (f"stock:{newest}", False)
+        await socket.send(json.dumps({"type": "ping"}))
+        await event(socket, "pong")
+
+
+async def test_count_and_people_are_told_to_all(stock):
+    cookies = stock.sessions("ada", "bob")
+    async with (
+        opened(stock, "/ws/users/", cookies["ada"]) as first,
+        opened(stock, "/ws/documents/", cookies["ada"]) as watching,
+    ):
+        await event(first, "users.count", lambda told: told["count"] == 1)
+        async with (
+            opened(stock, "/ws/users/", cookies["bob"]),
+            opened(stock, "/ws/users/", cookies["bob"]),
+            opened(stock, "/ws/document/tide/update/", cookies["bob"]),
+        ):
+            await event(first, "users.count", lambda told: told["count"] == 2)
+            status = await event(watching, "documents.status", lambda told: told["documents"]["tide"]["editors"])
+            assert status["documents"]["tide"]["editors"] == ["bob"]
+        await event(first, "users.count", lambda told: told["count"] == 1)
+        await event(watching, "documents.status", lambda told: told["documents"]["tide"]["phase"] == "free")
