@@ -9,12 +9,13 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from deploy.grafana.connected import CONNECTED
 from deploy.grafana.fanout import FANOUT
+from deploy.grafana.load import LOAD
 from deploy.grafana.operations import OPERATIONS
 from deploy.grafana.panels import Dashboard
 from deploy.local.layout import ROOT
 
 DIRECTORY = ROOT / "deploy" / "grafana" / "dashboards"
-DASHBOARDS = (CONNECTED, FANOUT, OPERATIONS)
+DASHBOARDS = (CONNECTED, FANOUT, OPERATIONS, LOAD)
 
 
 def path(dashboard: Dashboard) -> Path:

@@ -1,4 +1,4 @@
-"""Writes docs/metrics.md from the declarations in tidewire.metrics, and nothing from elsewhere."""
+"""Writes docs/metrics.md from the declarations in tidewire.metrics and loadtest.metrics alone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 from prometheus_client.metrics import MetricWrapperBase
 
 from deploy.local.layout import ROOT
+from loadtest import metrics as load
 from tidewire import metrics
 
 PAGE = ROOT / "docs" / "metrics.md"
 HEAD = """\
 # Metrics
 
-Written by `make monitoring` from `src/tidewire/metrics.py`; edit that. Each ws node serves its own on its admin port,
-each web service the sum over its processes on its own port, under `/metrics`; nginx passes neither on. Besides these
-a node serves `process_*` (memory, CPU, start time) and `python_gc_*`. `docs/monitoring.md` says how they are watched.
+Written by `make monitoring` from `src/tidewire/metrics.py` and `loadtest/metrics.py`; edit those. Each ws node serves
+its own on its admin port, each web service the sum over its processes on its own port, under `/metrics`; nginx passes
+neither on. Besides these a node serves `process_*` (memory, CPU, start time) and `python_gc_*`. `docs/monitoring.md`
+says how they are watched.
 
 Labels are closed sets: a consumer is a class of the code, a topic a family (`document`, never its slug), a view a named
 route. Nothing that a user can choose becomes a label.
@@ -32,7 +34,13 @@ def declared() -> list[MetricWrapperBase]:
 def page() -> str:
     """The whole document."""
     entries = "\n".join(_entry(metric) for metric in declared())
-    return f"{HEAD}\n## All of them\n\n{entries}\n\n{_buckets()}\n{COST.read_text(encoding='utf-8')}"
+    cost = COST.read_text(encoding="utf-8")
+    return f"{HEAD}\n## All of them\n\n{entries}\n\n{_of_the_load_test()}\n{_buckets()}\n{cost}"
+
+
+def names() -> set[str]:
+    """What a query may use, the load test's too."""
+    return {exported(metric) for metric in declared()} | {each.exported for each in load.DECLARED}
 
 
 def exported(metric: Any) -> str:
@@ -49,6 +57,18 @@ def _entry(metric: Any) -> str:
     facts = "; ".join(filter(None, (described.type, _unit(described.name), labels and f"by {labels}", f"of {of}")))
     text = f"- **`{exported(metric)}`** ({facts}). {says} *Act:* {act}"
     return _wrapped(text)
+
+
+def _of_the_load_test() -> str:
+    """Each of its processes serves them while a run lasts: docs/load-testing.md."""
+    lines = []
+    for each in load.DECLARED:
+        says, _, act = each.says.partition(" Act: ")
+        labels = ", ".join(f"`{name}`" for name in each.labels)
+        facts = "; ".join(filter(None, (each.kind, _unit(each.name), labels and f"by {labels}")))
+        lines.append(_wrapped(f"- **`{each.exported}`** ({facts}). {says} *Act:* {act}"))
+    source = "From `loadtest/metrics.py`, by each process of a load test while its run lasts: `docs/load-testing.md`."
+    return "\n".join(("## Of the load test", "", source, "", *lines, ""))
 
 
 def _wrapped(text: str) -> str:

@@ -127,6 +127,8 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
             "TIDEWIRE_PROMETHEUS_PORT": str(prometheus),
             "TIDEWIRE_GRAFANA_PORT": str(grafana),
             "TIDEWIRE_VERSION": "test",
+            # What the load test's containers call it.
+            "TIDEWIRE_ALLOWED_HOSTS": "localhost,127.0.0.1,nginx",
             "COMPOSE_PROFILES": ",".join(optional),
         },
         optional,

@@ -24,8 +24,8 @@ def watched(start_stack, tmp_path):
         pytest.skip(reason)
     running = []
 
-    def start(**options) -> Watched:
-        running.append(Watched(start_stack(**options), tmp_path / "watched").__enter__())
+    def start(*, loaded=False, **options) -> Watched:
+        running.append(Watched(start_stack(**options), tmp_path / "watched", loaded=loaded).__enter__())
         return running[-1]
 
     yield start

@@ -1,12 +1,17 @@
 """Every panel's query, on a real Prometheus that scraped the real stack under load: it parses, and it has data."""
 
+import contextlib
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
 from deploy.grafana.panels import ANNOTATIONS
 from deploy.grafana.write import DASHBOARDS
 from deploy.local.layout import ROOT
+from loadtest.generators import LOCUST
 from tests.monitoring.crowd import Crowd, of, substituted
 
 # All that the crowd did: a slow machine asks a minute later.
@@ -21,22 +26,42 @@ def needs(expr: str) -> str:
     return found[1] if found else ""
 
 
+@contextlib.contextmanager
+def load_test(eyes, directory):
+    """A few load users for longer than the test; nobody reads their report."""
+    environment = eyes.stack.environment
+    environment = {**environment, "PYTHONPATH": os.pathsep.join((environment["PYTHONPATH"], str(ROOT)))}
+    people = [sys.executable, "-m", "loadtest.people", "6"]
+    subprocess.run(people, cwd=ROOT, env=environment, check=True, timeout=60)
+    command = [*LOCUST, "--headless", "--users", "6", "--host", eyes.stack.url, "--hold-seconds", "600"]
+    command += ["--metrics", f"127.0.0.1:{eyes.load_port}", "--result", str(directory / "load")]
+    with (directory / "load.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 @pytest.fixture
-def scene(watched):
-    """Thirty people with three sockets each, over two nodes; some leave and return, documents are written."""
-    eyes = watched(ws=2)
+def scene(watched, tmp_path):
+    """Thirty people with three sockets each, over two nodes; some leave and return, documents are written.
+
+    Beside them a load test, whose live figures have a dashboard.
+    """
+    eyes = watched(ws=2, loaded=True)
     # A counter that is first seen after all has happened has no rate.
     assert eyes.wait(lambda: len(eyes.query("up == 1")) >= 3 + len(eyes.exporters), seconds=30)
     crowd = Crowd(eyes.stack, 30)
-    try:
+    with contextlib.closing(crowd), load_test(eyes, tmp_path):
         crowd.join(90)
+        assert eyes.wait(lambda: bool(eyes.query("tidewire_load_users == 6")), seconds=60)
         crowd.write(3)
         crowd.lose()
         crowd.knock(2)
         crowd.write(10)
         yield eyes
-    finally:
-        crowd.close()
 
 
 def test_every_panel_has_data_and_a_misspelled_metric_has_not(scene):

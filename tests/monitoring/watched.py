@@ -42,11 +42,14 @@ def hurried(rules: str) -> str:
 class Watched:
     """Scrapes a running stack every second, under the jobs that rules and dashboards name."""
 
-    def __init__(self, stack: Stack, directory: Path) -> None:
+    def __init__(self, stack: Stack, directory: Path, *, loaded: bool = False) -> None:
         self.stack = stack
+        self.loaded = loaded
         self._directory = directory
         ports = (port for port in range(*FREE_PORTS, 7) if not is_taken(port))
         self._port, self._redis_port, self._nginx_port, self._status_port = (next(ports) for _ in range(4))
+        # Where a load test of this stack answers, if there is one.
+        self.load_port = next(ports)
         self.url = f"http://{LOOPBACK}:{self._port}"
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -96,6 +99,8 @@ class Watched:
         """Scrape all, or with one metric dropped on the way, to see that this is noticed."""
         ports = self.stack.layout.ports
         targets = {"ws": ports.admin, "web": ports.web}
+        if self.loaded:
+            targets["load"] = (self.load_port,)
         if "redis" in self.exporters:
             targets["redis"] = (self._redis_port,)
         if "nginx" in self.exporters:

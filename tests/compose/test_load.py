@@ -1,0 +1,66 @@
+"""The load test from a master and three workers in containers, one of which is killed half-way."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from tests.compose.test_up import wait_for
+
+pytestmark = pytest.mark.compose
+
+USERS, WORKERS, HOLD_SECONDS = 30, 3, 40
+# Two logins a second, and what a busy machine takes besides.
+RAMP_SECONDS = 120.0
+END_SECONDS = 120.0
+SERVICES = ("loadtest-master", "loadtest-worker", "loadtest-people")
+CLOCK = re.compile(r"of (worker \d): the servers' is ([+-][\d.]+) ms from its own, give or take ([\d.]+) ms")
+
+
+@pytest.fixture
+def loaded(compose):
+    """The project with its load test's services started; they are gone afterwards."""
+    given = {"LOADTEST_USERS": USERS, "LOADTEST_WORKERS": WORKERS, "LOADTEST_SECONDS": HOLD_SECONDS}
+    environment = {**compose.environment, **{name: str(value) for name, value in given.items()}}
+    project = replace(compose, environment={**environment, "COMPOSE_PROFILES": "loadtest"})
+    project("build", "loadtest-people", timeout_seconds=900)
+    try:
+        project("up", "--detach", "--no-recreate", "--scale", f"loadtest-worker={WORKERS}", *SERVICES[:2])
+        yield project
+    finally:
+        project("rm", "--force", "--stop", *SERVICES, check=False)
+
+
+def log(project):
+    return project("logs", "--no-log-prefix", "loadtest-master")
+
+
+def test_worker_that_is_killed_half_way_does_not_spoil_the_report(loaded, tmp_path):
+    """What its users were due until then is counted, the others' to the end; each worker's clock is estimated."""
+    wait_for(lambda: log(loaded), lambda said: "phase hold" in said, RAMP_SECONDS)
+    time.sleep(HOLD_SECONDS / 2)
+    subprocess.run(["docker", "kill", loaded.running("loadtest-worker")[1]["Id"]], check=True, capture_output=True)
+    code = loaded("wait", "loadtest-master", check=False, timeout_seconds=HOLD_SECONDS + END_SECONDS).split()[-1]
+    loaded("cp", "loadtest-master:/results/report.json", str(tmp_path / "report.json"))
+    report = json.loads((tmp_path / "report.json").read_text())
+    sys.stdout.write(f"{report['totals']} {report['unaccounted']} {report['configuration']['clock']}\n")
+
+    [(lost, users)] = report["unaccounted"].items()
+    said = re.search(r"counted up to (\d+) s: ([\d,]+) deliveries due, ([\d,]+) came", lost)
+    assert said[2] == said[3] != "0"
+    assert len(users) == USERS / WORKERS
+    assert not any(report["counts"].values()), report["faults"]
+    assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
+    assert report["totals"]["users"] == USERS - USERS / WORKERS
+    broken = {check["name"] for check in report["checks"] if check["passed"] is False}
+    assert "unaccounted_users" in broken
+    assert code == "1"
+
+    # All containers have one clock, which the workers were not told.
+    clocks = CLOCK.findall(report["configuration"]["clock"])
+    assert [worker for worker, _, _ in clocks] == ["worker 1", "worker 2", "worker 3"]
+    assert all(abs(float(difference)) <= float(error) for _, difference, error in clocks), clocks
