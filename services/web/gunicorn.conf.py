@@ -22,7 +22,8 @@ _metrics_dir = os.environ.setdefault(
 
 wsgi_app = "web.wsgi:application"
 bind = env.web_bind
-worker_class = "gthread"
+# "gthread", but its port closes first when it ends.
+worker_class = "web.closing_worker.ClosingWorker"
 workers = env.web_workers
 threads = env.web_threads
 # The heartbeat file must not wait for a disk; elsewhere than Linux there is no such place.

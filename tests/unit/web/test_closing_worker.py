@@ -1,0 +1,82 @@
+"""A Gunicorn process that ends takes in whom the kernel has taken in, and closes its port at once."""
+
+import inspect
+from collections import deque
+
+import pytest
+
+from web.closing_worker import ClosingWorker
+
+
+class Listener:
+    """A listening socket with so many clients in the kernel's queue."""
+
+    def __init__(self, waiting):
+        self.waiting = waiting
+        self.closed = False
+
+    def setblocking(self, _flag):
+        pass
+
+    def accept(self):
+        if not self.waiting:
+            raise BlockingIOError(11, "nobody waits")
+        self.waiting -= 1
+        return Client(), ("127.0.0.1", 1)
+
+    def getsockname(self):
+        return ("127.0.0.1", 80)
+
+    def close(self):
+        self.closed = True
+
+
+class Client:
+    def setblocking(self, _flag):
+        pass
+
+
+class Poller:
+    """Registers nothing."""
+
+    def register(self, *_what):
+        pass
+
+    def unregister(self, _what):
+        pass
+
+
+@pytest.fixture
+def worker():
+    worker = object.__new__(ClosingWorker)
+    worker.poller, worker.alive, worker._accepting, worker.nr_conns, worker.cfg = Poller(), True, False, 0, None
+    worker.sockets = [Listener(waiting=3)]
+    worker.served = deque()
+    worker.enqueue_req = worker.served.append
+    worker.set_accept_enabled(True)
+    return worker
+
+
+def test_whoever_is_in_the_queue_is_served_and_the_port_closes(worker):
+    """Whom the kernel has told that they are connected gets an answer, not a reset."""
+    [listener] = worker.sockets
+    worker.alive = False
+    worker.set_accept_enabled(False)
+    assert (len(worker.served), worker.nr_conns, listener.waiting, listener.closed) == (3, 3, 0, True)
+    assert worker.sockets == []
+
+
+def test_a_worker_that_is_only_full_keeps_its_port(worker):
+    """With all its connections taken it accepts none for a while, and goes on."""
+    [listener] = worker.sockets
+    worker.set_accept_enabled(False)
+    assert (len(worker.served), listener.closed, worker.sockets) == (0, False, [listener])
+
+
+def test_gunicorn_stops_accepting_only_after_it_is_told_to_end():
+    """What the class relies on: the loop ends by `alive`, then calls `set_accept_enabled(False)`, then waits."""
+    source = inspect.getsource(ClosingWorker.run)
+    loop, ending, linger = (
+        source.index(words) for words in ("while self.alive", "set_accept_enabled(False)", "nr_conns > 0")
+    )
+    assert loop < ending < linger
