@@ -48,7 +48,7 @@ def test_clock(stack_factory, scene, size, tmp_path, direction):
     }
     node.definition = dataclasses.replace(node.definition, environment={**node.definition.environment, **faketime})
     with stack:
-        count = size(30, 20)
+        count = size(100, 20)
         pages = people(stack, count)
         fault = f"clock of one of two nodes 20 min {direction}"
         with scene(stack, fault, pages=pages, per_second=10, order=70 + (direction == "back")) as run:

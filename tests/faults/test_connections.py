@@ -63,7 +63,7 @@ def test_half_open(start_stack, scene, size):
     bound = PING_SECONDS + PONG_SECONDS + LOOK_SECONDS + Settings.GRACE_SECONDS + Settings.TOUCH_SECONDS
     with (
         Crowd(stack, frozen) as sleepers,
-        scene(stack, "Half-open TCP: clients vanish without a FIN", pages=pages, per_second=5, order=50) as run,
+        scene(stack, "Half-open TCP: clients vanish without a FIN", pages=pages, per_second=5, order=42) as run,
     ):
         sleepers.connect()
         run.calm(5.0)
@@ -114,7 +114,7 @@ def test_stalled_readers(start_stack, scene, size):
     """Readers that stall cost the others nothing, and are cut once what waits for them passes the bound."""
     stack = start_stack(ws=1)
     pages = people(stack, size(200, 30))
-    with scene(stack, "Stalled readers among others", pages=pages, per_second=50, order=60) as run:
+    with scene(stack, "Stalled readers among others", pages=pages, per_second=50, order=44) as run:
         news = [page for page in pages if page.path == "/ws/notifications/"]
         run.span("without", 10.0)
         run.begin("twenty sockets read nothing")

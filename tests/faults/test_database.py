@@ -49,7 +49,7 @@ def gone(database: Path) -> Iterator[None]:
 def test_sqlite(start_stack, scene, size):
     """Locked for 5 s, writes wait and go on; gone for 5 s, pages fail and sockets do not notice."""
     stack = start_stack()
-    count = size(30, 20)
+    count = size(100, 20)
     database = stack.layout.var / "tidewire.sqlite3"
     with scene(
         stack, "SQLite locked for 5 s, then gone for 5 s", pages=people(stack, count), per_second=10, order=60
@@ -76,7 +76,7 @@ def test_postgresql(stack_factory, scene, size):
         stack = stack_factory(TIDEWIRE_DATABASE_URL=database.url)
         stack.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
         with stack:
-            count = size(30, 20)
+            count = size(100, 20)
             with scene(
                 stack, "PostgreSQL stopped for 5 s (power cut)", pages=people(stack, count), per_second=10, order=61
             ) as run:

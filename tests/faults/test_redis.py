@@ -25,7 +25,7 @@ def begin(scene, size):
     """`begin(stack, fault, order)` is a scene with everybody there, and how many they are."""
 
     def begin(stack: Stack, fault: str, order: int):
-        count = size(30, 20)
+        count = size(100, 20)
         return count, scene(stack, fault, pages=people(stack, count), per_second=size(20, 10), order=order)
 
     return begin
@@ -112,13 +112,15 @@ def test_flush(start_stack, begin):
 
 
 def test_full(start_stack, begin):
-    """Its memory is full: it answers, keeps what it has, takes nothing. Nobody reloads: the outbox has to serve."""
+    """Its memory is full: it keeps what it has, takes nothing. Nobody reloads or saves again: the relay serves."""
     stack = start_stack()
     count, scene = begin(stack, "Redis full for 5 s (refuses writes)", 55)
     with scene as run, redis.Redis.from_url(stack.redis_url) as client:
         start(run, "Redis is full")
         client.config_set("maxmemory", 1)
         last_for(run, FAULT_SECONDS)
+        # The next save would publish what was left before it, and hide whether the relay does.
+        run.publisher.stop()
         client.config_set("maxmemory", 0)
         judge(run, people=count, ended=time.time())
         run.target("no page had to reload", run.row.account.not_recovered == 0, f"{run.row.account.not_recovered} did")
@@ -133,6 +135,19 @@ def test_deaf(start_stack, begin):
         start(run, "subscriptions are cut")
         last_for(run, FAULT_SECONDS)
         judge(run, people=count, ended=time.time())
+        run.verdict()
+
+
+def test_mute(start_stack, begin):
+    """Redis refuses every hint until the end, and keeps all else: the checks alone bring events and counts."""
+    stack = start_stack()
+    count, scene = begin(stack, "Redis passes no hint on (refuses PUBLISH)", 57)
+    with scene as run, redis.Redis.from_url(stack.redis_url) as client:
+        start(run, "hints are refused")
+        client.execute_command("ACL", "SETUSER", "default", "-publish")
+        last_for(run, FAULT_SECONDS)
+        judge(run, people=count, ended=time.time())
+        run.target("no page had to reload", run.row.account.not_recovered == 0, f"{run.row.account.not_recovered} did")
         run.verdict()
 
 
@@ -166,7 +181,7 @@ def test_failover(stack_factory, begin, tmp_path):
             TIDEWIRE_REDIS_URL="redis://:s3cret@sentinels-know.invalid/0",
         )
         with stack:
-            count, scene = begin(stack, "Redis primary killed, failover by Sentinel", 57)
+            count, scene = begin(stack, "Redis primary killed, failover by Sentinel", 58)
             with scene as run:
                 began = start(run, "the primary is killed")
                 sentinels.kill(sentinels.primary)
