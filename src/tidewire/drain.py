@@ -5,6 +5,7 @@ listening -> draining (closed to new clients, closes paced with a reconnect code
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 # The last part of the time is for disconnects to run and presence to be handed over.
 CLOSING_PART = 0.8
 TICK_SECONDS = 0.05
+# After a tick longer than the second, the pace is no faster than the first: other nodes take in who is let go.
+CATCH_UP = 1.3
+HELD_UP_SECONDS = 0.2
 # Below so many sockets there is nothing to pace: a development server stops at once.
 AT_ONCE = 20
 # Enough for close frames to go out and be answered, for whoever does not want to wait.
@@ -76,11 +80,15 @@ class Drainer:
         random.shuffle(connections)
         loop = asyncio.get_running_loop()
         started, closed = loop.time(), 0
+        before = started
         while closed < len(connections):
-            passed = loop.time() - started
+            now = loop.time()
             due = len(connections)
-            if passed < seconds and not self._hurry.is_set():
-                due = int(len(connections) * passed / seconds)
+            if now - started < seconds and not self._hurry.is_set():
+                rate = len(connections) / seconds
+                most = closed + math.ceil(CATCH_UP * rate * min(now - before, HELD_UP_SECONDS))
+                due = min(int(rate * (now - started)), most)
+            before = now
             for connection in connections[closed:due]:
                 self._close_one(connection)
             closed = max(closed, due)

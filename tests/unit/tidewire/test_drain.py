@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.ledger import peak_per_second
 from tests.unit.tidewire.fakes import FakeWriter
 from tidewire import drain, metrics
 from tidewire.close_codes import CloseCode
@@ -107,6 +108,22 @@ async def test_closes_are_spread_evenly(scene):
     assert len(per_second) == DRAIN_SECONDS * CLOSING_PART
     assert max(per_second.values()) < 1.2 * min(per_second.values())
     assert seconds < DRAIN_SECONDS
+
+
+async def test_a_loop_that_was_held_up_makes_up_for_it_slowly(scene):
+    """A second that is missing is not made up for at once: that would be a storm for the other nodes."""
+    scene.fill(800)
+    loop = asyncio.get_running_loop()
+
+    def stand_still() -> None:
+        loop.now += 1.0
+
+    loop.call_later(3.0, stand_still)
+    await scene.drain()
+    closed = sorted(at for client in scene.clients for at, _ in client.closed)
+    rate = len(closed) / (DRAIN_SECONDS * CLOSING_PART)
+    assert peak_per_second(closed) < 1.8 * rate
+    assert closed[-1] - closed[0] <= DRAIN_SECONDS * CLOSING_PART
 
 
 async def test_a_few_sockets_are_closed_at_once(scene):
