@@ -23,7 +23,7 @@ from twisted.logger import (
 )
 
 from tidewire import _handshake, metrics
-from tidewire._daphne import protocol_of
+from tidewire._daphne import protocol_of, read_in_small_pieces
 from tidewire._inbound import Bounds
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
@@ -120,6 +120,7 @@ class TidewireServer(Server):
 
     def _started(self) -> None:
         leave_start_up()
+        read_in_small_pieces()
         # Daphne sends Twisted's own log to nowhere, and with it every exception in a protocol.
         # Any: mypy does not know which of Twisted's classes implement its interfaces.
         errors: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)

@@ -15,6 +15,7 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.tcp import Connection
+from twisted.internet.tcp import Server as AcceptedSocket
 
 from tests.unit.tidewire.fakes import BOUNDS, LIMIT
 from tidewire import _daphne, _inbound
@@ -291,6 +292,15 @@ def test_every_private_name_is_where_it_was():
     for name in ("create_application", "protocol_disconnected", "handle_reply", "kill_all_applications"):
         assert callable(getattr(Server, name)), name
     assert (WebSocketProtocol.STATE_OPEN, WebSocketProtocol.SEND_STATE_GROUND) == (3, 0)
+
+
+def test_a_read_takes_little_memory(monkeypatch):
+    """An accepted socket is read with the size that was set, and with no other."""
+    monkeypatch.setattr(AcceptedSocket, "bufferSize", AcceptedSocket.bufferSize)
+    _daphne.read_in_small_pieces()
+    asked = mock.Mock(**{"socket.recv.return_value": b"", "bufferSize": AcceptedSocket.bufferSize})
+    Connection.doRead(asked)
+    asked.socket.recv.assert_called_once_with(_daphne.READ_BYTES)
 
 
 def test_what_autobahn_sets_on_each_connection_is_set_on_ours(factory, make):
