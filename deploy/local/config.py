@@ -54,6 +54,7 @@ def prometheus_configuration(layout: Layout) -> str:
         "TIDEWIRE_WEB_TARGETS": json.dumps([f"{LOOPBACK}:{port}" for port in layout.ports.web]),
         "TIDEWIRE_LOAD_TARGETS": json.dumps([str(layout.load_targets)]),
         "TIDEWIRE_WS_TARGETS": json.dumps([f"{LOOPBACK}:{port}" for port in layout.ports.admin]),
+        "TIDEWIRE_RELAY_TARGETS": json.dumps([f"{LOOPBACK}:{layout.ports.relay}"]),
     }
     return render(ROOT / "deploy" / "prometheus" / "prometheus.yml.template", targets)
 

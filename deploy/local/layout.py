@@ -28,6 +28,7 @@ PORT_VARIABLES = {
     "WS_PORT": 18200,
     "ADMIN_PORT": 18300,
     "REDIS_PORT": 18379,
+    "RELAY_PORT": 18400,
 }
 
 
@@ -42,6 +43,8 @@ class Ports:
     nginx: int
     redis: int
     prometheus: int
+    # Its metrics; it serves nothing else.
+    relay: int
     web: tuple[int, ...]
     ws: tuple[int, ...]
     admin: tuple[int, ...]
@@ -55,6 +58,7 @@ class Ports:
             nginx=base["PORT"],
             redis=base["REDIS_PORT"],
             prometheus=base["PROMETHEUS_PORT"],
+            relay=base["RELAY_PORT"],
             web=tuple(base["WEB_PORT"] + i for i in range(web)),
             ws=tuple(base["WS_PORT"] + i for i in range(ws)),
             admin=tuple(base["ADMIN_PORT"] + i for i in range(ws)),
@@ -68,6 +72,7 @@ class Ports:
             nginx=next(free),
             redis=next(free),
             prometheus=next(free),
+            relay=next(free),
             web=tuple(itertools.islice(free, web)),
             ws=tuple(itertools.islice(free, ws)),
             admin=tuple(itertools.islice(free, ws)),
@@ -78,6 +83,7 @@ class Ports:
         yield "nginx", "PORT", self.nginx
         yield "redis", "REDIS_PORT", self.redis
         yield "prometheus", "PROMETHEUS_PORT", self.prometheus
+        yield "the metrics of relay", "RELAY_PORT", self.relay
         yield from ((f"web-{i}", "WEB_PORT", port) for i, port in enumerate(self.web))
         yield from ((f"ws-{i}", "WS_PORT", port) for i, port in enumerate(self.ws))
         yield from ((f"the admin port of ws-{i}", "ADMIN_PORT", port) for i, port in enumerate(self.admin))

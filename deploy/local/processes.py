@@ -36,7 +36,7 @@ def processes(layout: Layout) -> list[Process]:
     ports = layout.ports
     found = [
         _redis(layout),
-        _relay(),
+        _relay(layout),
         *(_web(layout, i) for i in range(len(ports.web))),
         _nginx(layout),
         *(_ws(layout, i) for i in range(len(ports.ws))),
@@ -61,13 +61,15 @@ def _redis(layout: Layout) -> Process:
     )
 
 
-def _relay() -> Process:
+def _relay(layout: Layout) -> Process:
+    metrics = f"{LOOPBACK}:{layout.ports.relay}"
     return Process(
         name="relay",
         group="relay",
         priority=20,
-        command=[sys.executable, str(ROOT / "services" / "web" / "manage.py"), "relay"],
+        command=[sys.executable, str(ROOT / "services" / "web" / "manage.py"), "relay", f"--metrics={metrics}"],
         environment={"DJANGO_SETTINGS_MODULE": "web.settings"},
+        ready=f"http://{metrics}/metrics",
     )
 
 

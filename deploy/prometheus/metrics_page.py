@@ -16,13 +16,19 @@ HEAD = """\
 # Metrics
 
 Written by `make monitoring` from `src/tidewire/metrics.py` and `loadtest/metrics.py`; edit those. Each ws node serves
-its own on its admin port, each web service the sum over its processes on its own port, under `/metrics`; nginx passes
-neither on. Besides these a node serves `process_*` (memory, CPU, start time) and `python_gc_*`. `docs/monitoring.md`
-says how they are watched.
+its own on its admin port, each web service the sum over its processes on its own port, the relay its own on the port
+that `relay --metrics` says, all under `/metrics`; nginx passes none of them on. Besides these nodes and the relay serve
+`process_*` (memory, CPU, start time), nodes also `python_gc_*`. `docs/monitoring.md` says how they are watched.
 
 Labels are closed sets: a consumer is a class of the code, a topic a family (`document`, never its slug), a view a named
 route. Nothing that a user can choose becomes a label.
 """
+OWNERS = {
+    "ws": metrics.OF_NODES,
+    "web": metrics.OF_PAGES,
+    "relay": metrics.OF_THE_RELAY,
+    "web and relay": metrics.OF_PAGES_AND_THE_RELAY,
+}
 COST = ROOT / "docs" / "metrics-cost.md"
 
 
@@ -53,7 +59,7 @@ def _entry(metric: Any) -> str:
     [described] = metric.describe()
     says, _, act = described.documentation.partition(" Act: ")
     labels = ", ".join(f"`{name}`" for name in metric._labelnames)  # noqa: SLF001 - it is told nowhere else
-    of = "ws" if metric in metrics.OF_NODES else "web" if metric in metrics.OF_PAGES else "ws and web"
+    of = next((who for who, own in OWNERS.items() if metric in own), "ws, web and relay")
     facts = "; ".join(filter(None, (described.type, _unit(described.name), labels and f"by {labels}", f"of {of}")))
     text = f"- **`{exported(metric)}`** ({facts}). {says} *Act:* {act}"
     return _wrapped(text)

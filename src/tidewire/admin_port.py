@@ -1,18 +1,29 @@
 """The admin port of a ws process: health and metrics. It stays up through a drain and is never proxied."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
 from twisted.internet import reactor
 from twisted.web.resource import Resource
 from twisted.web.server import Site
+
+from tidewire import metrics
 
 if TYPE_CHECKING:
     from tidewire.drain import Drainer
 
 
+_of_others = metrics.families(metrics.OF_OTHERS_THAN_NODES)
+
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+
+
+class _OfNodes(CollectorRegistry):
+    """All of this process, less what only pages or the relay can say: their zeros would hide that theirs are gone."""
+
+    def collect(self) -> Iterable[Metric]:
+        return [metric for metric in REGISTRY.collect() if metric.name not in _of_others]
 
 
 class AdminPort(Resource):
@@ -38,7 +49,7 @@ class AdminPort(Resource):
             case b"/metrics":
                 self._measure()
                 request.setHeader(b"content-type", CONTENT_TYPE_LATEST.encode())
-                return generate_latest()
+                return generate_latest(_OfNodes())
         return _text(request, 404, "healthz, readyz and metrics are here")
 
     def render_POST(self, request: Any) -> bytes:

@@ -4,6 +4,7 @@ Labels never carry a name from outside: consumers are classes, topics are famili
 `docs/metrics.md` is written from this module by `make monitoring`; what follows "Act:" is its last column.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -112,6 +113,22 @@ OUTBOX_OLDEST_SECONDS = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+# --- the relay ---------------------------------------------------------------------------------------------------
+RELAY_PUBLISHED = Counter(
+    "tidewire_relay_published",
+    "Events that the relay published, because who committed them could not. "
+    "Act: when it grows while Redis is there: processes end between commit and publishing.",
+)
+RELAY_FAILURES = Counter(
+    "tidewire_relay_failures",
+    "Looks of the relay at the outbox that failed, by what was away. Act: when it lasts for a minute.",
+    ["reason"],
+)
+RELAY_LOOKED_SECONDS = Gauge(
+    "tidewire_relay_looked_timestamp_seconds",
+    "When the relay last looked at the outbox and could publish what it owed. Act: when that is a minute ago.",
+)
+
 # --- slow consumers ----------------------------------------------------------------------------------------------
 SLOW_CONNECTIONS = Gauge(
     "tidewire_slow_connections", "Sockets over their byte bound now. Act: when many, or on all nodes."
@@ -200,7 +217,8 @@ REQUEST_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-# What only a ws node can say, and what only a page's process: each imports the other's too, and would export zeros.
+# What only a ws node can say, only a page's process, only the relay: each imports the others' too, and would export
+# zeros.
 OF_NODES: tuple[Any, ...] = (
     CONNECTIONS,
     CONNECTIONS_LIMIT,
@@ -234,10 +252,18 @@ OF_NODES: tuple[Any, ...] = (
     LOOP_LAG_SECONDS,
     ASYNCIO_TASKS,
 )
-OF_PAGES: tuple[Any, ...] = (OUTBOX_WAITING, OUTBOX_OLDEST_SECONDS, REQUESTS, REQUEST_SECONDS)
+OF_PAGES: tuple[Any, ...] = (OUTBOX_WAITING, REQUESTS, REQUEST_SECONDS)
+OF_THE_RELAY: tuple[Any, ...] = (RELAY_PUBLISHED, RELAY_FAILURES, RELAY_LOOKED_SECONDS)
+# Whoever sees the outbox says this.
+OF_PAGES_AND_THE_RELAY: tuple[Any, ...] = (OUTBOX_OLDEST_SECONDS,)
+
+# What a node or a page's process leaves out.
+OF_OTHERS_THAN_NODES = (*OF_PAGES, *OF_THE_RELAY, *OF_PAGES_AND_THE_RELAY)
+OF_OTHERS_THAN_PAGES = (*OF_NODES, *OF_THE_RELAY)
 
 TASKS = ("receiving", "checking", "presence", "edit leases", "slow", "lag", "sessions", "delivery")
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")
+RELAY_FAILURE_REASONS = ("redis", "database")
 DROP_REASONS = ("hint", "write")
 BOUNDS = (
     "application_seconds",
@@ -250,6 +276,11 @@ BOUNDS = (
 )
 # The protocol's own codes that a socket's end brings: normal, going away, none named, lost, failed.
 CLOSED_BY_PROTOCOL = ("1000", "1001", "1005", "1006", "1011")
+
+
+def families(declared: Iterable[Any]) -> frozenset[str]:
+    """What a registry calls these metrics."""
+    return frozenset(family.name for metric in declared for family in metric.describe())
 
 
 def begin(consumer: str) -> None:
@@ -270,6 +301,7 @@ for _metric, _values in (
     (RESUMES, ("new", "recovered", "lost")),
     (HUB_RESTARTS, TASKS),
     (REDIS_ERRORS, REDIS_ERROR_KINDS),
+    (RELAY_FAILURES, RELAY_FAILURE_REASONS),
 ):
     for _value in _values:
         _metric.labels(_value)

@@ -5,8 +5,8 @@ What could not be published then (Redis away, process killed) the relay publishe
 
 import logging
 import time
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from channels.layers import get_channel_layer
 from django.db import connection, transaction
@@ -56,20 +56,29 @@ def publish(topic: str, event: StreamEvent) -> None:
 
 
 def relay() -> int:
-    """Publish what was left, oldest first. Returns how many; raises `NoRedis`."""
+    """Publish what was left, oldest first. Returns how many; raises `NoRedis`.
+
+    The age of the oldest and what was published are set as metrics.
+    """
     oldest = OutboxEvent.objects.order_by("id").first()
-    if oldest is None or oldest.created_at > timezone.now() - timedelta(seconds=LEFT_SECONDS):
+    if _set_age(oldest.created_at if oldest else None) < LEFT_SECONDS:
         return 0
-    return _publish_all()
+    return _publish_all(count=metrics.RELAY_PUBLISHED.inc)
 
 
 def waiting() -> int:
     """How many events are committed and not published; also set as metrics, with the age of the oldest."""
     found = OutboxEvent.objects.aggregate(count=Count("pk"), oldest=Min("created_at"))
     metrics.OUTBOX_WAITING.set(found["count"])
-    age = timezone.now() - found["oldest"] if found["oldest"] else timedelta(0)
-    metrics.OUTBOX_OLDEST_SECONDS.set(max(age.total_seconds(), 0.0))
+    _set_age(found["oldest"])
     return int(found["count"])
+
+
+def _set_age(oldest: datetime | None) -> float:
+    """How long the oldest row has waited; 0 where there is none."""
+    seconds = max((timezone.now() - oldest).total_seconds(), 0.0) if oldest else 0.0
+    metrics.OUTBOX_OLDEST_SECONDS.set(seconds)
+    return seconds
 
 
 class _Outage:
@@ -99,18 +108,18 @@ def _publish_waiting() -> None:
         logger.warning("the relay will publish: %s", error)
 
 
-def _publish_all() -> int:
-    """Publish until nothing waits or another process is at it, within bounds."""
+def _publish_all(*, count: Callable[[float], None] | None = None) -> int:
+    """Publish until nothing waits or another process is at it, within bounds. `count` hears of each batch."""
     published = 0
     for _ in range(BATCHES):
-        batch = _publish_some()
+        batch = _publish_some(count)
         if not batch:
             break
         published += batch
     return published
 
 
-def _publish_some() -> int:
+def _publish_some(count: Callable[[float], None] | None) -> int:
     """Publish rows and delete them, one process at a time: at least once up to Redis, once beyond it.
 
     Raises `NoRedis`; what was published before it stays deleted.
@@ -126,6 +135,8 @@ def _publish_some() -> int:
                 break
             done.append(row.pk)
         OutboxEvent.objects.filter(pk__in=done).delete()
+    if count:
+        count(len(done))
     if failed is not None:
         raise failed
     return len(done)

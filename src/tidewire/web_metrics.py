@@ -13,14 +13,14 @@ from tidewire import metrics, outbox
 
 logger = logging.getLogger(__name__)
 
-_of_nodes = {described.name for metric in metrics.OF_NODES for described in metric.describe()}
+_of_others = metrics.families(metrics.OF_OTHERS_THAN_PAGES)
 
 
 class _OfPages(MultiProcessCollector):
-    """All processes of the service, less what only a ws node can say."""
+    """All processes of the service, less what only a ws node or the relay can say."""
 
     def collect(self) -> Iterable[Metric]:
-        return [metric for metric in super().collect() if metric.name not in _of_nodes]  # type: ignore[no-untyped-call]
+        return [metric for metric in super().collect() if metric.name not in _of_others]  # type: ignore[no-untyped-call]
 
 
 def metrics_view(_request: HttpRequest) -> HttpResponse:

@@ -155,7 +155,7 @@ def test_the_kit_itself_may_not_touch_what_is_not_its_own(compose):
 
 
 def test_prometheus_sees_every_replica_and_every_exporter(compose):
-    once = ("alertmanager", "nginx", "postgres", "prometheus", "redis", "web")
+    once = ("alertmanager", "nginx", "postgres", "prometheus", "redis", "relay", "web")
     expected = sorted([*((job, "1") for job in once), ("ws", "1"), ("ws", "1")])
 
     def up() -> list[tuple[str, str]]:

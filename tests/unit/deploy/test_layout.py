@@ -49,5 +49,5 @@ def test_a_taken_port_is_named_with_the_variable_that_moves_it():
 def test_free_ports_are_free_and_differ():
     ports = Ports.free(web=3, ws=3)
     numbers = [number for _process, _variable, number in ports.named()]
-    assert len(set(numbers)) == len(numbers) == 12
+    assert len(set(numbers)) == len(numbers) == 13
     assert not any(is_taken(number) for number in numbers)

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from deploy.prometheus.metrics_page import PAGE, declared, exported, page
+from deploy.prometheus.metrics_page import OWNERS, PAGE, declared, exported, page
 from tidewire import metrics
 from tidewire.close_codes import CloseCode
 
@@ -45,12 +45,13 @@ def test_every_metric_has_its_prefix_and_labels_of_a_closed_set(metric):
 
 def test_what_is_declared_elsewhere_would_not_be_on_the_page():
     """One module: no other of the library makes a metric."""
-    assert {id(metric) for metric in (*metrics.OF_NODES, *metrics.OF_PAGES)} <= {id(each) for each in declared()}
+    owned = {id(metric) for own in OWNERS.values() for metric in own}
+    assert owned <= {id(each) for each in declared()}
 
 
 def test_a_metric_without_labels_says_whose_it_is():
     """It exists in every process from the import on: without saying, pages would export a node's zero."""
-    known = (*metrics.OF_NODES, *metrics.OF_PAGES, metrics.REDIS_RECONNECTS)
+    known = (*(metric for own in OWNERS.values() for metric in own), metrics.REDIS_RECONNECTS)
     assert [exported(each) for each in declared() if not each._labelnames and each not in known] == []
 
 

@@ -227,6 +227,37 @@ class TestRelay:
         assert outbox.relay() == 10
         assert redis.texts == [f"word {number}" for number in range(1, 11)]
 
+    def test_what_it_published_is_counted_also_where_the_rest_failed(self, redis, monkeypatch):
+        """A batch that Redis took half of is half a batch."""
+        monkeypatch.setattr(outbox, "BATCH", 3)
+        before = metrics.RELAY_PUBLISHED._value.get()
+        redis.away = True
+        say(*range(1, 11))
+        grow_old()
+        redis.away, redis.accepts = False, 5
+        with pytest.raises(NoRedis):
+            outbox.relay()
+        assert metrics.RELAY_PUBLISHED._value.get() - before == len(redis.published) == 5
+
+    def test_what_a_request_publishes_is_not_the_relays(self, redis):
+        """The relay's count says how often others failed."""
+        before = metrics.RELAY_PUBLISHED._value.get()
+        say(1)
+        assert redis.texts == ["word 1"]
+        assert metrics.RELAY_PUBLISHED._value.get() == before
+
+    def test_the_age_of_the_oldest_is_measured_at_each_look(self, redis):
+        """Also where nothing is left to publish: then it is 0."""
+        redis.away = True
+        say(1)
+        grow_old()
+        with pytest.raises(NoRedis):
+            outbox.relay()
+        assert metrics.OUTBOX_OLDEST_SECONDS._value.get() >= outbox.LEFT_SECONDS
+        redis.away = False
+        assert (outbox.relay(), outbox.relay()) == (1, 0)
+        assert metrics.OUTBOX_OLDEST_SECONDS._value.get() == 0
+
     def test_without_redis_the_relay_is_told(self, redis):
         """So that it asks less and less often; nothing is lost."""
         redis.away = True

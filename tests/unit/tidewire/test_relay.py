@@ -3,11 +3,13 @@
 import logging
 import signal
 import threading
+from collections.abc import Sequence
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import InterfaceError, OperationalError
 
+from tidewire import metrics
 from tidewire.exceptions import NoRedis
 from tidewire.management.commands import relay
 
@@ -15,11 +17,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
+def listened(monkeypatch):
+    """The addresses that the relay serves its metrics on."""
+    addresses = []
+    monkeypatch.setattr(relay.relay_metrics, "listen", lambda *address: addresses.append(address))
+    return addresses
+
+
+@pytest.fixture
 def run(monkeypatch):
     """Runs the relay over these answers of the outbox, then stops it with a signal; returns how long it waited."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def run(*answers: int | Exception, number: int = signal.SIGTERM) -> list[float]:
+    def run(*answers: int | Exception, number: int = signal.SIGTERM, arguments: Sequence[str] = ()) -> list[float]:
         waits: list[float] = []
         left = list(answers)
 
@@ -41,7 +51,7 @@ def run(monkeypatch):
 
         monkeypatch.setattr(relay.threading, "Event", Stop)
         monkeypatch.setattr(relay.outbox, "relay", publish)
-        call_command("relay")
+        call_command("relay", *arguments)
         return waits
 
     yield run
@@ -76,3 +86,36 @@ def test_what_it_published_is_logged_and_nothing_else(run, caplog):
         "relay published 3 events",
         "relay stopped",
     ]
+
+
+def test_it_serves_its_metrics_where_it_is_told_to(run, listened):
+    """Nowhere by itself."""
+    run(0)
+    assert listened == []
+    run(0, arguments=["--metrics=127.0.0.1:8400"])
+    run(0, arguments=["--metrics", "[::1]:8401"])
+    assert listened == [("127.0.0.1", 8400), ("::1", 8401)]
+
+
+@pytest.mark.parametrize("odd", ["8400", ":8400", "localhost:", "localhost:http"])
+def test_an_odd_address_stops_the_start(run, odd):
+    """And is named."""
+    with pytest.raises(CommandError, match=f"host:port is wanted, not '{odd}'"):
+        run(0, arguments=[f"--metrics={odd}"])
+
+
+def test_a_look_that_fails_is_counted_by_what_was_away(run):
+    """And is no look: the time since the last good one tells how long this has lasted."""
+    before = {each: metrics.RELAY_FAILURES.labels(each)._value.get() for each in metrics.RELAY_FAILURE_REASONS}
+    run(NoRedis("away"), NoRedis("away"), OperationalError("gone"), 0)
+    after = {each: metrics.RELAY_FAILURES.labels(each)._value.get() - before[each] for each in before}
+    assert after == {"redis": 2, "database": 1}
+
+
+def test_the_time_of_the_last_good_look_is_told(run, monkeypatch):
+    """Of the start, before the first; known before anybody can ask."""
+    done = []
+    monkeypatch.setattr(metrics.RELAY_LOOKED_SECONDS, "set_to_current_time", lambda: done.append("told"))
+    monkeypatch.setattr(relay.relay_metrics, "listen", lambda *_address: done.append("listens"))
+    run(0, NoRedis("away"), 0, arguments=["--metrics=127.0.0.1:8400"])
+    assert done == ["told", "listens", "told", "told"]

@@ -47,8 +47,10 @@ def test_pages_and_the_outbox_are_told_over_all_processes(scraped):
     assert "tidewire_redis_reconnects_total 1.0" in scraped
 
 
-@pytest.mark.parametrize("metric", metrics.OF_NODES, ids=lambda metric: metric.describe()[0].name)
-def test_nothing_of_a_node_is_told(scraped, metric):
+@pytest.mark.parametrize(
+    "metric", [*metrics.OF_NODES, *metrics.OF_THE_RELAY], ids=lambda metric: metric.describe()[0].name
+)
+def test_nothing_of_a_node_or_of_the_relay_is_told(scraped, metric):
     """A page's process imports these too; its zeros would be taken for a node's."""
     assert f"# HELP {metric.describe()[0].name}" not in scraped
 

@@ -1,0 +1,32 @@
+"""What the relay's port tells: its own, what its publishing counts, and nothing of nodes or pages."""
+
+import pytest
+from prometheus_client import generate_latest
+
+from deploy.prometheus.metrics_page import OWNERS, exported
+from tidewire import metrics, relay_metrics
+
+MINE = (*metrics.OF_THE_RELAY, *metrics.OF_PAGES_AND_THE_RELAY, metrics.REDIS_ERRORS, metrics.DROPPED)
+OTHERS = [metric for who, own in OWNERS.items() if "relay" not in who for metric in own]
+
+
+@pytest.fixture(scope="module")
+def told():
+    return generate_latest(relay_metrics.registry()).decode()
+
+
+@pytest.mark.parametrize("metric", MINE, ids=exported)
+def test_what_the_relay_does_is_told_from_the_start(told, metric):
+    """With a zero: what first appears as 1 is no increase to Prometheus."""
+    assert f"\n{exported(metric)}" in told
+
+
+@pytest.mark.parametrize("metric", OTHERS, ids=exported)
+def test_what_others_do_is_not(told, metric):
+    """Its zeros would be taken for a node's, or for a page's."""
+    assert f"# HELP {metric.describe()[0].name}" not in told
+
+
+def test_what_the_process_uses_is_told(told):
+    """Memory, CPU and start time, as of a node."""
+    assert "\nprocess_start_time_seconds " in told
