@@ -41,6 +41,7 @@ CONNECTED = Dashboard(
                     ),
                     "Share of the sockets that it takes at most. Alert: TidewireConnectionsNearLimit.",
                     unit="percentunit",
+                    limit=0.8,
                     kind="stat",
                     wide=6,
                     high=4,

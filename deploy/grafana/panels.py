@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
-from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models import dashboard as model
-from grafana_foundation_sdk.models.common import StackingMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="prometheus")
@@ -16,11 +17,22 @@ RUNBOOKS = "https://example.com/tidewire/docs/runbooks"
 # What the variables stand for in a query, in the label matchers of every panel.
 NODE = 'instance=~"$node"'
 CONSUMER = 'consumer=~"$consumer"'
+DASHED = looks.GraphThresholdsStyleMode.DASHED
+TOOLTIP = common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI).sort(looks.SortOrder.DESCENDING)
+KINDS: dict[str, Any] = {
+    "lines": timeseries.Panel,
+    "stat": stat.Panel,
+    "heatmap": heatmap.Panel,
+    "states": statetimeline.Panel,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """`queries` are (PromQL, legend). `unit` is Grafana's; `wide` is in the grid's 24 columns."""
+    """`queries` are (PromQL, legend). `unit` is Grafana's; `wide` is in the grid's 24 columns.
+
+    From `limit` on somebody should look. Of "states" 0 and 1 are `states`: (text, colour) each.
+    """
 
     title: str
     queries: tuple[tuple[str, str], ...]
@@ -30,23 +42,51 @@ class Panel:
     wide: int = 12
     high: int = 8
     stacked: bool = False
+    limit: float | None = None
+    states: tuple[tuple[str, str], tuple[str, str]] | None = None
 
-    def build(self) -> Any:
-        made: Any = {"lines": timeseries.Panel, "stat": stat.Panel, "heatmap": heatmap.Panel}[self.kind]()
-        made = made.title(self.title).description(self.says).datasource(SOURCE).unit(self.unit)
-        made = made.span(self.wide).height(self.high)
-        if self.kind == "lines":
-            made = made.fill_opacity(10).line_width(1)
-            if self.stacked:
-                made = made.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
-        if self.kind == "heatmap":
-            made = made.calculate(False).y_axis(heatmap.YAxisConfig().unit(self.unit))
+    def build(self, number: int) -> Any:
+        made = KINDS[self.kind]().id(number).title(self.title).description(self.says).datasource(SOURCE)
+        made = made.unit(self.unit).span(self.wide).height(self.high)
+        made = {"lines": self._lines, "stat": self._stat, "heatmap": self._heatmap, "states": self._states}[self.kind](
+            made
+        )
         for i, (expr, legend) in enumerate(self.queries):
             query = prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(chr(ord("A") + i)).datasource(SOURCE)
             if self.kind == "heatmap":
                 query = query.format(PromQueryFormat.HEATMAP)
             made = made.with_target(query.instant() if self.kind == "stat" else query.range())
         return made
+
+    def _lines(self, made: Any) -> Any:
+        made = made.min(0).fill_opacity(10).line_width(1).thresholds(self._thresholds("transparent")).tooltip(TOOLTIP)
+        if self.limit is not None:
+            made = made.thresholds_style(common.GraphThresholdsStyleConfig().mode(DASHED))
+        if self.stacked:
+            made = made.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
+        legend = common.VizLegendOptions().display_mode(looks.LegendDisplayMode.TABLE).show_legend(True)
+        return made.legend(legend.placement(looks.LegendPlacement.BOTTOM).calcs(["lastNotNull", "max"]))
+
+    def _stat(self, made: Any) -> Any:
+        # Left out, Grafana's own would turn whatever passes 80 red.
+        return made.thresholds(self._thresholds("text")).graph_mode(looks.BigValueGraphMode.NONE)
+
+    def _heatmap(self, made: Any) -> Any:
+        return made.calculate(False).y_axis(heatmap.YAxisConfig().unit(self.unit))
+
+    def _states(self, made: Any) -> Any:
+        assert self.states is not None
+        results = {
+            str(value): model.ValueMappingResult(text=text, color=colour, index=value)
+            for value, (text, colour) in enumerate(self.states)
+        }
+        return made.mappings([model.ValueMap(options=results)]).row_height(0.8).line_width(0)
+
+    def _thresholds(self, below: str) -> Any:
+        steps = [model.Threshold(value=None, color=below)]
+        if self.limit is not None:
+            steps.append(model.Threshold(value=self.limit, color="red"))
+        return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +113,7 @@ class Dashboard:
             .tags(["tidewire"])
             .readonly()
             .refresh("10s")
+            .tooltip(model.DashboardCursorSync.CROSSHAIR)
             .time("now-1h", "now")
             .with_variable(_variable("node", "label_values(tidewire_connections, instance)"))
             .with_variable(_variable("consumer", "label_values(tidewire_connections, consumer)"))
@@ -81,13 +122,13 @@ class Dashboard:
             .link(dashboard.DashboardLink("tidewire").type(model.DashboardLinkType.DASHBOARDS).tags(["tidewire"]))
         )
         for name, expr, colour in ANNOTATIONS:
-            made = made.annotation(
-                dashboard.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color(colour).expr(expr)
-            )
+            made = made.annotation(_Mark(name, expr, colour))
+        # A link to one panel names its number.
+        numbers = itertools.count(1)
         for row in self.rows:
-            made = made.with_row(dashboard.Row(row.title))
+            made = made.with_row(dashboard.Row(row.title).id(next(numbers)))
             for panel in row.panels:
-                made = made.with_panel(panel.build())
+                made = made.with_panel(panel.build(next(numbers)))
         return made.build()
 
 
@@ -120,7 +161,26 @@ def _variable(name: str, query: str) -> Any:
         .multi(True)
         .include_all(True)
         .all_value(".*")
+        # Said, because what opens without it differs between versions: all of them, or the first alone.
+        .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
+
+
+class _Marked(model.AnnotationQuery):
+    """With what a mark says when pointed at, which the library does not know of."""
+
+    def to_json(self) -> dict[str, object]:
+        return super().to_json() | {"titleFormat": "{{alertname}}", "textFormat": "{{instance}}", "step": "10s"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mark:
+    name: str
+    expr: str
+    colour: str
+
+    def build(self) -> model.AnnotationQuery:
+        return _Marked(name=self.name, datasource=SOURCE, enable=True, icon_color=self.colour, expr=self.expr)
 
 
 def _link(title: str, url: str) -> Any:

@@ -5,6 +5,8 @@ import re
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard as Model
 
 from deploy.grafana.write import DASHBOARDS, DIRECTORY, path, text
 from deploy.local.layout import ROOT
@@ -13,6 +15,9 @@ from deploy.prometheus.metrics_page import names
 EVERY = [(dashboard, panel) for dashboard in DASHBOARDS for panel in dashboard.panels()]
 # What the exporters and Prometheus itself bring: their names are proven where they run.
 ELSEWHERE = re.compile(r"\b(?:redis|nginx|process|scrape)_\w+|\bup\b|\bALERTS\b")
+
+# Grafana's names of units; one that it does not know is shown as text behind the figure.
+UNITS = {"short", "s", "bytes", "cps", "reqps", "percentunit"}
 
 
 def named(value) -> str | None:
@@ -35,6 +40,47 @@ def test_every_metric_of_a_panel_is_declared_or_an_exporters(dashboard, panel):
         used = set(re.findall(r"(?<![:\w])tidewire_\w+", expr))
         assert {re.sub(r"_bucket$", "", name) for name in used} <= names()
         assert used or "tidewire:" in expr or ELSEWHERE.search(expr)
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
+def test_nothing_is_left_to_what_grafana_would_choose(dashboard):
+    """Its own thresholds would turn every figure over 80 red, and a variable could open at its first value alone."""
+    made = json.loads(text(dashboard))
+    assert len({panel["id"] for panel in made["panels"]}) == len(made["panels"])
+    for panel in made["panels"]:
+        if panel["type"] in {"stat", "timeseries"}:
+            assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["value"] is None, panel["title"]
+        if panel["type"] == "state-timeline":
+            [mapping] = panel["fieldConfig"]["defaults"]["mappings"]
+            assert mapping["options"].keys() == {"0", "1"}
+        if panel["type"] != "row":
+            assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
+    for variable in made["templating"]["list"]:
+        if variable["type"] == "query":
+            assert variable["current"]["value"] == ["$__all"]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
+def test_grafanas_own_model_reads_every_word(dashboard):
+    """What it does not know it drops: read and written again, nothing may be missing but what marks say."""
+    made = json.loads(text(dashboard))
+    for mark in made["annotations"]["list"]:
+        for name in ("titleFormat", "textFormat", "step"):
+            del mark[name]
+    assert json.loads(json.dumps(Model.from_json(made), cls=JSONEncoder)) == made
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
+def test_panels_fill_the_grid_and_do_not_overlap(dashboard):
+    """Grafana would move them, each time to another place."""
+    taken = set()
+    for panel in json.loads(text(dashboard))["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert at["x"] + at["w"] <= 24, panel["title"]
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    assert taken == {(x, y) for x in range(24) for y in range(max(y for _x, y in taken) + 1)}
 
 
 @pytest.mark.parametrize(("dashboard", "panel"), EVERY, ids=named)
