@@ -85,8 +85,22 @@ def test_every_answer_carries_the_security_headers_once(stack, path):
     headers = fetch(f"{stack.url}{path}").headers
     for name in ("Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Permissions-Policy"):
         assert len(headers.get_all(name, [])) == 1, name
-    assert "default-src 'self'" in headers["Content-Security-Policy"]
     assert headers["Server"] == "nginx"
+
+
+@pytest.mark.parametrize("path", ["/login/", "/no-such-page/"])
+def test_a_pages_policy_is_its_own(stack, path):
+    """As Gunicorn sent it: the proxy neither repeats nor replaces it."""
+    passed = fetch(f"{stack.url}{path}").headers.get_all("Content-Security-Policy")
+    assert passed == fetch(f"{stack.web_urls[0]}{path}").headers.get_all("Content-Security-Policy")
+    assert "default-src 'self'" in passed[0]
+
+
+@pytest.mark.parametrize("path", ["/static/tidewire/client.js", "/static/no-such-file.js", "/healthz", "/ws/users/"])
+def test_what_is_no_page_may_load_nothing(stack, path):
+    """Static files, the proxy's own answers, and what a node says over plain HTTP."""
+    policy = fetch(f"{stack.url}{path}").headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy)
 
 
 def test_a_page_that_is_not_there_is_a_page(stack):
