@@ -6,8 +6,8 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESKTOP
 from tests.browser.test_access import PHONE, missing, overflow
+from tests.browsers import DESKTOP
 
 RECONNECT_MS = 40_000
 # A lease, and some more for a busy machine.

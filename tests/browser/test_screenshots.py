@@ -6,7 +6,7 @@ With TIDEWIRE_SCREENSHOTS=1 the pictures are written to docs/screenshots; withou
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESKTOP
+from tests.browsers import DESKTOP
 
 AGENDA, NOTES, CHECKLIST = "agenda-thursday-planning", "customer-notes-harbour-logistics", "release-checklist"
 

@@ -80,14 +80,19 @@ class Compose:
             ["docker", "exec", container, *command], capture_output=True, text=True, check=False, timeout=60
         )
 
-    def log_in(self, name: str) -> str:
-        """Makes the user where there is none and logs in through the page; the cookies."""
+    def let_in(self, name: str) -> str:
+        """Makes the user where there is none; a new password."""
         password = secrets.token_urlsafe(16)
         code = (
             "from django.contrib.auth.models import User as U;"
             f"u,_=U.objects.get_or_create(username={name!r});u.set_password({password!r});u.save()"
         )
         self("exec", "-T", "web", "python", "services/web/manage.py", "shell", "--no-imports", "-c", code)
+        return password
+
+    def log_in(self, name: str) -> str:
+        """Logs a user in through the page; the cookies."""
+        password = self.let_in(name)
         page = fetch(f"{self.url}/login/")
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
         before = page.headers["Set-Cookie"].partition(";")[0]

@@ -1,0 +1,128 @@
+"""People at browsers: each has a context of their own in one Chromium."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# No sandbox: tests may run as root. The rest keeps an offline Chromium from asking the network for anything.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-dev-shm-usage",
+    "--disable-domain-reliability",
+    "--disable-gpu",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-pings",
+]
+# Events take milliseconds; a loaded machine with two cores is waited for.
+PATIENCE_MS = 15_000
+DESKTOP = {"width": 1280, "height": 800}
+
+# Every state that the indicator shows is kept, in an attribute that a test can wait for: looking at the right
+# moment would be luck.
+WATCH_STATES = """
+document.addEventListener("DOMContentLoaded", () => {
+  const signal = document.querySelector("[data-live-state]");
+  if (!signal) return;
+  const note = () => { document.documentElement.dataset.states += ` ${signal.dataset.liveState}`; };
+  document.documentElement.dataset.states = "";
+  note();
+  new MutationObserver(note).observe(signal, { attributeFilter: ["data-live-state"] });
+});
+"""
+
+
+@dataclass
+class Person:
+    """Somebody at a page. Whatever the page's console or scripts complain about is kept."""
+
+    name: str
+    page: Page
+    url: str
+    complaints: list[str]
+
+    def goto(self, path: str) -> Page:
+        """Opens a page and waits until it is live."""
+        self.page.goto(f"{self.url}{path}")
+        self.is_live()
+        return self.page
+
+    def is_live(self) -> None:
+        expect(self.find("[data-live-state]")).to_have_attribute("data-live-state", "live")
+
+    def find(self, selector: str) -> Locator:
+        return self.page.locator(selector)
+
+    def badge(self, slug: str) -> Locator:
+        return self.find(f'[data-document="{slug}"] [data-badge]')
+
+    def write(self, title: str, body: str = "first") -> str:
+        """Creates a document through the pages; returns its slug."""
+        self.goto("/new/")
+        self.page.get_by_label("Title").fill(title)
+        self.page.get_by_label("Text").fill(body)
+        self.page.get_by_role("button", name="Create document").click()
+        self.page.wait_for_url("**/documents/*/")
+        return self.page.url.rstrip("/").rpartition("/")[2]
+
+    def save(self, body: str, button: str = "Save") -> None:
+        self.page.get_by_label("Text").fill(body)
+        self.page.get_by_role("button", name=button, exact=True).click()
+
+    def write_anyway(self) -> None:
+        """Types beside whoever holds the edit lease, as the page offers."""
+        self.page.get_by_role("button", name="Write anyway").click()
+
+    def toast(self, text: str) -> Locator:
+        return self.find("[data-toasts] [data-toast]").filter(has_text=text)
+
+
+@contextlib.contextmanager
+def launched() -> Iterator[Browser]:
+    """One Chromium. Playwright keeps an event loop running meanwhile, beside which no async test can run."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: see `make test`")
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def seats(chromium: Browser) -> Iterator[Callable[..., Person]]:
+    """`sit(name, url)`: somebody at a browser of their own. Options are those of a browser context.
+
+    At the end all are gone, and nobody's console or scripts may have complained.
+    """
+    complaints: list[str] = []
+    with contextlib.ExitStack() as contexts:
+
+        def sit(name: str, url: str, **options: Any) -> Person:
+            context = chromium.new_context(**({"viewport": DESKTOP} | options))
+            contexts.callback(context.close)
+            context.set_default_timeout(PATIENCE_MS)
+            context.add_init_script(WATCH_STATES)
+            page = context.new_page()
+            page.on("pageerror", lambda error: complaints.append(f"{name}: {error}"))
+            page.on("console", lambda message: complaints.append(f"{name}: {message.text}") if _odd(message) else None)
+            page.on("dialog", lambda dialog: dialog.accept())
+            return Person(name, page, url, complaints)
+
+        yield sit
+    assert complaints == []
+
+
+def _odd(message: ConsoleMessage) -> bool:
+    """Errors, but for those of the network: a refused save and a stopped process are what some tests are about."""
+    network = ("Failed to load resource", "WebSocket connection to")
+    return message.type == "error" and not message.text.startswith(network)

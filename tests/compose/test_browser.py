@@ -1,0 +1,135 @@
+"""Two people at browsers, through the published port alone: pages of PostgreSQL, events of Redis, and one edit traced.
+
+First of this tier's files, and a module's own browser, because Playwright's event loop must be gone before async tests.
+"""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browsers import Person, launched, seats
+
+pytestmark = pytest.mark.compose
+
+PATIENCE_SECONDS = 15.0
+
+
+class Frames:
+    """Every event that a browser's sockets received, as the browser got it."""
+
+    def __init__(self, person: Person) -> None:
+        self.page = person.page
+        self.events: list[dict[str, object]] = []
+        self.page.on("websocket", lambda socket: socket.on("framereceived", self._received))
+
+    def _received(self, text: str | bytes) -> None:
+        self.events.append(json.loads(text))
+
+    def with_id(self, request_id: str) -> dict[str, object]:
+        """The one event of a request, once it has come."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not (found := [each for each in self.events if each.get("request_id") == request_id]):
+            assert time.monotonic() < end, self.events[-5:]
+            # Playwright tells of frames only while it waits.
+            self.page.wait_for_timeout(50)
+        [event] = found
+        return event
+
+
+@pytest.fixture(scope="module")
+def chromium(compose):
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def people(compose, chromium) -> Iterator[tuple[Person, Person]]:
+    """Two who log in as everybody does: by name and password, at the page."""
+    with seats(chromium) as sit:
+        yield log_in(compose, sit, "ada"), log_in(compose, sit, "bob")
+
+
+def log_in(compose, sit, name: str) -> Person:
+    person = sit(name, compose.url)
+    person.page.goto(f"{compose.url}/")
+    person.page.wait_for_url("**/login/?next=/")
+    person.page.get_by_label("Username").fill(name)
+    person.page.get_by_label("Password").fill(compose.let_in(name))
+    person.page.get_by_role("button", name="Log in").click()
+    person.page.wait_for_url(f"{compose.url}/")
+    person.is_live()
+    return person
+
+
+def sql(compose, query: str) -> str:
+    """What PostgreSQL itself answers."""
+    asked = ("psql", "-h", "127.0.0.1", "-U", "tidewire", "-d", "tidewire", "-Atc", query)
+    return compose(
+        "exec", "-T", "postgres", "sh", "-c", 'PGPASSWORD=$(cat /run/secrets/postgres_password) "$@"', "sh", *asked
+    )
+
+
+def test_two_people_see_each_other_and_a_conflict_loses_nothing(compose, people):
+    """Count, badge, toast, edit, conflict: the whole of the dashboard, and its rows in PostgreSQL."""
+    ada, bob = people
+    for person in people:
+        expect(person.find("[data-users-count]")).to_have_text("2")
+        expect(person.find("[data-online]")).to_have_attribute("title", re.compile("^(ada, bob|bob, ada)$"))
+
+    slug = ada.write("In containers", "one\ntwo\nthree")
+    expect(bob.toast("ada created In containers")).to_be_visible()
+    expect(bob.find("[data-unread-count]")).to_have_text("1")
+    bob.goto("/")
+    expect(bob.badge(slug)).to_have_attribute("data-phase", "read")
+
+    ada.goto(f"/documents/{slug}/edit/")
+    expect(bob.badge(slug)).to_have_attribute("data-phase", "update")
+    expect(bob.badge(slug)).to_contain_text("ada is editing")
+
+    bob.goto(f"/documents/{slug}/edit/")
+    expect(ada.find("[data-second-editor]")).to_contain_text("bob is editing this document too")
+    bob.write_anyway()
+    bob.save("one\nTWO by bob\nthree")
+    bob.page.wait_for_url(f"**/documents/{slug}/")
+    expect(ada.find("[data-changed]")).to_contain_text("bob saved a newer version")
+
+    ada.save("one\ntwo by ada\nthree")
+    expect(ada.find("[data-conflict] .is-yours .differs")).to_have_text(["Differs: two by ada"])
+    expect(ada.find("[data-conflict] .is-theirs .differs")).to_have_text(["Differs: TWO by bob"])
+    ada.save("one\nTWO by bob and ada\nthree", button="Save over version 2")
+    ada.page.wait_for_url(f"**/documents/{slug}/")
+    expect(bob.find("article")).to_contain_text("TWO by bob")
+    expect(bob.find("[data-changed]")).to_contain_text("ada saved a newer version")
+    stored = sql(compose, "select version, body from dashboard_document where title = 'In containers'")
+    assert stored.splitlines() == ["3|one", "TWO by bob and ada", "three"]
+
+
+def test_an_edit_is_traced_from_nginx_to_the_browsers_event(compose, people):
+    """By the id in the answer to ada's form: nginx's line, web's line, and the event that bob's browser got."""
+    ada, bob = people
+    frames = Frames(bob)
+    slug = ada.write("Traced", "first")
+    bob.goto(f"/documents/{slug}/")
+    ada.goto(f"/documents/{slug}/edit/")
+    edit = f"/documents/{slug}/edit/"
+    with ada.page.expect_response(lambda answer: answer.request.method == "POST" and answer.url.endswith(edit)) as sent:
+        ada.save("second")
+    request_id = sent.value.headers["x-request-id"]
+    told = frames.with_id(request_id)
+    expect(bob.find("[data-changed]")).to_contain_text("ada saved a newer version")
+
+    logs = compose("logs", "--no-color", "--no-log-prefix", "nginx", "web", "relay", "ws")
+    lines = [line for line in logs.splitlines() if request_id in line]
+    sys.stdout.write("\n".join((*lines, f"bob's browser: {json.dumps(told)}", "")))
+    # Docker puts a terminal's code before some lines.
+    found = [json.loads(line[line.index("{") :]) for line in lines]
+    [passed] = [line for line in found if "method" in line]
+    assert (passed["method"], passed["path"], passed["status"]) == ("POST", edit, 302)
+    [made] = [line for line in found if line.get("event") == "event in the outbox"]
+    assert (made["type"], made["event_id"]) == (told["type"], told["id"])
+    assert (told["verb"], told["actor"], told["title"]) == ("updated", "ada", "Traced")
