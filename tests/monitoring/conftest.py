@@ -12,9 +12,9 @@ def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.faults if "alerts" in item.path.name else pytest.mark.integration)
-            if "alerts" in item.path.name and not os.environ.get("TIDEWIRE_MONITORING"):
-                item.add_marker(pytest.mark.skip(reason="`make test-monitoring` runs it: three minutes of faults"))
+            item.add_marker(pytest.mark.faults if "story" in item.fixturenames else pytest.mark.integration)
+            if "story" in item.fixturenames and not os.environ.get("TIDEWIRE_MONITORING"):
+                item.add_marker(pytest.mark.skip(reason="`make test-monitoring` runs it: twelve minutes of faults"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +37,22 @@ def why_not() -> str | None:
 def hurried(rules: str) -> str:
     """Rules with each duration a thirtieth of what it is."""
     return SPAN.sub(lambda found: f"{found[1]}{int(found[2]) * SECONDS[found[3]] * 1000 // FASTER}ms", rules)
+
+
+def named(alert: str, labels: Mapping[str, str]) -> str:
+    """An alert's name; of those that share one, with the metric that each is about."""
+    return f"{alert} {labels['metric']}" if "metric" in labels else alert
+
+
+def alerts() -> set[str]:
+    """Every alert of the rules, as `firing` names them."""
+    return {
+        named(rule["alert"], rule["labels"])
+        for path in (ROOT / "deploy" / "prometheus" / "rules").glob("*.yml")
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }
 
 
 class Watched:
@@ -81,6 +97,8 @@ class Watched:
                 f"--config.file={self._directory / 'prometheus.yaml'}",
                 f"--storage.tsdb.path={self._directory / 'data'}",
                 f"--web.listen-address={LOOPBACK}:{self._port}",
+                # How long a series is taken for there without a sample: five minutes, as fast as the rules.
+                f"--query.lookback-delta={300 // FASTER}s",
             ]
         )
         late = wait_until_ready({"prometheus": f"{self.url}/-/ready"}, timeout_seconds=READY_SECONDS)
@@ -95,10 +113,10 @@ class Watched:
         for process in self._processes:
             process.wait(20)
 
-    def configure(self, *, dropped: str = "", start: bool = False) -> None:
-        """Scrape all, or with one metric dropped on the way, to see that this is noticed."""
+    def configure(self, *, dropped: str = "", without: str = "", start: bool = False) -> None:
+        """Scrape all; or with metrics dropped on the way, or without a job, to see that this is noticed."""
         ports = self.stack.layout.ports
-        targets = {"ws": ports.admin, "web": ports.web}
+        targets = {"ws": ports.admin, "web": ports.web, "relay": (ports.relay,)}
         if self.loaded:
             targets["load"] = (self.load_port,)
         if "redis" in self.exporters:
@@ -117,6 +135,7 @@ class Watched:
                     "metric_relabel_configs": drop,
                 }
                 for job, found in targets.items()
+                if job != without
             ],
         }
         (self._directory / "prometheus.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
@@ -144,10 +163,10 @@ class Watched:
         return None
 
     def firing(self) -> dict[str, str]:
-        """Alerts that fire now, with their summaries."""
+        """Alerts that fire now, by `named`, with their summaries."""
         alerts = json.loads(self._read("alerts"))["data"]["alerts"]
         return {
-            alert["labels"]["alertname"]: alert["annotations"]["summary"]
+            named(alert["labels"]["alertname"], alert["labels"]): alert["annotations"]["summary"]
             for alert in alerts
             if alert["state"] == "firing"
         }
