@@ -21,15 +21,10 @@ class Lines:
 
     def __init__(self, opened: socket.socket) -> None:
         self.opened = opened
-        self._newline = False
 
     def recv(self, size: int) -> bytes:
-        if self._newline:
-            self._newline = False
-            return self.opened.recv(1)
         peeked = self.opened.recv(HEAD_BYTES, socket.MSG_PEEK)
         line = peeked.find(b"\n")
-        self._newline = line > 0
         # All of a line that is not whole yet, an empty one's newline, or nothing where the other end has gone.
         return self.opened.recv((line or 1) if line >= 0 else len(peeked)) if peeked else b""
 

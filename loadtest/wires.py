@@ -106,7 +106,6 @@ class LoopWire:
 
     def stop(self) -> None:
         if self._watcher is not None:
-            self._watcher.stop()
             self._watcher.close()
             self._watcher = None
         self._ended.set()

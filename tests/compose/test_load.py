@@ -32,6 +32,8 @@ def loaded(compose):
         project("up", "--detach", "--no-recreate", "--scale", f"loadtest-worker={WORKERS}", *SERVICES[:2])
         yield project
     finally:
+        # Shown where the test fails.
+        sys.stdout.write(project("logs", "--no-color", "--tail", "40", *SERVICES, check=False))
         project("rm", "--force", "--stop", *SERVICES, check=False)
 
 
