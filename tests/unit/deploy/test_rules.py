@@ -68,6 +68,14 @@ def test_every_alert_is_proven_to_be_quiet_to_fire_and_to_end(name):
     assert 0 in counts[fires:], "over afterwards"
 
 
+def test_the_map_names_every_alert_and_what_made_it_fire():
+    """In its list and in its table, without the prefix that all have."""
+    text = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    listed, _, table = text.partition("\n## What was broken")
+    for part in (listed.partition("\n## Be told")[2], table):
+        assert {name for name in NAMES if not re.search(rf"\b{name.removeprefix('Tidewire')}\b", part)} == set()
+
+
 def test_no_test_is_of_an_alert_that_is_not_there():
     assert set(cases()) == set(NAMES)
 
