@@ -127,7 +127,9 @@ def dragging(story: Story, _crowd: Crowd) -> None:
 
 def stuttering(story: Story, crowd: Crowd) -> None:
     """Both nodes stand still for most of each second, while documents are written."""
-    with _each_second(*(lambda pid=node.pid: stopped(pid) for node in story.stack.ws), seconds=0.6):
+    with _again_and_again(
+        *(lambda pid=node.pid: stopped(pid) for node in story.stack.ws), seconds=0.6, calm_seconds=0.4
+    ):
         story.until(
             *("TidewireLoopLag", "TidewireDeliveryLateFast", "TidewireDeliveryLateSlow"),
             seconds=120,
@@ -199,8 +201,8 @@ def losing_tables(story: Story, crowd: Crowd) -> None:
 
 
 def locking(story: Story, crowd: Crowd) -> None:
-    """Somebody else writes to the database for most of each second: every page that writes waits for them."""
-    with _each_second(lambda: _locked(_database(story)), seconds=0.7):
+    """Somebody else writes to the database for seconds, again and again: every page that writes waits for them."""
+    with _again_and_again(lambda: _locked(_database(story)), seconds=2.0, calm_seconds=0.5):
         story.until("TidewireWebSlow", seconds=90, do=lambda: crowd.write(1))
 
 
@@ -238,15 +240,17 @@ def _locked(database: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _each_second(*troubles: Callable[[], contextlib.AbstractContextManager[None]], seconds: float) -> Iterator[None]:
-    """So much of each second is in trouble."""
+def _again_and_again(
+    *troubles: Callable[[], contextlib.AbstractContextManager[None]], seconds: float, calm_seconds: float
+) -> Iterator[None]:
+    """All of these for so long, then calm for so long, until the end."""
     over = threading.Event()
 
     def go_on(trouble: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
         while not over.is_set():
             with trouble():
                 over.wait(seconds)
-            over.wait(1 - seconds)
+            over.wait(calm_seconds)
 
     threads = [threading.Thread(target=go_on, args=(trouble,), daemon=True) for trouble in troubles]
     for thread in threads:

@@ -88,6 +88,8 @@ def tell(capsys, request):
 @pytest.fixture
 def story(watched, tell):
     eyes = watched(ws=2, TIDEWIRE_CONNECTIONS_PER_NODE="150")
+    # What fired before the first scrape of all is no fault's.
+    assert eyes.wait(lambda: eyes.sees_all() and not eyes.firing(), seconds=60)
     return Story(eyes, tell)
 
 

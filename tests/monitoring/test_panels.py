@@ -52,7 +52,7 @@ def scene(watched, tmp_path):
     """
     eyes = watched(ws=2, loaded=True)
     # A counter that is first seen after all has happened has no rate.
-    assert eyes.wait(lambda: len(eyes.query("up == 1")) >= 4 + len(eyes.exporters), seconds=30)
+    assert eyes.wait(eyes.sees_all, seconds=30)
     crowd = Crowd(eyes.stack, 30)
     with contextlib.closing(crowd), load_test(eyes, tmp_path):
         crowd.join(90)

@@ -142,6 +142,11 @@ class Watched:
         if not start:
             self._prometheus.send_signal(signal.SIGHUP)
 
+    def sees_all(self) -> bool:
+        """Whether every process of the stack and every exporter has answered its last scrape."""
+        ports = self.stack.layout.ports
+        return len(self.query("up == 1")) >= len(ports.admin) + len(ports.web) + 1 + len(self.exporters)
+
     def query(self, expr: str) -> list[dict[str, Any]]:
         """The result of an instant query. Raises AssertionError where it does not parse."""
         return list(self._get("query", query=expr)["result"])
