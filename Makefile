@@ -90,15 +90,16 @@ compose-test: ## build the images and prove the compose project, under a name an
 secrets: ## make what compose gives to containers in var/secrets, once
 	@$(PYTHON) -m deploy.compose.make_secrets
 
-# Another kustomize 5, or a folder GROUP/KIND_VERSION.json of custom resources' schemas, is given by these two.
+# Another kustomize 5, or another folder GROUP/KIND_VERSION.json of custom resources' schemas, is given by these two.
 export KUSTOMIZE ?= $(CURDIR)/var/bin/kustomize
 export POLICIES ?= $(CURDIR)/var/k8s/policies
-export CRD_SCHEMAS ?=
+export CRD_SCHEMAS ?= $(CURDIR)/var/k8s/crds
 k8s-check: ## build every combination of the Kubernetes manifests and check them without a cluster
 	@$(PYTHON) -m deploy.local.setup test
 	@[ -x "$(KUSTOMIZE)" ] || GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
 	@[ var/k8s/python -nt deploy/k8s/check/requirements.txt ] || $(VENV)/python -m pip install --quiet --upgrade --no-deps --require-hashes --target var/k8s/python -r deploy/k8s/check/requirements.txt
 	@[ var/k8s/policies -nt deploy/k8s/check/policies.txt ] || $(VENV)/python -m pip install --quiet --upgrade --no-deps --require-hashes --target var/k8s/policies -r deploy/k8s/check/policies.txt
+	@[ deploy/k8s/check/crds.py -ot "$(CRD_SCHEMAS)" ] || ! command -v go >/dev/null || $(VENV)/python -m deploy.k8s.check.crds "$(CRD_SCHEMAS)"
 	@PYTHONPATH=$(PYTHONPATH):var/k8s/python TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m deploy.k8s.check
 	@PYTHONPATH=$(PYTHONPATH):var/k8s/python $(VENV)/python -m pytest tests/k8s --ignore tests/k8s/cluster $(ARGS)
 

@@ -27,6 +27,9 @@ def main(directory: Path = DIRECTORY) -> None:
         *_write(directory, _postgres(secrets.token_urlsafe(24))),
         *_write(directory, {"postgres_exporter_password": secrets.token_urlsafe(24)}),
         *_write(directory, _redis(secrets.token_urlsafe(24), secrets.token_urlsafe(24))),
+        # Of the cluster's Sentinels alone: what an application asks them with, and what they and replicas use.
+        *_write(directory, {"TIDEWIRE_REDIS_SENTINEL_PASSWORD": secrets.token_urlsafe(24)}),
+        *_write(directory, {"redis_replication_password": secrets.token_urlsafe(24)}),
         *_write(directory, {"grafana_password": secrets.token_urlsafe(24)}),
         *_write(directory, {"loadtest_password": secrets.token_urlsafe(24)}),
     ]

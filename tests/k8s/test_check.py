@@ -1,19 +1,16 @@
 """`make k8s-check` is green for what is committed, and each planted mistake turns it red."""
 
-import importlib.util
 import os
-import shutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-KUSTOMIZE = os.environ.get("KUSTOMIZE") or shutil.which("kustomize") or ""
-pytestmark = pytest.mark.skipif(
-    not (Path(KUSTOMIZE).is_file() and importlib.util.find_spec("kubernetes_validate")),
-    reason="k8s: no kustomize or no schemas on this machine; `make k8s-check` brings both and runs this",
-)
+from tests.k8s.needs import KUSTOMIZE, KUSTOMIZE_AND_SCHEMAS
+
+pytestmark = KUSTOMIZE_AND_SCHEMAS
 
 Found = Callable[..., list[str]]
 
@@ -21,7 +18,7 @@ Found = Callable[..., list[str]]
 @pytest.fixture
 def found_after(tmp_path) -> Found:
     """`found_after(file, old, new)`: what the checks say of a copy of the manifests with `old` replaced by `new`."""
-    from deploy.k8s.check import build, references, running, schemas  # noqa: PLC0415 - they need what may be absent
+    from deploy.k8s.check import build, combination, schemas  # noqa: PLC0415 - they need what may be absent
 
     manifests = build.copy(tmp_path)
 
@@ -34,7 +31,7 @@ def found_after(tmp_path) -> Found:
         objects = build.build(KUSTOMIZE, manifests, overlay, components)
         folder = os.environ.get("CRD_SCHEMAS")
         said = [each for found in objects for each in schemas.violations(found, Path(folder) if folder else None)[0]]
-        return [*references.problems(objects, overlay), *running.problems(objects), *said]
+        return [*combination.problems(objects, overlay), *said]
 
     return check
 
@@ -93,7 +90,7 @@ PLANTED = {
     ),
     "a missing variable": (
         "overlays/local/kustomization.yaml",
-        "- TIDEWIRE_ALLOWED_HOSTS=localhost,127.0.0.1",
+        "- TIDEWIRE_ALLOWED_HOSTS=localhost,127.0.0.1,nginx",
         "- TIDEWIRE_SIGNUP=true",
         "TIDEWIRE_ALLOWED_HOSTS is missing",
     ),
@@ -192,6 +189,66 @@ def test_a_planted_mistake_in_a_component_is_found(found_after, component):
     assert any(expected in said for said in found)
 
 
+SENTINELS = {
+    "a Sentinel's pod": (
+        "kustomization.yaml",
+        "redis-sentinel-2.redis",
+        "redis-sentinel-3.redis",
+        "no pod redis-sentinel-3",
+    ),
+    "a Sentinel's port": (
+        "kustomization.yaml",
+        "redis-sentinel-2.redis-sentinel:26379",
+        "redis-sentinel-2.redis-sentinel:26380",
+        "has no port 26380",
+    ),
+    "too few Sentinels": ("kustomization.yaml", ",redis-sentinel-2.redis-sentinel:26379", "", "names 2"),
+    "a StatefulSet's Service": (
+        "redis-sentinel.yaml",
+        "serviceName: redis-sentinel",
+        "serviceName: redis",
+        "no headless Service redis of its pods",
+    ),
+    "a Service of other pods": (
+        "redis-sentinel.yaml",
+        "  selector: {app.kubernetes.io/name: redis-sentinel}",
+        "  selector: {app.kubernetes.io/name: ws}",
+        "no headless Service redis-sentinel of its pods",
+    ),
+    "a variable's key": (
+        "redis-sentinel.yaml",
+        "key: TIDEWIRE_REDIS_SENTINELS}",
+        "key: TIDEWIRE_SENTINELS}",
+        "ConfigMap environment has no TIDEWIRE_SENTINELS",
+    ),
+    "a secret's key": (
+        "redis-sentinel.yaml",
+        "key: TIDEWIRE_REDIS_SENTINEL_PASSWORD",
+        "key: SENTINEL_PASSWORD",
+        "Secret tidewire has no SENTINEL_PASSWORD",
+    ),
+    "a grace shorter than the hand-over": (
+        "redis-sentinel.yaml",
+        "terminationGracePeriodSeconds: 30",
+        "terminationGracePeriodSeconds: 20",
+        "grace period of 20 s",
+    ),
+}
+
+
+@pytest.mark.parametrize("planted", SENTINELS)
+def test_a_planted_mistake_about_sentinels_is_found(found_after, planted):
+    file, old, new, expected = SENTINELS[planted]
+    found = found_after(f"components/redis-sentinel/{file}", old, new, components=("redis-sentinel",))
+    # kustomize gives the names of ConfigMaps and Secrets an ending.
+    assert any(expected in re.sub(r"-[a-z0-9]{10}\b", "", said) for said in found)
+
+
+@pytest.mark.parametrize("overlay", ["local", "production"])
+def test_with_sentinels_there_is_no_other_redis(found_after, overlay):
+    assert found_after(overlay=overlay, components=("redis-sentinel", "redis-sentinel-persistence")) == []
+
+
 ACCOUNTS = {
     "a pod's account": (
         "deletion-cost.yaml",
@@ -219,6 +276,21 @@ def test_a_planted_mistake_about_an_account_is_found(found_after, planted):
 def test_a_token_is_for_one_component_alone(found_after):
     """The same line that deletion-cost may have is found in any other pod: see "a service account's token" above."""
     assert found_after(components=("deletion-cost",)) == []
+
+
+LOADS = {
+    "an option of the load test": ("LOADTEST_SHAPE", "LOADTEST_FORM", "LOADTEST_FORM is no option"),
+    "the load test's way in": ("http://nginx", "http://web:8000", "web is not one of TIDEWIRE_ALLOWED_HOSTS"),
+    "the load test's port": ("http://nginx", "http://nginx:8080", "no Service for http://nginx:8080"),
+    "the load test's workers": ("EXPECT_WORKERS=3", "EXPECT_WORKERS=2", "is not how many workers there are"),
+}
+
+
+@pytest.mark.parametrize("planted", LOADS)
+def test_a_planted_mistake_about_the_load_test_is_found(found_after, planted):
+    old, new, expected = LOADS[planted]
+    found = found_after("components/loadtest/kustomization.yaml", old, new, components=("loadtest",))
+    assert any(expected in said for said in found)
 
 
 def test_what_patches_redis_stands_only_beside_it(tmp_path):
@@ -268,15 +340,33 @@ def test_policies_find_what_they_are_there_for(tmp_path):
     assert not any("relay" in line for line in said)
 
 
-@pytest.mark.skipif(not os.environ.get("CRD_SCHEMAS"), reason="k8s: CRD_SCHEMAS names no folder of schemas")
-def test_an_unknown_field_of_a_custom_resource_is_found(found_after):
-    found = found_after(
-        "components/autoscaling-connections/ws.yaml",
-        "minReplicaCount",
-        "minReplicasCount",
-        components=("autoscaling-connections",),
-    )
-    assert any("'minReplicasCount' was unexpected" in said for said in found)
+CUSTOM = {
+    "autoscaling-connections": ("ws.yaml", "minReplicaCount", "minReplicasCount"),
+    "gateway": ("route.yaml", "request", "requests"),
+    "monitoring": ("pods.yaml", "interval", "intervals"),
+}
+
+
+@pytest.mark.skipif(
+    not Path(os.environ.get("CRD_SCHEMAS") or "none").is_dir(), reason="k8s: CRD_SCHEMAS is no folder of schemas"
+)
+@pytest.mark.parametrize("component", CUSTOM)
+def test_an_unknown_field_of_a_custom_resource_is_found(found_after, component):
+    file, old, new = CUSTOM[component]
+    found = found_after(f"components/{component}/{file}", f"{old}:", f"{new}:", components=(component,))
+    assert any(f"'{new}' was unexpected" in said for said in found)
+
+
+def test_a_definition_becomes_a_schema_for_each_of_its_versions(tmp_path):
+    from deploy.k8s.check import crds  # noqa: PLC0415 - as above
+
+    versions = [
+        {"name": name, "schema": {"openAPIV3Schema": {"properties": {name: {"type": "string"}}}}}
+        for name in ("v1", "v2")
+    ]
+    crds.write({"spec": {"group": "a.example", "names": {"kind": "Boat"}, "versions": versions}}, tmp_path)
+    assert {path.name for path in (tmp_path / "a.example").iterdir()} == {"boat_v1.json", "boat_v2.json"}
+    assert "v2" in (tmp_path / "a.example" / "boat_v2.json").read_text()
 
 
 def test_every_combination_is_built_once(tmp_path):
@@ -285,5 +375,5 @@ def test_every_combination_is_built_once(tmp_path):
     found = list(build.combinations(build.copy(tmp_path)))
     assert len(found) == len(set(found))
     assert {component for _, components in found for component in components} == {
-        name for group in build.GROUPS for name in group if name
+        name for group in build.GROUPS for names in group for name in names.split()
     }

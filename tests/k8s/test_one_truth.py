@@ -13,6 +13,7 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 PLACES = {
     *("TIDEWIRE_WEB_SERVERS", "TIDEWIRE_WS_SERVERS"),
     *("TIDEWIRE_SECRETS_DIR", "TIDEWIRE_ALLOWED_HOSTS", "TIDEWIRE_ORIGINS", "TIDEWIRE_SECURE_COOKIES"),
+    *("LOCUST_HOST", "LOADTEST_PASSWORD_FILE", "LOADTEST_TITLE"),
 }
 # Compose offers these to the shell, with the settings' own defaults.
 OFFERED = {"TIDEWIRE_SIGNUP", "TIDEWIRE_LOG_LEVEL"}
@@ -61,6 +62,35 @@ def test_the_programs_are_told_the_same():
     assert {name for name in cluster if cluster[name] != compose.get(name)} <= PLACES
 
 
+def test_the_load_test_is_told_the_same():
+    cluster = literals(K8S / "components/loadtest/kustomization.yaml", "loadtest")
+    for name in ("master", "worker"):
+        compose = {key: default(value) for key, value in COMPOSE[f"loadtest-{name}"]["environment"].items()}
+        own = workload(f"components/loadtest/{name}.yaml", name)["env"]
+        told = cluster | {each["name"]: each["value"] for each in own}
+        # Compose's workers take over what makes a master, and have to unsay it.
+        unsaid = {"LOCUST_MODE_MASTER", "LOCUST_CSV", "LOCUST_HTML"} if name == "worker" else set()
+        assert compose.keys() - unsaid == told.keys()
+        assert {key for key in told if told[key] != compose[key]} <= PLACES
+
+
+def test_load_users_are_made_by_the_same_command():
+    [job, *_] = yaml.safe_load_all((K8S / "components/loadtest/master.yaml").read_text())
+    made = job["spec"]["template"]["spec"]["initContainers"][0]["command"]
+    cluster = literals(K8S / "components/loadtest/kustomization.yaml", "loadtest")
+    told = [re.sub(r"\$\((\w+)\)", lambda found: cluster[found[1]], word) for word in made]
+    assert told == [default(word) for word in COMPOSE["loadtest-people"]["command"]]
+
+
+def test_redis_with_sentinels_is_started_like_the_one():
+    """But for what only its start can know: who is the primary, and who else may come in."""
+    alone = workload("components/redis/redis.yaml", "redis")["args"]
+    where = alone.index("--aclfile")
+    assert (
+        workload("components/redis-sentinel/redis-sentinel.yaml", "redis")["args"] == alone[:where] + alone[where + 2 :]
+    )
+
+
 def test_redis_is_started_alike():
     cluster = workload("components/redis/redis.yaml", "redis")["args"]
     compose = [str(word) for word in COMPOSE["redis"]["command"]]
@@ -72,6 +102,7 @@ def test_redis_is_started_alike():
     [
         ("base/nginx.yaml", "nginx"),
         ("components/redis/redis.yaml", "redis"),
+        ("components/redis-sentinel/redis-sentinel.yaml", "redis"),
         ("overlays/local/postgres.yaml", "postgres"),
     ],
 )
@@ -105,4 +136,6 @@ def test_the_secrets_have_the_same_names():
     generators = yaml.safe_load((K8S / "overlays/local/kustomization.yaml").read_text())["secretGenerator"]
     files = {Path(file).name for each in generators for file in each["files"]}
     assert set(COMPOSE["ws"]["secrets"]) <= files
-    assert files <= set(yaml.safe_load((ROOT / "compose.yaml").read_text())["secrets"])
+    # Compose has no Sentinels.
+    sentinels = {"TIDEWIRE_REDIS_SENTINEL_PASSWORD", "redis_replication_password"}
+    assert files - sentinels <= set(yaml.safe_load((ROOT / "compose.yaml").read_text())["secrets"])

@@ -9,48 +9,73 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from deploy.k8s.check import build, policies, references, running, schemas
+from deploy.k8s.check import build, combination, policies, schemas
+
+Combination = tuple[str, tuple[str, ...]]
 
 
 def main() -> int:
     started = time.monotonic()
-    folder = os.environ.get("CRD_SCHEMAS")
-    kustomize = os.environ.get("KUSTOMIZE", "kustomize")
-    wrong: Counter[str] = Counter()
-    checked: dict[str, int] = {}
-    unchecked: set[str] = set()
-    built = 0
     with tempfile.TemporaryDirectory() as directory:
-        manifests = build.copy(Path(directory))
-        combinations = list(build.combinations(manifests))
-        for overlay, components in combinations:
-            objects = build.build(kustomize, manifests, overlay, components)
-            built += len(objects)
-            wrong.update(references.problems(objects, overlay))
-            wrong.update(running.problems(objects))
-            for found in objects:
-                # Most objects are the same in most combinations.
-                key = json.dumps(found, sort_keys=True)
-                if key not in checked:
-                    said, checked[key] = schemas.violations(found, Path(folder) if folder else None)
-                    wrong.update(said)
-                    if not checked[key]:
-                        unchecked.add(f"{found['apiVersion']} {found['kind']}")
-        passed = _hold_against_policies([json.loads(key) for key in checked], Path(directory), wrong)
+        combinations = list(build.combinations(build.copy(Path(directory, "all"))))
+        built, different, wrong = _check_all(combinations, Path(directory))
+        held, unchecked = _hold_against_schemas(different, wrong)
+        passed = _hold_against_policies([json.loads(each) for each in different], Path(directory), wrong)
     for problem, count in sorted(wrong.items()):
         print(f"{problem} ({count} of {len(combinations)} combinations)", file=sys.stderr)
     print(
-        f"k8s-check: {len(combinations)} combinations, {built} objects, {len(checked)} different ones against "
-        f"{sum(checked.values())} strict schemas (Kubernetes {', '.join(schemas.VERSIONS)}), "
+        f"k8s-check: {len(combinations)} combinations, {built} objects, {len(different)} different ones against "
+        f"{held} strict schemas (Kubernetes {', '.join(schemas.VERSIONS)}), "
         f"{passed} policy checks passed, {len(policies.EXCEPTIONS)} exceptions, "
         f"{len(wrong)} problems, {time.monotonic() - started:.0f} s"
     )
     if unchecked:
         print(f"k8s-check: no schema for {', '.join(sorted(unchecked))}; CRD_SCHEMAS=folder names some")
     return 1 if wrong else 0
+
+
+def _check_all(combinations: list[Combination], directory: Path) -> tuple[int, set[str], Counter[str]]:
+    """As `_check`, on all processors. Most objects are the same in most combinations."""
+    many = os.cpu_count() or 1
+    parts = [combinations[start::many] for start in range(many)]
+    built, different, wrong = 0, set[str](), Counter[str]()
+    with ProcessPoolExecutor(many) as processes:
+        for some in processes.map(_check, (directory / str(i) for i in range(many)), parts):
+            built += some[0]
+            different |= some[1]
+            wrong += some[2]
+    return built, different, wrong
+
+
+def _check(directory: Path, part: list[Combination]) -> tuple[int, set[str], Counter[str]]:
+    """Builds some of the combinations: how many objects, the different ones as JSON, and what is wrong with them."""
+    # A copy of its own, because a build changes its overlay's file for a moment.
+    manifests = build.copy(directory)
+    built, different, wrong = 0, set[str](), Counter[str]()
+    for overlay, components in part:
+        objects = build.build(os.environ.get("KUSTOMIZE", "kustomize"), manifests, overlay, components)
+        built += len(objects)
+        different.update(json.dumps(found, sort_keys=True) for found in objects)
+        wrong.update(combination.problems(objects, overlay))
+    return built, different, wrong
+
+
+def _hold_against_schemas(different: set[str], wrong: Counter[str]) -> tuple[int, set[str]]:
+    """Against how many, and what has none."""
+    folder = os.environ.get("CRD_SCHEMAS")
+    count, unchecked = 0, set()
+    for each in different:
+        found = json.loads(each)
+        said, held = schemas.violations(found, Path(folder) if folder else None)
+        wrong.update(said)
+        count += held
+        if not held:
+            unchecked.add(f"{found['apiVersion']} {found['kind']}")
+    return count, unchecked
 
 
 def _hold_against_policies(objects: list[dict[str, Any]], directory: Path, wrong: Counter[str]) -> int:

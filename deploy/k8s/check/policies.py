@@ -22,7 +22,7 @@ EXCEPTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "CKV_K8S_15": (EVERYWHERE, "images are tagged by version and never overwritten; a registry away must stop no pod"),
     "CKV_K8S_43": (EVERYWHERE, "digests are an installation's: `images` of its overlay may name them"),
-    "CKV_K8S_40": (("nginx", "redis", "postgres"), "the users that these public images are made for"),
+    "CKV_K8S_40": (("nginx", "redis", "redis-sentinel", "postgres"), "the users that these public images are made for"),
     "CKV_K8S_8": (
         ("relay", "postgres", "deletion-cost"),
         "they end when they fail; a probe would only ask if they run",

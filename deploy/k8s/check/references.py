@@ -1,4 +1,4 @@
-"""Whatever one object says of another: that it is there, under that name, label or port."""
+"""Whatever one object says of another: that it is there, under that name, label or port. configuration.py has more."""
 # ruff: noqa: INP001 - deploy/ is no package
 
 from __future__ import annotations
@@ -9,20 +9,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Object = Mapping[str, Any]
-# Made apart from the manifests, by the installation: docs/kubernetes.md says how.
-EXTERNAL = {"production": {("Secret", "tidewire")}}
 PORT_NAME_LENGTH = 15
 ALLOWED = {"deletion-cost": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]}]}
 CLUSTER_WIDE = ("ClusterRole", "ClusterRoleBinding")
-CONFIGURED = ("ConfigMap", "Secret", "PersistentVolumeClaim")
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 
 
-def problems(objects: list[dict[str, Any]], overlay: str) -> Iterator[str]:
+def problems(objects: list[dict[str, Any]]) -> Iterator[str]:
     yield from _names(objects)
     yield from _selectors(objects)
     yield from _ports(objects)
-    yield from _configuration(objects, overlay)
     yield from _accounts(objects)
     yield from _scaling(objects)
     yield from _upstreams(objects)
@@ -133,37 +129,6 @@ def _backends(objects: list[dict[str, Any]]) -> Iterator[tuple[Object, str, Any]
             for path in rule["http"]["paths"]:
                 service = path["backend"]["service"]
                 yield ingress, service["name"], next(iter(service["port"].values()))
-
-
-def _configuration(objects: list[dict[str, Any]], overlay: str) -> Iterator[str]:
-    there = {(found["kind"], found["metadata"]["name"]) for found in of(objects, *CONFIGURED)}
-    there |= EXTERNAL.get(overlay, set())
-    for workload in of(objects, *WORKLOADS):
-        volumes = {each["name"] for each in pod(workload).get("volumes", [])}
-        volumes |= {each["metadata"]["name"] for each in workload["spec"].get("volumeClaimTemplates", [])}
-        for container in containers(workload):
-            mounted = {each["name"] for each in container.get("volumeMounts", [])}
-            yield from (f"{title(workload)}: mounts {name}, which is no volume" for name in mounted - volumes)
-        for kind, name in _configured(workload):
-            if (kind, name) not in there:
-                yield f"{title(workload)}: there is no {kind} {name}"
-
-
-def _configured(workload: Object) -> Iterator[tuple[str, str]]:
-    for volume in pod(workload).get("volumes", []):
-        if "configMap" in volume:
-            yield "ConfigMap", volume["configMap"]["name"]
-        if "secret" in volume:
-            yield "Secret", volume["secret"]["secretName"]
-        if "persistentVolumeClaim" in volume:
-            yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]
-    for container in containers(workload):
-        for source in container.get("envFrom", []):
-            yield from (
-                (kind, source[ref]["name"])
-                for kind, ref in (("ConfigMap", "configMapRef"), ("Secret", "secretRef"))
-                if ref in source
-            )
 
 
 def _accounts(objects: list[dict[str, Any]]) -> Iterator[str]:

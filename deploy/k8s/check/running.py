@@ -73,7 +73,7 @@ def _grace(workload: Object, objects: list[dict[str, Any]]) -> Iterator[str]:
     grace = pod(workload).get("terminationGracePeriodSeconds", 30)
     for container in pod(workload)["containers"]:
         command = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
-        hook = float(command[1]) if command[:1] == ["sleep"] else 0.0
+        hook = float(command[1]) if command[:1] in (["sleep"], ["timeout"]) else 0.0
         stops = _stop_seconds(container, objects)
         if grace <= hook + stops:
             yield f"{title(workload)}: grace period of {grace} s, but preStop and stopping take {hook + stops:g} s"

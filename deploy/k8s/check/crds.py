@@ -1,0 +1,50 @@
+"""`python -m deploy.k8s.check.crds FOLDER`: schemas of the custom resources, from the Go modules that define them.
+
+Go checks what its proxy gives against a public log of checksums, so no copy of others' files has to be kept here.
+"""
+# ruff: noqa: INP001, S603, S607 - deploy/ is no package; go is what it runs, wherever that is
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Of each module what the components use.
+MODULES = {
+    "github.com/kedacore/keda/v2@v2.20.2": ("config/crd/bases/keda.sh_scaledobjects.yaml",),
+    "sigs.k8s.io/gateway-api@v1.4.1": ("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",),
+    "github.com/prometheus-operator/prometheus-operator@v0.91.0": (
+        "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+        "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+    ),
+}
+
+
+def main(folder: Path) -> None:
+    for module, files in MODULES.items():
+        said = subprocess.run(["go", "mod", "download", "-json", module], capture_output=True, text=True, check=False)
+        if said.returncode:
+            raise SystemExit(f"crds: {module}: {said.stdout[-500:]}{said.stderr[-500:]}")
+        for file in files:
+            definition = Path(json.loads(said.stdout)["Dir"], file)
+            write(yaml.safe_load(definition.read_text(encoding="utf-8")), folder)
+
+
+def write(definition: dict[str, Any], folder: Path) -> None:
+    """A file GROUP/KIND_VERSION.json for each version, which is where `schemas` looks."""
+    spec = definition["spec"]
+    group = folder / spec["group"]
+    group.mkdir(parents=True, exist_ok=True)
+    for version in spec["versions"]:
+        schema = version["schema"]["openAPIV3Schema"]
+        path = group / f"{spec['names']['kind'].lower()}_{version['name']}.json"
+        path.write_text(json.dumps(schema), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

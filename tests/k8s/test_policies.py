@@ -1,0 +1,31 @@
+"""What the network policies let through is what is meant, and nothing else. Enforcing it is the cluster's."""
+
+import pytest
+
+from tests.k8s.needs import KUSTOMIZE, KUSTOMIZE_AND_SCHEMAS
+
+pytestmark = KUSTOMIZE_AND_SCHEMAS
+
+
+@pytest.fixture
+def built(tmp_path):
+    """Everything that can stand in one overlay, with the one Redis and with Sentinels."""
+    from deploy.k8s.check import build  # noqa: PLC0415 - it needs what may be absent
+
+    manifests = build.copy(tmp_path)
+    parts = ("network-policies", "deletion-cost", "loadtest")
+    return [build.build(KUSTOMIZE, manifests, "local", (*parts, *more)) for more in ((), ("redis-sentinel",))]
+
+
+def test_what_is_let_through_is_what_is_meant(built):
+    from tests.k8s.reach import MEANT, allowed  # noqa: PLC0415 - as above
+
+    assert {flow for objects in built for flow in allowed(objects)} == MEANT
+
+
+def test_without_the_component_everybody_reaches_everybody(built):
+    from tests.k8s.reach import allowed, possible  # noqa: PLC0415 - as above
+
+    [objects, _] = built
+    open_to_all = [each for each in objects if each["kind"] != "NetworkPolicy"]
+    assert allowed(open_to_all) == set(possible(open_to_all))
