@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ KUSTOMIZE = os.environ.get("KUSTOMIZE") or shutil.which("kustomize") or ""
 POLL_SECONDS = 0.2
 ROLLOUT_SECONDS = 240
 ADMIN_PORT = 8300
+OVERLAYS = "tests/k8s/cluster/overlays"
 
 
 def why_no_cluster() -> str:
@@ -38,17 +39,19 @@ def why_no_cluster() -> str:
 
 
 class Cluster:
-    """The namespace that the tier makes, fills and removes. `web_image` and `ws_image`: what the nodes have."""
+    """The namespace that the tier makes, fills and removes. `images`: what the nodes have, by the manifests' names."""
 
-    def __init__(self, directory: Path, *, web_image: str, ws_image: str) -> None:
+    def __init__(self, directory: Path, images: Mapping[str, str]) -> None:
         self._directory = directory
-        self._images = {"tidewire-web": web_image, "tidewire-ws": ws_image}
+        self.images = images
 
     def kubectl(
         self, *arguments: str, check: bool = True, stdin: str | None = None, timeout_seconds: float = 120.0
     ) -> str:
+        """Of the product's namespace, but for what is applied: that says its own."""
+        where = () if arguments[0] == "apply" else ("--namespace", NAMESPACE)
         done = subprocess.run(
-            [KUBECTL, "--namespace", NAMESPACE, *arguments],
+            [KUBECTL, *where, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -67,17 +70,19 @@ class Cluster:
         copy = self._directory / "copy"
         if not copy.exists():
             self._copy(copy)
-        return subprocess.run(
-            [KUSTOMIZE, "build", str(copy / overlay)], capture_output=True, text=True, check=True, timeout=60
-        ).stdout
+        built = subprocess.run(
+            [KUSTOMIZE, "build", str(copy / overlay)], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert built.returncode == 0, f"{overlay}: {built.stderr}"
+        return built.stdout
 
     def _copy(self, copy: Path) -> None:
         shutil.copytree(ROOT / "deploy", copy / "deploy", ignore=shutil.ignore_patterns("secrets", "__pycache__"))
-        shutil.copytree(Path(__file__).with_name("overlay"), copy / "tests/k8s/cluster/overlay")
+        shutil.copytree(ROOT / OVERLAYS, copy / OVERLAYS)
         secrets = copy / "deploy/k8s/overlays/local/secrets"
         make_secrets(secrets)
-        for kustomization in (copy / "tests/k8s/cluster/overlay", copy / "deploy/k8s/overlays/local"):
-            for name, image in self._images.items():
+        for kustomization in (*(copy / OVERLAYS).iterdir(), copy / "deploy/k8s/overlays/local"):
+            for name, image in self.images.items():
                 subprocess.run(
                     [KUSTOMIZE, "edit", "set", "image", f"{name}={image}"], cwd=kustomization, check=True, timeout=60
                 )
@@ -87,20 +92,25 @@ class Cluster:
         assert "NotFound" in self.kubectl("get", "namespace", NAMESPACE, check=False), (
             f"the cluster has a namespace {NAMESPACE} already, which may be somebody's: remove it first"
         )
-        self.apply(self.manifests("tests/k8s/cluster/overlay"))
+        self.become("plain")
+
+    def become(self, overlay: str) -> None:
+        """Apply one of the test's overlays, as an upgrade would, and wait until all has rolled out."""
+        self.kubectl("delete", "job", "migrate", "--ignore-not-found")
+        self.apply(self.manifests(f"{OVERLAYS}/{overlay}"))
         for name in ("nginx", "web", "ws", "relay", "deletion-cost"):
             self.rolled_out(name)
 
     def apply(self, manifests: str) -> None:
-        self.kubectl("apply", "--server-side", "--filename", "-", stdin=manifests)
+        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", stdin=manifests)
 
     def down(self) -> None:
         self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout_seconds=180)
 
-    def rolled_out(self, name: str) -> None:
-        """Wait until a Deployment has rolled out and the pods of the version before have gone."""
+    def rolled_out(self, name: str, kind: str = "deployment") -> None:
+        """Wait until a workload has rolled out and the pods of the version before have gone."""
         self.kubectl(
-            *("rollout", "status", f"deployment/{name}", f"--timeout={ROLLOUT_SECONDS}s"),
+            *("rollout", "status", f"{kind}/{name}", f"--timeout={ROLLOUT_SECONDS}s"),
             timeout_seconds=ROLLOUT_SECONDS + 20,
         )
         self.until(lambda: not any(self._leaves(pod) for pod in self.pods(name)), f"the last of {name} to go")

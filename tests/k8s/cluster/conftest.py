@@ -9,6 +9,8 @@ import pytest
 from tests.k8s.cluster.cluster import Cluster, why_no_cluster
 from tests.k8s.cluster.load import Load
 
+IMAGES = ("web", "ws", "loadtest")
+
 
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
@@ -36,8 +38,7 @@ def cluster(tmp_path_factory, tell):
         pytest.skip(reason)
     running = Cluster(
         tmp_path_factory.mktemp("cluster"),
-        web_image=os.environ.get("WEB_IMAGE", "tidewire-web:dev"),
-        ws_image=os.environ.get("WS_IMAGE", "tidewire-ws:dev"),
+        {f"tidewire-{name}": os.environ.get(f"{name.upper()}_IMAGE", f"tidewire-{name}:dev") for name in IMAGES},
     )
     began = time.monotonic()
     try:

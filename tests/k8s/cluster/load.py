@@ -7,7 +7,7 @@ import json
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +41,7 @@ class Load:
         self.peak = 0
         self.refused = 0
         self.counts: set[int] = set()
+        self.stale_seconds = 0.0
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as closing:
@@ -82,13 +83,14 @@ class Load:
         self.codes = codes(diaries, self.began)
         self.peak = peak_connects(diaries, self.began)
         self.refused = sum(sum(diary.refusals.values()) for diary in diaries)
+        self.stale_seconds = max((_longest_stale(diary.stale) for diary in diaries), default=0.0)
         self.counts = {diary.counts[-1][1] for diary in diaries if diary.counts}
         account = self.account
         self.tell(
             f"{words}: {took:.0f} s, {len(diaries)} sockets, {account.due} due, {account.received} received, "
             f"{account.lost} lost, {account.duplicated} duplicated, {account.reordered} reordered, "
             f"{account.reloaded} by a reload; closes {dict(self.codes)}, {self.refused} handshakes refused, "
-            f"peak {self.peak} connects/s"
+            f"peak {self.peak} connects/s, stale for {self.stale_seconds:.1f} s at most"
         )
 
     def nothing_lost(self) -> None:
@@ -102,7 +104,8 @@ class Load:
         told, _ = self._publisher.communicate(timeout=END_SECONDS)
         assert self._publisher.returncode == 0, "the publisher failed"
         self._publisher = None
-        result = json.loads(told)
+        # Before it there may be what the library logged.
+        result = json.loads(told.splitlines()[-1])
         assert result["saved"] > 0, result
         if result["failed"]:
             self.tell(f"{result['failed']} saves failed, the last: {result['last']}")
@@ -110,3 +113,9 @@ class Load:
     def _committed(self) -> list[tuple[int, float]]:
         after = getattr(self, "_after", [])
         return [tuple(row) for row in self._cluster.run("tests/faults/rows.py", str(after[0][0] if after else 0))]
+
+
+def _longest_stale(told: Sequence[tuple[float, bool]]) -> float:
+    """The longest that a page was told to be stale, and not yet told otherwise."""
+    ends = [*told[1:], (time.time(), False)] if told else []
+    return max((after[0] - at for (at, stale), after in zip(told, ends, strict=True) if stale), default=0.0)

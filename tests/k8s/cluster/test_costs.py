@@ -1,0 +1,72 @@
+"""What sockets and deliveries cost each pod, by the cluster's own count: requests are of these figures."""
+
+import json
+import time
+
+import pytest
+
+from tests.k8s.cluster.cluster import NAMESPACE
+
+SOCKETS = 500
+PER_SECOND = 10.0
+# Metrics are of windows; so long until none reaches back into the time before.
+WINDOW_SECONDS = 30
+METRICS = f"/apis/metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/pods"
+UNITS = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+def amount(text: str) -> float:
+    """A quantity as Kubernetes writes it: cores or bytes."""
+    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
+    return float(text.removesuffix(unit)) * UNITS.get(unit, 1)
+
+
+def usage(cluster) -> dict[str, tuple[float, float]]:
+    """Cores of all pods of a workload, and MiB of the largest of them."""
+    found: dict[str, tuple[float, float]] = {}
+    for pod in json.loads(cluster.kubectl("get", "--raw", METRICS))["items"]:
+        for container in pod["containers"]:
+            cores, mebibytes = found.get(container["name"], (0.0, 0.0))
+            used = container["usage"]
+            found[container["name"]] = (
+                cores + amount(used["cpu"]),
+                max(mebibytes, amount(used["memory"]) / UNITS["Mi"]),
+            )
+    return found
+
+
+def requested(cluster) -> dict[str, float]:
+    """MiB of memory that each workload's container asks for."""
+    return {
+        container["name"]: amount(container["resources"]["requests"]["memory"]) / UNITS["Mi"]
+        for workload in cluster.get("deployments,statefulsets")["items"]
+        for container in workload["spec"]["template"]["spec"]["containers"]
+    }
+
+
+@pytest.fixture
+def metrics(cluster):
+    if "NotFound" in (said := cluster.kubectl("get", "--raw", METRICS, check=False)) or "Error" in said:
+        pytest.skip("k8s: the cluster has no metrics server")
+
+
+@pytest.mark.usefixtures("metrics")
+def test_what_is_requested_is_what_is_used(cluster, load, tell):
+    time.sleep(WINDOW_SECONDS)
+    idle = usage(cluster)
+    with load(SOCKETS, PER_SECOND) as run:
+        run.begin()
+        time.sleep(WINDOW_SECONDS)
+        busy = usage(cluster)
+        run.settle(f"{WINDOW_SECONDS} s of {PER_SECOND:g} events a second")
+    run.nothing_lost()
+    deliveries = PER_SECOND * SOCKETS / 2
+    asked = requested(cluster)
+    for name, (cores, mebibytes) in sorted(busy.items()):
+        before = idle.get(name, (0.0, 0.0))
+        more = (cores - before[0]) * 1e6 / deliveries
+        tell(
+            f"{name}: {before[0]:.3f} cores idle, {cores:.3f} busy, {more:.1f} us for each of "
+            f"{deliveries:g} deliveries/s; {before[1]:.0f} MiB idle, {mebibytes:.0f} busy, {asked[name]:.0f} requested"
+        )
+    assert {name for name, (_, mebibytes) in busy.items() if mebibytes > asked[name]} == set()

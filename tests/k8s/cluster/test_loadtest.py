@@ -1,0 +1,48 @@
+"""The load test's own component: a master and workers inside the cluster, and its verdict."""
+
+import pytest
+
+RUN_SECONDS = 240
+
+
+@pytest.fixture
+def image(cluster):
+    """What the nodes have of it."""
+    wanted = cluster.images["tidewire-loadtest"]
+    nodes = cluster.get("nodes")["items"]
+    there = [name for node in nodes for image in node["status"]["images"] for name in image.get("names", [])]
+    if not any(name.endswith(wanted) for name in there):
+        pytest.skip(f"k8s: no node has the image {wanted}")
+    return wanted
+
+
+def test_a_small_load_test_accounts_for_every_event(cluster, tell, image):
+    cluster.become("loadtest")
+    cluster.until(lambda: finished(cluster), "the load test's end", RUN_SECONDS)
+    said = cluster.kubectl("logs", "job/loadtest-master", "--container=master")
+    report = said[said.index("# Load test in a cluster") :]
+    tell(f"load test of {image}:\n{report}")
+    assert finished(cluster)["loadtest-worker"] == "Complete"
+    assert "20 users" in report
+    assert "0 lost, 0 duplicated, 0 reordered, 0 late, 0 forgotten, 0 unpublished" in report
+    # Where the machine has more to do than this, the generator measures itself, and fails the run for it.
+    assert [line for line in broken(report) if not line.startswith("generator_")] == []
+    cluster.kubectl("delete", "job/loadtest-master", "job/loadtest-worker", "service/loadtest-master")
+
+
+def broken(report: str) -> list[str]:
+    """The objectives that the run did not keep."""
+    return [line.split("|")[1].strip() for line in report.splitlines() if "**broken**" in line]
+
+
+def finished(cluster) -> dict[str, str]:
+    """How each of the two Jobs ended; empty while one of them runs."""
+    ended = {
+        job["metadata"]["name"]: condition["type"]
+        for job in cluster.get("jobs")["items"]
+        for condition in job["status"].get("conditions", [])
+        if job["metadata"]["name"].startswith("loadtest-")
+        if condition["type"] in ("Complete", "Failed")
+        if condition["status"] == "True"
+    }
+    return ended if len(ended) == 2 else {}

@@ -1,0 +1,105 @@
+"""Network policies, where the cluster enforces them: what is meant goes through, and nothing else."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.k8s.cluster.cluster import NAMESPACE
+from tests.k8s.reach import MEANT, NAME, OUTSIDE, Flow
+
+# They stand for the product's pods of that name: labels are all that a policy knows of a pod.
+ASKERS = ("nginx", "web", "ws", "deletion-cost", "redis", "stranger")
+TARGETS = (("web", 8000), ("ws", 8000), ("ws", 8300), ("nginx", 8080), ("redis", 6379), ("postgres", 5432))
+# Dropped packets are answered by nobody; whoever answers does so at once.
+SECONDS = 3
+ASK = f"""
+import json, socket, sys
+def reaches(host, port):
+    try:
+        socket.create_connection((host, port), {SECONDS}).close()
+    except OSError:
+        return False
+    return True
+print(json.dumps([reaches(host, port) for host, port in json.loads(sys.argv[1])]))
+"""
+
+
+def asker(name: str, image: str) -> dict:
+    """A pod that only sleeps. It has no port of that name, so no Service sends it anybody."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"asks-as-{name}",
+            "namespace": OUTSIDE.get(name, NAMESPACE),
+            "labels": {NAME: name, "asks": "1"},
+        },
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "asks",
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sleep", "3600"],
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+
+
+@pytest.fixture
+def askers(cluster):
+    made = {name: asker(name, cluster.images["tidewire-web"]) for name in ASKERS}
+    cluster.apply(yaml.safe_dump_all(made.values()))
+    for pod in made.values():
+        where = ("--namespace", pod["metadata"]["namespace"])
+        cluster.kubectl(*where, "wait", "--for=condition=Ready", f"pod/{pod['metadata']['name']}", "--timeout=60s")
+    yield made
+    for namespace in (NAMESPACE, *set(OUTSIDE.values())):
+        cluster.kubectl(
+            "--namespace", namespace, "delete", "pods", "--selector=asks", "--ignore-not-found", check=False
+        )
+
+
+def reached(cluster, askers) -> set[Flow]:
+    """Which connections are made, of every asker to a pod of every target."""
+    hosts = {name: _address(cluster, name) for name, _ in TARGETS}
+    asked = json.dumps([[hosts[name], port] for name, port in TARGETS])
+    found = set()
+    for name, pod in askers.items():
+        where = ("--namespace", pod["metadata"]["namespace"])
+        said = cluster.kubectl(*where, "exec", pod["metadata"]["name"], "--", "python", "-c", ASK, asked)
+        found |= {Flow(name, *target) for target, so in zip(TARGETS, json.loads(said), strict=True) if so}
+    return found
+
+
+def _address(cluster, name: str) -> str:
+    pods = [pod for pod in cluster.ready(name) if "asks" not in pod["metadata"]["labels"]]
+    return str(pods[0]["status"]["podIP"])
+
+
+def test_nothing_goes_through_but_what_is_meant(cluster, askers, load, tell):
+    everything = {Flow(name, *target) for name in askers for target in TARGETS}
+    assert reached(cluster, askers) == everything, "without policies everybody reaches everybody"
+    cluster.become("policies")
+    try:
+        after = reached(cluster, askers)
+        if after == everything:
+            pytest.skip("k8s: this cluster enforces no network policies")
+        tell(f"policies: of {len(everything)} connections {len(after)} are made, {len(everything - after)} are not")
+        assert after == MEANT & everything
+        with load(100) as run:
+            run.begin()
+            run.settle("behind policies")
+        run.nothing_lost()
+    finally:
+        cluster.kubectl("delete", "networkpolicies", "--all")

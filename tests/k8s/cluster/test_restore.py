@@ -1,0 +1,43 @@
+"""A backup of the database brought back, as docs/kubernetes.md says it."""
+
+import pytest
+
+POSTGRES = ("exec", "postgres-0", "--")
+ROLE = ("-U", "tidewire", "-d", "tidewire")
+# Of /tmp, which the pod can write.
+BACKUP = "/tmp/backup"  # noqa: S108 - a container's own
+SERVING = {"web": 2, "ws": 2, "relay": 1}
+
+
+@pytest.fixture
+def sql(cluster):
+    """`sql(statement)`: what PostgreSQL says."""
+    return lambda statement: cluster.kubectl(*POSTGRES, "psql", *ROLE, "-At", "-c", statement).strip()
+
+
+def test_a_backup_comes_back(cluster, load, sql):
+    """What was there is there, what came later is gone, and sockets account for what follows."""
+    document = (
+        "insert into dashboard_document (slug, title, body, author_id, updated_by_id, version, created_at, updated_at) "
+        "select '{0}', '{0}', '', min(id), min(id), 1, now(), now() from auth_user"
+    )
+    cluster.run("tests/sessions.py", "ada")
+    sql(document.format("before"))
+    cluster.kubectl(*POSTGRES, "pg_dump", *ROLE, "-Fc", "-f", BACKUP)
+    sql(document.format("after"))
+
+    cluster.kubectl("scale", *(f"deployment/{name}" for name in SERVING), "--replicas=0")
+    for name in SERVING:
+        cluster.rolled_out(name)
+    cluster.kubectl(*POSTGRES, "pg_restore", *ROLE, "--clean", "--if-exists", "--single-transaction", BACKUP)
+    cluster.kubectl("delete", "pod", "--selector=app.kubernetes.io/name=redis", "--wait=true")
+    for name, count in SERVING.items():
+        cluster.kubectl("scale", f"deployment/{name}", f"--replicas={count}")
+    for name in ("redis", *SERVING):
+        cluster.rolled_out(name)
+
+    assert sql("select slug from dashboard_document where slug in ('before', 'after')") == "before"
+    with load(100) as run:
+        run.begin()
+        run.settle("after a restore")
+    run.nothing_lost()

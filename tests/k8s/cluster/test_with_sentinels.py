@@ -1,0 +1,77 @@
+"""Redis with Sentinels while its primary goes. The last file by its name: the product stays changed."""
+
+import pytest
+
+SOCKETS = 500
+NAME = "redis-sentinel"
+DETECTED_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def sentinels(cluster, tell):
+    """The product with the component redis-sentinel in place of the one Redis."""
+    cluster.become("sentinels")
+    cluster.kubectl("delete", "deployment/redis", "service/redis")
+    cluster.rolled_out(NAME, "statefulset")
+    tell(f"Sentinels: {primary(cluster)} is the primary")
+    return cluster
+
+
+def primary(cluster, asked: int = 0) -> str:
+    """The pod that the Sentinels call so."""
+    script = ("sh", "/etc/redis-sentinel/primary.sh")
+    said = cluster.kubectl("exec", f"{NAME}-{asked}", "--container=sentinel", "--", *script, check=False)
+    return said.partition(".")[0]
+
+
+def replicas(cluster, pod: str) -> int:
+    """How many follow it, as itself says."""
+    asked = (
+        "REDISCLI_AUTH=$(cat /run/secrets/redis/redis_replication_password) redis-cli --user sentinel info replication"
+    )
+    said = cluster.kubectl("exec", pod, "--container=redis", "--", "sh", "-c", asked, check=False)
+    return int(dict(line.split(":", 1) for line in said.splitlines() if ":" in line).get("connected_slaves", 0))
+
+
+def another(cluster, than: str) -> str:
+    """Wait until the Sentinels of the pods that stayed name another primary."""
+    asked = next(number for number in range(3) if f"{NAME}-{number}" != than)
+    cluster.until(lambda: primary(cluster, asked) not in ("", than), "another primary", DETECTED_SECONDS)
+    return primary(cluster, asked)
+
+
+def whole(cluster) -> None:
+    """Wait until the one that went is back, as a replica."""
+    cluster.rolled_out(NAME, "statefulset")
+    cluster.until(lambda: replicas(cluster, primary(cluster)) == 2, "two replicas that follow the primary")
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [("deleted, which hands over", ()), ("killed", ("--grace-period=0", "--force"))],
+    ids=["deleted", "killed"],
+)
+def test_the_primary_may_go(sentinels, load, words, options):
+    """Sockets stay, every event arrives, and what comes back follows the new primary."""
+    cluster = sentinels
+    whole(cluster)
+    with load(SOCKETS) as run:
+        run.begin()
+        before = primary(cluster)
+        cluster.kubectl("delete", "pod", before, "--wait=true", *options)
+        now = another(cluster, before)
+        whole(cluster)
+        run.settle(f"Redis's primary {before} {words}; then it was {now}")
+    assert not run.codes
+    run.nothing_lost()
+    assert run.counts == {run.people}
+
+
+def test_whoever_asks_a_sentinel_may_do_no_more(sentinels):
+    """The password that applications have is good for the question alone."""
+    with_password = "REDISCLI_AUTH=$(cat /run/secrets/sentinel/TIDEWIRE_REDIS_SENTINEL_PASSWORD) redis-cli -p 26379"
+    inside = ("exec", f"{NAME}-0", "--container=sentinel", "--", "sh", "-c")
+    assert "mymaster" in sentinels.kubectl(*inside, f"{with_password} sentinel masters")
+    for forbidden in ("sentinel failover mymaster", "sentinel remove mymaster", "config get dir"):
+        assert "NOPERM" in sentinels.kubectl(*inside, f"{with_password} {forbidden}")
+    assert "NOAUTH" in sentinels.kubectl(*inside, "redis-cli -p 26379 sentinel masters")
