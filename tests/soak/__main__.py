@@ -72,8 +72,8 @@ def run(stack: Stack, asked: argparse.Namespace) -> tuple[Series, dict[str, Any]
     pages = people(
         stack, asked.people, paths=("/ws/users/", "/ws/notifications/", "/ws/documents/", f"/ws/document/{slug}/read/")
     )
-    # Nobody's page renews its ticket here, and after 15 minutes all sockets are let in by their session, which loads what
-    # a ticket spares. Some have none from the start, so that the warm-up runs that path as well.
+    # Nobody's page renews its ticket here, so after 15 minutes all sockets are let in by their session, which loads
+    # what a ticket spares. Some have none from the start: the warm-up has to run that path as well.
     pages = [
         replace(page, cookie=page.cookie.partition(";")[0]) if i % 4 == 0 else page for i, page in enumerate(pages)
     ]
