@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--smoke", action="store_true", help="against a stack of its own, without nginx's limits")
     parser.add_argument("--product", choices=("tidewire", "stock"), default="tidewire", help="stock: plain Channels")
     parser.add_argument("--users", type=int, default=100)
+    parser.add_argument("--spawn-rate", type=float, default=20.0, help="how many begin to come each second")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long all users are held")
     parser.add_argument("--plant", default="", help=f"{', '.join(KINDS)}: the run must find each")
     parser.add_argument("--objectives", type=Path, default=None)
@@ -102,7 +103,8 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
     patience = options.seconds * (holds if options.shape == "steps" else 1) + 2.0 * options.users + HANG_SECONDS
     workers = workers_for(options.users, cores=os.cpu_count() or 1, wanted=options.workers)
     given = [
-        *("--host", target.layout.url, "--users", str(options.users), "--spawn-rate", "20"),
+        *("--host", target.layout.url, "--users", str(options.users)),
+        *("--spawn-rate", str(options.spawn_rate)),
         *("--hold-seconds", str(options.seconds), "--login-rate", str(target.login_rate)),
         *("--services-of", str(target.root), "--result", str(directory)),
         *("--shape", options.shape, "--step-users", str(options.step_users)),

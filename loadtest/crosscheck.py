@@ -81,5 +81,7 @@ def compared(directory: Path) -> str:
 def held(report: dict[str, Any]) -> tuple[float, float]:
     """When the hold began and ended, by the clock."""
     phases = dict(reversed(report["phases"]))
+    if "hold" not in phases:
+        raise CannotCrossCheck("the run came to no hold")
     started = report["configuration"]["started_at"]
     return started + phases["hold"], started + phases["settle"]

@@ -46,7 +46,7 @@ __all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
 
 logger = logging.getLogger(__name__)
 # Locust gives up a worker that was silent for three seconds, which a starting one on a busy machine is.
-runners.HEARTBEAT_LIVENESS = 10
+runners.HEARTBEAT_LIVENESS = 20
 # And it would give a lost worker's users to others after a minute, whom the report could not tell from the first.
 runners.HEARTBEAT_DEAD_INTERNAL = -86400
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
