@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 ORDER, STATE, CLOSE, BOOKS = "tidewire-order", "tidewire-state", "tidewire-close", "tidewire-books"
 STATE_SECONDS = 0.5
-# A process that said nothing for so long is lost; a starved one is late by less. Locust knows
-# before: see locustfile.py.
+# A process that said nothing for so long is lost; a starved one is late by less. Locust itself waits
+# longer: see locustfile.py.
 SILENCE_SECONDS = 15.0
 BOOKS_SECONDS = 60.0
 # What a lost process saw since its last page is lost with it.
