@@ -87,7 +87,8 @@ def test_half_open(start_stack, scene, size):
         sleepers.wait(lambda status: status["away"] == 0, 60.0)
         run.settle()
         run.nothing_lost()
-        due = run.due
+        # They came after the first events, which nobody owes them.
+        due = [(each, at) for each, at in run.due if at >= run.began]
         sleepers.wait(lambda status: status["behind"] == 0, 30.0, shown=due[-1][0])
         theirs = sleepers.account(due)
         run.target(
