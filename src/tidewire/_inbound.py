@@ -90,6 +90,11 @@ class BoundedProtocol(WebSocketProtocol):
         metrics.REFUSED.labels("message_bytes").inc()
         super()._max_message_size_exceeded(msg_size, max_msg_size, reason)
 
+    def _protocol_violation(self, reason: str) -> bool:
+        # autobahn drops the connection without a close frame, so no close code tells of it.
+        metrics.REFUSED.labels("protocol").inc()
+        return super()._protocol_violation(reason)  # type: ignore[no-any-return]
+
     @property
     def _live(self) -> bool:
         return type(self.__dict__.get("application_queue")) is Inbox

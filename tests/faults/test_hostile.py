@@ -27,7 +27,7 @@ CODES = {
 COUNTED = {
     "flood": ("tidewire_messages_rejected_total", {"reason": "flooding"}),
     "malformed": ("tidewire_messages_rejected_total", {"reason": "malformed"}),
-    "garbage": ("tidewire_closes_total", {"code": "1002"}),
+    "garbage": ("tidewire_refused_total", {"bound": "protocol"}),
     "oversize": ("tidewire_refused_total", {"bound": "message_bytes"}),
     "slow handshakes": ("tidewire_refused_total", {"bound": "handshake_seconds"}),
 }
@@ -42,6 +42,8 @@ async def flood(stack, page):
             try:
                 while True:
                     await wire.send('{"type":"ping"}')
+                    # Else this client would never read, and lose the close frame to the reset that follows.
+                    await asyncio.sleep(0)
             except ConnectionClosed as closed:
                 return closed.rcvd.code if closed.rcvd else 1006
     return 0

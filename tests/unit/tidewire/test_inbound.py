@@ -256,3 +256,11 @@ class TestHandshakes:
         protocol, _ = connect()
         protocol.onOpenHandshakeTimeout()
         assert protocol.transport.value() == b""
+
+
+def test_bytes_that_are_no_frames_are_counted(connect):
+    """They end the connection without a close frame, so that no close code says why."""
+    protocol, _heard = connect()
+    before = refused("protocol")
+    protocol.dataReceived(b"\xff" + bytes(20))
+    assert refused("protocol") == before + 1
