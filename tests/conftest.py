@@ -66,7 +66,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seconds: Counter[str] = Counter()
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):
-            results[report.tier][outcome] += 1
+            # What could not even be imported belongs to none; pytest names it.
+            if isinstance(report, pytest.TestReport):
+                results[report.tier][outcome] += 1
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
-from twisted.internet import reactor
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
@@ -67,6 +66,9 @@ def listen(
     host: str, port: int, drainer: "Drainer", start_drain: Callable[[], None], measure: Callable[[], None]
 ) -> Any:
     """Serve the admin port; `measure` is called before each scrape. Returns Twisted's listening port."""
+    # Not sooner: whoever imports the reactor before Daphne has chosen one installs another.
+    from twisted.internet import reactor  # noqa: PLC0415
+
     site = Site(AdminPort(drainer, start_drain, measure))  # type: ignore[no-untyped-call]
     site.noisy = False
     return reactor.listenTCP(port, site, interface=host)  # type: ignore[arg-type]  # the stub takes it for a method's
