@@ -17,6 +17,16 @@ def test_processes_are_as_many_as_the_users_need_and_cores_allow(users, wanted, 
 
 
 SPEAK = "import sys; print(' '.join(sys.argv[1:])); {then}"
+# A master that ends once both workers have said what they were given; however late they begin.
+UNTIL_WORKERS_SPOKE = """
+import sys, time
+from pathlib import Path
+
+print(" ".join(sys.argv[1:]), flush=True)
+said = [Path({directory!r}, f"worker-{{n}}-stdout.log") for n in (1, 2)]
+while "--master" not in sys.argv or not all(each.exists() and each.read_text() for each in said):
+    time.sleep(0.01)
+"""
 
 
 def test_one_process_is_given_the_options_alone(tmp_path, monkeypatch):
@@ -28,8 +38,9 @@ def test_one_process_is_given_the_options_alone(tmp_path, monkeypatch):
 
 
 def test_each_process_with_users_answers_prometheus_at_a_port_of_its_own(tmp_path, monkeypatch):
-    then = "import time; time.sleep(0.5 if '--master' in sys.argv else 1000)"
-    monkeypatch.setattr(generators, "LOCUST", (sys.executable, "-c", "import sys; " + SPEAK.format(then=then)))
+    script = tmp_path / "locust.py"
+    script.write_text(UNTIL_WORKERS_SPOKE.format(directory=str(tmp_path)), encoding="utf-8")
+    monkeypatch.setattr(generators, "LOCUST", (sys.executable, str(script)))
     run([], tmp_path, workers=2, timeout_seconds=20.0, metrics_ports=(7001, 7002))
     said = [(tmp_path / name).read_text() for name in ("stdout.log", "worker-1-stdout.log", "worker-2-stdout.log")]
     assert ["--metrics" in each for each in said] == [False, True, True]
