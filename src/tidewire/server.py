@@ -49,6 +49,8 @@ class TidewireServer(Server):
     """Serves an ASGI application as Daphne does; what differs is named in this class."""
 
     def __init__(self, application: Any, endpoints: Sequence[str] = (), **options: Any) -> None:
+        # First, so that a project without them is told so here and not by a server that is half started.
+        limits = settings()
         options["signal_handlers"] = False
         super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
         self._ports: list[Any] = []
@@ -57,6 +59,11 @@ class TidewireServer(Server):
         self._task: asyncio.Future[None] | None = None
         # Sockets whose application has returned, longest unchecked first.
         self._detached: dict[Any, None] = {}
+        self._bounds = Bounds(
+            message_bytes=limits.MESSAGE_BYTES,
+            frames_per_second=limits.FRAMES_PER_SECOND,
+            handshakes=limits.HANDSHAKES_PER_NODE,
+        )
 
     def run(self) -> None:
         reactor.callWhenRunning(self._started)
@@ -127,13 +134,8 @@ class TidewireServer(Server):
         told: Any = STDLibLogObserver("twisted")
         observer: Any = FilteringLogObserver(told, [errors])
         globalLogPublisher.addObserver(observer)
-        limits = settings()
-        self._bounds = Bounds(
-            message_bytes=limits.MESSAGE_BYTES,
-            frames_per_second=limits.FRAMES_PER_SECOND,
-            handshakes=limits.HANDSHAKES_PER_NODE,
-        )
         self.ws_factory.protocol = protocol_of(self.ws_factory, self._bounds)
+        limits = settings()
         _handshake.bind(
             self.http_factory,
             seconds=limits.HANDSHAKE_SECONDS,
