@@ -34,7 +34,7 @@ def test_nothing_served_before_the_migrations_were_done(cluster, tell):
     migrated = float(cluster.kubectl(*psql))
     began = {}
     for name in ("web", "ws", "relay"):
-        for pod in cluster.pods(name):
+        for pod in cluster.ready(name):
             state = pod["status"]["containerStatuses"][0]["state"]
             began[pod["metadata"]["name"]] = _seconds(state["running"]["startedAt"]) - migrated
     tell(f"the first program began {min(began.values()):.0f} s after the last migration")
