@@ -29,3 +29,10 @@ def test_without_the_component_everybody_reaches_everybody(built):
     [objects, _] = built
     open_to_all = [each for each in objects if each["kind"] != "NetworkPolicy"]
     assert allowed(open_to_all) == set(possible(open_to_all))
+
+
+def test_no_policy_allows_different_things_in_its_two_directions(built):
+    """k3s asks all rules of a policy in both: only that of the Sentinels, which are each other's, may have both."""
+    objects = [each for found in built for each in found if each["kind"] == "NetworkPolicy"]
+    both = {each["metadata"]["name"] for each in objects if "ingress" in each["spec"] and "egress" in each["spec"]}
+    assert both == {"redis-sentinel"}
