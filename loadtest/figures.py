@@ -138,6 +138,8 @@ class Moment:
     memory: Mapping[str, int] = field(default_factory=dict)
     # Cores of the generator's machine that anybody used.
     machine: float = 0.0
+    # Open sockets by path.
+    paths: Mapping[str, int] = field(default_factory=dict)
 
 
 class Figures:

@@ -64,6 +64,7 @@ class Follower:
             "live": len(run.users),
             "joined": joined,
             "sockets": run.sockets,
+            "paths": dict(run.paths),
             "in_flight": run.in_flight,
             "online": len(run.online),
             "ends": dict(run.ends),

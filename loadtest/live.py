@@ -156,7 +156,7 @@ class LiveSocket:
             http_no_proxy=["*"],
         )
         self._socket = opened
-        self._run.sockets += 1
+        self._run.paths[self.name] += 1
         self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
         again = self._ledger is not None and bool(self._ledger.stays)
         self._catching_up_to = self._run.furthest if again else None
@@ -284,7 +284,7 @@ class LiveSocket:
         self._pinged = None
         if opened is None:
             return
-        self._run.sockets -= 1
+        self._run.paths[self.name] -= 1
         with contextlib.suppress(OSError, WebSocketException):
             if polite:
                 opened.send_close()

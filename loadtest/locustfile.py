@@ -31,7 +31,7 @@ from loadtest.result import Result
 from loadtest.run import Run
 from loadtest.services import Services, Usage
 from loadtest.shapes import SHAPES, Search
-from loadtest.team import Alone, Obedient, Team, Workers, total
+from loadtest.team import Alone, Obedient, Team, Workers, paths, total
 from loadtest.users.dashboard import DashboardUser, Turns
 from loadtest.users.editor import Editor
 from loadtest.users.mobile import Mobile
@@ -193,6 +193,7 @@ def _observe(run: Run, services: Services | None, team: Team | None) -> None:
             *(run.second, run.phase, live, sockets, sample.cpu, sample.lag_ms, usage.cpu, dict(usage.rss_bytes)),
             # Since it was asked before.
             machine=psutil.cpu_percent() / 100 * CORES,
+            paths=paths(states) if states else dict(run.paths),
         )
         run.figures.moments.append(moment)
 

@@ -18,6 +18,7 @@ from loadtest import figures, resources
 from loadtest.clocks import SAME
 from loadtest.figures import Moment, Summary, percentiles
 from loadtest.generator import Health, judge
+from loadtest.held import Held
 from loadtest.ledger import Kind
 from loadtest.run import HOLD, Run
 from loadtest.verdict import Check, check, passed
@@ -54,6 +55,7 @@ class Result:
     # Of each service, MiB an hour over the hold: what a soak is for.
     growth: Mapping[str, float]
     series: Mapping[str, Any]
+    held: Held
 
     @classmethod
     def of(cls, run: Run, environment: Environment) -> Result:
@@ -102,6 +104,7 @@ class Result:
             unaccounted=run.unaccounted,
             growth=resources.growth(run),
             series=_series(run),
+            held=Held.of(environment.stats.entries.values(), moments, run.phases, started=run.started),
         )
 
     def as_data(self) -> dict[str, Any]:

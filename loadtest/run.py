@@ -68,7 +68,8 @@ class Run:
     figures: Figures = field(default_factory=Figures)
     phase: str = RAMP
     users: set[str] = field(default_factory=set)
-    sockets: int = 0
+    # Open ones, by path.
+    paths: Counter[str] = field(default_factory=Counter)
     messages: Messages = field(default_factory=Messages)
     ledgers: list[Ledger] = field(default_factory=list)
     # Of pages that were left: what was theirs is settled.
@@ -120,6 +121,10 @@ class Run:
         self.started = self.clock()
         self.load_at_start = round(os.getloadavg()[0], 2)
         self.phases.append((RAMP, 0))
+
+    @property
+    def sockets(self) -> int:
+        return self.paths.total()
 
     @property
     def second(self) -> int:

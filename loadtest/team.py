@@ -52,6 +52,14 @@ def total(states: Mapping[str, Mapping[str, Any]], name: str) -> int:
     return sum(state[name] for state in states.values())
 
 
+def paths(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Open sockets of all processes, by path."""
+    found: Counter[str] = Counter()
+    for state in states.values():
+        found.update(state["paths"])
+    return dict(found)
+
+
 def ends(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """How far each epoch went, as far as any process knows."""
     found: dict[str, int] = {}

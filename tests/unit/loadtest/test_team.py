@@ -104,6 +104,16 @@ def test_states_add_up(workers):
     assert team.ends(workers.states()) == {"e": 1}
 
 
+def test_open_sockets_add_up_by_path_and_in_all(workers, runner):
+    first, second = runner.workers
+    first.run.paths.update({"/ws/users/": 2, "/ws/documents/": 1})
+    second.run.paths.update({"/ws/users/": 3})
+    for each in runner.workers:
+        each.tell()
+    assert team.paths(workers.states()) == {"/ws/users/": 5, "/ws/documents/": 1}
+    assert total(workers.states(), "sockets") == 6
+
+
 def test_order_holds_for_a_worker_that_comes_late(workers, runner):
     workers.order(phase=HOLD)
     late = Worker(runner, "c", [])

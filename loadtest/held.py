@@ -1,0 +1,67 @@
+"""What the users did while all were live: pages and handshakes by name, and sockets that were open. Reads no clock."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from loadtest.figures import Moment
+from loadtest.run import HOLD, PHASES
+
+HANDSHAKE = "handshake "
+
+
+class Entry(Protocol):
+    """A line of Locust's statistics."""
+
+    method: str
+    name: str
+    num_reqs_per_sec: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Of the hold alone; `sockets` are open on a path on average."""
+
+    seconds: int
+    pages: Mapping[str, int]
+    handshakes: Mapping[str, int]
+    sockets: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls,
+        entries: Iterable[Entry],
+        moments: Sequence[Moment],
+        phases: Sequence[tuple[str, int]],
+        *,
+        started: float,
+    ) -> Held:
+        """`started` is the run's begin on the clock by which Locust counts requests."""
+        since, until = hold(phases)
+        pages: Counter[str] = Counter()
+        handshakes: Counter[str] = Counter()
+        for entry in entries:
+            count = sum(
+                times for at, times in entry.num_reqs_per_sec.items() if since <= at - int(started) < until and times
+            )
+            if count and entry.method in ("GET", "POST"):
+                pages[f"{entry.method} {entry.name}"] += count
+            elif count and entry.name.startswith(HANDSHAKE):
+                handshakes[entry.name.removeprefix(HANDSHAKE)] += count
+        seen = [moment.paths for moment in moments if since <= moment.second < until]
+        paths = sorted({path for paths in seen for path in paths})
+        sockets = {path: sum(paths.get(path, 0) for paths in seen) / len(seen) for path in paths}
+        return cls(until - since, dict(pages), dict(handshakes), sockets)
+
+
+def hold(phases: Iterable[tuple[str, int]]) -> tuple[int, int]:
+    """The first second of the hold, and the one after its last; the same twice where there was none."""
+    starts = [(name, second) for name, second in phases if name in PHASES]
+    for (name, second), (_, following) in itertools.pairwise(starts):
+        if name == HOLD and following > second:
+            return second, following
+    return 0, 0
