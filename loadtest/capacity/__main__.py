@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy.local.layout import ROOT
 from loadtest.capacity import validate
+from loadtest.capacity.hints import CalibrateError
 from loadtest.capacity.model import NOT_MODELLED, Plan, plan
 from loadtest.capacity.workload import COSTS, WORKLOAD, Costs, Workload, WorkloadError
 from loadtest.charts import number
@@ -28,11 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     planning.add_argument("--out", type=Path, default=RESULTS)
     checking = commands.add_parser("validate", help="the model against runs of the load test")
     checking.add_argument("runs", type=Path, nargs="+", help="directories with a report.json")
-    commands.add_parser("calibrate", help="measure what an event costs Redis on this machine, in seconds")
+    commands.add_parser("calibrate", help="measure costs on this machine, in three minutes: lines for costs.toml")
     options = parser.parse_args(arguments)
     try:
         sys.stdout.write(_run(options))
-    except (WorkloadError, CompareError) as error:
+    except (WorkloadError, CompareError, CalibrateError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> str:
     if options.command == "calibrate":
-        from loadtest.capacity import calibrate  # noqa: PLC0415 - it needs Redis, which planning does not
+        from loadtest.capacity import calibrate  # noqa: PLC0415 - it needs a stack, which planning does not
 
         return calibrate.main()
     costs = Costs.read(options.costs)
@@ -67,7 +68,8 @@ def _described(found: Plan, workload: Workload) -> str:
     deliveries = f"{workload.deliveries_per_second:,.0f} deliveries a second"
     size = (
         f"{found.nodes:,} ws nodes of {found.sockets_per_node:,.0f} sockets, {found.ws_cores:.1f} cores together;"
-        f" {found.web_processes:,} web processes, {found.web_cores:.1f} cores; one Redis."
+        f" {found.web_processes:,} web processes, {found.web_cores:.1f} cores; nginx, {found.nginx_cores:.1f} cores;"
+        " one Redis."
     )
     lines = [
         f"# {found.users:,} users, {found.sockets:,.0f} sockets, {deliveries}",
@@ -88,11 +90,12 @@ def _described(found: Plan, workload: Workload) -> str:
 
 def _table(growth: Sequence[Plan]) -> str:
     lines = [
-        "| users | sockets | ws nodes | ws cores | web cores | Redis core | p95 ms | ends first | fits |",
-        "|--:|--:|--:|--:|--:|--:|--:|---|---|",
+        "| users | sockets | ws nodes | ws cores | web cores | nginx cores | Redis core | p95 ms | ends first | fits |",
+        "|--:|--:|--:|--:|--:|--:|--:|--:|---|---|",
     ]
     lines += [
         f"| {each.users:,} | {each.sockets:,.0f} | {each.nodes:,} | {number(each.ws_cores)} | {number(each.web_cores)}"
+        f" | {number(each.nginx_cores)}"
         f" | {number(each.redis_core)} | {number(each.p95_ms)} | {each.first.resource}"
         f" | {'yes' if each.fits else 'no'} |"
         for each in growth

@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtest.capacity.workload import Costs, Workload
+from loadtest.capacity import latency
+from loadtest.capacity.workload import Costs, Topic, Workload
 
 NOT_MODELLED = (
-    "nginx; the clients' pings; what presence costs Redis; the database; TLS; anything between the machines' network"
-    " cards. Bursts share writes and cost less than single events, as which all are counted."
+    "a database server (SQLite's work is in web's); TLS; the work of nginx's host beyond nginx; anything between the"
+    " machines' network cards. Bursts share writes and cost less than single events, as which all are counted."
 )
 # A socket takes a descriptor in its node.
 SPARE_FILES = 200
@@ -38,7 +39,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the workload takes. `p95_ms` is from when a node hears of an event until 95 % of its sockets have it."""
+    """What the workload takes. `p95_ms` is from an event's own time until 95 % of its clients have it."""
 
     users: int
     sockets: float
@@ -48,6 +49,7 @@ class Plan:
     ws_cores: float
     web_cores: float
     web_processes: int
+    nginx_cores: float
     node_memory_mib: float
     p95_ms: float
     redis_core: float
@@ -102,24 +104,18 @@ def _counts(least: int) -> Sequence[int]:
 
 
 def _with(workload: Workload, costs: Costs, nodes: int) -> Plan:
-    machine = workload.machine
+    machine, headroom = workload.machine, workload.wanted.headroom
     sockets = workload.sockets / nodes
-    delivery_us = costs.delivery_at(sockets)
-    ticket = workload.ticket_share
-    connect_ms = costs.connect_ticket_ms * ticket + costs.connect_session_ms * (1 - ticket)
-    fanout_core = workload.deliveries_per_second * delivery_us / 1e6 / nodes
-    node_core = fanout_core + workload.connects_per_second * connect_ms / 1e3 / nodes
-    web_cores = (workload.pages_per_second * costs.page_ms + workload.logins_per_second * costs.login_ms) / 1e3
-    headroom = workload.wanted.headroom
+    node_core = _node_core(workload, costs, nodes)
+    web_cores = (
+        workload.pages_per_second * costs.page_ms
+        + workload.saves_per_second * costs.save_ms
+        + workload.logins_per_second * costs.login_ms
+    ) / 1e3
+    web_processes = 1 if machine.shared else max(1, math.ceil(web_cores / headroom))
+    nginx_cores = _nginx_cores(workload, costs)
+    redis_core = _redis_core(workload, costs, nodes)
     memory = costs.base_mib + sockets * costs.socket_kib / 1024
-    redis_core = (
-        sum(
-            topic.events_per_second
-            * ((costs.stream_event_us if topic.kind == "stream" else costs.publish_us) + nodes * costs.node_us)
-            for topic in workload.topic
-        )
-        / 1e6
-    )
     node_mbit = sum(
         topic.events_per_second * topic.audience * sockets * (topic.bytes + costs.overhead_bytes) * 8e-6
         for topic in workload.topic
@@ -127,10 +123,13 @@ def _with(workload: Workload, costs: Costs, nodes: int) -> Plan:
     redis_mbit = sum(
         topic.events_per_second * nodes * (topic.bytes + costs.overhead_bytes) * 8e-6 for topic in workload.topic
     )
-    p95 = p95_ms(workload, sockets=sockets, delivery_us=delivery_us, busy=node_core)
+    all_cores = node_core * nodes + web_cores + nginx_cores + redis_core
+    p95 = latency.p95_ms(
+        workload, costs, nodes=nodes, node_busy=node_core, web_busy=web_cores / web_processes, all_cores=all_cores
+    )
     loads = (
         Load("CPU of a ws node", node_core, 1.0, "cores", "add nodes; send fewer or smaller audiences"),
-        Load("latency of a ws node", p95, workload.wanted.p95_ms / headroom, "ms", "add nodes: fewer sockets on each"),
+        Load("latency", p95, workload.wanted.p95_ms / headroom, "ms", "add nodes: fewer sockets on each"),
         Load("memory of a ws node", memory, machine.node_memory_mib, "MiB", "add nodes, or memory to each"),
         Load(
             "open files of a ws node", sockets + SPARE_FILES, machine.node_open_files, "", "raise the limit, add nodes"
@@ -141,7 +140,7 @@ def _with(workload: Workload, costs: Costs, nodes: int) -> Plan:
             redis_core,
             1.0,
             "cores",
-            "fewer and larger nodes, fewer events; then a Redis for each group of topics",
+            "fewer handshakes that make users present, fewer and larger nodes; then a Redis for each group of topics",
         ),
         Load("network of Redis", redis_mbit, machine.redis_mbit, "Mbit/s", "smaller events, fewer nodes"),
     )
@@ -152,7 +151,8 @@ def _with(workload: Workload, costs: Costs, nodes: int) -> Plan:
         sockets,
         node_core * nodes,
         web_cores,
-        math.ceil(web_cores / headroom),
+        web_processes,
+        nginx_cores,
         memory,
         p95,
         redis_core,
@@ -163,16 +163,56 @@ def _with(workload: Workload, costs: Costs, nodes: int) -> Plan:
     )
 
 
-def p95_ms(workload: Workload, *, sockets: float, delivery_us: float, busy: float) -> float:
-    """A node takes an event at a time and writes it to one socket after the other: a queue with one server.
+def _connect_ms(workload: Workload, costs: Costs) -> float:
+    """What a node takes for a handshake of this workload, from its begin until the socket has gone."""
+    ticket = workload.ticket_share
+    return (
+        costs.connect_ticket_ms * ticket
+        + costs.connect_session_ms * (1 - ticket)
+        + costs.hold_ms * workload.present_share
+        + costs.query_ms * workload.query_share
+    )
 
-    Fan-outs come at random and each takes as long as its audience is large (M/D/1). The wait's tail is exponential with
-    the mean wait of those who wait; to it comes the event's own fan-out, of which 95 % are done by 0.95.
-    """
-    if busy >= 1:
-        return math.inf
-    events = workload.events_per_second
-    deliveries = sum(topic.events_per_second * topic.audience for topic in workload.topic) * sockets
-    service_ms = deliveries * delivery_us / 1e3 / events if events else 0.0
-    waiting_mean_ms = service_ms / (2 * (1 - busy))
-    return 0.95 * service_ms + max(0.0, math.log(busy / 0.05) if busy else 0.0) * waiting_mean_ms
+
+def _node_core(workload: Workload, costs: Costs, nodes: int) -> float:
+    delivery_us = costs.delivery_at(workload.sockets / nodes)
+    shared = (
+        workload.sockets * costs.socket_us / 1e6
+        + workload.deliveries_per_second * delivery_us / 1e6
+        + workload.connects_per_second * _connect_ms(workload, costs) / 1e3
+        + workload.users * workload.editing_share * costs.edit_us / 1e6
+    )
+    # Every node hears of every event, however few of its sockets are on the topic.
+    told = sum(topic.events_per_second * _by_kind(topic, costs.hear_ms, costs.read_ms) for topic in workload.topic)
+    return costs.rest_core + shared / nodes + told / 1e3
+
+
+def _redis_core(workload: Workload, costs: Costs, nodes: int) -> float:
+    events_us = sum(
+        topic.events_per_second
+        * (
+            _by_kind(topic, costs.stream_event_us, costs.publish_us)
+            + nodes * (costs.node_us + _by_kind(topic, 0.0, costs.redis_read_us))
+        )
+        for topic in workload.topic
+    )
+    us = (
+        events_us
+        + workload.connects_per_second * workload.present_share * costs.redis_hold_us
+        + (workload.pages_per_second + workload.saves_per_second) * costs.redis_page_us
+        + workload.users * workload.editing_share * costs.redis_edit_us
+    )
+    return costs.redis_rest_core + nodes * costs.redis_node_core + us / 1e6
+
+
+def _nginx_cores(workload: Workload, costs: Costs) -> float:
+    return (
+        workload.sockets * costs.nginx_socket_us / 1e6
+        + workload.connects_per_second * costs.nginx_connect_ms / 1e3
+        + workload.deliveries_per_second * costs.nginx_delivery_us / 1e6
+        + (workload.pages_per_second + workload.saves_per_second) * costs.nginx_page_ms / 1e3
+    )
+
+
+def _by_kind(topic: Topic, stream: float, state: float) -> float:
+    return stream if topic.kind == "stream" else state

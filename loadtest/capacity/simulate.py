@@ -80,8 +80,8 @@ class World:
         cls, plan: Plan, costs: Costs, workload: Workload, *, seed: int = DEFAULT_SEED, jitter: bool = True
     ) -> World:
         env = simpy.Environment()
-        connect_ms = costs.connect_ticket_ms * workload.ticket_share
-        connect_ms += costs.connect_session_ms * (1 - workload.ticket_share)
+        session_ms = costs.connect_session_ms - costs.connect_ticket_ms
+        connect_ms = costs.storm_connect_ms + session_ms * (1 - workload.ticket_share)
         spare = max(0.05, 1 - plan.ws_cores / plan.nodes)
         nodes = [Node(simpy.Resource(env)) for _ in range(plan.nodes)]
         rng = random.Random(seed)  # noqa: S311 - chance that a seed repeats

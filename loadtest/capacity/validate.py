@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,36 @@ from typing import Any
 
 from loadtest import compare
 from loadtest.capacity.model import plan
-from loadtest.capacity.workload import Costs, Machine, Topic, Wanted, Workload, WorkloadError
+from loadtest.capacity.workload import Costs, Machine, Shared, Topic, Wanted, Workload, WorkloadError
+from loadtest.held import hold
+from loadtest.people import DOCUMENTS
 
-STREAMS = ("notification.created",)
 # A run has no limits to plan for.
-WANTED, MACHINE = Wanted(250.0, 0.6), Machine(4096.0, 1_000_000, 1e6, 1e6)
-PHASES = ("ramp", "hold", "settle", "ended")
+WANTED = Wanted(250.0, 0.6)
+MEMORY_MIB, OPEN_FILES, MBIT = 4096.0, 1_000_000, 1e6
+# The engine `loop` of docs/load-testing.md, 2026-11-25: what the generator takes for an event that it reads.
+READING_US = 14.2
+EVENT_BYTES = 300
+USERS, NOTIFICATIONS, LIST = "/ws/users/", "/ws/notifications/", "/ws/documents/"
+READ, EDIT = "/ws/document/[slug]/read/", "/ws/document/[slug]/update/"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Where an event goes: sockets on these paths, spread over so many topics."""
+
+    kind: str
+    paths: Sequence[str]
+    topics: int = 1
+
+
+EVENTS = {
+    "notification.created": Told("stream", (NOTIFICATIONS,)),
+    "users.count": Told("state", (USERS,)),
+    "documents.status": Told("state", (LIST,)),
+    "document.status": Told("state", (READ, EDIT), DOCUMENTS),
+    "lease.status": Told("state", (EDIT,), DOCUMENTS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +62,68 @@ class Comparison:
         )
 
 
-def held(run: Mapping[str, Any]) -> tuple[int, int]:
-    """The first second of the hold, and the one after its last."""
-    starts = [(name, second) for name, second in run["phases"] if name in PHASES]
-    for (name, second), (_, following) in itertools.pairwise(starts):
-        if name == "hold" and following > second:
-            return second, following
-    raise WorkloadError("the run has no hold to compare with")
-
-
 def workload_of(run: Mapping[str, Any]) -> Workload:
     """What the run's users did while all were live, by the second."""
-    since, until = held(run)
-    seconds = until - since
+    held = run.get("held")
+    if not held or not held["seconds"]:
+        raise WorkloadError("the run has no hold to compare with, or its report is of before it told what was in it")
+    since, until = hold(run["phases"])
+    seconds = held["seconds"]
     moments = [row for row in run["series"]["users"] if since <= row[0] < until]
-    if not moments:
+    sockets = sum(held["sockets"].values())
+    if not moments or not sockets:
         raise WorkloadError("nothing was noted in the run's hold")
-    users = max(1.0, sum(row[1] for row in moments) / len(moments))
-    sockets = max(1.0, sum(row[2] for row in moments) / len(moments))
-    # Every page has one socket on each of the topics that all pages have.
-    audience = min(1.0, users / sockets)
-    topics = []
-    for name, rows in run["series"]["deliveries"].items():
-        a_second = sum(count for second, count in rows if since <= second < until) / seconds
-        if a_second:
-            kind = "stream" if name in STREAMS else "state"
-            topics.append(Topic(name, kind, a_second / (audience * sockets), 300, audience))
-    logins = sum(each["count"] for each in run["pages"] if each["name"] == "/login/" and each["method"] == "POST")
-    pages = sum(each["count"] for each in run["pages"]) - 2 * logins
-    whole = max(1, run["series"]["users"][-1][0])
+    users = max(1, round(sum(row[1] for row in moments) / len(moments)))
+    pages = sum(times for name, times in held["pages"].items() if name.startswith("GET "))
+    saves = sum(times for name, times in held["pages"].items() if name.startswith("POST ") and "/login/" not in name)
+    handshakes = held["handshakes"]
+    connects = max(1, sum(handshakes.values()))
+    topics = [
+        _topic(name, told, run, since=since, until=until)
+        for name, told in EVENTS.items()
+        if name in run["series"]["deliveries"]
+    ]
     return Workload(
-        users=round(users),
+        users=users,
         tabs=1.0,
-        sockets_per_tab=sockets / round(users),
-        pages_per_user_minute=pages / whole / users * 60,
+        sockets_per_tab=sockets / users,
+        handshakes_per_page=connects / max(1, pages + saves),
+        pages_per_user_minute=pages / seconds / users * 60,
+        saves_per_user_minute=saves / seconds / users * 60,
+        editing_share=held["sockets"].get(EDIT, 0.0) / users,
         ticket_share=1.0,
+        present_share=sum(handshakes.get(path, 0) for path in (USERS, READ, EDIT)) / connects,
+        query_share=sum(handshakes.get(path, 0) for path in (READ, EDIT)) / connects,
         # All have logged in before the hold.
         logins_per_second=0.0,
         topic=topics,
         wanted=WANTED,
-        machine=MACHINE,
+        machine=Machine(MEMORY_MIB, OPEN_FILES, MBIT, MBIT, _shared(run, since=since, until=until)),
     )
 
 
+def _topic(name: str, told: Told, run: Mapping[str, Any], *, since: int, until: int) -> Topic:
+    """Its events by the second, from what was delivered: a state topic's first value belongs to the handshake."""
+    held = run["held"]
+    on_it = sum(held["sockets"].get(path, 0.0) for path in told.paths)
+    came = sum(count for second, count in run["series"]["deliveries"][name] if since <= second < until)
+    if told.kind == "state":
+        came = max(0, came - sum(held["handshakes"].get(path, 0) for path in told.paths))
+    audience = on_it / told.topics / sum(held["sockets"].values())
+    events = came * told.topics / on_it / held["seconds"] if on_it else 0.0
+    return Topic(name, told.kind, events, EVENT_BYTES, audience)
+
+
+def _shared(run: Mapping[str, Any], *, since: int, until: int) -> Shared:
+    """The run's machine, where everything ran, and what the generator and others took of it."""
+    used = [cores for second, cores in run["series"]["machine"] if since <= second < until]
+    services = sum(service["cpu_mean"] for service in run["services"].values())
+    cores = int(run["configuration"]["machine"].split()[0])
+    return Shared(cores, max(0.0, sum(used) / max(1, len(used)) - services), READING_US)
+
+
 def compared(run: Mapping[str, Any], costs: Costs) -> list[Comparison]:
-    """CPU and memory of the nodes, of the pages and of Redis, and p95, of which the run's has the whole way in it."""
+    """CPU and memory of the nodes, CPU of web, Redis and nginx, and p95 of delivery."""
     services = run["services"]
     nodes = [values for name, values in services.items() if name.startswith("ws")]
     if not nodes:
@@ -93,10 +133,13 @@ def compared(run: Mapping[str, Any], costs: Costs) -> list[Comparison]:
         Comparison("ws nodes, CPU", found.ws_cores, sum(node["cpu_mean"] for node in nodes), "cores"),
         Comparison("a ws node, memory", found.node_memory_mib, max(node["rss_mib"] for node in nodes), "MiB"),
     ]
-    if "web" in services:
-        measured.append(Comparison("web, CPU", found.web_cores, services["web"]["cpu_mean"], "cores"))
-    if "redis" in services:
-        measured.append(Comparison("Redis, CPU", found.redis_core, services["redis"]["cpu_mean"], "cores"))
+    for service, name, predicted in (
+        ("web", "web, CPU", found.web_cores),
+        ("redis", "Redis, CPU", found.redis_core),
+        ("nginx", "nginx, CPU", found.nginx_cores),
+    ):
+        if service in services:
+            measured.append(Comparison(name, predicted, services[service]["cpu_mean"], "cores"))
     if delivery := run["latencies"].get("notification.created"):
         measured.append(Comparison("delivery p95", found.p95_ms, delivery["p95"], "ms"))
     return measured

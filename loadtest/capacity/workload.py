@@ -44,13 +44,23 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """One machine that everything runs on, and what else runs there, as a load test does with its reading of events."""
+
+    cores: int
+    others_cores: float
+    others_delivery_us: float
+
+
+@dataclass(frozen=True)
 class Machine:
-    """What one node, and Redis, may have."""
+    """What one node, and Redis, may have; each process has a core of its own where nothing is shared."""
 
     node_memory_mib: float
     node_open_files: int
     node_mbit: float
     redis_mbit: float
+    shared: Shared | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,16 @@ class Workload:
     users: int
     tabs: float
     sockets_per_tab: float
+    # With those of phones that come back without a page.
+    handshakes_per_page: float
     pages_per_user_minute: float
+    saves_per_user_minute: float
+    # Of the users, who have a form open that they alone may save.
+    editing_share: float
+    # Of the handshakes: with a live ticket; of sockets by which a user is present; of those that ask the database.
     ticket_share: float
+    present_share: float
+    query_share: float
     logins_per_second: float
     topic: Sequence[Topic]
     wanted: Wanted
@@ -81,12 +99,16 @@ class Workload:
 
     @property
     def connects_per_second(self) -> float:
-        """A page that is left closes its sockets, and the next opens as many."""
-        return self.pages_per_second * self.sockets_per_tab
+        """A page that is left closes its sockets, and the next opens its own; a save leads to a page, too."""
+        return (self.pages_per_second + self.saves_per_second) * self.handshakes_per_page
 
     @property
     def pages_per_second(self) -> float:
         return self.users * self.pages_per_user_minute / 60
+
+    @property
+    def saves_per_second(self) -> float:
+        return self.users * self.saves_per_user_minute / 60
 
     @property
     def events_per_second(self) -> float:
@@ -109,18 +131,43 @@ class Workload:
 
 @dataclass(frozen=True)
 class Costs:
-    """Units stand in the names; `delivery_us` by the number of sockets on a node."""
+    """Units stand in the names, `_core` is of one core; `delivery_us` by the number of sockets on a node."""
 
     delivery_us: Mapping[int, float]
+    # Of a ws node: at rest; for an open socket in a second; for a handshake of each kind, which is on top of the
+    # first two; for an event that it hears of and a version that it reads; for who edits in a second.
+    rest_core: float
+    socket_us: float
     connect_ticket_ms: float
     connect_session_ms: float
+    hold_ms: float
+    query_ms: float
+    hear_ms: float
+    read_ms: float
+    edit_us: float
+    # A handshake where many come at once, as in incidents.
+    storm_connect_ms: float
     socket_kib: float
     base_mib: float
+    # Of Redis.
+    redis_rest_core: float
+    redis_node_core: float
+    redis_hold_us: float
+    redis_page_us: float
+    redis_edit_us: float
     stream_event_us: float
     publish_us: float
     node_us: float
-    login_ms: float
+    redis_read_us: float
+    nginx_socket_us: float
+    nginx_connect_ms: float
+    nginx_delivery_us: float
+    nginx_page_ms: float
     page_ms: float
+    save_ms: float
+    login_ms: float
+    # From an event's own time to a client's hand, where nothing else is to be done.
+    base_p95_ms: float
     overhead_bytes: float
 
     @classmethod

@@ -17,7 +17,7 @@ from loadtest.capacity.simulate import (
     node_loss,
     storm,
 )
-from tests.unit.loadtest.test_capacity import COSTS, workload
+from tests.unit.loadtest.capacity.test_model import COSTS, workload
 
 
 @pytest.fixture(autouse=True)
