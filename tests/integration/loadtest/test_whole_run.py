@@ -73,6 +73,12 @@ def test_ramp_delivers_everything(address, tmp_path):
     assert report["totals"]["users"] == 10
     assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
     assert stretches(report) == ["ramp", "hold", "settle", "ended"]
+    held = report["held"]
+    assert held["seconds"] >= 9
+    # What was open by name is all that was open, and nothing of the hold alone is more than there was in all.
+    assert sum(held["sockets"].values()) == pytest.approx(report["totals"]["sockets_at_once"], rel=0.3)
+    assert 0 < sum(held["handshakes"].values()) < report["totals"]["handshakes"]
+    assert 0 < sum(held["pages"].values()) < sum(page["count"] for page in report["pages"])
 
 
 def test_every_planted_fault_is_named(address, tmp_path):
