@@ -1,0 +1,85 @@
+"""From what was measured to costs, by section and name of costs.toml. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from loadtest.figures import percentile
+
+Seconds = Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readings:
+    """CPU seconds by service (web, ws, redis, nginx) of a thing done once; at rest and of a socket, for a second.
+
+    `late` has how often an event was so many milliseconds late. Hints are in microseconds.
+    """
+
+    nodes: int
+    rest: Seconds
+    socket: Seconds
+    # A save that so many sockets hear of; one of which hardly anybody does.
+    readers: int
+    fan_out: Seconds
+    save: Seconds
+    late: Mapping[float, int]
+    page: Seconds
+    log_in: Seconds
+    # Handshakes: plain; of who is present already; that asks the database as well; of who comes and is gone after it.
+    plain: Seconds
+    hold: Seconds
+    query: Seconds
+    arrival: Seconds
+    edit: Seconds
+    # Redis with no node, and what each adds.
+    redis_rest: float
+    redis_node: float
+    publish_us: float
+    node_us: float
+
+
+def costs_of(found: Readings) -> dict[str, dict[str, float]]:
+    nodes, save, plain, page = found.nodes, found.save, found.plain, found.page
+    hear = save["ws"] / nodes
+    # A member that comes and goes makes two versions of its topic.
+    version = {name: (found.arrival[name] - found.query[name]) / 2 for name in found.arrival}
+    # Each reader has a second socket.
+    sockets = found.readers * 2 // nodes
+    return {
+        "delivery_us": {str(sockets): (found.fan_out["ws"] - save["ws"]) / found.readers * 1e6},
+        "node": {
+            "rest_core": found.rest["ws"] / nodes,
+            "socket_us": found.socket["ws"] * 1e6,
+            "connect_ticket_ms": plain["ws"] * 1e3,
+            "hold_ms": (found.hold["ws"] - plain["ws"]) * 1e3,
+            "query_ms": (found.query["ws"] - found.hold["ws"]) * 1e3,
+            "hear_ms": hear * 1e3,
+            "read_ms": version["ws"] / nodes * 1e3,
+            "edit_us": found.edit["ws"] * 1e6,
+        },
+        "redis": {
+            "redis_rest_core": found.redis_rest,
+            "redis_node_core": found.redis_node,
+            "redis_hold_us": (found.hold["redis"] - plain["redis"]) * 1e6,
+            "redis_page_us": page["redis"] * 1e6,
+            "redis_edit_us": found.edit["redis"] * 1e6,
+            "stream_event_us": (save["redis"] - page["redis"]) * 1e6 - nodes * found.node_us,
+            "publish_us": found.publish_us,
+            "node_us": found.node_us,
+            "redis_read_us": (version["redis"] * 1e6 - found.publish_us) / nodes - found.node_us,
+        },
+        "nginx": {
+            "nginx_socket_us": found.socket["nginx"] * 1e6,
+            "nginx_connect_ms": plain["nginx"] * 1e3,
+            "nginx_delivery_us": (found.fan_out["nginx"] - save["nginx"]) / found.readers * 1e6,
+            "nginx_page_ms": page["nginx"] * 1e3,
+        },
+        "web": {
+            "page_ms": page["web"] * 1e3,
+            "save_ms": save["web"] * 1e3,
+            "login_ms": found.log_in["web"] * 1e3,
+        },
+        "latency": {"base_p95_ms": percentile(found.late, 95.0)},
+    }

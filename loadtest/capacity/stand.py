@@ -1,0 +1,122 @@
+"""What is measured on: the processes of a stack, a crowd of cheap clients, and what both use when nothing is done."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from loadtest.bench.accounting import cpu_seconds, process_tree
+from loadtest.capacity.crowd import Client, Crowd
+
+if TYPE_CHECKING:
+    from tests.stack import Stack
+
+# Longer than the grace of three seconds, after which a member has left, and a touch and a coalesced reading more.
+LEFT_SECONDS = 5.0
+# A socket stays open while so many others come, as long as it takes to be told of in presence.
+STAY = 20
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How often each thing is done: enough that it stands out of what the processes do at rest."""
+
+    rest_seconds: float = 12.0
+    idle_seconds: float = 20.0
+    users: int = 300
+    connects: int = 240
+    connects_per_second: float = 40.0
+    pages: int = 24
+    saves: int = 60
+    logins: int = 5
+    editors: int = 40
+
+    def __str__(self) -> str:
+        return f"{self.users} users, {self.connects} connects of each kind, {self.saves} saves, {self.pages} pages"
+
+
+@dataclass(frozen=True)
+class Used:
+    """CPU seconds by service, in so many seconds."""
+
+    seconds: float
+    cpu: Mapping[str, float]
+
+    def beyond(self, *rates: Mapping[str, float]) -> dict[str, float]:
+        """Without what is used anyway: cores by service."""
+        return {
+            name: used - self.seconds * sum(rate.get(name, 0.0) for rate in rates) for name, used in self.cpu.items()
+        }
+
+    @property
+    def cores(self) -> dict[str, float]:
+        return {name: used / self.seconds for name, used in self.cpu.items()}
+
+
+@dataclass
+class Stand:
+    """The processes, the crowd, and what is used at rest and for each open socket."""
+
+    stack: Stack
+    crowd: Crowd
+    cookies: Sequence[str]
+    sizes: Sizes
+    rest: Mapping[str, float] = field(default_factory=dict)
+    socket: Mapping[str, float] = field(default_factory=dict)
+    resting: int = 0
+
+    def measure(self, work: Callable[[], None], times: int = 1) -> dict[str, float]:
+        """CPU seconds that the work takes once, by service, beyond rest and open sockets."""
+
+        def often() -> None:
+            for _ in range(times):
+                work()
+
+        used = self.used(often)
+        # The few that are open at rest are in it.
+        count = len(self.crowd.clients) - self.resting
+        found = used.beyond(self.rest, {name: cores * count for name, cores in self.socket.items()})
+        return {name: seconds / times for name, seconds in found.items()}
+
+    def used(self, work: Callable[[], None]) -> Used:
+        before, began = self._cpu(), time.monotonic()
+        work()
+        after, seconds = self._cpu(), time.monotonic() - began
+        self.crowd.check()
+        return Used(seconds, {name: after[name] - before[name] for name in after})
+
+    def _cpu(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for running in self.stack.processes.values():
+            if running.runs:
+                used = cpu_seconds(process_tree(running.pid))
+                group = running.definition.group
+                found[group] = found.get(group, 0.0) + used
+        return found
+
+    def churn(self, path: Callable[[int], str], cookie: Callable[[int], str]) -> None:
+        """Sockets that come at a pace and leave, each after some others have come."""
+        here: list[Client] = []
+        began = time.monotonic()
+        for i in range(self.sizes.connects):
+            here.append(self.crowd.open(path(i), cookie(i)))
+            if len(here) > STAY:
+                self.crowd.close(here.pop(0))
+            time.sleep(max(0.0, began + (i + 1) / self.sizes.connects_per_second - time.monotonic()))
+        for client in here:
+            self.crowd.close(client)
+
+    @contextlib.contextmanager
+    def open(self, sockets: Sequence[tuple[str, str]]) -> Iterator[list[Client]]:
+        """These (path, cookie) while it lasts; when it begins they have been told of."""
+        clients = [self.crowd.open(path, cookie) for path, cookie in sockets]
+        time.sleep(LEFT_SECONDS)
+        try:
+            yield clients
+        finally:
+            for client in clients:
+                self.crowd.close(client)
+            time.sleep(LEFT_SECONDS)
