@@ -12,6 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 136, 24, 26
 COLOURS = ("#0b7a75", "#d1495b", "#edae49", "#30638e", "#6a4c93", "#7a8b99", "#8cb369", "#00798c")
 # Names closer than this would overlap.
 NAME_HEIGHT = 13.0
+LETTER_WIDTH = 7.0
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,10 @@ def _bands(bands: Sequence[Band], x_at: Callable[[float], float]) -> list[str]:
         start, end = x_at(band.start), x_at(band.end)
         shade = " odd" if index % 2 else ""
         size = f'x="{start:.1f}" y="{TOP}" width="{max(0.0, end - start):.1f}" height="{HEIGHT - TOP - BOTTOM}"'
-        parts.append(f'<rect class="band{shade}" {size}/>')
-        parts.append(f'<text class="band-name" x="{start + 4:.1f}" y="{TOP - 11}">{html.escape(band.name)}</text>')
+        name = html.escape(band.name)
+        parts.append(f'<rect class="band{shade}" {size}><title>{name}</title></rect>')
+        if end - start >= LETTER_WIDTH * len(band.name):
+            parts.append(f'<text class="band-name" x="{start + 4:.1f}" y="{TOP - 11}">{name}</text>')
     return parts
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from loadtest.charts import NAME_HEIGHT, Line, chart, number, ticks
+from loadtest.charts import NAME_HEIGHT, Band, Line, chart, number, ticks
 from loadtest.figures import Latencies, Summary, percentile
 
 
@@ -23,6 +23,13 @@ def test_names_at_the_ends_keep_their_distance():
     svg = chart(lines, unit="ms", x_ticks=[(0, "0 s")])
     ends = sorted(float(y) for y in re.findall(r'class="name"[^>]* y="([\d.]+)"', svg))
     assert all(below - above >= NAME_HEIGHT - 0.11 for above, below in itertools.pairwise(ends))
+
+
+def test_a_band_too_narrow_for_its_name_keeps_it_for_the_pointer():
+    bands = [Band("hold", 0, 98), Band("settle", 98, 99), Band("ended", 99, 100)]
+    svg = chart([Line("a", [(0, 1.0), (100, 1.0)])], unit="ms", x_ticks=[(0, "0 s")], bands=bands)
+    assert re.findall(r'class="band-name"[^>]*>(\w+)<', svg) == ["hold"]
+    assert re.findall(r"<title>(\w+)</title>", svg) == ["hold", "settle", "ended"]
 
 
 def test_chart_of_nothing_says_so():
