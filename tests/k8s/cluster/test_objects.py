@@ -3,15 +3,18 @@
 from datetime import datetime
 
 import pytest
+import yaml
 
-from tests.k8s.cluster.cluster import NAMESPACE
+from tests.k8s.cluster.cluster import NAMESPACE, OVERLAYS
+
+DRY_RUN = ("apply", "--server-side", "--dry-run=server", "--force-conflicts", "--filename", "-")
 
 
 @pytest.mark.parametrize("overlay", ["local", "production"])
 def test_the_api_server_takes_an_overlay_as_it_is_committed(cluster, tell, overlay):
     """A server-side dry run: admission and validation, of which schemas know only a part."""
     said = cluster.kubectl(
-        *("apply", "--server-side", "--dry-run=server", "--force-conflicts", "--filename", "-"),
+        *DRY_RUN,
         stdin=cluster.manifests(f"deploy/k8s/overlays/{overlay}").replace("\n  name: migrate\n", "\n  name: again\n"),
         check=False,
     )
@@ -20,6 +23,20 @@ def test_the_api_server_takes_an_overlay_as_it_is_committed(cluster, tell, overl
     assert "error" not in said.lower(), said
     # Pod Security says of a Deployment only this, and then refuses its pods.
     assert "Warning" not in said, said
+
+
+@pytest.mark.parametrize("kind", ["HTTPRoute", "Ingress", "PodMonitor", "PrometheusRule", "ScaledObject"])
+def test_the_api_server_takes_what_components_ask_of_others(cluster, tell, kind):
+    """Where their definitions are installed: rules of those too, and a field that there is not is refused."""
+    built = yaml.safe_load_all(cluster.manifests(f"{OVERLAYS}/options"))
+    objects = [each for each in built if each["kind"] == kind]
+    said = cluster.kubectl(*DRY_RUN, stdin=yaml.safe_dump_all(objects), check=False)
+    if "no matches for kind" in said:
+        pytest.skip(f"k8s: the cluster knows no {kind}")
+    tell(f"{kind}: {said.count('serverside-applied')} objects taken")
+    assert said.count("serverside-applied") == len(objects) > 0, said
+    objects[0]["spec"]["planted"] = True
+    assert "field not declared in schema" in cluster.kubectl(*DRY_RUN, stdin=yaml.safe_dump(objects[0]), check=False)
 
 
 def test_a_pod_that_asks_for_more_is_refused(cluster):
