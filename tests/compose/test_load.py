@@ -13,12 +13,14 @@ from tests.compose.test_up import wait_for
 
 pytestmark = pytest.mark.compose
 
-USERS, WORKERS, HOLD_SECONDS = 30, 3, 40
+# One user in ten writes: two on each worker, of whom one may lose every save to somebody else.
+USERS, WORKERS, HOLD_SECONDS = 60, 3, 40
 # Two logins a second, and what a busy machine takes besides.
 RAMP_SECONDS = 120.0
 END_SECONDS = 120.0
 SERVICES = ("loadtest-master", "loadtest-worker", "loadtest-people")
 CLOCK = re.compile(r"of (worker \d): the servers' is ([+-][\d.]+) ms from its own, give or take ([\d.]+) ms")
+UNKNOWN = re.compile(r"of (worker \d): unknown")
 
 
 @pytest.fixture
@@ -62,7 +64,10 @@ def test_worker_that_is_killed_half_way_does_not_spoil_the_report(loaded, tmp_pa
     assert "unaccounted_users" in broken
     assert code == "1"
 
-    # All containers have one clock, which the workers were not told.
-    clocks = CLOCK.findall(report["configuration"]["clock"])
-    assert [worker for worker, _, _ in clocks] == ["worker 1", "worker 2", "worker 3"]
+    # All containers have one clock, which the workers were not told. The one that was killed may have gone before a
+    # save of its own came back, and then the report says so.
+    clock = report["configuration"]["clock"]
+    clocks, unknown = CLOCK.findall(clock), UNKNOWN.findall(clock)
+    assert sorted([*unknown, *(worker for worker, _, _ in clocks)]) == ["worker 1", "worker 2", "worker 3"]
+    assert all(lost.startswith(worker) for worker in unknown)
     assert all(abs(float(difference)) <= float(error) for _, difference, error in clocks), clocks
