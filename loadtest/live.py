@@ -12,9 +12,8 @@ import random
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 import gevent
 from gevent.event import Event as Signal
@@ -24,7 +23,7 @@ from loadtest import figures
 from loadtest.frames import FrameError
 from loadtest.ledger import Ledger
 from loadtest.messages import Message
-from loadtest.opening import open_websocket
+from loadtest.opening import open_websocket, socket_url
 from loadtest.run import Run
 from loadtest.wires import Closed, Wire, wire
 
@@ -289,12 +288,6 @@ class LiveSocket:
             if polite:
                 opened.send_close()
             opened.shutdown()  # type: ignore[no-untyped-call] # it has no types
-
-
-def socket_url(origin: str, path: str, *, at: str, addresses: Sequence[str], turn: int) -> str:
-    """Of the page's own host, secure where the page is; or of the addresses that were given, in turns."""
-    base = addresses[turn % len(addresses)].rstrip("/") if addresses else origin.replace("http", "ws", 1)
-    return f"{base}{path}{'?' + urlencode({'at': at}) if at else ''}"
 
 
 def _text(at: tuple[str, int] | None) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from websocket import WebSocket, create_connection
 
@@ -30,6 +31,12 @@ class Lines:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.opened, name)
+
+
+def socket_url(origin: str, path: str, *, at: str, addresses: Sequence[str], turn: int) -> str:
+    """Of the page's own host, secure where the page is; or of the addresses that were given, in turns."""
+    base = addresses[turn % len(addresses)].rstrip("/") if addresses else origin.replace("http", "ws", 1)
+    return f"{base}{path}{'?' + urlencode({'at': at}) if at else ''}"
 
 
 def open_websocket(url: str, *, timeout_seconds: float, **options: Any) -> WebSocket:

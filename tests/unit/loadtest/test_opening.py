@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtest.live import socket_url
+from loadtest.opening import socket_url
 
 
 @pytest.mark.parametrize(
