@@ -17,6 +17,7 @@ class RedisServer:
 
     def __init__(self, pid: int, port: int) -> None:
         self.pid = pid
+        self.port = port
         self.url = f"redis://{LOOPBACK}:{port}/0"
 
     def empty(self) -> None:

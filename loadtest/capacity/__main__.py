@@ -9,9 +9,8 @@ from pathlib import Path
 
 from deploy.local.layout import ROOT
 from loadtest.capacity import validate
-from loadtest.capacity.hints import CalibrateError
 from loadtest.capacity.model import NOT_MODELLED, Plan, plan
-from loadtest.capacity.workload import COSTS, WORKLOAD, Costs, Workload, WorkloadError
+from loadtest.capacity.workload import COSTS, WORKLOAD, CalibrateError, Costs, Workload, WorkloadError
 from loadtest.charts import number
 from loadtest.compare import CompareError
 

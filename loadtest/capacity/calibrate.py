@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from loadtest.capacity.crowd import Crowd
-from loadtest.capacity.hints import CalibrateError, hint_costs
+from loadtest.capacity.hints import hint_costs
 from loadtest.capacity.readings import Readings, costs_of
-from loadtest.capacity.stand import LEFT_SECONDS, Sizes, Stand
+from loadtest.capacity.stand import Sizes, Stand, nothing, settle
 from loadtest.capacity.visitor import SLUGS, Visitor
+from loadtest.capacity.workload import CalibrateError
 from loadtest.messages import Message
 from loadtest.people import username
 
@@ -25,6 +26,8 @@ NODES = 2
 USERS, LIST, NOTIFICATIONS = "/ws/users/", "/ws/documents/", "/ws/notifications/"
 # What runs for the first time loads code and fills caches, for which nothing later pays.
 WARM_UP_PAGES = 10
+# Ten times what an event takes to the last of the crowd. To wait for that one would make the crowd look at each event.
+BETWEEN_SAVES_SECONDS = 0.05
 
 
 def main(sizes: Sizes | None = None) -> str:
@@ -60,10 +63,10 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
     visitor = Visitor(stand.stack.url, stand.cookies[0])
     save_once = visitor.saver(SLUGS[0])
     _settle_in(stand, visitor)
-    stand.rest = stand.used(lambda: time.sleep(sizes.rest_seconds)).cores
+    stand.rest = stand.used(nothing(sizes.rest_seconds)).cores
     stand.resting = len(stand.crowd.clients)
     with stand.open([(path, cookie) for cookie in stand.cookies for path in (USERS, NOTIFICATIONS)]) as crowd:
-        idle = stand.used(lambda: time.sleep(sizes.idle_seconds)).beyond(stand.rest)
+        idle = stand.used(nothing(sizes.idle_seconds)).beyond(stand.rest)
         stand.socket = {name: used / sizes.idle_seconds / len(crowd) for name, used in idle.items()}
         fan_out = stand.measure(lambda: _paced(save_once), sizes.saves // 3)
     page = stand.measure(visitor.next_page, sizes.pages)
@@ -104,7 +107,7 @@ def _settle_in(stand: Stand, visitor: Visitor) -> None:
         for slug, cookie in zip(SLUGS, stand.cookies, strict=False):
             stand.crowd.open(_document(slug, "read"), cookie, port=node.port)
     stand.churn(lambda _i: NOTIFICATIONS, lambda _i: stand.cookies[0])
-    time.sleep(LEFT_SECONDS)
+    settle()
 
 
 def _save(stand: Stand, save: Callable[[], None]) -> tuple[Mapping[str, float], Counter[float]]:
@@ -130,7 +133,7 @@ def _handshakes(stand: Stand) -> Sequence[Mapping[str, float]]:
 
     def come_and_go() -> None:
         stand.churn(lambda i: _document(SLUGS[i % len(SLUGS)], "read"), lambda i: others[i % len(others)])
-        time.sleep(LEFT_SECONDS)
+        settle()
 
     plain = stand.measure(lambda: stand.churn(lambda _i: NOTIFICATIONS, lambda i: present[i % len(present)]))
     with stand.open([(USERS, cookie) for cookie in present]):
@@ -146,7 +149,7 @@ def _edit(stand: Stand) -> Mapping[str, float]:
     """Of who has a form open, for a second."""
     editors = stand.cookies[len(SLUGS) :][: stand.sizes.editors]
     with stand.open([(_document(SLUGS[i % len(SLUGS)], "update"), cookie) for i, cookie in enumerate(editors)]):
-        found = stand.measure(lambda: time.sleep(stand.sizes.rest_seconds))
+        found = stand.measure(nothing(stand.sizes.rest_seconds))
     return {name: used / stand.sizes.rest_seconds / len(editors) for name, used in found.items()}
 
 
@@ -156,7 +159,7 @@ def _redis_at_rest(stand: Stand) -> tuple[float, float]:
     last = stand.stack.ws[-1]
     stand.crowd.leave(last.port)
     stand.stack.stop(last.name)
-    by_one = stand.used(lambda: time.sleep(stand.sizes.rest_seconds)).cores["redis"]
+    by_one = stand.used(nothing(stand.sizes.rest_seconds)).cores["redis"]
     return by_one - (by_two - by_one), by_two - by_one
 
 
@@ -167,4 +170,4 @@ def _document(slug: str, phase: str) -> str:
 def _paced(save: Callable[[], None]) -> None:
     """With a rest, so that one save's event is everywhere before the next."""
     save()
-    time.sleep(0.05)
+    time.sleep(BETWEEN_SAVES_SECONDS)

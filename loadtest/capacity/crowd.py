@@ -18,6 +18,7 @@ from typing import Self
 from websocket import ABNF
 
 from deploy.local.layout import LOOPBACK
+from loadtest.capacity.workload import CalibrateError
 from loadtest.frames import Frames
 
 PING = b'{"type":"ping"}'
@@ -26,10 +27,6 @@ HANDSHAKE_SECONDS = 20.0
 HEARTBEAT_SECONDS = 20.0
 WAKE_SECONDS = 0.05
 CHUNK_BYTES = 65536
-
-
-class CrowdError(Exception):
-    """The server refused a socket or let one go."""
 
 
 def client_frame(opcode: int, body: bytes) -> bytes:
@@ -54,7 +51,7 @@ class Client:
             elif opcode == ABNF.OPCODE_PING:
                 self.socket.sendall(client_frame(ABNF.OPCODE_PONG, body))
             elif opcode == ABNF.OPCODE_CLOSE:
-                raise CrowdError(f"the server closed a socket with {int.from_bytes(body[:2], 'big')}")
+                raise CalibrateError(f"the server closed a socket with {int.from_bytes(body[:2], 'big')}")
 
     def beat(self) -> None:
         """As the page's client does every so many seconds."""
@@ -85,7 +82,7 @@ class Crowd:
         self._selector.close()
 
     def open(self, path: str, cookie: str, on_text: Callable[[bytes], None] | None = None, *, port: int = 0) -> Client:
-        """Through nginx, or straight to a node's port. Raises `CrowdError` where it is refused."""
+        """Through nginx, or straight to a node's port. Raises `CalibrateError` where it is refused."""
         opened = socket.create_connection((LOOPBACK, port or self._port), HANDSHAKE_SECONDS)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened.sendall(
@@ -96,11 +93,11 @@ class Crowd:
         head = b""
         while b"\r\n\r\n" not in head:
             if not (more := opened.recv(CHUNK_BYTES)):
-                raise CrowdError(f"{path}: no answer")
+                raise CalibrateError(f"{path}: no answer")
             head += more
         answer, _, rest = head.partition(b"\r\n\r\n")
         if not answer.startswith(b"HTTP/1.1 101"):
-            raise CrowdError(f"{path}: {answer.splitlines()[0].decode(errors='replace')}")
+            raise CalibrateError(f"{path}: {answer.splitlines()[0].decode(errors='replace')}")
         client = Client(opened, port or self._port, on_text)
         client.take(rest)
         self.clients.append(client)
@@ -108,7 +105,8 @@ class Crowd:
         return client
 
     def close(self, client: Client) -> None:
-        """As a page that is left."""
+        """As a page that is left. Raises `CalibrateError` where one was lost before."""
+        self.check()
         self.clients.remove(client)
         self._selector.unregister(client.socket)
         client.socket.sendall(client_frame(ABNF.OPCODE_CLOSE, (1001).to_bytes(2, "big")))
@@ -120,9 +118,9 @@ class Crowd:
             self.close(client)
 
     def check(self) -> None:
-        """Raises `CrowdError` where a socket was lost."""
+        """Raises `CalibrateError` where a socket was lost."""
         if self.lost:
-            raise CrowdError(f"{len(self.lost)} sockets were lost, the first: {self.lost[0]}")
+            raise CalibrateError(f"{len(self.lost)} sockets were lost, the first: {self.lost[0]}")
 
     def _read(self) -> None:
         beaten, owed = time.monotonic(), 0.0
@@ -143,9 +141,9 @@ class Crowd:
         try:
             data = os.read(client.socket.fileno(), CHUNK_BYTES)
             if not data:
-                raise CrowdError("the server let a socket go")
+                raise CalibrateError("the server let a socket go")
             client.take(data)
-        except (OSError, CrowdError, ValueError) as error:
+        except (OSError, CalibrateError, ValueError) as error:
             # One that was closed here meanwhile has no descriptor, and is no loss.
             if client in self.clients:
                 self._selector.unregister(client.socket)

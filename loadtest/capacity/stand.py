@@ -56,6 +56,16 @@ class Used:
         return {name: used / self.seconds for name, used in self.cpu.items()}
 
 
+def nothing(seconds: float) -> Callable[[], None]:
+    """Work that is time alone: what is used meanwhile is what is measured."""
+    return lambda: time.sleep(seconds)
+
+
+def settle() -> None:
+    """Until who left has left and who came is told of: by the clock, for nothing outside says that a grace is over."""
+    time.sleep(LEFT_SECONDS)
+
+
 @dataclass
 class Stand:
     """The processes, the crowd, and what is used at rest and for each open socket."""
@@ -105,6 +115,7 @@ class Stand:
             here.append(self.crowd.open(path(i), cookie(i)))
             if len(here) > STAY:
                 self.crowd.close(here.pop(0))
+            # The pace is what is wanted: an open loop, whatever a connect takes.
             time.sleep(max(0.0, began + (i + 1) / self.sizes.connects_per_second - time.monotonic()))
         for client in here:
             self.crowd.close(client)
@@ -113,10 +124,10 @@ class Stand:
     def open(self, sockets: Sequence[tuple[str, str]]) -> Iterator[list[Client]]:
         """These (path, cookie) while it lasts; when it begins they have been told of."""
         clients = [self.crowd.open(path, cookie) for path, cookie in sockets]
-        time.sleep(LEFT_SECONDS)
+        settle()
         try:
             yield clients
         finally:
             for client in clients:
                 self.crowd.close(client)
-            time.sleep(LEFT_SECONDS)
+            settle()

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 
 from loadtest.browser import Page
-from loadtest.capacity.hints import CalibrateError
+from loadtest.capacity.workload import CalibrateError
 from loadtest.people import DOCUMENTS, password
 
 TIMEOUT_SECONDS = 20.0

@@ -18,6 +18,10 @@ class WorkloadError(Exception):
     """A file lacks something, has something unknown, or has a value that cannot be."""
 
 
+class CalibrateError(Exception):
+    """Costs cannot be measured here: something is missing, or was refused."""
+
+
 @dataclass(frozen=True)
 class Topic:
     """`audience` is the share of all sockets that are on it; `kind` is stream or state."""

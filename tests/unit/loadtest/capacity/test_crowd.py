@@ -2,7 +2,8 @@
 
 import pytest
 
-from loadtest.capacity.crowd import Client, CrowdError, client_frame
+from loadtest.capacity.crowd import Client, client_frame
+from loadtest.capacity.workload import CalibrateError
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
@@ -46,7 +47,7 @@ def test_text_is_heard_also_where_it_comes_in_two_parts(client):
 
 
 def test_close_is_no_end_that_anybody_asked_for(client):
-    with pytest.raises(CrowdError, match="4008"):
+    with pytest.raises(CalibrateError, match="4008"):
         client.take(frame(CLOSE, (4008).to_bytes(2, "big")))
 
 
