@@ -46,6 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=0, help="so many processes make the load; 0: as many as needed")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="how sockets are read")
     parser.add_argument("--pace", type=float, default=1.0, help="journeys' pauses are so many times as long as written")
+    parser.add_argument(
+        "--journeys", default="", help="with their weights, as Editor=1,ListReader=4; all if none is named"
+    )
     parser.add_argument("--logged-in", action="store_true", help="sessions are made beforehand, not by logging in")
     parser.add_argument("--crosscheck", type=int, default=0, help="so many sockets of Node measure beside")
     parser.add_argument("--shape", choices=SHAPES, default="ramp", help="how the run goes; see docs/load-testing.md")
@@ -110,7 +113,7 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
         *("--shape", options.shape, "--step-users", str(options.step_users)),
         *("--node-command", options.node_command, "--nodes", str(options.nodes)),
         *("--sockets-at", options.sockets_at, "--ca", options.ca),
-        *("--engine", options.engine, "--pace", str(options.pace)),
+        *("--engine", options.engine, "--pace", str(options.pace), "--journeys", options.journeys),
         *(("--sessions", str(sessions)) if sessions else ()),
         *("--title", f"Load test of {options.product}: {options.users} users, {options.shape}"),
         *(("--plant", options.plant) if options.plant else ()),

@@ -17,7 +17,7 @@ from locust import events, runners
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest import metrics
+from loadtest import journeys, metrics
 from loadtest.batches import tell_locust
 from loadtest.clocks import Clocks
 from loadtest.course import Course
@@ -43,6 +43,7 @@ from loadtest.wires import ENGINES
 from loadtest.writing import markdown, write
 
 __all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
+JOURNEYS = (Editor, FiveTabs, ListReader, Mobile, Watcher)
 
 logger = logging.getLogger(__name__)
 # Locust gives up a worker that was silent for three seconds, which a starting one on a busy machine is.
@@ -74,7 +75,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add("--sessions", default="", help="file of users who are logged in already, by `loadtest.people --sessions`")
     add("--engine", choices=ENGINES, default=ENGINES[0], help="how sockets are read")
     add("--pace", type=float, default=1.0, help="journeys' pauses are so many times as long as written")
-    # Paths are text: Locust's master sends every option to its workers.
+    add(
+        "--journeys",
+        # Text still, as paths are: Locust's master sends every option to its workers.
+        type=partial(journeys.known, journeys=JOURNEYS),
+        default="",
+        help="those that the run has, and their weights: Editor=1,ListReader=4; all if none is named",
+    )
     add("--objectives", default=str(OBJECTIVES), help="the file a run is judged by")
     add("--result", default="var/loadtest/latest", help="directory of the report")
     add("--services-of", type=int, default=0, help="process whose descendants are the services")
@@ -95,6 +102,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _prepare(environment: Environment, **_more: Any) -> None:
     options = environment.parsed_options
     assert options is not None
+    environment.user_classes = list(journeys.chosen(options.journeys, environment.user_classes))
     objectives = Objectives.read(Path(options.objectives))
     planted = list(filter(None, options.plant.split(",")))
     run = Run(
@@ -106,7 +114,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         report_many=partial(tell_locust, environment.stats),
         plant=Planters(planted, objectives.late_seconds + 1.0) if planted else None,
     )
-    environment.events.request.add_listener(run.answered)
+    environment.events.request.add_listener(run.answered)  # type: ignore[no-untyped-call] # it has no types
     run.addresses = tuple(filter(None, options.sockets_at.split(",")))
     run.authority = options.ca
     if options.shape == "steps":
@@ -140,13 +148,13 @@ def _team(run: Run, environment: Environment) -> Team | None:
         Course.team = Workers(run, runner)
         return Course.team
 
-    def journeys() -> list[DashboardUser]:
+    def users_here() -> list[DashboardUser]:
         assert environment.runner is not None
         users = [greenlet.args[0] for greenlet in environment.runner.user_greenlets if greenlet.args]
         # One that is just being made has no page yet.
         return [user for user in users if isinstance(user, DashboardUser) and hasattr(user, "sockets")]
 
-    follower = Follower(run, journeys)
+    follower = Follower(run, users_here)
     if isinstance(runner, WorkerRunner):
         Obedient(follower, runner)
         return None
