@@ -14,8 +14,9 @@ def tell_locust(stats: RequestStats, kind: str, name: str, counts: Mapping[float
     batch.num_requests = sum(counts.values())
     batch.num_reqs_per_sec[int(now)] = batch.num_requests
     batch.last_request_timestamp = now
-    batch.total_response_time = sum(value * times for value, times in counts.items())
-    batch.min_response_time, batch.max_response_time = min(counts), max(counts)
+    # Locust says that these are whole, and is given fractions by its own users.
+    batch.total_response_time = sum(value * times for value, times in counts.items())  # type: ignore[misc]
+    batch.min_response_time, batch.max_response_time = min(counts), max(counts)  # type: ignore[assignment]
     for value, times in counts.items():
         batch.response_times[bucket_response_time(value)] += times
     stats.entries[name, kind].extend(batch)

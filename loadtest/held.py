@@ -17,9 +17,12 @@ HANDSHAKE = "handshake "
 class Entry(Protocol):
     """A line of Locust's statistics."""
 
-    method: str
-    name: str
-    num_reqs_per_sec: Mapping[int, int]
+    @property
+    def method(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def num_reqs_per_sec(self) -> Mapping[int, int]: ...
 
 
 @dataclass(frozen=True)

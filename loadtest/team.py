@@ -192,7 +192,7 @@ class Workers:
         logger.warning("%s, with %d users", self._lost[worker], len(self._users.get(worker, ())))
 
     def _number(self, worker: str) -> int:
-        return int(self._runner.get_worker_index(worker)) + 1
+        return int(self._runner.get_worker_index(worker)) + 1  # type: ignore[no-untyped-call] # it has no types
 
 
 class Obedient:

@@ -88,6 +88,7 @@ class LoopWire:
         self._frames = Frames()
         self._ended = Signal()
         self._why: Exception | None = None
+        assert opened.sock is not None
         self._fd: int = opened.sock.fileno()
         self._loop = gevent.get_hub().loop
         self._heard: float = self._loop.now()
