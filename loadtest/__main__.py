@@ -16,6 +16,7 @@ from deploy.local.layout import LayoutError
 from loadtest import compare, crosscheck, generators
 from loadtest.crosscheck import CannotCrossCheck
 from loadtest.generators import workers_for
+from loadtest.journeys import formed
 from loadtest.people import read_sessions
 from loadtest.planting import KINDS
 from loadtest.shapes import SHAPES
@@ -46,9 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=0, help="so many processes make the load; 0: as many as needed")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="how sockets are read")
     parser.add_argument("--pace", type=float, default=1.0, help="journeys' pauses are so many times as long as written")
-    parser.add_argument(
-        "--journeys", default="", help="with their weights, as Editor=1,ListReader=4; all if none is named"
-    )
+    parser.add_argument("--journeys", type=formed, default="", help="Editor=1,ListReader=4: these alone, so weighted")
     parser.add_argument("--logged-in", action="store_true", help="sessions are made beforehand, not by logging in")
     parser.add_argument("--crosscheck", type=int, default=0, help="so many sockets of Node measure beside")
     parser.add_argument("--shape", choices=SHAPES, default="ramp", help="how the run goes; see docs/load-testing.md")

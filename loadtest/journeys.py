@@ -24,6 +24,12 @@ def weights(text: str) -> dict[str, int]:
     return found
 
 
+def formed(text: str) -> str:
+    """The text as it is, if it can be read. Raises `argparse.ArgumentTypeError`."""
+    weights(text)
+    return text
+
+
 def known(text: str, journeys: Iterable[type[User]]) -> str:
     """The text as it is, if it names these journeys alone. Raises `argparse.ArgumentTypeError`."""
     names = [each.__name__ for each in journeys]

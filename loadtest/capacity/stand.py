@@ -27,6 +27,8 @@ class Sizes:
     rest_seconds: float = 12.0
     idle_seconds: float = 20.0
     users: int = 300
+    # Sockets on each of two paths that each user has, so that a node has as many as it is meant to have.
+    tabs: int = 8
     connects: int = 240
     connects_per_second: float = 40.0
     pages: int = 24
@@ -35,7 +37,10 @@ class Sizes:
     editors: int = 40
 
     def __str__(self) -> str:
-        return f"{self.users} users, {self.connects} connects of each kind, {self.saves} saves, {self.pages} pages"
+        return (
+            f"{self.users} users of {self.tabs} tabs, {self.connects} connects of each kind, {self.saves} saves,"
+            f" {self.pages} pages"
+        )
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,11 @@ class Stand:
         count = len(self.crowd.clients) - self.resting
         found = used.beyond(self.rest, {name: cores * count for name, cores in self.socket.items()})
         return {name: seconds / times for name, seconds in found.items()}
+
+    def each_open(self, sockets: int) -> dict[str, float]:
+        """Cores by service that each of so many takes which are open beyond those at rest."""
+        found = self.used(nothing(self.sizes.idle_seconds)).beyond(self.rest)
+        return {name: used / self.sizes.idle_seconds / sockets for name, used in found.items()}
 
     def used(self, work: Callable[[], None]) -> Used:
         before, began = self._cpu(), time.monotonic()

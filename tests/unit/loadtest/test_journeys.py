@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from loadtest.journeys import chosen, known, weights
+from loadtest.journeys import chosen, formed, known, weights
 
 
 @pytest.fixture
@@ -30,7 +30,13 @@ def test_only_what_is_asked_for_is_in_the_run(journeys):
 @pytest.mark.parametrize("text", ["Editor", "Editor=", "Editor=0", "Editor=-1", "Editor=half", "=3"])
 def test_what_is_no_weight_is_named(text):
     with pytest.raises(argparse.ArgumentTypeError, match=rf"'{text}' is not a journey and its weight"):
-        weights(text)
+        formed(text)
+
+
+def test_text_stays_text():
+    """Locust's master hands its options to workers as text."""
+    assert formed("Editor=2,Watcher=1") == "Editor=2,Watcher=1"
+    assert weights("Editor=2,Watcher=1") == {"Editor": 2, "Watcher": 1}
 
 
 def test_journey_is_given_once():
