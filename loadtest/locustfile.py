@@ -43,7 +43,6 @@ from loadtest.wires import ENGINES
 from loadtest.writing import markdown, write
 
 __all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
-JOURNEYS = (Editor, FiveTabs, ListReader, Mobile, Watcher)
 
 logger = logging.getLogger(__name__)
 # Locust gives up a worker that was silent for three seconds, which a starting one on a busy machine is.
@@ -78,7 +77,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add(
         "--journeys",
         # Text still, as paths are: Locust's master sends every option to its workers.
-        type=partial(journeys.known, journeys=JOURNEYS),
+        type=partial(journeys.known, journeys=DashboardUser.__subclasses__()),
         default="",
         help="those that the run has, and their weights: Editor=1,ListReader=4; all if none is named",
     )
