@@ -2,15 +2,12 @@
 
 import asyncio
 import dataclasses
-import itertools
-import logging
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from tests.unit.tidewire.fakes import LIMIT, FakeWriter, Hall
 from tidewire import conf, metrics
-from tidewire import node as node_module
 from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection
 from tidewire.exceptions import NoRedis
@@ -199,58 +196,6 @@ class TestOutage:
         assert socket.types == ["stale", "stale"]
         assert '"stale":false' in socket.writer.frames[-1].text
         assert socket.closed == []
-
-
-async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog):
-    """Whatever it dies of, but not faster than a log can bear."""
-    runs: list[float] = []
-
-    async def run() -> None:
-        runs.append(asyncio.get_running_loop().time())
-        raise KeyError("a bug")
-
-    before = value(metrics.HUB_RESTARTS, "test")
-    with caplog.at_level(logging.CRITICAL):
-        running = asyncio.ensure_future(node_module._supervise("test", run))
-        await asyncio.sleep(10)
-        running.cancel()
-    waits = [later - earlier for earlier, later in itertools.pairwise(runs)]
-    assert waits[0] <= node_module.RESTART_SECONDS + 0.01, "the first time at once, or nearly"
-    assert all(1.5 <= wait <= node_module.LONGEST_RESTART_SECONDS + 0.01 for wait in waits[3:])
-    assert len(runs) >= 5
-    assert value(metrics.HUB_RESTARTS, "test") == before + len(runs)
-
-
-async def test_a_task_that_ran_for_a_while_is_started_again_at_once(here, caplog):
-    """What failed long ago makes nobody wait today."""
-    runs: list[float] = []
-
-    async def run() -> None:
-        runs.append(asyncio.get_running_loop().time())
-        await asyncio.sleep(10 if len(runs) > 4 else 0)
-        raise NoRedis("away")
-
-    with caplog.at_level(logging.CRITICAL):
-        running = asyncio.ensure_future(node_module._supervise("test", run))
-        await asyncio.sleep(60)
-        running.cancel()
-    waits = [later - earlier - 10 for earlier, later in itertools.pairwise(runs[5:])]
-    assert len(waits) >= 3
-    assert all(wait <= node_module.RESTART_SECONDS + 0.01 for wait in waits)
-
-
-async def test_a_task_that_only_waits_for_redis_is_not_counted_as_dead(here, caplog):
-    """An outage is no bug."""
-
-    async def run() -> None:
-        raise NoRedis("away")
-
-    before = value(metrics.HUB_RESTARTS, "test")
-    with caplog.at_level(logging.CRITICAL):
-        running = asyncio.ensure_future(node_module._supervise("test", run))
-        await asyncio.sleep(3)
-        running.cancel()
-    assert value(metrics.HUB_RESTARTS, "test") == before
 
 
 class TestStop:

@@ -1,0 +1,64 @@
+"""A node's tasks are started again when they end: which is counted, and how long it waits."""
+
+import asyncio
+import itertools
+import logging
+
+from tidewire import metrics, node
+from tidewire.exceptions import NoRedis
+
+
+def restarts() -> float:
+    return metrics.HUB_RESTARTS.labels("test")._value.get()
+
+
+async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog):
+    """Whatever it dies of, but not faster than a log can bear."""
+    runs: list[float] = []
+
+    async def run() -> None:
+        runs.append(asyncio.get_running_loop().time())
+        raise KeyError("a bug")
+
+    before = restarts()
+    with caplog.at_level(logging.CRITICAL):
+        running = asyncio.ensure_future(node._supervise("test", run))
+        await asyncio.sleep(10)
+        running.cancel()
+    waits = [later - earlier for earlier, later in itertools.pairwise(runs)]
+    assert waits[0] <= node.RESTART_SECONDS + 0.01, "the first time at once, or nearly"
+    assert all(1.5 <= wait <= node.LONGEST_RESTART_SECONDS + 0.01 for wait in waits[3:])
+    assert len(runs) >= 5
+    assert restarts() == before + len(runs)
+
+
+async def test_a_task_that_ran_for_a_while_is_started_again_at_once(here, caplog):
+    """What failed long ago makes nobody wait today."""
+    runs: list[float] = []
+
+    async def run() -> None:
+        runs.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(10 if len(runs) > 4 else 0)
+        raise NoRedis("away")
+
+    with caplog.at_level(logging.CRITICAL):
+        running = asyncio.ensure_future(node._supervise("test", run))
+        await asyncio.sleep(60)
+        running.cancel()
+    waits = [later - earlier - 10 for earlier, later in itertools.pairwise(runs[5:])]
+    assert len(waits) >= 3
+    assert all(wait <= node.RESTART_SECONDS + 0.01 for wait in waits)
+
+
+async def test_a_task_that_only_waits_for_redis_is_not_counted_as_dead(here, caplog):
+    """An outage is no bug."""
+
+    async def run() -> None:
+        raise NoRedis("away")
+
+    before = restarts()
+    with caplog.at_level(logging.CRITICAL):
+        running = asyncio.ensure_future(node._supervise("test", run))
+        await asyncio.sleep(3)
+        running.cancel()
+    assert restarts() == before
