@@ -13,12 +13,11 @@ AT_EVENT = 5
 
 @dataclass
 class Planter:
-    """Spoils one event of one client, the first to have had a few. `starve` spoils none: it takes the core away."""
+    """Spoils one event of one client. `starve` spoils none: it takes the core away."""
 
     kind: str
     delay_seconds: float
     client: str = ""
-    _seen: Counter[str] = field(default_factory=Counter, init=False)
     _held: bytes | None = field(default=None, init=False)
     _is_done: bool = field(default=False, init=False)
 
@@ -27,26 +26,12 @@ class Planter:
             raise ValueError(f"{self.kind!r} is no fault that can be planted; known are {', '.join(KINDS)}")
 
     def spoil(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
-        """What this client gets in place of an event: after how many seconds, and which texts."""
+        """What this client gets in place of its first event here: after how many seconds, and which texts."""
         if self.client == client:
             self._is_done = True
             held, self._held = self._held, None
             return 0.0, (text,) if held is None else (text, held)
-        if self.client or self.kind == "starve":
-            return 0.0, (text,)
-        self._seen[client] += 1
-        if self._seen[client] != AT_EVENT:
-            return 0.0, (text,)
         self.client = client
-        return self._spoil(text)
-
-    def left(self, client: str) -> None:
-        """A client has gone. Without a later event nothing was wrong with what it got, so another's turn comes."""
-        if client == self.client and not self._is_done:
-            self.client, self._held = "", None
-            self._seen.clear()
-
-    def _spoil(self, text: bytes) -> tuple[float, Sequence[bytes]]:
         if self.kind == "double":
             self._is_done = True
             return 0.0, (text, text)
@@ -56,19 +41,31 @@ class Planter:
             self._held = text
         return 0.0, ()
 
+    def left(self, client: str) -> None:
+        """A client has gone. Without a later event nothing was wrong with what it got, so another's turn comes."""
+        if client == self.client and not self._is_done:
+            self.client, self._held = "", None
+
 
 class Planters:
-    """Several faults in one run, each at a client of its own."""
+    """Several faults in one run, each at a client of its own: the first that have had a few events."""
 
     def __init__(self, kinds: Sequence[str], delay_seconds: float) -> None:
         self.kinds = tuple(kinds)
         self._planters = [Planter(kind, delay_seconds) for kind in kinds]
+        self._seen: Counter[str] = Counter()
 
     def spoil(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
-        mine = [each for each in self._planters if each.client == client]
-        free = [each for each in self._planters if not each.client and each.kind != "starve"]
-        found = next(iter([*mine, *free]), None)
-        return found.spoil(client, text) if found else (0.0, (text,))
+        """What this client gets in place of an event: after how many seconds, and which texts."""
+        self._seen[client] += 1
+        for each in self._planters:
+            if each.client == client:
+                return each.spoil(client, text)
+        if self._seen[client] >= AT_EVENT:
+            for each in self._planters:
+                if not each.client and each.kind != "starve":
+                    return each.spoil(client, text)
+        return 0.0, (text,)
 
     def left(self, client: str) -> None:
         for each in self._planters:

@@ -6,74 +6,75 @@ import pytest
 
 from loadtest.accounting import tally, together
 from loadtest.ledger import Kind, Ledger
-from loadtest.planting import AT_EVENT, KINDS, Planter, Planters
+from loadtest.planting import AT_EVENT, KINDS, Planters
 
-NAMES = {("e", n): f"notification {n}" for n in range(1, 11)}
+EVENTS = range(1, 11)
+NAMES = {("e", n): f"notification {n}" for n in EVENTS}
 
 
-def ledgers_through(planter):
-    found = []
-    for client in ("ada", "bob"):
-        ledger = Ledger(client, late_seconds=1.0)
+def ledgers_through(*kinds):
+    """Two clients that hear each event one after the other, as they do in a run."""
+    planters = Planters(kinds, 3.0)
+    ledgers = {client: Ledger(client, late_seconds=1.0) for client in ("ada", "bob")}
+    for ledger in ledgers.values():
         ledger.resumed("e", 0, recovered=True, asked=None)
-        for n in range(1, 11):
-            delay, texts = planter.spoil(client, json.dumps({"offset": n}).encode())
+    for n in EVENTS:
+        for client, ledger in ledgers.items():
+            delay, texts = planters.spoil(client, json.dumps({"offset": n}).encode())
             for text in texts:
                 ledger.received(json.loads(text)["offset"], delay)
-        found.append(ledger)
-    return found
+    return list(ledgers.values())
 
 
 @pytest.mark.parametrize(
-    ("kind", "found", "offset"),
-    [
-        ("drop", Kind.LOST, AT_EVENT),
-        ("double", Kind.DUPLICATED, AT_EVENT),
-        ("swap", Kind.REORDERED, AT_EVENT),
-        ("delay", Kind.LATE, AT_EVENT),
-    ],
+    ("kind", "found"),
+    [("drop", Kind.LOST), ("double", Kind.DUPLICATED), ("swap", Kind.REORDERED), ("delay", Kind.LATE)],
 )
-def test_each_planted_fault_is_found_and_named(kind, found, offset):
-    ledgers = ledgers_through(Planter(kind, delay_seconds=3.0))
-    account = together([tally(ledgers, {"e": 10})], names=NAMES)
+def test_each_planted_fault_is_found_and_named(kind, found):
+    account = together([tally(ledgers_through(kind), {"e": 10})], names=NAMES)
     [fault] = account.faults
-    assert (fault.kind, fault.event, fault.client) == (found, f"notification {offset}", "ada")
+    assert (fault.kind, fault.event, fault.client) == (found, f"notification {AT_EVENT}", "ada")
 
 
 def test_starving_spoils_no_event():
-    found = tally(ledgers_through(Planter("starve", 1.0)), {"e": 10})
+    found = tally(ledgers_through("starve"), {"e": 10})
     assert not found.faults
     assert found.arrived == found.due == 20
 
 
 def test_unknown_fault_is_refused():
     with pytest.raises(ValueError, match=f"known are {', '.join(KINDS)}"):
-        Planter("melt", 1.0)
+        Planters(["drop", "melt"], 1.0)
 
 
-def test_several_faults_are_each_at_a_client_of_its_own():
-    planters = Planters(["drop", "double"], 3.0)
-    found = tally(ledgers_through(planters), {"e": 10})
-    assert [(fault.kind, fault.client) for fault in found.faults] == [(Kind.LOST, "ada"), (Kind.DUPLICATED, "bob")]
+def test_several_faults_are_each_at_a_client_of_its_own_and_soon():
+    found = tally(ledgers_through("drop", "double"), {"e": 10})
+    assert [(fault.kind, fault.client, fault.at) for fault in found.faults] == [
+        (Kind.LOST, "ada", ("e", AT_EVENT)),
+        (Kind.DUPLICATED, "bob", ("e", AT_EVENT)),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["drop", "swap", "delay"])
 def test_fault_whose_client_leaves_before_anybody_could_tell_is_planted_anew(kind):
-    planter = Planter(kind, 3.0)
-    for client in ("ada", "bob"):
-        for n in range(AT_EVENT):
-            planter.spoil(client, b"%d" % n)
-        assert planter.client == client
-        planter.left("eve")
-        planter.left("ada")
-    planter.spoil("bob", b"later")
-    planter.left("bob")
-    assert planter.client == "bob"
+    planters = Planters([kind], 3.0)
+    for n in range(AT_EVENT - 1):
+        for client in ("ada", "bob", "eve"):
+            assert planters.spoil(client, b"%d" % n) == (0.0, (b"%d" % n,))
+    assert planters.spoil("ada", b"spoiled") != (0.0, (b"spoiled",))
+    planters.left("eve")
+    assert planters.spoil("bob", b"in order") == (0.0, (b"in order",))
+    planters.left("ada")
+    assert planters.spoil("bob", b"spoiled") != (0.0, (b"spoiled",))
+    planters.spoil("bob", b"later")
+    planters.left("bob")
+    assert planters.spoil("eve", b"in order") == (0.0, (b"in order",))
 
 
 def test_client_that_leaves_before_its_turn_leaves_the_fault_to_another():
-    planter = Planter("drop", 3.0)
+    planters = Planters(["drop"], 3.0)
     for n in range(AT_EVENT - 1):
-        assert planter.spoil("gone", b"%d" % n) == (0.0, (b"%d" % n,))
-    came = [planter.spoil("ada", b"%d" % n)[1] for n in range(AT_EVENT)]
+        assert planters.spoil("gone", b"%d" % n) == (0.0, (b"%d" % n,))
+    planters.left("gone")
+    came = [planters.spoil("ada", b"%d" % n)[1] for n in range(AT_EVENT)]
     assert came == [(b"0",), (b"1",), (b"2",), (b"3",), ()]
