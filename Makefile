@@ -1,4 +1,4 @@
-# The only doors. `make help` lists them; the words after ## are each one's help.
+# The doors. `make help` lists them; the words after ## are each one's help.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -90,7 +90,7 @@ compose-test: ## build the images and prove the compose project, under a name an
 secrets: ## make what compose gives to containers in var/secrets, once
 	@$(PYTHON) -m deploy.compose.make_secrets
 
-# Another kustomize 5, or another folder GROUP/KIND_VERSION.json of custom resources' schemas, is given by these two.
+# Another kustomize 5, another folder with checkov, or one of custom resources' schemas (GROUP/KIND_VERSION.json).
 export KUSTOMIZE ?= $(CURDIR)/var/bin/kustomize
 export POLICIES ?= $(CURDIR)/var/k8s/policies
 export CRD_SCHEMAS ?= $(CURDIR)/var/k8s/crds

@@ -23,8 +23,8 @@ from loadtest.shapes import SHAPES
 from loadtest.targets import RESULTS, CannotRun, Target, make_people, own_stack, running_stack, scraped
 from loadtest.wires import ENGINES
 
-# nginx lets one address have a thousand sockets, of which a user has 3.4 on average.
-LOCAL_MOST_USERS = 290
+# nginx lets one address have a thousand sockets, of which a user has 3.7 on average.
+LOCAL_MOST_USERS = 260
 # Ramp and settling have bounds of their own; this is for a Locust that hangs.
 HANG_SECONDS = 600.0
 # What a search that is not told its steps takes: see locustfile.py.

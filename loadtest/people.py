@@ -56,7 +56,8 @@ def main(arguments: list[str]) -> int:
     from django.conf import settings  # noqa: PLC0415
 
     django.setup()
-    has_password = bool(_given_password())
+    # Whoever is removed needs no password.
+    has_password = options.remove or bool(_given_password())
     reason = refusal(
         environment=settings.TIDEWIRE_ENVIRONMENT, in_production=options.in_production, has_password=has_password
     )

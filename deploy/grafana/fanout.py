@@ -143,7 +143,7 @@ FANOUT = Dashboard(
                 Panel(
                     "Resumes",
                     ((f"sum by (result) (rate(tidewire_resumes_total{{{NODE}}}[$__rate_interval]))", "{{result}}"),),
-                    "`lost` had to reload. Alert: TidewireResumeGaps.",
+                    "`lost` had to read all anew. Alert: TidewireResumeGaps.",
                     unit="cps",
                 ),
                 Panel(

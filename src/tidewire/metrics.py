@@ -94,7 +94,7 @@ DROPPED = Counter(
 )
 RESUMES = Counter(
     "tidewire_resumes",
-    "Starts on a stream topic: new, recovered, or lost. Act: on any `lost`, somebody had to reload.",
+    "Starts on a stream topic: new, recovered, or lost. Act: on any `lost`, somebody had to read all anew.",
     ["result"],
 )
 HISTORY_READS = Counter(
