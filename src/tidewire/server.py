@@ -80,6 +80,9 @@ class TidewireServer(Server):
 
     def detached(self, protocol: Any) -> None:
         """The socket stays open without an application: Daphne's checkers need not look at it every second."""
+        if "disconnected" in self.connections[protocol]:
+            # Its client left during the handshake: Daphne's checker takes it off.
+            return
         del self.connections[protocol]
         self._detached[protocol] = None
 
