@@ -108,5 +108,10 @@ class Connection:
         return False
 
     def write(self, frame: Frame) -> None:
-        """Write one frame, whether or not the socket has room: for answers and control."""
+        """Write one frame, whether or not the socket has room: for answers and control.
+
+        Who asks and never reads fills the socket by this alone, and is then cut like any other.
+        """
         self.writer.write([frame], frame.wire)
+        if self.full_since is None and self.writer.backlog > self.limit:
+            self.fill()

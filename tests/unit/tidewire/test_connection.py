@@ -56,3 +56,15 @@ def test_answers_are_written_to_a_full_socket_too():
     assert not socket.connection.ready()
     socket.connection.write(MADE)
     assert socket.writer.frames == [MADE]
+
+
+def test_who_asks_and_never_reads_is_full_too(monkeypatch):
+    """Answers alone reach the bound where nothing is delivered; then it is as with any full socket."""
+    socket = FakeSocket()
+    socket.connection.write(MADE)
+    assert socket.became_full == 0
+    monkeypatch.setattr(type(socket.writer), "backlog", property(lambda _: LIMIT + 1))
+    socket.connection.write(MADE)
+    socket.connection.write(MADE)
+    assert socket.became_full == 1
+    assert socket.connection.full_since is not None
