@@ -7,13 +7,12 @@ made for: a ticket alone opens nothing, and a session's end ends its tickets.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
 from typing import Any, Self
 
 from channels.auth import AuthMiddlewareStack
 from django.conf import settings as django_settings
 from django.core import signing
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, parse_cookie
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from tidewire import metrics
@@ -139,16 +138,16 @@ def _ticket_of(scope: dict[str, Any]) -> tuple[Ticket | None, str]:
     """The ticket, where it may be trusted, and the key of the session that it was made for."""
     for name, value in scope["headers"]:
         if name == b"cookie" and COOKIE.encode() in value:
-            cookies = SimpleCookie(value.decode("latin1"))
+            # As Django reads them: one cookie with an odd name must not cost the others.
+            cookies = parse_cookie(value.decode("latin1"))
             break
     else:
         return None, ""
-    session_cookie = cookies.get(django_settings.SESSION_COOKIE_NAME)
-    ticket_cookie = cookies.get(COOKIE)
-    if session_cookie is None or ticket_cookie is None:
+    key = cookies.get(django_settings.SESSION_COOKIE_NAME)
+    signed = cookies.get(COOKIE)
+    if key is None or signed is None:
         return None, ""
-    ticket = Ticket.read(ticket_cookie.value)
-    key = session_cookie.value
+    ticket = Ticket.read(signed)
     if ticket is None or not node().revocations.allows(ticket):
         return None, ""
     return (ticket, key) if constant_time_compare(ticket.session, session_mark(key)) else (None, "")

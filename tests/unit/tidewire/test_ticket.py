@@ -58,6 +58,14 @@ async def test_a_ticket_beside_its_session_cookie_names_the_user(judge):
     assert scope["session_mark"] == session_mark(SESSION)
 
 
+async def test_a_cookie_with_an_odd_name_costs_the_others_nothing(judge):
+    """Trackers of a parent domain set such; Django reads past them."""
+    odd = "AMCVS_1%40x@AdobeOrg=1; a(b)=c; d"
+    scope = await open_with(f"{odd}; sessionid={SESSION}; {COOKIE}={a_ticket().sign()}")
+    assert scope is not None
+    assert scope["user"] == TicketUser(7, "ada")
+
+
 @pytest.mark.parametrize(
     "cookie",
     [
