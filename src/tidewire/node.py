@@ -72,6 +72,7 @@ class Node:
         self.sessions = SessionWatch(
             lambda: self.connections, seconds=given.SESSION_CHECK_SECONDS, on_end=self.revocations.end
         )
+        self.revocations.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # the hook it is there for
         self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # the hook it is there for
         announcer = Announcer(
             layer, prefix=given.PREFIX, coalesce_seconds=given.COALESCE_SECONDS, here=self.hub.changed

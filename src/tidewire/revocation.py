@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import transaction
 
@@ -16,9 +16,9 @@ from tidewire.close_codes import CloseCode
 from tidewire.conf import settings
 from tidewire.connection import Connection
 from tidewire.events import Resumed, StreamEvent, decode_any
-from tidewire.feeds import NOTHING
+from tidewire.feeds import NOTHING, Subscription
 from tidewire.frames import Frame
-from tidewire.topics import StreamTopic
+from tidewire.topics import Position, StreamTopic
 
 if TYPE_CHECKING:
     from tidewire.hub import Hub
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOPIC = StreamTopic("revocations")
+# How far back a node reads that was told it missed some. Less than what one read of history brings.
+LOOK_BACK = 500
 
 
 class Revoked(StreamEvent):
@@ -60,9 +62,15 @@ class Revocations:
         # Tickets issued before this are read as sessions: what revoked them may be lost.
         self._distrusted_before_ms = 0
         self._caught_up = False
+        self._subscription: Subscription | None = None
+        # What was taken lately, so that looking back closes no socket a second time. Ids, oldest first.
+        self._taken: dict[UUID, None] = {}
 
-    def follow(self) -> None:
-        """Start to follow the topic, from the beginning of what it remembers."""
+    def follow(self, at: Position = NOTHING) -> None:
+        """Follow the topic, from the beginning of what it remembers or from a position."""
+        if self._subscription is not None:
+            self._hub.unsubscribe(self._subscription)
+        self._caught_up = False
         listener = Connection(
             self,
             consumer="revocations",
@@ -72,7 +80,7 @@ class Revocations:
             close=lambda _code: None,
             on_full=lambda _connection: None,
         )
-        self._hub.subscribe(TOPIC, listener, NOTHING)
+        self._subscription = self._hub.subscribe(TOPIC, listener, at)
 
     def allows(self, ticket: "Ticket") -> bool:
         """Whether a ticket still stands. False also where this node cannot know."""
@@ -84,6 +92,9 @@ class Revocations:
     def end(self, session: str) -> None:
         """Refuse the tickets of a session, by its mark, of whose end no event told."""
         self._sessions[session] = int(time.time() * 1000)
+
+    def on_lost(self) -> None:
+        """Told when revocations may have been lost for good; the node replaces it."""
 
     # A `Writer` for the hub: the topic's events end here instead of in a socket.
 
@@ -104,16 +115,26 @@ class Revocations:
 
     def _take(self, event: Any) -> None:
         if isinstance(event, Resumed):
-            self._caught_up = True
+            was_following, self._caught_up = self._caught_up, True
             if not event.recovered:
-                self._distrusted_before_ms = int(time.time() * 1000)
-        elif isinstance(event, Revoked):
+                self._lost(was_following, Position.parse(event.at))
+        elif isinstance(event, Revoked) and event.id not in self._taken:
+            self._taken[event.id] = None
+            if len(self._taken) > LOOK_BACK:
+                del self._taken[next(iter(self._taken))]
             self._forget_old()
             if event.session is None:
                 self._users[event.user] = max(event.at_ms, self._users.get(event.user, 0))
             else:
                 self._sessions[event.session] = event.at_ms
             self._close(event)
+
+    def _lost(self, was_following: bool, end: Position | None) -> None:
+        """Some cannot be had, or only by looking back: a new epoch begins with an event that nobody is delivered."""
+        self._distrusted_before_ms = int(time.time() * 1000)
+        self.on_lost()
+        if was_following and end is not None:
+            self.follow(Position(end.epoch, max(0, end.offset - LOOK_BACK)))
 
     def _close(self, event: Revoked) -> None:
         for connection in list(self._connections()):

@@ -4,6 +4,7 @@ Looks at each open socket's session once per interval, as a page would read it. 
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
@@ -42,17 +43,34 @@ class SessionWatch:
         self._connections = connections
         self._seconds = seconds
         self._on_end = on_end
+        self._hurried = asyncio.Event()
+        # How many parts are left to be looked at without a pause.
+        self._at_once = 0
+
+    def hurry(self) -> None:
+        """Look at every session now: somebody's end may not have been told."""
+        self._at_once = PARTS
+        self._hurried.set()
 
     async def run(self) -> None:
         """Look for ever, a part of the sessions at a time."""
         for part in itertools.cycle(range(PARTS)):
-            await asyncio.sleep(self._seconds / PARTS)
+            await self._pause()
             self._expire()
             try:
                 await self._check(part)
             except DatabaseError as error:
                 # Nobody is closed for what nobody knows; the next interval asks again.
                 logger.warning("sessions were not checked: %s", error)
+
+    async def _pause(self) -> None:
+        if not self._at_once:
+            self._hurried.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds / PARTS):
+                    await self._hurried.wait()
+        if self._at_once:
+            self._at_once -= 1
 
     async def _check(self, part: int) -> None:
         users = {each.session_key: each.user for each in self._connections() if each.session_key}

@@ -4,9 +4,10 @@ import asyncio
 import itertools
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from channels.layers import get_channel_layer
@@ -14,11 +15,13 @@ from channels.layers import get_channel_layer
 import tidewire.redis
 from tests.unit.tidewire.fakes import FakeSocket, Hall, Said
 from tidewire import conf
+from tidewire.close_codes import CloseCode
 from tidewire.exceptions import NoRedis
 from tidewire.feeds import NOTHING
 from tidewire.node import Node
 from tidewire.presence import Hold
 from tidewire.publish import publish
+from tidewire.revocation import Revoked
 from tidewire.stores import stream_store
 from tidewire.topics import StreamTopic
 
@@ -202,6 +205,30 @@ async def test_a_flush_is_healed_within_the_lease(cluster, redis):
         socket.take()
     cluster.nodes[0].register.join(Hold("hall", "in", "late"))
     await until(lambda: all(names(socket) == everybody | {"late"} for socket in sockets))
+
+
+async def revoke(user: str) -> None:
+    event = Revoked(id=uuid4(), user=user, at_ms=int(time.time() * 1000))
+    await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
+
+
+@pytest.mark.parametrize("data", ["kept", "gone"])
+async def test_the_first_revocation_in_another_redis_closes_its_sockets(cluster, redis, data):
+    """It begins a new epoch, and is itself among what nobody can resume over."""
+    sockets = {user: FakeSocket() for user in ("8", "9")}
+    for number, (user, socket) in enumerate(sockets.items()):
+        cluster.nodes[number].connect(socket.writer, consumer="Test", user=user, session="", close=socket.closed.append)
+    await revoke("8")
+    await until(lambda: sockets["8"].closed == [CloseCode.REVOKED])
+    if data == "gone":
+        await redis.flushall()
+    else:
+        # What a restart with an append-only file, or a replica that took over, leaves: all but the process's run id.
+        [position] = [key for key in await redis.keys("*") if await redis.type(key) == "hash" and "revocations" in key]
+        assert await redis.hset(position, "run", "another") == 0
+    await revoke("9")
+    await until(lambda: sockets["9"].closed == [CloseCode.REVOKED])
+    assert sockets["8"].closed == [CloseCode.REVOKED]
 
 
 async def test_a_pause_of_redis_loses_nothing(cluster, redis_server, monkeypatch, caplog):

@@ -15,6 +15,7 @@ from tidewire.frames import frame_event
 from tidewire.models import OutboxEvent
 from tidewire.revocation import Revocations, Revoked
 from tidewire.ticket import Ticket, session_mark
+from tidewire.topics import Position
 
 
 def said(revocations: Revocations, event: Event) -> None:
@@ -37,9 +38,29 @@ def sockets():
     return made
 
 
+class Followed:
+    """A hub of one topic: where it was followed from."""
+
+    def __init__(self) -> None:
+        self.stale = False
+        self.followed: list[Position] = []
+
+    def subscribe(self, _topic, _connection, at):
+        self.followed.append(at)
+        return len(self.followed)
+
+    def unsubscribe(self, subscription):
+        assert subscription == len(self.followed)
+
+
 @pytest.fixture
-def revocations(sockets):
-    made = Revocations(SimpleNamespace(stale=False), lambda: [each.connection for each in sockets.values()])
+def hub():
+    return Followed()
+
+
+@pytest.fixture
+def revocations(hub, sockets):
+    made = Revocations(hub, lambda: [each.connection for each in sockets.values()])
     said(made, Resumed(topic="revocations", recovered=True, at="0:0"))
     return made
 
@@ -98,8 +119,31 @@ def test_a_node_that_cannot_know_trusts_no_ticket(sockets):
 
 def test_lost_history_distrusts_all_older_tickets(revocations):
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
-    assert not revocations.allows(Ticket(1, "ada", "mark", now_ms() - 1))
+    # It looks back first, and until then trusts none at all.
+    assert not revocations.allows(Ticket(1, "ada", "mark", now_ms() + 1000))
+    said(revocations, Resumed(topic="revocations", recovered=True, at="a:9"))
+    assert not revocations.allows(Ticket(1, "ada", "mark", now_ms() - 1000))
     assert revocations.allows(Ticket(1, "ada", "mark", now_ms() + 1000))
+
+
+def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, hub):
+    """The event that began a new epoch is there to be read; what is not there is not asked for again and again."""
+    lost = []
+    revocations.on_lost = lambda: lost.append(1)
+    said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
+    said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
+    assert hub.followed == [Position("a", 0)]
+    said(revocations, Resumed(topic="revocations", recovered=False, at="b:1700"))
+    assert hub.followed[1:] == [Position("b", 1200)]
+    assert len(lost) == 3
+
+
+def test_looking_back_closes_no_socket_twice(revocations, sockets):
+    """Who came back after it may have every right to."""
+    event = revoked("1")
+    said(revocations, event)
+    said(revocations, event)
+    assert sockets["one"].closed == [CloseCode.REVOKED]
 
 
 @pytest.fixture

@@ -85,6 +85,23 @@ async def test_each_session_is_asked_for_once_an_interval_in_small_parts(watch, 
     assert len(found.asked) >= PARTS
 
 
+async def test_in_a_hurry_every_session_is_looked_at_at_once(found):
+    """And once only; after it each has its turn as before."""
+    one, other = socket("one"), socket("other")
+    made = SessionWatch(lambda: [one.connection, other.connection], seconds=SECONDS, on_end=lambda _mark: None)
+    task = asyncio.ensure_future(made.run())
+    await asyncio.sleep(0)
+    found.over = {"one"}
+    made.hurry()
+    await asyncio.sleep(0.1)
+    assert one.closed[:1] == [CloseCode.REVOKED]
+    assert other.closed == []
+    looked = len(found.asked)
+    await asyncio.sleep(SECONDS / PARTS / 2)
+    assert len(found.asked) == looked
+    task.cancel()
+
+
 async def test_nobody_is_closed_while_the_database_is_away(watch, found):
     found.over, found.away = {"one"}, True
     one = socket("one")
