@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.auth.signals import user_logged_out
-from django.db.models.signals import m2m_changed, post_delete, pre_delete, pre_save
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from django.http import HttpRequest
 
 from tidewire.revocation import revoke
@@ -18,7 +18,8 @@ _DECISIVE = ("password", "is_active", "is_staff", "is_superuser", "username")
 def connect() -> None:
     """Listen to Django's signals, once per process."""
     user_logged_out.connect(_logged_out, dispatch_uid="dashboard.access")
-    pre_save.connect(_saved, sender=User, dispatch_uid="dashboard.access")
+    pre_save.connect(_saving, sender=User, dispatch_uid="dashboard.access")
+    post_save.connect(_saved, sender=User, dispatch_uid="dashboard.access")
     post_delete.connect(_deleted, sender=User, dispatch_uid="dashboard.access")
     pre_delete.connect(_group_deleted, sender=Group, dispatch_uid="dashboard.access")
     for through in (User.groups.through, User.user_permissions.through, Group.permissions.through):
@@ -26,15 +27,21 @@ def connect() -> None:
 
 
 def _logged_out(request: HttpRequest, user: User | None, **_: Any) -> None:
+    """Django says so before it ends the session: whoever logs out in a transaction is revoked when both are done."""
     if user is not None and request.session.session_key:
         revoke(user.pk, session=session_mark(request.session.session_key))
 
 
-def _saved(instance: User, update_fields: frozenset[str] | None, **_: Any) -> None:
-    if update_fields is not None and not update_fields.intersection(_DECISIVE):
-        return
-    before = User.objects.filter(pk=instance.pk).values(*_DECISIVE).first()
-    if before is not None and any(getattr(instance, name) != value for name, value in before.items()):
+def _saving(instance: User, update_fields: frozenset[str] | None, **_: Any) -> None:
+    """Look at what it was. Nobody is told before the database has the new, or the old would let them in again."""
+    is_decisive = update_fields is None or bool(update_fields.intersection(_DECISIVE))
+    before = User.objects.filter(pk=instance.pk).values(*_DECISIVE).first() if is_decisive else None
+    changed = before is not None and any(getattr(instance, name) != value for name, value in before.items())
+    instance.__dict__["_access_changed"] = changed
+
+
+def _saved(instance: User, **_: Any) -> None:
+    if instance.__dict__.pop("_access_changed", False):
         revoke(instance.pk)
 
 

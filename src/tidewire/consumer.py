@@ -5,6 +5,7 @@ The hub delivers; a consumer only connects, answers its own client, and leaves.
 
 import asyncio
 import logging
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         # A browser sees a close code only after an accepted handshake.
         await self.accept()
         # Nothing is awaited between this and taking the socket in, or many at once would pass the same check.
-        refused = refused or node().refuse(str(self.scope["user"].pk))
+        refused = refused or node().refuse(str(self.scope["user"].pk)) or self._ended()
         if refused is not None:
             metrics.CONNECTS.labels(name, refused.name.lower()).inc()
             await self.close(refused)
@@ -209,6 +210,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         metrics.REJECTED.labels(name, reason).inc()
         logger.info("rejected %s user=%s reason=%s detail=%r", name, self.connection.user, reason, detail)
         self.connection.write(frame_event(Error(code=reason, detail=detail[:200])))
+
+    def _ended(self) -> CloseCode | None:
+        """Why not, where access ended during this handshake: the event came before the socket."""
+        asked_at = self.scope.get("asked_at", math.inf)
+        return node().revocations.ended(str(self.scope["user"].pk), self.scope.get("session_mark", ""), asked_at)
 
     def _who(self) -> dict[str, Any]:
         """What a line of the log says of this socket; the request id is that of nginx's line of the handshake."""

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 TOPIC = StreamTopic("revocations")
 # How far back a node reads that was told it missed some. Less than what one read of history brings.
 LOOK_BACK = 500
+# An event is dated before its transaction commits, and a page that is rendered in between makes a ticket that is newer.
+COMMIT_MS = 60_000
 
 
 class Revoked(StreamEvent):
@@ -59,6 +61,8 @@ class Revocations:
         self._connections = connections
         self._users: dict[str, int] = {}
         self._sessions: dict[str, int] = {}
+        # When this node heard last of a user's, in seconds of `time.monotonic`.
+        self._heard: dict[str, float] = {}
         # Tickets issued before this are read as sessions: what revoked them may be lost.
         self._distrusted_before_ms = 0
         self._caught_up = False
@@ -86,8 +90,15 @@ class Revocations:
         """Whether a ticket still stands. False also where this node cannot know."""
         if not self._caught_up or self._hub.stale:
             return False
-        revoked_ms = max(self._users.get(str(ticket.pk), 0), self._distrusted_before_ms)
+        revoked_ms = max(self._users.get(str(ticket.pk), 0) + COMMIT_MS, self._distrusted_before_ms)
         return ticket.issued_ms > revoked_ms and ticket.session not in self._sessions
+
+    def ended(self, user: str, session: str, since: float) -> CloseCode | None:
+        """Why a socket may not be opened whose user was looked up at `since` (`time.monotonic`); None: it may."""
+        if session in self._sessions:
+            return CloseCode.REVOKED
+        # It comes back, and is looked up again.
+        return CloseCode.EXPIRED if self._heard.get(user, 0.0) >= since else None
 
     def end(self, session: str) -> None:
         """Refuse the tickets of a session, by its mark, of whose end no event told."""
@@ -125,6 +136,7 @@ class Revocations:
             self._forget_old()
             if event.session is None:
                 self._users[event.user] = max(event.at_ms, self._users.get(event.user, 0))
+                self._heard[event.user] = time.monotonic()
             else:
                 self._sessions[event.session] = event.at_ms
             self._close(event)
@@ -148,7 +160,9 @@ class Revocations:
 
     def _forget_old(self) -> None:
         """A ticket outlives nothing by more than its life, so neither need its revocation."""
-        oldest_ms = int(time.time() - settings().TICKET_SECONDS) * 1000
+        oldest_ms = int(time.time() - settings().TICKET_SECONDS) * 1000 - COMMIT_MS
         for known in (self._users, self._sessions):
             for name in [name for name, at_ms in known.items() if at_ms < oldest_ms]:
                 del known[name]
+        for user in [user for user in self._heard if user not in self._users]:
+            del self._heard[user]

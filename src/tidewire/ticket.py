@@ -104,7 +104,8 @@ class TicketMiddleware:
 class TicketAuth:
     """ASGI middleware: the user from the ticket where there is a live one, else from the session as usual.
 
-    Sets `scope["user"]`, `scope["session_mark"]` and `scope["session_key"]`.
+    Sets `scope["user"]`, `scope["session_mark"]`, `scope["session_key"]`, and in `scope["asked_at"]` when it began to
+    look (`time.monotonic`): what is revoked from then on it may have missed.
     """
 
     def __init__(self, application: Any) -> None:
@@ -112,6 +113,7 @@ class TicketAuth:
         self._by_session = AuthMiddlewareStack(_marked(application))
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        scope["asked_at"] = time.monotonic()
         ticket, key = _ticket_of(scope)
         if ticket is None:
             metrics.AUTHENTICATIONS.labels("session").inc()

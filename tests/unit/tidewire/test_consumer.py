@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -145,6 +146,13 @@ class TestConnecting:
         assert await client.sent() == [{"type": "websocket.close", "code": 4500}]
         assert here.connections == set()
         assert counted(metrics.CONNECTS, "HallConsumer", "unauthenticated") == before + 1
+
+    async def test_whose_session_ends_during_the_handshake_is_not_let_in(self, connect, here):
+        """The event that told of it found no socket to close."""
+        here.revocations.end("mark")
+        client = await connect("hall/", session_mark="mark", asked_at=time.monotonic())
+        assert closes(await client.sent()) == [CloseCode.REVOKED]
+        assert here.connections == set()
 
     async def test_what_a_refused_client_says_is_ignored(self, connect):
         """It has no connection that could answer."""

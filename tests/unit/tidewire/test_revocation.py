@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from tests.unit.tidewire.fakes import FakeSocket
@@ -13,7 +14,7 @@ from tidewire.close_codes import CloseCode
 from tidewire.events import Event, Resumed
 from tidewire.frames import frame_event
 from tidewire.models import OutboxEvent
-from tidewire.revocation import Revocations, Revoked
+from tidewire.revocation import COMMIT_MS, Revocations, Revoked
 from tidewire.ticket import Ticket, session_mark
 from tidewire.topics import Position
 
@@ -92,12 +93,28 @@ def test_a_session_s_end_is_not_a_matter_of_clocks(revocations, sockets):
 
 def test_tickets_issued_before_it_fall_and_later_ones_stand(revocations):
     at_ms = now_ms()
-    before, after = Ticket(1, "ada", "mark", at_ms - 5), Ticket(1, "ada", "mark", at_ms + 5)
+    before, after = Ticket(1, "ada", "mark", at_ms - 5), Ticket(1, "ada", "mark", at_ms + COMMIT_MS + 5)
+    # By a page that was rendered before the commit of what the event tells.
+    amid = Ticket(1, "ada", "mark", at_ms + 100)
     assert revocations.allows(before)
     said(revocations, revoked("1", at_ms=at_ms))
     assert not revocations.allows(before)
+    assert not revocations.allows(amid)
     assert revocations.allows(after)
     assert revocations.allows(Ticket(2, "bob", "else", at_ms - 5))
+
+
+def test_a_handshake_that_was_under_way_is_ended_too(revocations):
+    """A session's for good; a user's comes back to be looked up again, and others are not concerned."""
+    before = time.monotonic()
+    assert revocations.ended("1", "mark", before) is None
+    said(revocations, revoked("1", "mark"))
+    assert revocations.ended("1", "mark", time.monotonic() + 1) == CloseCode.REVOKED
+    assert revocations.ended("1", "another", before) is None
+    said(revocations, revoked("1"))
+    assert revocations.ended("1", "another", before) == CloseCode.EXPIRED
+    assert revocations.ended("1", "another", time.monotonic() + 1) is None
+    assert revocations.ended("2", "another", before) is None
 
 
 def test_a_session_s_ticket_falls_with_it(revocations):
@@ -165,6 +182,33 @@ def test_logout_revokes_the_session(published):
     mark = session_mark(client.session.session_key)
     client.post("/logout/")
     assert [(event.user, event.session) for event in published()] == [(str(ada.pk), mark)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/logout/", "/admin/logout/"])
+def test_a_logout_is_told_of_when_the_session_has_ended(monkeypatch, path):
+    """Before that, whoever was closed would be let in again."""
+    client = Client()
+    client.force_login(User.objects.create_user("ada", password="x", is_staff=True))
+    left = []
+    monkeypatch.setattr("tidewire.outbox._publish_waiting", lambda: left.append(Session.objects.count()))
+    assert Session.objects.count() == 1
+    client.post(path)
+    assert left == [0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_is_told_of_when_the_database_has_it(monkeypatch):
+    ada = User.objects.create_user("ada", password="x")
+    active = []
+    monkeypatch.setattr(
+        "tidewire.outbox._publish_waiting", lambda: active.append(User.objects.get(pk=ada.pk).is_active)
+    )
+    ada.is_active = False
+    ada.save()
+    assert active == [False]
+    ada.save()
+    assert active == [False]
 
 
 @pytest.mark.django_db(transaction=True)
