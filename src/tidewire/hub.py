@@ -6,7 +6,7 @@ It receives an event once, whatever the number of sockets. Hints may be lost: po
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from channels.layers import BaseChannelLayer
 from redis.exceptions import RedisError
@@ -69,6 +69,8 @@ class Hub:
         self._empty_since: dict[str, float] = {}
         self._joined: dict[str, float] = {}
         self._channel: str | None = None
+        # What Redis does not do: be read, be written to. Either makes this node's sockets stale.
+        self._lacking: set[Literal["reads", "writes"]] = set()
         self.stale = False
 
     def subscribe(self, topic: Topic, connection: Connection, at: Position | None = None) -> Subscription:
@@ -135,14 +137,14 @@ class Hub:
                 await self._check()
                 failures = 0
                 backoff.succeeded()
-                self._say_stale(stale=False)
+                self.lacks("reads", lacking=False)
             except AWAY as error:
                 failures += 1
                 wait = backoff.failed()
                 logger.warning("the hub waits for Redis: %s", error)
                 # One failure is a hiccup; two in a row are an outage that people should see.
                 if failures == 2:
-                    self._say_stale(stale=True)
+                    self.lacks("reads", lacking=True)
             await asyncio.sleep(wait)
 
     def _hear(self, message: dict[str, Any]) -> None:
@@ -265,7 +267,13 @@ class Hub:
             for remembered in (self._feeds, self._empty_since, self._refreshed, self._joined):
                 remembered.pop(topic, None)
 
-    def _say_stale(self, *, stale: bool) -> None:
+    def lacks(self, what: Literal["reads", "writes"], *, lacking: bool) -> None:
+        """Redis does not answer reads, or takes no writes; or does again. What it cannot take nobody hears of."""
+        if lacking:
+            self._lacking.add(what)
+        else:
+            self._lacking.discard(what)
+        stale = bool(self._lacking)
         if stale == self.stale:
             return
         self.stale = stale

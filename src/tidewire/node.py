@@ -80,6 +80,8 @@ class Node:
         self.register = PresenceRegister(
             self.presence, node=self.name, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
         )
+        # Of all that a node writes, the touch of its lease is sure to come every second.
+        self.register.on_refused = self._on_refused  # type: ignore[method-assign]  # the hook it is there for
         self.editors = LeaseRegister(self.edit_leases, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce)
         metrics.CONNECTIONS_LIMIT.set(given.CONNECTIONS_PER_NODE)
         self._tasks = [
@@ -174,6 +176,9 @@ class Node:
         for family in self._families:
             metrics.PRESENCE_MEMBERS.labels(family).set(held[family])
         metrics.SLOW_CONNECTIONS.set(len(self._full))
+
+    def _on_refused(self, refused: bool) -> None:
+        self.hub.lacks("writes", lacking=refused)
 
     def _on_stale(self, stale: bool) -> None:
         said = frame_event(Stale(stale=stale))

@@ -48,6 +48,9 @@ class PresenceRegister:
         self._doubtful: set[Hold] = set()
         self._wake = asyncio.Event()
 
+    def on_refused(self, refused: bool) -> None:
+        """Told when the store took nothing twice in a row, and when it does again; the node replaces it."""
+
     def join(self, hold: Hold) -> None:
         """One more connection here."""
         self._counts[hold] += 1
@@ -68,6 +71,7 @@ class PresenceRegister:
     async def run(self) -> None:
         """Tell the store, for as long as the process lives; `NoRedis` only delays."""
         next_touch = 0.0
+        failures = 0
         loop = asyncio.get_running_loop()
         # Never longer than a touch: whoever is back first ends the others' leases, and they have the grace to return.
         backoff = Backoff(self._touch_seconds / 4, self._touch_seconds)
@@ -76,10 +80,15 @@ class PresenceRegister:
                 if loop.time() >= next_touch:
                     next_touch = loop.time() + self._touch_seconds
                     await self._touch()
+                    failures = 0
+                    self.on_refused(False)
                 await self._put()
                 backoff.succeeded()
             except NoRedis as error:
                 logger.warning("presence waits for Redis: %s", error)
+                failures += 1
+                if failures == 2:
+                    self.on_refused(True)
                 await asyncio.sleep(backoff.failed())
             await self._gather(next_touch - loop.time())
 

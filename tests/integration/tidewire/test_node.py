@@ -231,6 +231,21 @@ async def test_the_first_revocation_in_another_redis_closes_its_sockets(cluster,
     assert sockets["8"].closed == [CloseCode.REVOKED]
 
 
+async def test_a_redis_that_takes_nothing_makes_sockets_stale(cluster, redis, caplog):
+    """It answers every question, but what it cannot take nobody hears of, a revocation among it."""
+    talk = cluster.listen(cluster.nodes[0])
+    await cluster.say()
+    await until(lambda: offsets(talk) == [1])
+    with caplog.at_level(logging.CRITICAL):
+        await redis.config_set("maxmemory", 1)
+        try:
+            await until(lambda: all(node.hub.stale for node in cluster.nodes))
+        finally:
+            await redis.config_set("maxmemory", 0)
+        await until(lambda: not any(node.hub.stale for node in cluster.nodes))
+    assert [event["stale"] for event in talk.events if event["type"] == "stale"] == [True, False]
+
+
 async def test_a_pause_of_redis_loses_nothing(cluster, redis_server, monkeypatch, caplog):
     """What is published once it goes on again is delivered, in order and once."""
     talk = cluster.listen(cluster.nodes[0])
