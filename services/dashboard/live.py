@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from dashboard.events import FREE, DocumentPeople, DocumentStatus, UsersCount
 from dashboard.topics import DOCUMENTS, NOTIFICATIONS, ONLINE, USERS, DocumentTopic
+from tidewire import outage
 from tidewire.background import background
 from tidewire.exceptions import NoRedis
 from tidewire.feeds import NOTHING
@@ -60,11 +61,16 @@ def _read(read: Callable[[Presence], Awaitable[T]]) -> T | None:
     async def reading() -> T:
         return await read(presence_store())
 
-    try:
-        return background().run(reading(), seconds=PATIENCE_SECONDS)
-    except NoRedis as error:
-        logger.warning("a page is shown without what is live: %s", error)
+    if not outage.READS.may_ask():
         return None
+    try:
+        found = background().run(reading(), seconds=PATIENCE_SECONDS)
+    except NoRedis as error:
+        outage.READS.begin()
+        logger.warning("pages are shown without what is live: %s", error)
+        return None
+    outage.READS.end()
+    return found
 
 
 __all__ = ["FREE", "everyone", "position", "status", "statuses", "users"]

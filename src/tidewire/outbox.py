@@ -4,7 +4,6 @@ What could not be published then (Redis away, process killed) the relay publishe
 """
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -13,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from tidewire import metrics
+from tidewire import metrics, outage
 from tidewire.background import background
 from tidewire.conf import settings
 from tidewire.events import StreamEvent
@@ -81,30 +80,15 @@ def _set_age(oldest: datetime | None) -> float:
     return seconds
 
 
-class _Outage:
-    """Since when this process knows that Redis is away, so that not every request waits to find out."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-
-    def __bool__(self) -> bool:
-        return time.monotonic() < self._until
-
-    def begin(self) -> None:
-        self._until = time.monotonic() + LEFT_SECONDS
-
-
-_outage = _Outage()
-
-
 def _publish_waiting() -> None:
     """On commit: publish everything that waits, in order, so that nothing overtakes what was left."""
-    if _outage:
+    if not outage.WRITES.may_ask():
         return
     try:
         _publish_all()
     except NoRedis as error:
-        _outage.begin()
+        outage.WRITES.begin()
+        outage.READS.begin()
         logger.warning("the relay will publish: %s", error)
 
 
@@ -133,6 +117,7 @@ def _publish_some(count: Callable[[float], None] | None) -> int:
             except NoRedis as error:
                 failed = error
                 break
+            outage.WRITES.end()
             done.append(row.pk)
         OutboxEvent.objects.filter(pk__in=done).delete()
     if count:

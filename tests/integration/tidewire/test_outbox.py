@@ -16,7 +16,7 @@ from django.utils import timezone
 from dashboard.settings import SQLITE
 from tests.postgres import ROLE, Postgres, why_not
 from tests.unit.tidewire.fakes import Said
-from tidewire import outbox
+from tidewire import outage, outbox
 from tidewire.models import OutboxEvent
 from tidewire.stores import stream_store
 
@@ -84,7 +84,7 @@ def publishers(request, tmp_path, monkeypatch, django_db_blocker, background_loo
     else:
         database = request.getfixturevalue("_postgres")
     monkeypatch.setitem(connections.databases, "default", connections.databases["default"] | database)
-    monkeypatch.setattr(outbox, "_outage", outbox._Outage())
+    monkeypatch.setattr(outage, "WRITES", outage.Outage())
     made = Publishers(background_loop)
     with django_db_blocker.unblock():
         made.one(lambda: call_command("migrate", verbosity=0))
@@ -151,7 +151,7 @@ def test_what_was_left_is_published_before_what_comes(publishers, redis_server, 
     publishers.one(lambda: say(3))
     assert publishers.left() == 3
     redis_server.start()
-    monkeypatch.setattr(outbox, "_outage", outbox._Outage())
+    monkeypatch.setattr(outage, "WRITES", outage.Outage())
     publishers.one(lambda: say(4))
     assert publishers.stream() == words(1, 2, 3, 4)
     assert publishers.left() == 0
@@ -159,8 +159,8 @@ def test_what_was_left_is_published_before_what_comes(publishers, redis_server, 
 
 def test_relays_at_the_same_time_publish_each_event_once_and_in_order(publishers, monkeypatch):
     """Two relays, and requests beside them, after an outage."""
-    with monkeypatch.context() as outage:
-        outage.setattr(outbox, "_publish_waiting", lambda: None)
+    with monkeypatch.context() as away:
+        away.setattr(outbox, "_publish_waiting", lambda: None)
         publishers.one(lambda: [say(number) for number in range(1, 41)])
     monkeypatch.setattr(outbox, "BATCH", 7)
     old = timezone.now() - timedelta(seconds=outbox.LEFT_SECONDS + 1)
@@ -203,7 +203,7 @@ def test_a_storm_with_outages_loses_nothing(publishers, monkeypatch):
             raise outbox.NoRedis("the answer was lost")
 
     monkeypatch.setattr(outbox, "_publish_row", sometimes)
-    monkeypatch.setattr(outbox, "LEFT_SECONDS", 0.001)
+    monkeypatch.setattr(outage, "SECONDS", 0.001)
 
     def publish(thread: int) -> None:
         for request in range(8):

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from tests.unit.tidewire.fakes import Said, finish
-from tidewire import metrics, outbox
+from tidewire import metrics, outage, outbox
 from tidewire.exceptions import NoRedis, NotInTransaction
 from tidewire.models import OutboxEvent
 from tidewire.requests import RequestIdMiddleware
@@ -48,7 +48,7 @@ def redis(monkeypatch):
     made = Redis()
     monkeypatch.setattr(outbox, "_publish_row", made.publish_row)
     monkeypatch.setattr(outbox, "background", lambda: SimpleNamespace(run=lambda work, **_: finish(work)))
-    monkeypatch.setattr(outbox, "_outage", outbox._Outage())
+    monkeypatch.setattr(outage, "WRITES", outage.Outage())
     return made
 
 
@@ -67,7 +67,7 @@ def grow_old() -> None:
 
 
 def end_outage(monkeypatch) -> None:
-    monkeypatch.setattr(outbox, "_outage", outbox._Outage())
+    monkeypatch.setattr(outage, "WRITES", outage.Outage())
 
 
 class TestPublish:

@@ -1,0 +1,89 @@
+"""What pages read of Redis: nothing of one that is away, and then nobody waits for it."""
+
+import asyncio
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from dashboard import live
+from tidewire import outage, outbox
+from tidewire.exceptions import NoRedis
+from tidewire.outage import Outage
+
+
+class Store:
+    """Presence on a Redis that may be away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.asked = 0
+
+    async def members(self, *_arguments, **_options):
+        self.asked += 1
+        if self.away:
+            raise NoRedis("no answer within 0.5 s")
+        return [SimpleNamespace(names=("ada",))]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    for name in ("READS", "WRITES"):
+        monkeypatch.setattr(outage, name, Outage(clock=made))
+    return made
+
+
+@pytest.fixture
+def store(monkeypatch, clock):
+    made = Store()
+    monkeypatch.setattr(live, "presence_store", lambda: made)
+    monkeypatch.setattr(live, "background", lambda: SimpleNamespace(run=lambda work, **_: asyncio.run(work)))
+    return made
+
+
+def test_a_redis_that_is_away_is_asked_once_in_two_seconds(store, clock, caplog):
+    """A page reads three times; it waits for one of them, and the next pages for none."""
+    store.away = True
+    with caplog.at_level(logging.WARNING):
+        assert [live.everyone() for _ in range(10)] == [None] * 10
+    assert store.asked == 1
+    assert len(caplog.records) == 1
+    clock.now += outage.SECONDS
+    assert [live.everyone() for _ in range(10)] == [None] * 10
+    assert store.asked == 2
+
+
+def test_a_redis_that_is_back_is_read_again(store, clock):
+    store.away = True
+    live.everyone()
+    store.away = False
+    clock.now += outage.SECONDS
+    assert [live.everyone() for _ in range(3)] == [["ada"]] * 3
+
+
+def test_pages_need_not_find_out_what_a_save_found_out(store, monkeypatch):
+    def away() -> None:
+        raise NoRedis("no answer within 1 s")
+
+    monkeypatch.setattr(outbox, "_publish_all", away)
+    outbox._publish_waiting()
+    assert live.everyone() is None
+    assert store.asked == 0
+
+
+def test_a_save_is_more_patient_than_a_page(store, monkeypatch):
+    """A Redis that is too slow for a page is still asked by the next save; else the relay would have all events."""
+    store.away = True
+    live.everyone()
+    published = []
+    monkeypatch.setattr(outbox, "_publish_all", lambda: published.append(1))
+    outbox._publish_waiting()
+    assert published == [1]

@@ -1,0 +1,63 @@
+"""An outage of Redis is found out by one, and remembered for all."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tidewire import outage
+from tidewire.outage import Outage
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def away(clock):
+    """Redis has just failed."""
+    made = Outage(clock=clock)
+    made.begin()
+    return made
+
+
+def test_a_redis_that_is_well_may_be_asked_by_all():
+    made = Outage()
+    assert all(made.may_ask() for _ in range(3))
+
+
+def test_nobody_asks_for_two_seconds_and_then_one(away, clock):
+    """The others do not wait for what that one finds; after two more seconds another one asks."""
+    assert not away.may_ask()
+    for _ in range(3):
+        clock.now += outage.SECONDS - 0.1
+        assert not away.may_ask()
+        clock.now += 0.1
+        assert [away.may_ask() for _ in range(3)] == [True, False, False]
+
+
+def test_an_answer_ends_it(away, clock):
+    clock.now += outage.SECONDS
+    assert away.may_ask()
+    away.end()
+    assert all(away.may_ask() for _ in range(3))
+
+
+def test_of_many_threads_one_asks(away, clock):
+    clock.now += outage.SECONDS
+    together = threading.Barrier(16)
+
+    def ask(_thread: int) -> bool:
+        together.wait(timeout=10)
+        return away.may_ask()
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sum(threads.map(ask, range(16))) == 1
