@@ -1,8 +1,12 @@
 """All of this directory needs the real stack."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.postgres import ROLE, Postgres, why_not
 
 
 def pytest_collection_modifyitems(items):
@@ -16,3 +20,18 @@ def pytest_collection_modifyitems(items):
 def cookies(stack):
     """The demo's users, logged in: name -> Cookie header."""
     return stack.sessions(*stack.users)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[dict[str, Any]]:
+    """A PostgreSQL of the tests' own, as Django is told of it."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with Postgres() as server:
+        yield {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "postgres",
+            "USER": ROLE,
+            "HOST": "127.0.0.1",
+            "PORT": str(server.port),
+        }

@@ -14,7 +14,6 @@ from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from dashboard.settings import SQLITE
-from tests.postgres import ROLE, Postgres, why_not
 from tests.unit.tidewire.fakes import Said
 from tidewire import outage, outbox
 from tidewire.models import OutboxEvent
@@ -63,26 +62,12 @@ class Publishers:
         self._pool.shutdown()
 
 
-@pytest.fixture(scope="session")
-def _postgres() -> Iterator[dict[str, Any]]:
-    if reason := why_not():
-        pytest.skip(reason)
-    with Postgres() as server:
-        yield {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": "postgres",
-            "USER": ROLE,
-            "HOST": "127.0.0.1",
-            "PORT": str(server.port),
-        }
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def publishers(request, tmp_path, monkeypatch, django_db_blocker, background_loop) -> Iterator[Publishers]:
     if request.param == "sqlite":
         database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3"), "OPTIONS": SQLITE}
     else:
-        database = request.getfixturevalue("_postgres")
+        database = request.getfixturevalue("postgres")
     monkeypatch.setitem(connections.databases, "default", connections.databases["default"] | database)
     monkeypatch.setattr(outage, "WRITES", outage.Outage())
     made = Publishers(background_loop)
