@@ -53,3 +53,51 @@ def test_leaving_with_unsaved_text_asks_first(ada, seat, stack):
     ada.page.get_by_label("Text").press_sequentially("unsaved")
     ada.goto("/")
     assert asked == ["beforeunload"]
+
+
+def come_back(person):
+    """To a page that the browser has to fetch anew: its ticket was renewed meanwhile, and pages vary by cookies."""
+    person.page.context.clear_cookies(name="tidewire_ticket")
+    person.goto("/people/")
+    person.page.go_back()
+    person.is_live()
+
+
+def test_text_that_the_browser_brings_back_is_still_of_its_version(ada, bob):
+    """The page is the newest, its text is not: it must not be saved over what it has never seen."""
+    slug = ada.write("A document to come back to", "one")
+    ada.goto(f"/documents/{slug}/edit/")
+    ada.page.get_by_label("Text").fill("one by ada")
+    bob.goto(f"/documents/{slug}/edit/")
+    bob.write_anyway()
+    bob.save("ONE by bob")
+    bob.page.wait_for_url(f"**/documents/{slug}/")
+    for _ in range(2):
+        come_back(ada)
+        expect(ada.page.get_by_label("Text")).to_have_value("one by ada")
+        expect(ada.find("[name=version]")).to_have_value("1")
+    ada.page.get_by_role("button", name="Save", exact=True).click()
+    conflict = ada.find("[data-conflict]")
+    expect(conflict.locator(".is-yours .differs")).to_have_text(["Differs: one by ada"])
+    expect(conflict.locator(".is-theirs .differs")).to_have_text(["Differs: ONE by bob"])
+    ada.save("ONE by bob and ada", button="Save over version 2")
+    ada.page.wait_for_url(f"**/documents/{slug}/")
+    expect(ada.find("article")).to_contain_text("version 3")
+
+
+def test_a_page_that_comes_back_with_the_newest_text_is_of_the_newest_version(ada, bob):
+    slug = ada.write("A document to come round to", "one")
+    ada.goto(f"/documents/{slug}/edit/")
+    ada.page.get_by_label("Text").fill("one by ada")
+    bob.goto(f"/documents/{slug}/edit/")
+    bob.write_anyway()
+    bob.save("ONE by bob")
+    bob.page.wait_for_url(f"**/documents/{slug}/")
+    come_back(ada)
+    expect(ada.find("[name=version]")).to_have_value("1")
+    ada.page.get_by_label("Text").fill("ONE by bob")
+    come_back(ada)
+    expect(ada.find("[name=version]")).to_have_value("2")
+    ada.save("ONE by bob and ada")
+    ada.page.wait_for_url(f"**/documents/{slug}/")
+    expect(ada.find("article")).to_contain_text("version 3")

@@ -5,11 +5,32 @@ export function fieldsOf(form) {
   return [...form.querySelectorAll("input[name=title], textarea[name=body]")];
 }
 
+function typed(form) {
+  return fieldsOf(form).some((field) => field.value !== field.defaultValue);
+}
+
 export function unsaved(form) {
-  return "unsaved" in form.dataset || fieldsOf(form).some((field) => field.value !== field.defaultValue);
+  return "unsaved" in form.dataset || typed(form);
+}
+
+// Where the browser comes back to a page that it has to fetch anew, it puts the old text into the new form. That text
+// still is of the version that it was started from, which the form would take for the newest and save over it.
+function keepVersion(form) {
+  const { version } = form.elements;
+  if (!version) return;
+  const rendered = version.value;
+  // Not before: until then the text may not be back.
+  window.addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) return;
+    const started = (typed(form) && history.state?.version) || rendered;
+    // A hidden field that a script has set is brought back, too, so it is set either way.
+    version.value = started;
+    history.replaceState({ ...history.state, version: started }, "");
+  });
 }
 
 export function editor(form) {
+  keepVersion(form);
   const fields = fieldsOf(form);
   let leaving = false;
 
