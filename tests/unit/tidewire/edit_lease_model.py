@@ -110,7 +110,8 @@ class LeaseModel:
         if moved.holds and step in ("take", "touch", "ask"):
             assert lease.holder == member
             self.check_claim(member)
-            if step != "ask" or self.claim is None or self.claim.member != member:
+            # Who asks for what they hold is told that they do, and renews nothing.
+            if step != "ask" or self.seen.holder != member:
                 self.claim = Claim(member, self.now + LEASE_SECONDS)
         if lease.asker != self.seen.asker:
             self.asked_at = self.now
