@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 # take: comes, or comes back, and has the lease if nobody has it.
-# touch: is still there. Renews the holder's lease; who waits gets one that ended.
+# touch: is still there. Renews the holder's lease, or the ask; who waits gets one that ended.
 # ask: wants it; the holder may answer, and who never answers loses it.
 # hand_over, keep: the holder's answers to who asked.
 # leave: closed the page. Whoever reloads is back within the grace.

@@ -15,6 +15,7 @@ class _Lease:
     ends: float = 0.0
     asker: str = ""
     answer_by: float = 0.0
+    asks_until: float = 0.0
 
 
 class MemoryEditLeases:
@@ -60,7 +61,7 @@ class MemoryEditLeases:
         """The transitions of `lua/edit_lease.lua`."""
         now = self._clock()
         lease = before or _Lease()
-        if lease.asker and lease.answer_by + self._lease <= now:
+        if lease.asker and lease.asks_until <= now:
             # Who asked and does not come for it has gone.
             lease = replace(lease, asker="")
         if step in ("hand_over", "keep"):
@@ -78,20 +79,31 @@ class MemoryEditLeases:
         if not lease.asker and (lease.ends <= now or (not lease.holder and step != "touch")):
             return self._given(me)
         if lease.asker == me:
-            return self._given(me) if min(lease.ends, lease.answer_by) <= now else lease
+            if min(lease.ends, lease.answer_by) <= now:
+                return self._given(me)
+            return replace(lease, asks_until=lease.answer_by + self._lease)
         if step == "ask" and not lease.asker:
-            return replace(lease, asker=me, answer_by=now + self._answer)
+            answer_by = now + self._answer
+            return replace(lease, asker=me, answer_by=answer_by, asks_until=answer_by + self._lease)
         return lease
 
     def _answered(self, step: Step, lease: _Lease, me: str, asker: str) -> _Lease:
         if lease.holder != me or not lease.asker or lease.asker != asker:
             return lease
-        return self._given(asker) if step == "hand_over" else replace(lease, asker="")
+        if step == "keep":
+            return replace(lease, asker="")
+        # Who has left meanwhile has it no longer than their ask would have stood.
+        given = self._given(asker)
+        return replace(given, ends=min(given.ends, lease.asks_until))
 
     def _left(self, lease: _Lease, me: str) -> _Lease:
+        until = self._clock() + self._grace
         if lease.holder == me:
-            return replace(lease, ends=min(lease.ends, self._clock() + self._grace))
-        return replace(lease, asker="") if lease.asker == me else lease
+            return replace(lease, ends=min(lease.ends, until))
+        if lease.asker == me:
+            # Another tab of theirs may be open on another node, whose next touch says so.
+            return replace(lease, asks_until=min(lease.asks_until, until))
+        return lease
 
     def _given(self, member: str) -> _Lease:
         return _Lease(member, self._clock() + self._lease)

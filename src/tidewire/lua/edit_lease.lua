@@ -1,5 +1,6 @@
 -- One move on an edit lease. Every transition is here: nothing else writes a lease.
--- KEYS[1] lease (hash holder, ends, asker, answer_by; '' is nobody, times are milliseconds)  KEYS[2] versions
+-- KEYS[1] lease (hash holder, ends, asker, answer_by, asks_until; '' is nobody, times are milliseconds)
+-- KEYS[2] versions
 -- ARGV[1] step: take, touch, ask, hand_over, keep or leave  ARGV[2] topic  ARGV[3] editor  ARGV[4] asker answered or ''
 -- ARGV[5] lease in ms  ARGV[6] time to answer in ms  ARGV[7] grace in ms
 -- Returns {1 where the editor holds the lease now, 1 where the holder or the asker changed}
@@ -7,20 +8,22 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local step, me, answered = ARGV[1], ARGV[3], ARGV[4]
 local lease, answer, grace = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local found = redis.call('HMGET', KEYS[1], 'holder', 'ends', 'asker', 'answer_by')
+local found = redis.call('HMGET', KEYS[1], 'holder', 'ends', 'asker', 'answer_by', 'asks_until')
 local holder, asker = found[1] or '', found[3] or ''
 local ends, answer_by = tonumber(found[2] or '0'), tonumber(found[4] or '0')
-local before = {holder, ends, asker, answer_by}
+local asks_until = tonumber(found[5] or answer_by + lease)
+local before = {holder, ends, asker, answer_by, asks_until}
 
 -- Who asked and does not come for it has gone.
-if asker ~= '' and answer_by + lease <= now then
+if asker ~= '' and asks_until <= now then
   asker = ''
 end
 local free = asker == '' and ends <= now
 local mine = holder == me
 if step == 'hand_over' then
   if mine and asker ~= '' and asker == answered then
-    holder, ends, asker = asker, now + lease, ''
+    -- Who has left meanwhile has it no longer than their ask would have stood.
+    holder, ends, asker = asker, math.min(now + lease, asks_until), ''
   end
 elseif step == 'keep' then
   if mine and asker == answered then
@@ -30,7 +33,8 @@ elseif step == 'leave' then
   if mine then
     ends = math.min(ends, now + grace)
   elseif asker == me then
-    asker = ''
+    -- Another tab of theirs may be open on another node, whose next touch says so.
+    asks_until = math.min(asks_until, now + grace)
   end
 elseif mine then
   if step ~= 'ask' then
@@ -42,16 +46,19 @@ elseif step == 'touch' and not found[1] then
 elseif free or (holder == '' and step ~= 'touch') then
   holder, ends = me, now + lease
 elseif asker == me then
+  asks_until = answer_by + lease
   if ends <= now or answer_by <= now then
     holder, ends, asker = me, now + lease, ''
   end
 elseif step == 'ask' and asker == '' then
   asker, answer_by = me, now + answer
+  asks_until = answer_by + lease
 end
 
-if ends ~= before[2] or holder ~= before[1] or asker ~= before[3] or answer_by ~= before[4] then
+if ends ~= before[2] or holder ~= before[1] or asker ~= before[3] or answer_by ~= before[4]
+  or asks_until ~= before[5] then
   redis.call('HSET', KEYS[1], 'holder', holder, 'ends', string.format('%.0f', ends),
-    'asker', asker, 'answer_by', string.format('%.0f', answer_by))
+    'asker', asker, 'answer_by', string.format('%.0f', answer_by), 'asks_until', string.format('%.0f', asks_until))
   redis.call('PEXPIRE', KEYS[1], 2 * lease + answer)
 end
 local changed = holder ~= before[1] or asker ~= before[3]

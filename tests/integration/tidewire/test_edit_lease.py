@@ -38,7 +38,7 @@ class InRedis(LeasePlace):
         """Let time pass for what is kept: all its deadlines come nearer by so much."""
         for key in await self.client.keys(KEYS.edit_lease("*")):
             kept = await self.client.hgetall(key)
-            for name in ("ends", "answer_by"):
+            for name in ("ends", "answer_by", "asks_until"):
                 await self.client.hset(key, name, int(kept[name]) - int(seconds * 1000))
 
     async def flush(self) -> None:

@@ -215,10 +215,57 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_an_asker_who_leaves_asks_no_more(self, place):
-        """The holder is not asked for nobody."""
+        """The holder is not asked for nobody, but for the grace of a reload."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
-        assert await place.move("leave", "bob") == Moved(holds=False, changed=True)
+        assert await place.move("leave", "bob") == Moved(holds=False, changed=False)
+        await place.stay(GRACE_SECONDS - 0.5, "ada")
+        assert await place.look() == EditLease("ada", "bob")
+        await place.pass_time(1.0)
+        assert await place.move("touch", "ada") == Moved(holds=True, changed=True)
+        assert await place.look() == EditLease("ada")
+        assert (await place.move("ask", "eve")).changed
+
+    async def test_an_asker_who_closes_one_of_two_tabs_still_asks(self, place):
+        """The other tab may be on another node, which knows nothing of this one's end."""
+        await place.move("take", "ada")
+        await place.move("ask", "bob")
+        await place.move("leave", "bob")
+        await place.stay(ANSWER_SECONDS - 1, "ada", "bob", "eve")
+        assert await place.look() == EditLease("ada", "bob")
+        await place.stay(2, "ada", "bob", "eve")
+        assert await place.look() == EditLease("bob")
+
+    async def test_an_asker_who_reloads_still_asks(self, place):
+        """Until when they are answered at the latest is as before."""
+        await place.move("take", "ada")
+        await place.move("ask", "bob")
+        await place.stay(ANSWER_SECONDS - GRACE_SECONDS, "ada", "bob")
+        await place.move("leave", "bob")
+        await place.stay(GRACE_SECONDS - 0.5, "ada")
+        assert await place.move("take", "bob") == Moved(holds=False, changed=False)
+        await place.stay(2, "ada", "bob")
+        assert await place.look() == EditLease("bob")
+
+    async def test_an_asker_who_leaves_again_is_not_asked_for_any_longer(self, place):
+        """Each node where they were says that they left; the first one counts."""
+        await place.move("take", "ada")
+        await place.move("ask", "bob")
+        await place.move("leave", "bob")
+        await place.stay(GRACE_SECONDS - 1, "ada")
+        await place.move("leave", "bob")
+        await place.stay(1.5, "ada")
+        assert await place.look() == EditLease("ada")
+
+    async def test_what_is_handed_over_to_who_has_left_is_not_theirs_for_long(self, place):
+        """The holder could not know yet; whoever waits gets it after the grace, as when a holder leaves."""
+        await place.move("take", "ada")
+        await place.move("ask", "bob")
+        await place.move("leave", "bob")
+        await place.move("hand_over", "ada", "bob")
+        await place.stay(GRACE_SECONDS - 0.5, "ada")
+        assert await place.look() == EditLease("bob")
+        await place.stay(1.5, "ada")
         assert await place.look() == EditLease("ada")
 
     async def test_an_asker_who_vanished_does_not_block_it(self, place):

@@ -165,6 +165,22 @@ async def test_an_editor_who_moves_to_another_node_keeps_it(register, other_node
     assert announced == []
 
 
+async def test_an_asker_s_tab_on_another_node_may_close(register, other_node, store):
+    """The node of the tab that is still open goes on asking for it."""
+    register.join(ADA)
+    await asyncio.sleep(0.01)
+    register.join(BOB)
+    other_node.join(BOB)
+    await asyncio.sleep(0.01)
+    await register.say("ask", BOB)
+    other_node.leave(BOB, returns=False)
+    await asyncio.sleep(10)
+    assert await store.look([ADA.topic]) == [EditLease("ada", "bob")]
+    register.leave(BOB, returns=False)
+    await asyncio.sleep(5)
+    assert await store.look([ADA.topic]) == [EditLease("ada")]
+
+
 async def test_an_outage_only_delays(register, store):
     """After it everybody here is told again; who left meanwhile is not, for their lease ends by itself."""
     register.join(ADA)
