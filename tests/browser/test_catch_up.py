@@ -1,5 +1,6 @@
 """A page that missed more than Redis keeps: it reads the rest from the database, by itself, and is right."""
 
+import os
 import signal
 
 import pytest
@@ -157,3 +158,26 @@ def test_pages_of_documents_say_what_became_of_them(own_stack, seat, absence):
     # Nothing is said of what did not change: the count shows that the page has asked.
     expect(bob.find("[data-toast=missed]")).to_be_visible()
     expect(bob.find("[data-changed]")).to_be_hidden()
+
+
+def test_a_page_made_while_redis_was_away_has_what_came_before_its_socket(own_stack, seat, absence):
+    """It cannot know where it stands, so it asks once."""
+    bob = seat(own_stack, "bob")
+    held = []
+    bob.page.route("**/main*.js", lambda route: held.append(route))
+    redis_pid = own_stack.processes["redis"].pid
+    os.kill(redis_pid, signal.SIGSTOP)
+    try:
+        bob.page.goto(f"{own_stack.url}/notifications/", wait_until="commit")
+        expect(bob.find("body")).to_have_attribute("data-position", "")
+    finally:
+        os.kill(redis_pid, signal.SIGCONT)
+    absence.write("Before the socket")
+    while not held:
+        bob.page.wait_for_timeout(50)
+    held[0].continue_()
+    bob.is_live()
+    expect(bob.find("[data-events] li").first).to_contain_text("ada created Before the socket")
+    expect(bob.toast("While this page was away: 1 notification")).to_be_visible()
+    absence.write("After the socket")
+    expect(bob.find("[data-events] li").first).to_contain_text("ada created After the socket")

@@ -86,7 +86,7 @@ open("/ws/users/", {
 });
 
 open("/ws/notifications/", {
-  at: data.position || undefined,
+  at: data.position,
   on: {
     "notification.created": (event) => {
       const own = event.actor === me;

@@ -9,6 +9,8 @@ const LONGEST_DELAY_MS = 30_000;
 const HEARTBEAT_MS = 20_000;
 // A heartbeat's answer may be late on a phone; two missed ones are a dead connection.
 const SILENCE_MS = 45_000;
+// No stream has this epoch, so the server answers that events may have been missed.
+const NOWHERE = "1:0";
 
 /** Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter"). Milliseconds. */
 export function backoff(attempt, random = Math.random) {
@@ -24,7 +26,8 @@ export function isFinal(code) {
  * A socket on `path`.
  *   on:    a function per event type, called with the event
  *   state: called with "connecting" | "live" | "reconnecting" | "stale" | "closed", and a detail
- *   at:    "epoch:offset", where the page stands on a stream topic
+ *   at:    "epoch:offset", where the page stands on a stream topic; "" where its server could not say, so that it may
+ *          have missed events; without it, the page wants only what comes
  *   lost:  called where events were missed that cannot be had again: reload what they changed
  *   heartbeat: milliseconds between heartbeats, for who needs to know sooner that nobody answers
  */
@@ -32,7 +35,7 @@ export class Live {
   constructor(path, { on = {}, state = () => {}, at = null, lost = () => {}, heartbeat = HEARTBEAT_MS } = {}) {
     this.path = path;
     this.state = "connecting";
-    this.at = at || null;
+    this.at = at === "" ? NOWHERE : at;
     this._on = on;
     this._tell = state;
     this._lost = lost;
