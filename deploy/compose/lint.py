@@ -73,7 +73,7 @@ def rendered() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as directory:
         layout = Layout(ports=Ports.free(web=1, ws=2), var=Path(directory))
         layout.make_directories()
-        write_configuration(layout)
+        write_configuration(layout, {"TIDEWIRE_TRUSTED_PROXIES": "set_real_ip_from 10.0.0.0/8;"})
         main = layout.run / "nginx" / "nginx.conf"
         # What only containers have; the resolver is Docker's own.
         (main.parent / "status.conf").write_text((ROOT / "deploy/nginx/status.conf.template").read_text("utf-8"))

@@ -69,6 +69,7 @@ def nginx_variables(layout: Layout) -> dict[str, str]:
         "TIDEWIRE_STATIC_ROOT": str(layout.static),
         "TIDEWIRE_ACCESS_LOG": str(layout.log / "nginx-access.log"),
         "TIDEWIRE_FORWARDED_PROTO": "$scheme",
+        "TIDEWIRE_TRUSTED_PROXIES": "",
         "TIDEWIRE_PAGE_RATE": "50r/s",
         "TIDEWIRE_LOGIN_RATE": "2r/s",
         "TIDEWIRE_SOCKET_RATE": "100r/s",

@@ -53,6 +53,11 @@ def echo(port, **behaviour):
         thread.join()
 
 
+def trusting(address, **limits):
+    """A proxy in front, with whose clients' addresses limits go by."""
+    return NO_LIMITS | limits | {"TIDEWIRE_TRUSTED_PROXIES": f"set_real_ip_from {address};"}
+
+
 @contextlib.contextmanager
 def proxy(layout, limits=NO_LIMITS):
     """Nginx alone, as the stack starts it; its address."""
@@ -112,6 +117,29 @@ def test_what_a_client_says_of_itself_is_not_believed(reached, path):
     assert headers["X-Forwarded-Proto"] == "http"
     assert len(headers["X-Request-ID"]) == 32
     assert {"X-Forwarded-Host", "X-Forwarded-Port", "Forwarded", "Proxy"}.isdisjoint(headers)
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/users/"])
+@pytest.mark.parametrize(
+    ("trusted", "said", "address"),
+    [
+        ("127.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("127.0.0.1", "6.6.6.6, 198.51.100.7", "198.51.100.7"),
+        ("127.0.0.1", "6.6.6.6, 198.51.100.7, 127.0.0.1", "198.51.100.7"),
+        ("10.0.0.0/8", "198.51.100.7", "127.0.0.1"),
+    ],
+    ids=["a proxy", "a client that lies to it", "two proxies", "somebody else"],
+)
+def test_a_proxy_that_is_trusted_says_who_its_client_is(layout, path, trusted, said, address):
+    """What is passed on has that one address alone; the log has it too."""
+    with contextlib.ExitStack() as servers:
+        for port in (*layout.ports.web, *layout.ports.ws):
+            servers.enter_context(echo(port))
+        url = servers.enter_context(proxy(layout, trusting(trusted)))
+        headers = fetch(f"{url}{path}", headers={"X-Forwarded-For": said}).json()["headers"]
+    assert (headers["X-Real-IP"], headers["X-Forwarded-For"]) == (address, address)
+    line = json.loads((layout.log / "nginx-access.log").read_text().splitlines()[-1])
+    assert line["address"] == address
 
 
 def test_the_host_keeps_its_port(reached):
@@ -184,3 +212,25 @@ def test_one_address_has_so_many_sockets(layout):
     with echo(layout.ports.ws[0]), echo(layout.ports.ws[1]), proxy(layout, limits) as url:
         statuses = Counter(fetch(f"{url}/ws/users/").status for _ in range(410))
     assert statuses == {200: 401, 429: 9}
+
+
+def test_clients_of_one_proxy_have_limits_of_their_own(layout):
+    """Nobody is kept from logging in by somebody who came the same way."""
+
+    def attempts(number):
+        headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+        return Counter(fetch(f"{url}/login/", fields={"username": "ada"}, headers=headers).status for _ in range(30))
+
+    limits = trusting("127.0.0.1", TIDEWIRE_LOGIN_RATE="1r/m")
+    with echo(layout.ports.web[0]), echo(layout.ports.web[1]), proxy(layout, limits) as url:
+        assert attempts(7) == attempts(8) == {200: 21, 429: 9}
+
+
+def test_clients_of_one_proxy_have_sockets_of_their_own(layout):
+    def sockets(number):
+        headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+        return Counter(fetch(f"{url}/ws/users/", headers=headers).status for _ in range(410))
+
+    limits = trusting("127.0.0.1", TIDEWIRE_SOCKET_RATE="1r/m")
+    with echo(layout.ports.ws[0]), echo(layout.ports.ws[1]), proxy(layout, limits) as url:
+        assert sockets(7) == sockets(8) == {200: 401, 429: 9}

@@ -150,6 +150,13 @@ def test_a_planted_mistake_is_found(found_after, planted):
     assert any(expected in said for said in found_after(file, old, new))
 
 
+def test_a_proxy_in_front_that_nginx_does_not_trust_is_found(found_after):
+    found = found_after(
+        "overlays/production/kustomization.yaml", "set_real_ip_from 10.0.0.0/8;", "", overlay="production"
+    )
+    assert any("so all clients have its address" in said for said in found)
+
+
 def test_two_autoscalers_of_one_deployment_are_found(found_after):
     found = found_after(
         "base/web.yaml", "kind: Deployment, name: web}", "kind: Deployment, name: ws}", components=("autoscaling-cpu",)

@@ -40,7 +40,8 @@ def variables(container: Object, objects: list[dict[str, Any]]) -> dict[str, str
 
 
 def _environment(workload: Object, container: Object, objects: list[dict[str, Any]]) -> Iterator[str]:
-    given = {name for name in variables(container, objects) if name.startswith(PREFIX)}
+    told = variables(container, objects)
+    given = {name for name in told if name.startswith(PREFIX)}
     if not given:
         return
     where = f"{title(workload)} {container['name']}"
@@ -49,6 +50,8 @@ def _environment(workload: Object, container: Object, objects: list[dict[str, An
         used = set(re.findall(r"\$\{(TIDEWIRE_\w+)\}", text))
         yield from (f"{where}: nginx's template wants {name}" for name in sorted(used - given))
         yield from (f"{where}: nginx's template has no {name}" for name in sorted(given - used))
+        if told.get("TIDEWIRE_FORWARDED_PROTO") == "https" and not told.get("TIDEWIRE_TRUSTED_PROXIES"):
+            yield f"{where}: who ends TLS is not in TIDEWIRE_TRUSTED_PROXIES, so all clients have its address"
         return
     yield from (f"{where}: {name} is no setting of dashboard.env" for name in sorted(given - KNOWN))
     yield from (f"{where}: {name} is missing" for name in sorted(REQUIRED - SECRETS - given))
