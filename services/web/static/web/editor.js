@@ -14,23 +14,25 @@ export function unsaved(form) {
 }
 
 // Where the browser comes back to a page that it has to fetch anew, it puts the old text into the new form. That text
-// still is of the version that it was started from, which the form would take for the newest and save over it.
-function keepVersion(form) {
+// still is of the version that it was started from, which stays with the page in the browser's history.
+function versionKeeper(form) {
   const { version } = form.elements;
-  if (!version) return;
-  const rendered = version.value;
-  // Not before: until then the text may not be back.
-  window.addEventListener("pageshow", ({ persisted }) => {
-    if (persisted) return;
-    const started = (typed(form) && history.state?.version) || rendered;
-    // A hidden field that a script has set is brought back, too, so it is set either way.
-    version.value = started;
-    history.replaceState({ ...history.state, version: started }, "");
-  });
+  const rendered = version?.value;
+  let kept = !version;
+
+  return () => {
+    if (kept) return;
+    kept = true;
+    version.value = (typed(form) && history.state?.version) || rendered;
+    history.replaceState({ ...history.state, version: version.value }, "");
+  };
 }
 
 export function editor(form) {
-  keepVersion(form);
+  // Not when the page is shown: the text may come back after that. Before a key or a save it has.
+  const keepVersion = versionKeeper(form);
+  for (const type of ["beforeinput", "input", "submit"]) form.addEventListener(type, keepVersion);
+
   const fields = fieldsOf(form);
   let leaving = false;
 
@@ -49,6 +51,7 @@ export function editor(form) {
     const source = document.querySelector(`[data-source="${button.dataset.take}"]`);
     button.hidden = false;
     button.addEventListener("click", () => {
+      keepVersion();
       const [title, body] = fields;
       title.value = source.dataset.title;
       body.value = source.value;
