@@ -83,6 +83,12 @@ class Sentinels:
         with self.client(self.sentinels[0]) as sentinel:
             return int(sentinel.sentinel_get_master_addr_by_name(MASTER)[1])
 
+    def wait_for_replica(self) -> None:
+        """Until the replica has all that was written."""
+        with self.client(self.primary) as primary:
+            primary.set("replicated", 1)
+            self._until("the replica has it all", lambda: primary.wait(1, 500) == 1)
+
     def wait_for_failover(self) -> None:
         """Until the Sentinels name the replica, and it is one no more."""
         self._until("failover", lambda: self.named() == self.replica and self._role(self.replica)[0] == "master")
