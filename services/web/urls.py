@@ -12,7 +12,8 @@ from web import accounts, documents, health, notifications, operations, people
 
 # One door to log in by, with one set of limits; who is logged in and no staff is told so by the admin's own page.
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign]
-# In one transaction, so that the sockets are closed when the session has ended, and not a moment before.
+# In one transaction, so that the sockets are closed when the session has ended, and not a moment before. The site is
+# Django's own, of which a subclass would have to be named in the settings for one view.
 admin.site.logout = transaction.atomic(admin.site.logout)  # type: ignore[method-assign]
 
 urlpatterns = [

@@ -25,6 +25,7 @@ def cookies(stack):
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[dict[str, Any]]:
     """A PostgreSQL of the tests' own, as Django is told of it."""
+    # A machine without PostgreSQL runs all the rest, and says why not this.
     if reason := why_not():
         pytest.skip(reason)
     with Postgres() as server:
