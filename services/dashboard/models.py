@@ -82,3 +82,14 @@ class ReadPointer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.last_read}"
+
+
+class NameSkeleton(models.Model):
+    """A user's name in the form in which look-alike names are equal: `web.names`."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="name_skeleton")
+    # Each of 150 characters may decompose into three, and stand for a few Latin letters.
+    skeleton = models.CharField(max_length=1000, unique=True)
+
+    def __str__(self) -> str:
+        return self.skeleton

@@ -5,11 +5,14 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.views import LoginView
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 
 from web.forms import SignInForm, SignUpForm
 from web.generic import FormView
+from web.names import TAKEN
 
 
 class SignIn(LoginView):
@@ -33,5 +36,12 @@ class SignUp(FormView[SignUpForm]):
         return super().dispatch(request, *args, **kwargs)
 
     def form_valid(self, form: SignUpForm) -> HttpResponse:
-        login(self.request, form.save(), backend="django.contrib.auth.backends.ModelBackend")
+        try:
+            with transaction.atomic():
+                user = form.save()
+        except (IntegrityError, ValidationError):
+            # Another visitor took the name, or one that looks like it, after the form had checked it.
+            form.add_error("username", TAKEN)
+            return self.form_invalid(form)
+        login(self.request, user, backend="django.contrib.auth.backends.ModelBackend")
         return redirect(settings.LOGIN_REDIRECT_URL)

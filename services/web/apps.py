@@ -5,3 +5,8 @@ from django.apps import AppConfig
 
 class WebConfig(AppConfig):
     name = "web"
+
+    def ready(self) -> None:
+        from web import names
+
+        names.connect()

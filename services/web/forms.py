@@ -7,6 +7,8 @@ from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
 from django.contrib.auth.models import User
 
 from dashboard.models import BODY_LENGTH, TITLE_LENGTH
+from dashboard.text import clean_title
+from web.names import check_name
 
 if TYPE_CHECKING:
     UserCreationForm = BaseUserCreationForm[User]
@@ -30,10 +32,21 @@ class BodyField(forms.CharField):
         return str(super().to_python(value)).replace("\r\n", "\n").replace("\r", "\n")
 
 
+class TitleField(forms.CharField):
+    def to_python(self, value: Any) -> str:
+        title = str(super().to_python(value))
+        return clean_title(title) if title else title
+
+
 class DocumentForm(BulmaForm, forms.Form):
-    title = forms.CharField(max_length=TITLE_LENGTH, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    # The direction of what is typed: a title or a text may be Arabic on a page that is English.
+    title = TitleField(max_length=TITLE_LENGTH, widget=forms.TextInput(attrs={"autocomplete": "off", "dir": "auto"}))
     body = BodyField(
-        label="Text", max_length=BODY_LENGTH, required=False, strip=False, widget=forms.Textarea(attrs={"rows": 18})
+        label="Text",
+        max_length=BODY_LENGTH,
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 18, "dir": "auto"}),
     )
 
 
@@ -51,3 +64,6 @@ class SignUpForm(BulmaForm, UserCreationForm):
     class Meta:
         model = User
         fields = ["username"]
+
+    def clean_username(self) -> str:
+        return check_name(self.cleaned_data["username"])

@@ -1,0 +1,69 @@
+"""User names that look alike: "ada" beside "Ada", or beside an "ada" of Cyrillic letters.
+
+Each user has a row with the skeleton of their name, the form in which look-alikes are equal (Unicode Technical
+Standard 39, "Confusable Detection"). The row is unique, so the database refuses the second of two that come at once.
+"""
+
+import unicodedata
+from typing import Any
+
+from confusable_homoglyphs.confusables import confusables_data
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models.signals import post_save, pre_save
+
+from dashboard.models import NameSkeleton
+from dashboard.text import clean_name
+
+TAKEN = "A user with that name, or with one that looks like it, already exists. Choose another."
+
+
+def connect() -> None:
+    """Keep the skeletons in step with the users, once per process."""
+    pre_save.connect(_saving, sender=User, dispatch_uid="web.names")
+    post_save.connect(_saved, sender=User, dispatch_uid="web.names")
+
+
+def skeleton(name: str) -> str:
+    """Return the form of a name in which names that look alike are equal."""
+    folded = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(map(_prototype, folded)).casefold()
+
+
+def check_name(name: str, *, user_pk: int | None = None) -> str:
+    """Return the name. Raises `ValidationError` if it is invisible in part, or looks like another user's."""
+    clean_name(name)
+    if NameSkeleton.objects.filter(skeleton=skeleton(name)).exclude(user_id=user_pk).exists():
+        raise ValidationError(TAKEN, code="taken")
+    return name
+
+
+def _saving(instance: User, raw: bool = False, **_: Any) -> None:
+    if instance._state.adding and not raw:  # noqa: SLF001  # Django documents it for exactly this
+        check_name(instance.get_username())
+
+
+def _saved(
+    instance: User, created: bool, raw: bool = False, update_fields: frozenset[str] | None = None, **_: Any
+) -> None:
+    if raw or (update_fields is not None and User.USERNAME_FIELD not in update_fields):
+        return
+    wanted = skeleton(instance.get_username())
+    if NameSkeleton.objects.filter(user=instance, skeleton=wanted).exists():
+        return
+    try:
+        with transaction.atomic():
+            NameSkeleton.objects.update_or_create(user=instance, defaults={"skeleton": wanted})
+    except IntegrityError:
+        # A rename to a look-alike is refused by the forms. A user that exists must stay editable.
+        if created:
+            raise ValidationError(TAKEN, code="taken") from None
+
+
+def _prototype(char: str) -> str:
+    """Return the Latin letter or digit that a character looks like, otherwise the character."""
+    if char.isascii():
+        return char
+    alike = (each["c"] for each in confusables_data.get(char, ()))
+    return next((each for each in alike if each.isascii() and each.isalnum()), char)
