@@ -33,9 +33,8 @@ class BodyField(forms.CharField):
 
 
 class TitleField(forms.CharField):
-    def to_python(self, value: Any) -> str:
-        title = str(super().to_python(value))
-        return clean_title(title) if title else title
+    def clean(self, value: Any) -> str:
+        return clean_title(str(super().clean(value)))
 
 
 class DocumentForm(BulmaForm, forms.Form):

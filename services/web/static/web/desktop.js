@@ -1,6 +1,7 @@
 // Notifications of the browser itself. Permission is asked for on a click and never otherwise.
 
 import { phrase } from "./news.js";
+import { isolated } from "./people.js";
 
 const RESULTS = {
   granted: "You will be notified here while the dashboard is open in a tab.",
@@ -12,7 +13,7 @@ export function notifyDesktop(event, url) {
   // Whoever looks at the page sees the toast. The tag makes one notification of several tabs.
   if (!("Notification" in window) || Notification.permission !== "granted" || !document.hidden) return;
   try {
-    const shown = new Notification(event.title, { body: `${event.actor} ${phrase(event)} it`, tag: event.id });
+    const shown = new Notification(event.title, { body: `${isolated(event.actor)} ${phrase(event)} it`, tag: event.id });
     shown.addEventListener("click", () => {
       window.focus();
       window.location.assign(url);

@@ -2,6 +2,7 @@
 
 import { showStatuses } from "./badges.js";
 import { fetchPage } from "./catch-up.js";
+import { written } from "./people.js";
 import { timeElement } from "./times.js";
 
 export function documentsPage({ open, me }) {
@@ -42,9 +43,9 @@ export function documentsPage({ open, me }) {
       } else if (event.verb === "updated") {
         place.querySelector("[data-title]").textContent = event.title;
       } else return;
-      const who = event.actor === me ? "you" : event.actor;
+      const who = event.actor === me ? "you" : written("bdi", event.actor);
       const did = event.verb === "deleted" ? "deleted" : "edited";
-      place.querySelector("[data-updated]").replaceChildren(`${did} by ${who} `, timeElement(event.at));
+      place.querySelector("[data-updated]").replaceChildren(`${did} by `, who, " ", timeElement(event.at));
       place.classList.remove("is-fresh");
       void place.offsetWidth; // the browser restarts an animation only after it has seen the class gone
       place.classList.add("is-fresh");

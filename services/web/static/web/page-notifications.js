@@ -1,7 +1,7 @@
 // The list of notifications: new ones appear on top of its first page.
 
 import { fetchPage } from "./catch-up.js";
-import { element, face } from "./people.js";
+import { element, face, written } from "./people.js";
 import { phrase } from "./news.js";
 import { timeElement } from "./times.js";
 import { offerDesktop } from "./desktop.js";
@@ -20,10 +20,10 @@ export function notificationsPage({ me, urlOf }) {
     made.dataset.notification = event.notification_id;
     const text = element("div", "event-text");
     const line = element("p");
-    line.append(element("b", "", event.actor), ` ${phrase(event)} `);
-    if (event.verb === "deleted") line.append(element("s", "", event.title));
+    line.append(written("b", event.actor), ` ${phrase(event)} `);
+    if (event.verb === "deleted") line.append(written("s", event.title));
     else {
-      const link = element("a", "", event.title);
+      const link = written("a", event.title);
       link.href = urlOf(event);
       line.append(link);
     }

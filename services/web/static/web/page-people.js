@@ -1,6 +1,6 @@
 // The page of everybody online. An event names twenty people at most: within that the list is live.
 
-import { element, face } from "./people.js";
+import { element, face, written } from "./people.js";
 
 export function peoplePage({ me }) {
   const list = document.querySelector("[data-people]");
@@ -17,7 +17,7 @@ export function peoplePage({ me }) {
       list.replaceChildren(
         ...event.names.map((name) => {
           const made = element("li");
-          made.append(face(name), name);
+          made.append(face(name), written("bdi", name));
           if (name === me) made.append(element("span", "meta", "you"));
           return made;
         }),

@@ -16,6 +16,18 @@ export function element(tag, className, text) {
   return made;
 }
 
+// Text that a person wrote: its direction is its own, whatever stands beside it.
+export function written(tag, text) {
+  const made = element(tag, "", text);
+  made.dir = "auto";
+  return made;
+}
+
+// For places that take no markup: Unicode's isolates around the text.
+export function isolated(text) {
+  return `\u2068${text}\u2069`;
+}
+
 export function face(name) {
   const made = element("span", `face hue-${hue(name)}`, [...name].slice(0, 1).join("").toUpperCase());
   made.setAttribute("aria-hidden", "true");
@@ -24,6 +36,8 @@ export function face(name) {
 
 export function person(name, doing) {
   const made = element("li", doing === "editing" ? "person is-editing" : "person");
-  made.append(face(name), element("span", "person-name", name), element("span", "is-sr-only", ` is ${doing}`));
+  const label = written("span", name);
+  label.className = "person-name";
+  made.append(face(name), label, element("span", "is-sr-only", ` is ${doing}`));
   return made;
 }

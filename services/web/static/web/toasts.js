@@ -1,6 +1,6 @@
 // News in the corner of the page. Others' news is read out, politely; one's own is smaller and silent.
 
-import { element, face } from "./people.js";
+import { element, face, written } from "./people.js";
 import { phrase } from "./news.js";
 
 const SHOWN_MS = 7000;
@@ -50,10 +50,10 @@ export class Toasts {
 
   #text(event, own) {
     const text = element("p");
-    text.append(element("b", "", own ? "You" : event.actor), ` ${phrase(event)} `);
-    if (event.verb === "deleted") text.append(element("s", "", event.title));
+    text.append(own ? element("b", "", "You") : written("b", event.actor), ` ${phrase(event)} `);
+    if (event.verb === "deleted") text.append(written("s", event.title));
     else {
-      const link = element("a", "", event.title);
+      const link = written("a", event.title);
       link.href = this.#urlOf(event);
       text.append(link);
     }

@@ -1,0 +1,22 @@
+"""Template filters for text that people wrote: its direction is its own and never the page's."""
+
+from django import template
+from django.template.defaultfilters import linebreaks
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+# Unicode's isolates, for places that take no markup, such as a page's title.
+FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
+
+
+@register.filter
+def isolate(text: str) -> str:
+    """Keep the direction of a text from what stands beside it."""
+    return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}"
+
+
+@register.filter
+def paragraphs(text: str) -> SafeString:
+    """Escape a text and put it into paragraphs, each in its own direction."""
+    return mark_safe(linebreaks(text, autoescape=True).replace("<p>", '<p dir="auto">'))  # noqa: S308  # escaped there
