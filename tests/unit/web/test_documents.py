@@ -60,7 +60,7 @@ class TestList:
         actions.update_document(bob, "plan", version=1, title="Plan", body="x")
         page = as_user(ada).get(reverse("documents"))
         assert [document.slug for document, _ in page.context["rows"]] == ["plan", "other"]
-        assert "edited by bob" in page.text
+        assert "edited by <bdi>bob</bdi>" in page.text
 
     def test_shows_who_reads_and_who_edits(self, as_user, ada, plan, now):
         now.people["plan"] = DocumentPeople(
@@ -176,8 +176,8 @@ class TestCreate:
 class TestDetail:
     def test_shows_text_author_and_version(self, as_user, bob, plan):
         page = as_user(bob).get(reverse("document", args=["plan"])).text
-        assert "<p>first</p>" in page
-        assert "by ada" in page
+        assert '<p dir="auto">first</p>' in page
+        assert "by <bdi>ada</bdi>" in page
         assert "version 1" in page
 
     def test_says_when_there_is_no_text(self, as_user, ada, published):
@@ -188,8 +188,8 @@ class TestDetail:
         actions.update_document(bob, "plan", version=1, title="Plan", body="x")
         bob.delete()
         client = as_user(ada)
-        assert "edited by somebody" in client.get(reverse("document", args=["plan"])).text
-        assert "edited by somebody" in client.get(reverse("documents")).text
+        assert "edited by <bdi>a deleted user</bdi>" in client.get(reverse("document", args=["plan"])).text
+        assert "edited by <bdi>a deleted user</bdi>" in client.get(reverse("documents")).text
 
 
 class TestEdit:

@@ -82,7 +82,7 @@ def test_one_of_a_deleted_document_leads_to_the_list_and_says_so(as_user, ada, b
     page = as_user(bob).get(reverse("notification", args=[old.pk]), follow=True)
     assert page.status_code == 200
     assert "“Plan” was deleted" in page.text
-    assert "<s>Plan</s>" in page.text
+    assert '<s dir="auto">Plan</s>' in page.text
 
 
 def test_one_that_does_not_exist_is_a_404(as_user, bob):
