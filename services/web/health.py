@@ -2,12 +2,15 @@
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
 
 
+@never_cache
 def healthz(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("alive\n", content_type="text/plain")
 
 
+@never_cache
 def readyz(_request: HttpRequest) -> HttpResponse:
     try:
         with connection.cursor() as cursor:

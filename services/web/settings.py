@@ -25,6 +25,7 @@ MIDDLEWARE = [
     "tidewire.requests.RequestMetricsMiddleware",
     "web.probe_host.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "web.static_files.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

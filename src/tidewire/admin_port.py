@@ -77,4 +77,5 @@ def listen(
 def _text(request: Any, status: int, said: str) -> bytes:
     request.setResponseCode(status)
     request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+    request.setHeader(b"cache-control", b"no-store")
     return f"{said}\n".encode()

@@ -19,19 +19,25 @@ HANDSHAKE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what it got and on which port; or with 503, as a draining node does."""
+    """Answers with what it got and on which port; or with another status, as a draining node does with 503."""
 
-    draining = False
+    status = 200
+    cache_control = ""
 
     def do_GET(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         told = {"port": self.server.server_port, "peer": self.client_address[1], "headers": dict(self.headers.items())}
         body = json.dumps(told).encode()
-        self.send_response(503 if self.draining else 200)
+        self.send_response(self.status)
+        if self.cache_control:
+            self.send_header("Cache-Control", self.cache_control)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Request-ID", "of-the-upstream")
         self.end_headers()
         self.wfile.write(body)
+
+    def do_HEAD(self):
+        self.do_GET()
 
     def do_POST(self):
         self.do_GET()
@@ -178,7 +184,7 @@ def test_the_access_log_is_json_and_carries_the_request_id(layout):
 def test_a_process_that_drains_or_is_down_is_passed_over(layout, path):
     """A 503 and a refused connection alike; the client sees neither."""
     draining, well = layout.ports.web if path == "/" else layout.ports.ws
-    with echo(draining, draining=True), echo(well), proxy(layout) as url:
+    with echo(draining, status=503), echo(well), proxy(layout) as url:
         assert {fetch(f"{url}{path}").json()["port"] for _ in range(6)} == {well}
     with echo(well), proxy(layout) as url:
         assert {fetch(f"{url}{path}").json()["port"] for _ in range(6)} == {well}
