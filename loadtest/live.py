@@ -34,7 +34,7 @@ HEARTBEAT_SECONDS = 20.0
 SILENCE_SECONDS = 45.0
 HANDSHAKE_SECONDS = 20.0
 SEEN_IDS = 1000
-# Closes that the server plans, which a client follows without a word: drained, session to be checked again.
+# Closes that the server plans and that are no failure: drained, session to be checked again.
 PLANNED = (4000, 4005)
 _turns = itertools.count()
 

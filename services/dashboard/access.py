@@ -1,4 +1,8 @@
-"""What ends a user's access, and so their sockets: logout, deactivation, a new password, lost permission."""
+"""Signals that end a user's access or change it: logout, deactivation, a new password, another role.
+
+A logout, a deactivated user and a deleted user close the sockets with a final code. After any other change the
+session may still be valid: the sockets are closed with a reconnect code, and the next handshake checks the session.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +15,7 @@ from django.http import HttpRequest
 from tidewire.revocation import revoke
 from tidewire.ticket import session_mark
 
-# A change of one of these ends every session's sockets; they come back where the session still stands.
+# A change of one of these closes the sockets of every session of the user.
 _DECISIVE = ("password", "is_active", "is_staff", "is_superuser", "username")
 
 
@@ -27,13 +31,13 @@ def connect() -> None:
 
 
 def _logged_out(request: HttpRequest, user: User | None, **_: Any) -> None:
-    """Django says so before it ends the session: whoever logs out in a transaction is revoked when both are done."""
+    """Revoke the session. Django sends the signal before it ends the session, so the views run in a transaction."""
     if user is not None and request.session.session_key:
-        revoke(user.pk, session=session_mark(request.session.session_key))
+        revoke(user.pk, session=session_mark(request.session.session_key), final=True)
 
 
 def _saving(instance: User, update_fields: frozenset[str] | None, **_: Any) -> None:
-    """Look at what it was. Nobody is told before the database has the new, or the old would let them in again."""
+    """Compare with the stored row. `_saved` publishes, because a handshake must not read the old row afterwards."""
     is_decisive = update_fields is None or bool(update_fields.intersection(_DECISIVE))
     before = User.objects.filter(pk=instance.pk).values(*_DECISIVE).first() if is_decisive else None
     changed = before is not None and any(getattr(instance, name) != value for name, value in before.items())
@@ -42,17 +46,17 @@ def _saving(instance: User, update_fields: frozenset[str] | None, **_: Any) -> N
 
 def _saved(instance: User, **_: Any) -> None:
     if instance.__dict__.pop("_access_changed", False):
-        revoke(instance.pk)
+        revoke(instance.pk, final=not instance.is_active)
 
 
 def _deleted(instance: User, **_: Any) -> None:
-    revoke(instance.pk)
+    revoke(instance.pk, final=True)
 
 
 def _permitted(
     instance: User | Group | Permission, action: str, model: type, pk_set: set[int] | None, **_: Any
 ) -> None:
-    """A permission or a group was taken away, from whichever side it was done."""
+    """Revoke users after a permission or a group was removed, from either side of the relation."""
     if isinstance(instance, User):
         users = {instance.pk} if action in ("post_remove", "post_clear") else set()
     elif action == "post_remove" and model is User:
@@ -62,7 +66,7 @@ def _permitted(
     elif action == "post_remove" and isinstance(instance, Group):
         users = _members([instance])
     elif action == "pre_clear":
-        # Afterwards nobody can tell whose it was.
+        # After the clearing the users are no longer known.
         users = _lost_by_clearing(instance, model)
     else:
         users = set()

@@ -1,6 +1,7 @@
-"""Why a socket was closed: number, meaning, and whether the client comes back.
+"""Close codes: number, meaning, and whether the client reconnects.
 
-Ranges follow Centrifugo's: 3000-3499 and 4000-4499 reconnect, 3500-3999 and 4500-4999 are final.
+Ranges follow Centrifugo's: 3000-3499 and 4000-4499 reconnect, 3500-3999 and 4500-4999 are final. A final code is for
+a state that the user cannot leave without a new login or another page. Any other state ends or is checked again.
 `static/tidewire/close-codes.js` is written from this table and a test keeps it equal.
 """
 
@@ -25,12 +26,12 @@ class CloseCode(IntEnum):
     FAILED = 4003, "the server failed; reconnect"
     BUSY = 4004, "this node has all the connections it may hold; reconnect to another"
     EXPIRED = 4005, "the session must be checked again; reconnect"
+    TOO_MANY = 4006, "this user has too many connections; reconnect later, or close some"
 
     UNAUTHENTICATED = 4500, "log in first"
     REVOKED = 4501, "the session has ended"
-    FORBIDDEN = 4503, "this user may not have this topic"
+    FORBIDDEN = 4503, "this user may not subscribe to this topic"
     UNKNOWN = 4504, "there is no such topic"
-    TOO_MANY = 4505, "this user has too many connections"
     MALFORMED = 4506, "the client sent messages that could not be read"
     TOO_LARGE = 4507, "the client sent a message that is larger than it may be"
 

@@ -26,6 +26,7 @@ from tidewire.presence import Hold
 from tidewire.requests import ID_LENGTH
 from tidewire.send_writer import SendWriter
 from tidewire.topics import Position, Topic
+from tidewire.visitors import identity
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         # A browser sees a close code only after an accepted handshake.
         await self.accept()
         # Nothing is awaited between this and taking the socket in, or many at once would pass the same check.
-        refused = refused or node().refuse(str(self.scope["user"].pk)) or self._ended()
+        user = identity(self.scope)
+        refused = refused or node().refuse(user) or self._ended()
         if refused is not None:
             metrics.CONNECTS.labels(name, refused.name.lower()).inc()
             await self.close(refused)
@@ -94,9 +96,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.connection = here.connect(
             self._writer(),
             consumer=name,
-            user=str(self.scope["user"].pk),
+            user=user,
             session=self.scope.get("session_mark", ""),
-            session_key=sys.intern(self.scope.get("session_key", "")),
+            # An anonymous session grants nothing, so its end is not looked for.
+            session_key=sys.intern(self.scope.get("session_key", "")) if self.scope["user"].is_authenticated else "",
             close=self._close_soon,
         )
         at = self._position()
@@ -214,7 +217,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     def _ended(self) -> CloseCode | None:
         """Why not, where access ended during this handshake: the event came before the socket."""
         asked_at = self.scope.get("asked_at", math.inf)
-        return node().revocations.ended(str(self.scope["user"].pk), self.scope.get("session_mark", ""), asked_at)
+        return node().revocations.ended(identity(self.scope), self.scope.get("session_mark", ""), asked_at)
 
     def _who(self) -> dict[str, Any]:
         """What a line of the log says of this socket; the request id is that of nginx's line of the handshake."""

@@ -34,22 +34,29 @@ COMMIT_MS = 60_000
 
 
 class Revoked(StreamEvent):
-    """A user's access ended: of one session, by its mark, or of all where `session` is None."""
+    """Access of a session (by its mark), or of a user (`session` is None), has ended or must be checked again.
+
+    `final` says that access has ended. Otherwise clients reconnect, and the handshake decides.
+    """
 
     type: Literal["revoked"] = "revoked"
     topic: str = TOPIC.name
     user: str
     session: str | None = None
+    final: bool = False
     at_ms: int
 
 
-def revoke(user: object, *, session: str | None = None) -> None:
-    """End a user's sockets and tickets, once the surrounding transaction commits."""
+def revoke(user: object, *, session: str | None = None, final: bool = False) -> None:
+    """Close a user's sockets and refuse the tickets issued so far, once the surrounding transaction commits.
+
+    Without `final` the clients reconnect and are authenticated by their session. `session` limits it to one session.
+    """
     # The outbox needs models, which a node's process may load later than this module.
     from tidewire import outbox  # noqa: PLC0415
 
     with transaction.atomic():
-        event = Revoked(id=uuid4(), user=str(user), session=session, at_ms=int(time.time() * 1000))
+        event = Revoked(id=uuid4(), user=str(user), session=session, final=final, at_ms=int(time.time() * 1000))
         outbox.publish(event.topic, event)
 
 
@@ -150,13 +157,10 @@ class Revocations:
 
     def _close(self, event: Revoked) -> None:
         for connection in list(self._connections()):
-            if connection.user != event.user or event.session not in (None, connection.session):
-                continue
-            metrics.REVOKED.inc()
-            # Nothing opens under a session that has ended. A user may have logged in anew since, but this node's clock
-            # and that of whoever said so may differ: who seems to be newer comes back, and is asked again.
-            newer = event.session is None and connection.opened_ms > event.at_ms
-            connection.close(CloseCode.EXPIRED if newer else CloseCode.REVOKED)
+            concerned = connection.user == event.user if event.session is None else connection.session == event.session
+            if concerned:
+                metrics.REVOKED.inc()
+                connection.close(CloseCode.REVOKED if event.final else CloseCode.EXPIRED)
 
     def _forget_old(self) -> None:
         """A ticket outlives nothing by more than its life, so neither need its revocation."""

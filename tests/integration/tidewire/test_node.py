@@ -219,7 +219,7 @@ async def test_the_first_revocation_in_another_redis_closes_its_sockets(cluster,
     for number, (user, socket) in enumerate(sockets.items()):
         cluster.nodes[number].connect(socket.writer, consumer="Test", user=user, session="", close=socket.closed.append)
     await revoke("8")
-    await until(lambda: sockets["8"].closed == [CloseCode.REVOKED])
+    await until(lambda: sockets["8"].closed == [CloseCode.EXPIRED])
     if data == "gone":
         await redis.flushall()
     else:
@@ -227,8 +227,8 @@ async def test_the_first_revocation_in_another_redis_closes_its_sockets(cluster,
         [position] = [key for key in await redis.keys("*") if await redis.type(key) == "hash" and "revocations" in key]
         assert await redis.hset(position, "run", "another") == 0
     await revoke("9")
-    await until(lambda: sockets["9"].closed == [CloseCode.REVOKED])
-    assert sockets["8"].closed == [CloseCode.REVOKED]
+    await until(lambda: sockets["9"].closed == [CloseCode.EXPIRED])
+    assert sockets["8"].closed == [CloseCode.EXPIRED]
 
 
 async def test_a_redis_that_takes_nothing_makes_sockets_stale(cluster, redis, caplog):

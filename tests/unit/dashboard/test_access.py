@@ -39,13 +39,13 @@ TAKEN_AWAY = {
 
 
 @pytest.mark.parametrize("what", TAKEN_AWAY)
-def test_who_loses_a_permission_loses_their_sockets(what, ada, editors, revoked):
+def test_users_that_lose_a_permission_are_revoked(what, ada, editors, revoked):
     who, take_away = TAKEN_AWAY[what]
     take_away(ada, editors, Permission.objects.first())
     assert {User.objects.get(pk=pk).username for pk in revoked} == who
 
 
-def test_who_is_given_one_keeps_them(ada, editors, revoked):
+def test_users_that_gain_a_permission_are_not_revoked(ada, editors, revoked):
     ada.user_permissions.add(Permission.objects.last())
     editors.permissions.add(Permission.objects.last())
     assert revoked == []

@@ -47,6 +47,13 @@ class TalkConsumer(LiveConsumer):
         return (TALK,)
 
 
+class PublicConsumer(LiveConsumer):
+    """Lets anonymous visitors in."""
+
+    async def refuse(self) -> CloseCode | None:
+        return None
+
+
 class OddConsumer(LiveConsumer):
     """Fails where its user's name says."""
 
@@ -71,6 +78,7 @@ ROUTER = with_fallback(
         [
             path("hall/", HallConsumer.as_asgi()),
             path("talk/", TalkConsumer.as_asgi()),
+            path("public/", PublicConsumer.as_asgi()),
             path("odd/", OddConsumer.as_asgi()),
         ]
     )
@@ -181,15 +189,35 @@ class TestConnecting:
             await client.wait()
         assert here.connections == set(), "and nothing of it is left"
 
-    async def test_one_connection_too_many_is_closed_with_its_code(self, connect, here):
-        """The bound is per user and counted by its name."""
+    async def test_one_connection_too_many_is_closed_with_a_reconnect_code(self, connect, here):
+        """The limit is per user, and a connection that closes makes room for another."""
         limit = here.settings.CONNECTIONS_PER_USER
-        for _ in range(limit):
-            await connect("talk/")
+        first, *_ = [await connect("talk/") for _ in range(limit)]
         client = await connect("talk/")
         assert closes(await client.sent()) == [CloseCode.TOO_MANY]
+        assert not CloseCode.TOO_MANY.final
         other = await connect("talk/", user=SimpleNamespace(**vars(ADA) | {"pk": 2}))
         assert closes(await other.sent()) == []
+        await first.disconnect()
+        again = await connect("talk/")
+        assert closes(await again.sent()) == []
+
+    async def test_anonymous_visitors_have_a_limit_of_their_own(self, connect, here):
+        """The 51st visitor of a public page was refused, because all visitors counted as the user `None`."""
+        limit = here.settings.CONNECTIONS_PER_USER
+
+        async def codes(**scope: Any) -> list[int]:
+            client = await connect("public/", user=NOBODY, **scope)
+            return closes(await client.sent(0.01))
+
+        mine = {"client": ("10.0.0.1", 1)}
+        for _ in range(limit):
+            assert await codes(**mine) == []
+        assert await codes(**mine) == [CloseCode.TOO_MANY]
+        assert await codes(client=("10.0.0.2", 1)) == []
+        assert await codes(headers=[(b"x-real-ip", b"10.0.0.3")], **mine) == []
+        assert await codes(session_mark="of a session", **mine) == []
+        assert here.users == 4
 
     async def test_a_stream_socket_resumes_from_where_the_page_stands(self, connect, here):
         """The position is part of the address."""

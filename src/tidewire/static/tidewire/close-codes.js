@@ -6,11 +6,11 @@ export const CLOSE_CODES = {
   4003: "the server failed; reconnect",
   4004: "this node has all the connections it may hold; reconnect to another",
   4005: "the session must be checked again; reconnect",
+  4006: "this user has too many connections; reconnect later, or close some",
   4500: "log in first",
   4501: "the session has ended",
-  4503: "this user may not have this topic",
+  4503: "this user may not subscribe to this topic",
   4504: "there is no such topic",
-  4505: "this user has too many connections",
   4506: "the client sent messages that could not be read",
   4507: "the client sent a message that is larger than it may be",
 };
