@@ -58,11 +58,16 @@ class StateEvent(Event):
 
 
 class StreamEvent(Event):
-    """What happened on a stream topic. Redis assigns `offset` when it is appended."""
+    """What happened on a stream topic.
+
+    Redis assigns `offset` when the event is appended, and begins again at 1 when it has lost the topic. The outbox
+    assigns `sequence` where the event is published, from the database, for good: see `tidewire.outbox`.
+    """
 
     topic: str
     id: UUID
     offset: int | None = None
+    sequence: int | None = None
     request_id: str | None = None
 
 

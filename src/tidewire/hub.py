@@ -152,7 +152,8 @@ class Hub:
         if feed is None:
             return
         if isinstance(feed, StreamFeed):
-            feed.hear(Position(message["epoch"], message["offset"]), message["body"], message["published"])
+            for offset, body in enumerate(message["bodies"], message["offset"]):
+                feed.hear(Position(message["epoch"], offset), body, message["published"])
         else:
             feed.wants_refresh = True
         self._kick(feed)

@@ -64,7 +64,7 @@ class Keys:
         return f"{self.prefix}:stream:{topic}"
 
     def position(self, topic: str) -> str:
-        """Hash `epoch`, `offset`: where the stream topic ends; `run`: the Redis that appended last."""
+        """Hash `epoch`, `offset`: where the topic ends; `sequence`, `event`: its last number; `run`: the last Redis."""
         return f"{self.prefix}:position:{topic}"
 
     def seen(self, topic: str) -> str:

@@ -18,7 +18,7 @@ from tidewire.conf import settings
 from tidewire.events import StreamEvent
 from tidewire.exceptions import NoRedis, NotInTransaction
 from tidewire.models import OutboxEvent
-from tidewire.publish import publish_encoded
+from tidewire.publish import publish_all
 from tidewire.requests import request_id
 from tidewire.stores import stream_store
 from tidewire.streams import Encoded
@@ -147,4 +147,4 @@ async def _publish_row(row: OutboxEvent) -> None:
     layer = get_channel_layer(given.CHANNEL_LAYER)
     assert layer is not None
     event = Encoded(row.topic, row.event_id, row.body)
-    await publish_encoded(event, streams=stream_store(), layer=layer, prefix=given.PREFIX)
+    await publish_all({row.topic: [event]}, streams=stream_store(), layer=layer, prefix=given.PREFIX)

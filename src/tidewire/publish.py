@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from channels.layers import BaseChannelLayer
+from redis.exceptions import ResponseError
 
 from tidewire import metrics
 from tidewire.events import StreamEvent
@@ -14,34 +15,71 @@ from tidewire.streams import Appended, Encoded, Streams
 
 logger = logging.getLogger(__name__)
 
-# A hint to a Redis that stands still is given up after this: whoever waits for it is healed by a check by then.
+# A hint to a Redis that hangs is given up after this: the check of each hub finds the event by then.
 HINT_SECONDS = 0.5
+# A batch of small events is one message to each node; a layer and its buffers are made for small messages.
+HINT_CHARACTERS = 64 * 1024
 
 
 async def publish(event: StreamEvent, *, streams: Streams, layer: BaseChannelLayer, prefix: str) -> Appended:
-    """Append an event to its topic, then hint at it. As `publish_encoded`."""
-    return await publish_encoded(Encoded.of(event), streams=streams, layer=layer, prefix=prefix)
-
-
-async def publish_encoded(event: Encoded, *, streams: Streams, layer: BaseChannelLayer, prefix: str) -> Appended:
     """Append an event to its topic, then hint at it.
 
     Raises `NoRedis` where the stream did not take it; a hint that fails is healed by every hub's check.
     """
+    encoded = Encoded.of(event)
     published = time.time()
-    appended = await streams.append(event)
-    metrics.PUBLISHED.labels(event.topic.partition(".")[0], "new" if appended.new else "repeated").inc()
-    if appended.new:
+    appended = await streams.append(encoded)
+    await _announce(event.topic, [(encoded, appended)], layer=layer, prefix=prefix, published=published)
+    return appended
+
+
+async def publish_all(
+    batch: Mapping[str, Sequence[Encoded]], *, streams: Streams, layer: BaseChannelLayer, prefix: str
+) -> dict[str, list[Appended] | ResponseError]:
+    """Append the events of several topics in one round trip, then hint at each topic. As `Streams.append_all`."""
+    published = time.time()
+    results = await streams.append_all(batch)
+    await asyncio.gather(
+        *(
+            _announce(
+                topic, list(zip(batch[topic], done, strict=True)), layer=layer, prefix=prefix, published=published
+            )
+            for topic, done in results.items()
+            if isinstance(done, list)
+        )
+    )
+    return results
+
+
+async def _announce(
+    topic: str,
+    events: Sequence[tuple[Encoded, Appended]],
+    *,
+    layer: BaseChannelLayer,
+    prefix: str,
+    published: float,
+) -> None:
+    """Count what was appended, and hint at what is new: consecutive events, as many to a message as are small."""
+    family = topic.partition(".")[0]
+    new = [(event, appended.position) for event, appended in events if appended.new]
+    metrics.PUBLISHED.labels(family, "new").inc(len(new))
+    metrics.PUBLISHED.labels(family, "repeated").inc(len(events) - len(new))
+    while new:
+        size, count = len(new[0][0].body), 1
+        while count < len(new) and size + len(new[count][0].body) <= HINT_CHARACTERS:
+            size += len(new[count][0].body)
+            count += 1
+        first = new[0][1]
         hint = {
             "type": HINT,
-            "topic": event.topic,
-            "epoch": appended.position.epoch,
-            "offset": appended.position.offset,
-            "body": event.body,
+            "topic": topic,
+            "epoch": first.epoch,
+            "offset": first.offset,
+            "bodies": [event.body for event, _ in new[:count]],
             "published": published,
         }
-        await _hint(layer, group_name(prefix, event.topic), hint)
-    return appended
+        await _hint(layer, group_name(prefix, topic), hint)
+        new = new[count:]
 
 
 class Announcer:

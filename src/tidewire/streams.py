@@ -1,9 +1,11 @@
 """Streams in Redis: append an event once, read what follows a position, say where a topic ends."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
+
+from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from tidewire.events import StreamEvent
 from tidewire.keys import Keys
@@ -17,11 +19,13 @@ class Encoded(NamedTuple):
     topic: str
     id: str
     body: str
+    # The event's number in its topic, where the outbox gave it one.
+    sequence: int | None = None
 
     @classmethod
     def of(cls, event: StreamEvent) -> Self:
-        """The event without an offset, which is Redis's to assign."""
-        return cls(event.topic, str(event.id), event.model_copy(update={"offset": None}).encode())
+        """The event without an offset and a sequence number, which are assigned where it is published."""
+        return cls(event.topic, str(event.id), event.model_copy(update={"offset": None, "sequence": None}).encode())
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Appended:
 
     new: bool
     position: Position
+    # None, or the topic's sequence number where the stream is past the event's own and does not know its id.
+    past: int | None = None
 
 
 class Streams:
@@ -42,13 +48,53 @@ class Streams:
 
     async def append(self, event: Encoded) -> Appended:
         """Append the event, once by its id, however often it is tried."""
-        topic = event.topic
         async with reached():
-            new, epoch, offset = await script("append")(
-                keys=[self._keys.stream(topic), self._keys.position(topic), self._keys.seen(topic)],
-                args=[event.id, event.body, self._length, self._milliseconds, uuid.uuid4().hex[:12]],
-            )
-        return Appended(bool(new), Position(epoch, int(offset)))
+            return self._appended(await script("append")(keys=self._of(event.topic), args=self._args([event])))[0]
+
+    async def append_all(self, batch: Mapping[str, Sequence[Encoded]]) -> dict[str, list[Appended] | ResponseError]:
+        """Append the events of several topics in one round trip: those of a topic in their order, all or none.
+
+        A topic that Redis refuses (its key has another type, say) gets the error instead; the others are appended.
+        """
+        results: dict[str, list[Appended] | ResponseError] = {}
+        async with reached() as redis:
+            append = script("append")
+            for _attempt in range(2):
+                topics = [topic for topic in batch if topic not in results]
+                async with redis.pipeline(transaction=False) as pipe:
+                    for topic in topics:
+                        keys, args = self._of(topic), self._args(batch[topic])
+                        # Not by the script object: a pipeline would ask each time whether Redis knows the script.
+                        pipe.evalsha(append.sha, len(keys), *keys, *args)
+                    found = await pipe.execute(raise_on_error=False)
+                for topic, answer in zip(topics, found, strict=True):
+                    if isinstance(answer, NoScriptError):
+                        continue
+                    if isinstance(answer, Exception) and not _of_one_topic(answer):
+                        raise answer
+                    results[topic] = answer if isinstance(answer, ResponseError) else self._appended(answer)
+                if len(results) == len(batch):
+                    break
+                await redis.script_load(append.script)
+            else:
+                raise NoScriptError("Redis forgot a script that was loaded a moment ago")
+        return results
+
+    def _of(self, topic: str) -> list[str]:
+        return [self._keys.stream(topic), self._keys.position(topic), self._keys.seen(topic)]
+
+    def _args(self, events: Sequence[Encoded]) -> list[str | int]:
+        args: list[str | int] = [self._length, self._milliseconds, uuid.uuid4().hex[:12]]
+        for event in events:
+            args += [event.id, event.body, "" if event.sequence is None else event.sequence]
+        return args
+
+    def _appended(self, answer: Sequence[Any]) -> list[Appended]:
+        epoch, last, *found = answer
+        return [
+            Appended(result == 1, Position(epoch, int(offset)), past=int(last) if result == -1 else None)
+            for result, offset in zip(found[::2], found[1::2], strict=True)
+        ]
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
         """Where each topic ends; None where nothing was ever appended."""
@@ -71,3 +117,14 @@ class Streams:
             (epoch, offset), entries = await pipe.execute()
         found = [(int(entry.partition("-")[0]), str(fields["body"])) for entry, fields in entries]
         return (Position(epoch, int(offset)) if epoch else None), found
+
+
+# Errors of the whole server, which no topic is to blame for: redis-py has classes for some of them only.
+_OF_THE_SERVER = (ReadOnlyError, OutOfMemoryError, AuthenticationError)
+_OF_THE_SERVER_TOO = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "NOAUTH", "UNKILLABLE")
+
+
+def _of_one_topic(error: Exception) -> bool:
+    if not isinstance(error, ResponseError) or isinstance(error, _OF_THE_SERVER):
+        return False
+    return not str(error).startswith(_OF_THE_SERVER_TOO)

@@ -1,11 +1,13 @@
--- Appends an event to a stream topic once, by its id, and says where it stands.
--- KEYS[1] stream   KEYS[2] position (hash epoch, offset, run)   KEYS[3] seen (sorted set id -> offset)
--- ARGV[1] event id   ARGV[2] body (JSON)   ARGV[3] history length   ARGV[4] history milliseconds
--- ARGV[5] an epoch, used if the topic has none or Redis is another process than at the last event
--- Returns {appended (1 or 0), epoch, offset}
+-- Appends events to a stream topic, each once by its id, and returns where each is.
+-- KEYS[1] stream   KEYS[2] position (hash epoch, offset, run, sequence, event)   KEYS[3] seen (sorted set id -> offset)
+-- ARGV[1] history length   ARGV[2] history milliseconds
+-- ARGV[3] an epoch, used if the topic has none or Redis is another process than at the last event
+-- ARGV[4...] for each event: id, body (JSON), sequence number or ''
+-- Returns {epoch, sequence of the topic, result, offset, result, offset, ...}
+-- result: 1 appended, 0 a repeat, -1 refused: the topic is past this sequence number, and the id is unknown
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
 if not epoch then
-  epoch = ARGV[5]
+  epoch = ARGV[3]
   redis.call('DEL', KEYS[1], KEYS[3])
   redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0)
 end
@@ -16,19 +18,48 @@ local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 local before = redis.call('HGET', KEYS[2], 'run')
 if before ~= run then
   if before and before ~= '' and run ~= '' then
-    epoch = ARGV[5]
+    epoch = ARGV[3]
   end
   redis.call('HSET', KEYS[2], 'epoch', epoch, 'run', run)
 end
-local seen = redis.call('ZSCORE', KEYS[3], ARGV[1])
-if seen then
-  return {0, epoch, tonumber(seen)}
+
+local found = redis.call('HMGET', KEYS[2], 'sequence', 'event')
+local last, last_id = tonumber(found[1] or '0'), found[2]
+-- A batch that contains the topic's last event is a repeat up to that event, whether or not the ids are still known.
+local repeated = false
+for i = 4, #ARGV, 3 do
+  repeated = repeated or (ARGV[i] == last_id and tonumber(ARGV[i + 2]) == last)
 end
-local offset = redis.call('HINCRBY', KEYS[2], 'offset', 1)
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], offset .. '-0', 'body', ARGV[2])
-redis.call('ZADD', KEYS[3], offset, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', offset - ARGV[3])
+
+local results = {epoch, ''}
+local refused = false
+for i = 4, #ARGV, 3 do
+  local id, body, sequence = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+  local seen = redis.call('ZSCORE', KEYS[3], id)
+  local old = sequence and sequence <= last
+  if refused or (old and not seen and not repeated) then
+    -- Neither do the events behind it pass it.
+    refused = true
+    table.insert(results, -1)
+    table.insert(results, 0)
+  elseif seen or old then
+    table.insert(results, 0)
+    table.insert(results, tonumber(seen or '0'))
+  else
+    local offset = redis.call('HINCRBY', KEYS[2], 'offset', 1)
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], offset .. '-0', 'body', body)
+    redis.call('ZADD', KEYS[3], offset, id)
+    redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', offset - ARGV[1])
+    if sequence then
+      last, last_id = sequence, id
+      redis.call('HSET', KEYS[2], 'sequence', ARGV[i + 2], 'event', id)
+    end
+    table.insert(results, 1)
+    table.insert(results, offset)
+  end
+end
 -- The position outlives the history: a lost history shows as a gap, a lost position as a new epoch.
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call('PEXPIRE', KEYS[3], ARGV[4])
-return {1, epoch, offset}
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
+results[2] = string.format('%.0f', last)
+return results

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 import tidewire.redis
 from tests.unit.tidewire.streams_suite import StreamsSuite, said
@@ -116,6 +117,33 @@ async def test_history_expires_and_the_position_does_not(redis):
     for key in ("t:stream:talk", "t:seen:talk"):
         assert 0 < await redis.pttl(key) <= 30_000
     assert await redis.pttl("t:position:talk") == -1
+
+
+async def test_a_topic_that_redis_refuses_does_not_hold_up_the_others(streams, redis):
+    """A key of another type is one topic's fault."""
+    await streams.append(said(9, topic="odd"))
+    await redis.set("t:stream:odd", "text")
+    done = await streams.append_all({"odd": [said(1, topic="odd", sequence=1)], "talk": [said(2, sequence=1)]})
+    assert isinstance(done["odd"], ResponseError)
+    assert [each.new for each in done["talk"]] == [True]
+
+
+async def test_a_redis_that_takes_no_writes_is_no_fault_of_a_topic(streams, redis):
+    """All is tried again later, by any publisher."""
+    await redis.config_set("min-replicas-to-write", 1)
+    try:
+        with pytest.raises(NoRedis, match="NOREPLICAS"):
+            await streams.append_all({"talk": [said(1, sequence=1)]})
+    finally:
+        await redis.config_set("min-replicas-to-write", 0)
+
+
+async def test_a_redis_that_forgot_its_scripts_is_told_again(streams, redis):
+    """As after a restart."""
+    for number in (1, 2):
+        await redis.script_flush()
+        done = await streams.append_all({"talk": [said(number, sequence=number)]})
+        assert [each.new for each in done["talk"]] == [True]
 
 
 async def test_many_reads_at_once_wait_for_a_connection(streams):

@@ -3,9 +3,11 @@
 import json
 import types
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from redis.exceptions import ResponseError
 
 from tidewire._inbound import Bounds
 from tidewire.close_codes import CloseCode
@@ -147,27 +149,50 @@ class MemoryStreams:
         self._ends: dict[str, Position] = {}
         self._history: dict[str, deque[tuple[int, str]]] = {}
         self._seen: dict[str, dict[str, int]] = {}
+        self._last: dict[str, tuple[int, str]] = {}
 
     async def append(self, event: Encoded) -> Appended:
         await self._ask()
         return self._append(event)
 
+    async def append_all(self, batch: Mapping[str, Sequence[Encoded]]) -> dict[str, list[Appended] | ResponseError]:
+        await self._ask()
+        return {topic: self._append_some(events) for topic, events in batch.items()}
+
     def append_now(self, event: StreamEvent) -> Appended:
         return self._append(Encoded.of(event))
 
-    def _append(self, event: Encoded) -> Appended:
+    def _append_some(self, events: Sequence[Encoded]) -> list[Appended]:
+        last = self._last.get(events[0].topic)
+        repeated = any((event.sequence, event.id) == last for event in events)
+        done: list[Appended] = []
+        for event in events:
+            refused = bool(done and done[-1].past is not None)
+            done.append(self._append(event, repeated=repeated, refused=refused))
+        return done
+
+    def _append(self, event: Encoded, *, repeated: bool = False, refused: bool = False) -> Appended:
         topic = event.topic
         if topic not in self._ends:
             self._epochs += 1
             self._ends[topic] = Position(f"e{self._epochs}", 0)
             self._history[topic] = deque(maxlen=self._length)
             self._seen[topic] = {}
+            self._last.pop(topic, None)
         end = self._ends[topic]
+        last, last_id = self._last.get(topic, (0, ""))
         seen = self._seen[topic].get(event.id)
-        if seen is not None:
-            return Appended(False, Position(end.epoch, seen))
+        old = event.sequence is not None and event.sequence <= last
+        if refused or (old and seen is None and not repeated and event.id != last_id):
+            return Appended(False, Position(end.epoch, 0), past=last)
+        if seen is not None or old:
+            return Appended(False, Position(end.epoch, seen or 0))
         end = self._ends[topic] = Position(end.epoch, end.offset + 1)
         self._seen[topic][event.id] = end.offset
+        if len(self._seen[topic]) > self._length:
+            del self._seen[topic][next(iter(self._seen[topic]))]
+        if event.sequence is not None:
+            self._last[topic] = (event.sequence, event.id)
         self._history[topic].append((end.offset, event.body))
         return Appended(True, end)
 

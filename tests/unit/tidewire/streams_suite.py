@@ -7,8 +7,16 @@ from tidewire.streams import Encoded
 from tidewire.topics import Position
 
 
-def said(number: int, *, topic: str = "talk") -> Encoded:
-    return Encoded.of(Said(topic=topic, id=UUID(int=number), text=f"word {number}"))
+def said(number: int, *, topic: str = "talk", sequence: int | None = None) -> Encoded:
+    return Encoded.of(Said(topic=topic, id=UUID(int=number), text=f"word {number}"))._replace(sequence=sequence)
+
+
+def numbered(*numbers: int) -> dict[str, list[Encoded]]:
+    return {"talk": [said(number, sequence=number) for number in numbers]}
+
+
+async def results(streams, batch: dict[str, list[Encoded]]) -> list[tuple[bool, int | None]]:
+    return [(each.new, each.past) for each in (await streams.append_all(batch))["talk"]]
 
 
 class StreamsSuite:
@@ -59,6 +67,42 @@ class StreamsSuite:
         assert end.offset == 2
         _, entries = await streams.read("talk", 0, limit=10)
         assert len(entries) == 2
+
+    async def test_a_batch_is_appended_in_its_order(self, streams):
+        """Several topics at once, each with offsets of its own."""
+        batch = {"talk": [said(3), said(1)], "other": [said(2, topic="other")]}
+        done = await streams.append_all(batch)
+        assert [each.position.offset for each in done["talk"]] == [1, 2]
+        assert [each.position.offset for each in done["other"]] == [1]
+        _, entries = await streams.read("talk", 0, limit=10)
+        assert [body for _, body in entries] == [said(3).body, said(1).body]
+
+    async def test_a_batch_whose_answer_was_lost_is_a_repeat(self, streams):
+        """The publisher sends the whole batch again; events behind it are still new."""
+        assert await results(streams, numbered(1, 2, 3)) == [(True, None)] * 3
+        assert await results(streams, numbered(1, 2, 3, 4)) == [(False, None)] * 3 + [(True, None)]
+
+    async def test_a_late_publisher_changes_nothing(self, streams):
+        """A process that was stopped before it sent its batch sends it long after another one published the rows."""
+        assert await results(streams, numbered(1, 2)) == [(True, None)] * 2
+        assert await results(streams, numbered(*range(3, 500))) == [(True, None)] * 497
+        assert await results(streams, numbered(1, 2)) == [(False, 499)] * 2
+        [end] = await streams.ends(["talk"])
+        assert end.offset == 499
+
+    async def test_a_number_that_the_stream_is_past_is_refused_with_all_behind_it(self, streams):
+        """The database went back to a backup: its numbers begin below the stream's, and no event may be lost."""
+        await results(streams, numbered(1, 2, 3))
+        batch = {"talk": [said(number + 10, sequence=number) for number in (3, 4)]}
+        assert await results(streams, batch) == [(False, 3), (False, 3)]
+        batch = {"talk": [said(number + 10, sequence=number) for number in (4, 5)]}
+        assert await results(streams, batch) == [(True, None)] * 2
+
+    async def test_a_store_that_was_emptied_takes_any_number(self, streams):
+        """Redis lost the topic; the database's numbers go on."""
+        await results(streams, numbered(1, 2))
+        await streams.flush()
+        assert await results(streams, numbered(3)) == [(True, None)]
 
     async def test_topics_are_kept_apart(self, streams):
         """Each has offsets and an epoch of its own, and ids of its own."""

@@ -9,7 +9,8 @@ import pytest
 from tests.unit.tidewire.fakes import MemoryStreams, Said
 from tidewire import metrics
 from tidewire.exceptions import NoRedis
-from tidewire.publish import HINT_SECONDS, Announcer, publish
+from tidewire.publish import HINT_CHARACTERS, HINT_SECONDS, Announcer, publish, publish_all
+from tidewire.streams import Encoded
 
 EVENT = Said(id=UUID(int=1), text="hello")
 COALESCE_SECONDS = 0.2
@@ -50,13 +51,13 @@ async def test_an_event_is_appended_and_hinted_at(layer, streams):
     [(_, group, hint)] = layer.sent
     assert group == "p.talk"
     assert hint.pop("published") > 0
-    assert hint == {"type": "tidewire.hint", "topic": "talk", "epoch": "e1", "offset": 1, "body": EVENT.encode()}
+    assert hint == {"type": "tidewire.hint", "topic": "talk", "epoch": "e1", "offset": 1, "bodies": [EVENT.encode()]}
 
 
 async def test_an_offset_is_redis_s_to_assign(layer, streams):
     """An event that names one is published without it."""
     await publish(EVENT.model_copy(update={"offset": 99}), streams=streams, layer=layer, prefix="p")
-    assert layer.sent[0][2]["body"] == EVENT.encode()
+    assert layer.sent[0][2]["bodies"] == [EVENT.encode()]
 
 
 async def test_a_repeat_is_not_hinted_at(layer, streams):
@@ -96,6 +97,27 @@ async def test_a_layer_that_stands_still_holds_up_no_publishing(layer, streams):
     begin = asyncio.get_running_loop().time()
     assert (await publish(EVENT, streams=streams, layer=layer, prefix="p")).new
     assert asyncio.get_running_loop().time() - begin <= HINT_SECONDS + 0.01
+
+
+async def test_a_batch_is_one_hint_for_each_topic(layer, streams):
+    """New events only, in their order; a repeat is nothing that a hub lacks."""
+    words = [Encoded.of(Said(id=UUID(int=number), text=str(number))) for number in (1, 2, 3)]
+    await publish_all({"talk": words[:1]}, streams=streams, layer=layer, prefix="p")
+    other = [Encoded.of(Said(topic="other", id=UUID(int=9), text="9"))]
+    await publish_all({"talk": words, "other": other}, streams=streams, layer=layer, prefix="p")
+    hints = {(hint["topic"], hint["offset"]): hint["bodies"] for _, _, hint in layer.sent}
+    assert hints == {
+        ("talk", 1): [words[0].body],
+        ("talk", 2): [words[1].body, words[2].body],
+        ("other", 1): [other[0].body],
+    }
+
+
+async def test_large_events_are_hinted_at_one_by_one(layer, streams):
+    """A layer's message stays small, whatever the batch."""
+    words = [Encoded.of(Said(id=UUID(int=number), text="x" * HINT_CHARACTERS)) for number in (1, 2)]
+    await publish_all({"talk": words}, streams=streams, layer=layer, prefix="p")
+    assert [(hint["offset"], len(hint["bodies"])) for _, _, hint in layer.sent] == [(1, 1), (2, 1)]
 
 
 class TestAnnouncer:
