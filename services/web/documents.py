@@ -124,7 +124,7 @@ class DocumentDelete(DocumentPage, DetailView[Document]):
     def get_object(self, queryset: QuerySet[Document] | None = None) -> Document:
         document = self.document()
         if not can_delete(self.request.user, document):
-            raise PermissionDenied("Only the author and staff may delete a document.")
+            raise PermissionDenied("Only the author of a document and staff may delete it.")
         return document
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponseBase:

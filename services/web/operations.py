@@ -22,7 +22,7 @@ class StaffPage(LivePage):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         # Who is not logged in is asked to, as on any page.
         if request.user.is_authenticated and not can_operate(request.user):
-            raise PermissionDenied("The operations page is for staff.")
+            raise PermissionDenied("The operations pages are for staff. If you need them, ask an administrator.")
         return super().dispatch(request, *args, **kwargs)
 
 

@@ -17,7 +17,7 @@ def test_404(client):
 def test_403(as_user, bob, plan):
     page = as_user(bob).get("/documents/plan/delete/")
     assert page.status_code == 403
-    assert "Not yours to do" in page.text
+    assert "You do not have access" in page.text
 
 
 @pytest.mark.django_db

@@ -21,6 +21,8 @@ export class Signal {
   constructor(button, announcer) {
     this.#button = button;
     this.#announcer = announcer;
+    // Without scripts there is no live connection to show.
+    button.hidden = false;
     button.addEventListener("click", () => {
       for (const live of this.#sockets.keys()) live.reconnectNow();
     });

@@ -1,0 +1,76 @@
+"""What checkers and people report of the pages: axe, forced colours, no scripts, words that are not true."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+DOCUMENT = "/documents/release-checklist/"
+PAGES = [
+    "/",
+    "/new/",
+    DOCUMENT,
+    f"{DOCUMENT}edit/",
+    f"{DOCUMENT}delete/",
+    "/notifications/",
+    "/people/",
+    "/operations/",
+]
+SIZES = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 800}}
+
+
+def violations(page) -> list[str]:
+    # A toast that fades in is measured when it has.
+    page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:120]}" for each in found]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_axe_finds_nothing(seat, stack, size, scheme):
+    """axe reports a link without a name on the phone, and links that only their colour tells from the text."""
+    person = seat(stack, "admin", viewport=size, color_scheme=scheme, bypass_csp=True)
+    found = {path: violations(person.goto(path)) for path in PAGES}
+    assert not any(found.values()), found
+
+
+def test_forced_colours_keep_what_only_a_background_showed(seat, stack):
+    """In Windows' high contrast I cannot tell which tab I am on, and the state of the connection has no dot."""
+    person = seat(stack, "ada", forced_colors="active")
+    page = person.goto("/")
+    border = "element => getComputedStyle(element).borderBottomColor"
+    current, other = (page.locator(f".tabs-nav a{which}") for which in ("[aria-current]", ":not([aria-current])"))
+    assert current.evaluate(border) != other.first.evaluate(border)
+    dot = page.locator(".signal-dot")
+    assert dot.evaluate("element => getComputedStyle(element).borderTopWidth") == "1px"
+
+
+def test_who_edits_is_shown_by_more_than_a_colour(ada, bob):
+    """I am colour-blind: editors and readers look the same."""
+    slug = ada.write("A document for two")
+    ada.goto(f"/documents/{slug}/edit/")
+    bob.goto("/")
+    editor = bob.badge(slug).locator(".is-editing .person-name")
+    expect(editor).to_be_visible()
+    assert "✎" in editor.evaluate("element => getComputedStyle(element, '::after').content")
+
+
+def test_without_scripts_no_page_claims_to_connect(chromium, cookies, stack):
+    """With JavaScript off the page says Connecting for ever."""
+    context = chromium.new_context(java_script_enabled=False)
+    key, _, value = cookies(stack, "ada").partition("=")
+    context.add_cookies([{"name": key, "value": value, "url": stack.url}])
+    page = context.new_page()
+    page.goto(f"{stack.url}/")
+    expect(page.locator("[data-live-state]")).to_be_hidden()
+    # Playwright's locators by text pass over <noscript>.
+    expect(page.locator("noscript .notice")).to_be_visible()
+    assert "JavaScript is off" in page.locator("main").inner_text()
+    context.close()
+
+
+def test_the_refusal_of_operations_speaks_of_operations(ada, stack):
+    """I opened Operations and was lectured about deleting documents."""
+    ada.page.goto(f"{stack.url}/operations/")
+    expect(ada.find(".lead")).to_contain_text("operations pages are for staff")
+    expect(ada.find("body")).not_to_contain_text("delet")
