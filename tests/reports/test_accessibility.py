@@ -28,7 +28,7 @@ def violations(page) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_axe_finds_nothing(seat, stack, size, scheme):
-    """The checker axe reports a link without a name on the phone, and links that only their colour tells from the text."""
+    """The checker axe reports a link without a name on a phone, and links that differ from the text by colour alone."""
     person = seat(stack, "admin", viewport=size, color_scheme=scheme, bypass_csp=True)
     found = {path: violations(person.goto(path)) for path in PAGES}
     assert not any(found.values()), found
