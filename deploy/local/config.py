@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.local.layout import LOOPBACK, ROOT, Layout
-from deploy.local.system import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +92,7 @@ def _nginx_main(layout: Layout) -> str:
         log=layout.log,
         # As root nginx would change to a user who may not read this directory.
         user="user root;" if os.geteuid() == 0 else "",
-        mime_types=_mime_types(),
+        mime_types=ROOT / "deploy" / "nginx" / "mime.types",
         open_files=open_files,
         # Two for each client: its own and the upstream's.
         connections=open_files // 2,
@@ -107,11 +105,3 @@ def _open_files() -> int:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Enough for 16,000 sockets a worker; an unlimited limit would make nginx allocate for it.
     return 32768 if hard == resource.RLIM_INFINITY else min(hard, 32768)
-
-
-def _mime_types() -> Path:
-    """Beside the configuration that this nginx was built for: /etc/nginx on Linux, elsewhere under Homebrew."""
-    nginx = find_program("nginx") or "nginx"
-    said = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True, timeout=10).stderr
-    built_for = re.search(r"--conf-path=(\S+)", said)
-    return Path(built_for[1] if built_for else "/etc/nginx/nginx.conf").parent / "mime.types"

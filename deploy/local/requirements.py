@@ -10,12 +10,12 @@ from deploy.local.layout import ROOT
 # The widest first: it includes all the others' inputs, and its result constrains theirs.
 WIDEST = "requirements/dev"
 OTHERS = (
-    *("requirements/local", "requirements/bench"),
+    *("requirements/local", "requirements/bench", "requirements/programs"),
     *("services/web/requirements", "services/ws/requirements", "loadtest/requirements"),
 )
 COMPILE = (
     *("uv", "pip", "compile", "--quiet"),
-    # For all of 3.11.0 to 3.13: below 3.11.3 redis needs a package that later Pythons do not.
+    # For all from 3.11.0 on: below 3.11.3 redis needs a package that later Pythons do not.
     *("--universal", "--python-version", "3.11.0"),
     *("--generate-hashes", "--no-header", "--no-annotate"),
     # Nothing of the machine that renews them: no mirror, no directory of wheels.

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import sys
 
-from deploy.local import system, venv
+from deploy.local import programs, system, venv
 from deploy.local.layout import ROOT
 
-# What each door cannot do without, and what it only can do more with.
-DOORS = {
-    "up": ("local", (system.VENV, system.REDIS, system.NGINX), ()),
-    "test": ("dev", (system.VENV,), (system.REDIS, system.NGINX, system.PROMETHEUS, system.CHROMIUM)),
-    "dev": ("dev", (system.VENV,), ()),
-    "bench": ("bench", (system.VENV, system.REDIS, system.COMPILER), ()),
+# For each target: its requirements, whether it runs Redis and nginx, what else it needs, and what it only makes use of.
+TARGETS = {
+    "up": ("local", True, (), ()),
+    "test": ("dev", True, (), (system.PROMETHEUS, system.CHROMIUM)),
+    "dev": ("dev", False, (), ()),
+    "bench": ("bench", True, (system.COMPILER,), ()),
 }
 
 
-def main(door: str) -> int:
-    requirements, required, useful = DOORS[door]
-    if venv.PYTHON.exists():
-        # The environment stands, whoever made it: nothing of the system's Python is needed any more.
-        required = tuple(need for need in required if need is not system.VENV)
+def main(target: str) -> int:
+    requirements, runs_programs, required, useful = TARGETS[target]
+    if not venv.PYTHON.exists():
+        # Once the environment stands, nothing of the system's Python is needed any more.
+        required = (system.VENV, *required)
     absent = system.missing((*required, *useful))
     if absent:
         system.install(absent, log=ROOT / "var" / "log" / "apt.log")
@@ -35,6 +35,8 @@ def main(door: str) -> int:
         print("The tests that need them are skipped.", file=sys.stderr)
     try:
         venv.ensure(requirements)
+        if runs_programs:
+            programs.ensure()
     except venv.VenvError as error:
         print(error, file=sys.stderr)
         return 1

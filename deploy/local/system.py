@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.local.layout import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -20,13 +22,24 @@ if TYPE_CHECKING:
 MORE_PATHS = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/opt/homebrew/bin", "/usr/local/bin")
 # A slow mirror is waited for; a hanging one is not.
 APT_SECONDS = 900
+# Links to the programs that Python packages in .venv carry, for what the system lacks: `deploy.local.programs`.
+PROGRAMS = ROOT / ".venv" / "programs"
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_MARK = "# tidewire: packages installed now must not start services"
 
 
 def find_program(*names: str) -> str | None:
-    """The path of the first of these programs that is installed."""
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *MORE_PATHS))
+    """Return the path of the first of these programs that is installed; one of `.venv` comes before the system's."""
+    return _which(names, (str(PROGRAMS), os.environ.get("PATH", os.defpath), *MORE_PATHS))
+
+
+def find_outside_venv(*names: str) -> str | None:
+    """Return the path of the first of these programs that the system has."""
+    return _which(names, (os.environ.get("PATH", os.defpath), *MORE_PATHS))
+
+
+def _which(names: Sequence[str], directories: Sequence[str]) -> str | None:
+    path = os.pathsep.join(directories)
     return next((found for found in (shutil.which(name, path=path) for name in names) if found), None)
 
 

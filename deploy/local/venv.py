@@ -11,7 +11,8 @@ from deploy.local.layout import ROOT
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-OLDEST, NEWEST = (3, 11), (3, 13)
+# Every version from the oldest to the newest is tested. A newer one is tried.
+OLDEST, NEWEST = (3, 11), (3, 14)
 # A slow mirror is waited for; a hanging one is not.
 INSTALL_SECONDS = 1200
 
@@ -41,8 +42,11 @@ def ensure(wanted: str) -> None:
 
 
 def _check_version() -> None:
-    if not OLDEST <= sys.version_info[:2] <= NEWEST:
-        raise VenvError(f"python3 is {_version()}; tidewire needs 3.11 to 3.13: make PYTHON=python3.12 ...")
+    oldest, newest = (".".join(map(str, version)) for version in (OLDEST, NEWEST))
+    if sys.version_info[:2] < OLDEST:
+        raise VenvError(f"python3 is {_version()}; tidewire needs {oldest} or newer: make PYTHON=python{newest} ...")
+    if sys.version_info[:2] > NEWEST:
+        print(f"python3 is {_version()}; tidewire is tested up to {newest} and may not work", file=sys.stderr)
 
 
 def _version() -> str:

