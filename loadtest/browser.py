@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # A page, or a login behind a queue of passwords that are hashed.
 TIMEOUT_SECONDS = 60.0
-OK, CONFLICT = 200, 409
+OK, NO_CONTENT, CONFLICT = 200, 204, 409
 
 
 class PageError(Exception):
@@ -104,7 +104,7 @@ class Browser:
             if response.status_code == CONFLICT:
                 # Somebody else saved first, and the page shows both versions: what was asked for, no failure.
                 response.success()
-            elif response.status_code != OK:
+            elif response.status_code not in (OK, NO_CONTENT):
                 response.failure(f"{response.status_code}")
                 raise PageError(f"{method} {path}: {response.status_code}")
             return Page(urlsplit(response.url or path).path, response.text or "", response.status_code)

@@ -17,7 +17,7 @@ from loadtest.capacity.crowd import Crowd
 from loadtest.capacity.hints import hint_costs
 from loadtest.capacity.readings import Readings, costs_of
 from loadtest.capacity.stand import Sizes, Stand, nothing, settle
-from loadtest.capacity.visitor import SLUGS, Visitor
+from loadtest.capacity.visitor import Visitor
 from loadtest.capacity.workload import CalibrateError
 from loadtest.messages import Message
 from loadtest.people import username
@@ -61,7 +61,8 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
     """In the order in which things can be measured: what is used at rest and for sockets is taken off what follows."""
     sizes = stand.sizes
     visitor = Visitor(stand.stack.url, stand.cookies[0])
-    save_once = visitor.saver(SLUGS[0])
+    stand.slugs = visitor.slugs
+    save_once = visitor.saver(stand.slugs[0])
     _settle_in(stand, visitor)
     stand.rest = stand.used(nothing(sizes.rest_seconds)).cores
     stand.resting = len(stand.crowd.clients)
@@ -107,7 +108,7 @@ def _settle_in(stand: Stand, visitor: Visitor) -> None:
     for node in stand.stack.ws:
         for path in (USERS, LIST, NOTIFICATIONS):
             stand.crowd.open(path, stand.cookies[0], port=node.port)
-        for slug, cookie in zip(SLUGS, stand.cookies, strict=False):
+        for slug, cookie in zip(stand.slugs, stand.cookies, strict=False):
             stand.crowd.open(_document(slug, "read"), cookie, port=node.port)
     stand.churn(lambda _i: NOTIFICATIONS, lambda _i: stand.cookies[0])
     settle()
@@ -131,18 +132,19 @@ def _save(stand: Stand, save: Callable[[], None]) -> tuple[Mapping[str, float], 
 def _handshakes(stand: Stand) -> Sequence[Mapping[str, float]]:
     """By kind: plain; of who is present already; that asks the database, too; of who comes and is gone after it."""
     # They read the documents on both nodes, and are on the dashboard for a while.
-    present = stand.cookies[: len(SLUGS)]
-    others = stand.cookies[len(SLUGS) :]
+    slugs = stand.slugs
+    present = stand.cookies[: len(slugs)]
+    others = stand.cookies[len(slugs) :]
 
     def come_and_go() -> None:
-        stand.churn(lambda i: _document(SLUGS[i % len(SLUGS)], "read"), lambda i: others[i % len(others)])
+        stand.churn(lambda i: _document(slugs[i % len(slugs)], "read"), lambda i: others[i % len(others)])
         settle()
 
     plain = stand.measure(lambda: stand.churn(lambda _i: NOTIFICATIONS, lambda i: present[i % len(present)]))
     with stand.open([(USERS, cookie) for cookie in present]):
         hold = stand.measure(lambda: stand.churn(lambda _i: USERS, lambda i: present[i % len(present)]))
     query = stand.measure(
-        lambda: stand.churn(lambda i: _document(SLUGS[i % len(SLUGS)], "read"), lambda i: present[i % len(present)])
+        lambda: stand.churn(lambda i: _document(slugs[i % len(slugs)], "read"), lambda i: present[i % len(present)])
     )
     found = (plain, hold, query, stand.measure(come_and_go))
     return [{name: used / stand.sizes.connects for name, used in each.items()} for each in found]
@@ -150,8 +152,9 @@ def _handshakes(stand: Stand) -> Sequence[Mapping[str, float]]:
 
 def _edit(stand: Stand) -> Mapping[str, float]:
     """Of who has a form open, for a second."""
-    editors = stand.cookies[len(SLUGS) :][: stand.sizes.editors]
-    with stand.open([(_document(SLUGS[i % len(SLUGS)], "update"), cookie) for i, cookie in enumerate(editors)]):
+    slugs = stand.slugs
+    editors = stand.cookies[len(slugs) :][: stand.sizes.editors]
+    with stand.open([(_document(slugs[i % len(slugs)], "update"), cookie) for i, cookie in enumerate(editors)]):
         found = stand.measure(nothing(stand.sizes.rest_seconds))
     return {name: used / stand.sizes.rest_seconds / len(editors) for name, used in found.items()}
 

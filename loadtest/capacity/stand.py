@@ -79,6 +79,7 @@ class Stand:
     crowd: Crowd
     cookies: Sequence[str]
     sizes: Sizes
+    slugs: Sequence[str] = ()
     rest: Mapping[str, float] = field(default_factory=dict)
     socket: Mapping[str, float] = field(default_factory=dict)
     resting: int = 0

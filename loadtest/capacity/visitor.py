@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 import requests
 
 from loadtest.browser import Page
 from loadtest.capacity.workload import CalibrateError
-from loadtest.people import DOCUMENTS, password
+from loadtest.people import password
 
 TIMEOUT_SECONDS = 20.0
-SLUGS = [f"load-{number:02}" for number in range(1, DOCUMENTS + 1)]
-PAGES = ("/", f"/documents/{SLUGS[0]}/", "/notifications/", "/", f"/documents/{SLUGS[1]}/edit/", "/notifications/")
 
 
 class Visitor:
@@ -22,14 +20,23 @@ class Visitor:
         self._url = url
         self._session = requests.Session()
         self._session.trust_env = False
-        self._turns = itertools.cycle(PAGES)
+        self._turns: Iterator[str] | None = None
         for pair in filter(None, cookie.split("; ")):
             name, _, value = pair.partition("=")
             self._session.cookies.set(name, value)
 
     def next_page(self) -> None:
         """In turns, as often as the journeys of the load test load each."""
+        if self._turns is None:
+            first, second, *_ = self.slugs
+            read, edit = f"/documents/{first}/", f"/documents/{second}/edit/"
+            self._turns = itertools.cycle(("/", read, "/notifications/", "/", edit, "/notifications/"))
         self.get(next(self._turns))
+
+    @property
+    def slugs(self) -> list[str]:
+        """The documents on the first page of the list."""
+        return self.get("/").slugs
 
     def get(self, path: str) -> Page:
         return self._page(self._session.get(f"{self._url}{path}", timeout=TIMEOUT_SECONDS))
@@ -38,12 +45,13 @@ class Visitor:
         """Saves the document once more each time it is called, and looks at the page that it leads to."""
         path = f"/documents/{slug}/edit/"
         form = self.get(path)
-        fields = {name: form.field(name) for name in ("csrfmiddlewaretoken", "title", "body")}
+        fields = {name: form.field(name) for name in ("csrfmiddlewaretoken", "title")}
         version = int(form.field("version"))
 
         def save() -> None:
             nonlocal version
-            self._post(path, {**fields, "version": str(version)})
+            # A text of its own each time: a save that changes nothing makes no version and no event.
+            self._post(path, {**fields, "version": str(version), "body": f"Saved over version {version}."})
             version += 1
 
         return save

@@ -47,6 +47,9 @@ class Editor(DashboardUser):
 
     def open_form(self) -> None:
         self.form = self.open(f"/documents/{self.slug}/edit/", "/documents/[slug]/edit/")
+        # The page's script does this when the page is shown.
+        token = {"csrfmiddlewaretoken": self.form.field("csrfmiddlewaretoken")}
+        self.browser.post(f"/documents/{self.slug}/editing/", token, "/documents/[slug]/editing/")
         self.run_state.begin_editing(self.slug, self.name)
         self.socket(f"/ws/document/{self.slug}/update/", name="/ws/document/[slug]/update/")
 

@@ -1,27 +1,21 @@
 """What a user does to documents. The only place that writes them, and the only place that publishes."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F, Max
 from django.utils import timezone
-from django.utils.crypto import get_random_string
-from django.utils.text import slugify
 
 from dashboard.events import NotificationCreated
-from dashboard.models import SLUG_LENGTH, Document, Notification, ReadPointer, Verb
+from dashboard.models import Document, Notification, ReadPointer, Verb
 from dashboard.permissions import can_delete
 from tidewire import outbox
 
-# Somebody who goes in and out of the editing page is one piece of news, not ten.
+# A user who opens the editing page ten times in a row is one notification, not ten.
 EDIT_STARTED_ONCE_PER = timedelta(minutes=10)
-SLUG_SUFFIX_LENGTH = 6
-# 36^6 suffixes: a second collision is already news, a fifth is a broken database.
-SLUG_ATTEMPTS = 5
 # PostgreSQL's name for whose turn it is to act: any number that nobody else in this database takes.
 TURN = int.from_bytes(b"tidewire")
 # Longer than any action takes between two statements. A process that stands still would have the turn for ever.
@@ -46,19 +40,19 @@ class Conflict(Exception):
 @transaction.atomic
 def create_document(user: User, *, title: str, body: str) -> Document:
     _take_turn()
-    document = _insert(user, title=title, body=body)
+    document = Document.objects.create(title=title, body=body, author=user, updated_by=user)
     _notify(user, "created", document)
     return document
 
 
 @transaction.atomic
-def update_document(user: User, slug: str, *, version: int, title: str, body: str) -> Document:
+def update_document(user: User, pk: int, *, version: int, title: str, body: str) -> Document:
     """Save over `version` and no other: the comparison is part of the UPDATE, so two savers cannot both pass it."""
     _take_turn()
-    saved = Document.objects.filter(slug=slug, version=version).update(
+    saved = Document.objects.filter(pk=pk, version=version).update(
         title=title, body=body, version=F("version") + 1, updated_at=timezone.now(), updated_by=user
     )
-    document = Document.objects.select_related("author", "updated_by").filter(slug=slug).first()
+    document = Document.objects.select_related("author", "updated_by").filter(pk=pk).first()
     if not saved or document is None:
         raise Conflict(yours=Draft(title=title, body=body), theirs=document)
     _notify(user, "updated", document)
@@ -66,25 +60,25 @@ def update_document(user: User, slug: str, *, version: int, title: str, body: st
 
 
 @transaction.atomic
-def delete_document(user: User, slug: str) -> None:
+def delete_document(user: User, pk: int) -> None:
     _take_turn()
-    document = Document.objects.select_for_update().get(slug=slug)
+    document = Document.objects.select_for_update().get(pk=pk)
     if not can_delete(user, document):
-        raise PermissionDenied(f"{user} may not delete {slug}: only its author and staff may")
+        raise PermissionDenied(f"{user} may not delete {document.slug}: only its author and staff may")
     _notify(user, "deleted", document)
     document.delete()
 
 
 @transaction.atomic
-def start_editing(user: User, slug: str) -> Document:
+def start_editing(user: User, pk: int) -> None:
+    """Notify the others that `user` edits the document, unless they were notified a short while ago."""
     _take_turn()
-    # The lock makes two tabs that open at once agree on who brings the news.
-    document = Document.objects.select_for_update().get(slug=slug)
+    # The lock makes two tabs that open at once agree on which of them notifies.
+    document = Document.objects.select_for_update().get(pk=pk)
     since = timezone.now() - EDIT_STARTED_ONCE_PER
-    told = Notification.objects.filter(document=document, actor=user, verb="edit_started", created_at__gt=since)
-    if not told.exists():
+    recent = Notification.objects.filter(document=document, actor=user, verb="edit_started", created_at__gt=since)
+    if not recent.exists():
         _notify(user, "edit_started", document)
-    return document
 
 
 @transaction.atomic
@@ -111,25 +105,6 @@ def _take_turn() -> None:
             "SELECT set_config('idle_in_transaction_session_timeout', %s, true), pg_advisory_xact_lock(%s)",
             [f"{TURN_SECONDS}s", TURN],
         )
-
-
-def _insert(user: User, *, title: str, body: str) -> Document:
-    for slug in _slugs(title):
-        try:
-            with transaction.atomic():
-                return Document.objects.create(slug=slug, title=title, body=body, author=user, updated_by=user)
-        except IntegrityError:
-            if not Document.objects.filter(slug=slug).exists():
-                raise
-    raise IntegrityError(f"no free slug for {title!r} in {SLUG_ATTEMPTS} attempts")
-
-
-def _slugs(title: str) -> Iterator[str]:
-    stem = slugify(title)[: SLUG_LENGTH - SLUG_SUFFIX_LENGTH - 1].strip("-_") or "document"
-    yield stem
-    for _ in range(SLUG_ATTEMPTS - 1):
-        suffix = get_random_string(SLUG_SUFFIX_LENGTH, "abcdefghijklmnopqrstuvwxyz0123456789")
-        yield f"{stem}-{suffix}"
 
 
 def _notify(user: User, verb: Verb, document: Document) -> None:

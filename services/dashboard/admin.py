@@ -1,5 +1,6 @@
 """The admin of the dashboard's models. It reads everything and writes documents only through the actions."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
@@ -40,11 +41,18 @@ class DocumentAdmin(_NoForms, ModelAdmin):
     fields = ["title", "slug", "body", "author", "version", "created_at", "updated_at", "updated_by"]
 
     def delete_model(self, request: HttpRequest, obj: Document) -> None:
-        actions.delete_document(_staff(request), obj.slug)
+        _delete(_staff(request), obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
-        for slug in queryset.values_list("slug", flat=True):
-            actions.delete_document(_staff(request), slug)
+        # Evaluated once: the rows that the confirmation page listed, and no other.
+        for pk in list(queryset.values_list("pk", flat=True)):
+            _delete(_staff(request), pk)
+
+
+def _delete(user: User, pk: int) -> None:
+    # A document that is deleted already, by a second click or by another user, is no error.
+    with suppress(Document.DoesNotExist):
+        actions.delete_document(user, pk)
 
 
 @admin.register(Notification)

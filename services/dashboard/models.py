@@ -1,24 +1,29 @@
 """The documents, what happened to them, and how far each user has read. Only `dashboard.actions` writes them."""
 
 import uuid
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.text import slugify
 
 TITLE_LENGTH = 200
 # Room for a long report, small enough that two versions and their comparison fit one page.
 BODY_LENGTH = 100_000
-# A slug is part of topic names, routes and metrics of Redis keys; it stays short whatever the title.
+# A slug is part of topic names, routes and Redis keys; it stays short whatever the title.
 SLUG_LENGTH = 60
+# A primary key is a signed integer of 64 bits, of 19 digits at most.
+PK_DIGITS = 19
 
 Verb = Literal["created", "updated", "deleted", "edit_started"]
 
 
 class Document(models.Model):
+    """A document. Its slug ends in its primary key, so a slug never names another document later."""
+
     slug = models.SlugField(max_length=SLUG_LENGTH, unique=True, editable=False)
     title = models.CharField(max_length=TITLE_LENGTH)
     body = models.TextField(max_length=BODY_LENGTH, blank=True)
@@ -37,6 +42,34 @@ class Document(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row. A new document gets its slug here, because the database assigns the primary key."""
+        if self.slug:
+            super().save(*args, **kwargs)
+            return
+        with transaction.atomic(savepoint=False):
+            # Unique, and replaced before the transaction commits.
+            self.slug = uuid.uuid4().hex
+            super().save(*args, **kwargs)
+            self.slug = slug_of(self.title, self.pk)
+            super().save(update_fields=["slug"])
+
+
+def slug_of(title: str, pk: int) -> str:
+    """Return the slug of a document: words of the title, then the primary key.
+
+    Every slug ends in `-` and the key of its own document, so two slugs are never the same, whatever the titles.
+    """
+    end = f"-{pk}"
+    words = slugify(title)[: SLUG_LENGTH - len(end)].strip("-_") or "document"
+    return words + end
+
+
+def pk_of(slug: str) -> int:
+    """Return the primary key at the end of a slug; 0, which no document has, if there is none."""
+    end = slug.rpartition("-")[2]
+    return int(end) if end.isdecimal() and end.isascii() and len(end) < PK_DIGITS else 0
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):

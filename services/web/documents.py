@@ -1,22 +1,23 @@
 """The documents' pages: list, read, write, delete, and what to do when two people wrote at once."""
 
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 
 from dashboard import actions, live
-from dashboard.models import Document
+from dashboard.models import Document, pk_of
 from dashboard.permissions import can_delete
 from web.badges import FREE, UNKNOWN, Badge, badge
 from web.compare import compare
 from web.forms import DocumentForm, EditForm
 from web.generic import DetailView, FormView, ListView
-from web.pages import LivePage
+from web.pages import LivePage, UserRequest, UserView
 
 
 class DocumentList(LivePage, ListView[Document]):
@@ -75,11 +76,8 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
     form_class = EditForm
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            document = actions.start_editing(self.request.user, self.kwargs["slug"])
-        except Document.DoesNotExist:
-            raise Http404(f"no document {self.kwargs['slug']}") from None
-        # Only here: a POST brings its own text, and must not fail because the document went away meanwhile.
+        document = self.document()
+        # Only here: a POST brings its own text, and must not fail because the document was deleted meanwhile.
         self.initial = {"title": document.title, "body": document.body, "version": document.version}
         return super().get(request, *args, **kwargs)
 
@@ -90,7 +88,7 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
 
     def form_valid(self, form: EditForm) -> HttpResponse:
         try:
-            document = actions.update_document(self.request.user, self.kwargs["slug"], **form.cleaned_data)
+            document = actions.update_document(self.request.user, pk_of(self.kwargs["slug"]), **form.cleaned_data)
         except actions.Conflict as conflict:
             return self._conflict(conflict)
         messages.success(self.request, "Saved.")
@@ -118,6 +116,21 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
         )
 
 
+class StartEditing(UserView):
+    """Called by the editing page's script when the page is shown: a GET of the page notifies nobody.
+
+    Browsers and proxies load pages that are never shown, to prefetch them or to look at their headers.
+    """
+
+    def post(self, request: UserRequest, slug: str) -> HttpResponse:
+        with suppress(Document.DoesNotExist):
+            actions.start_editing(request.user, pk_of(slug))
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+    def get(self, _request: UserRequest, slug: str) -> HttpResponse:
+        return redirect("document-edit", slug)
+
+
 class DocumentDelete(DocumentPage, DetailView[Document]):
     template_name = "web/delete.html"
 
@@ -131,6 +144,6 @@ class DocumentDelete(DocumentPage, DetailView[Document]):
         document = self.get_object()
         # Where somebody was faster, the document is as gone as was asked for.
         with suppress(Document.DoesNotExist):
-            actions.delete_document(self.request.user, slug)
+            actions.delete_document(self.request.user, document.pk)
         messages.success(request, f"“{document.title}” is deleted.")
         return redirect("documents")

@@ -21,6 +21,7 @@ urlpatterns = [
     path("new/", documents.DocumentCreate.as_view(), name="document-create"),
     path("documents/<slug:slug>/", documents.DocumentDetail.as_view(), name="document"),
     path("documents/<slug:slug>/edit/", documents.DocumentEdit.as_view(), name="document-edit"),
+    path("documents/<slug:slug>/editing/", documents.StartEditing.as_view(), name="document-editing"),
     path("documents/<slug:slug>/delete/", documents.DocumentDelete.as_view(), name="document-delete"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/read/", notifications.MarkRead.as_view(), name="notifications-read"),

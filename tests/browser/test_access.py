@@ -9,7 +9,7 @@ from dashboard.models import TITLE_LENGTH
 
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
 PHONE = {"width": 360, "height": 740}
-DOCUMENT = "/documents/release-checklist/"
+DOCUMENT = "/documents/release-checklist-6/"
 PAGES = [
     "/",
     "/new/",

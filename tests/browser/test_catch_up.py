@@ -23,10 +23,14 @@ class Absence:
     def begin(self) -> None:
         self._stack.stop_ws(0, signal.SIGKILL)
 
-    def write(self, *titles: str) -> None:
+    def write(self, *titles: str) -> list[str]:
+        """Create documents of these titles. Returns their slugs."""
+        slugs = []
         for title in titles:
             page = submit(f"{self._stack.url}/new/", self._cookie, {"title": title, "body": "first"})
             assert page.status == 302, page.text
+            slugs.append(page.headers["Location"].strip("/").rpartition("/")[2])
+        return slugs
 
     def submit(self, path: str, **fields: str) -> None:
         assert submit(f"{self._stack.url}{path}", self._cookie, fields).status == 302
@@ -129,18 +133,18 @@ def test_a_server_that_does_not_answer_is_asked_again(own_stack, seat, absence):
 def test_the_list_of_documents_is_complete(own_stack, seat, absence):
     """In place, with badges, and without a click."""
     bob, eve = seat(own_stack, "bob"), seat(own_stack, "eve")
-    absence.write("Read by eve")
+    [slug] = absence.write("Read by eve")
     bob.goto("/")
-    eve.goto("/documents/read-by-eve/")
-    expect(bob.badge("read-by-eve")).to_contain_text("eve is reading")
+    eve.goto(f"/documents/{slug}/")
+    expect(bob.badge(slug)).to_contain_text("eve is reading")
     absence.begin()
     absence.write("Missed in the list")
-    absence.submit("/documents/read-by-eve/edit/", title="Read by eve, renamed", body="second", version="1")
+    absence.submit(f"/documents/{slug}/edit/", title="Read by eve, renamed", body="second", version="1")
     absence.end(bob, eve)
     titles = bob.find("[data-documents] [data-title]")
     expect(titles.nth(0)).to_have_text("Read by eve, renamed")
     expect(titles.nth(1)).to_have_text("Missed in the list")
-    expect(bob.badge("read-by-eve")).to_contain_text("eve is reading")
+    expect(bob.badge(slug)).to_contain_text("eve is reading")
     expect(bob.find("[data-news]")).to_be_hidden()
     # A reader keeps the text that they read, and is told that there is a newer one.
     expect(eve.find("[data-changed]")).to_contain_text("Somebody saved a newer version")
@@ -148,11 +152,11 @@ def test_the_list_of_documents_is_complete(own_stack, seat, absence):
 
 def test_pages_of_documents_say_what_became_of_them(own_stack, seat, absence):
     bob, eve = seat(own_stack, "bob"), seat(own_stack, "eve")
-    absence.write("Left alone", "Taken away")
-    bob.goto("/documents/left-alone/edit/")
-    eve.goto("/documents/taken-away/edit/")
+    alone, taken = absence.write("Left alone", "Taken away")
+    bob.goto(f"/documents/{alone}/edit/")
+    eve.goto(f"/documents/{taken}/edit/")
     absence.begin()
-    absence.submit("/documents/taken-away/delete/")
+    absence.submit(f"/documents/{taken}/delete/")
     absence.end(bob)
     expect(eve.find("[data-changed]")).to_contain_text("This document has been deleted.", timeout=RECONNECT_MS)
     # Nothing is said of what did not change: the count shows that the page has asked.

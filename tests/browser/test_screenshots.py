@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browsers import DESKTOP
 
-AGENDA, NOTES, CHECKLIST = "agenda-thursday-planning", "customer-notes-harbour-logistics", "release-checklist"
+AGENDA, NOTES, CHECKLIST = "agenda-thursday-planning-7", "customer-notes-harbour-logistics-8", "release-checklist-6"
 
 
 @pytest.fixture(scope="module")

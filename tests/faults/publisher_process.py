@@ -29,7 +29,7 @@ def main(per_second: float) -> dict[str, int | str]:
         due = max(due + 1 / per_second, time.monotonic() - 1.0)
         try:
             document = actions.update_document(
-                user, document.slug, version=document.version, title=document.title, body=str(saved)
+                user, document.pk, version=document.version, title=document.title, body=str(saved)
             )
         except (Error, actions.Conflict) as error:
             failed, last = failed + 1, repr(error)

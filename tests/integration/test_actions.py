@@ -68,29 +68,29 @@ def ann(threads) -> User:
 
 
 @pytest.fixture
-def documents(threads, ann) -> list[str]:
-    return threads.one(lambda: [actions.create_document(ann, title=title, body="").slug for title in ("One", "Two")])
+def documents(threads, ann) -> list[int]:
+    return threads.one(lambda: [actions.create_document(ann, title=title, body="").pk for title in ("One", "Two")])
 
 
-def save(user: User, slug: str) -> int:
+def save(user: User, pk: int) -> int:
     """Save over whatever is there; the notification's id."""
-    version = Document.objects.get(slug=slug).version
+    version = Document.objects.get(pk=pk).version
     with transaction.atomic():
-        actions.update_document(user, slug, version=version, title=slug, body="")
+        actions.update_document(user, pk, version=version, title="Saved", body=f"over version {version}")
         return Notification.objects.values_list("pk", flat=True)[0]
 
 
 class SlowCommit:
     """A save in a transaction that stays open until it is told to commit."""
 
-    def __init__(self, threads: Threads, user: User, slug: str) -> None:
+    def __init__(self, threads: Threads, user: User, pk: int) -> None:
         self._saved, self._commit = threading.Event(), threading.Event()
-        self.done = threads.start(lambda: self._run(user, slug))
+        self.done = threads.start(lambda: self._run(user, pk))
         assert self._saved.wait(PATIENCE_SECONDS)
 
-    def _run(self, user: User, slug: str) -> int:
+    def _run(self, user: User, pk: int) -> int:
         with transaction.atomic():
-            number = save(user, slug)
+            number = save(user, pk)
             self._saved.set()
             self._commit.wait(PATIENCE_SECONDS)
         return number
@@ -107,8 +107,8 @@ def newest() -> int:
 def test_a_notification_is_not_seen_before_an_older_one(threads, ann, documents):
     """A page that shows the newer one would take the older one for known, and mark it as read unseen."""
     before = threads.one(newest)
-    slow = SlowCommit(threads, ann, "one")
-    quick = threads.start(lambda: save(ann, "two"))
+    slow = SlowCommit(threads, ann, documents[0])
+    quick = threads.start(lambda: save(ann, documents[1]))
     # That the quick one does not commit is no event to wait for; without the turn it takes milliseconds.
     time.sleep(0.3)
     assert threads.one(newest) == before
@@ -133,16 +133,16 @@ def test_actions_of_many_wait_in_order_and_never_for_each_other(threads, ann, do
         own = documents if number % 2 else documents[::-1]
         for turn in range(ROUNDS):
             with transaction.atomic():
-                for slug in own:
-                    actions.start_editing(user, slug)
+                for pk in own:
+                    actions.start_editing(user, pk)
             with transaction.atomic():
-                for slug in own:
-                    version = Document.objects.get(slug=slug).version
+                for pk in own:
+                    version = Document.objects.get(pk=pk).version
                     with contextlib.suppress(actions.Conflict):
-                        actions.update_document(user, slug, version=version, title=slug, body=str(turn))
+                        actions.update_document(user, pk, version=version, title="Saved", body=f"{number}, {turn}")
             with transaction.atomic():
                 made = actions.create_document(user, title="Same title", body="")
-                actions.delete_document(user, made.slug)
+                actions.delete_document(user, made.pk)
 
     watching = threads.start(watch)
     acting = [threads.start(lambda number=number: act(number)) for number in range(THREADS)]
@@ -157,10 +157,10 @@ def test_actions_of_many_wait_in_order_and_never_for_each_other(threads, ann, do
 def test_who_stands_still_in_its_turn_loses_it(threads, ann, documents, monkeypatch):
     """A process that was stopped in mid-save does not stop everybody's."""
     monkeypatch.setattr(actions, "TURN_SECONDS", 1)
-    slow = SlowCommit(threads, ann, "one")
+    slow = SlowCommit(threads, ann, documents[0])
     began = time.monotonic()
-    threads.one(lambda: save(ann, "two"))
+    threads.one(lambda: save(ann, documents[1]))
     assert time.monotonic() - began < 5
     with pytest.raises(Error):
         slow.commit()
-    assert threads.one(lambda: Document.objects.get(slug="one").version) == 1
+    assert threads.one(lambda: Document.objects.get(pk=documents[0]).version) == 1

@@ -54,6 +54,8 @@ class StandIn:
         if method == "POST" and path.endswith("/edit/"):
             self._publish(fields["title"])
             return self._answer(302, Location=path.removesuffix("edit/"))
+        if method == "POST" and path.endswith("/editing/"):
+            return self._answer(204)
         if method == "POST":
             return self._answer(302, Location="/notifications/")
         documents = "".join(f'<li class="document" data-document="{slug}">' for slug in DOCUMENTS)

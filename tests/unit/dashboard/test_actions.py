@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from dashboard import actions
-from dashboard.models import SLUG_LENGTH, TITLE_LENGTH, Document, Notification, ReadPointer
+from dashboard.models import SLUG_LENGTH, TITLE_LENGTH, Document, Notification, ReadPointer, pk_of
 from tidewire import outbox
 from tidewire.models import OutboxEvent
 
@@ -20,8 +20,13 @@ def told(published):
 class TestCreate:
     def test_writes_the_document_and_tells_it_once(self, ada, published):
         document = actions.create_document(ada, title="Plan", body="text")
-        assert (document.slug, document.version, document.author, document.updated_by) == ("plan", 1, ada, ada)
-        assert told(published) == [("notifications", "ada", "created", "plan", "Plan")]
+        assert (document.slug, document.version, document.author, document.updated_by) == (
+            f"plan-{document.pk}",
+            1,
+            ada,
+            ada,
+        )
+        assert told(published) == [("notifications", "ada", "created", document.slug, "Plan")]
 
     def test_the_event_is_the_row(self, ada, published):
         """A browser matches an event with the list by the row's number, and Redis drops repeats by its id."""
@@ -43,12 +48,20 @@ class TestCreate:
         ],
     )
     def test_a_slug_is_safe_whatever_the_title(self, ada, published, title, stem):
-        assert actions.create_document(ada, title=title, body="").slug == stem
+        document = actions.create_document(ada, title=title, body="")
+        assert document.slug == f"{stem}-{document.pk}"
 
-    def test_a_taken_slug_gets_a_suffix(self, ada, bob, plan):
-        second = actions.create_document(bob, title="Plan", body="")
-        assert second.slug.startswith("plan-")
-        assert second.slug != plan.slug
+    def test_two_documents_of_one_title_have_two_slugs(self, ada, bob, plan):
+        assert actions.create_document(bob, title="Plan", body="").slug != plan.slug
+
+    def test_the_slug_of_a_deleted_document_is_never_given_again(self, ada, plan):
+        """Whatever the next title is, the slug with its number at the end included."""
+        slugs = {plan.slug}
+        for title in ("Plan", plan.slug, f"Plan {plan.pk}", f"Plan {plan.pk + 3}"):
+            document = actions.create_document(ada, title=title, body="")
+            assert document.slug not in slugs
+            slugs.add(document.slug)
+            actions.delete_document(ada, document.pk)
 
     def test_slugs_stay_short(self, ada, published):
         """A slug is part of topic names and routes, which have their bounds."""
@@ -56,11 +69,12 @@ class TestCreate:
         assert len(slugs) == 3
         assert max(map(len, slugs)) <= SLUG_LENGTH
 
-    def test_gives_up_when_no_slug_is_free(self, ada, plan, monkeypatch):
-        monkeypatch.setattr(actions, "get_random_string", lambda *_: "same")
-        actions.create_document(ada, title="Plan", body="")
-        with pytest.raises(IntegrityError, match="no free slug for 'Plan'"):
-            actions.create_document(ada, title="Plan", body="")
+    @pytest.mark.parametrize(
+        ("slug", "pk"),
+        [("plan-18", 18), ("plan-18-19", 19), ("plan", 0), ("plan-", 0), ("plan-1a", 0), (f"plan-{'9' * 30}", 0)],
+    )
+    def test_a_slug_says_its_primary_key(self, slug, pk):
+        assert pk_of(slug) == pk
 
     def test_another_broken_constraint_is_not_taken_for_a_slug(self, ada, published):
         with pytest.raises(ValueError, match="AnonymousUser"):
@@ -70,20 +84,20 @@ class TestCreate:
 
 class TestUpdate:
     def test_saves_over_the_version_it_names(self, bob, plan, published):
-        saved = actions.update_document(bob, "plan", version=1, title="Plan B", body="second")
+        saved = actions.update_document(bob, plan.pk, version=1, title="Plan B", body="second")
         assert (saved.version, saved.title, saved.body, saved.updated_by) == (2, "Plan B", "second", bob)
         assert saved.updated_at > plan.updated_at
-        assert told(published) == [("notifications", "bob", "updated", "plan", "Plan B")]
+        assert told(published) == [("notifications", "bob", "updated", plan.slug, "Plan B")]
 
     def test_the_slug_survives_a_new_title(self, bob, plan):
         """Open pages and sockets know the document by its slug."""
-        assert actions.update_document(bob, "plan", version=1, title="Other", body="").slug == "plan"
+        assert actions.update_document(bob, plan.pk, version=1, title="Other", body="").slug == plan.slug
 
     def test_a_stale_version_is_refused_with_both_texts(self, ada, bob, plan, published):
-        actions.update_document(bob, "plan", version=1, title="Plan", body="theirs")
+        actions.update_document(bob, plan.pk, version=1, title="Plan", body="theirs")
         published.clear()
         with pytest.raises(actions.Conflict) as caught:
-            actions.update_document(ada, "plan", version=1, title="Mine", body="yours")
+            actions.update_document(ada, plan.pk, version=1, title="Mine", body="yours")
         assert caught.value.yours == actions.Draft(title="Mine", body="yours")
         assert (caught.value.theirs.body, caught.value.theirs.version, caught.value.theirs.updated_by) == (
             "theirs",
@@ -96,32 +110,32 @@ class TestUpdate:
     @pytest.mark.parametrize("version", [0, 2, 10**6])
     def test_a_version_that_is_not_the_newest_never_saves(self, bob, plan, version):
         with pytest.raises(actions.Conflict):
-            actions.update_document(bob, "plan", version=version, title="x", body="x")
+            actions.update_document(bob, plan.pk, version=version, title="x", body="x")
         assert Document.objects.get().version == 1
 
     def test_a_deleted_document_is_a_conflict_that_keeps_your_text(self, bob, published):
         with pytest.raises(actions.Conflict) as caught:
-            actions.update_document(bob, "gone", version=1, title="x", body="yours")
+            actions.update_document(bob, 404, version=1, title="x", body="yours")
         assert caught.value.theirs is None
         assert caught.value.yours.body == "yours"
 
     def test_a_conflict_can_be_merged_over_on_purpose(self, ada, bob, plan):
-        actions.update_document(bob, "plan", version=1, title="Plan", body="theirs")
+        actions.update_document(bob, plan.pk, version=1, title="Plan", body="theirs")
         with pytest.raises(actions.Conflict) as caught:
-            actions.update_document(ada, "plan", version=1, title="Plan", body="yours")
+            actions.update_document(ada, plan.pk, version=1, title="Plan", body="yours")
         newest = caught.value.theirs.version
-        merged = actions.update_document(ada, "plan", version=newest, title="Plan", body="theirs and yours")
+        merged = actions.update_document(ada, plan.pk, version=newest, title="Plan", body="theirs and yours")
         assert (merged.version, merged.body) == (3, "theirs and yours")
 
 
 class TestDelete:
     def test_deletes_and_tells_it_once(self, ada, plan, published):
-        actions.delete_document(ada, "plan")
+        actions.delete_document(ada, plan.pk)
         assert not Document.objects.exists()
-        assert told(published) == [("notifications", "ada", "deleted", "plan", "Plan")]
+        assert told(published) == [("notifications", "ada", "deleted", plan.slug, "Plan")]
 
     def test_notifications_outlive_the_document(self, ada, plan):
-        actions.delete_document(ada, "plan")
+        actions.delete_document(ada, plan.pk)
         rows = Notification.objects.order_by("pk")
         assert [(row.verb, row.document, row.title) for row in rows] == [
             ("created", None, "Plan"),
@@ -129,47 +143,47 @@ class TestDelete:
         ]
 
     def test_refuses_who_may_not(self, bob, plan, published):
-        with pytest.raises(PermissionDenied, match="bob may not delete plan"):
-            actions.delete_document(bob, "plan")
+        with pytest.raises(PermissionDenied, match=f"bob may not delete {plan.slug}"):
+            actions.delete_document(bob, plan.pk)
         assert Document.objects.exists()
         assert published == []
 
     def test_a_document_that_is_gone_says_so(self, ada, published):
         with pytest.raises(Document.DoesNotExist):
-            actions.delete_document(ada, "gone")
+            actions.delete_document(ada, 404)
         assert published == []
 
 
 class TestStartEditing:
     def test_tells_it_once_in_ten_minutes(self, bob, plan, published):
         for _ in range(3):
-            actions.start_editing(bob, "plan")
-        assert told(published) == [("notifications", "bob", "edit_started", "plan", "Plan")]
+            actions.start_editing(bob, plan.pk)
+        assert told(published) == [("notifications", "bob", "edit_started", plan.slug, "Plan")]
 
     def test_tells_it_again_after_ten_minutes(self, bob, plan, published):
-        actions.start_editing(bob, "plan")
+        actions.start_editing(bob, plan.pk)
         Notification.objects.filter(verb="edit_started").update(
             created_at=Notification.objects.get(verb="edit_started").created_at - timedelta(minutes=10, seconds=1)
         )
-        actions.start_editing(bob, "plan")
+        actions.start_editing(bob, plan.pk)
         assert len(published) == 2
 
     def test_each_user_and_each_document_is_news_of_its_own(self, ada, bob, plan, published):
         other = actions.create_document(ada, title="Other", body="")
         published.clear()
         for user in (ada, bob):
-            for slug in ("plan", other.slug):
-                actions.start_editing(user, slug)
+            for document in (plan, other):
+                actions.start_editing(user, document.pk)
         assert [(event.actor, event.slug) for _, event in published] == [
-            ("ada", "plan"),
-            ("ada", "other"),
-            ("bob", "plan"),
-            ("bob", "other"),
+            ("ada", plan.slug),
+            ("ada", other.slug),
+            ("bob", plan.slug),
+            ("bob", other.slug),
         ]
 
     def test_a_document_that_is_gone_says_so(self, bob, published):
         with pytest.raises(Document.DoesNotExist):
-            actions.start_editing(bob, "gone")
+            actions.start_editing(bob, 404)
         assert published == []
 
 

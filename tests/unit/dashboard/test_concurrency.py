@@ -56,14 +56,14 @@ def threads(tmp_path, monkeypatch, django_db_blocker) -> Iterator[Threads]:
 
 def test_one_of_many_savers_wins_each_version(threads):
     users = threads.one(lambda: [User.objects.create(username=f"user{number}") for number in range(THREADS)])
-    threads.one(lambda: actions.create_document(users[0], title="Plan", body="start"))
+    plan = threads.one(lambda: actions.create_document(users[0], title="Plan", body="start"))
 
     for version in range(1, ROUNDS + 1):
         texts = [f"version {version} by {number}" for number in range(THREADS)]
 
         def save(number: int, version: int = version, texts: list[str] = texts) -> actions.Conflict | None:
             try:
-                actions.update_document(users[number], "plan", version=version, title="Plan", body=texts[number])
+                actions.update_document(users[number], plan.pk, version=version, title="Plan", body=texts[number])
             except actions.Conflict as refused:
                 return refused
             else:
@@ -82,8 +82,8 @@ def test_one_of_many_savers_wins_each_version(threads):
 
 def test_tabs_that_open_at_once_tell_it_once(threads):
     user = threads.one(lambda: User.objects.create(username="ada"))
-    threads.one(lambda: actions.create_document(user, title="Plan", body=""))
-    threads.all(lambda _: actions.start_editing(user, "plan"))
+    plan = threads.one(lambda: actions.create_document(user, title="Plan", body=""))
+    threads.all(lambda _: actions.start_editing(user, plan.pk))
     assert threads.one(Notification.objects.filter(verb="edit_started").count) == 1
 
 

@@ -14,7 +14,7 @@ def unread(user):
 
 
 def test_everything_that_others_did_is_unread_at_first(ada, bob, plan):
-    actions.start_editing(bob, "plan")
+    actions.start_editing(bob, plan.pk)
     assert unread(bob) == ["created"]
     assert unread(ada) == ["edit_started"]
 
@@ -25,7 +25,7 @@ def test_nobody_is_told_of_their_own_actions(ada, plan):
 
 def test_reading_up_to_one_leaves_the_later_ones(ada, bob, plan):
     first = Notification.objects.get()
-    actions.update_document(ada, "plan", version=1, title="Plan", body="x")
+    actions.update_document(ada, plan.pk, version=1, title="Plan", body="x")
     actions.mark_read(bob, first.pk)
     assert unread(bob) == ["updated"]
 
@@ -39,14 +39,14 @@ def test_one_users_pointer_is_no_other_users(ada, bob, staff, plan):
 def test_what_happened_before_somebody_joined_is_not_news_to_them(ada, plan, user):
     newcomer = user("new", date_joined=timezone.now())
     assert unread(newcomer) == []
-    actions.update_document(ada, "plan", version=1, title="Plan", body="x")
+    actions.update_document(ada, plan.pk, version=1, title="Plan", body="x")
     assert unread(newcomer) == ["updated"]
 
 
 def test_an_action_stays_unread_when_its_actor_is_gone(bob, user, published):
     leaver = user("leaver")
     document = actions.create_document(bob, title="Bob's", body="")
-    actions.update_document(leaver, document.slug, version=1, title="Bob's", body="x")
+    actions.update_document(leaver, document.pk, version=1, title="Bob's", body="x")
     leaver.delete()
     assert unread(bob) == ["updated"]
     assert Notification.objects.get(verb="updated").actor_name == "leaver"
@@ -58,7 +58,7 @@ def test_documents_are_not_deleted_with_their_author(ada, plan):
 
 
 def test_who_edited_last_may_leave(bob, plan):
-    actions.update_document(bob, "plan", version=1, title="Plan", body="x")
+    actions.update_document(bob, plan.pk, version=1, title="Plan", body="x")
     User.objects.get(username="bob").delete()
     plan.refresh_from_db()
     assert plan.updated_by is None

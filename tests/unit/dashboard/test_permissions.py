@@ -25,6 +25,5 @@ def test_who_may_delete(user, who, fields, may):
     assert can_delete(somebody, document) is may
 
 
-@pytest.mark.usefixtures("plan")
-def test_everybody_edits(bob):
-    assert actions.update_document(bob, "plan", version=1, title="Plan", body="x").updated_by == bob
+def test_everybody_edits(bob, plan):
+    assert actions.update_document(bob, plan.pk, version=1, title="Plan", body="x").updated_by == bob

@@ -9,16 +9,19 @@ from dashboard import actions
 from dashboard.events import DocumentPeople
 from dashboard.models import Document
 
-EDIT = "/documents/plan/edit/"
 YOURS = {"title": "Plan (mine)", "body": "same\nyours & <mine>\nend", "version": 1}
+
+
+def edit(document):
+    return reverse("document-edit", args=[document.slug])
 
 
 @pytest.fixture
 def conflict(as_user, ada, bob, plan, published):
     """Ada saves over version 1, which bob has replaced meanwhile."""
-    actions.update_document(bob, "plan", version=1, title="Plan (theirs)", body="same\ntheirs\nend")
+    actions.update_document(bob, plan.pk, version=1, title="Plan (theirs)", body="same\ntheirs\nend")
     published.clear()
-    return as_user(ada).post(EDIT, YOURS)
+    return as_user(ada).post(edit(plan), YOURS)
 
 
 def test_is_refused_and_says_so(conflict, published):
@@ -47,26 +50,26 @@ def test_the_form_holds_your_text_and_the_newest_version(conflict):
     assert (form["title"].value(), form["body"].value(), form["version"].value()) == (YOURS["title"], YOURS["body"], 2)
 
 
-def test_a_merge_is_saved_over_on_purpose(conflict, as_user, ada, published):
+def test_a_merge_is_saved_over_on_purpose(conflict, as_user, ada, plan, published):
     form = conflict.context["form"]
     fields = {"title": "Plan", "body": "same\ntheirs\nyours\nend", "version": form["version"].value()}
-    assert as_user(ada).post(EDIT, fields).status_code == 302
+    assert as_user(ada).post(edit(plan), fields).status_code == 302
     document = Document.objects.get()
     assert (document.version, document.body) == (3, "same\ntheirs\nyours\nend")
     assert [event.verb for _, event in published] == ["updated"]
 
 
-def test_a_merge_can_be_too_late_again(conflict, as_user, ada, bob):
-    actions.update_document(bob, "plan", version=2, title="Plan", body="even newer")
-    again = as_user(ada).post(EDIT, {**YOURS, "version": 2})
+def test_a_merge_can_be_too_late_again(conflict, as_user, ada, bob, plan):
+    actions.update_document(bob, plan.pk, version=2, title="Plan", body="even newer")
+    again = as_user(ada).post(edit(plan), {**YOURS, "version": 2})
     assert again.status_code == 409
     assert again.context["form"]["version"].value() == 3
     assert "even newer" in again.text
 
 
 def test_a_document_deleted_meanwhile_keeps_your_text(as_user, ada, bob, plan):
-    actions.delete_document(ada, "plan")
-    page = as_user(bob).post(EDIT, YOURS)
+    actions.delete_document(ada, plan.pk)
+    page = as_user(bob).post(edit(plan), YOURS)
     assert page.status_code == 409
     assert "Save as a new document" in page.text
     assert page.context["form"]["body"].value() == YOURS["body"]
@@ -74,13 +77,13 @@ def test_a_document_deleted_meanwhile_keeps_your_text(as_user, ada, bob, plan):
 
 
 def test_a_document_deleted_meanwhile_and_a_form_with_errors_keep_your_text(as_user, ada, bob, plan):
-    actions.delete_document(ada, "plan")
-    page = as_user(bob).post(EDIT, {**YOURS, "title": ""})
+    actions.delete_document(ada, plan.pk)
+    page = as_user(bob).post(edit(plan), {**YOURS, "title": ""})
     assert page.status_code == 200
     assert page.context["form"]["body"].value() == YOURS["body"]
 
 
 def test_shows_who_is_still_editing(as_user, ada, bob, plan, now):
-    now.people["plan"] = DocumentPeople(phase="update", editors=("bob",), editor_count=1)
-    actions.update_document(bob, "plan", version=1, title="Plan", body="theirs")
-    assert "<b data-second-editor-names>bob</b>" in as_user(ada).post(EDIT, YOURS).text
+    now.people[plan.slug] = DocumentPeople(phase="update", editors=("bob",), editor_count=1)
+    actions.update_document(bob, plan.pk, version=1, title="Plan", body="theirs")
+    assert "<b data-second-editor-names>bob</b>" in as_user(ada).post(edit(plan), YOURS).text

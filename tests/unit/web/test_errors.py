@@ -15,7 +15,7 @@ def test_404(client):
 
 @pytest.mark.django_db
 def test_403(as_user, bob, plan):
-    page = as_user(bob).get("/documents/plan/delete/")
+    page = as_user(bob).get(f"/documents/{plan.slug}/delete/")
     assert page.status_code == 403
     assert "You do not have access" in page.text
 

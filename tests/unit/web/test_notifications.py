@@ -10,7 +10,7 @@ LIST, READ, UNREAD = "/notifications/", "/notifications/read/", "/notifications/
 
 
 def test_newest_first_with_what_is_unread(as_user, ada, bob, plan):
-    actions.start_editing(bob, "plan")
+    actions.start_editing(bob, plan.pk)
     page = as_user(bob).get(LIST)
     assert [row.verb for row in page.context["page_obj"]] == ["edit_started", "created"]
     assert "started editing" in page.text
@@ -19,7 +19,7 @@ def test_newest_first_with_what_is_unread(as_user, ada, bob, plan):
 
 def test_marking_one_as_read_leaves_the_later_ones(as_user, ada, bob, plan):
     first = Notification.objects.get()
-    actions.update_document(ada, "plan", version=1, title="Plan", body="x")
+    actions.update_document(ada, plan.pk, version=1, title="Plan", body="x")
     client = as_user(bob)
     assert client.post(READ, {"up_to": first.pk}).url == LIST
     assert client.get(LIST).text.count("is-unread") == 1
@@ -38,7 +38,7 @@ def test_marking_all_as_read(as_user, ada, bob, plan):
 def test_marking_does_not_swallow_what_came_after_the_page(as_user, ada, bob, plan):
     client = as_user(bob)
     newest = client.get(LIST).context["newest_notification"]
-    actions.update_document(ada, "plan", version=1, title="Plan", body="x")
+    actions.update_document(ada, plan.pk, version=1, title="Plan", body="x")
     client.post(READ, {"up_to": newest})
     assert client.get(UNREAD).json()["unread"] == 1
 
@@ -64,12 +64,12 @@ def test_the_count_of_nothing(as_user, bob):
 
 def test_one_leads_to_its_document(as_user, bob, plan):
     response = as_user(bob).get(reverse("notification", args=[Notification.objects.get().pk]))
-    assert response.url == reverse("document", args=["plan"])
+    assert response.url == reverse("document", args=[plan.slug])
 
 
 def test_one_leads_to_its_own_document_even_where_another_took_the_slug(as_user, ada, bob, plan):
     old = Notification.objects.get()
-    actions.delete_document(ada, "plan")
+    actions.delete_document(ada, plan.pk)
     actions.create_document(ada, title="Plan", body="another one")
     page = as_user(bob).get(reverse("notification", args=[old.pk]), follow=True)
     assert page.redirect_chain == [(LIST, 302)]
@@ -78,7 +78,7 @@ def test_one_leads_to_its_own_document_even_where_another_took_the_slug(as_user,
 
 def test_one_of_a_deleted_document_leads_to_the_list_and_says_so(as_user, ada, bob, plan):
     old = Notification.objects.get()
-    actions.delete_document(ada, "plan")
+    actions.delete_document(ada, plan.pk)
     page = as_user(bob).get(reverse("notification", args=[old.pk]), follow=True)
     assert page.status_code == 200
     assert "“Plan” was deleted" in page.text

@@ -13,7 +13,7 @@ POLICY = {
     "form-action 'self'",
     "frame-ancestors 'none'",
 }
-ARGUMENTS = {"slug": "plan", "pk": 1, "node": "ws-0"}
+ARGUMENTS = {"slug": "plan-1", "pk": 1, "node": "ws-0"}
 
 
 def views() -> list[URLPattern]:
@@ -51,7 +51,7 @@ def test_every_form_wants_its_token(plan, ada, settings, view):
     assert client.post(url(view), {"title": "x", "version": 1}).status_code in {403, 405}
 
 
-@pytest.mark.parametrize("path", ["/", "/login/", "/documents/plan/", "/no/such/page/", "/admin/"])
+@pytest.mark.parametrize("path", ["/", "/login/", "/documents/plan-1/", "/no/such/page/", "/admin/"])
 def test_every_answer_has_the_policy_and_the_headers(as_user, staff, plan, path):
     """Errors and the admin too; no directive lets anything inline in."""
     page = as_user(staff).get(path)
@@ -76,12 +76,12 @@ def test_cookies_are_out_of_reach_of_scripts_and_of_other_sites(client, ada, pub
 def test_everybody_edits_and_the_author_and_staff_delete(as_user, user, plan, who, deletes):
     """By the page and by its form."""
     client = as_user(plan.author if who == "author" else user(who, is_staff=who == "staff"))
-    assert client.get("/documents/plan/edit/").status_code == 200
+    assert client.get(f"/documents/{plan.slug}/edit/").status_code == 200
     change = {"title": "Plan", "body": "new", "version": plan.version}
-    assert client.post("/documents/plan/edit/", change).status_code == 302
-    assert client.get("/documents/plan/delete/").status_code == (200 if deletes else 403)
-    assert client.post("/documents/plan/delete/").status_code == (302 if deletes else 403)
-    assert client.get("/documents/plan/").status_code == (404 if deletes else 200)
+    assert client.post(f"/documents/{plan.slug}/edit/", change).status_code == 302
+    assert client.get(f"/documents/{plan.slug}/delete/").status_code == (200 if deletes else 403)
+    assert client.post(f"/documents/{plan.slug}/delete/").status_code == (302 if deletes else 403)
+    assert client.get(f"/documents/{plan.slug}/").status_code == (404 if deletes else 200)
 
 
 def test_the_admin_is_for_staff_and_where_the_environment_says(as_user, ada, settings):

@@ -42,9 +42,9 @@ def test_in_titles_and_bodies(as_user, ada, bob, published, attack):
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_in_both_versions_of_a_conflict(as_user, ada, bob, plan, attack):
-    actions.update_document(bob, "plan", version=1, title=attack, body=attack)
+    actions.update_document(bob, plan.pk, version=1, title=attack, body=attack)
     fields = {"title": attack + "!", "body": attack + "!", "version": 1}
-    assert_is_text(as_user(ada).post(reverse("document-edit", args=["plan"]), fields), attack)
+    assert_is_text(as_user(ada).post(reverse("document-edit", args=[plan.slug]), fields), attack)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -63,13 +63,26 @@ def test_in_names(as_user, user, now, published):
     document = actions.create_document(attacker, title="Plan", body="")
     now.people[document.slug] = DocumentPeople(phase="update", editors=(NAME,), editor_count=1)
     client = as_user(attacker)
-    for url in ("/", "/people/", "/notifications/", "/documents/plan/", "/documents/plan/edit/"):
+    for url in (
+        "/",
+        "/people/",
+        "/notifications/",
+        f"/documents/{document.slug}/",
+        f"/documents/{document.slug}/edit/",
+    ):
         assert_is_text(client.get(url), NAME)
 
 
 def test_no_page_needs_more_than_the_content_security_policy_allows(as_user, ada, plan):
     client = as_user(ada)
-    for url in ("/", "/new/", "/people/", "/notifications/", "/documents/plan/", "/documents/plan/edit/"):
+    for url in (
+        "/",
+        "/new/",
+        "/people/",
+        "/notifications/",
+        f"/documents/{plan.slug}/",
+        f"/documents/{plan.slug}/edit/",
+    ):
         page = client.get(url).text
         assert " style=" not in page
         assert "<style" not in page

@@ -8,11 +8,10 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
-from django.utils.text import slugify
 
 from dashboard.env import read_env
 from dashboard.management.demo_documents import DOCUMENTS, DemoDocument
-from dashboard.models import SLUG_LENGTH, Document, Notification
+from dashboard.models import Document, Notification
 
 USERS = ("ada", "bob", "eve")
 ADMIN = "admin"
@@ -58,7 +57,6 @@ def _history(demo: DemoDocument, users: dict[str, User]) -> list[Notification]:
     times = [newest_at - timedelta(hours=HOURS_BETWEEN_VERSIONS * back) for back in reversed(range(versions))]
     writers = [users[name] for name in (demo.author, *demo.edited_by)]
     document = Document.objects.create(
-        slug=slugify(demo.title)[:SLUG_LENGTH],
         title=demo.title,
         body=demo.body,
         author=writers[0],

@@ -16,6 +16,11 @@ import { keepTimes } from "./times.js";
 import { Toasts } from "./toasts.js";
 import { Unread } from "./unread.js";
 
+// A page that the browser prerenders is shown later or never. Until then it opens no socket.
+if (document.prerendering) {
+  await new Promise((resolve) => document.addEventListener("prerenderingchange", resolve, { once: true }));
+}
+
 const find = (selector) => document.querySelector(selector);
 const data = document.body.dataset;
 const me = data.user;

@@ -2,6 +2,7 @@
 
 import { showStatuses } from "./badges.js";
 import { fetchPage } from "./catch-up.js";
+import { announceEditing } from "./editing.js";
 import { unsaved } from "./editor.js";
 import { EditLease } from "./lease.js";
 
@@ -59,6 +60,7 @@ export function documentPage({ open, me, slug, phase, url }) {
     },
   });
   lease?.follow(live);
+  if (phase === "update") announceEditing(form);
 
   function sayNewer(who) {
     newer = true;

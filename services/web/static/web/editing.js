@@ -1,0 +1,21 @@
+// Notifies the others that a document is being edited. A request for the page does not: browsers also load pages that
+// are never shown. Without this script there is no notification.
+
+export async function announceEditing(form) {
+  await visible();
+  const token = form.elements.csrfmiddlewaretoken.value;
+  // Without an answer there is no notification. The badge and the lease come through the socket.
+  fetch(form.dataset.editingUrl, { method: "POST", headers: { "X-CSRFToken": token } }).catch(() => {});
+}
+
+function visible() {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (document.visibilityState !== "visible") return;
+      document.removeEventListener("visibilitychange", look);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look);
+    look();
+  });
+}
