@@ -34,6 +34,8 @@ HEARTBEAT_SECONDS = 20.0
 SILENCE_SECONDS = 45.0
 HANDSHAKE_SECONDS = 20.0
 SEEN_IDS = 1000
+# The dashboard's one stream topic.
+STREAM = "notifications"
 # Closes that the server plans and that are no failure: drained, session to be checked again.
 PLANNED = (4000, 4005)
 _turns = itertools.count()
@@ -42,7 +44,7 @@ Handler = Callable[[dict[str, Any]], None]
 
 
 class LiveSocket:
-    """A socket on `path`. `ledger` and `at` are for stream topics; `name` groups paths in figures."""
+    """A socket on `path`. `ledger` and `at`, a position, are for the stream topic; `name` groups paths in figures."""
 
     def __init__(
         self,
@@ -291,7 +293,7 @@ class LiveSocket:
 
 
 def _text(at: tuple[str, int] | None) -> str:
-    return f"{at[0]}:{at[1]}" if at else ""
+    return f"{STREAM}:{at[0]}:{at[1]}" if at else ""
 
 
 def _position(at: str) -> tuple[str, int]:

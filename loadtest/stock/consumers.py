@@ -75,7 +75,7 @@ class NotificationsConsumer(GroupConsumer):
     async def joined(self) -> None:
         self.after = await database_sync_to_async(newest)()
         at = f"{EPOCH}:{self.after}"
-        asked = self.scope["query_string"].decode().replace("%3A", ":").removeprefix("at=")
+        asked = self.scope["query_string"].decode().replace("%3A", ":").removeprefix("at=notifications:")
         await self.send_json({"type": "resumed", "at": at, "recovered": asked == at})
 
     async def notification_created(self, event: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
-from urllib.parse import parse_qs
 
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -22,10 +21,11 @@ from tidewire.events import Error, Event, Ping, Pong, decode_any
 from tidewire.exceptions import MalformedEvent
 from tidewire.frames import frame_event
 from tidewire.node import node
+from tidewire.positions import Positions
 from tidewire.presence import Hold
 from tidewire.requests import ID_LENGTH
 from tidewire.send_writer import SendWriter
-from tidewire.topics import Position, Topic
+from tidewire.topics import StreamTopic, Topic
 from tidewire.visitors import identity
 
 logger = logging.getLogger(__name__)
@@ -102,12 +102,18 @@ class LiveConsumer(AsyncWebsocketConsumer):
             session_key=sys.intern(self.scope.get("session_key", "")) if self.scope["user"].is_authenticated else "",
             close=self._close_soon,
         )
-        at = self._position()
         topics = self.topics()
         if len(topics) > here.settings.TOPICS_PER_CONNECTION:
             raise ValueError(f"{name}: {len(topics)} topics, {here.settings.TOPICS_PER_CONNECTION} at most")
+        positions = Positions.parse(
+            self.scope.get("query_string"),
+            {topic.name for topic in topics if isinstance(topic, StreamTopic)},
+            limit=here.settings.TOPICS_PER_CONNECTION,
+        )
+        if positions.complaint:
+            await self._reject("malformed", positions.complaint)
         for topic in topics:
-            here.hub.subscribe(topic, self.connection, at)
+            here.hub.subscribe(topic, self.connection, positions)
         self._holds = tuple(self.present())
         for hold in self._holds:
             here.register.join(hold)
@@ -230,10 +236,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._second, self._messages = second, 0
         self._messages += 1
         return self._messages <= limit
-
-    def _position(self) -> Position | None:
-        asked = parse_qs(self.scope["query_string"].decode("ascii", "replace")).get("at", [""])[0]
-        return Position.parse(asked)
 
     def _writer(self) -> Writer:
         offered: Writer | None = (self.scope.get("extensions") or {}).get("tidewire.writer")

@@ -16,6 +16,7 @@ from tidewire.backoff import Backoff
 from tidewire.connection import Connection
 from tidewire.exceptions import NoRedis
 from tidewire.feeds import Feed, StateFeed, Subscription
+from tidewire.positions import Positions
 from tidewire.presence import Presence
 from tidewire.stream_feed import StreamFeed
 from tidewire.streams import Streams
@@ -25,6 +26,8 @@ from tidewire.topics import Position, StateTopic, Topic
 logger = logging.getLogger(__name__)
 
 HINT = "tidewire.hint"
+# For a connection that wants only what comes.
+NO_POSITIONS = Positions()
 # What a layer or Redis may raise while Redis is away.
 AWAY = (NoRedis, RedisError, OSError, asyncio.TimeoutError)
 # No call of the layer takes longer. Without a bound one to a Redis that stands still would hold up all that follow.
@@ -73,14 +76,23 @@ class Hub:
         self._lacking: set[Literal["reads", "writes"]] = set()
         self.stale = False
 
-    def subscribe(self, topic: Topic, connection: Connection, at: Position | None = None) -> Subscription:
-        """Put a connection on a topic; it gets what it is due as soon as that is known."""
+    def subscribe(self, topic: Topic, connection: Connection, at: Positions = NO_POSITIONS) -> Subscription:
+        """Put a connection on a topic, once; it gets what it is due as soon as that is known.
+
+        Raises `ValueError` where the topic's name belongs to a topic of the other kind.
+        """
+        subscribed = next((each for each in connection.subscriptions if each.feed.name == topic.name), None)
+        if subscribed is not None:
+            return subscribed
+        kind = StateFeed if isinstance(topic, StateTopic) else StreamFeed
         feed = self._feeds.get(topic.name)
         if feed is None:
             feed = self._feeds[topic.name] = (
                 StateFeed(topic, self._presence) if isinstance(topic, StateTopic) else StreamFeed(topic, self._streams)
             )
-        subscription = feed.add(connection, at)
+        elif not isinstance(feed, kind):
+            raise ValueError(f"topic {topic.name!r} is a state topic and a stream topic: give one another name")
+        subscription = feed.add(connection, at.of(topic.name))
         connection.subscriptions.append(subscription)
         metrics.SUBSCRIPTIONS.labels(topic.name.partition(".")[0]).inc()
         self.settle(subscription)

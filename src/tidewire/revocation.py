@@ -18,6 +18,7 @@ from tidewire.connection import Connection
 from tidewire.events import Resumed, StreamEvent, decode_any
 from tidewire.feeds import NOTHING, Subscription
 from tidewire.frames import Frame
+from tidewire.positions import Positions
 from tidewire.topics import Position, StreamTopic
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Revocations:
             close=lambda _code: None,
             on_full=lambda _connection: None,
         )
-        self._subscription = self._hub.subscribe(TOPIC, listener, at)
+        self._subscription = self._hub.subscribe(TOPIC, listener, Positions({TOPIC.name: at}))
 
     def allows(self, ticket: "Ticket") -> bool:
         """Whether a ticket still stands. False also where this node cannot know."""

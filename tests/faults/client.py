@@ -23,6 +23,8 @@ LIVED_SECONDS = 10.0
 HEARTBEAT_SECONDS = 20.0
 SILENCE_SECONDS = 45.0
 SEEN_IDS = 1000
+# The dashboard's one stream topic.
+STREAM = "notifications"
 # A browser's own patience is longer; a socket that takes so long counts as refused.
 HANDSHAKE_SECONDS = 20.0
 
@@ -104,7 +106,7 @@ class Client:
         if self.ended:
             return
         self.diary.attempts.append(time.time())
-        path = self.page.path + (f"?at={self.at}" if self.at else "")
+        path = self.page.path + (f"?at={STREAM}:{self.at}" if self.at else "")
         request = handshake(f"localhost:{self._port}", path, self.page.cookie)
         wire = Wire(request, opened=self._opened, heard=self._heard, lost=self._lost)
         self._wire = wire

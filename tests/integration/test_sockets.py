@@ -98,7 +98,7 @@ async def test_what_happened_while_away_comes_on_return(stack, cookies):
         position = (await event(socket, "resumed"))["at"]
     for title in ("Away 1", "Away 2"):
         await create_document(stack, cookies["ada"], title)
-    async with open_socket(stack, f"/ws/notifications/?at={position}", cookies["bob"]) as socket:
+    async with open_socket(stack, f"/ws/notifications/?at=notifications:{position}", cookies["bob"]) as socket:
         seen = [json.loads(await asyncio.wait_for(socket.recv(), 10)) for _ in range(3)]
     assert seen[0]["type"] == "resumed"
     assert seen[0]["recovered"] is True

@@ -33,14 +33,14 @@ async def test_event_reaches_whoever_stands_where_the_page_stood(stock):
     ada = stock.sessions("ada")["ada"]
     at = said_position(stock, ada)
     assert at.startswith("stock:")
-    async with opened(stock, f"/ws/notifications/?at={at}", ada) as socket:
+    async with opened(stock, f"/ws/notifications/?at=notifications:{at}", ada) as socket:
         resumed = await event(socket, "resumed")
         assert (resumed["at"], resumed["recovered"]) == (at, True)
         submit(f"{stock.url}/new/", ada, {"title": "Tide table", "body": "x"})
         made = await event(socket, "notification.created")
     newest = int(at.partition(":")[2]) + 1
     assert (made["offset"], made["notification_id"], made["title"]) == (newest, newest, "Tide table")
-    async with opened(stock, f"/ws/notifications/?at={at}", ada) as socket:
+    async with opened(stock, f"/ws/notifications/?at=notifications:{at}", ada) as socket:
         resumed = await event(socket, "resumed")
         # It has no history, and says so.
         assert (resumed["at"], resumed["recovered"]) == (f"stock:{newest}", False)

@@ -19,6 +19,7 @@ from tidewire.close_codes import CloseCode
 from tidewire.exceptions import NoRedis
 from tidewire.feeds import NOTHING
 from tidewire.node import Node
+from tidewire.positions import Positions
 from tidewire.presence import Hold
 from tidewire.publish import publish
 from tidewire.revocation import Revoked
@@ -26,6 +27,7 @@ from tidewire.stores import stream_store
 from tidewire.topics import StreamTopic
 
 TALK = StreamTopic("talk")
+BEGINNING = Positions({TALK.name: NOTHING})
 PATIENCE_SECONDS = 20.0
 
 
@@ -54,7 +56,7 @@ class Cluster:
         socket.connection = node.connect(
             socket.writer, consumer="Test", user="1", session="", close=socket.closed.append
         )
-        node.hub.subscribe(topic, socket.connection, NOTHING)
+        node.hub.subscribe(topic, socket.connection, BEGINNING)
         return socket
 
 

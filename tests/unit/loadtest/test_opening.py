@@ -17,8 +17,8 @@ def test_socket_is_of_the_pages_host_and_as_secure(origin, expected):
 
 
 def test_socket_says_where_the_page_stands():
-    url = socket_url("http://a", "/ws/notifications/", at="5f:12", addresses=(), turn=0)
-    assert url == "ws://a/ws/notifications/?at=5f%3A12"
+    url = socket_url("http://a", "/ws/notifications/", at="notifications:5f:12", addresses=(), turn=0)
+    assert url == "ws://a/ws/notifications/?at=notifications%3A5f%3A12"
 
 
 def test_addresses_of_nodes_take_turns():

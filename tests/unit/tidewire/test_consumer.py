@@ -54,6 +54,20 @@ class PublicConsumer(LiveConsumer):
         return None
 
 
+class BothConsumer(LiveConsumer):
+    """Hears two stream topics."""
+
+    def topics(self) -> Sequence[Topic]:
+        return (TALK, StreamTopic("other"))
+
+
+class TwiceConsumer(LiveConsumer):
+    """Names a topic twice."""
+
+    def topics(self) -> Sequence[Topic]:
+        return (TALK, TALK)
+
+
 class OddConsumer(LiveConsumer):
     """Fails where its user's name says."""
 
@@ -79,6 +93,8 @@ ROUTER = with_fallback(
             path("hall/", HallConsumer.as_asgi()),
             path("talk/", TalkConsumer.as_asgi()),
             path("public/", PublicConsumer.as_asgi()),
+            path("both/", BothConsumer.as_asgi()),
+            path("twice/", TwiceConsumer.as_asgi()),
             path("odd/", OddConsumer.as_asgi()),
         ]
     )
@@ -223,19 +239,46 @@ class TestConnecting:
         """The position is part of the address."""
         for number in (1, 2, 3):
             here.streams.append_now(Said(id=UUID(int=number), text="hello"))
-        client = await connect("talk/?at=e1:1")
+        client = await connect("talk/?at=talk:e1:1")
         events = await client.events()
         assert events[0] == {"type": "resumed", "topic": "talk", "recovered": True, "at": "e1:1"}
         assert [event["offset"] for event in events[1:]] == [2, 3]
 
-    @pytest.mark.parametrize("query", ["", "?at=", "?at=rubbish", "?at=%ff", "?other=e1:1", "?at=e1:1&at=e1:2"])
-    async def test_an_odd_position_is_none(self, connect, here, query):
-        """What cannot be read is as if nothing was said, and the first of several counts."""
+    @pytest.mark.parametrize("query", ["?at=", "?at=rubbish", "?at=%ff", "?at=e1:1", "?at=talk:e1:1&at=talk:e1:2"])
+    async def test_a_position_that_cannot_be_read_is_answered_as_missed_events(self, connect, here, query):
+        """The client learns what was wrong, and reloads rather than miss an event."""
         for number in (1, 2):
             here.streams.append_now(Said(id=UUID(int=number), text="hello"))
         client = await connect(f"talk/{query}")
+        complaint, resumed = await client.events()
+        assert (complaint["type"], complaint["code"]) == ("error", "malformed")
+        assert resumed == {"type": "resumed", "topic": "talk", "recovered": False, "at": "e1:2"}
+
+    @pytest.mark.parametrize("query", ["", "?other=talk:e1:1"])
+    async def test_a_socket_without_a_position_begins_at_the_end(self, connect, here, query):
+        for number in (1, 2):
+            here.streams.append_now(Said(id=UUID(int=number), text="hello"))
+        client = await connect(f"talk/{query}")
+        [resumed] = await client.events()
+        assert resumed == {"type": "resumed", "topic": "talk", "recovered": True, "at": "e1:2"}
+
+    async def test_each_stream_topic_of_a_socket_resumes_from_its_own_position(self, connect, here):
+        """Two topics, two epochs, two offsets."""
+        for number in (1, 2, 3):
+            here.streams.append_now(Said(id=UUID(int=number), text="talk"))
+            here.streams.append_now(Said(id=UUID(int=10 + number), topic="other", text="other"))
+        client = await connect("both/?at=other:e2:2&at=talk:e1:1")
         events = await client.events()
-        assert events[0]["at"] == ("e1:1" if query.startswith("?at=e1") else "e1:2")
+        resumed = {event["topic"]: event["at"] for event in events if event["type"] == "resumed"}
+        assert resumed == {"talk": "e1:1", "other": "e2:2"}
+        said = [(event["topic"], event["offset"]) for event in events if event["type"] == "test.said"]
+        assert sorted(said) == [("other", 3), ("talk", 2), ("talk", 3)]
+
+    async def test_a_topic_that_a_socket_names_twice_is_delivered_once(self, connect, here):
+        """A list from a database may name a topic twice."""
+        here.streams.append_now(Said(id=UUID(int=1), text="hello"))
+        client = await connect("twice/?at=talk:0:0")
+        assert [event["type"] for event in await client.events()] == ["resumed", "test.said"]
 
     async def test_the_scope_is_cut_to_what_an_open_socket_needs(self, connect, here):
         """Headers and cookies are not kept for ten thousand sockets."""

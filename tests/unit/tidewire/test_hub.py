@@ -15,12 +15,14 @@ from tidewire.exceptions import NoRedis
 from tidewire.feeds import NOTHING
 from tidewire.hub import LAYER_SECONDS, LINGER_SECONDS, LONGEST_CHECK_SECONDS, REJOIN_SECONDS, Hub
 from tidewire.node import LONGEST_RESTART_SECONDS, _supervise
+from tidewire.positions import Positions
 from tidewire.presence import Hold
 from tidewire.presence.memory import MemoryPresence
 from tidewire.publish import publish
 from tidewire.topics import Position, StreamTopic
 
 TALK = StreamTopic("talk")
+BEGINNING = Positions({TALK.name: NOTHING})
 HALL = Hall("hall")
 COALESCE_SECONDS = 0.2
 CHECK_SECONDS = 1.0
@@ -126,7 +128,7 @@ class Scene:
 
     async def listen(self, at: Position | None = NOTHING) -> FakeSocket:
         socket = FakeSocket()
-        self.hub.subscribe(TALK, socket.connection, at)
+        self.hub.subscribe(TALK, socket.connection, Positions({TALK.name: at} if at else {}))
         await pass_time(0.01)
         return socket
 
@@ -172,7 +174,7 @@ async def test_a_hundred_connections_are_one_member_of_each_group(scene):
     """The layer sees a process and a topic, not the sockets."""
     sockets = [FakeSocket() for _ in range(100)]
     for socket in sockets:
-        scene.hub.subscribe(TALK, socket.connection, NOTHING)
+        scene.hub.subscribe(TALK, socket.connection, BEGINNING)
         scene.hub.subscribe(HALL, socket.connection)
     await pass_time(1)
     assert (scene.members("talk"), scene.members("hall")) == (1, 1)
@@ -296,7 +298,7 @@ async def test_who_comes_while_a_topic_is_left_misses_nothing(scene):
 
     def comes() -> None:
         scene.layer.on_discard = None
-        scene.hub.subscribe(TALK, late.connection, NOTHING)
+        scene.hub.subscribe(TALK, late.connection, BEGINNING)
         scene.streams.append_now(Said(id=UUID(int=77), text="in between"))
 
     scene.layer.on_discard = comes
@@ -377,7 +379,7 @@ async def test_who_came_before_the_layer_was_reached_is_served_once_it_is(scene)
     late = Scene()
     late.layer.away = True
     socket = FakeSocket()
-    late.hub.subscribe(TALK, socket.connection, NOTHING)
+    late.hub.subscribe(TALK, socket.connection, BEGINNING)
     await pass_time(5)
     assert socket.take() == []
     late.layer.away = False
@@ -488,7 +490,7 @@ async def test_a_hub_needs_nothing_of_a_layer_but_the_five_calls_of_channels(sce
     hub = Hub(layer, scene.presence, scene.streams, prefix="q", coalesce_seconds=0.2, check_seconds=1.0)
     receiving = asyncio.ensure_future(hub.run_receiving())
     socket = FakeSocket()
-    hub.subscribe(TALK, socket.connection, NOTHING)
+    hub.subscribe(TALK, socket.connection, BEGINNING)
     await pass_time(0.01)
     await publish(Said(id=UUID(int=1), text="x"), streams=scene.streams, layer=scene.layer, prefix="q")
     await pass_time(0.01)
@@ -505,3 +507,10 @@ def _noting(order: list[str], word: str, function: Any) -> Any:
         return await function(*arguments)
 
     return noted
+
+
+async def test_a_name_is_a_state_topic_s_or_a_stream_topic_s(scene):
+    """Mixed up, one of the two would be served by the other's feed."""
+    await scene.watch()
+    with pytest.raises(ValueError, match="'hall' is a state topic and a stream topic"):
+        scene.hub.subscribe(StreamTopic("hall"), FakeSocket().connection)

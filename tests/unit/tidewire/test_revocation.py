@@ -47,7 +47,7 @@ class Followed:
         self.followed: list[Position] = []
 
     def subscribe(self, _topic, _connection, at):
-        self.followed.append(at)
+        self.followed.append(at.of("revocations"))
         return len(self.followed)
 
     def unsubscribe(self, subscription):

@@ -335,7 +335,7 @@ class TestDocuments:
 class TestNotifications:
     async def test_a_notification_reaches_every_page(self, visit, here):
         """Where it happened and elsewhere, with its place in the stream."""
-        clients = [await visit(name, "notifications/?at=0:0") for name in ("ada", "bob")]
+        clients = [await visit(name, "notifications/?at=notifications:0:0") for name in ("ada", "bob")]
         event = NotificationCreated(
             id=UUID(int=1),
             notification_id=57,

@@ -1,0 +1,61 @@
+"""Where a client stands on each stream topic of its socket, as the socket's query says. No I/O.
+
+`?at=<topic>:<epoch>:<offset>`, once for each topic. A position belongs to one topic and is never used for another.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import parse_qsl
+
+from tidewire.topics import Position
+
+# No stream has this epoch, so the answer is that events may have been missed.
+DOUBT = Position("?", 0)
+# Client text is quoted at most so far.
+QUOTED_CHARACTERS = 60
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Positions by the name of their topic. `rest` is for topics without one; None: only what comes is wanted.
+
+    `complaint` is for the client: what could not be read, and what was made of it.
+    """
+
+    known: Mapping[str, Position] = field(default_factory=dict)
+    rest: Position | None = None
+    complaint: str = ""
+
+    def of(self, topic: str) -> Position | None:
+        """The position on a topic, by its name."""
+        return self.known.get(topic, self.rest)
+
+    @classmethod
+    def parse(cls, query: bytes | None, streams: Collection[str], *, limit: int) -> Self:
+        """Read a query string, for a socket with these stream topics; `limit` is the number of positions it may have.
+
+        A position that cannot be read is never a reason to skip events: its topic, or each topic without a position
+        where the value does not name one, is answered as a topic that may have missed events.
+
+        Example: `Positions.parse(b"at=talk:5f:12", {"talk"}, limit=16).of("talk") == Position("5f", 12)`
+        """
+        text = (query or b"").decode("ascii", "replace")
+        values = [value for name, value in parse_qsl(text, keep_blank_values=True) if name == "at"]
+        if len(values) > limit:
+            return cls(rest=DOUBT, complaint=f"at: {len(values)} positions, {limit} at most")
+        known: dict[str, Position] = {}
+        rest: Position | None = None
+        complaints: list[str] = []
+        for value in values:
+            topic, _, position = value.partition(":")
+            at = Position.parse(position)
+            if at is None:
+                known, rest = (known | {topic: DOUBT}, rest) if topic in streams else (known, DOUBT)
+                complaints.append(f"at: {value[:QUOTED_CHARACTERS]!r} is not <topic>:<epoch>:<offset>")
+            elif topic not in streams:
+                complaints.append(f"at: {topic[:QUOTED_CHARACTERS]!r} is no stream topic of this socket")
+            elif known.setdefault(topic, at) != at:
+                known[topic] = DOUBT
+                complaints.append(f"at: two positions on {topic}")
+        return cls(known, rest, "; ".join(complaints))
