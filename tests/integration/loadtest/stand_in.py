@@ -95,7 +95,8 @@ class StandIn:
         user = headers.get("cookie", "").rpartition("sessionid=")[2]
         try:
             if path == "/ws/notifications/":
-                self._resume(writer, dict(urllib.parse.parse_qsl(query)).get("at", f"{EPOCH}:0"))
+                at = dict(urllib.parse.parse_qsl(query)).get("at", f"notifications:{EPOCH}:0")
+                self._resume(writer, at.partition(":")[2])
             elif path == "/ws/users/":
                 self.counters[writer] = user
                 self._count()
