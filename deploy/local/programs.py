@@ -64,7 +64,7 @@ def ensure() -> None:
 def _link(programs: list[Program]) -> None:
     """Put links to the wheels' programs where `find_program` looks first, under each name that callers use."""
     shutil.rmtree(system.PROGRAMS, ignore_errors=True)
-    system.PROGRAMS.mkdir()
+    system.PROGRAMS.mkdir(parents=True)
     for program in programs:
         found = program.of_the_wheel()
         if found is None:
