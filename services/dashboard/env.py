@@ -1,19 +1,34 @@
 """The one typed reader of the environment: every setting that differs between places, read once at start.
 
-`.env.example` is generated from these fields; a missing or odd value stops the start and is named.
+`.env.example` is generated from these fields. A missing or invalid value stops the start and is named.
 """
 
+import difflib
 import os
-import re
 import socket
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from dashboard.database import usable_url, why_not_writable
+from tidewire.addresses import every, host_name, host_port, origin_setting
+from tidewire.redis_host import redis_url
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PREFIX: Final = "TIDEWIRE_"
+SECRETS_DIR: Final = f"{PREFIX}SECRETS_DIR"
 
 # What production must be told and a developer need not. The key is public: production refuses it.
 DEVELOPMENT: Final[dict[str, Any]] = {
@@ -27,6 +42,28 @@ DEVELOPMENT: Final[dict[str, Any]] = {
 # Django's own measure of a strong key (`check --deploy`, security.W009).
 SECRET_KEY_MIN_CHARS: Final = 50
 NEW_KEY: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+# What editors, other systems and `echo` leave around a value; no setting begins or ends with these.
+AROUND: Final = "\ufeff \t\r\n\v\f"
+# First parts of the addresses that pages, sockets and static files have.
+TAKEN_PATHS: Final = frozenset(
+    [
+        "documents",
+        "healthz",
+        "login",
+        "logout",
+        "metrics",
+        "new",
+        "notifications",
+        "operations",
+        "people",
+        "readyz",
+        "signup",
+        "static",
+        "ws",
+    ]
+)
+# A name this close to a setting's is a slip; in the measure of difflib, 1 is the same name.
+SLIP: Final = 0.8
 
 
 def _split(value: object) -> object:
@@ -35,12 +72,54 @@ def _split(value: object) -> object:
     return value
 
 
-CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+def _each(parse: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    return lambda texts: tuple(dict.fromkeys(every(parse, texts)))
+
+
+def _allowed_host(text: str) -> str:
+    """A host as Django compares it: `.example.com` stands for its subdomains too, `*` for every host."""
+    if text == "*":
+        return text
+    if text.startswith("*."):
+        raise ValueError("a name with its subdomains is written .example.com")
+    dot = "." if text.startswith(".") else ""
+    return dot + host_name(text.removeprefix(".").removesuffix("."))
+
+
+def _address(text: str) -> str:
+    host_port(text)
+    return text
+
+
+def _bind(text: str) -> str:
+    if text.startswith("unix:/"):
+        return text
+    host, port = host_port(text)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _bindable_host(text: str) -> str:
+    return host_name(text).strip("[]")
+
+
+def _free_path(text: str) -> str:
+    if text.removesuffix("/") in TAKEN_PATHS:
+        raise ValueError(f"/{text} is another page's address")
+    return text
+
+
+def _redis_url(text: str) -> str:
+    # Whether it must name a host depends on the Sentinels.
+    return redis_url(text, host_needed=False)
+
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class Env(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
+class Env(BaseModel):
+    # No value stands in an error or in a representation: any may be a secret.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     environment: Literal["development", "production"] = Field(
         default="production",
@@ -48,13 +127,15 @@ class Env(BaseSettings):
     )
     debug: bool = Field(default=False, description="Tracebacks in pages and unhashed static files; development only.")
     secret_key: SecretStr = Field(description=f"Signs sessions and tickets; secret. Make one: {NEW_KEY}")
-    allowed_hosts: CommaList = Field(
+    allowed_hosts: Annotated[CommaList, AfterValidator(_each(_allowed_host))] = Field(
         min_length=1, description="Host names that pages are served under, with commas between them."
     )
-    redis_url: str = Field(
-        pattern=r"^(rediss?|unix)://", description="The Redis that carries events and presence: redis://host:6379/0"
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
+        repr=False,
+        description="The Redis that carries events and presence: redis://user:password@host:6379/0; user and password "
+        "are percent-encoded.",
     )
-    redis_sentinels: CommaList = Field(
+    redis_sentinels: Annotated[CommaList, AfterValidator(_each(_address))] = Field(
         default=(),
         description="host:port of each Redis Sentinel, with commas between them. They name the primary; "
         f"{PREFIX}REDIS_URL then gives user, password, database and TLS, and its host is not used. Empty: no Sentinel.",
@@ -63,16 +144,18 @@ class Env(BaseSettings):
     redis_sentinel_password: SecretStr = Field(
         default=SecretStr(""), description="The Sentinels' own password, where they ask for one; secret."
     )
-    database_url: str = Field(
-        pattern=r"^\w+://", description="The database: postgres://user:password@host:5432/name or sqlite:////path"
+    database_url: Annotated[str, AfterValidator(usable_url)] = Field(
+        repr=False,
+        description="The database: postgres://user:password@host:5432/name or sqlite:////path; user and password are "
+        "percent-encoded.",
     )
-    origins: CommaList = Field(
+    origins: Annotated[CommaList, AfterValidator(_each(origin_setting))] = Field(
         default=(),
         description="Public origins (https://docs.example.com) that may post forms and open sockets; "
         "empty: the request's own host only.",
     )
     signup: bool = Field(default=False, description="Whether visitors may make an account for themselves.")
-    admin_path: str = Field(
+    admin_path: Annotated[str, AfterValidator(_free_path)] = Field(
         default="admin/",
         pattern=r"^[a-z0-9-]{1,50}/$",
         description="Where Django's admin is, with a slash at its end; another word keeps scanners away, no more.",
@@ -83,7 +166,9 @@ class Env(BaseSettings):
     secure_cookies: bool = Field(
         default=True, description="Cookies over HTTPS only, redirect to HTTPS, HSTS. Off only where there is no TLS."
     )
-    web_bind: str = Field(default="127.0.0.1:18100", description="Where Gunicorn listens.")
+    web_bind: Annotated[str, AfterValidator(_bind)] = Field(
+        default="127.0.0.1:18100", description="Where Gunicorn listens: host:port, [IPv6 address]:port or unix:/path."
+    )
     web_workers: int = Field(default=2, ge=1, le=64, description="Gunicorn processes of one web service.")
     web_threads: int = Field(default=8, ge=1, le=256, description="Requests that one Gunicorn process serves at once.")
     node: str = Field(
@@ -92,15 +177,22 @@ class Env(BaseSettings):
         description="Name of this ws process in presence, metrics and logs; unique among the nodes of one Redis. "
         "Empty: host name and process id.",
     )
-    admin_host: str = Field(default="127.0.0.1", description="Where a ws process serves health and metrics.")
+    admin_host: Annotated[str, AfterValidator(_bindable_host)] = Field(
+        default="127.0.0.1", description="Where a ws process serves health and metrics: an address, IPv6 too."
+    )
     admin_port: Port = Field(default=18300, description="The port for it; never behind the public proxy.")
     ws_drain_seconds: float = Field(
-        default=30, ge=0, le=3600, description="How long a stopping ws process takes to hand its sockets over."
+        default=30,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="How long a stopping ws process takes to hand its sockets over.",
     )
     session_check_seconds: float = Field(
         default=300,
         ge=1,
         le=86400,
+        allow_inf_nan=False,
         description="Within this a session that ended without an event (expired, deleted by hand) closes its sockets.",
     )
     connections_per_node: int = Field(
@@ -109,18 +201,25 @@ class Env(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     log_format: Literal["text", "json"] = Field(default="json", description="text for people, json for collectors.")
 
-    @field_validator("redis_sentinels")
-    @classmethod
-    def _sentinels_are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        odd = [each for each in value if not re.fullmatch(r"\S+:[0-9]{1,5}", each)]
-        if odd:
-            raise ValueError(f"host:port is wanted, not {odd[0]!r}")
-        return value
-
     @model_validator(mode="before")
     @classmethod
     def _development_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
         return DEVELOPMENT | values if values.get("environment") == "development" else values
+
+    @model_validator(mode="after")
+    def _values_agree(self) -> Self:
+        if not self.redis_sentinels:
+            try:
+                redis_url(self.redis_url)
+            except ValueError as error:
+                raise ValueError(f"{PREFIX}REDIS_URL is invalid: {error}") from None
+        plain = [each for each in self.origins if not each.startswith("https://")]
+        if self.secure_cookies and plain:
+            raise ValueError(
+                f"{PREFIX}ORIGINS has {plain[0]}, whose pages would get no cookie: {PREFIX}SECURE_COOKIES is on. "
+                "Write https://, or turn that off where there is no TLS"
+            )
+        return self
 
     @model_validator(mode="after")
     def _production_is_no_development(self) -> Self:
@@ -133,30 +232,78 @@ class Env(BaseSettings):
             raise ValueError(f"{PREFIX}SECRET_KEY has {len(key)} characters, needs {SECRET_KEY_MIN_CHARS}: {NEW_KEY}")
         if self.debug:
             raise ValueError(f"{PREFIX}DEBUG is for {PREFIX}ENVIRONMENT=development only")
+        if reason := why_not_writable(self.database_url):
+            raise ValueError(f"{PREFIX}DATABASE_URL cannot be used: {reason}")
         return self
 
 
-def read_env() -> Env:
+def read_env(environ: Mapping[str, str] = os.environ) -> Env:
     """The environment, secrets directory included; exits with every problem named instead of a traceback."""
-    secrets_dir = os.environ.get(f"{PREFIX}SECRETS_DIR") or None
-    if secrets_dir and not Path(secrets_dir).is_dir():
-        raise SystemExit(f"tidewire cannot start: {PREFIX}SECRETS_DIR={secrets_dir} is no directory")
+    given = {name: text for name, value in environ.items() if name.startswith(PREFIX) and (text := value.strip(AROUND))}
     try:
-        return Env(_secrets_dir=secrets_dir)
+        slips, unknown = _unknown(environ)
+        if slips:
+            raise ValueError("\n".join(slips))
+        env = Env(**_fields({**_files(given.get(SECRETS_DIR)), **given}))
     except ValidationError as error:
         raise SystemExit(explain(error)) from None
+    except ValueError as error:
+        raise SystemExit(f"tidewire cannot start:\n{error}") from None
+    if env.environment == "production":
+        for name in unknown:
+            sys.stderr.write(f"{name} is no setting of tidewire and is ignored; .env.example has all of them\n")
+    return env
+
+
+def _fields(given: Mapping[str, str]) -> dict[str, str]:
+    named = {f"{PREFIX}{field.upper()}": field for field in Env.model_fields}
+    return {field: given[name] for name, field in named.items() if name in given}
+
+
+def _files(directory: str | None) -> dict[str, str]:
+    """Secrets by the names of their files. A file that is empty is no value, as a variable that is empty is none."""
+    if directory is None:
+        return {}
+    if not Path(directory).is_dir():
+        raise ValueError(f"  {SECRETS_DIR}={directory} is no directory")
+    found = {}
+    for path in sorted(Path(directory).glob(f"{PREFIX}*")):
+        try:
+            text = path.read_text(encoding="utf-8").strip(AROUND)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            raise ValueError(f"  {path.name} in {SECRETS_DIR} cannot be read: {reason}") from None
+        if text:
+            found[path.name] = text
+    return found
+
+
+def _unknown(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """What to say of names that are a slip for a setting's, and the other names that are no setting."""
+    known = {field.upper(): field for field in Env.model_fields} | {"SECRETS_DIR": ""}
+    slips, others = [], []
+    for name in sorted(environ):
+        short = name.upper().removeprefix(PREFIX)
+        if not name.upper().startswith(PREFIX) or (name.startswith(PREFIX) and short in known):
+            continue
+        if meant := difflib.get_close_matches(short, known, n=1, cutoff=SLIP):
+            slips.append(f"  {name} is no setting. {PREFIX}{meant[0]} is meant?")
+        else:
+            others.append(name)
+    return slips, others
 
 
 def explain(error: ValidationError) -> str:
     """One line per problem: the variable, what is wrong, what it is for. Never the value: it may be a secret."""
     lines = ["tidewire cannot start:"]
-    for problem in error.errors(include_input=False, include_url=False):
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""
+        said = problem["msg"].removeprefix("Value error, ")
         if not field:
-            lines.append(f"  {problem['msg'].removeprefix('Value error, ')}")
+            lines.append(f"  {said}")
             continue
-        wrong = "is not set" if problem["type"] == "missing" else f"is odd: {problem['msg']}"
+        wrong = "is not set" if problem["type"] == "missing" else f"is invalid: {said}"
         lines.append(f"  {PREFIX}{field.upper()} {wrong}. {Env.model_fields[field].description}")
-    lines.append(f"Set them in the environment or as files in {PREFIX}SECRETS_DIR; .env.example has them all.")
+    lines.append(f"Set them in the environment or as files in {SECRETS_DIR}; .env.example has them all.")
     lines.append(f"On a developer's machine {PREFIX}ENVIRONMENT=development is enough.")
     return "\n".join(lines)

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 # Read here too, so that a missing variable ends the master with its message instead of workers in a loop.
 env = read_env()
+# Each page asks it for the names of its files, so without it every page is an error.
+if not env.debug and not (env.static_root / "staticfiles.json").is_file():
+    raise SystemExit(
+        f"tidewire cannot start:\n  TIDEWIRE_STATIC_ROOT={env.static_root} has no staticfiles.json: "
+        "run services/web/manage.py collectstatic"
+    )
 
 # prometheus_client reads this when it is first imported, in each process; without it a scrape sees one process.
 _metrics_dir = os.environ.setdefault(

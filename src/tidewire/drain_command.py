@@ -7,21 +7,30 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
+from tidewire.addresses import host_name, port_number
+
 POLL_SECONDS = 0.2
 
 
 def drain(arguments: Sequence[str]) -> int:
     """Ask the node on this host to drain. Returns the exit status: 0 once it is gone."""
     parser = argparse.ArgumentParser(prog="python -m tidewire drain", description=drain.__doc__)
+    # Defaults as texts, so that argparse names one that is no port.
     parser.add_argument(
         "--admin-port",
-        type=int,
-        default=int(os.environ.get("TIDEWIRE_ADMIN_PORT", "18300")),
-        help="the node's admin port on 127.0.0.1 (default: TIDEWIRE_ADMIN_PORT, else 18300)",
+        type=_port,
+        default=os.environ.get("TIDEWIRE_ADMIN_PORT") or "18300",
+        help="the node's admin port (default: TIDEWIRE_ADMIN_PORT, else 18300)",
+    )
+    parser.add_argument(
+        "--admin-host",
+        type=_host,
+        default=os.environ.get("TIDEWIRE_ADMIN_HOST") or "127.0.0.1",
+        help="the address of that port, on this host (default: TIDEWIRE_ADMIN_HOST, else 127.0.0.1)",
     )
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds to wait until the node has gone")
     given = parser.parse_args(arguments)
-    url = f"http://127.0.0.1:{given.admin_port}"
+    url = f"http://{given.admin_host}:{given.admin_port}"
     end = time.monotonic() + given.timeout
     try:
         print(_ask(f"{url}/drain", method="POST"), flush=True)  # noqa: T201  # it talks to a person
@@ -41,7 +50,22 @@ def drain(arguments: Sequence[str]) -> int:
     return 1
 
 
+def _port(text: str) -> int:
+    try:
+        return port_number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, not {text!r}") from None
+
+
+def _host(text: str) -> str:
+    """Where a node that listens on `text` answers on this host: for all addresses, at the loopback's."""
+    try:
+        return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(found := host_name(text), found)  # noqa: S104 - compared
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, not {text!r}") from None
+
+
 def _ask(url: str, method: str = "GET") -> str:
-    request = urllib.request.Request(url, method=method)  # noqa: S310  # always http://127.0.0.1
+    request = urllib.request.Request(url, method=method)  # noqa: S310  # always http://
     with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
         return str(answer.read().decode().strip())

@@ -2,9 +2,9 @@
 
 import logging
 from typing import Any
-from urllib.parse import urlsplit
 
 from tidewire import metrics
+from tidewire.addresses import origin
 from tidewire.conf import settings
 
 logger = logging.getLogger(__name__)
@@ -22,25 +22,25 @@ class OriginCheck:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         headers = dict(scope["headers"])
-        origin = headers.get(b"origin", b"").decode("latin1")
+        page = headers.get(b"origin", b"").decode("latin1")
         host = headers.get(b"host", b"").decode("latin1")
-        if not origin or is_allowed(origin, host, settings().ORIGINS):
+        if not page or is_allowed(page, host, settings().ORIGINS):
             await self._application(scope, receive, send)
             return
         metrics.CONNECTS.labels("none", "origin").inc()
         logger.warning(
-            "origin %r refused for host %r; allowed are %s", origin[:200], host[:200], settings().ORIGINS or "the host"
+            "origin %r refused for host %r; allowed are %s", page[:200], host[:200], settings().ORIGINS or "the host"
         )
         await receive()
         await send({"type": "websocket.close"})
 
 
-def is_allowed(origin: str, host: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a page of `origin` may open a socket on `host`."""
-    if allowed:
-        return origin in allowed
+def is_allowed(page: str, host: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a page of the origin `page` may open a socket on `host`; `allowed` are in their normal form."""
     try:
-        return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
+        found = origin(page)
+        # The scheme's own port may stand in the Host header, and never stands in an origin.
+        return found in allowed if allowed else found == origin(f"{found.partition(':')[0]}://{host}")
     except ValueError:
-        # No URL at all, such as `http://[`.
+        # No origin at all, such as `null`.
         return False

@@ -6,14 +6,18 @@ A host is a dict as `channels_redis` takes it, so that the channel layer and the
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import SplitResult, parse_qsl
 
 from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
-from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from tidewire.addresses import host_port, server_url
 
 # Longer than any script takes; a stopped Redis is noticed after this.
 SOCKET_SECONDS = 2.0
@@ -26,13 +30,56 @@ DEAD_SECONDS = 15
 RETRIES = 1
 
 
+def redis_url(text: str, *, host_needed: bool = True) -> str:
+    """The URL, if redis-py can use all of it. Raises `ValueError` with what is wrong, and never with the URL.
+
+    redis-py ignores a database that is no number, and lets the URL replace options that this library sets.
+    """
+    parts = server_url(text, ("redis", "rediss", "unix"))
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if any(name != "db" and not name.startswith("ssl_") for name in options):
+        raise ValueError("behind its `?` only db and the options for TLS (ssl_...) can stand")
+    _check_database(parts, options)
+    if parts.scheme == "unix" and not parts.path:
+        raise ValueError("it names no socket: unix:///run/redis.sock")
+    if parts.scheme != "unix" and host_needed and not parts.hostname:
+        raise ValueError("it names no host: redis://host:6379/0")
+    if parts.username and parts.password is None:
+        raise ValueError("it names a user without a password; a password alone is written redis://:password@host")
+    _check_options(text)
+    return text
+
+
+def _check_database(parts: SplitResult, options: Mapping[str, str]) -> None:
+    in_path = parts.path.removeprefix("/") if parts.scheme != "unix" else ""
+    for number in (in_path, options.get("db", "")):
+        if number and not (number.isascii() and number.isdecimal()):
+            raise ValueError("its database must be a number: redis://host:6379/0")
+    if in_path and options.get("db", in_path) != in_path:
+        raise ValueError("it names two databases")
+
+
+def _check_options(text: str) -> None:
+    options = dict(parse_url(text))
+    made: Any = options.pop("connection_class", Connection)
+    try:
+        connection = made(**options)
+        if isinstance(connection, SSLConnection):
+            # Reads the files of certificates, and connects to nothing.
+            connection.ssl_context.get()
+    except (TypeError, ValueError, RedisError, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else ""
+        names = ", ".join(sorted(name for name in options if name.startswith("ssl_")))
+        raise ValueError(f"its options for TLS ({names}) cannot be used{f': {said}' if said else ''}") from None
+
+
 def redis_host(
     url: str, *, sentinels: Sequence[str] = (), master: str = "mymaster", sentinel_password: str = ""
 ) -> dict[str, Any]:
     """What `CHANNEL_LAYERS` takes as a host, and `pool` too.
 
     With `sentinels` (`host:port` each) the URL's host is not used: they name the primary of `master`.
-    Raises `ImproperlyConfigured` where a Sentinel's address is odd.
+    Raises `ImproperlyConfigured` if a Sentinel's address is invalid.
     """
     common = {
         "socket_connect_timeout": SOCKET_SECONDS,
@@ -43,8 +90,11 @@ def redis_host(
         common["socket_keepalive_options"] = _keepalive()
     if not sentinels:
         return common | {"address": url}
-    tls = {"ssl": True} if parse_url(url).get("connection_class") is SSLConnection else {}
-    who = {name: value for name, value in parse_url(url).items() if name in ("username", "password", "db")}
+    options = dict(parse_url(url))
+    tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    if options.get("connection_class") is SSLConnection:
+        tls["ssl"] = True
+    who = {name: value for name, value in options.items() if name in ("username", "password", "db")}
     asking = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS, "retry": _once()}
     if sentinel_password:
         asking["password"] = sentinel_password
@@ -93,7 +143,7 @@ def _keepalive() -> dict[int, int]:
 
 
 def _address(sentinel: str) -> tuple[str, int]:
-    host, colon, port = sentinel.rpartition(":")
-    if not (host and colon and port.isdecimal()):
-        raise ImproperlyConfigured(f"TIDEWIRE: a Sentinel is named host:port, not {sentinel!r}")
-    return host.strip("[]"), int(port)
+    try:
+        return host_port(sentinel)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"TIDEWIRE: a Sentinel is named host:port, not {sentinel!r}: {error}") from None

@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dashboard.env import PREFIX, Env
+from dashboard.env import PREFIX, SECRETS_DIR, Env
 from deploy.k8s.check.build import ROOT
 from deploy.k8s.check.references import WORKLOADS, Object, containers, of, pod, title
 
-SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
 REQUIRED = {f"{PREFIX}{name.upper()}" for name in ("secret_key", "allowed_hosts", "redis_url", "database_url")}
 KNOWN = {f"{PREFIX}{name.upper()}" for name in Env.model_fields} | {SECRETS_DIR}
 # The Secret that an installation makes apart holds these, as docs/kubernetes.md says.

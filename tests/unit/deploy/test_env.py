@@ -99,7 +99,7 @@ def test_production_refuses_debug(environ):
 )
 def test_an_odd_value_names_its_variable(environ, name, value):
     environ(PRODUCTION | {name: value})
-    assert f"{name} is odd" in refusal()
+    assert f"{name} is invalid" in refusal()
 
 
 def test_secrets_may_be_files_named_like_the_variables(environ, tmp_path):
