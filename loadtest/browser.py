@@ -32,7 +32,7 @@ class Page:
 
     @property
     def position(self) -> str:
-        """Where the page's stream socket starts from: `epoch:offset`, or nothing."""
+        """Where the page's stream socket starts from: `epoch.mark:offset`, or nothing."""
         return self._between('data-position="', '"')
 
     @property

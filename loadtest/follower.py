@@ -13,6 +13,7 @@ import gevent
 
 from loadtest import figures, merging
 from loadtest.browser import PageError
+from loadtest.live import position
 from loadtest.run import Run
 
 if TYPE_CHECKING:
@@ -85,8 +86,7 @@ class Follower:
         """Where the stream ended, by a page rather than by a socket: what nobody got is missed too."""
         try:
             for journey in self._journeys():
-                epoch, _, offset = journey.browser.get("/").position.rpartition(":")
-                self.run.end = (epoch, int(offset))
+                self.run.end = position(journey.browser.get("/").position)
                 return
         except (PageError, ValueError) as error:
             logger.warning("the end of the stream could not be read: %s", error)

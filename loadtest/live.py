@@ -65,7 +65,9 @@ class LiveSocket:
         self._origin = origin
         self._cookie = cookie
         self._on = on or {}
-        self._at = _position(at) if at else None
+        self._at = position(at) if at else None
+        # As text, which the server reads again.
+        self._place = at
         self._ledger = ledger
         self._seen: dict[str, None] = {}
         self._socket: WebSocket | None = None
@@ -146,7 +148,7 @@ class LiveSocket:
         began = time.perf_counter()
         self._socket = None
         opened = open_websocket(
-            socket_url(self._origin, self.path, at=_text(self._at), addresses=self._run.addresses, turn=next(_turns)),
+            socket_url(self._origin, self.path, at=_text(self._place), addresses=self._run.addresses, turn=next(_turns)),
             timeout_seconds=HANDSHAKE_SECONDS,
             sslopt={"ca_certs": self._run.authority} if self._run.authority else None,
             origin=self._origin,
@@ -224,10 +226,10 @@ class LiveSocket:
 
     def _resumed(self, event: dict[str, Any]) -> None:
         assert self._ledger is not None
-        epoch, offset = _position(event["at"])
+        epoch, offset = position(event["at"])
         when = f"at {self._run.second} s"
         self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=self._at, when=when)
-        self._at = (epoch, offset)
+        self._at, self._place = (epoch, offset), event["at"]
         self._subscribed = self._run.clock()
         self._caught_up(offset)
 
@@ -243,7 +245,7 @@ class LiveSocket:
         published = message.stamped - clocks.ahead_seconds
         due = max(published, self._subscribed)
         self._ledger.received(offset, now - due if clocks.is_known else None)
-        self._at = (epoch, offset)
+        self._at, self._place = (epoch, offset), f"{epoch}{message.mark}:{offset}"
         second = int(now - run.started)
         run.figures.deliveries[message.event_type][second] += 1
         # What was published before the server said where the socket stands comes by a resume: due from then on.
@@ -292,10 +294,11 @@ class LiveSocket:
             opened.shutdown()  # type: ignore[no-untyped-call] # it has no types
 
 
-def _text(at: tuple[str, int] | None) -> str:
-    return f"{STREAM}:{at[0]}:{at[1]}" if at else ""
+def _text(place: str) -> str:
+    return f"{STREAM}:{place}" if place else ""
 
 
-def _position(at: str) -> tuple[str, int]:
+def position(at: str) -> tuple[str, int]:
+    """Epoch and offset of `epoch.mark:offset`."""
     epoch, _, offset = at.rpartition(":")
-    return epoch, int(offset)
+    return epoch.partition(".")[0], int(offset)

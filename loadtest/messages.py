@@ -13,13 +13,15 @@ KEPT = 4096
 class Message:
     """One text as an object, with what every client would otherwise work out again."""
 
-    __slots__ = ("event", "event_type", "is_published", "offset", "stamped")
+    __slots__ = ("event", "event_type", "is_published", "mark", "offset", "stamped")
 
     def __init__(self, data: bytes) -> None:
         self.event: dict[str, Any] = json.loads(data)
         self.event_type: str = self.event["type"]
         # Of a stream topic alone: its place there, and the servers' own time.
         self.offset: int | None = self.event.get("offset")
+        # What follows the epoch in its position; a server without marks gives none.
+        self.mark = f".{self.event['mark']}" if "mark" in self.event else ""
         self.stamped = 0.0 if self.offset is None else datetime.fromisoformat(self.event["at"]).timestamp()
         # Whether the run's books have its name.
         self.is_published = False

@@ -14,8 +14,8 @@ from tidewire.events import StreamEvent
 from tidewire.publish import publish
 from tidewire.stores import stream_store
 
-# What the hub adds to the text that was published: `"offset":123,`.
-OFFSET_CHARACTERS = len('"offset":,')
+# What the hub adds to the text that was published, but for the offset's digits.
+OFFSET_CHARACTERS = len('"offset":,"mark":"0123456789ab",')
 
 
 class Tick(StreamEvent):
@@ -29,7 +29,7 @@ class Tick(StreamEvent):
 
 
 async def publish_tick(n: int, size: int) -> None:
-    """Publish event number n so that it has about `size` characters on the wire (its own least is 122)."""
+    """Publish event number n so that it has about `size` characters on the wire (its own least is 144)."""
     tick = Tick(id=uuid4(), n=n, t=time.monotonic_ns())
     room = size - len(tick.encode()) - OFFSET_CHARACTERS - len(str(n + 1))
     if room > len(',"pad":""'):

@@ -13,7 +13,7 @@ from loadtest.bench.stand import Publisher, Stand
 
 Record = dict[str, Any]
 
-EVENT_BYTES = 136
+EVENT_BYTES = 160
 BURST = 10
 # Handshakes answered are not yet subscriptions made: the servers settle before the first event.
 SETTLE_SECONDS = 1.0

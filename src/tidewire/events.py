@@ -60,13 +60,15 @@ class StateEvent(Event):
 class StreamEvent(Event):
     """What happened on a stream topic.
 
-    Redis assigns `offset` when the event is appended, and begins again at 1 when it has lost the topic. The outbox
+    Redis assigns `offset` and `mark` when the event is appended: with the epoch of the position before it, they are the
+    event's position. Offsets begin again at 1 when Redis has lost the topic. The outbox
     assigns `sequence` where the event is published, from the database, for good: see `tidewire.outbox`.
     """
 
     topic: str
     id: UUID
     offset: int | None = None
+    mark: str | None = None
     sequence: int | None = None
     request_id: str | None = None
 

@@ -164,8 +164,12 @@ class Hub:
         if feed is None:
             return
         if isinstance(feed, StreamFeed):
-            for offset, body in enumerate(message["bodies"], message["offset"]):
-                feed.hear(Position(message["epoch"], offset), body, message["published"])
+            after = message["after"]
+            for offset, (mark, body) in enumerate(
+                zip(message["marks"], message["bodies"], strict=True), message["offset"]
+            ):
+                feed.hear(Position(message["epoch"], offset, mark), after, body, message["published"])
+                after = mark
         else:
             feed.wants_refresh = True
         self._kick(feed)

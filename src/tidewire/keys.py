@@ -60,11 +60,11 @@ class Keys:
         return f"{self.prefix}:orders"
 
     def stream(self, topic: str) -> str:
-        """Stream: the history of a stream topic; entry `<offset>-0`."""
+        """Stream: the history of a stream topic; entry `<offset>-0` with `body`, `mark` and `after`."""
         return f"{self.prefix}:stream:{topic}"
 
     def position(self, topic: str) -> str:
-        """Hash `epoch`, `offset`: where the topic ends; `sequence`, `event`: its last number; `run`: the last Redis."""
+        """Hash `epoch`, `offset`, `mark`: the topic's end; `sequence`, `event`: its last numbered event."""
         return f"{self.prefix}:position:{topic}"
 
     def seen(self, topic: str) -> str:

@@ -61,7 +61,7 @@ async def _announce(
 ) -> None:
     """Count what was appended, and hint at what is new: consecutive events, as many to a message as are small."""
     family = topic.partition(".")[0]
-    new = [(event, appended.position) for event, appended in events if appended.new]
+    new = [(event, appended) for event, appended in events if appended.new]
     metrics.PUBLISHED.labels(family, "new").inc(len(new))
     metrics.PUBLISHED.labels(family, "repeated").inc(len(events) - len(new))
     while new:
@@ -69,12 +69,14 @@ async def _announce(
         while count < len(new) and size + len(new[count][0].body) <= HINT_CHARACTERS:
             size += len(new[count][0].body)
             count += 1
-        first = new[0][1]
+        first = new[0][1].position
         hint = {
             "type": HINT,
             "topic": topic,
             "epoch": first.epoch,
             "offset": first.offset,
+            "after": new[0][1].after,
+            "marks": [appended.position.mark for _, appended in new[:count]],
             "bodies": [event.body for event, _ in new[:count]],
             "published": published,
         }

@@ -19,7 +19,7 @@ from tidewire.events import Resumed, StreamEvent, decode_any
 from tidewire.feeds import NOTHING, Subscription
 from tidewire.frames import Frame
 from tidewire.positions import Positions
-from tidewire.topics import Position, StreamTopic
+from tidewire.topics import ANY, Position, StreamTopic
 
 if TYPE_CHECKING:
     from tidewire.hub import Hub
@@ -154,7 +154,7 @@ class Revocations:
         self._distrusted_before_ms = int(time.time() * 1000)
         self.on_lost()
         if was_following and end is not None:
-            self.follow(Position(end.epoch, max(0, end.offset - LOOK_BACK)))
+            self.follow(Position(end.epoch, max(0, end.offset - LOOK_BACK), ANY))
 
     def _close(self, event: Revoked) -> None:
         for connection in list(self._connections()):

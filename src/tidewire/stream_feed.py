@@ -10,17 +10,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tidewire import metrics
 from tidewire.events import Resumed
 from tidewire.fanout import fan_out
 from tidewire.feeds import NOTHING, Feed, Subscription
 from tidewire.frames import Frame, frame, frame_event
-from tidewire.topics import Position, StreamTopic
+from tidewire.topics import ANY, Position, StreamTopic
 
 if TYPE_CHECKING:
-    from tidewire.streams import Streams
+    from tidewire.streams import Entry, Streams
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,12 @@ REST_SECONDS = 0.02
 _Batch = tuple[list[Frame], bytes]
 
 
+class _Recent(NamedTuple):
+    offset: int
+    mark: str
+    frame: Frame
+
+
 class StreamFeed(Feed):
     """The end of a stream topic, and its most recent events."""
 
@@ -44,7 +50,9 @@ class StreamFeed(Feed):
         self._streams = streams
         self.position: Position | None = None
         # Without a hole, up to `position`. Cut to RECENT_EVENTS after each delivery and refresh, never within one.
-        self._recent: deque[tuple[int, Frame]] = deque()
+        self._recent: deque[_Recent] = deque()
+        # The mark of the event before the oldest recent one; None where it is not known.
+        self._mark_before: str | None = None
         self._has_news = False
         self._published: float | None = None
         # Its absence is an alert, and a quiet topic is no absence.
@@ -54,13 +62,21 @@ class StreamFeed(Feed):
         """Whether the stream's end is another than what this feed has."""
         return self.position is None or (end or NOTHING) != self.position
 
-    def hear(self, at: Position, body: str, published: float) -> None:
-        """Take a hint: the next event is now due for delivery, a repeat is nothing, a gap wants a `refresh`."""
+    def hear(self, at: Position, after: str, body: str, published: float) -> None:
+        """Take a hint: the next event is now due for delivery, a repeat is nothing, a gap wants a `refresh`.
+
+        `after` is the mark of the event before. An offset with another mark than the one that this feed has is no
+        repeat: Redis lost events.
+        """
         position = self.position
         if position is None or at.epoch != position.epoch or at.offset > position.offset + 1:
             self.wants_refresh = True
-        elif at.offset == position.offset + 1:
-            self._append(at.offset, body)
+        elif at.offset <= position.offset:
+            self.wants_refresh |= self._mark_at(at.offset) not in (at.mark, None)
+        elif after != position.mark:
+            self.wants_refresh = True
+        else:
+            self._append(at.offset, at.mark, body)
             self._published = published if self._published is None else min(self._published, published)
 
     def settle(self, subscription: Subscription) -> bool:
@@ -143,7 +159,7 @@ class StreamFeed(Feed):
 
     def forget(self) -> None:
         super().forget()
-        self._recent.clear()
+        self._clear()
         self._has_news = False
         self._published = None
 
@@ -154,9 +170,13 @@ class StreamFeed(Feed):
         """
         if before is None:
             self.position = end
+            self._clear()
         elif end.epoch != before.epoch and before == NOTHING:
             self._begin(end.epoch)
         elif end.epoch != before.epoch or end.offset < before.offset:
+            self._start_over(end)
+        elif self._mark_at(end.offset) not in (end.mark, None):
+            # The offset was given to another event: Redis lost the one that this feed has.
             self._start_over(end)
 
     async def _settle(self, subscriptions: list[Subscription]) -> list[Subscription]:
@@ -176,12 +196,23 @@ class StreamFeed(Feed):
         await fan_out(self.name, subscriptions, write)
         return unsettled
 
-    def _append(self, offset: int, body: str) -> None:
+    def _append(self, offset: int, mark: str, body: str) -> None:
         assert self.position is not None
-        made = (offset, _frame_at(offset, body))
-        self._recent.append(made)
+        self._recent.append(_Recent(offset, mark, _frame_at(offset, mark, body)))
         self._has_news = True
-        self.position = Position(self.position.epoch, offset)
+        self.position = Position(self.position.epoch, offset, mark)
+
+    def _mark_at(self, offset: int) -> str | None:
+        """The mark at an offset; None where memory does not have it."""
+        assert self.position is not None
+        index = offset - self._oldest_recent()
+        if index == -1:
+            return self._mark_before
+        return self._recent[index].mark if 0 <= index < len(self._recent) else None
+
+    def _clear(self) -> None:
+        self._recent.clear()
+        self._mark_before = self.position.mark if self.position else None
 
     def _resume(self, subscription: Subscription) -> bool:
         """Say where a new subscription stands. False: it takes a read to know what it missed."""
@@ -194,7 +225,8 @@ class StreamFeed(Feed):
         if at == NOTHING:
             at = Position(position.epoch, 0)
         # A client may be ahead of this feed, by a hint that is still on its way: only Redis can tell.
-        if at.epoch != position.epoch or not self._oldest_recent() - 1 <= at.offset <= position.offset:
+        mark = self._mark_at(at.offset)
+        if at.epoch != position.epoch or mark is None or at.mark not in (mark, ANY):
             return False
         resumed = Resumed(topic=self.name, recovered=True, at=str(at))
         subscription.connection.write(frame_event(resumed))
@@ -219,7 +251,7 @@ class StreamFeed(Feed):
         """All that follows a position; nothing where memory does not reach back so far."""
         if position + 1 < self._oldest_recent():
             return [], b""
-        frames = [made for offset, made in self._recent if offset > position]
+        frames = [recent.frame for recent in self._recent if recent.offset > position]
         return frames, b"".join(made.wire for made in frames)
 
     def _lose(self, subscription: Subscription) -> None:
@@ -234,6 +266,7 @@ class StreamFeed(Feed):
     def _begin(self, epoch: str) -> None:
         """The topic has its first event. Who waits for it since before that resumes from the beginning of its epoch."""
         self.position = Position(epoch, 0)
+        self._clear()
         for subscription in self.subscriptions:
             if subscription.position is not None:
                 subscription.position, subscription.at = None, self.position
@@ -241,7 +274,7 @@ class StreamFeed(Feed):
     def _start_over(self, end: Position) -> None:
         """Redis lost the stream: its end is not where it was. Everybody has to reload."""
         self.position = end
-        self._recent.clear()
+        self._clear()
         self._has_news = False
         for subscription in self.subscriptions:
             if subscription.position is not None:
@@ -249,7 +282,7 @@ class StreamFeed(Feed):
 
     def _oldest_recent(self) -> int:
         assert self.position is not None
-        return self._recent[0][0] if self._recent else self.position.offset + 1
+        return self._recent[0].offset if self._recent else self.position.offset + 1
 
     def _oldest_wanted(self, behind: set[Subscription], end: Position) -> int:
         """The offset after which to read, for this feed and for those behind it whom one read can still serve."""
@@ -268,26 +301,42 @@ class StreamFeed(Feed):
         end, entries = await self._streams.read(self.name, since, limit=RESUME_EVENTS)
         metrics.HISTORY_READS.labels(self.name).inc()
         assert self.position is not None
-        if end is None or end.epoch != self.position.epoch:
+        if end is None or end.epoch != self.position.epoch or not self._agrees(entries):
             self._start_over(end or NOTHING)
             return
-        oldest = self._oldest_recent()
-        older = [(offset, body) for offset, body in entries if offset < oldest]
-        if older and older[-1][0] == oldest - 1:
-            self._recent.extendleft((offset, _frame_at(offset, body)) for offset, body in reversed(older))
-        for offset, body in entries:
-            if offset == self.position.offset + 1:
-                self._append(offset, body)
-        reached = entries[-1][0] if len(entries) == RESUME_EVENTS else end.offset
-        if self.position.offset < reached:
+        self._prepend(entries)
+        for entry in entries:
+            if entry.offset == self.position.offset + 1:
+                self._append(entry.offset, entry.mark, entry.body)
+        last = entries[-1] if len(entries) == RESUME_EVENTS else None
+        reached = Position(end.epoch, last.offset, last.mark) if last else end
+        if self.position.offset < reached.offset:
             # A hole: history begins after what we have, or has gone. What follows it is all there is.
-            self._start_over(Position(end.epoch, reached))
+            self._start_over(reached)
+
+    def _agrees(self, entries: Sequence[Entry]) -> bool:
+        """Whether history has the events that this feed has, as far as both reach."""
+        found = [(entry.offset, entry.mark) for entry in entries]
+        if entries:
+            found.append((entries[0].offset - 1, entries[0].after))
+        return all(self._mark_at(offset) in (mark, None) for offset, mark in found)
+
+    def _prepend(self, entries: Sequence[Entry]) -> None:
+        oldest = self._oldest_recent()
+        older = [entry for entry in entries if entry.offset < oldest]
+        if older and older[-1].offset == oldest - 1:
+            self._mark_before = older[0].after
+            self._recent.extendleft(
+                _Recent(entry.offset, entry.mark, _frame_at(entry.offset, entry.mark, entry.body))
+                for entry in reversed(older)
+            )
 
     def _trim(self) -> None:
         while len(self._recent) > RECENT_EVENTS:
-            self._recent.popleft()
+            self._mark_before = self._recent.popleft().mark
 
 
-def _frame_at(offset: int, body: str) -> Frame:
-    # The offset is spliced in: what Redis kept is the event as it was published.
-    return frame(f'{{"offset":{offset},{body[1:]}')
+def _frame_at(offset: int, mark: str, body: str) -> Frame:
+    # Spliced in: Redis keeps the event as it was published. A topic's events from before there were marks have none.
+    marked = f'"mark":"{mark}",' if mark else ""
+    return frame(f'{{"offset":{offset},{marked}{body[1:]}')

@@ -12,6 +12,9 @@ from tidewire.keys import Keys
 from tidewire.redis import reached, script
 from tidewire.topics import Position
 
+# The fields of the hash that holds a topic's position.
+POSITION = ("epoch", "offset", "mark")
+
 
 class Encoded(NamedTuple):
     """A stream event as it is kept: as text that need not be read again, whichever version of a project wrote it."""
@@ -24,8 +27,19 @@ class Encoded(NamedTuple):
 
     @classmethod
     def of(cls, event: StreamEvent) -> Self:
-        """The event without an offset and a sequence number, which are assigned where it is published."""
-        return cls(event.topic, str(event.id), event.model_copy(update={"offset": None, "sequence": None}).encode())
+        """The event without what is assigned where it is published: offset, mark and sequence number."""
+        return cls(
+            event.topic, str(event.id), event.model_copy(update=dict.fromkeys(("offset", "mark", "sequence"))).encode()
+        )
+
+
+class Entry(NamedTuple):
+    """An event as it is read from history. `mark` is a digest of all events up to it, `after` of those before it."""
+
+    offset: int
+    mark: str
+    after: str
+    body: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,8 @@ class Appended:
 
     new: bool
     position: Position
+    # The mark of the event before, where this one is new.
+    after: str = ""
     # None, or the topic's sequence number where the stream is past the event's own and does not know its id.
     past: int | None = None
 
@@ -90,11 +106,13 @@ class Streams:
         return args
 
     def _appended(self, answer: Sequence[Any]) -> list[Appended]:
-        epoch, last, *found = answer
-        return [
-            Appended(result == 1, Position(epoch, int(offset)), past=int(last) if result == -1 else None)
-            for result, offset in zip(found[::2], found[1::2], strict=True)
-        ]
+        epoch, last, mark, *found = answer
+        appended = []
+        for result, offset, at in zip(found[::3], found[1::3], found[2::3], strict=True):
+            after, mark = (mark, at) if result == 1 else ("", mark)
+            past = int(last) if result == -1 else None
+            appended.append(Appended(result == 1, Position(epoch, int(offset), at), after, past))
+        return appended
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
         """Where each topic ends; None where nothing was ever appended."""
@@ -102,21 +120,29 @@ class Streams:
             return []
         async with reached() as redis, redis.pipeline(transaction=False) as pipe:
             for topic in topics:
-                pipe.hmget(self._keys.position(topic), "epoch", "offset")
+                pipe.hmget(self._keys.position(topic), POSITION)
             found = await pipe.execute()
-        return [Position(epoch, int(offset)) if epoch else None for epoch, offset in found]
+        return [_position(fields) for fields in found]
 
-    async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[tuple[int, str]]]:
+    async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
         """Where the topic ends and, of the same moment, its events after an offset.
 
-        Events are (offset, body), oldest first; fewer than there were where history is shorter.
+        Events are oldest first, and fewer than there were where history is shorter.
         """
         async with reached() as redis, redis.pipeline(transaction=True) as pipe:
-            pipe.hmget(self._keys.position(topic), "epoch", "offset")
+            pipe.hmget(self._keys.position(topic), POSITION)
             pipe.xrange(self._keys.stream(topic), min=f"({since}-0", max="+", count=limit)
-            (epoch, offset), entries = await pipe.execute()
-        found = [(int(entry.partition("-")[0]), str(fields["body"])) for entry, fields in entries]
-        return (Position(epoch, int(offset)) if epoch else None), found
+            fields, entries = await pipe.execute()
+        return _position(fields), [_entry(entry, event) for entry, event in entries]
+
+
+def _entry(entry: str, event: Mapping[str, str]) -> Entry:
+    return Entry(int(entry.partition("-")[0]), event.get("mark", ""), event.get("after", ""), event["body"])
+
+
+def _position(fields: Sequence[str | None]) -> Position | None:
+    epoch, offset, mark = fields
+    return Position(epoch, int(offset or 0), mark or "") if epoch else None
 
 
 # Errors of the whole server, which no topic is to blame for: redis-py has classes for some of them only.

@@ -24,21 +24,30 @@ def check_name(name: str) -> str:
     return name
 
 
+# Of a position that is good whatever the events before it were. No client can send this.
+ANY = "*"
+
+
 @dataclass(frozen=True)
 class Position:
-    """Where a stream topic stands: `offset` events since `epoch` began. As text `epoch:offset`."""
+    """A place in a stream topic: `offset` events since `epoch` began. As text `epoch.mark:offset`.
+
+    `mark` is a digest of all these events. Two positions with the same mark have the same events before them, even
+    where Redis lost events and gave their offsets to others.
+    """
 
     epoch: str
     offset: int
+    mark: str = ""
 
     def __str__(self) -> str:
-        return f"{self.epoch}:{self.offset}"
+        return f"{self.epoch}.{self.mark}:{self.offset}" if self.mark else f"{self.epoch}:{self.offset}"
 
     @classmethod
     def parse(cls, text: str) -> "Position | None":
-        """Read `epoch:offset`; None where it is no position."""
-        match = re.fullmatch(r"([0-9a-f]{1,32}):([0-9]{1,15})", text)
-        return cls(match[1], int(match[2])) if match else None
+        """Read `epoch.mark:offset`, or `epoch:offset` of a topic without events; None where it is no position."""
+        match = re.fullmatch(r"([0-9a-f]{1,32})(?:\.([0-9a-f]{1,32}))?:([0-9]{1,15})", text)
+        return cls(match[1], int(match[3]), match[2] or "") if match else None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 from array import array
 from collections import Counter
@@ -158,8 +159,8 @@ class Client:
 
     def _shown(self, event: dict[str, Any], committed: float, now: float) -> None:
         """Once beyond Redis, as client.js: an event is known by its id, its place by its offset."""
-        epoch = (self.at or "0:0").partition(":")[0]
-        self.at = f"{epoch}:{event['offset']}"
+        epoch = re.split("[.:]", self.at or "0:0")[0]
+        self.at = f"{epoch}.{event['mark']}:{event['offset']}"
         if event["id"] in self._seen:
             self.diary.repeats += 1
             return

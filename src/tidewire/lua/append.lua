@@ -1,9 +1,8 @@
 -- Appends events to a stream topic, each once by its id, and returns where each is.
--- KEYS[1] stream   KEYS[2] position (hash epoch, offset, run, sequence, event)   KEYS[3] seen (sorted set id -> offset)
--- ARGV[1] history length   ARGV[2] history milliseconds
--- ARGV[3] an epoch, used if the topic has none or Redis is another process than at the last event
+-- KEYS[1] stream   KEYS[2] position (hash epoch, offset, mark, sequence, event)   KEYS[3] seen (sorted set id -> offset)
+-- ARGV[1] history length   ARGV[2] history milliseconds   ARGV[3] an epoch, used if the topic has none
 -- ARGV[4...] for each event: id, body (JSON), sequence number or ''
--- Returns {epoch, sequence of the topic, result, offset, result, offset, ...}
+-- Returns {epoch, sequence of the topic, mark before the first appended, result, offset, mark, result, offset, mark, ...}
 -- result: 1 appended, 0 a repeat, -1 refused: the topic is past this sequence number, and the id is unknown
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
 if not epoch then
@@ -11,17 +10,7 @@ if not epoch then
   redis.call('DEL', KEYS[1], KEYS[3])
   redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0)
 end
--- A Redis that was started again, or a replica that took over, may lack the last events, and would give their offsets
--- to others. Whoever stands somewhere in the old epoch then reloads rather than miss what it cannot know of.
-local info = redis.pcall('INFO', 'server')
-local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
-local before = redis.call('HGET', KEYS[2], 'run')
-if before ~= run then
-  if before and before ~= '' and run ~= '' then
-    epoch = ARGV[3]
-  end
-  redis.call('HSET', KEYS[2], 'epoch', epoch, 'run', run)
-end
+local mark = redis.call('HGET', KEYS[2], 'mark') or ''
 
 local found = redis.call('HMGET', KEYS[2], 'sequence', 'event')
 local last, last_id = tonumber(found[1] or '0'), found[2]
@@ -31,7 +20,12 @@ for i = 4, #ARGV, 3 do
   repeated = repeated or (ARGV[i] == last_id and tonumber(ARGV[i + 2]) == last)
 end
 
-local results = {epoch, ''}
+local results = {epoch, '', mark}
+local function add(result, offset, at)
+  table.insert(results, result)
+  table.insert(results, offset)
+  table.insert(results, at)
+end
 local refused = false
 for i = 4, #ARGV, 3 do
   local id, body, sequence = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
@@ -40,22 +34,25 @@ for i = 4, #ARGV, 3 do
   if refused or (old and not seen and not repeated) then
     -- Neither do the events behind it pass it.
     refused = true
-    table.insert(results, -1)
-    table.insert(results, 0)
+    add(-1, 0, '')
   elseif seen or old then
-    table.insert(results, 0)
-    table.insert(results, tonumber(seen or '0'))
+    local entry = seen and redis.call('XRANGE', KEYS[1], seen .. '-0', seen .. '-0')[1]
+    add(0, tonumber(seen or '0'), entry and entry[2][4] or '')
   else
     local offset = redis.call('HINCRBY', KEYS[2], 'offset', 1)
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], offset .. '-0', 'body', body)
+    -- A digest of all events so far. A Redis that lost the last events gives their offsets to other events, but the
+    -- marks at these offsets differ.
+    local after = mark
+    mark = string.sub(redis.sha1hex(after .. id), 1, 12)
+    redis.call('HSET', KEYS[2], 'mark', mark)
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], offset .. '-0', 'body', body, 'mark', mark, 'after', after)
     redis.call('ZADD', KEYS[3], offset, id)
     redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', offset - ARGV[1])
     if sequence then
       last, last_id = sequence, id
       redis.call('HSET', KEYS[2], 'sequence', ARGV[i + 2], 'event', id)
     end
-    table.insert(results, 1)
-    table.insert(results, offset)
+    add(1, offset, mark)
   end
 end
 -- The position outlives the history: a lost history shows as a gap, a lost position as a new epoch.

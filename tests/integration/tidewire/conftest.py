@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis as sync_redis
+from redis.asyncio import Redis
 
 import tidewire.redis
 from tidewire import background, conf, outbox
@@ -120,3 +121,17 @@ async def pass_time(client, presence: RedisPresence, seconds: float) -> None:
     for key in (presence._keys.nodes, presence._keys.deadlines):
         for name, at_ms in await client.zrange(key, 0, -1, withscores=True):
             await client.zadd(key, {name: at_ms - seconds * 1000}, xx=True)
+
+
+async def dump(client) -> dict[str, bytes]:
+    """All that Redis holds, to be put back later: as in a snapshot on disk."""
+    raw = client.connection_pool.connection_kwargs | {"decode_responses": False}
+    async with Redis(host=raw["host"], port=raw["port"]) as copying:
+        return {key.decode(): await copying.dump(key) for key in await copying.keys("*")}
+
+
+async def restore(client, kept: dict[str, bytes]) -> None:
+    """Go back to that."""
+    await client.flushall()
+    for key, value in kept.items():
+        await client.restore(key, 0, value)

@@ -43,7 +43,7 @@ class Publishers:
     def stream(self) -> list[str]:
         """The texts in the stream, in its order."""
         _, entries = self._background.run(stream_store().read("talk", 0, limit=10_000), seconds=5)
-        return [Said.decode(body).text for _, body in entries]
+        return [Said.decode(entry.body).text for entry in entries]
 
     def left(self) -> int:
         return self.one(OutboxEvent.objects.count)

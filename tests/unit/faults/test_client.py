@@ -10,6 +10,7 @@ NEWS = {
     "topic": "notifications",
     "id": "a",
     "offset": 3,
+    "mark": "a3",
     "notification_id": 7,
     "at": "2026-11-24T08:00:00Z",
 }
@@ -35,9 +36,9 @@ def test_an_event_is_shown_once_by_its_id():
 
 def test_it_resumes_from_the_last_offset_in_the_epoch_it_was_told():
     one = client()
-    one._heard(b'{"type":"resumed","topic":"notifications","recovered":true,"at":"e:2"}')
+    one._heard(b'{"type":"resumed","topic":"notifications","recovered":true,"at":"e.a2:2"}')
     hear(one)
-    assert one.at == "e:3"
+    assert one.at == "e.a3:3"
     assert not one.diary.reloads
 
 

@@ -24,7 +24,7 @@ def test_event_larger_than_its_size_is_left_as_it_is():
 
 
 @pytest.mark.parametrize("size", [EVENT_BYTES, 4096])
-async def test_tick_has_its_size_with_the_offset_that_the_hub_adds(monkeypatch, size):
+async def test_tick_has_its_size_with_the_offset_and_the_mark_that_the_hub_adds(monkeypatch, size):
     published = []
 
     async def publish(event, **_):
@@ -36,4 +36,4 @@ async def test_tick_has_its_size_with_the_offset_that_the_hub_adds(monkeypatch, 
     [tick] = published
     assert isinstance(tick, Tick)
     assert (tick.topic, tick.n) == (NOTIFICATIONS.name, 41)
-    assert len('{"offset":42,' + tick.encode()[1:]) == size
+    assert len('{"offset":42,"mark":"0123456789ab",' + tick.encode()[1:]) == size

@@ -5,7 +5,9 @@ import types
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha1
 from typing import Any, Literal
+from uuid import UUID
 
 from redis.exceptions import ResponseError
 
@@ -14,9 +16,10 @@ from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection
 from tidewire.events import StateEvent, StreamEvent
 from tidewire.exceptions import NoRedis
+from tidewire.feeds import NOTHING
 from tidewire.frames import Frame, frame
 from tidewire.presence import Presence
-from tidewire.streams import Appended, Encoded
+from tidewire.streams import Appended, Encoded, Entry
 from tidewire.topics import Position, StateTopic
 
 LIMIT = 1000
@@ -147,7 +150,7 @@ class MemoryStreams:
         self._length = length
         self._epochs = 0
         self._ends: dict[str, Position] = {}
-        self._history: dict[str, deque[tuple[int, str]]] = {}
+        self._history: dict[str, deque[Entry]] = {}
         self._seen: dict[str, dict[str, int]] = {}
         self._last: dict[str, tuple[int, str]] = {}
 
@@ -186,15 +189,16 @@ class MemoryStreams:
         if refused or (old and seen is None and not repeated and event.id != last_id):
             return Appended(False, Position(end.epoch, 0), past=last)
         if seen is not None or old:
-            return Appended(False, Position(end.epoch, seen or 0))
-        end = self._ends[topic] = Position(end.epoch, end.offset + 1)
+            return Appended(False, self.place(topic, seen or 0))
+        after, mark = end.mark, _mark(end.mark, event.id)
+        end = self._ends[topic] = Position(end.epoch, end.offset + 1, mark)
         self._seen[topic][event.id] = end.offset
         if len(self._seen[topic]) > self._length:
             del self._seen[topic][next(iter(self._seen[topic]))]
         if event.sequence is not None:
             self._last[topic] = (event.sequence, event.id)
-        self._history[topic].append((end.offset, event.body))
-        return Appended(True, end)
+        self._history[topic].append(Entry(end.offset, mark, after, event.body))
+        return Appended(True, end, after)
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
         await self._ask()
@@ -202,10 +206,10 @@ class MemoryStreams:
         await self.asked()
         return found
 
-    async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[tuple[int, str]]]:
+    async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
         await self._ask()
         self.reads += 1
-        found = [entry for entry in self._history.get(topic, ()) if entry[0] > since][:limit]
+        found = [entry for entry in self._history.get(topic, ()) if entry.offset > since][:limit]
         end = self._ends.get(topic)
         await self.asked()
         return end, found
@@ -213,10 +217,24 @@ class MemoryStreams:
     def end(self, topic: str) -> Position | None:
         return self._ends.get(topic)
 
+    def place(self, topic: str, offset: int) -> Position:
+        """The position at an offset; without a mark where history does not have it."""
+        epoch = self._ends[topic].epoch if topic in self._ends else NOTHING.epoch
+        marks = {entry.offset: entry.mark for entry in self._history.get(topic, ())}
+        return Position(epoch, offset, marks.get(offset, ""))
+
     def flush(self) -> None:
         """As FLUSHALL does."""
         self._ends.clear()
         self._history.clear()
+
+    def roll_back(self, topic: str, events: int) -> None:
+        """As a lagging replica does that takes over: the last events were never there."""
+        history = self._history.get(topic, deque())
+        for _ in range(min(events, len(history))):
+            lost = history.pop()
+            self._ends[topic] = Position(self._ends[topic].epoch, lost.offset - 1, lost.after)
+            self._seen[topic] = {name: at for name, at in self._seen[topic].items() if at < lost.offset}
 
     def lose_history(self, topic: str, *, keep: int = 0) -> None:
         """As an expiry does: the position stays."""
@@ -228,6 +246,19 @@ class MemoryStreams:
         await self.asked()
         if self.away:
             raise NoRedis("Redis is away")
+
+
+def place(offset: int, epoch: str = "e1", *, first: int = 1) -> Position:
+    """The position in a topic whose events have consecutive numbers as ids."""
+    mark = ""
+    for number in range(first, first + offset):
+        mark = _mark(mark, str(UUID(int=number)))
+    return Position(epoch, offset, mark)
+
+
+def _mark(after: str, event_id: str) -> str:
+    """As append.lua makes it."""
+    return sha1((after + event_id).encode(), usedforsecurity=False).hexdigest()[:12]
 
 
 async def _at_once() -> None:

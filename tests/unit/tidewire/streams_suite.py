@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from tests.unit.tidewire.fakes import Said
-from tidewire.streams import Encoded
+from tests.unit.tidewire.fakes import Said, place
+from tidewire.streams import Encoded, Entry
 from tidewire.topics import Position
 
 
@@ -38,11 +38,11 @@ class StreamsSuite:
 
     async def test_history_is_read_in_order_after_an_offset(self, streams):
         """What is read is what was appended, the end of the same moment beside it."""
-        for number in (1, 2, 3, 4):
-            last = await streams.append(said(number))
+        marks = [(await streams.append(said(number))).position.mark for number in (1, 2, 3)]
+        last = await streams.append(said(4))
         assert await streams.read("talk", 2, limit=10) == (
             last.position,
-            [(3, said(3).body), (4, said(4).body)],
+            [Entry(3, marks[2], marks[1], said(3).body), Entry(4, last.position.mark, marks[2], said(4).body)],
         )
         assert await streams.read("talk", 4, limit=10) == (last.position, [])
         assert await streams.read("talk", 99, limit=10) == (last.position, [])
@@ -52,7 +52,7 @@ class StreamsSuite:
         for number in (1, 2, 3, 4):
             last = await streams.append(said(number))
         end, entries = await streams.read("talk", 0, limit=2)
-        assert [offset for offset, _ in entries] == [1, 2]
+        assert [entry.offset for entry in entries] == [1, 2]
         assert end == last.position
 
     async def test_an_event_is_appended_once_by_its_id(self, streams):
@@ -75,7 +75,7 @@ class StreamsSuite:
         assert [each.position.offset for each in done["talk"]] == [1, 2]
         assert [each.position.offset for each in done["other"]] == [1]
         _, entries = await streams.read("talk", 0, limit=10)
-        assert [body for _, body in entries] == [said(3).body, said(1).body]
+        assert [entry.body for entry in entries] == [said(3).body, said(1).body]
 
     async def test_a_batch_whose_answer_was_lost_is_a_repeat(self, streams):
         """The publisher sends the whole batch again; events behind it are still new."""
@@ -119,9 +119,22 @@ class StreamsSuite:
         for number in range(1, 401):
             await streams.append(said(number))
         _, entries = await streams.read("talk", 0, limit=1000)
-        offsets = [offset for offset, _ in entries]
+        offsets = [entry.offset for entry in entries]
         assert offsets == list(range(offsets[0], 401))
         assert streams.length <= len(offsets) <= streams.length + 200
+
+    async def test_a_mark_depends_on_every_event_before(self, streams):
+        """The same event at the same offset has another mark after another event."""
+        one = [(await streams.append(said(number))).position for number in (1, 2)]
+        other = [(await streams.append(said(number, topic="other"))).position for number in (3, 2)]
+        assert one[1].mark != other[1].mark
+        assert one == [place(1, one[0].epoch), place(2, one[0].epoch)]
+
+    async def test_a_repeat_has_the_position_of_the_first(self, streams):
+        """Whoever repeats an event can resume from there."""
+        first = await streams.append(said(1))
+        await streams.append(said(2))
+        assert (await streams.append(said(1))).position == first.position
 
     async def test_an_emptied_store_begins_a_new_epoch(self, streams):
         """Offsets that are counted anew are never taken for the old ones, nor is an old id remembered."""

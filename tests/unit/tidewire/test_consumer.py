@@ -14,7 +14,7 @@ from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.urls import path
 
-from tests.unit.tidewire.fakes import FakeWriter, Hall, Said
+from tests.unit.tidewire.fakes import FakeWriter, Hall, Said, place
 from tidewire import consumer, metrics
 from tidewire.close_codes import CloseCode
 from tidewire.consumer import MALFORMED_LIMIT, LiveConsumer
@@ -239,9 +239,9 @@ class TestConnecting:
         """The position is part of the address."""
         for number in (1, 2, 3):
             here.streams.append_now(Said(id=UUID(int=number), text="hello"))
-        client = await connect("talk/?at=talk:e1:1")
+        client = await connect(f"talk/?at=talk:{place(1)}")
         events = await client.events()
-        assert events[0] == {"type": "resumed", "topic": "talk", "recovered": True, "at": "e1:1"}
+        assert events[0] == {"type": "resumed", "topic": "talk", "recovered": True, "at": str(place(1))}
         assert [event["offset"] for event in events[1:]] == [2, 3]
 
     @pytest.mark.parametrize("query", ["?at=", "?at=rubbish", "?at=%ff", "?at=e1:1", "?at=talk:e1:1&at=talk:e1:2"])
@@ -252,7 +252,7 @@ class TestConnecting:
         client = await connect(f"talk/{query}")
         complaint, resumed = await client.events()
         assert (complaint["type"], complaint["code"]) == ("error", "malformed")
-        assert resumed == {"type": "resumed", "topic": "talk", "recovered": False, "at": "e1:2"}
+        assert resumed == {"type": "resumed", "topic": "talk", "recovered": False, "at": str(place(2))}
 
     @pytest.mark.parametrize("query", ["", "?other=talk:e1:1"])
     async def test_a_socket_without_a_position_begins_at_the_end(self, connect, here, query):
@@ -260,17 +260,18 @@ class TestConnecting:
             here.streams.append_now(Said(id=UUID(int=number), text="hello"))
         client = await connect(f"talk/{query}")
         [resumed] = await client.events()
-        assert resumed == {"type": "resumed", "topic": "talk", "recovered": True, "at": "e1:2"}
+        assert resumed == {"type": "resumed", "topic": "talk", "recovered": True, "at": str(place(2))}
 
     async def test_each_stream_topic_of_a_socket_resumes_from_its_own_position(self, connect, here):
         """Two topics, two epochs, two offsets."""
         for number in (1, 2, 3):
             here.streams.append_now(Said(id=UUID(int=number), text="talk"))
             here.streams.append_now(Said(id=UUID(int=10 + number), topic="other", text="other"))
-        client = await connect("both/?at=other:e2:2&at=talk:e1:1")
+        talk, other = place(1), place(2, "e2", first=11)
+        client = await connect(f"both/?at=other:{other}&at=talk:{talk}")
         events = await client.events()
         resumed = {event["topic"]: event["at"] for event in events if event["type"] == "resumed"}
-        assert resumed == {"talk": "e1:1", "other": "e2:2"}
+        assert resumed == {"talk": str(talk), "other": str(other)}
         said = [(event["topic"], event["offset"]) for event in events if event["type"] == "test.said"]
         assert sorted(said) == [("other", 3), ("talk", 2), ("talk", 3)]
 

@@ -23,13 +23,15 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 ID = UUID("0c6f1a52-6f43-4f0e-9a5e-3f1f3a3b2c1d")
 
 EXAMPLES: list[Event] = [
-    Resumed(topic="notifications", recovered=True, at="3f1f3a3b2c1d:12"),
+    Resumed(topic="notifications", recovered=True, at="3f1f3a3b2c1d.9f31c0aa12de:12"),
     Ping(),
     Pong(),
     Error(code="malformed", detail="type: Field required"),
     Drain(reconnect_in_seconds=3.2),
     Stale(stale=True),
-    Revoked(id=ID, offset=3, user="7", session="9a5e3f1f3a3b2c1d", final=True, at_ms=1_795_000_000_000),
+    Revoked(
+        id=ID, offset=3, mark="9f31c0aa12de", user="7", session="9a5e3f1f3a3b2c1d", final=True, at_ms=1_795_000_000_000
+    ),
     LeaseStatus(topic="lease.plan", version=5, holder="ada", asker="bob", lease_seconds=20.0, answer_seconds=30.0),
     LeaseAsk(),
     LeaseHandOver(asker="bob"),
@@ -82,6 +84,7 @@ EXAMPLES: list[Event] = [
     NotificationCreated(
         id=ID,
         offset=12,
+        mark="9f31c0aa12de",
         request_id="5f2d8c1e",
         notification_id=57,
         actor="ada",

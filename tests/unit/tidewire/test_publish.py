@@ -51,7 +51,16 @@ async def test_an_event_is_appended_and_hinted_at(layer, streams):
     [(_, group, hint)] = layer.sent
     assert group == "p.talk"
     assert hint.pop("published") > 0
-    assert hint == {"type": "tidewire.hint", "topic": "talk", "epoch": "e1", "offset": 1, "bodies": [EVENT.encode()]}
+    at = appended.position
+    assert hint == {
+        "type": "tidewire.hint",
+        "topic": "talk",
+        "epoch": at.epoch,
+        "offset": at.offset,
+        "after": "",
+        "marks": [at.mark],
+        "bodies": [EVENT.encode()],
+    }
 
 
 async def test_an_offset_is_redis_s_to_assign(layer, streams):

@@ -16,7 +16,7 @@ from tidewire.frames import frame_event
 from tidewire.models import OutboxEvent
 from tidewire.revocation import COMMIT_MS, Revocations, Revoked
 from tidewire.ticket import Ticket, session_mark
-from tidewire.topics import Position
+from tidewire.topics import ANY, Position
 
 
 def said(revocations: Revocations, event: Event) -> None:
@@ -144,9 +144,9 @@ def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, h
     revocations.on_lost = lambda: lost.append(1)
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
-    assert hub.followed == [Position("a", 0)]
+    assert hub.followed == [Position("a", 0, ANY)]
     said(revocations, Resumed(topic="revocations", recovered=False, at="b:1700"))
-    assert hub.followed[1:] == [Position("b", 1200)]
+    assert hub.followed[1:] == [Position("b", 1200, ANY)]
     assert len(lost) == 3
 
 

@@ -5,13 +5,15 @@ from uuid import UUID
 
 import pytest
 
-from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish, step
+from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish, place, step
 from tidewire import fanout, stream_feed
 from tidewire.feeds import NOTHING, Subscription
 from tidewire.stream_feed import RECENT_EVENTS, RESUME_EVENTS, StreamFeed
 from tidewire.topics import Position, StreamTopic
 
 TOPIC = StreamTopic("talk")
+# Position, mark of the event before, body.
+Hint = tuple[Position, str, str]
 
 
 class Talk:
@@ -22,19 +24,20 @@ class Talk:
         self.feed = StreamFeed(TOPIC, self.streams)
         self._numbers = itertools.count(1)
 
-    def say(self, count: int = 1, *, heard: bool = True) -> list[tuple[Position, str]]:
+    def say(self, count: int = 1, *, heard: bool = True) -> list[Hint]:
         hints = []
         for _ in range(count):
             number = next(self._numbers)
             event = Said(id=UUID(int=number), text=f"word {number}")
-            hints.append((self.streams.append_now(event).position, event.encode()))
+            appended = self.streams.append_now(event)
+            hints.append((appended.position, appended.after, event.encode()))
         if heard:
             self.hear(*hints)
         return hints
 
-    def hear(self, *hints: tuple[Position, str]) -> None:
-        for at, body in hints:
-            self.feed.hear(at, body, 0.0)
+    def hear(self, *hints: Hint) -> None:
+        for hint in hints:
+            self.feed.hear(*hint, 0.0)
 
     async def run(self) -> None:
         """What the hub does while a feed wants something."""
@@ -83,14 +86,14 @@ async def test_a_socket_without_a_position_starts_at_the_end(talk):
     """Who names no position gets what is said from now on, after a line that says where that is."""
     talk.say(3)
     socket = await talk.joined()
-    assert socket.take() == [resumed("e1:3")]
+    assert socket.take() == [resumed(place(3))]
     talk.say()
     await talk.run()
     assert words(socket) == [4]
 
 
 async def test_the_offset_is_part_of_the_event(talk):
-    """An event on the socket is the published one, with its offset."""
+    """An event on the socket is the published one, with its offset and its mark."""
     socket = await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -99,6 +102,7 @@ async def test_the_offset_is_part_of_the_event(talk):
         "topic": "talk",
         "id": str(UUID(int=1)),
         "offset": 1,
+        "mark": place(1).mark,
         "text": "word 1",
     }
 
@@ -108,8 +112,8 @@ async def test_a_socket_gets_what_it_missed_once_and_in_order(talk):
     await talk.joined()
     talk.say(5)
     await talk.run()
-    socket = await talk.joined(Position("e1", 2))
-    assert socket.events[0] == resumed("e1:2")
+    socket = await talk.joined(place(2))
+    assert socket.events[0] == resumed(place(2))
     assert words(socket) == [3, 4, 5]
 
 
@@ -120,7 +124,7 @@ async def test_a_resume_from_memory_asks_redis_nothing(talk):
     await talk.run()
     talk.streams.away = True
     socket = FakeSocket()
-    talk.subscribe(socket, Position("e1", 2))
+    talk.subscribe(socket, place(2))
     assert not talk.feed.wants_refresh
     assert words(socket) == [3, 4, 5]
 
@@ -133,7 +137,7 @@ async def test_a_resume_beyond_memory_is_read_once_for_all(talk):
         await talk.run()
     sockets = [FakeSocket(), FakeSocket()]
     for socket, offset in zip(sockets, (3, 20), strict=True):
-        talk.subscribe(socket, Position("e1", offset))
+        talk.subscribe(socket, place(offset))
     talk.streams.reads = 0
     await talk.run()
     assert talk.streams.reads == 1
@@ -144,16 +148,16 @@ async def test_a_resume_beyond_memory_is_read_once_for_all(talk):
 async def test_a_position_at_the_end_is_resumed_with_nothing(talk):
     """A page that was rendered after the last event misses nothing."""
     talk.say(2)
-    socket = await talk.joined(Position("e1", 2))
-    assert socket.take() == [resumed("e1:2")]
+    socket = await talk.joined(place(2))
+    assert socket.take() == [resumed(place(2))]
 
 
 async def test_a_position_ahead_of_the_feed_is_looked_up(talk):
     """A client may know of an event before its hint is here: it is resumed, not told to reload."""
     await talk.joined()
     [late] = talk.say(heard=False)
-    socket = await talk.joined(Position("e1", 1))
-    assert socket.take() == [resumed("e1:1")]
+    socket = await talk.joined(place(1))
+    assert socket.take() == [resumed(place(1))]
     talk.hear(late)
     talk.say()
     await talk.run()
@@ -163,15 +167,15 @@ async def test_a_position_ahead_of_the_feed_is_looked_up(talk):
 async def test_a_position_after_the_end_is_lost(talk):
     """A client that knows more than Redis does reloads."""
     talk.say(2)
-    socket = await talk.joined(Position("e1", 7))
-    assert socket.take() == [resumed("e1:2", recovered=False)]
+    socket = await talk.joined(place(7))
+    assert socket.take() == [resumed(place(2), recovered=False)]
 
 
 async def test_a_position_of_another_epoch_is_lost(talk):
     """Offsets of an epoch that is over mean nothing."""
     talk.say(2)
     socket = await talk.joined(Position("bad", 1))
-    assert socket.take() == [resumed("e1:2", recovered=False)]
+    assert socket.take() == [resumed(place(2), recovered=False)]
 
 
 async def test_a_position_in_an_epoch_that_the_feed_has_not_noticed_is_resumed(talk):
@@ -182,18 +186,19 @@ async def test_a_position_in_an_epoch_that_the_feed_has_not_noticed_is_resumed(t
     old.take()
     talk.streams.flush()
     talk.say(2, heard=False)
-    socket = await talk.joined(Position("e2", 2))
-    assert socket.take() == [resumed("e2:2")]
-    assert old.take() == [resumed("e2:2", recovered=False)]
+    end = talk.streams.end("talk")
+    socket = await talk.joined(end)
+    assert socket.take() == [resumed(end)]
+    assert old.take() == [resumed(end, recovered=False)]
 
 
 async def test_a_position_too_far_back_is_lost(talk):
     """A client that missed more than is replayed reloads instead."""
     talk = Talk(length=10 * RESUME_EVENTS)
     talk.say(RESUME_EVENTS + 1)
-    socket = await talk.joined(Position("e1", 0))
-    assert socket.take() == [resumed(f"e1:{RESUME_EVENTS + 1}", recovered=False)]
-    socket = await talk.joined(Position("e1", 1))
+    socket = await talk.joined(place(0))
+    assert socket.take() == [resumed(place(RESUME_EVENTS + 1), recovered=False)]
+    socket = await talk.joined(place(1))
     assert words(socket) == list(range(2, RESUME_EVENTS + 2))
 
 
@@ -202,10 +207,10 @@ async def test_one_lost_client_does_not_lose_the_others(talk):
     talk = Talk(length=10 * RESUME_EVENTS)
     talk.say(RESUME_EVENTS + 500)
     far, near = FakeSocket(), FakeSocket()
-    talk.subscribe(far, Position("e1", 0))
-    talk.subscribe(near, Position("e1", RESUME_EVENTS + 400))
+    talk.subscribe(far, place(0))
+    talk.subscribe(near, place(RESUME_EVENTS + 400))
     await talk.run()
-    assert far.take() == [resumed(f"e1:{RESUME_EVENTS + 500}", recovered=False)]
+    assert far.take() == [resumed(place(RESUME_EVENTS + 500), recovered=False)]
     assert words(near) == list(range(RESUME_EVENTS + 401, RESUME_EVENTS + 501))
 
 
@@ -216,7 +221,7 @@ async def test_who_has_seen_nothing_gets_the_first_events(talk):
     talk.say()
     await talk.run()
     events = socket.take()
-    assert events[0] == resumed("e1:0")
+    assert events[0] == resumed(place(0))
     assert [event["offset"] for event in events[1:]] == [1]
 
 
@@ -224,7 +229,7 @@ async def test_nothing_is_resumed_from_the_beginning(talk):
     """A page that was rendered before the first event gets that event too, however late it connects."""
     talk.say(3)
     socket = await talk.joined(NOTHING)
-    assert socket.events[0] == resumed("e1:0")
+    assert socket.events[0] == resumed(place(0))
     assert words(socket) == [1, 2, 3]
 
 
@@ -292,7 +297,7 @@ async def test_memory_stays_bounded_over_many_reads(talk):
     """What a read brought is let go again when its clients have it."""
     talk.say(900)
     for offset in range(0, 800, 50):
-        await talk.joined(Position("e1", offset))
+        await talk.joined(place(offset))
         talk.say(20)
         await talk.run()
         assert len(talk.feed._recent) <= RECENT_EVENTS
@@ -333,7 +338,7 @@ async def test_a_socket_that_was_full_for_too_long_is_lost(talk):
     assert not talk.feed.settle(subscription)
     talk.feed.wants_refresh = True
     await talk.run()
-    assert socket.take() == [resumed(f"e1:{RECENT_EVENTS + 3}", recovered=False)]
+    assert socket.take() == [resumed(place(RECENT_EVENTS + 3), recovered=False)]
 
 
 async def test_a_broken_socket_keeps_nothing_from_the_others(talk):
@@ -353,7 +358,7 @@ async def test_a_stalled_socket_does_not_cost_the_others_their_resume(talk):
     for _ in range(3):
         talk.say(RESUME_EVENTS)
         await talk.run()
-    near = await talk.joined(Position("e1", 3 * RESUME_EVENTS - 500))
+    near = await talk.joined(place(3 * RESUME_EVENTS - 500))
     assert words(near) == list(range(3 * RESUME_EVENTS - 499, 3 * RESUME_EVENTS + 1))
 
 
@@ -367,10 +372,81 @@ async def test_an_epoch_change_tells_everybody_to_reload(talk):
     talk.streams.flush()
     talk.say(heard=False)
     await talk.check()
-    assert [socket.take() for socket in sockets] == [[resumed("e2:1", recovered=False)]] * 2
-    talk.feed.hear(Position("e2", 2), Said(id=UUID(int=9), text="word 2").encode(), 0.0)
+    end = talk.streams.end("talk")
+    assert [socket.take() for socket in sockets] == [[resumed(end, recovered=False)]] * 2
+    talk.say()
     await talk.run()
-    assert [words(socket) for socket in sockets] == [[2], [2]]
+    assert [[event["offset"] for event in socket.take()] for socket in sockets] == [[2], [2]]
+
+
+async def test_lost_events_whose_offsets_were_given_to_others_tell_everybody_to_reload(talk):
+    """A replica that lagged has taken over, and has more events by now than the feed has heard of."""
+    socket = await talk.joined(NOTHING)
+    talk.say(5)
+    await talk.run()
+    socket.take()
+    talk.streams.roll_back("talk", 2)
+    talk.say(4, heard=False)
+    await talk.check()
+    assert socket.take() == [resumed(talk.streams.end("talk"), recovered=False)]
+
+
+async def test_an_offset_that_is_given_a_second_time_is_no_repeat(talk):
+    """Its hint alone shows the loss: no check has to come first."""
+    socket = await talk.joined(NOTHING)
+    talk.say(5)
+    await talk.run()
+    socket.take()
+    talk.streams.roll_back("talk", 1)
+    talk.say(1)
+    await talk.run()
+    assert socket.take() == [resumed(talk.streams.end("talk"), recovered=False)]
+
+
+async def test_the_next_offset_after_a_loss_is_not_the_next_event(talk):
+    """The hint fits by its offset, and not by the event before."""
+    socket = await talk.joined(NOTHING)
+    talk.say(5)
+    await talk.run()
+    socket.take()
+    talk.streams.roll_back("talk", 1)
+    talk.say(1, heard=False)
+    talk.say(1)
+    await talk.run()
+    assert socket.take() == [resumed(talk.streams.end("talk"), recovered=False)]
+
+
+async def test_a_position_in_lost_events_is_never_resumed(talk):
+    """The page was rendered, or its socket last heard, where Redis has other events now; no node noticed."""
+    talk.say(5, heard=False)
+    seen = talk.streams.end("talk")
+    talk.streams.roll_back("talk", 2)
+    talk.say(4, heard=False)
+    socket = await talk.joined(seen)
+    assert socket.take() == [resumed(talk.streams.end("talk"), recovered=False)]
+
+
+async def test_the_same_events_published_again_are_resumed(talk):
+    """A rollback whose events the relay publishes again in their order has lost nothing."""
+    socket = await talk.joined(NOTHING)
+    talk.say(5)
+    await talk.run()
+    socket.take()
+    seen = talk.streams.end("talk")
+    talk.streams.roll_back("talk", 2)
+    for number in (4, 5):
+        talk.streams.append_now(Said(id=UUID(int=number), text=f"word {number}"))
+    talk.say(heard=False)
+    await talk.check()
+    assert words(socket) == [6]
+    assert words(await talk.joined(seen)) == [6]
+
+
+async def test_a_position_without_a_mark_is_not_resumed(talk):
+    """Nothing shows which events came before it."""
+    talk.say(3)
+    socket = await talk.joined(Position("e1", 2))
+    assert socket.take() == [resumed(place(3), recovered=False)]
 
 
 async def test_an_emptied_redis_is_noticed_before_anything_is_said(talk):
@@ -396,7 +472,7 @@ async def test_a_hole_in_the_history_tells_everybody_to_reload(talk):
     talk.say(5, heard=False)
     talk.streams.lose_history("talk", keep=2)
     await talk.check()
-    assert socket.take() == [resumed("e1:6", recovered=False)]
+    assert socket.take() == [resumed(place(6), recovered=False)]
 
 
 async def test_a_history_that_is_gone_tells_everybody_to_reload(talk):
@@ -408,7 +484,7 @@ async def test_a_history_that_is_gone_tells_everybody_to_reload(talk):
     talk.say(2, heard=False)
     talk.streams.lose_history("talk")
     await talk.check()
-    assert socket.take() == [resumed("e1:3", recovered=False)]
+    assert socket.take() == [resumed(place(3), recovered=False)]
     assert not talk.feed.is_behind(talk.streams.end("talk"))
 
 
@@ -418,7 +494,7 @@ async def test_a_lost_history_hurts_nobody_who_missed_nothing(talk):
     talk.say(2)
     await talk.run()
     talk.streams.lose_history("talk")
-    assert (await talk.joined(Position("e1", 1))).take()[0] == resumed("e1:1")
+    assert (await talk.joined(place(1))).take()[0] == resumed(place(1))
     talk.say()
     await talk.run()
     assert words(socket) == [1, 2, 3]
@@ -452,7 +528,7 @@ async def test_events_heard_during_a_read_leave_no_hole(talk):
         next(answers, lambda: None)()
 
     talk.streams.asked = asked
-    socket = await talk.joined(Position("e1", 4))
+    socket = await talk.joined(place(4))
     assert words(socket) == list(range(5, RECENT_EVENTS + 16))
 
 
@@ -463,15 +539,15 @@ async def test_who_comes_during_a_read_is_served_by_the_next(talk):
         talk.say()
         await talk.run()
     late = FakeSocket()
-    answers = iter([lambda: None] * 3 + [lambda: talk.subscribe(late, Position("e1", 1))])
+    answers = iter([lambda: None] * 3 + [lambda: talk.subscribe(late, place(1))])
 
     async def asked() -> None:
         next(answers, lambda: None)()
 
     talk.streams.asked = asked
-    early = await talk.joined(Position("e1", 5))
+    early = await talk.joined(place(5))
     assert words(early) == list(range(6, RECENT_EVENTS + 11))
-    assert late.events[0] == resumed("e1:1")
+    assert late.events[0] == resumed(place(1))
     assert words(late) == list(range(2, RECENT_EVENTS + 11))
 
 
@@ -491,7 +567,7 @@ async def test_who_comes_while_redis_is_asked_is_not_judged_by_its_answer(talk):
 
     talk.streams.asked = asked
     await talk.run()
-    assert late.take() == [resumed("e1:1")]
+    assert late.take() == [resumed(place(1))]
 
 
 async def test_who_leaves_during_a_read_is_written_nothing(talk):
@@ -527,7 +603,7 @@ async def test_a_flush_during_a_read_is_noticed(talk):
 
     talk.streams.asked = asked
     await talk.check()
-    assert socket.take() == [resumed("e2:5", recovered=False)]
+    assert socket.take() == [resumed(talk.streams.end("talk"), recovered=False)]
 
 
 async def test_who_joins_in_the_middle_of_a_fan_out_gets_each_event_once(talk, monkeypatch):
@@ -546,7 +622,7 @@ async def test_who_joins_in_the_middle_of_a_fan_out_gets_each_event_once(talk, m
     finish(delivery)
     await talk.run()
     assert [words(socket) for socket in sockets] == [[2, 3]] * 3
-    assert late.events[0] == resumed("e1:2")
+    assert late.events[0] == resumed(place(2))
     assert words(late) == [3]
 
 

@@ -17,6 +17,8 @@ from tidewire.stream_feed import StreamFeed
 from tidewire.topics import Position, StreamTopic
 
 TOPIC = StreamTopic("talk")
+# Position, mark of the event before, body.
+Hint = tuple[Position, str, str]
 # So small that a few dozen steps reach every bound.
 RECENT, RESUME = 4, 8
 CHECKS = settings(
@@ -27,7 +29,7 @@ CHECKS = settings(
 class Client:
     """What a browser makes of what it reads; it fails on anything out of order."""
 
-    def __init__(self, feed: StreamFeed, at: Position | None, said: dict[str, list[str]]) -> None:
+    def __init__(self, feed: StreamFeed, at: Position | None, said: dict[str, tuple[str, str]]) -> None:
         self.socket = FakeSocket()
         self.subscription = feed.add(self.socket.connection, at)
         self.asked = at
@@ -59,8 +61,8 @@ class Client:
     def _hear(self, event: dict[str, Any]) -> None:
         assert self.position is not None, "an event before the start"
         assert event["offset"] == self.position.offset + 1
-        assert event["text"] == self._said[self.position.epoch][event["offset"] - 1]
-        self.position = Position(self.position.epoch, event["offset"])
+        assert (self.position.mark, event["text"]) == self._said[event["mark"]], "an event between was lost"
+        self.position = Position(self.position.epoch, event["offset"], event["mark"])
 
 
 class Scene:
@@ -70,9 +72,10 @@ class Scene:
         self.streams = MemoryStreams(length=length)
         self.streams.asked = paused
         self.feed = StreamFeed(TOPIC, self.streams)
-        self.said: dict[str, list[str]] = {}
-        self.hints: list[tuple[Position, str]] = []
-        self.heard: list[tuple[Position, str]] = []
+        # Mark of an event: mark of the event before, text.
+        self.said: dict[str, tuple[str, str]] = {}
+        self.hints: list[Hint] = []
+        self.heard: list[Hint] = []
         self.clients: list[Client] = []
         self.work: Coroutine[Any, Any, None] | None = None
         self.number = 0
@@ -82,9 +85,9 @@ class Scene:
         for _ in range(n % 5 + 1):
             self.number += 1
             event = Said(id=UUID(int=self.number), text=f"word {self.number}")
-            at = self.streams.append_now(event).position
-            self.said.setdefault(at.epoch, []).append(event.text)
-            self.hints.append((at, event.encode()))
+            appended = self.streams.append_now(event)
+            self.said[appended.position.mark] = appended.after, event.text
+            self.hints.append((appended.position, appended.after, event.encode()))
 
     def hear_next(self, n: int) -> None:
         for _ in range(min(n % 4 + 1, len(self.hints))):
@@ -105,7 +108,7 @@ class Scene:
     def subscribe(self, n: int) -> None:
         """At no position, before everything, or so many events before the end."""
         end = self.streams.end("talk") or NOTHING
-        self._subscribe({0: None, 1: NOTHING}.get(n % 8, Position(end.epoch, max(end.offset - n, 0))))
+        self._subscribe({0: None, 1: NOTHING}.get(n % 8, self.streams.place("talk", max(end.offset - n, 0))))
 
     def leave(self, n: int) -> None:
         if self.clients:
@@ -141,6 +144,9 @@ class Scene:
     def flush(self, _n: int) -> None:
         self.streams.flush()
 
+    def roll_back(self, n: int) -> None:
+        self.streams.roll_back("talk", n % 4)
+
     def lose_history(self, n: int) -> None:
         self.streams.lose_history("talk", keep=n % 4)
 
@@ -166,7 +172,7 @@ class Scene:
         finish(self._work())
         self.read()
 
-    def _hear(self, hint: tuple[Position, str]) -> None:
+    def _hear(self, hint: Hint) -> None:
         self.heard.append(hint)
         self.feed.hear(*hint, 0.0)
 
@@ -195,7 +201,7 @@ class Scene:
 CALM = ("say", "hear_next", "hear_any", "repeat", "lose_a_hint", "subscribe", "leave", "stall", "drain", "check")
 # What moves the work on is drawn as often as all else, so that much happens in the middle of it.
 CALM += ("lose_and_find_redis", "subscribe", "check", *("go_on",) * 8, *("say", "hear_next") * 3)
-ROUGH = (*CALM, "flush", "lose_history", "claim_anything", "fail")
+ROUGH = (*CALM, "flush", "roll_back", "roll_back", "lose_history", "claim_anything", "fail")
 
 # Two bytes a step: cheap to draw and to shrink.
 scripts = st.binary(min_size=80, max_size=200)
@@ -243,11 +249,11 @@ def test_who_cannot_have_an_event_is_told_so(small, script):
 def test_the_client_of_the_model_is_strict():
     """The model's client fails on a repeat: a check that cannot fail proves nothing."""
     feed = StreamFeed(TOPIC, MemoryStreams())
-    client = Client(feed, None, {"e1": ["word 1"]})
+    client = Client(feed, None, {"a1": ("", "word 1")})
     for text in (
         {"type": "resumed", "topic": "talk", "recovered": True, "at": "e1:0"},
-        {"type": "test.said", "offset": 1, "text": "word 1"},
-        {"type": "test.said", "offset": 1, "text": "word 1"},
+        {"type": "test.said", "offset": 1, "mark": "a1", "text": "word 1"},
+        {"type": "test.said", "offset": 1, "mark": "a1", "text": "word 1"},
     ):
         client.socket.connection.write(stream_feed.frame(json.dumps(text)))
     with pytest.raises(AssertionError):

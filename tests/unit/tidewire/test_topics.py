@@ -42,21 +42,43 @@ def test_any_topic_s_group_is_allowed_by_channels(name):
     assert BaseChannelLayer().require_valid_group_name(group)
 
 
-@given(st.from_regex(r"[0-9a-f]{1,32}", fullmatch=True), st.integers(0, 10**15 - 1))
-def test_a_position_is_read_back(epoch, offset):
+hexes = st.from_regex(r"[0-9a-f]{1,32}", fullmatch=True)
+
+
+@given(hexes, st.integers(0, 10**15 - 1), st.just("") | hexes)
+def test_a_position_is_read_back(epoch, offset, mark):
     """What a page carries is what its socket names."""
-    position = Position(epoch, offset)
+    position = Position(epoch, offset, mark)
     assert Position.parse(str(position)) == position
 
 
-@given(st.text() | st.from_regex(r"[0-9a-f]*:?-?[0-9 ]*"))
+@given(st.text() | st.from_regex(r"[0-9a-f]*\.?[0-9a-f]*:?-?[0-9 ]*"))
 def test_any_text_is_a_position_or_none(text):
     """A client names what it likes; nothing but a position is taken for one."""
     position = Position.parse(text)
-    assert position is None or re.fullmatch(r"[0-9a-f]{1,32}:\d{1,15}", text)
+    assert position is None or re.fullmatch(r"[0-9a-f]{1,32}(\.[0-9a-f]{1,32})?:\d{1,15}", text)
 
 
-@pytest.mark.parametrize("text", ["", "a", "a:", ":1", "g:1", "a:-1", "a:1 ", "a:1\n", "a:1:2", "a:" + "1" * 16, "A:1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "a:",
+        ":1",
+        "g:1",
+        "a:-1",
+        "a:1 ",
+        "a:1\n",
+        "a:1:2",
+        "a:" + "1" * 16,
+        "A:1",
+        "a.:1",
+        ".a:1",
+        "a.b.c:1",
+        "a.*:1",
+    ],
+)
 def test_a_text_that_is_nearly_a_position_is_none(text):
     """Strict: there is one way to write a position."""
     assert Position.parse(text) is None

@@ -26,7 +26,7 @@ export function isFinal(code) {
  * A socket on `path`.
  *   on:    a function per event type, called with the event
  *   state: called with "connecting" | "live" | "reconnecting" | "stale" | "closed", and a detail
- *   at:    "epoch:offset", where the page stands on a stream topic; "" where its server could not say, so that it may
+ *   at:    "epoch.mark:offset", where the page stands on a stream topic; "" where its server could not say, so that it may
  *          have missed events; without it, the page wants only what comes
  *   lost:  called where events were missed that cannot be had again: reload what they changed
  *   heartbeat: milliseconds between heartbeats, for who needs to know sooner that nobody answers
@@ -149,8 +149,8 @@ export class Live {
 
   /** Once beyond Redis: an event is known by its id, its place by its offset. */
   _isRepeat(event) {
-    const [epoch] = (this.at ?? "0:0").split(":");
-    this.at = `${epoch}:${event.offset}`;
+    const [epoch] = (this.at ?? "0:0").split(/[.:]/);
+    this.at = `${epoch}.${event.mark}:${event.offset}`;
     if (this._seen.has(event.id)) return true;
     this._seen.add(event.id);
     if (this._seen.size > 1000) this._seen.delete(this._seen.values().next().value);
