@@ -147,8 +147,9 @@ class LiveSocket:
         self.started = self._run.clock()
         began = time.perf_counter()
         self._socket = None
+        at = f"{STREAM}:{self._place}" if self._place else ""
         opened = open_websocket(
-            socket_url(self._origin, self.path, at=_text(self._place), addresses=self._run.addresses, turn=next(_turns)),
+            socket_url(self._origin, self.path, at=at, addresses=self._run.addresses, turn=next(_turns)),
             timeout_seconds=HANDSHAKE_SECONDS,
             sslopt={"ca_certs": self._run.authority} if self._run.authority else None,
             origin=self._origin,
@@ -292,10 +293,6 @@ class LiveSocket:
             if polite:
                 opened.send_close()
             opened.shutdown()  # type: ignore[no-untyped-call] # it has no types
-
-
-def _text(place: str) -> str:
-    return f"{STREAM}:{place}" if place else ""
 
 
 def position(at: str) -> tuple[str, int]:
