@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.compose import budget
 from deploy.local.config import write_configuration
 from deploy.local.layout import ROOT, Layout, Ports
 from deploy.local.system import find_program
@@ -89,6 +90,7 @@ def main() -> int:
         "gixy": _on_rendered(gixy),
         "nginx -t": _on_rendered(nginx),
         "docker compose config": compose_config,
+        "budgets of compose": budget.problems,
     }
     return max([_run(name, linter) for name, linter in linters.items()])
 

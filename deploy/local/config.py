@@ -37,6 +37,9 @@ http {{
 """
 
 
+SPARE_FILES = 256
+
+
 def write_configuration(layout: Layout, limits: Mapping[str, str] | None = None) -> None:
     """Writes what nginx and Prometheus read; `limits` replaces some of the request limits."""
     run = layout.run / "nginx"
@@ -94,8 +97,8 @@ def _nginx_main(layout: Layout) -> str:
         user="user root;" if os.geteuid() == 0 else "",
         mime_types=ROOT / "deploy" / "nginx" / "mime.types",
         open_files=open_files,
-        # Two for each client: its own and the upstream's.
-        connections=open_files // 2,
+        # A file each; the rest is for logs and static files.
+        connections=open_files - SPARE_FILES,
     )
 
 
@@ -103,5 +106,5 @@ def _open_files() -> int:
     import resource  # noqa: PLC0415 - not on Windows, where the rest can still be imported
 
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Enough for 16,000 sockets a worker; an unlimited limit would make nginx allocate for it.
+    # Enough for 16,000 sockets a worker, which are two connections each; an unlimited limit would make nginx allocate for it.
     return 32768 if hard == resource.RLIM_INFINITY else min(hard, 32768)

@@ -13,6 +13,8 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 PLACES = {
     *("TIDEWIRE_WEB_SERVERS", "TIDEWIRE_WS_SERVERS"),
     *("TIDEWIRE_SECRETS_DIR", "TIDEWIRE_ALLOWED_HOSTS", "TIDEWIRE_ORIGINS", "TIDEWIRE_SECURE_COOKIES"),
+    # One web service or many: each thread holds a connection of the database.
+    "TIDEWIRE_WEB_THREADS",
     *("LOCUST_HOST", "LOADTEST_PASSWORD_FILE", "LOADTEST_TITLE"),
 }
 # Compose offers these to the shell, with the settings' own defaults.

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.k8s.check import configuration, load, references, running, stateful
+from deploy.k8s.check import budget, configuration, load, references, running, stateful
 
 
 def problems(objects: list[dict[str, Any]], overlay: str) -> Iterator[str]:
@@ -15,3 +15,4 @@ def problems(objects: list[dict[str, Any]], overlay: str) -> Iterator[str]:
     yield from running.problems(objects)
     yield from load.problems(objects)
     yield from stateful.problems(objects)
+    yield from budget.problems(objects)

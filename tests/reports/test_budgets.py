@@ -1,0 +1,225 @@
+"""What all processes may use together fits into what serves them; a sum that does not fit is refused, written out."""
+
+import dataclasses
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+import yaml
+
+from deploy import budgets
+from deploy.compose import budget as compose
+from deploy.compose import lint
+from deploy.local.layout import ROOT
+from tests import postgres
+from tests.k8s.needs import KUSTOMIZE, KUSTOMIZE_AND_SCHEMAS
+from tests.pages import fetch
+from tests.sockets import event, open_socket
+
+MIB = budgets.MIB
+FITS = budgets.Fleet(
+    web=12,
+    web_workers=2,
+    web_threads=4,
+    ws=22,
+    relays=3,
+    nginx=6,
+    connections_per_node=5000,
+    database_connections=200,
+    redis_clients=10000,
+    nginx_workers=2,
+    nginx_worker_connections=24576,
+    nginx_worker_files=32768,
+    nginx_files=32768,
+    nginx_memory_bytes=768 * MIB,
+    ws_files=16384,
+    ws_memory_bytes=512 * MIB,
+    postgres_memory_bytes=1024 * MIB,
+    postgres_processes=250,
+    redis_memory_bytes=256 * MIB,
+    redis_maxmemory_bytes=192 * MIB,
+)
+
+OVERCOMMITTED = {
+    "PostgreSQL by web's threads": (
+        {"web_threads": 8, "database_connections": 100},
+        "9 threads 216 + ws 22 x 1 22 + relay 3 x 2 6 + migrate 1 + exporter 4 + superusers 3 + people 4 = 256, over max",
+    ),
+    "PostgreSQL by pods": ({"web": 20}, "over max_connections = 200"),
+    "PostgreSQL by ws nodes": ({"ws": 100}, "over max_connections = 200"),
+    "Redis": ({"redis_clients": 5000}, "over maxclients = 5,000"),
+    "nginx by a node's sockets": ({"connections_per_node": 10_000}, "over nginx 6 x 2 workers x worker_connections"),
+    "nginx by nodes": ({"ws": 40}, "over nginx 6 x 2 workers"),
+    "nginx by too few pods": ({"nginx": 2}, "over nginx 2 x 2 workers"),
+    "open files of nginx": ({"nginx_worker_files": 24576}, "over worker_rlimit_nofile = 24,576"),
+    "open files of nginx's container": ({"nginx_files": 16384}, "over ulimits.nofile = 16,384"),
+    "open files of a node": ({"ws_files": 8192}, "sockets 5,000 + handshakes 4,096 + others 256 = 9,352"),
+    "memory of a node": ({"ws_memory_bytes": 256 * MIB}, "a ws node's memory in MiB"),
+    "memory of nginx": ({"nginx_memory_bytes": 256 * MIB}, "an nginx pod's memory in MiB"),
+    "memory of PostgreSQL": ({"postgres_memory_bytes": 512 * MIB}, "PostgreSQL's memory in MiB"),
+    "processes of PostgreSQL": ({"postgres_processes": 200}, "over limits.pids = 200"),
+    "memory of Redis": ({"redis_memory_bytes": 200 * MIB}, "Redis's memory in MiB"),
+}
+
+
+@pytest.mark.parametrize("name", OVERCOMMITTED)
+def test_a_sum_that_does_not_fit_is_written_out(name):
+    """At a fifth of the load for which it was sized, half of the requests failed: too many clients already."""
+    changed, said = OVERCOMMITTED[name]
+    assert list(budgets.problems(FITS)) == []
+    found = list(budgets.problems(dataclasses.replace(FITS, **changed)))
+    assert any(said in each for each in found), found
+
+
+def test_compose_fits():
+    """What is shipped adds up."""
+    assert compose.problems() == ""
+
+
+IN_COMPOSE = {
+    "web's replicas": (
+        'limits: {cpus: "2", memory: 512M, pids: 100}}}',
+        'limits: {cpus: "2", memory: 512M, pids: 100}}, replicas: 12}',
+        "max_connections",
+    ),
+    "the database": ("max_connections=200", "max_connections=30", "over max_connections = 30"),
+    "the database's memory": ("max_connections=200", "max_connections=400", "PostgreSQL's memory"),
+    "the database's processes": ("memory: 1024M, pids: 250", "memory: 1024M, pids: 200", "limits.pids"),
+    "ws nodes": ("deploy: {replicas: 2, ", "deploy: {replicas: 5, ", "nginx's connections"),
+    "a node's sockets": ('CONNECTIONS_PER_NODE: "5000"', 'CONNECTIONS_PER_NODE: "20000"', "nginx's connections"),
+    "a node's files": ('CONNECTIONS_PER_NODE: "5000"', 'CONNECTIONS_PER_NODE: "14000"', "open files of a ws node"),
+    "nginx's files": ("ulimits: {nofile: 32768}", "ulimits: {nofile: 16384}", "nginx's limit of open files"),
+    "Redis's memory": ("--maxmemory, 192mb", "--maxmemory, 250mb", "Redis's memory"),
+}
+
+
+@pytest.mark.parametrize("name", IN_COMPOSE)
+def test_compose_is_refused_if_it_does_not_fit(tmp_path, name):
+    """The same for the compose file: `make lint` says so."""
+    old, new, said = IN_COMPOSE[name]
+    text = (ROOT / "compose.yaml").read_text()
+    assert old in text
+    (tmp_path / "compose.yaml").write_text(text.replace(old, new, 1))
+    assert said in compose.problems(tmp_path / "compose.yaml")
+
+
+def test_make_lint_adds_compose_up(monkeypatch, capsys):
+    """It is one of the linters, and fails the door."""
+    for name in ("hadolint", "gixy", "nginx", "compose_config"):
+        monkeypatch.setattr(lint, name, lambda *_arguments: "")
+    monkeypatch.setattr(compose, "problems", lambda: "budget of planted")
+    assert lint.main() == 1
+    assert "budgets of compose: budget of planted" in capsys.readouterr().out
+
+
+IN_KUBERNETES = {
+    "web's threads": ("base/kustomization.yaml", "TIDEWIRE_WEB_THREADS=4", "TIDEWIRE_WEB_THREADS=16", ()),
+    "web's pods": ("base/web.yaml", "maxReplicas: 10", "maxReplicas: 30", ()),
+    "web's surge": ("base/web.yaml", "maxSurge: 1", "maxSurge: 6", ()),
+    "the local database": ("overlays/local/postgres.yaml", "max_connections=200", "max_connections=100", ()),
+    "the local database's default": (
+        "overlays/local/postgres.yaml",
+        "args: [postgres, -c, max_connections=200]",
+        "args: [postgres]",
+        (),
+    ),
+    "a node's sockets": ("base/kustomization.yaml", "PER_NODE=5000", "PER_NODE=20000", ()),
+    "ws nodes by processor time": (
+        "components/autoscaling-cpu/ws.yaml",
+        "maxReplicas: 10",
+        "maxReplicas: 20",
+        ("autoscaling-cpu",),
+    ),
+    "ws nodes by sockets": (
+        "components/autoscaling-connections/ws.yaml",
+        "maxReplicaCount: 20",
+        "maxReplicaCount: 40",
+        ("autoscaling-connections",),
+    ),
+    "nginx that does not follow sockets": (
+        "components/autoscaling-connections/nginx.yaml",
+        "query: sum(tidewire_connections",
+        "query: sum(tidewire_users",
+        ("autoscaling-connections",),
+    ),
+    "nginx's least pods": (
+        "components/autoscaling-cpu/kustomization.yaml",
+        "value: 3",
+        "value: 2",
+        ("autoscaling-cpu",),
+    ),
+}
+
+
+@KUSTOMIZE_AND_SCHEMAS
+@pytest.mark.parametrize("name", IN_KUBERNETES)
+def test_manifests_are_refused_if_they_do_not_fit(tmp_path, name):
+    """At the most pods that autoscalers allow, a roll-out included; `make k8s-check` says the sum."""
+    from deploy.k8s.check import budget, build  # noqa: PLC0415 - they need what may be absent
+
+    file, old, new, components = IN_KUBERNETES[name]
+    manifests = build.copy(tmp_path)
+    assert list(budget.problems(build.build(KUSTOMIZE, manifests, "local", components))) == []
+    text = (manifests / file).read_text()
+    assert old in text
+    (manifests / file).write_text(text.replace(old, new, 1))
+    found = list(budget.problems(build.build(KUSTOMIZE, manifests, "local", components)))
+    assert any(each.startswith("budget of ") and ", over " in each for each in found), found
+
+
+@KUSTOMIZE_AND_SCHEMAS
+def test_a_database_outside_is_what_the_namespace_says(tmp_path):
+    """The check cannot ask a managed PostgreSQL; the overlay says what it allows."""
+    from deploy.k8s.check import budget, build  # noqa: PLC0415 - they need what may be absent
+
+    manifests = build.copy(tmp_path)
+    assert list(budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))) == []
+    path = manifests / "base/namespace.yaml"
+    path.write_text(path.read_text().replace('postgres-max-connections: "200"', 'postgres-max-connections: "100"'))
+    [said] = budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))
+    assert "over max_connections = 100" in said
+
+
+def test_the_cluster_has_no_more_threads_than_compose_was_measured_with():
+    """Both files are YAML that this test reads, so that a renamed key is no silence."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    assert compose.fleet(services, (ROOT / "deploy/nginx/nginx.conf").read_text()).web_threads == 8
+
+
+@pytest.mark.integration
+async def test_processes_take_no_more_connections_than_the_budget_says(stack_factory):
+    """The sum is worth what its terms are: every thread of every process at work, and PostgreSQL counts."""
+    if reason := postgres.why_not():
+        pytest.skip(reason)
+    with postgres.Postgres() as server:
+        stack = stack_factory(web=1, ws=1, TIDEWIRE_DATABASE_URL=server.url, TIDEWIRE_WEB_THREADS="4")
+        stack.prepare()
+        with stack:
+            [cookie] = stack.sessions("ada").values()
+            most: Counter[str] = Counter()
+            done = threading.Event()
+
+            def count():
+                with psycopg.connect(server.url, autocommit=True) as admin:
+                    while not done.is_set():
+                        rows = admin.execute(
+                            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                        )
+                        most["all"] = max(most["all"], rows.fetchone()[0] - 1)
+
+            counting = threading.Thread(target=count)
+            counting.start()
+            try:
+                with ThreadPoolExecutor(32) as people:
+                    pages = list(people.map(lambda _: fetch(f"{stack.url}/", headers={"Cookie": cookie}), range(80)))
+                for _ in range(10):
+                    async with open_socket(stack, "/ws/users/", cookie) as socket:
+                        await event(socket, "users.count")
+            finally:
+                done.set()
+                counting.join()
+    assert {page.status for page in pages} == {200}
+    web = 2 * (4 + budgets.WEB_OTHER_THREADS)
+    assert 8 <= most["all"] <= web + budgets.WS_CONNECTIONS + budgets.RELAY_CONNECTIONS
