@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from tidewire.conf import Settings
+from tidewire.open_files import OTHERS
 from tidewire.redis import MAX_CONNECTIONS
 
 # Beside the threads that answer requests, a Gunicorn process has one that publishes, with a connection of its own.
@@ -37,8 +38,6 @@ NGINX_BASE_BYTES = 40 * MIB
 WS_SOCKET_BYTES = 36 * KIB
 WS_BASE_BYTES = 110 * MIB
 WS_SLOW_SHARE = 0.01
-# Logs, pools, the admin port, timers.
-WS_OTHER_FILES = 256
 # A connection of PostgreSQL is a process: its private memory, and its own place in the container's number of processes.
 POSTGRES_CONNECTION_BYTES = 3 * MIB
 POSTGRES_BASE_BYTES = 180 * MIB
@@ -160,10 +159,10 @@ def _sockets(fleet: Fleet) -> Iterator[Budget]:
             "raise it",
         )
     if fleet.ws_files is not None:
-        handshakes = _default("HANDSHAKES_PER_NODE")
+        handshakes = min(_default("HANDSHAKES_PER_NODE"), fleet.connections_per_node)
         yield Budget(
             "the open files of a ws node",
-            {"sockets": fleet.connections_per_node, "handshakes": handshakes, "others": WS_OTHER_FILES},
+            {"sockets": fleet.connections_per_node, "handshakes": handshakes, "others": OTHERS},
             fleet.ws_files,
             "ulimits.nofile",
             "raise it, or lower TIDEWIRE_CONNECTIONS_PER_NODE",

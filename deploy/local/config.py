@@ -106,5 +106,5 @@ def _open_files() -> int:
     import resource  # noqa: PLC0415 - not on Windows, where the rest can still be imported
 
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Enough for 16,000 sockets a worker, which are two connections each; an unlimited limit would make nginx allocate for it.
+    # Enough for 16,000 sockets a worker, of two connections each; an unlimited limit would make nginx allocate for it.
     return 32768 if hard == resource.RLIM_INFINITY else min(hard, 32768)

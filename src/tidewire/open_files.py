@@ -1,7 +1,5 @@
 """Open files of a node: each socket is one, and a node that runs out of them accepts nothing and closes nothing."""
 
-import resource
-
 from django.core.exceptions import ImproperlyConfigured
 
 # Logs, Redis's connections, the admin port, the database, timers.
@@ -13,17 +11,19 @@ def reserve(*, connections: int, handshakes: int) -> None:
 
     Raises `ImproperlyConfigured` if the hard limit is lower: the node would end at it, long before its own bound.
     """
+    try:
+        import resource  # noqa: PLC0415 - Windows has no such limits
+    except ImportError:
+        return
+    # A small node has a small storm.
+    handshakes = min(handshakes, connections)
     needed = connections + handshakes + OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if _below(hard, needed):
+    if hard != resource.RLIM_INFINITY and hard < needed:
         raise ImproperlyConfigured(
             f"This process may open {hard:,} files, and needs {needed:,}: {connections:,} sockets "
             f"(CONNECTIONS_PER_NODE), {handshakes:,} handshakes (HANDSHAKES_PER_NODE) and {OTHERS} others. Raise the "
             "hard limit (ulimit -Hn), or lower CONNECTIONS_PER_NODE"
         )
-    if _below(soft, needed):
+    if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
-def _below(limit: int, needed: int) -> bool:
-    return limit != resource.RLIM_INFINITY and limit < needed

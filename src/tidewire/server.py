@@ -22,7 +22,7 @@ from twisted.logger import (
     globalLogPublisher,
 )
 
-from tidewire import _handshake, metrics
+from tidewire import _handshake, metrics, open_files
 from tidewire._daphne import protocol_of, read_in_small_pieces
 from tidewire._inbound import Bounds
 from tidewire.admin_port import listen as listen_admin
@@ -51,6 +51,7 @@ class TidewireServer(Server):
     def __init__(self, application: Any, endpoints: Sequence[str] = (), **options: Any) -> None:
         # First, so that a project without them is told so here and not by a server that is half started.
         limits = settings()
+        open_files.reserve(connections=limits.CONNECTIONS_PER_NODE, handshakes=limits.HANDSHAKES_PER_NODE)
         options["signal_handlers"] = False
         super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
         self._ports: list[Any] = []

@@ -14,6 +14,7 @@ from deploy.compose import budget as compose
 from deploy.compose import lint
 from deploy.local.layout import ROOT
 from tests import postgres
+from tests.integration.test_environment import run
 from tests.k8s.needs import KUSTOMIZE, KUSTOMIZE_AND_SCHEMAS
 from tests.pages import fetch
 from tests.sockets import event, open_socket
@@ -45,7 +46,7 @@ FITS = budgets.Fleet(
 OVERCOMMITTED = {
     "PostgreSQL by web's threads": (
         {"web_threads": 8, "database_connections": 100},
-        "9 threads 216 + ws 22 x 1 22 + relay 3 x 2 6 + migrate 1 + exporter 4 + superusers 3 + people 4 = 256, over max",
+        "216 + ws 22 x 1 22 + relay 3 x 2 6 + migrate 1 + exporter 4 + superusers 3 + people 4 = 256, over max",
     ),
     "PostgreSQL by pods": ({"web": 20}, "over max_connections = 200"),
     "PostgreSQL by ws nodes": ({"ws": 100}, "over max_connections = 200"),
@@ -223,3 +224,41 @@ async def test_processes_take_no_more_connections_than_the_budget_says(stack_fac
     assert {page.status for page in pages} == {200}
     web = 2 * (4 + budgets.WEB_OTHER_THREADS)
     assert 8 <= most["all"] <= web + budgets.WS_CONNECTIONS + budgets.RELAY_CONNECTIONS
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
+import django
+django.setup()
+from tidewire.open_files import reserve
+reserve(connections=int(sys.argv[3]), handshakes=4096)
+print("soft", resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "connections", "said"),
+    [
+        (256, 16000, 10_000, "soft 14352"),
+        (256, 8000, 10_000, "may open 8,000 files, and needs 14,352"),
+        (256, 3000, 1000, "soft 2256"),
+        (256, 2000, 1000, "may open 2,000 files, and needs 2,256"),
+    ],
+)
+def test_a_node_has_the_open_files_that_its_sockets_need(soft, hard, connections, said):
+    """At 1,000 sockets the node stopped to accept, because its shell allowed 1,024 open files."""
+    done = run("-c", LIMITED, str(soft), str(hard), str(connections), TIDEWIRE_ENVIRONMENT="development")
+    assert said in done.stdout + done.stderr
+
+
+@pytest.mark.integration
+def test_a_node_without_enough_open_files_does_not_start():
+    """It started, and failed for the 4,000th user."""
+    code = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (2000, 2000));"
+        "sys.argv = ['tidewire', 'ws.asgi:application']; runpy.run_module('tidewire', run_name='__main__')"
+    )
+    done = run("-c", code, settings="ws.settings", TIDEWIRE_ENVIRONMENT="development")
+    assert done.returncode != 0
+    assert "Raise the hard limit" in done.stdout + done.stderr
