@@ -180,7 +180,8 @@ class DirectProtocol(BoundedProtocol):
             if taken < len(wire):
                 transport.write(wire[taken:])
             return True
-        if self.backlog > limit:
+        waiting = self.backlog
+        if waiting and waiting + len(wire) > limit:
             return False
         self.write(frames, wire)
         return True

@@ -27,31 +27,39 @@ class Writer(Protocol):
         """Write the frames; `wire` is all of them as bytes."""
 
     def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
-        """Write the frames unless more than `limit` bytes wait. Returns whether they were taken."""
+        """Write the frames if nothing waits, or no more than `limit` bytes with them. Returns whether it did."""
 
     def cut(self) -> None:
         """Drop the connection and what waits for it, without a close handshake."""
 
 
-class Connection:
-    """A socket with its bound. Whoever delivers asks `ready` first, and skips the socket where it is not.
+# This part of the limit is for control messages, which are small: a socket that is full of events can still be told
+# that its node drains or that Redis is unavailable.
+CONTROL_PART = 16
 
-    What is skipped is not kept: a subscription knows its position and is brought up to date
-    from there when the socket has room again. `on_full` is told when it first had none.
+
+class Connection:
+    """A socket with its limit: so many bytes may wait for it, or a single message that is larger.
+
+    An event that does not fit is not kept: a subscription knows its position and goes on from there when the socket
+    has room again. `on_full` is called when the socket first has no room.
     """
 
     __slots__ = (
         "close",
         "consumer",
         "full_since",
+        "ignored",
         "limit",
         "on_full",
         "opened",
         "opened_ms",
+        "room",
         "session",
         "session_key",
         "subscriptions",
         "user",
+        "wanted",
         "writer",
     )
 
@@ -78,40 +86,39 @@ class Connection:
         self.opened = time.monotonic()
         self.opened_ms = int(time.time() * 1000)
         self.full_since: float | None = None
+        # What events may fill, and the bytes that did not fit.
+        self.room = limit - limit // CONTROL_PART
+        self.wanted = 0
+        # Whether control messages had no room either: the client sends requests without reading the replies.
+        self.ignored = False
         self.subscriptions: list[Subscription] = []
-
-    def ready(self) -> bool:
-        """Whether the socket has room."""
-        if self.full_since is not None:
-            return False
-        if self.writer.backlog <= self.limit:
-            return True
-        return self.fill()
 
     def offer(self, frames: list[Frame], wire: bytes) -> bool:
         """Write frames where the socket has room. Returns whether they were taken."""
         if self.full_since is not None:
             return False
-        return self.writer.offer(frames, wire, self.limit) or self.fill()
+        return self.writer.offer(frames, wire, self.room) or self.fill(len(wire))
 
     def drained(self) -> bool:
-        """Whether a full socket has room again. Half the bound keeps it from flapping."""
-        if self.writer.backlog > self.limit // 2:
+        """Whether a full socket has room again: for what did not fit, and for half of its limit."""
+        if self.ignored or self.writer.backlog > max(0, min(self.limit // 2, self.room - self.wanted)):
             return False
         self.full_since = None
         return True
 
-    def fill(self) -> bool:
-        """Take note that the socket has no room. Returns False, as what was offered was not taken."""
-        self.full_since = time.monotonic()
-        self.on_full(self)
+    def fill(self, wanted: int = 0) -> bool:
+        """Note that the socket has no room for so many bytes. Returns False: what was offered was not taken."""
+        self.wanted = wanted
+        if self.full_since is None:
+            self.full_since = time.monotonic()
+            self.on_full(self)
         return False
 
     def write(self, frame: Frame) -> None:
-        """Write one frame, whether or not the socket has room: for answers and control.
+        """Write a control message: an answer, or what the node says of itself. Full of events, a socket still takes it.
 
-        Who asks and never reads fills the socket by this alone, and is then cut like any other.
+        A client that sends requests without reading the replies is disconnected as a slow consumer.
         """
-        self.writer.write([frame], frame.wire)
-        if self.full_since is None and self.writer.backlog > self.limit:
+        if not self.writer.offer([frame], frame.wire, self.limit):
+            self.ignored = True
             self.fill()

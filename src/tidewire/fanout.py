@@ -17,7 +17,7 @@ WRITES_PER_LOOK = 64
 
 
 async def fan_out(
-    topic: str,
+    family: str,
     subscriptions: Sequence[T],
     write: Callable[[Sequence[T]], int],
     *,
@@ -25,7 +25,7 @@ async def fan_out(
 ) -> None:
     """Write to all subscriptions, in chunks; `write` returns how many events it wrote.
 
-    `published` is in seconds since 1970.
+    `family` is that of the topic, for the metrics; `published` is in seconds since 1970.
     """
     started = stretch = time.monotonic()
     written = 0
@@ -34,7 +34,6 @@ async def fan_out(
         if time.monotonic() - stretch > STRETCH_SECONDS:
             await asyncio.sleep(0)
             stretch = time.monotonic()
-    family = topic.partition(".")[0]
     metrics.DELIVERED.labels(family).inc(written)
     metrics.FANOUT_SECONDS.labels(family).observe(time.monotonic() - started)
     if published is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tidewire import metrics
 from tidewire.events import StateEvent
+from tidewire.families import family_label
 from tidewire.fanout import fan_out
 from tidewire.frames import Frame, frame_event
 from tidewire.topics import Position, StateTopic
@@ -48,6 +49,7 @@ class Feed(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.family = family_label(name)
         self.subscriptions: dict[Subscription, None] = {}
         # Work that the hub sees to: join the group, then read what is missing.
         self.joined = False
@@ -99,10 +101,12 @@ class StateFeed(Feed):
     def settle(self, subscription: Subscription) -> bool:
         if self._value is None:
             return False
-        if subscription.position != self.version and subscription.connection.ready():
-            subscription.connection.write(self._frame())
+        if subscription.position == self.version:
+            return True
+        made = self._frame()
+        if subscription.connection.offer([made], made.wire):
             subscription.position = self.version
-            metrics.DELIVERED.labels(self.name.partition(".")[0]).inc()
+            metrics.DELIVERED.labels(self.family).inc()
         return True
 
     async def refresh(self) -> None:
@@ -146,4 +150,4 @@ class StateFeed(Feed):
                     logger.exception("a socket could not be written to")
             return written
 
-        await fan_out(self.name, list(self.subscriptions), write)
+        await fan_out(self.family, list(self.subscriptions), write)

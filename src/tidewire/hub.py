@@ -94,7 +94,7 @@ class Hub:
             raise ValueError(f"topic {topic.name!r} is a state topic and a stream topic: give one another name")
         subscription = feed.add(connection, at.of(topic.name))
         connection.subscriptions.append(subscription)
-        metrics.SUBSCRIPTIONS.labels(topic.name.partition(".")[0]).inc()
+        metrics.SUBSCRIPTIONS.labels(feed.family).inc()
         self.settle(subscription)
         return subscription
 
@@ -104,7 +104,7 @@ class Hub:
         if subscription not in feed.subscriptions:
             return
         del feed.subscriptions[subscription]
-        metrics.SUBSCRIPTIONS.labels(feed.name.partition(".")[0]).dec()
+        metrics.SUBSCRIPTIONS.labels(feed.family).dec()
         if not feed.subscriptions:
             self._empty_since[feed.name] = asyncio.get_running_loop().time()
 
@@ -245,6 +245,7 @@ class Hub:
         ends = await self._streams.ends([feed.name for feed in streams])
         for stream, end in zip(streams, ends, strict=True):
             stream.wants_refresh |= stream.is_behind(end)
+            stream.trim()
         now = asyncio.get_running_loop().time()
         for feed in list(self._feeds.values()):
             if now - self._joined.get(feed.name, now) > REJOIN_SECONDS:

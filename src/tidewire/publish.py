@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from tidewire import metrics
 from tidewire.events import StreamEvent
+from tidewire.families import family_label
 from tidewire.hub import AWAY, HINT, group_name
 from tidewire.streams import Appended, Encoded, Streams
 
@@ -60,7 +61,7 @@ async def _announce(
     published: float,
 ) -> None:
     """Count what was appended, and hint at what is new: consecutive events, as many to a message as are small."""
-    family = topic.partition(".")[0]
+    family = family_label(topic)
     new = [(event, appended) for event, appended in events if appended.new]
     metrics.PUBLISHED.labels(family, "new").inc(len(new))
     metrics.PUBLISHED.labels(family, "repeated").inc(len(events) - len(new))

@@ -46,7 +46,7 @@ class SendWriter:
             self._task = asyncio.ensure_future(self._run())
 
     def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
-        if self.backlog > limit:
+        if self.backlog and self.backlog + len(wire) > limit:
             return False
         self.write(frames, wire)
         return True

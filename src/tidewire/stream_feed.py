@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidewire import metrics
@@ -32,7 +33,16 @@ RESUME_EVENTS = 1000
 REST_SECONDS = 0.02
 
 
-_Batch = tuple[list[Frame], bytes]
+# One write to a socket: a quarter of what may wait for it, so that a resume stops where the socket is full.
+PORTION_BYTES = 64 * 1024
+# Recent events of a topic stay in memory up to this size too. A client that needs older ones costs a read of Redis.
+RECENT_BYTES = 1024 * 1024
+# History that was read stays for so long, up to so much: sockets come back together, and a full one goes on from there.
+HISTORY_KEPT_SECONDS = 5.0
+HISTORY_KEPT_BYTES = 4 * RECENT_BYTES
+
+# Frames, the same as bytes, and the offset of the last.
+_Batch = tuple[list[Frame], bytes, int]
 
 
 class _Recent(NamedTuple):
@@ -49,14 +59,16 @@ class StreamFeed(Feed):
         self.topic = topic
         self._streams = streams
         self.position: Position | None = None
-        # Without a hole, up to `position`. Cut to RECENT_EVENTS after each delivery and refresh, never within one.
+        # Without a hole, up to `position`. Cut by `trim` after each delivery and refresh, never within one.
         self._recent: deque[_Recent] = deque()
+        self._recent_bytes = 0
+        self._read_at = -HISTORY_KEPT_SECONDS
         # The mark of the event before the oldest recent one; None where it is not known.
         self._mark_before: str | None = None
         self._has_news = False
         self._published: float | None = None
         # Its absence is an alert, and a quiet topic is no absence.
-        metrics.DELIVERY_SECONDS.labels(self.name.partition(".")[0])
+        metrics.DELIVERY_SECONDS.labels(self.family)
 
     def is_behind(self, end: Position | None) -> bool:
         """Whether the stream's end is another than what this feed has."""
@@ -99,7 +111,7 @@ class StreamFeed(Feed):
         for subscription in behind.intersection(lost):
             subscription.position, subscription.lost = None, True
         await self._settle(lost)
-        self._trim()
+        self.trim()
 
     @property
     def wants_delivery(self) -> bool:
@@ -139,23 +151,25 @@ class StreamFeed(Feed):
                 batch = batches.get(position)
                 if batch is None:
                     batch = batches[position] = self._batch(position)
-                frames, wire = batch
+                frames, wire, reached = batch
                 connection = subscription.connection
                 try:
                     if not frames:
                         self.wants_refresh = True
                     elif connection.full_since is None and (
-                        connection.writer.offer(frames, wire, connection.limit) or connection.fill()
+                        connection.writer.offer(frames, wire, connection.room) or connection.fill(len(wire))
                     ):
-                        subscription.position = last
+                        subscription.position = reached
                         events += len(frames)
+                        if reached != last:
+                            self._catch_up(subscription)
                 except Exception:  # One broken socket must not keep the event from the others.
                     metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
             return events
 
-        await fan_out(self.name, list(self.subscriptions), write, published=published)
-        self._trim()
+        await fan_out(self.family, list(self.subscriptions), write, published=published)
+        self.trim()
 
     def forget(self) -> None:
         super().forget()
@@ -193,12 +207,14 @@ class StreamFeed(Feed):
                     logger.exception("a socket could not be written to")
             return 0
 
-        await fan_out(self.name, subscriptions, write)
+        await fan_out(self.family, subscriptions, write)
         return unsettled
 
     def _append(self, offset: int, mark: str, body: str) -> None:
         assert self.position is not None
-        self._recent.append(_Recent(offset, mark, _frame_at(offset, mark, body)))
+        made = _frame_at(offset, mark, body)
+        self._recent.append(_Recent(offset, mark, made))
+        self._recent_bytes += len(made.wire)
         self._has_news = True
         self.position = Position(self.position.epoch, offset, mark)
 
@@ -212,6 +228,7 @@ class StreamFeed(Feed):
 
     def _clear(self) -> None:
         self._recent.clear()
+        self._recent_bytes = 0
         self._mark_before = self.position.mark if self.position else None
 
     def _resume(self, subscription: Subscription) -> bool:
@@ -228,40 +245,53 @@ class StreamFeed(Feed):
         mark = self._mark_at(at.offset)
         if at.epoch != position.epoch or mark is None or at.mark not in (mark, ANY):
             return False
-        resumed = Resumed(topic=self.name, recovered=True, at=str(at))
-        subscription.connection.write(frame_event(resumed))
-        subscription.position = at.offset
-        metrics.RESUMES.labels("recovered" if subscription.at else "new").inc()
+        if self._say_resumed(subscription, at, recovered=True):
+            metrics.RESUMES.labels("recovered" if subscription.at else "new").inc()
+        else:
+            subscription.at = at
         return True
 
     def _catch_up(self, subscription: Subscription) -> bool:
+        """Write what follows the subscription's position, until the socket is full. False: it takes a read."""
         assert self.position is not None
-        assert subscription.position is not None
-        if subscription.position == self.position.offset or not subscription.connection.ready():
-            return True
-        frames, wire = self._batch(subscription.position)
-        if not frames:
-            return False
-        subscription.connection.writer.write(frames, wire)
-        subscription.position = self.position.offset
-        metrics.DELIVERED.labels(self.name).inc(len(frames))
+        while (position := subscription.position) is not None and position != self.position.offset:
+            frames, wire, reached = self._batch(position)
+            if not frames:
+                return False
+            if not subscription.connection.offer(frames, wire):
+                return True
+            subscription.position = reached
+            metrics.DELIVERED.labels(self.family).inc(len(frames))
         return True
 
     def _batch(self, position: int) -> _Batch:
-        """All that follows a position; nothing where memory does not reach back so far."""
-        if position + 1 < self._oldest_recent():
-            return [], b""
-        frames = [recent.frame for recent in self._recent if recent.offset > position]
-        return frames, b"".join(made.wire for made in frames)
+        """What follows a position, up to a portion; nothing where memory does not reach back so far."""
+        first = position + 1 - self._oldest_recent()
+        if first < 0:
+            return [], b"", position
+        frames: list[Frame] = []
+        size = 0
+        for recent in islice(self._recent, first, None):
+            size += len(recent.frame.wire)
+            if frames and size > PORTION_BYTES:
+                break
+            frames.append(recent.frame)
+        return frames, b"".join(made.wire for made in frames), position + len(frames)
 
     def _lose(self, subscription: Subscription) -> None:
-        """Tell a subscription that it cannot have what it missed; it goes on from the end."""
+        """Tell a subscription that events were lost; it goes on from the end."""
         assert self.position is not None
-        resumed = Resumed(topic=self.name, recovered=False, at=str(self.position))
-        subscription.connection.write(frame_event(resumed))
-        subscription.lost = False
-        subscription.position = self.position.offset
-        metrics.RESUMES.labels("lost").inc()
+        if self._say_resumed(subscription, self.position, recovered=False):
+            subscription.lost = False
+            metrics.RESUMES.labels("lost").inc()
+
+    def _say_resumed(self, subscription: Subscription, at: Position, *, recovered: bool) -> bool:
+        """Say where a subscription goes on. False: the socket is full, and gets it when it has room."""
+        made = frame_event(Resumed(topic=self.name, recovered=recovered, at=str(at)))
+        if not subscription.connection.offer([made], made.wire):
+            return False
+        subscription.position = at.offset
+        return True
 
     def _begin(self, epoch: str) -> None:
         """The topic has its first event. Who waits for it since before that resumes from the beginning of its epoch."""
@@ -299,7 +329,7 @@ class StreamFeed(Feed):
     async def _read(self, since: int) -> None:
         """Read history after an offset, for everybody at once, into the recent events."""
         end, entries = await self._streams.read(self.name, since, limit=RESUME_EVENTS)
-        metrics.HISTORY_READS.labels(self.name).inc()
+        metrics.HISTORY_READS.labels(self.family).inc()
         assert self.position is not None
         if end is None or end.epoch != self.position.epoch or not self._agrees(entries):
             self._start_over(end or NOTHING)
@@ -326,14 +356,23 @@ class StreamFeed(Feed):
         older = [entry for entry in entries if entry.offset < oldest]
         if older and older[-1].offset == oldest - 1:
             self._mark_before = older[0].after
-            self._recent.extendleft(
+            made = [
                 _Recent(entry.offset, entry.mark, _frame_at(entry.offset, entry.mark, entry.body))
                 for entry in reversed(older)
-            )
+            ]
+            self._recent.extendleft(made)
+            self._recent_bytes += sum(len(recent.frame.wire) for recent in made)
+            self._read_at = time.monotonic()
 
-    def _trim(self) -> None:
-        while len(self._recent) > RECENT_EVENTS:
-            self._mark_before = self._recent.popleft().mark
+    def trim(self) -> None:
+        """Drop the oldest events in memory beyond the limits."""
+        events, size = RECENT_EVENTS, RECENT_BYTES
+        if time.monotonic() - self._read_at < HISTORY_KEPT_SECONDS:
+            events, size = RESUME_EVENTS, HISTORY_KEPT_BYTES
+        while len(self._recent) > events or self._recent_bytes > size:
+            oldest = self._recent.popleft()
+            self._recent_bytes -= len(oldest.frame.wire)
+            self._mark_before = oldest.mark
 
 
 def _frame_at(offset: int, mark: str, body: str) -> Frame:

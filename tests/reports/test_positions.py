@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -93,8 +94,8 @@ class Reader:
         elif event["type"] == "error":
             self.errors.append(event)
         elif event["type"] == "test.said":
-            epoch = self.at[event["topic"]].partition(":")[0]
-            self.at[event["topic"]] = f"{epoch}:{event['offset']}"
+            epoch = re.split("[.:]", self.at[event["topic"]])[0]
+            self.at[event["topic"]] = f"{epoch}.{event['mark']}:{event['offset']}"
             self.seen[event["topic"]].append(int(event["text"]))
 
 

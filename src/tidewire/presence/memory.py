@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from tidewire.families import family
 from tidewire.presence import Hold, Members
 
 
@@ -92,7 +93,7 @@ class MemoryPresence:
     def bump(self, topic: str) -> set[str]:
         """Give a state topic its next version. Returns the topics that changed."""
         self._next_version(topic)
-        index = self._indexes.get(topic.partition(".")[0])
+        index = self._indexes.get(family(topic))
         if index is None:
             return {topic}
         self._changed[index][topic] = self._next_version(index)

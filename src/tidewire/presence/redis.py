@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tidewire import metrics
+from tidewire.families import family
 from tidewire.keys import Keys
 from tidewire.presence import Hold, Members
 from tidewire.redis import reached, script
@@ -92,7 +93,7 @@ class RedisPresence:
         return [str(topic) for topic in topics]
 
     def _index(self, topic: str) -> str:
-        return self._indexes.get(topic.partition(".")[0], "")
+        return self._indexes.get(family(topic), "")
 
     def _with_indexes(self, topics: Iterable[str]) -> set[str]:
         changed = set(topics)

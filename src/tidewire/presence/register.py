@@ -13,6 +13,7 @@ from itertools import islice
 from tidewire import metrics
 from tidewire.backoff import Backoff
 from tidewire.exceptions import NoRedis
+from tidewire.families import family_label
 from tidewire.presence import Hold, Presence
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class PresenceRegister:
 
     def families(self) -> Counter[str]:
         """How many members this node holds, by family of topic."""
-        return Counter(hold.topic.partition(".")[0] for hold in self._counts)
+        return Counter(family_label(hold.topic) for hold in self._counts)
 
     async def run(self) -> None:
         """Tell the store, for as long as the process lives; `NoRedis` only delays."""

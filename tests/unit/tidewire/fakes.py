@@ -71,12 +71,13 @@ class Hall(StateTopic):
 
 
 class FakeWriter:
-    """Keeps what is written; a full one holds more than any limit until it is drained."""
+    """Keeps what is written; a full one holds more than any limit until it is drained. `accepts`: offers until then."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.writes: list[list[Frame]] = []
         self.full = False
+        self.accepts = -1
         self.broken = False
         self.was_cut = False
 
@@ -92,7 +93,9 @@ class FakeWriter:
         self.frames.extend(frames)
 
     def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
-        if self.backlog > limit:
+        self.full |= self.accepts == 0
+        self.accepts -= 1
+        if self.backlog and self.backlog + len(wire) > limit:
             return False
         self.write(frames, wire)
         return True
@@ -131,6 +134,7 @@ class FakeSocket:
 
     def drain(self) -> None:
         self.writer.full = False
+        self.writer.accepts = -1
         assert self.connection.drained()
 
     def _full(self) -> None:

@@ -1,4 +1,6 @@
-"""A connection's bound: who is over it is skipped, and told of once."""
+"""A connection's limit: events that do not fit are not kept, and control messages have a part of their own."""
+
+import pytest
 
 from tests.unit.tidewire.fakes import LIMIT, FakeSocket
 from tidewire.frames import frame
@@ -6,65 +8,82 @@ from tidewire.frames import frame
 MADE = frame("hello")
 
 
-def test_a_socket_with_room_is_ready():
-    """What waits may reach the bound."""
-    socket = FakeSocket()
-    assert socket.connection.ready()
-    assert socket.connection.offer([MADE], MADE.wire)
+@pytest.fixture
+def socket(monkeypatch):
+    """A socket whose backlog is `socket.waits`."""
+    made = FakeSocket()
+    made.waits = 0
+    monkeypatch.setattr(type(made.writer), "backlog", property(lambda _: made.waits))
+    return made
+
+
+def offer(socket, made=MADE) -> bool:
+    return socket.connection.offer([made], made.wire)
+
+
+def test_a_socket_with_room_takes_events(socket):
+    assert offer(socket)
     assert socket.writer.frames == [MADE]
 
 
-def test_a_full_socket_is_skipped_and_reported_once():
+def test_a_full_socket_is_skipped_and_reported_once(socket):
     """However often it is asked, a full socket takes nothing and is reported when it first was full."""
-    socket = FakeSocket()
-    socket.writer.full = True
-    assert not socket.connection.ready()
-    assert not socket.connection.offer([MADE], MADE.wire)
-    assert not socket.connection.ready()
+    socket.waits = LIMIT
+    assert not offer(socket)
+    assert not offer(socket)
     assert socket.became_full == 1
+    assert socket.connection.full_since is not None
     assert socket.writer.frames == []
 
 
-def test_an_offer_that_is_refused_fills_the_socket():
-    """Offering is asking and writing in one call, with the same end."""
-    socket = FakeSocket()
-    socket.writer.full = True
-    assert not socket.connection.offer([MADE], MADE.wire)
-    assert socket.became_full == 1
-    assert socket.connection.full_since is not None
-
-
-def test_a_socket_is_full_until_half_of_its_bound_is_free(monkeypatch):
-    """A socket at the edge of its bound does not flap."""
-    socket = FakeSocket()
-    backlog = LIMIT + 1
-    monkeypatch.setattr(type(socket.writer), "backlog", property(lambda _: backlog))
-    assert not socket.connection.ready()
-    backlog = LIMIT // 2 + 1
-    assert not socket.connection.drained()
-    assert not socket.connection.ready()
-    backlog = LIMIT // 2
+def test_events_and_what_waits_stay_within_the_limit_together(socket):
+    """The limit is for what would wait, not for what waits already."""
+    socket.waits = socket.connection.room - len(MADE.wire) + 1
+    assert not offer(socket)
+    assert socket.connection.drained() is False
+    socket.waits = socket.connection.room // 2
     assert socket.connection.drained()
-    assert socket.connection.ready()
+    assert offer(socket)
+
+
+def test_an_event_above_the_limit_is_taken_where_nothing_waits(socket):
+    """It could never be delivered otherwise, and it is the only thing that waits."""
+    large = frame("x" * 2 * LIMIT)
+    socket.waits = 1
+    assert not offer(socket, large)
+    assert not socket.connection.drained(), "a socket that does not read must not be offered it again and again"
+    socket.waits = 0
+    assert socket.connection.drained()
+    assert offer(socket, large)
+
+
+def test_a_socket_is_full_until_half_of_its_limit_is_free(socket):
+    """A socket at the edge of its limit does not flap."""
+    socket.waits = LIMIT
+    assert not offer(socket)
+    socket.waits = LIMIT // 2 + 1
+    assert not socket.connection.drained()
+    assert not offer(socket)
+    socket.waits = LIMIT // 2
+    assert socket.connection.drained()
+    assert offer(socket)
     assert socket.connection.full_since is None
 
 
-def test_answers_are_written_to_a_full_socket_too():
-    """Control is not subject to the bound: it is little, and what it says cannot be had later."""
-    socket = FakeSocket()
-    socket.writer.full = True
-    assert not socket.connection.ready()
+def test_a_socket_full_of_events_takes_control_messages(socket):
+    """They are small, and what they say cannot be had later."""
+    socket.waits = socket.connection.room
+    assert not offer(socket)
     socket.connection.write(MADE)
     assert socket.writer.frames == [MADE]
 
 
-def test_who_asks_and_never_reads_is_full_too(monkeypatch):
-    """Answers alone reach the bound where nothing is delivered; then it is as with any full socket."""
-    socket = FakeSocket()
-    socket.connection.write(MADE)
-    assert socket.became_full == 0
-    monkeypatch.setattr(type(socket.writer), "backlog", property(lambda _: LIMIT + 1))
+def test_a_client_that_asks_and_never_reads_stays_full(socket):
+    """Replies stay within the limit too; what is left out cannot be had later, so the socket has to come back."""
+    socket.waits = LIMIT
     socket.connection.write(MADE)
     socket.connection.write(MADE)
+    assert socket.writer.frames == []
     assert socket.became_full == 1
-    assert socket.connection.full_since is not None
+    socket.waits = 0
+    assert not socket.connection.drained()

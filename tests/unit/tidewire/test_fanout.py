@@ -75,5 +75,5 @@ async def test_a_small_fan_out_does_not_give_way(clock):
 async def test_deliveries_are_counted_by_family():
     """Labels stay few: a topic's family, not its name. Several events in one write are several deliveries."""
     before = delivered("document")
-    await fan_out("document.plan", range(10), lambda chunk: 3 * (len(chunk) - 1))
+    await fan_out("document", range(10), lambda chunk: 3 * (len(chunk) - 1))
     assert delivered("document") - before == 27

@@ -11,11 +11,13 @@ from tidewire import conf, metrics
 from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection
 from tidewire.exceptions import NoRedis
+from tidewire.frames import frame
 from tidewire.hub import LONGEST_CHECK_SECONDS
 from tidewire.node import Node, node
 from tidewire.presence import Hold
 
 ADA = Hold("hall", "in", "ada")
+MADE = frame("hello")
 
 
 class Socket:
@@ -27,7 +29,7 @@ class Socket:
         self.connection: Connection = here.connect(
             self.writer, consumer="Test", user=user, session="", close=self.closed.append
         )
-        self.connection.limit = LIMIT
+        self.connection.limit = self.connection.room = LIMIT
 
     @property
     def types(self) -> list[str]:
@@ -120,7 +122,7 @@ class TestSlowSockets:
         before = value(metrics.SLOW_CLOSES, "Test")
         socket = Socket(here)
         socket.writer.full = True
-        assert not socket.connection.ready()
+        assert not socket.connection.offer([MADE], MADE.wire)
         await asyncio.sleep(here.settings.SLOW_SECONDS - 0.5)
         assert not socket.writer.was_cut
         await asyncio.sleep(5)
@@ -132,7 +134,7 @@ class TestSlowSockets:
         """Nobody looks after a socket that has gone."""
         socket = Socket(here)
         socket.writer.full = True
-        assert not socket.connection.ready()
+        assert not socket.connection.offer([MADE], MADE.wire)
         here.disconnect(socket.connection)
         await asyncio.sleep(10)
         assert here._full == set()
@@ -142,7 +144,7 @@ class TestSlowSockets:
         """The gauge is what this process holds for slow sockets."""
         socket = Socket(here)
         socket.writer.full = True
-        assert not socket.connection.ready()
+        assert not socket.connection.offer([MADE], MADE.wire)
         await asyncio.sleep(0.1)
         assert value(metrics.BACKLOG_BYTES) == LIMIT + 1
         socket.writer.full = False
@@ -167,7 +169,7 @@ class TestScrape:
         """What the alerts divide by and count."""
         socket = Socket(here)
         socket.writer.full = True
-        assert not socket.connection.ready()
+        assert not socket.connection.offer([MADE], MADE.wire)
         here.measure()
         assert value(metrics.SLOW_CONNECTIONS) == 1
         assert value(metrics.CONNECTIONS_LIMIT) == here.settings.CONNECTIONS_PER_NODE

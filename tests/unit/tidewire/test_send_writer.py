@@ -72,12 +72,21 @@ async def test_the_backlog_is_what_the_server_has_not_taken(writer, server):
 
 
 async def test_an_offer_over_the_limit_is_not_taken(writer, server):
-    """What waits may be over the limit by one offer at most."""
+    """What waits is never over the limit, except for a single message that is larger."""
     server.open.clear()
     [made] = write(writer, "x" * 100)
-    assert writer.offer([made], made.wire, len(made.wire))
-    assert not writer.offer([made], made.wire, len(made.wire))
-    assert writer.backlog == 2 * len(made.wire)
+    size = len(made.wire)
+    assert writer.offer([made], made.wire, 2 * size)
+    assert not writer.offer([made], made.wire, 3 * size - 1)
+    assert writer.backlog == 2 * size
+
+
+async def test_a_message_above_the_limit_is_taken_where_nothing_waits(writer, server):
+    """It could never be delivered otherwise."""
+    server.open.clear()
+    made = frame("x" * 100)
+    assert writer.offer([made], made.wire, 10)
+    assert not writer.offer([made], made.wire, 10)
 
 
 async def test_a_consumer_s_own_message_comes_after_what_was_written(writer, server):

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish, place, step
 from tidewire import fanout, stream_feed
 from tidewire.feeds import NOTHING, Subscription
-from tidewire.stream_feed import RECENT_EVENTS, RESUME_EVENTS, StreamFeed
+from tidewire.stream_feed import HISTORY_KEPT_SECONDS, RECENT_EVENTS, RESUME_EVENTS, StreamFeed
 from tidewire.topics import Position, StreamTopic
 
 TOPIC = StreamTopic("talk")
@@ -294,13 +294,66 @@ async def test_more_events_than_are_remembered_may_wait(talk):
 
 
 async def test_memory_stays_bounded_over_many_reads(talk):
-    """What a read brought is let go again when its clients have it."""
+    """What a read brought is let go again after the sockets that came together have it."""
     talk.say(900)
     for offset in range(0, 800, 50):
         await talk.joined(place(offset))
         talk.say(20)
         await talk.run()
-        assert len(talk.feed._recent) <= RECENT_EVENTS
+        assert len(talk.feed._recent) <= RESUME_EVENTS
+    talk.feed._read_at -= HISTORY_KEPT_SECONDS
+    talk.feed.trim()
+    assert len(talk.feed._recent) == RECENT_EVENTS
+
+
+async def test_memory_stays_bounded_in_bytes(talk, monkeypatch):
+    """Large events are remembered less far back, and are had from Redis."""
+    monkeypatch.setattr(stream_feed, "RECENT_BYTES", 1000)
+    socket = await talk.joined()
+    for _ in range(100):
+        talk.say()
+        await talk.run()
+    assert sum(len(made.wire) for *_, made in talk.feed._recent) == talk.feed._recent_bytes <= 1000
+    assert words(socket) == list(range(1, 101))
+    assert words(await talk.joined(place(50))) == list(range(51, 101))
+
+
+async def test_a_resume_stops_where_the_socket_is_full_and_goes_on_when_it_has_room(talk, monkeypatch):
+    """A thousand events are never written to one socket at once; all of them arrive, once."""
+    monkeypatch.setattr(stream_feed, "PORTION_BYTES", 1000)
+    talk.say(1000)
+    socket = FakeSocket()
+    socket.writer.accepts = 4
+    subscription = talk.subscribe(socket, NOTHING)
+    await talk.run()
+    assert 0 < sum(len(made.wire) for made in socket.writer.frames) < 4 * 1000 + 200
+    seen = words(socket)
+    while len(seen) < 1000:
+        socket.drain()
+        socket.writer.accepts = 4
+        assert talk.feed.settle(subscription)
+        assert len(socket.writer.frames) < 50
+        seen += words(socket)
+    assert seen == list(range(1, 1001))
+    assert talk.streams.reads == 1
+
+
+async def test_a_socket_that_is_full_is_told_where_it_stands_when_it_has_room(talk):
+    """Its first event comes after that, and what happened meanwhile is not skipped."""
+    talk.say(3)
+    await talk.check()
+    socket = FakeSocket()
+    socket.writer.full = True
+    subscription = talk.subscribe(socket)
+    await talk.run()
+    assert socket.take() == []
+    talk.say()
+    await talk.run()
+    socket.drain()
+    assert talk.feed.settle(subscription)
+    first, second = socket.take()
+    assert first == resumed(place(3))
+    assert second["offset"] == 4
 
 
 async def test_a_full_socket_is_skipped_and_settled_later(talk):
@@ -322,8 +375,9 @@ async def test_a_full_socket_is_skipped_and_settled_later(talk):
     assert words(other) == [1, 2, 3, 4]
 
 
-async def test_a_socket_that_was_full_for_too_long_is_lost(talk):
+async def test_a_socket_that_was_full_for_too_long_is_lost(talk, monkeypatch):
     """Where even the history no longer has what a slow reader missed, it reloads."""
+    monkeypatch.setattr(stream_feed, "HISTORY_KEPT_SECONDS", 0.0)
     socket = FakeSocket()
     subscription = talk.subscribe(socket, NOTHING)
     talk.say()

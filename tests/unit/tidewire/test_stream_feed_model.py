@@ -117,7 +117,10 @@ class Scene:
 
     def stall(self, n: int) -> None:
         if self.clients:
-            self.clients[n % len(self.clients)].socket.writer.full = True
+            writer = self.clients[n % len(self.clients)].socket.writer
+            writer.full = n % 2 == 0
+            # Or in the middle of what comes next.
+            writer.accepts = n % 5
 
     def drain(self, n: int) -> None:
         if self.clients:
@@ -214,6 +217,9 @@ def small(monkeypatch):
     monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
     monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
     monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(stream_feed, "HISTORY_KEPT_SECONDS", 0.0)
+    # One or two events.
+    monkeypatch.setattr(stream_feed, "PORTION_BYTES", 250)
     return monkeypatch
 
 

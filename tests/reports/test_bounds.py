@@ -1,0 +1,107 @@
+"""Limits that must hold in every phase, over the real server and a real Redis."""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from uuid import UUID
+
+import pytest
+from channels.layers import get_channel_layer
+
+from tests.faults.wire import handshake
+from tests.integration.tidewire.conftest import _server, redis, redis_server  # noqa: F401  # fixtures
+from tests.pages import metric
+from tests.reports.rooms.server import RoomsServer
+from tests.unit.tidewire.fakes import Said
+from tidewire import conf
+from tidewire.publish import publish
+from tidewire.stores import stream_store
+
+logger = logging.getLogger(__name__)
+pytestmark = pytest.mark.integration
+SOCKETS = 60
+EVENTS, EVENT_BYTES = 1000, 2000
+
+
+@pytest.fixture
+def server(redis_server, tmp_path):  # noqa: F811  # the fixture
+    with RoomsServer(redis_server.url, tmp_path / "server.log") as running:
+        yield running
+
+
+@contextmanager
+def silent_sockets(server: RoomsServer, path: str, count: int) -> Iterator[list[socket.socket]]:
+    """Sockets that are open and never read."""
+    with ExitStack() as opened:
+        sockets = []
+        for number in range(count):
+            made = socket.socket()
+            opened.enter_context(made)
+            # Otherwise the kernel takes megabytes that the server would have to keep.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            made.connect(("127.0.0.1", server.port))
+            query = "&" if "?" in path else "?"
+            made.sendall(handshake(f"127.0.0.1:{server.port}", f"{path}{query}user=u{number % 4}", ""))
+            sockets.append(made)
+        yield sockets
+
+
+def opened(server: RoomsServer) -> float:
+    return metric(server.admin("/metrics") or "", "tidewire_connections")
+
+
+def waiting(server: RoomsServer) -> float:
+    return metric(server.admin("/metrics") or "", "tidewire_backlog_bytes")
+
+
+async def say(count: int) -> None:
+    for number in range(1, count + 1):
+        event = Said(id=UUID(int=number), topic="talk", text=f"{number:04}" + "x" * EVENT_BYTES)
+        await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
+    await get_channel_layer().flush()
+
+
+async def test_clients_that_resume_and_do_not_read_stay_within_the_limit_of_their_sockets(server, redis):  # noqa: F811
+    """Four users with bad phones came back at once, and the node's memory grew by hundreds of megabytes."""
+    await say(EVENTS)
+    before = server.rss_bytes()
+    with silent_sockets(server, "/streams/talk/?at=talk:0:0", SOCKETS):
+        server.until(lambda: opened(server) == SOCKETS, "all are open")
+        server.until(lambda: waiting(server) > SOCKETS * 100_000, "they are full")
+        waits = waiting(server)
+        grown = server.rss_bytes() - before
+        logger.info("%d sockets: %.1f MiB wait, RSS grew by %.1f MiB", SOCKETS, waits / 2**20, grown / 2**20)
+        limit = conf.settings().BACKLOG_BYTES
+        assert waits <= SOCKETS * limit
+        assert grown < SOCKETS * limit * 1.5 + 40 * 2**20
+        # They are disconnected as slow consumers.
+        server.until(lambda: opened(server) == 0, "all are disconnected")
+
+
+async def test_snapshots_that_are_not_read_stay_within_the_limit_of_their_sockets(server, redis):  # noqa: F811
+    """A page with sixteen large rooms, opened on a train."""
+    names = ",".join(f"{number}-big-100000" for number in range(16))
+    with silent_sockets(server, f"/rooms/{names}/", 20):
+        server.until(lambda: opened(server) == 20, "all are open")
+        server.until(lambda: metric(server.admin("/metrics") or "", "tidewire_slow_connections") == 20, "they are full")
+        waits = waiting(server)
+        logger.info("20 sockets: %.1f MiB wait", waits / 2**20)
+        assert waits <= 20 * conf.settings().BACKLOG_BYTES
+
+
+async def test_a_slow_client_that_reads_gets_all_of_a_long_resume(server, redis):  # noqa: F811
+    """A phone that reads slowly must get its thousand events, in order and once, not be disconnected for being slow."""
+    await say(EVENTS)
+    seen: list[int] = []
+    async with server.connect("/streams/talk/?at=talk:0:0", max_queue=1) as client:
+        while len(seen) < EVENTS:
+            event = json.loads(await asyncio.wait_for(client.recv(), 30))
+            if event["type"] == "test.said":
+                seen.append(int(event["text"][:4]))
+                if len(seen) % 100 == 0:
+                    # Not a wait for something: a client that is slow.
+                    await asyncio.sleep(0.1)
+    assert seen == list(range(1, EVENTS + 1))
