@@ -55,6 +55,8 @@ class DocumentsTopic(StateTopic):
 
     async def read_changes(self, presence: Presence, since: int, version: int) -> DocumentsStatus:
         topics = await presence.changed(self.name, since)
+        if topics is None:
+            return await self.read(presence, version)
         people = await read_people(presence, [topic.partition(".")[2] for topic in topics])
         return DocumentsStatus(topic=self.name, version=version, complete=False, documents=people)
 

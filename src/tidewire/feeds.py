@@ -16,6 +16,7 @@ from tidewire.events import StateEvent
 from tidewire.families import family_label
 from tidewire.fanout import fan_out
 from tidewire.frames import Frame, frame_event
+from tidewire.presence import version_number
 from tidewire.topics import Position, StateTopic
 
 if TYPE_CHECKING:
@@ -113,11 +114,11 @@ class StateFeed(Feed):
         [version] = await self._presence.versions([self.name])
         before, value = self.version, self._value
         if value is None or version < before:
-            change = value = await self.topic.read(self._presence, version)
+            change = value = await self.topic.read(self._presence, version_number(version))
         elif version == before:
             return
         else:
-            change = await self.topic.read_changes(self._presence, before, version)
+            change = await self.topic.read_changes(self._presence, before, version_number(version))
             value = self.topic.merge(value, change)
         self._value, self.version, self._snapshot = value, version, None
         await self._deliver(before, frame_event(change))

@@ -11,7 +11,7 @@ class Keys:
 
     @property
     def versions(self) -> str:
-        """Hash: state topic -> version."""
+        """Hash: state topic -> version, `<number>-<tag>`."""
         return f"{self.prefix}:versions"
 
     @property
@@ -24,13 +24,18 @@ class Keys:
         """Sorted set: hold -> when its member leaves, milliseconds of Redis's clock."""
         return f"{self.prefix}:deadlines"
 
+    @property
+    def audits(self) -> str:
+        """Sorted set: hold -> when its member is next compared with the nodes' holds, milliseconds of Redis's clock."""
+        return f"{self.prefix}:audits"
+
+    def witness(self, node: str) -> str:
+        """String: number of the last write of that node."""
+        return f"{self.prefix}:witness:{node}"
+
     def holds(self, node: str) -> str:
         """Hash: hold (`topic|phase|member`) -> connections on that node."""
         return f"{self.prefix}:holds:{node}"
-
-    def holders(self, topic: str) -> str:
-        """Hash: `phase|member` -> number of nodes with a hold on it."""
-        return f"{self.prefix}:holders:{topic}"
 
     def members(self, topic: str, phase: str) -> str:
         """Sorted set: member -> since when, milliseconds."""
@@ -39,6 +44,10 @@ class Keys:
     def changed(self, index: str) -> str:
         """Sorted set: topic -> the index's version at which it last changed."""
         return f"{self.prefix}:changed:{index}"
+
+    def lineage(self, index: str) -> str:
+        """Sorted set: tag -> number, of the newest versions of the index."""
+        return f"{self.prefix}:lineage:{index}"
 
     def edit_lease(self, topic: str) -> str:
         """Hash `holder`, `ends`, `asker`, `answer_by`: who edits, milliseconds of Redis's clock."""

@@ -52,7 +52,8 @@ async def close() -> None:
 
 @cache
 def _source(name: str) -> str:
-    return (files("tidewire") / "lua" / f"{name}.lua").read_text()
+    lua = files("tidewire") / "lua"
+    return (lua / "shared.lua").read_text() + (lua / f"{name}.lua").read_text()
 
 
 def script(name: str) -> AsyncScript:

@@ -74,7 +74,10 @@ class StateTopic(ABC):
         """The whole value at about this version, as the event that a new subscription gets."""
 
     async def read_changes(self, presence: Presence, since: int, version: int) -> StateEvent:
-        """What changed after a version, as the event that others get. The whole value unless overridden."""
+        """What changed after a version, as the event that others get. The whole value unless overridden.
+
+        `since` is for `Presence.changed`, `version` for the event.
+        """
         return await self.read(presence, version)
 
     def merge(self, value: StateEvent, change: StateEvent) -> StateEvent:

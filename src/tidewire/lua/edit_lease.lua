@@ -1,11 +1,10 @@
 -- One move on an edit lease. Every transition is here: nothing else writes a lease.
--- KEYS[1] lease (hash holder, ends, asker, answer_by, asks_until; '' is nobody, times are milliseconds)
+-- KEYS[1] lease (hash holder, ends, asker, answer_by, asks_until; '' is no member, times are milliseconds)
 -- KEYS[2] versions
 -- ARGV[1] step: take, touch, ask, hand_over, keep or leave  ARGV[2] topic  ARGV[3] editor  ARGV[4] asker answered or ''
 -- ARGV[5] lease in ms  ARGV[6] time to answer in ms  ARGV[7] grace in ms
 -- Returns {1 where the editor holds the lease now, 1 where the holder or the asker changed}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = milliseconds()
 local step, me, answered = ARGV[1], ARGV[3], ARGV[4]
 local lease, answer, grace = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local found = redis.call('HMGET', KEYS[1], 'holder', 'ends', 'asker', 'answer_by', 'asks_until')
@@ -13,8 +12,12 @@ local holder, asker = found[1] or '', found[3] or ''
 local ends, answer_by = tonumber(found[2] or '0'), tonumber(found[4] or '0')
 local asks_until = tonumber(found[5] or answer_by + lease)
 local before = {holder, ends, asker, answer_by, asks_until}
+-- A clock that was set back, or is behind that of the Redis before, would make each of these times too late.
+ends = math.min(ends, now + lease)
+answer_by = math.min(answer_by, now + answer)
+asks_until = math.min(asks_until, answer_by + lease)
 
--- Who asked and does not come for it has gone.
+-- An asker who does not come for it has gone.
 if asker ~= '' and asks_until <= now then
   asker = ''
 end
@@ -63,7 +66,6 @@ if ends ~= before[2] or holder ~= before[1] or asker ~= before[3] or answer_by ~
 end
 local changed = holder ~= before[1] or asker ~= before[3]
 if changed then
-  local version = math.max(tonumber(redis.call('HGET', KEYS[2], ARGV[2]) or '0') + 1, now)
-  redis.call('HSET', KEYS[2], ARGV[2], string.format('%.0f', version))
+  next_version(KEYS[2], ARGV[2], holder .. '|' .. asker)
 end
 return {holder == me and 1 or 0, changed and 1 or 0}

@@ -1,27 +1,33 @@
--- Takes a member off a topic if its leave deadline has passed. Whoever gets there first does it, once.
--- KEYS[1] deadlines  KEYS[2] versions  KEYS[3] holders of the topic  KEYS[4] members of topic and phase
--- KEYS[5] changed topics of the index
--- ARGV[1] topic  ARGV[2] phase  ARGV[3] member  ARGV[4] index topic or ''
--- Returns 1 where the member left, else 0
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Makes a topic's members agree with the nodes' holds, for one member whose leave deadline or audit has come. The first
+-- caller does it, once.
+-- KEYS[1] nodes  KEYS[2] deadlines  KEYS[3] audits  KEYS[4] versions  KEYS[5] members of topic and phase
+-- KEYS[6] changed topics of the index  KEYS[7] lineage of the index
+-- ARGV[1] topic  ARGV[2] phase  ARGV[3] member  ARGV[4] audit in ms  ARGV[5] index topic or ''
+-- ARGV[6] key of a node's holds, less the node: a script cannot be passed a key for nodes that register meanwhile
+-- Returns 1 where the members changed, else 0
+local now = milliseconds()
 local hold = ARGV[1] .. '|' .. ARGV[2] .. '|' .. ARGV[3]
-local deadline = tonumber(redis.call('ZSCORE', KEYS[1], hold) or '0')
-if deadline == 0 or deadline > now then
+local deadline = tonumber(redis.call('ZSCORE', KEYS[2], hold) or '0')
+local audit = tonumber(redis.call('ZSCORE', KEYS[3], hold) or '0')
+if deadline > now or (deadline == 0 and (audit == 0 or audit > now)) then
   return 0
 end
-redis.call('ZREM', KEYS[1], hold)
-if redis.call('HEXISTS', KEYS[3], ARGV[2] .. '|' .. ARGV[3]) == 1 then
+redis.call('ZREM', KEYS[2], hold)
+local held = false
+-- Also a node whose lease has ended: its release gives each of its members the grace.
+for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  held = held or redis.call('HEXISTS', ARGV[6] .. node, hold) == 1
+end
+local change
+if held then
+  redis.call('ZADD', KEYS[3], now + ARGV[4], hold)
+  change = redis.call('ZADD', KEYS[5], 'NX', now, ARGV[3]) == 1 and '+'
+else
+  redis.call('ZREM', KEYS[3], hold)
+  change = redis.call('ZREM', KEYS[5], ARGV[3]) == 1 and '-'
+end
+if not change then
   return 0
 end
-if redis.call('ZREM', KEYS[4], ARGV[3]) == 0 then
-  return 0
-end
-local version = math.max(tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0') + 1, now)
-redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', version))
-if ARGV[4] ~= '' then
-  local index = math.max(tonumber(redis.call('HGET', KEYS[2], ARGV[4]) or '0') + 1, now)
-  redis.call('HSET', KEYS[2], ARGV[4], string.format('%.0f', index))
-  redis.call('ZADD', KEYS[5], index, ARGV[1])
-end
+next_versions(KEYS[4], ARGV[1], change .. ARGV[2] .. '|' .. ARGV[3], ARGV[5], KEYS[6], KEYS[7])
 return 1

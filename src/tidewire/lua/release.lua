@@ -1,9 +1,8 @@
--- Gives up one hold of a node whose lease has ended: its member gets a leave deadline if no other node holds it.
--- KEYS[1] nodes  KEYS[2] holds of the node  KEYS[3] deadlines  KEYS[4] holders of the topic
+-- Gives up one hold of a node whose lease has ended: its member gets a leave deadline.
+-- KEYS[1] nodes  KEYS[2] holds of the node  KEYS[3] deadlines
 -- ARGV[1] node  ARGV[2] topic  ARGV[3] phase  ARGV[4] member  ARGV[5] grace in ms
 -- Returns 1 where it was given up, 0 where the node lives or the hold was gone
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = milliseconds()
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if lease and tonumber(lease) > now then
   return 0
@@ -12,15 +11,11 @@ local hold = ARGV[2] .. '|' .. ARGV[3] .. '|' .. ARGV[4]
 if redis.call('HDEL', KEYS[2], hold) == 0 then
   return 0
 end
-local holder = ARGV[3] .. '|' .. ARGV[4]
-if redis.call('HINCRBY', KEYS[4], holder, -1) <= 0 then
-  redis.call('HDEL', KEYS[4], holder)
-  local deadline = now + ARGV[5]
-  if lease and now - lease < ARGV[5] / 2 then
-    -- The grace runs from the end of the lease, however late in its second a sweep came; or from when another node
-    -- let the member go, if that was later. Where nobody swept for long, clients may be as late.
-    deadline = math.max(lease + ARGV[5], tonumber(redis.call('ZSCORE', KEYS[3], hold) or '0'))
-  end
-  redis.call('ZADD', KEYS[3], deadline, hold)
+local deadline = now + ARGV[5]
+if lease and now - lease < ARGV[5] / 2 then
+  -- The grace runs from the end of the lease, however late in its second a sweep came; or from when another node let
+  -- the member go, if that was later. Where no node swept for long, clients may be as late.
+  deadline = math.max(lease + ARGV[5], tonumber(redis.call('ZSCORE', KEYS[3], hold) or '0'))
 end
+redis.call('ZADD', KEYS[3], deadline, hold)
 return 1

@@ -1,16 +1,19 @@
--- Keeps a node's report, drops those that nobody renewed, and tells the node what was ordered of it.
+-- Keeps a node's report, drops those that were not renewed, and returns what was ordered of the node.
 -- KEYS[1] reports  KEYS[2] reported  KEYS[3] versions  KEYS[4] orders
 -- ARGV[1] run of the node  ARGV[2] its report  ARGV[3] topic that shows the reports  ARGV[4] life of a report in ms
--- Returns the order, or ''. An order stays until it ends by itself, so one whose answer was lost is told again.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Returns the order, or ''. An order stays until it ends by itself, so one whose answer was lost is returned again.
+local now = milliseconds()
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 for _, run in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[4], 'LIMIT', 0, 100)) do
   redis.call('HDEL', KEYS[1], run)
   redis.call('ZREM', KEYS[2], run)
 end
+-- Of a clock that was set back, or of a Redis whose clock was ahead: a node that is gone would look alive until then.
+for _, run in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. string.format('%.0f', now), '+inf', 'LIMIT', 0, 100)) do
+  redis.call('ZADD', KEYS[2], now, run)
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
-redis.call('HINCRBY', KEYS[3], ARGV[3], 1)
+next_version(KEYS[3], ARGV[3], ARGV[1] .. '|' .. ARGV[2])
 return redis.call('HGET', KEYS[4], ARGV[1]) or ''

@@ -1,20 +1,32 @@
--- Renews a node's lease, and names the nodes whose lease has ended and the members whose deadline has passed.
--- KEYS[1] nodes  KEYS[2] deadlines
--- ARGV[1] node or '' (then nothing is renewed)  ARGV[2] lease in ms  ARGV[3] 1 to register an unknown node
--- ARGV[4] at most so many holds are named
--- Returns {known (1 or 0), {node ...}, {hold ...}}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Renews a node's lease, and names the nodes whose lease has ended and the members whose time has come.
+-- KEYS[1] nodes  KEYS[2] deadlines  KEYS[3] audits  KEYS[4] witness of the node  KEYS[5] holds of the node
+-- ARGV[1] node or '' (then nothing is renewed)  ARGV[2] lease in ms  ARGV[3] grace in ms  ARGV[4] audit in ms
+-- ARGV[5] number of the node's last acknowledged write; 0: the node registers  ARGV[6] number of this write
+-- ARGV[7] at most so many holds are named
+-- Returns {known (1 or 0), number of holds of the node, {node ...}, {hold ...}}
+local now = milliseconds()
 local known = 0
 if ARGV[1] ~= '' then
+  local acknowledged, number = tonumber(ARGV[5]), tonumber(ARGV[6])
+  local stored = tonumber(redis.call('GET', KEYS[4]) or '-1')
   local lease = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '0')
-  if lease > now or (lease == 0 and ARGV[3] == '1') then
+  if acknowledged == 0 or (lease > now and stored >= acknowledged and stored <= number) then
     redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+    -- A day: where the list of nodes is lost, no sweep finds these.
+    redis.call('SET', KEYS[4], ARGV[6], 'PX', 86400000)
+    redis.call('PEXPIRE', KEYS[5], 86400000)
     known = 1
   end
 end
-return {
-  known,
-  redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 10),
-  redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[4]),
-}
+-- A clock that was set back, or is behind that of the Redis before, would make each of these times too late.
+for key, most in pairs({[KEYS[1]] = ARGV[2], [KEYS[2]] = ARGV[3], [KEYS[3]] = ARGV[4]}) do
+  local latest = now + most
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. string.format('%.0f', latest), '+inf', 'LIMIT', 0, 1000)) do
+    redis.call('ZADD', key, latest, name)
+  end
+end
+local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[7])
+for _, hold in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[7] - #due)) do
+  table.insert(due, hold)
+end
+return {known, redis.call('HLEN', KEYS[5]), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 10), due}

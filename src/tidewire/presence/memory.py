@@ -1,11 +1,16 @@
 """Presence in one process's memory: for tests and for a project that runs one node."""
 
+import random
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidewire.families import family
-from tidewire.presence import Hold, Members
+from tidewire.presence import TAG_BITS, Hold, Members, Touched, version_number
+from tidewire.witness import Witness
+
+# A reader whose version of an index is older reads the whole.
+LINEAGE_LENGTH = 1000
 
 
 class MemoryPresence:
@@ -27,24 +32,31 @@ class MemoryPresence:
         self._holds: dict[str, dict[Hold, int]] = defaultdict(dict)
         self._deadlines: dict[Hold, float] = {}
         self._members: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        self._numbers: dict[str, int] = {}
         self._versions: dict[str, int] = defaultdict(int)
         self._changed: dict[str, dict[str, int]] = defaultdict(dict)
+        # The newest versions of each index.
+        self._lineage: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=LINEAGE_LENGTH))
 
-    async def touch(self, node: str, *, register: bool = False) -> bool:
-        lease_end = self._nodes.get(node)
-        now = self._clock()
-        if (lease_end is None and not register) or (lease_end is not None and lease_end <= now):
-            return False
-        self._nodes[node] = now + self._lease
-        return True
+    async def touch(self, node: Witness) -> Touched:
+        number, now = node.next(), self._clock()
+        known = node.acknowledged == 0 or (self._nodes.get(node.name, 0.0) > now and self._has(node))
+        if known:
+            self._nodes[node.name] = now + self._lease
+            self._numbers[node.name] = number
+            node.acknowledge(number)
+        return Touched(known, len(self._holds.get(node.name, ())))
 
-    async def put(self, node: str, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
-        if node not in self._nodes:
-            return False, set()
-        changed: set[str] = set()
-        for hold, count in counts:
-            changed |= self._put(node, hold, count)
-        return True, changed
+    async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+        number = node.next()
+        kept, changed = self._write(node, number, counts)
+        if kept:
+            node.acknowledge(number)
+        return kept, changed
+
+    async def end(self, names: Sequence[str]) -> None:
+        for name in self._nodes.keys() & set(names):
+            self._nodes[name] = 0.0
 
     async def sweep(self) -> set[str]:
         now = self._clock()
@@ -52,10 +64,10 @@ class MemoryPresence:
             end = self._nodes.pop(node)
             # As in release.lua.
             late = now - end >= self._grace / 2
+            self._numbers.pop(node, None)
             for hold in list(self._holds.pop(node, {})):
-                if not self._held(hold):
-                    deadline = self._grace + (now if late else end)
-                    self._deadlines[hold] = max(deadline, self._deadlines.get(hold, 0.0))
+                deadline = now if late else max(end, self._deadlines.get(hold, 0.0) - self._grace)
+                self._deadlines[hold] = self._grace + deadline
         changed: set[str] = set()
         for hold in [hold for hold, deadline in self._deadlines.items() if deadline <= now]:
             del self._deadlines[hold]
@@ -71,8 +83,23 @@ class MemoryPresence:
     async def versions(self, topics: Sequence[str]) -> list[int]:
         return [self._versions[topic] for topic in topics]
 
-    async def changed(self, index: str, since: int) -> list[str]:
+    async def changed(self, index: str, since: int) -> list[str] | None:
+        if since and since not in self._lineage[index]:
+            return None
         return [topic for topic, version in self._changed[index].items() if version > since]
+
+    def _write(self, node: Witness, number: int, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+        """As in hold.lua."""
+        if node.name not in self._nodes or not self._has(node) or self._numbers[node.name] > number:
+            return False, set()
+        changed: set[str] = set()
+        for hold, count in counts:
+            changed |= self._put(node.name, hold, count)
+        self._numbers[node.name] = number
+        return True, changed
+
+    def _has(self, node: Witness) -> bool:
+        return self._numbers.get(node.name, -1) >= node.acknowledged
 
     def _put(self, node: str, hold: Hold, count: int) -> set[str]:
         if count == 0:
@@ -96,10 +123,11 @@ class MemoryPresence:
         index = self._indexes.get(family(topic))
         if index is None:
             return {topic}
-        self._changed[index][topic] = self._next_version(index)
+        version = self._changed[index][topic] = self._next_version(index)
+        self._lineage[index].append(version)
         return {topic, index}
 
     def _next_version(self, topic: str) -> int:
-        # By the clock, as in Redis, so that what was lost never comes to the same version again.
-        self._versions[topic] = max(self._versions[topic] + 1, int(self._clock() * 1000))
+        number = max(version_number(self._versions[topic]) + 1, int(self._clock() * 1000))
+        self._versions[topic] = number << TAG_BITS | random.getrandbits(TAG_BITS)
         return self._versions[topic]

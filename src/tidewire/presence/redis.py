@@ -1,18 +1,23 @@
 """Presence in Redis. Every step that must happen once is a script; clocks are Redis's own."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidewire import metrics
 from tidewire.families import family
 from tidewire.keys import Keys
-from tidewire.presence import Hold, Members
+from tidewire.presence import TAG_BITS, Hold, Members, Touched, version_number
 from tidewire.redis import reached, script
+from tidewire.witness import Witness
 
 # A sweep does so much at a time, so that a node's death never blocks Redis or the loop for long.
 SWEEP_HOLDS = 500
 # An index remembers this many of its topics, the most recently changed.
 INDEX_LENGTH = 10_000
+# A sweep ends after so many rounds, so that a node that sweeps for many still touches its own lease in time.
+SWEEPS = 20
+# Each member is compared with the nodes' holds this often: 10 us of Redis a member and minute.
+AUDIT_MS = 60_000
 
 
 class RedisPresence:
@@ -29,13 +34,16 @@ class RedisPresence:
         self._lease_ms = int(lease_seconds * 1000) - self._grace_ms
         self._indexes = indexes
 
-    async def touch(self, node: str, *, register: bool = False) -> bool:
-        known, _, _ = await self._touch(node, register=register)
-        return known
+    async def touch(self, node: Witness) -> Touched:
+        number = node.next()
+        found = await self._touch(node, number)
+        if found.known:
+            node.acknowledge(number)
+        return Touched(found.known, found.holds)
 
-    async def put(self, node: str, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+    async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
         counts = list(counts)
-        keys = self._keys
+        keys, number = self._keys, node.next()
         async with reached() as redis, redis.pipeline(transaction=False) as pipe:
             hold_script = script("hold")
             for hold, count in counts:
@@ -43,31 +51,49 @@ class RedisPresence:
                 await hold_script(
                     keys=[
                         keys.nodes,
-                        keys.holds(node),
+                        keys.holds(node.name),
                         keys.deadlines,
+                        keys.audits,
+                        keys.witness(node.name),
                         keys.versions,
-                        keys.holders(hold.topic),
                         keys.members(hold.topic, hold.phase),
                         keys.changed(index),
+                        keys.lineage(index),
                     ],
-                    args=[node, *hold, count, self._grace_ms, index],
+                    args=[
+                        node.name,
+                        *hold,
+                        count,
+                        self._grace_ms,
+                        AUDIT_MS,
+                        node.acknowledged,
+                        number,
+                        index,
+                    ],
                     client=pipe,
                 )
             results = await pipe.execute()
-        changed = self._with_indexes(
+        if -1 in results:
+            return False, set()
+        node.acknowledge(number)
+        return True, self._with_indexes(
             hold.topic for (hold, _), result in zip(counts, results, strict=True) if result == 1
         )
-        return -1 not in results, changed
+
+    async def end(self, names: Sequence[str]) -> None:
+        async with reached() as redis:
+            await redis.zadd(self._keys.nodes, dict.fromkeys(names, 0), xx=True)
 
     async def sweep(self) -> set[str]:
         changed: set[str] = set()
-        while True:
-            _, ended, due = await self._touch("")
-            for node in ended:
+        for _ in range(SWEEPS):
+            found = await self._touch()
+            for node in found.ended:
                 await self._release(node)
-            changed |= await self._leave([Hold.of(key) for key in due])
-            if len(due) < SWEEP_HOLDS:
-                return changed
+            changed |= await self._leave([Hold.of(key) for key in found.due])
+            if len(found.due) < SWEEP_HOLDS:
+                break
+        return changed
 
     async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
         async with reached() as redis, redis.pipeline(transaction=False) as pipe:
@@ -85,11 +111,16 @@ class RedisPresence:
             return []
         async with reached() as redis:
             found: list[Any] = await redis.hmget(self._keys.versions, list(topics))
-        return [int(version or 0) for version in found]
+        return [_version(version) for version in found]
 
-    async def changed(self, index: str, since: int) -> list[str]:
-        async with reached() as redis:
-            topics = await redis.zrangebyscore(self._keys.changed(index), f"({since}", "+inf")
+    async def changed(self, index: str, since: int) -> list[str] | None:
+        number, tag = version_number(since), f"{since & (1 << TAG_BITS) - 1:08x}"
+        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+            pipe.zscore(self._keys.lineage(index), tag)
+            pipe.zrangebyscore(self._keys.changed(index), f"({number}", "+inf")
+            known, topics = await pipe.execute()
+        if since and known != number:
+            return None
         return [str(topic) for topic in topics]
 
     def _index(self, topic: str) -> str:
@@ -99,13 +130,15 @@ class RedisPresence:
         changed = set(topics)
         return changed | {index for topic in changed if (index := self._index(topic))}
 
-    async def _touch(self, node: str, *, register: bool = False) -> tuple[bool, list[str], list[str]]:
+    async def _touch(self, node: Witness | None = None, number: int = 0) -> "_Found":
+        name, acknowledged = (node.name, node.acknowledged) if node else ("", 0)
+        keys = self._keys
         async with reached():
-            known, ended, due = await script("touch")(
-                keys=[self._keys.nodes, self._keys.deadlines],
-                args=[node, self._lease_ms, int(register), SWEEP_HOLDS],
+            known, holds, ended, due = await script("touch")(
+                keys=[keys.nodes, keys.deadlines, keys.audits, keys.witness(name), keys.holds(name)],
+                args=[name, self._lease_ms, self._grace_ms, AUDIT_MS, acknowledged, number, SWEEP_HOLDS],
             )
-        return bool(known), ended, due
+        return _Found(bool(known), holds, ended, due)
 
     async def _leave(self, holds: Sequence[Hold]) -> set[str]:
         if not holds:
@@ -118,13 +151,15 @@ class RedisPresence:
                 index = self._index(hold.topic)
                 await leave_script(
                     keys=[
+                        keys.nodes,
                         keys.deadlines,
+                        keys.audits,
                         keys.versions,
-                        keys.holders(hold.topic),
                         keys.members(hold.topic, hold.phase),
                         keys.changed(index),
+                        keys.lineage(index),
                     ],
-                    args=[*hold, index],
+                    args=[*hold, AUDIT_MS, index, keys.holds("")],
                     client=pipe,
                 )
             for index in indexes:
@@ -142,14 +177,27 @@ class RedisPresence:
                 async with redis.pipeline(transaction=False) as pipe:
                     for hold in map(Hold.of, fields):
                         await release_script(
-                            keys=[keys.nodes, keys.holds(node), keys.deadlines, keys.holders(hold.topic)],
+                            keys=[keys.nodes, keys.holds(node), keys.deadlines],
                             args=[node, *hold, self._grace_ms],
                             client=pipe,
                         )
                     # Each hold is given up once, whichever nodes are at it.
                     metrics.GHOSTS.inc(sum(await pipe.execute()))
-            forgotten = await script("forget")(keys=[keys.nodes, keys.holds(node)], args=[node])
+            forgotten = await script("forget")(keys=[keys.nodes, keys.holds(node), keys.witness(node)], args=[node])
             metrics.LEASES_EXPIRED.inc(forgotten)
+
+
+class _Found(NamedTuple):
+    known: bool
+    holds: int
+    # Nodes whose lease has ended, and holds whose deadline or audit has come.
+    ended: list[str]
+    due: list[str]
+
+
+def _version(text: str | None) -> int:
+    number, _, tag = (text or "0").partition("-")
+    return int(number) << TAG_BITS | int(tag or "0", 16)
 
 
 async def _scan(redis: Any, key: str) -> Any:

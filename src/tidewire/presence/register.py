@@ -1,11 +1,10 @@
-"""What this node tells presence: its own connections, touched in time, put again after a loss.
+"""This node's part of presence: its own connections, touched in time, put again after a loss.
 
-It owns the truth about which connections are here; it never decides who is a member.
+The register owns the truth about the connections of this node; the store derives the members.
 """
 
 import asyncio
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
@@ -14,7 +13,8 @@ from tidewire import metrics
 from tidewire.backoff import Backoff
 from tidewire.exceptions import NoRedis
 from tidewire.families import family_label
-from tidewire.presence import Hold, Presence
+from tidewire.presence import Hold, Presence, Touched
+from tidewire.witness import Witness
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.02
 # One pipeline carries so many, so that a refill of 10,000 holds blocks neither Redis nor the loop.
 PUT_HOLDS = 500
-# A sweep forgets ten nodes at most, so a node may have to wait its turn where a whole cluster's leases ended.
-SWEEPS = 20
 
 
 class PresenceRegister:
@@ -38,19 +36,21 @@ class PresenceRegister:
         announce: Callable[[set[str]], Awaitable[None]],
     ) -> None:
         self._presence = presence
-        # A process that is started again under its name has a lease of its own: what was held before it ends.
-        self._node = f"{node}-{uuid.uuid4().hex[:8]}"
+        self._witness = Witness(node)
+        # Names that were given up, whose leases are still to be ended.
+        self._ended: list[str] = []
         self._touch_seconds = touch_seconds
         self._announce = announce
         self._counts: Counter[Hold] = Counter()
-        # In order, so that who came first is named first.
+        # In order, so that the member who came first is named first.
         self._dirty: dict[Hold, None] = {}
-        # What was sent and not answered may still be carried out, after something newer.
-        self._doubtful: set[Hold] = set()
         self._wake = asyncio.Event()
 
     def on_refused(self, refused: bool) -> None:
-        """Told when the store took nothing twice in a row, and when it does again; the node replaces it."""
+        """Called when the store took nothing twice in a row, and when it does again; the node replaces it."""
+
+    def on_lost(self) -> None:
+        """Called when Redis has lost writes that it acknowledged; the node replaces it."""
 
     def join(self, hold: Hold) -> None:
         """One more connection here."""
@@ -70,20 +70,22 @@ class PresenceRegister:
         return Counter(family_label(hold.topic) for hold in self._counts)
 
     async def run(self) -> None:
-        """Tell the store, for as long as the process lives; `NoRedis` only delays."""
+        """Keep the store right for as long as the process lives; `NoRedis` only delays."""
         next_touch = 0.0
         failures = 0
         loop = asyncio.get_running_loop()
-        # Never longer than a touch: whoever is back first ends the others' leases, and they have the grace to return.
+        # Never longer than a touch: the node that is back first ends the others' leases, who return within the grace.
         backoff = Backoff(self._touch_seconds / 4, self._touch_seconds)
         while True:
             try:
-                if loop.time() >= next_touch:
+                touches = loop.time() >= next_touch
+                if touches:
                     next_touch = loop.time() + self._touch_seconds
                     await self._touch()
+                await self._put()
+                if touches:
                     failures = 0
                     self.on_refused(False)
-                await self._put()
                 backoff.succeeded()
             except NoRedis as error:
                 logger.warning("presence waits for Redis: %s", error)
@@ -117,40 +119,56 @@ class PresenceRegister:
         await asyncio.sleep(GATHER_SECONDS)
 
     async def _touch(self) -> None:
-        known = await self._presence.touch(self._node)
+        # The number of holds is compared where nothing is on its way: keys may be evicted or deleted one by one.
+        expected = None if self._dirty else len(self._counts)
+        known, holds = await self._touch_lease()
         changed = await self._presence.sweep()
-        if not known:
-            for _ in range(SWEEPS):
-                if await self._presence.touch(self._node, register=True):
-                    break
-                # Its own lease has ended and is still to be swept, behind those of others.
-                changed |= await self._presence.sweep()
-            self._mark(self._counts)
-            metrics.LEASES_REGISTERED.inc()
+        if not known or expected not in (None, holds):
+            await self._start_over()
         await self._tell(changed)
 
+    async def _touch_lease(self) -> Touched:
+        registers = not self._witness.acknowledged
+        touched = await self._presence.touch(self._witness)
+        if registers:
+            metrics.LEASES_REGISTERED.inc()
+        return touched
+
+    async def _start_over(self) -> None:
+        """Put everything again, under another name: what the store has of this one is unknown."""
+        logger.warning("presence: Redis lost writes or this node's lease; %d members are put again", len(self._counts))
+        self.on_lost()
+        self._ended.append(self._witness.name)
+        self._witness.renew()
+        # Before it registers: the answer may be lost.
+        self._mark(self._counts)
+        await self._touch_lease()
+
     async def _put(self) -> None:
+        refused = False
         while self._dirty:
             batch = list(islice(self._dirty, PUT_HOLDS))
             for hold in batch:
                 del self._dirty[hold]
+            kept = False
             try:
                 kept, changed = await self._presence.put(
-                    self._node, [(hold, self._counts.get(hold, 0)) for hold in batch]
+                    self._witness, [(hold, self._counts.get(hold, 0)) for hold in batch]
                 )
-            except BaseException:
-                self._mark(batch)
-                self._doubtful.update(batch)
-                raise
-            if not kept:
-                self._mark(batch)
-                await self._presence.touch(self._node, register=True)
-                self._mark(self._counts)
-                continue
-            # Redis answers again, so what it had not answered is carried out or never will be: say it once more.
-            self._mark(self._doubtful)
-            self._doubtful.clear()
-            await self._tell(changed)
+            finally:
+                if not kept:
+                    self._mark(batch)
+            if kept:
+                await self._tell(changed)
+            elif refused:
+                raise NoRedis("Redis does not keep what it acknowledges: is its eviction policy noeviction?")
+            else:
+                refused = True
+                await self._start_over()
+        if self._ended:
+            # After the refill, so that no member leaves meanwhile.
+            await self._presence.end(self._ended)
+            self._ended.clear()
 
     async def _tell(self, topics: set[str]) -> None:
         if topics:

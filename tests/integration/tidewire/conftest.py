@@ -118,7 +118,7 @@ async def _close_all() -> None:
 
 async def pass_time(client, presence: RedisPresence, seconds: float) -> None:
     """Let time pass for what presence keeps: all its deadlines come nearer by so much."""
-    for key in (presence._keys.nodes, presence._keys.deadlines):
+    for key in (presence._keys.nodes, presence._keys.deadlines, presence._keys.audits):
         for name, at_ms in await client.zrange(key, 0, -1, withscores=True):
             await client.zadd(key, {name: at_ms - seconds * 1000}, xx=True)
 

@@ -23,6 +23,7 @@ from tidewire.keys import Keys
 from tidewire.presence import Hold
 from tidewire.presence.redis import RedisPresence
 from tidewire.redis import script
+from tidewire.witness import Witness
 
 
 def store(*, lease_seconds: float = LEASE_SECONDS, grace_seconds: float = GRACE_SECONDS) -> RedisPresence:
@@ -31,6 +32,7 @@ def store(*, lease_seconds: float = LEASE_SECONDS, grace_seconds: float = GRACE_
 
 class InRedis(Place):
     def __init__(self, client) -> None:
+        super().__init__()
         self.client = client
         self.presence = store()
         self.passed = 0.0
@@ -87,11 +89,11 @@ class TestRedisPresence(PresenceSuite):
         await place.outlive(DEAD_SECONDS - 0.5, "b")
         await place.pass_time(1.0)
         await place.touch_all(["b"])
-        keys = Keys("t")
+        keys, node = Keys("t"), place.witness("a").name
         released = [
             await script("release")(
-                keys=[keys.nodes, keys.holds("a"), keys.deadlines, keys.holders(ADA.topic)],
-                args=["a", *ADA, int(GRACE_SECONDS * 1000)],
+                keys=[keys.nodes, keys.holds(node), keys.deadlines],
+                args=[node, *ADA, int(GRACE_SECONDS * 1000)],
             )
             for _ in range(2)
         ]
@@ -102,16 +104,19 @@ class TestRedisPresence(PresenceSuite):
     async def test_redis_s_own_clock_ends_leases_and_graces(self, redis):
         """In real time and with a short lease, a member is there while its node touches, and gone soon after."""
         presence = store(lease_seconds=0.6, grace_seconds=0.2)
-        await presence.touch("a", register=True)
-        await presence.touch("b", register=True)
-        await presence.put("a", [(ADA, 1)])
-        await presence.put("b", [(BOB, 1)])
+        first, second = Witness("a"), Witness("b")
+        await presence.touch(first)
+        await presence.touch(second)
+        await presence.put(first, [(ADA, 1)])
+        await presence.put(second, [(BOB, 1)])
         last_touch = await redis.time()
         told: set[str] = set()
         async with asyncio.timeout(10):
             while not told:
-                await presence.touch("b") or await presence.touch("b", register=True)
-                await presence.put("b", [(BOB, 1)])
+                if not (await presence.touch(second)).known:
+                    second.renew()
+                    await presence.touch(second)
+                await presence.put(second, [(BOB, 1)])
                 told = await presence.sweep()
                 await asyncio.sleep(0.02)
         left = await redis.time()
@@ -132,7 +137,13 @@ class TestRedisPresence(PresenceSuite):
         await place.put("a", ADA, BOB)
         await place.put("a", ADA, BOB, count=0)
         await place.outlive(GRACE_SECONDS + 1, "a")
-        assert sorted(await place.client.keys("*")) == ["t:changed:docs", "t:nodes", "t:versions"]
+        assert sorted(await place.client.keys("*")) == [
+            "t:changed:docs",
+            "t:lineage:docs",
+            "t:nodes",
+            "t:versions",
+            f"t:witness:{place.witness('a').name}",
+        ]
 
 
 # Without shrinking, which would take minutes: memory plays the same scripts, and shrinks them.
@@ -161,11 +172,12 @@ async def test_who_was_not_handed_over_is_counted_as_a_ghost_once(redis):
     """However many nodes sweep at once; a node that handed over leaves none, and both leases are counted."""
     presence = store()
     ghosts, expired = metrics.GHOSTS._value.get(), metrics.LEASES_EXPIRED._value.get()
-    for node in ("killed", "drained"):
-        await presence.touch(node, register=True)
-    await presence.put("killed", [(ADA, 2), (BOB, 1)])
-    await presence.put("drained", [(ADA, 1)])
-    await presence.put("drained", [(ADA, 0)])
+    killed, drained = Witness("killed"), Witness("drained")
+    for node in (killed, drained):
+        await presence.touch(node)
+    await presence.put(killed, [(ADA, 2), (BOB, 1)])
+    await presence.put(drained, [(ADA, 1)])
+    await presence.put(drained, [(ADA, 0)])
     await pass_time(redis, presence, LEASE_SECONDS)
     await asyncio.gather(*(store().sweep() for _ in range(5)))
     assert metrics.GHOSTS._value.get() - ghosts == 2

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from tidewire.presence import Hold, Members, Presence
+from tidewire.witness import Witness
 
 LEASE_SECONDS = 10.0
 GRACE_SECONDS = 3.0
@@ -23,6 +24,12 @@ class Place(ABC):
 
     presence: Presence
 
+    def __init__(self) -> None:
+        self._witnesses: dict[str, Witness] = {}
+
+    def witness(self, node: str) -> Witness:
+        return self._witnesses.setdefault(node, Witness(node))
+
     @abstractmethod
     async def now(self) -> float:
         """The store's clock, with what was let pass on it. Seconds."""
@@ -41,10 +48,14 @@ class Place(ABC):
 
     async def live(self, *nodes: str) -> None:
         for node in nodes:
-            assert await self.presence.touch(node, register=True)
+            self._witnesses.pop(node, None)
+            assert await self.touch(node)
+
+    async def touch(self, node: str) -> bool:
+        return (await self.presence.touch(self.witness(node))).known
 
     async def put(self, node: str, *holds: Hold, count: int = 1) -> set[str]:
-        kept, changed = await self.presence.put(node, [(hold, count) for hold in holds])
+        kept, changed = await self.presence.put(self.witness(node), [(hold, count) for hold in holds])
         assert kept
         return changed
 
@@ -59,7 +70,7 @@ class Place(ABC):
 
     async def touch_all(self, nodes: Sequence[str]) -> None:
         for node in nodes:
-            assert await self.presence.touch(node)
+            assert await self.touch(node)
 
     async def outlive(self, seconds: float, *nodes: str) -> set[str]:
         """Let time pass while these nodes touch and sweep every second. Returns the topics that changed."""
@@ -235,12 +246,11 @@ class PresenceSuite:
 
     async def test_a_node_without_a_lease_keeps_nothing(self, place):
         """What an unknown node says is refused, so that it registers and says all of it."""
-        kept, changed = await place.presence.put("a", [(ADA, 1)])
+        kept, changed = await place.presence.put(Witness("a"), [(ADA, 1)])
         assert (kept, changed) == (False, set())
         assert await place.names() == ()
-        assert not await place.presence.touch("a")
-        assert await place.presence.touch("a", register=True)
-        assert await place.presence.touch("a")
+        await place.live("a")
+        assert await place.touch("a")
 
     async def test_a_node_that_touches_keeps_its_members(self, place):
         """Members live as long as their node does, however long nothing happens to them."""
@@ -302,7 +312,7 @@ class PresenceSuite:
         for _ in range(int(LEASE_SECONDS) + 3):
             await place.pass_time(1.0)
             for node in ("b", "c"):
-                await place.presence.touch(node)
+                await place.touch(node)
                 told += await place.presence.sweep()
         assert sorted(told) == ["doc.plan", "docs"]
         assert await place.version() > version
@@ -319,21 +329,49 @@ class PresenceSuite:
         assert await place.version() == version
         assert await place.names() == ("ada",)
 
-    async def test_a_lapsed_node_must_register_anew(self, place):
-        """A node that was away for too long is told so, and puts everything again: nobody left."""
+    async def test_a_lapsed_node_registers_under_another_name(self, place):
+        """A node that was silent for too long learns it, and puts everything again: no member left."""
         await place.live("a", "b")
         await place.put("a", ADA)
         version = await place.version()
         await place.pass_time(DEAD_SECONDS + 1)
-        assert not await place.presence.touch("a")
-        assert not await place.presence.touch("a", register=True), "its holds are still to be swept"
-        await place.presence.sweep()
-        assert await place.presence.touch("a", register=True)
+        assert not await place.touch("a")
+        await place.live("a", "b")
         assert await place.put("a", ADA) == set()
-        await place.live("b")
         assert await place.outlive(GRACE_SECONDS + 2, "a", "b") == set()
         assert await place.version() == version
         assert await place.names() == ("ada",)
+
+    async def test_the_old_name_of_a_node_can_be_ended(self, place):
+        """Members that the node no longer has leave after the grace, not after the old lease; the others stay."""
+        await place.live("a")
+        await place.put("a", ADA, BOB)
+        old = place.witness("a").name
+        await place.live("a")
+        await place.put("a", ADA)
+        await place.presence.end([old, "unknown"])
+        assert await place.outlive(GRACE_SECONDS - 0.5, "a") == set()
+        assert await place.outlive(1.5, "a") == {"doc.plan", "docs"}
+        assert await place.names() == ("ada",)
+
+    async def test_a_touch_counts_the_node_s_holds(self, place):
+        """A node notices where some of them are missing."""
+        await place.live("a", "b")
+        await place.put("a", ADA, BOB)
+        await place.put("b", ADA)
+        await place.put("a", BOB, count=0)
+        assert await place.presence.touch(place.witness("a")) == (True, 1)
+
+    async def test_a_version_that_was_lost_is_not_in_the_history(self, place):
+        """Its reader cannot know what changed since, so it reads the whole."""
+        await place.live("a")
+        await place.put("a", ADA)
+        lost = await place.version("docs")
+        await place.flush()
+        await place.live("a")
+        await place.put("a", ELSEWHERE)
+        assert await place.presence.changed("docs", lost) is None
+        assert await place.presence.changed("docs", 0) == ["doc.other"]
 
     async def test_a_lapsed_node_s_old_counts_are_forgotten(self, place):
         """What it no longer holds when it comes back is not held any more."""
@@ -378,8 +416,8 @@ class PresenceSuite:
         await place.flush()
         assert await place.names() == ()
         for node, holds in (("a", [ADA]), ("b", [ADA, BOB])):
-            assert not await place.presence.touch(node)
-            assert await place.presence.put(node, [(hold, 1) for hold in holds]) == (False, set())
+            assert not await place.touch(node)
+            assert await place.presence.put(place.witness(node), [(hold, 1) for hold in holds]) == (False, set())
             await place.live(node)
             await place.put(node, *holds)
         assert sorted(await place.names()) == ["ada", "bob"]

@@ -7,6 +7,7 @@ from tidewire import fanout
 from tidewire.feeds import StateFeed, Subscription
 from tidewire.presence import Hold
 from tidewire.presence.memory import MemoryPresence
+from tidewire.witness import Witness
 
 
 class Scene:
@@ -17,8 +18,9 @@ class Scene:
         self.feed = StateFeed(Hall("hall", changes=changes), self.presence)
 
     async def enter(self, *names: str) -> None:
-        await self.presence.touch("n", register=True)
-        await self.presence.put("n", [(Hold("hall", "in", name), 1) for name in names])
+        node = Witness("n")
+        await self.presence.touch(node)
+        await self.presence.put(node, [(Hold("hall", "in", name), 1) for name in names])
 
     def subscribe(self, socket: FakeSocket) -> Subscription:
         subscription = self.feed.add(socket.connection, None)

@@ -20,6 +20,7 @@ from tidewire.presence import Hold
 from tidewire.presence.memory import MemoryPresence
 from tidewire.publish import publish
 from tidewire.topics import Position, StreamTopic
+from tidewire.witness import Witness
 
 TALK = StreamTopic("talk")
 BEGINNING = Positions({TALK.name: NOTHING})
@@ -86,8 +87,9 @@ class Presence(MemoryPresence):
         return await super().members(asked, names=names)
 
     async def enter(self, *names: str) -> None:
-        await self.touch("n", register=True)
-        await self.put("n", [(Hold("hall", "in", name), 1) for name in names])
+        node = Witness("n")
+        await self.touch(node)
+        await self.put(node, [(Hold("hall", "in", name), 1) for name in names])
 
 
 class Scene:

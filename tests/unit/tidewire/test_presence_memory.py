@@ -12,6 +12,7 @@ from tidewire.presence.memory import MemoryPresence
 
 class Memory(Place):
     def __init__(self) -> None:
+        super().__init__()
         self.clock = 1000.0
         self.presence = self._empty()
 

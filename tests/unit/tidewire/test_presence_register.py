@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import copy
 from collections.abc import Iterable
 
 import pytest
 
 from tests.unit.tidewire.presence_suite import ADA, ADA_WRITES, BOB
 from tidewire.exceptions import NoRedis
-from tidewire.presence import Hold
+from tidewire.presence import Hold, Touched
 from tidewire.presence.memory import MemoryPresence
 from tidewire.presence.register import PUT_HOLDS, PresenceRegister
+from tidewire.witness import Witness
 
 TOUCH_SECONDS = 1.0
 
@@ -25,36 +27,47 @@ class Store(MemoryPresence):
         self.puts: list[dict[Hold, int]] = []
         self.touches = 0
         self.away = False
-        self.late: list[dict[Hold, int]] = []
+        self.late: list[tuple[Witness, int, dict[Hold, int]]] = []
         self.answers = True
+        self.loses_answer = False
 
-    async def touch(self, node: str, *, register: bool = False) -> bool:
+    async def touch(self, node: Witness) -> Touched:
         self._reach()
         self.touches += 1
-        return await super().touch(node, register=register)
+        touched = await super().touch(node)
+        if self.loses_answer:
+            self.loses_answer = False
+            raise NoRedis("the answer was lost")
+        return touched
 
     async def sweep(self) -> set[str]:
         self._reach()
         return await super().sweep()
 
-    async def put(self, node: str, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+    async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
         self._reach()
         counts = list(counts)
-        self.node = node
         if not self.answers:
-            self.late.append(dict(counts))
+            self.late.append((node, node.next(), dict(counts)))
             raise NoRedis("no answer")
         self.puts.append(dict(counts))
         return await super().put(node, counts)
 
     async def carry_out_late(self) -> None:
         """What was sent and not answered is carried out at last, the oldest last of all."""
-        for counts in reversed(self.late):
-            await super().put(self.node, counts.items())
+        for node, number, counts in reversed(self.late):
+            self._write(node, number, counts.items())
         self.late.clear()
 
+    def snapshot(self) -> dict[str, object]:
+        kept = ("_nodes", "_numbers", "_holds", "_deadlines", "_members", "_versions")
+        return copy.deepcopy({name: self.__dict__[name] for name in kept})
+
+    def roll_back(self, snapshot: dict[str, object]) -> None:
+        self.__dict__.update(copy.deepcopy(snapshot))
+
     def lose_everything(self) -> None:
-        for kept in (self._nodes, self._holds, self._deadlines, self._members):
+        for kept in (self._nodes, self._numbers, self._holds, self._deadlines, self._members):
             kept.clear()
 
     async def names(self) -> tuple[str, ...]:
@@ -240,9 +253,84 @@ async def test_handing_over_gives_everything_up(register, store):
     assert await store.names() == ()
 
 
+async def test_a_store_that_went_back_in_time_is_refilled(register, store):
+    """It has the node's lease and an older state of its members: neither a ghost nor an absent member stays."""
+    register.join(ADA)
+    register.join(ADA_WRITES)
+    await pass_time(TOUCH_SECONDS)
+    snapshot = store.snapshot()
+    register.join(BOB)
+    register.leave(ADA)
+    await pass_time(TOUCH_SECONDS)
+    store.roll_back(snapshot)
+    await pass_time(TOUCH_SECONDS + 0.1)
+    assert sorted(await store.names()) == ["ada", "bob"]
+    await pass_time(5.0)
+    assert await store.names() == ("bob",)
+
+
+async def test_a_write_that_was_lost_right_after_a_touch_is_noticed(register, store):
+    """Every write has a number, not only the touch."""
+    await pass_time(1.5 * TOUCH_SECONDS)
+    snapshot = store.snapshot()
+    register.join(ADA)
+    await pass_time()
+    store.roll_back(snapshot)
+    await pass_time(TOUCH_SECONDS)
+    assert await store.names() == ("ada",)
+
+
+async def test_a_lost_answer_to_the_registration_loses_no_member(register, store):
+    """The node registered without knowing, after Redis lost everything."""
+    register.join(ADA)
+    await pass_time()
+    store.lose_everything()
+    store.loses_answer = True
+    await pass_time(2 * TOUCH_SECONDS + 0.1)
+    store.loses_answer = True
+    await pass_time(3 * TOUCH_SECONDS)
+    assert await store.names() == ("ada",)
+
+
+async def test_a_hold_that_is_missing_is_noticed(register, store):
+    """Whatever removed it: the node counts its holds at each touch."""
+    register.join(ADA)
+    register.join(BOB)
+    await pass_time()
+    for holds in store._holds.values():
+        holds.pop(ADA)
+    await pass_time(2 * TOUCH_SECONDS)
+    assert sorted(hold.member for holds in store._holds.values() for hold in holds) == ["ada", "bob"]
+
+
+async def test_a_node_that_is_healthy_puts_nothing_twice(register, store):
+    """Joins and leaves at any moment are no reason to start over."""
+    for _ in range(50):
+        register.join(ADA)
+        await pass_time(0.09)
+        register.leave(ADA)
+        register.join(BOB)
+        await pass_time(0.09)
+        register.leave(BOB)
+    await pass_time(10.0)
+    assert len(store._nodes) == 1
+    assert await store.names() == ()
+
+
+async def test_a_store_that_keeps_nothing_is_an_outage(register, store):
+    """An eviction policy that takes every key must not make the node write at full speed."""
+    refused = []
+    register.on_refused = refused.append
+    store._write = lambda *_: (False, set())
+    register.join(ADA)
+    await pass_time(5.0)
+    assert store.touches < 60
+    assert True in refused
+
+
 async def test_two_runs_of_a_node_are_two(store):
     """A process that is started again does not take over what its predecessor held."""
-    names = {PresenceRegister(store, node="n", touch_seconds=1.0, announce=store.sweep)._node for _ in range(2)}
+    names = {Witness("n").name for _ in range(2)}
     assert len(names) == 2
     assert all(name.startswith("n-") for name in names)
 

@@ -1,0 +1,31 @@
+-- Read before every script.
+
+-- Milliseconds of Redis's clock.
+local function milliseconds()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Gives a state topic its next version, `<number>-<tag>`. The number is the time, or one more than before where the
+-- clock is behind it. The tag is a digest of all changes so far: where Redis lost changes and made others, a number may
+-- come again, and its tag does not.
+local function next_version(versions, topic, change)
+  local before = redis.call('HGET', versions, topic) or ''
+  local number = math.max((tonumber(string.match(before, '^%d+')) or 0) + 1, milliseconds())
+  number = string.format('%.0f', number)
+  local tag = string.sub(redis.sha1hex(before .. '|' .. change), 1, 8)
+  redis.call('HSET', versions, topic, number .. '-' .. tag)
+  return number, tag
+end
+
+-- Gives a topic its next version, and its index, where it has one.
+-- `changed`: sorted set, topic -> number of the index.   `lineage`: sorted set, tag -> number of the index, the newest.
+local function next_versions(versions, topic, change, index, changed, lineage)
+  local number, tag = next_version(versions, topic, change)
+  if index ~= '' then
+    number, tag = next_version(versions, index, topic .. '|' .. tag)
+    redis.call('ZADD', changed, number, topic)
+    redis.call('ZADD', lineage, number, tag)
+    redis.call('ZREMRANGEBYRANK', lineage, 0, -1001)
+  end
+end
