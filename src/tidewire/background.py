@@ -31,10 +31,6 @@ class Background:
         except TimeoutError:
             raise NoRedis(f"no answer within {seconds} s") from None
 
-    def submit(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run a coroutine some time soon, and wait for nothing."""
-        asyncio.run_coroutine_threadsafe(work, self._loop)
-
 
 @cache
 def _of_process(_pid: int) -> Background:

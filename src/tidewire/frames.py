@@ -9,17 +9,13 @@ _FINAL_TEXT = 0x81
 
 
 class Frame(NamedTuple):
-    """One text message: as text for plain ASGI `send`, as wire bytes for a direct write.
-
-    `key` names what a newer frame of the same key replaces in a backlog; None: never replaced.
-    """
+    """One text message: as text for plain ASGI `send`, as wire bytes for a direct write."""
 
     text: str
     wire: bytes
-    key: str | None = None
 
 
-def frame(text: str, key: str | None = None) -> Frame:
+def frame(text: str) -> Frame:
     """Frame a text as a server does: final, unmasked, uncompressed (RFC 6455, section 5.2)."""
     body = text.encode()
     length = len(body)
@@ -29,9 +25,9 @@ def frame(text: str, key: str | None = None) -> Frame:
         head = struct.pack("!BBH", _FINAL_TEXT, 126, length)
     else:
         head = struct.pack("!BBQ", _FINAL_TEXT, 127, length)
-    return Frame(text, head + body, key)
+    return Frame(text, head + body)
 
 
-def frame_event(event: Event, key: str | None = None) -> Frame:
+def frame_event(event: Event) -> Frame:
     """Frame an event."""
-    return frame(event.encode(), key)
+    return frame(event.encode())

@@ -5,11 +5,12 @@ Labels never carry a name from outside: consumers are classes, topics are famili
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from tidewire.close_codes import CloseCode
+from tidewire.edit_lease import Step
 
 # --- sockets -----------------------------------------------------------------------------------------------------
 CONNECTIONS = Gauge(
@@ -261,7 +262,7 @@ OF_PAGES_AND_THE_RELAY: tuple[Any, ...] = (OUTBOX_OLDEST_SECONDS,)
 OF_OTHERS_THAN_NODES = (*OF_PAGES, *OF_THE_RELAY, *OF_PAGES_AND_THE_RELAY)
 OF_OTHERS_THAN_PAGES = (*OF_NODES, *OF_THE_RELAY)
 
-TASKS = ("receiving", "checking", "presence", "edit leases", "slow", "lag", "sessions", "delivery")
+TASKS = ("receiving", "checking", "presence", "edit leases", "slow", "lag", "sessions", "delivery", "reporting")
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")
 RELAY_FAILURE_REASONS = ("redis", "database")
 DROP_REASONS = ("hint", "write")
@@ -271,11 +272,31 @@ BOUNDS = (
     "handshake_seconds",
     "handshakes",
     "message_bytes",
+    "protocol",
     "request",
     "request_bytes",
 )
-# The protocol's own codes that a socket's end brings: normal, going away, none named, lost, failed.
-CLOSED_BY_PROTOCOL = ("1000", "1001", "1005", "1006", "1011")
+# The protocol's own codes, each of which a client may send, and what a client makes up.
+OTHER_CLOSE_CODES = (*(str(code) for code in range(1000, 1016)), "other")
+# The closed sets of values that the code names. Each value begins at 0: a counter that first appears as 1 is no
+# increase to Prometheus.
+VALUES: dict[Any, tuple[str, ...]] = {
+    AUTHENTICATIONS: ("ticket", "session"),
+    DROPPED: DROP_REASONS,
+    REFUSED: BOUNDS,
+    RESUMES: ("new", "recovered", "lost"),
+    EDIT_LEASE_CHANGES: get_args(Step),
+    HUB_RESTARTS: TASKS,
+    REDIS_ERRORS: REDIS_ERROR_KINDS,
+    RELAY_FAILURES: RELAY_FAILURE_REASONS,
+}
+# The same of metrics that have another label before it: a consumer, a family of topics.
+VALUES_OF_EACH: dict[Any, tuple[str, ...]] = {
+    CONNECTS: ("accepted", "origin", "unknown", *(code.name.lower() for code in CloseCode)),
+    CLOSES: (*OTHER_CLOSE_CODES, *(str(code.value) for code in CloseCode)),
+    REJECTED: ("malformed", "flooding", "too_large"),
+    PUBLISHED: ("new", "repeated"),
+}
 
 
 def families(declared: Iterable[Any]) -> frozenset[str]:
@@ -284,25 +305,16 @@ def families(declared: Iterable[Any]) -> frozenset[str]:
 
 
 def begin(consumer: str) -> None:
-    """Begin a consumer's counters at 0: one that first appears as 1 is no increase to Prometheus."""
+    """Begin a consumer's counters at 0."""
     CONNECTIONS.labels(consumer)
     CONNECTION_SECONDS.labels(consumer)
     SLOW_CLOSES.labels(consumer)
-    for result in ("accepted", *(code.name.lower() for code in CloseCode)):
-        CONNECTS.labels(consumer, result)
-    for code in (*CLOSED_BY_PROTOCOL, *(str(code.value) for code in CloseCode)):
-        CLOSES.labels(consumer, code)
+    for metric in (CONNECTS, CLOSES, REJECTED):
+        for value in VALUES_OF_EACH[metric]:
+            metric.labels(consumer, value)
 
 
-for _metric, _values in (
-    (AUTHENTICATIONS, ("ticket", "session")),
-    (DROPPED, DROP_REASONS),
-    (REFUSED, BOUNDS),
-    (RESUMES, ("new", "recovered", "lost")),
-    (HUB_RESTARTS, TASKS),
-    (REDIS_ERRORS, REDIS_ERROR_KINDS),
-    (RELAY_FAILURES, RELAY_FAILURE_REASONS),
-):
+for _metric, _values in VALUES.items():
     for _value in _values:
         _metric.labels(_value)
 for _result in ("origin", "unknown"):

@@ -50,9 +50,3 @@ def test_a_frame_of_any_text_is_read_back(text):
 def test_an_event_is_framed_as_its_json():
     """What is framed of an event is its encoding."""
     assert unframe(frame_event(Pong()).wire) == '{"type":"pong"}'
-
-
-def test_a_frame_may_be_replaced_by_one_of_its_key():
-    """The key travels with the frame, and nothing has one by itself."""
-    assert frame("a").key is None
-    assert frame("a", "k").key == "k"

@@ -1,0 +1,143 @@
+"""Names that documents, alerts and dashboards use exist, and code that exists is used by more than its test."""
+
+import ast
+import inspect
+import re
+from collections import Counter
+from importlib import import_module
+
+import pytest
+from prometheus_client.metrics import MetricWrapperBase
+
+from deploy.local.layout import ROOT
+from deploy.prometheus.metrics_page import declared, exported
+from loadtest import metrics as load
+from tidewire import metrics
+
+# What people and Prometheus read. Figures of an earlier day keep the names of that day.
+READ = sorted(
+    path
+    for pattern in (
+        "README.md",
+        "docs/**/*.md",
+        "deploy/prometheus/**/*.yml",
+        "deploy/grafana/**/*.json",
+        "deploy/k8s/**/*.yaml",
+    )
+    for path in ROOT.glob(pattern)
+)
+# Of a name in front of which nothing makes it part of another: a path, a recording rule, a module.
+NAME = re.compile(r"(?<![\w:./$@-])tidewire_[a-z_]+\b(?!:)(\{[^}]*\})?")
+LABEL = re.compile(r'(\w+)=~?"([^"]*)"')
+
+
+def queried(name: str, kind: str) -> set[str]:
+    return {f"{name}_{part}" for part in ("bucket", "sum", "count")} | {name} if kind == "histogram" else {name}
+
+
+KNOWN = {name for metric in declared() for name in queried(exported(metric), metric.describe()[0].type)} | {
+    name for each in load.DECLARED for name in queried(each.exported, each.kind)
+}
+# No metrics: a cookie, a schema of the database, a host of Docker.
+OTHERS = {"tidewire_ticket", "tidewire_front", "tidewire_outboxevent"}
+
+
+def mentions():
+    for path in READ:
+        for found in NAME.finditer(path.read_text(encoding="utf-8")):
+            yield path.relative_to(ROOT).as_posix(), found
+
+
+def test_every_metric_that_is_named_exists():
+    """I copied `tidewire_slow_closes` from the docs into an alert, which never fired: it ends in `_total`."""
+    named = [(path, found[0].partition("{")[0]) for path, found in mentions()]
+    assert len(named) > 200
+    assert sorted({(path, name) for path, name in named if name not in KNOWN | OTHERS}) == []
+
+
+def test_every_label_that_is_named_exists_with_that_value():
+    """The same for `{reason="hints"}`: an alert on a value that never comes keeps quiet."""
+    of = {name: metric for metric in declared() for name in queried(exported(metric), metric.describe()[0].type)}
+    odd, checked = [], 0
+    for path, found in mentions():
+        metric = of.get(found[0].partition("{")[0])
+        if metric is None or not found[1]:
+            continue
+        for label, value in LABEL.findall(found[1]):
+            sets = metrics.VALUES.get(metric) or metrics.VALUES_OF_EACH.get(metric)
+            closed = label in metric._labelnames and sets is not None and label not in {"consumer", "topic"}
+            # A pattern stands for several values, a variable of a dashboard for any.
+            if closed and not value.startswith("$"):
+                checked += 1
+                if not any(re.fullmatch(value, each) for each in sets):
+                    odd.append((path, found[0]))
+    assert checked > 10
+    assert odd == []
+
+
+# Called by name from a framework, or told to one by a path; their base classes do not declare them.
+HOOKS = {
+    *("ready", "clean", "handle", "add_arguments", "upgrade", "callback", "errback", "on_starting", "child_exit"),
+    *("render_GET", "render_POST", "client_address", "reset_user_attempts", "get_failures"),
+}
+USED = "".join(
+    path.read_text(encoding="utf-8")
+    for folder, suffixes in (
+        ("src", {".py", ".lua", ".js", ".html"}),
+        ("services", {".py", ".html", ".js"}),
+        ("deploy", {".py", ".yaml", ".yml"}),
+        ("loadtest", {".py"}),
+        ("docs", {".md"}),
+    )
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in suffixes
+)
+WORDS = Counter(re.findall(r"\w+", USED))
+
+
+def defined():
+    """(module, class or "", name) of every function and method of the product."""
+    for folder in ("src", "services"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            module = ".".join(path.relative_to(ROOT / folder).with_suffix("").parts)
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    yield module, "", node.name
+                if isinstance(node, ast.ClassDef):
+                    for inner in node.body:
+                        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and not registered(inner):
+                            yield module, node.name, inner.name
+
+
+def registered(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a decorator hands it to pydantic, which calls it."""
+    return any("validator" in ast.unparse(each) for each in function.decorator_list)
+
+
+def is_a_hook(module: str, owner: str, name: str) -> bool:
+    """Whether a base class calls it, or a decorator takes it."""
+    if name.startswith("__") or name in HOOKS or not owner:
+        return name in HOOKS
+    found = getattr(import_module(module), owner)
+    own = inspect.unwrap(vars(found)[name]) if callable(vars(found)[name]) else None
+    return any(hasattr(base, name) for base in found.__mro__[1:]) or own is None
+
+
+def test_no_code_is_there_for_its_test_alone():
+    """`Frame.key` and `Background.submit` were tested, and nothing else used them."""
+    once = [(module, owner, name) for module, owner, name in defined() if WORDS[name] == 1]
+    dead = [each for each in once if each[2] not in HOOKS and not each[2].startswith("__") and not is_a_hook(*each)]
+    assert dead == [], dead
+
+
+@pytest.mark.parametrize("metric", declared(), ids=exported)
+def test_every_metric_is_measured(metric: MetricWrapperBase):
+    """A metric that nothing sets shows a zero that looks like health."""
+    [name] = [name for name, value in vars(metrics).items() if value is metric and name.isupper()]
+    sources = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("src", "services")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "metrics.py"
+    )
+    assert f"metrics.{name}." in sources
