@@ -5,7 +5,6 @@ Logging each in through the page would spend most of a test on hashing passwords
 
 import json
 import sys
-import time
 
 import django
 
@@ -15,7 +14,11 @@ def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
     from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
 
-    from tidewire.ticket import COOKIE, Ticket, session_mark  # noqa: PLC0415
+    from tidewire.sessions import session_mark  # noqa: PLC0415
+    from tidewire.stamps import read_stamp  # noqa: PLC0415
+    from tidewire.ticket import COOKIE, Ticket  # noqa: PLC0415
+
+    stamp = read_stamp() if tickets else None
 
     cookies = {}
     for name in names:
@@ -26,9 +29,8 @@ def main(names: list[str], *, tickets: bool) -> dict[str, str]:
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         session.create()
         cookies[name] = f"sessionid={session.session_key}"
-        if tickets:
-            ticket = Ticket(user.pk, name, session_mark(session.session_key), int(time.time() * 1000))
-            cookies[name] += f"; {COOKIE}={ticket.sign()}"
+        if stamp is not None:
+            cookies[name] += f"; {COOKIE}={Ticket.issue(user, session_mark(session.session_key), stamp).sign()}"
     return cookies
 
 

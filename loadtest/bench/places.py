@@ -14,6 +14,8 @@ DATABASE: Final = VAR / "bench.sqlite3"
 # A request header for each user: the session as pages have had it for ever, and with tidewire's ticket beside it.
 SESSIONS: Final = VAR / "sessions.txt"
 TICKETS: Final = VAR / "tickets.txt"
+# The position of the revocations that the tickets name, and with which each Redis of the bench begins.
+REVOCATIONS_AT: Final = "be7c:0"
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
 PLOTS: Final = ROOT / "docs" / "benchmarks"
 

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from redis import Redis
 
 from deploy.local.system import find_program
-from loadtest.bench.places import LOOPBACK, VAR
+from loadtest.bench.places import LOOPBACK, REVOCATIONS_AT, VAR
 from loadtest.bench.processes import BenchError, free_port, serving
+from tidewire.keys import Keys
 
 
 class RedisServer:
@@ -23,6 +24,9 @@ class RedisServer:
     def empty(self) -> None:
         with Redis.from_url(self.url) as client:
             client.flushall()
+            # The tickets were made before this Redis was: their position is where its revocations begin.
+            epoch, _, offset = REVOCATIONS_AT.partition(":")
+            client.hset(Keys("tidewire").position("revocations"), mapping={"epoch": epoch, "offset": offset})
 
     def version(self) -> str:
         with Redis.from_url(self.url) as client:

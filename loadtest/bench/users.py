@@ -23,8 +23,11 @@ from django.core.management import call_command  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from django.utils.crypto import get_random_string  # noqa: E402
 
-from loadtest.bench.places import SESSIONS, TICKETS  # noqa: E402
-from tidewire.ticket import COOKIE, Ticket, session_mark  # noqa: E402
+from loadtest.bench.places import REVOCATIONS_AT, SESSIONS, TICKETS  # noqa: E402
+from tidewire.sessions import session_mark  # noqa: E402
+from tidewire.streams import Stamp  # noqa: E402
+from tidewire.ticket import COOKIE, Ticket  # noqa: E402
+from tidewire.topics import Position  # noqa: E402
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -52,7 +55,9 @@ def _session(user: User, expires: dt.datetime) -> Session:
 
 
 def _ticket(user: User, session: Session) -> str:
-    return Ticket(user.pk, user.username, session_mark(session.session_key), int(time.time())).sign()
+    position = Position.parse(REVOCATIONS_AT)
+    assert position is not None
+    return Ticket.issue(user, session_mark(session.session_key), Stamp(position, int(time.time() * 1000))).sign()
 
 
 if __name__ == "__main__":

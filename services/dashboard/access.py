@@ -1,19 +1,17 @@
-"""Signals that end a user's access or change it: logout, deactivation, a new password, another role.
+"""Signals of changes that end a user's access or may end it: deactivation, a new password, another role.
 
-A logout, a deactivated user and a deleted user close the sockets with a final code. After any other change the
-session may still be valid: the sockets are closed with a reconnect code, and the next handshake checks the session.
+A deactivated or deleted user's sockets close with a final code. After any other change the session may still be
+valid: the sockets close with a reconnect code, and the next handshake checks the session. The end of a session is
+found by `tidewire.ticket.TicketMiddleware`.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission, User
-from django.contrib.auth.signals import user_logged_out
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
-from django.http import HttpRequest
 
 from tidewire.revocation import revoke
-from tidewire.ticket import session_mark
 
 # A change of one of these closes the sockets of every session of the user.
 _DECISIVE = ("password", "is_active", "is_staff", "is_superuser", "username")
@@ -21,19 +19,12 @@ _DECISIVE = ("password", "is_active", "is_staff", "is_superuser", "username")
 
 def connect() -> None:
     """Listen to Django's signals, once per process."""
-    user_logged_out.connect(_logged_out, dispatch_uid="dashboard.access")
     pre_save.connect(_saving, sender=User, dispatch_uid="dashboard.access")
     post_save.connect(_saved, sender=User, dispatch_uid="dashboard.access")
     post_delete.connect(_deleted, sender=User, dispatch_uid="dashboard.access")
     pre_delete.connect(_group_deleted, sender=Group, dispatch_uid="dashboard.access")
     for through in (User.groups.through, User.user_permissions.through, Group.permissions.through):
         m2m_changed.connect(_permitted, sender=through, dispatch_uid="dashboard.access")
-
-
-def _logged_out(request: HttpRequest, user: User | None, **_: Any) -> None:
-    """Revoke the session. Django sends the signal before it ends the session, so the views run in a transaction."""
-    if user is not None and request.session.session_key:
-        revoke(user.pk, session=session_mark(request.session.session_key), final=True)
 
 
 def _saving(instance: User, update_fields: frozenset[str] | None, **_: Any) -> None:

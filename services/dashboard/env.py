@@ -127,6 +127,12 @@ class Env(BaseModel):
     )
     debug: bool = Field(default=False, description="Tracebacks in pages and unhashed static files; development only.")
     secret_key: SecretStr = Field(description=f"Signs sessions and tickets; secret. Make one: {NEW_KEY}")
+    secret_key_fallbacks: SecretStr = Field(
+        default=SecretStr(""),
+        description="Other keys whose signatures are valid, with commas between them; secret. To rotate without a "
+        "logout: first add the new key here in every service, then exchange the two, and remove the old one two "
+        "weeks later.",
+    )
     allowed_hosts: Annotated[CommaList, AfterValidator(_each(_allowed_host))] = Field(
         min_length=1, description="Host names that pages are served under, with commas between them."
     )
@@ -221,6 +227,12 @@ class Env(BaseModel):
             )
         return self
 
+    @property
+    def fallbacks(self) -> list[str]:
+        """The keys of `secret_key_fallbacks`."""
+        keys = self.secret_key_fallbacks.get_secret_value().split(",")
+        return [key.strip() for key in keys if key.strip()]
+
     @model_validator(mode="after")
     def _production_is_no_development(self) -> Self:
         if self.environment == "development":
@@ -230,6 +242,10 @@ class Env(BaseModel):
             raise ValueError(f"{PREFIX}SECRET_KEY is the public development key; make one: {NEW_KEY}")
         if len(key) < SECRET_KEY_MIN_CHARS:
             raise ValueError(f"{PREFIX}SECRET_KEY has {len(key)} characters, needs {SECRET_KEY_MIN_CHARS}: {NEW_KEY}")
+        if any(len(each) < SECRET_KEY_MIN_CHARS or each == DEVELOPMENT["secret_key"] for each in self.fallbacks):
+            raise ValueError(
+                f"{PREFIX}SECRET_KEY_FALLBACKS has a public key, or one under {SECRET_KEY_MIN_CHARS} characters"
+            )
         if self.debug:
             raise ValueError(f"{PREFIX}DEBUG is for {PREFIX}ENVIRONMENT=development only")
         if reason := why_not_writable(self.database_url):

@@ -14,6 +14,7 @@ env = read_env()
 TIDEWIRE_ENVIRONMENT = env.environment
 DEBUG = env.debug
 SECRET_KEY = env.secret_key.get_secret_value()
+SECRET_KEY_FALLBACKS = env.fallbacks
 ALLOWED_HOSTS = list(env.allowed_hosts)
 
 INSTALLED_APPS = [

@@ -4,7 +4,6 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LogoutView
-from django.db import transaction
 from django.urls import path, re_path
 
 from tidewire.web_metrics import metrics_view
@@ -12,9 +11,6 @@ from web import accounts, documents, health, notifications, operations, people
 
 # One door to log in by, with one set of limits; who is logged in and no staff is told so by the admin's own page.
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign]
-# In one transaction, so that the sockets are closed when the session has ended, and not a moment before. The site is
-# Django's own, of which a subclass would have to be named in the settings for one view.
-admin.site.logout = transaction.atomic(admin.site.logout)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("", documents.DocumentList.as_view(), name="documents"),
@@ -32,7 +28,7 @@ urlpatterns = [
     # A node's name as the environment allows it.
     re_path(r"^operations/(?P<node>[A-Za-z0-9._-]{1,100})/drain/$", operations.DrainNode.as_view(), name="node-drain"),
     path("login/", accounts.SignIn.as_view(), name="login"),
-    path("logout/", transaction.atomic(LogoutView.as_view()), name="logout"),
+    path("logout/", LogoutView.as_view(), name="logout"),
     path("signup/", accounts.SignUp.as_view(), name="signup"),
     path(settings.ADMIN_PATH, admin.site.urls),
     path("healthz", health.healthz),

@@ -53,7 +53,6 @@ class Connection:
         "limit",
         "on_full",
         "opened",
-        "opened_ms",
         "room",
         "session",
         "session_key",
@@ -84,7 +83,6 @@ class Connection:
         self.close = close
         self.on_full = on_full
         self.opened = time.monotonic()
-        self.opened_ms = int(time.time() * 1000)
         self.full_since: float | None = None
         # What events may fill, and the bytes that did not fit.
         self.room = limit - limit // CONTROL_PART

@@ -15,3 +15,11 @@ class NoRedis(TidewireError):
 
 class NotInTransaction(TidewireError):
     """A stream event was published outside the transaction of its action."""
+
+
+class SessionUnknown(TidewireError):
+    """A session could not be read, so it is not known whether it ended; the operation may be tried again."""
+
+
+class SessionUnreadable(SessionUnknown):
+    """No key of this process signed the session: a process with another SECRET_KEY may have saved it."""

@@ -29,7 +29,8 @@ CONNECTS = Counter(
 )
 AUTHENTICATIONS = Counter(
     "tidewire_authentications",
-    "Handshakes by what told the user: ticket or session. Act: when `session` takes over, each then costs a query.",
+    "Handshakes by how the user was found: ticket, session or unknown. Act: when `session` takes over, each costs a "
+    "query; when `unknown` grows: sessions cannot be read.",
     ["by"],
 )
 CLOSES = Counter(
@@ -262,7 +263,18 @@ OF_PAGES_AND_THE_RELAY: tuple[Any, ...] = (OUTBOX_OLDEST_SECONDS,)
 OF_OTHERS_THAN_NODES = (*OF_PAGES, *OF_THE_RELAY, *OF_PAGES_AND_THE_RELAY)
 OF_OTHERS_THAN_PAGES = (*OF_NODES, *OF_THE_RELAY)
 
-TASKS = ("receiving", "checking", "presence", "edit leases", "slow", "lag", "sessions", "delivery", "reporting")
+TASKS = (
+    "receiving",
+    "checking",
+    "presence",
+    "edit leases",
+    "slow",
+    "lag",
+    "sessions",
+    "redis clock",
+    "delivery",
+    "reporting",
+)
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")
 RELAY_FAILURE_REASONS = ("redis", "database")
 DROP_REASONS = ("hint", "write")
@@ -281,7 +293,7 @@ OTHER_CLOSE_CODES = (*(str(code) for code in range(1000, 1016)), "other")
 # The closed sets of values that the code names. Each value begins at 0: a counter that first appears as 1 is no
 # increase to Prometheus.
 VALUES: dict[Any, tuple[str, ...]] = {
-    AUTHENTICATIONS: ("ticket", "session"),
+    AUTHENTICATIONS: ("ticket", "session", "unknown"),
     DROPPED: DROP_REASONS,
     REFUSED: BOUNDS,
     RESUMES: ("new", "recovered", "lost"),

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
-from tidewire import metrics
+from tidewire import metrics, stamps
 from tidewire.backoff import Backoff
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings, settings
@@ -24,9 +24,10 @@ from tidewire.events import Stale
 from tidewire.frames import frame_event
 from tidewire.hub import AWAY, Hub
 from tidewire.presence.register import PresenceRegister
-from tidewire.publish import Announcer
+from tidewire.publish import Announcer, publish
 from tidewire.revocation import Revocations
-from tidewire.sessions import SessionWatch
+from tidewire.session_watch import SessionWatch
+from tidewire.stamps import RedisClock
 from tidewire.stores import edit_lease_store, presence_store, stream_store
 from tidewire.tasks import end_all
 
@@ -59,18 +60,28 @@ class Node:
         self._families: set[str] = set()
         self.presence = presence_store()
         self.edit_leases = edit_lease_store()
+        streams = stream_store()
         self.hub = Hub(
             layer,
             self.presence,
-            stream_store(),
+            streams,
             prefix=given.PREFIX,
             coalesce_seconds=given.COALESCE_SECONDS,
             check_seconds=given.CHECK_SECONDS,
         )
-        self.revocations = Revocations(self.hub, lambda: self.connections)
+        self.redis_clock = RedisClock()
+        self.revocations = Revocations(
+            self.hub,
+            lambda: self.connections,
+            clock=self.redis_clock,
+            publish=lambda event: publish(event, streams=streams, layer=layer, prefix=given.PREFIX),
+        )
         self.revocations.follow()
         self.sessions = SessionWatch(
-            lambda: self.connections, seconds=given.SESSION_CHECK_SECONDS, on_end=self.revocations.end
+            lambda: self.connections,
+            seconds=given.SESSION_CHECK_SECONDS,
+            on_end=self.revocations.end,
+            is_current=self.revocations.is_current,
         )
         self.revocations.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # the hook it is there for
         self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # the hook it is there for
@@ -94,6 +105,7 @@ class Node:
                 ("slow", self._watch_slow),
                 ("lag", _watch_lag),
                 ("sessions", self.sessions.run),
+                ("redis clock", lambda: stamps.follow(self.redis_clock, streams.stamp)),
             )
         ]
 

@@ -1,12 +1,12 @@
-"""Revocations: a stream topic that every node follows, so that who lost access loses their sockets at once.
+"""Revocations: a stream topic that every node follows, so that sockets close at once where access has ended.
 
 A node that has not caught up with it trusts no ticket, and reads the session instead.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 from django.db import transaction
@@ -16,9 +16,12 @@ from tidewire.close_codes import CloseCode
 from tidewire.conf import settings
 from tidewire.connection import Connection
 from tidewire.events import Resumed, StreamEvent, decode_any
+from tidewire.exceptions import NoRedis
 from tidewire.feeds import NOTHING, Subscription
 from tidewire.frames import Frame
 from tidewire.positions import Positions
+from tidewire.sessions import key_is_data, session_mark
+from tidewire.stamps import TOPIC_NAME, RedisClock
 from tidewire.topics import ANY, Position, StreamTopic
 
 if TYPE_CHECKING:
@@ -27,11 +30,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOPIC = StreamTopic("revocations")
-# How far back a node reads that was told it missed some. Less than what one read of history brings.
+TOPIC = StreamTopic(TOPIC_NAME)
+# How far back a node reads after a gap. Less than what one read of history brings.
 LOOK_BACK = 500
-# An event is dated before its transaction commits, and a page that is rendered in between makes a ticket that is newer.
-COMMIT_MS = 60_000
+# A node knows Redis's time up to the round trip of its question.
+CLOCK_MS = 5_000
 
 
 class Revoked(StreamEvent):
@@ -45,7 +48,6 @@ class Revoked(StreamEvent):
     user: str
     session: str | None = None
     final: bool = False
-    at_ms: int
 
 
 def revoke(user: object, *, session: str | None = None, final: bool = False) -> None:
@@ -57,29 +59,59 @@ def revoke(user: object, *, session: str | None = None, final: bool = False) -> 
     from tidewire import outbox  # noqa: PLC0415
 
     with transaction.atomic():
-        event = Revoked(id=uuid4(), user=str(user), session=session, final=final, at_ms=int(time.time() * 1000))
+        event = Revoked(id=uuid4(), user=str(user), session=session, final=final)
         outbox.publish(event.topic, event)
 
 
-class Revocations:
-    """What this node knows of revocations. Closes sockets as they come, and judges tickets."""
+def revoke_session(user: object, key: str) -> None:
+    """End the sockets and tickets of a session that has ended, once the surrounding transaction commits.
 
-    def __init__(self, hub: "Hub", connections: Callable[[], Iterable[Connection]]) -> None:
+    With signed cookies a session has another key after each change, and sockets have older ones. All sockets of the
+    user then reconnect, and those whose browser has no session are refused.
+    """
+    if key_is_data():
+        revoke(user)
+    else:
+        revoke(user, session=session_mark(key), final=True)
+
+
+class _Heard(NamedTuple):
+    """A revocation that this node knows. `at` is in seconds of `time.monotonic`."""
+
+    epoch: str
+    offset: int
+    at: float
+    final: bool
+
+
+class Revocations:
+    """The revocations that a node knows. Closes sockets as they come, and judges tickets."""
+
+    def __init__(
+        self,
+        hub: "Hub",
+        connections: Callable[[], Iterable[Connection]],
+        *,
+        clock: RedisClock,
+        publish: Callable[[Revoked], Awaitable[object]],
+    ) -> None:
         self._hub = hub
         self._connections = connections
-        self._users: dict[str, int] = {}
-        self._sessions: dict[str, int] = {}
-        # When this node heard last of a user's, in seconds of `time.monotonic`.
-        self._heard: dict[str, float] = {}
-        # Tickets issued before this are read as sessions: what revoked them may be lost.
-        self._distrusted_before_ms = 0
+        self._clock = clock
+        self._publish = publish
+        self._users: dict[str, _Heard] = {}
+        self._sessions: dict[str, _Heard] = {}
+        # The topic's epoch, and the marks of the positions after which this node knows all revocations, oldest first.
+        self._epoch = NOTHING.epoch
+        self._marks: dict[int, str] = {}
+        self._looking_back = False
         self._caught_up = False
         self._subscription: Subscription | None = None
-        # What was taken lately, so that looking back closes no socket a second time. Ids, oldest first.
+        # The last events, so that looking back closes no socket a second time. Ids, oldest first.
         self._taken: dict[UUID, None] = {}
 
     def follow(self, at: Position = NOTHING) -> None:
-        """Follow the topic, from the beginning of what it remembers or from a position."""
+        """Follow the topic, from the beginning of its history or from a position."""
         if self._subscription is not None:
             self._hub.unsubscribe(self._subscription)
         self._caught_up = False
@@ -95,37 +127,58 @@ class Revocations:
         self._subscription = self._hub.subscribe(TOPIC, listener, Positions({TOPIC.name: at}))
 
     def allows(self, ticket: "Ticket") -> bool:
-        """Whether a ticket still stands. False also where this node cannot know."""
-        if not self._caught_up or self._hub.stale:
+        """Whether a ticket is valid. False also if this node cannot know, and the session must be read.
+
+        A ticket says which revocations had been published before its session was read; later ones must not concern it.
+        """
+        now_ms = self._clock.now_ms()
+        if not self.is_current() or now_ms is None:
             return False
-        revoked_ms = max(self._users.get(str(ticket.pk), 0) + COMMIT_MS, self._distrusted_before_ms)
-        return ticket.issued_ms > revoked_ms and ticket.session not in self._sessions
+        age_ms = now_ms - ticket.issued_ms
+        if not -CLOCK_MS <= age_ms <= settings().TICKET_SECONDS * 1000:
+            return False
+        position = ticket.position
+        if position.epoch != self._epoch or self._marks.get(position.offset) != position.mark:
+            return False
+        heard = (self._users.get(str(ticket.pk)), self._sessions.get(ticket.session))
+        return all(each is None or (each.epoch == position.epoch and each.offset <= position.offset) for each in heard)
+
+    def is_current(self) -> bool:
+        """Whether this node has all revocations that were published."""
+        return self._caught_up and not self._hub.stale
 
     def ended(self, user: str, session: str, since: float) -> CloseCode | None:
-        """Why a socket may not be opened whose user was looked up at `since` (`time.monotonic`); None: it may."""
-        if session in self._sessions:
+        """Return why a socket must not open whose user was looked up at `since` (`time.monotonic`); None: it may."""
+        heard = self._sessions.get(session)
+        if heard is not None and heard.final:
             return CloseCode.REVOKED
-        # It comes back, and is looked up again.
-        return CloseCode.EXPIRED if self._heard.get(user, 0.0) >= since else None
+        # The client reconnects, and is looked up again.
+        missed = [each for each in (heard, self._users.get(user)) if each is not None and each.at >= since]
+        return CloseCode.EXPIRED if missed else None
 
-    def end(self, session: str) -> None:
-        """Refuse the tickets of a session, by its mark, of whose end no event told."""
-        self._sessions[session] = int(time.time() * 1000)
+    async def end(self, user: str, key: str, final: bool) -> None:
+        """Refuse the tickets of a session whose end no event reported, here and on the other nodes."""
+        mark = session_mark(key)
+        _hear(self._sessions, mark, _Heard(NOTHING.epoch, 0, time.monotonic(), final))
+        try:
+            await self._publish(Revoked(id=uuid4(), user=user, session=mark, final=final))
+        except NoRedis as error:
+            logger.warning("other nodes find the end of a session by themselves: %s", error)
 
     def on_lost(self) -> None:
-        """Told when revocations may have been lost for good; the node replaces it."""
+        """Called if revocations may be lost for good; the node replaces it."""
 
     # A `Writer` for the hub: the topic's events end here instead of in a socket.
 
     backlog = 0
 
     def write(self, frames: list[Frame], wire: bytes) -> None:
-        """Take what the hub delivers."""
+        """Take the events that the hub delivers."""
         for frame in frames:
             self._take(decode_any(frame.text))
 
     def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
-        """Take what the hub delivers; there is always room."""
+        """Take the events that the hub delivers; there is always room."""
         self.write(frames, wire)
         return True
 
@@ -134,27 +187,41 @@ class Revocations:
 
     def _take(self, event: Any) -> None:
         if isinstance(event, Resumed):
-            was_following, self._caught_up = self._caught_up, True
-            if not event.recovered:
-                self._lost(was_following, Position.parse(event.at))
+            self._resume(event)
         elif isinstance(event, Revoked) and event.id not in self._taken:
             self._taken[event.id] = None
             if len(self._taken) > LOOK_BACK:
                 del self._taken[next(iter(self._taken))]
             self._forget_old()
+            assert event.offset is not None
+            self._know(event.offset, event.mark or "")
+            heard = _Heard(self._epoch, event.offset, time.monotonic(), event.final)
             if event.session is None:
-                self._users[event.user] = max(event.at_ms, self._users.get(event.user, 0))
-                self._heard[event.user] = time.monotonic()
+                _hear(self._users, event.user, heard)
             else:
-                self._sessions[event.session] = event.at_ms
+                _hear(self._sessions, event.session, heard)
             self._close(event)
 
-    def _lost(self, was_following: bool, end: Position | None) -> None:
-        """Some cannot be had, or only by looking back: a new epoch begins with an event that nobody is delivered."""
-        self._distrusted_before_ms = int(time.time() * 1000)
-        self.on_lost()
-        if was_following and end is not None:
-            self.follow(Position(end.epoch, max(0, end.offset - LOOK_BACK), ANY))
+    def _resume(self, event: Resumed) -> None:
+        """Know from which position on the revocations are known. Look back once if some are missing."""
+        self._caught_up = True
+        at = Position.parse(event.at)
+        if at is not None and (at.epoch != self._epoch or not event.recovered):
+            self._epoch, self._marks = at.epoch, {}
+        # After looking back the position has no mark of its own; the events that follow have theirs.
+        if at is not None:
+            self._know(at.offset, at.mark)
+        self._looking_back = not event.recovered and not self._looking_back
+        if not event.recovered:
+            self.on_lost()
+        if self._looking_back and at is not None:
+            self.follow(Position(at.epoch, max(0, at.offset - LOOK_BACK), ANY))
+
+    def _know(self, offset: int, mark: str) -> None:
+        """A ticket at this position was issued when exactly these events had been published."""
+        self._marks.setdefault(offset, mark)
+        if len(self._marks) > LOOK_BACK:
+            del self._marks[next(iter(self._marks))]
 
     def _close(self, event: Revoked) -> None:
         for connection in list(self._connections()):
@@ -164,10 +231,14 @@ class Revocations:
                 connection.close(CloseCode.REVOKED if event.final else CloseCode.EXPIRED)
 
     def _forget_old(self) -> None:
-        """A ticket outlives nothing by more than its life, so neither need its revocation."""
-        oldest_ms = int(time.time() - settings().TICKET_SECONDS) * 1000 - COMMIT_MS
+        """Drop revocations older than any ticket, with twice its life as a margin for Redis's clock."""
+        oldest = time.monotonic() - 2 * settings().TICKET_SECONDS
         for known in (self._users, self._sessions):
-            for name in [name for name, at_ms in known.items() if at_ms < oldest_ms]:
-                del known[name]
-        for user in [user for user in self._heard if user not in self._users]:
-            del self._heard[user]
+            while known and next(iter(known.values())).at < oldest:
+                del known[next(iter(known))]
+
+
+def _hear(known: dict[str, _Heard], name: str, heard: _Heard) -> None:
+    """Remember a revocation, the newest last. A final one stays final."""
+    before = known.pop(name, None)
+    known[name] = heard._replace(final=heard.final or (before is not None and before.final))

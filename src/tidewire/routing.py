@@ -18,17 +18,19 @@ def with_fallback(router: URLRouter) -> Any:
         except ValueError as error:
             if "No route found" not in str(error):
                 raise
-            await _close_unknown(receive, send)
+            metrics.CONNECTS.labels("none", "unknown").inc()
+            await close_with(CloseCode.UNKNOWN, receive, send)
 
     return application
 
 
-async def _close_unknown(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-    """Plain ASGI: a consumer of Channels would hop to a thread for each message of whoever tries paths."""
-    metrics.CONNECTS.labels("none", "unknown").inc()
+async def close_with(
+    code: CloseCode, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+) -> None:
+    """Accept a socket and close it. Plain ASGI, because a consumer of Channels hops to a thread for each message."""
     await receive()
     # A browser sees a close code only after an accepted handshake.
     await send({"type": "websocket.accept"})
-    await send({"type": "websocket.close", "code": int(CloseCode.UNKNOWN)})
+    await send({"type": "websocket.close", "code": int(code)})
     while (await receive())["type"] != "websocket.disconnect":
         pass

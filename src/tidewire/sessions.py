@@ -1,107 +1,182 @@
-"""Sessions that ended without a word: expired, deleted by hand, of a user changed behind Django's signals.
+"""Sessions as a ws process reads them: it writes nothing, and an answer that it cannot have is no answer.
 
-Looks at each open socket's session once per interval, as a page would read it. Revocations are for all the rest.
+Django's own stores return an empty session for a session that ended and for a cache, a disk or a key that failed.
+Here the second raises `SessionUnknown`, for each of Django's engines.
 """
 
-import asyncio
 import contextlib
-import itertools
-import logging
-import time
-from collections.abc import Callable, Iterable
+import hashlib
+import secrets
+from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
-from zlib import crc32
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from channels.db import database_sync_to_async
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user
-from django.db import DatabaseError
+from django.contrib.sessions.backends.base import SessionBase
+from django.core import signing
+from django.core.cache.backends.base import InvalidCacheKey
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 
-from tidewire import metrics
-from tidewire.close_codes import CloseCode
-from tidewire.connection import Connection
+from tidewire.exceptions import SessionUnknown, SessionUnreadable
 
-logger = logging.getLogger(__name__)
-
-# An interval's work is done in so many parts: 10,000 sockets of 2,500 sessions are 125 sessions at a time.
-PARTS = 20
-# A socket without a session has to reconnect instead, which costs more than a look: after so many intervals.
-INTERVALS_WITHOUT_SESSION = 12
-# Places in that time to leave at; a prime, so that neighbours in memory do not share one.
-SPREAD = 1009
-# One visit to the database's thread: 25 ms of reading, so that a handshake is not kept waiting for longer.
-BATCH = 25
+# The key under which this process asks whether a cache keeps values; another process has another.
+_PROBE = f"tidewire.probe.{secrets.token_hex(8)}"
+_PROBE_SECONDS = 60
 
 
-class SessionWatch:
-    """Closes the sockets of a node whose session no longer stands; each that ended is told to `on_end`, by its mark."""
+class Session(NamedTuple):
+    """`exists`: there is such a session, whether or not a user is logged in with it."""
 
-    def __init__(
-        self, connections: Callable[[], Iterable[Connection]], *, seconds: float, on_end: Callable[[str], None]
-    ) -> None:
-        self._connections = connections
-        self._seconds = seconds
-        self._on_end = on_end
-        self._hurried = asyncio.Event()
-        # How many parts are left to be looked at without a pause.
-        self._at_once = 0
-
-    def hurry(self) -> None:
-        """Look at every session now: somebody's end may not have been told."""
-        self._at_once = PARTS
-        self._hurried.set()
-
-    async def run(self) -> None:
-        """Look for ever, a part of the sessions at a time."""
-        for part in itertools.cycle(range(PARTS)):
-            await self._pause()
-            self._expire()
-            try:
-                await self._check(part)
-            except DatabaseError as error:
-                # Nobody is closed for what nobody knows; the next interval asks again.
-                logger.warning("sessions were not checked: %s", error)
-
-    async def _pause(self) -> None:
-        if not self._at_once:
-            self._hurried.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds / PARTS):
-                    await self._hurried.wait()
-        if self._at_once:
-            self._at_once -= 1
-
-    async def _check(self, part: int) -> None:
-        users = {each.session_key: each.user for each in self._connections() if each.session_key}
-        due = [(key, user) for key, user in users.items() if crc32(key.encode()) % PARTS == part]
-        for start in range(0, len(due), BATCH):
-            ended = await _ended(due[start : start + BATCH])
-            for connection in [each for each in self._connections() if each.session_key in ended]:
-                metrics.REVOKED.inc()
-                self._on_end(connection.session)
-                connection.close(CloseCode.REVOKED)
-
-    def _expire(self) -> None:
-        """Have sockets that came without a session come back, to be authenticated anew in their own way."""
-        now = time.monotonic()
-        for connection in list(self._connections()):
-            # Spread over a fifth of that time: those who came together need not leave together. Each has its own place
-            # in it for life; one drawn anew at each look would come up short within the first few.
-            limit = self._seconds * INTERVALS_WITHOUT_SESSION * (1 - 0.2 * (hash(connection) % SPREAD) / SPREAD)
-            if not connection.session_key and now - connection.opened > limit:
-                connection.close(CloseCode.EXPIRED)
+    user: Any
+    exists: bool
 
 
-@database_sync_to_async
-def _ended(sessions: list[tuple[str, str]]) -> set[str]:
-    """The keys of those sessions that no longer let their user in."""
-    store = import_module(django_settings.SESSION_ENGINE).SessionStore
-    ended = set()
-    for key, user in sessions:
-        request = HttpRequest()
-        request.session = store(key)
-        # Session, user, whether active, and whether the password is still the same: two queries.
-        if str(get_user(request).pk) != user:
-            ended.add(key)
-    return ended
+def read_session(key: str) -> Session:
+    """Return the session's user, as a page would find it.
+
+    A session signed with one of SECRET_KEY_FALLBACKS is valid and stays as it is. Raises `SessionUnknown` if the
+    session cannot be read: the database, the cache or the disk is unavailable, or another key signed it.
+    """
+    request = HttpRequest()
+    try:
+        request.session = _reader(django_settings.SESSION_ENGINE)(key)
+        user = get_user(request)
+    except SessionUnknown:
+        raise
+    except Exception as error:
+        raise SessionUnknown(f"{type(error).__name__}: {error}") from error
+    return Session(user, request.session.session_key is not None)
+
+
+def session_mark(session_key: str) -> str:
+    """Return a hash that names a session without its key, the same in every process, whatever its SECRET_KEY."""
+    return hashlib.sha256(f"tidewire.session:{session_key}".encode()).hexdigest()[:32]
+
+
+def key_is_data() -> bool:
+    """Whether the session's key is its data (signed cookies), so that it changes and names no session."""
+    return _is_a(_store(django_settings.SESSION_ENGINE), "signed_cookies")
+
+
+@contextlib.contextmanager
+def key_kept(request: HttpRequest) -> Iterator[None]:
+    """Let Django update the hash of a session that a fallback key signed, without giving the session another key.
+
+    With another key, sockets of the old one and requests under way with the old cookie would be logged out.
+    """
+    session = request.session
+    session.cycle_key = lambda: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del session.cycle_key
+
+
+@cache
+def _store(engine: str) -> type[SessionBase]:
+    store: type[SessionBase] = import_module(engine).SessionStore
+    return store
+
+
+def _is_a(store: type[SessionBase], backend: str) -> bool:
+    """Whether a store is one of Django's backends, without importing those that this project does not use."""
+    return any(base.__module__ == f"django.contrib.sessions.backends.{backend}" for base in store.__mro__)
+
+
+@cache
+def _reader(engine: str) -> type[SessionBase]:
+    """The engine's store, with everything that writes taken out."""
+    store = _store(engine)
+    members: dict[str, Any] = dict.fromkeys(("save", "create", "delete", "flush", "cycle_key"), _write_nothing)
+    for backend, load in _LOADS.items():
+        if _is_a(store, backend):
+            members["load"] = load
+            break
+    if store.decode is SessionBase.decode:
+        members["decode"] = _decode
+    # Django salts signatures with the name of the class.
+    members["__qualname__"] = store.__qualname__
+    return type(store.__name__, (store,), members)
+
+
+def _write_nothing(_self: SessionBase, *_arguments: object, **_options: object) -> None:
+    """A socket's session belongs to the pages."""
+
+
+def _decode(self: Any, session_data: str) -> Any:
+    try:
+        return signing.loads(session_data, salt=self.key_salt, serializer=self.serializer)
+    except signing.BadSignature:
+        raise SessionUnreadable("no key of this process signed the session") from None
+
+
+def _load_cookie(self: Any) -> Any:
+    try:
+        return signing.loads(
+            self.session_key,
+            serializer=self.serializer,
+            max_age=self.get_session_cookie_age(),
+            salt="django.contrib.sessions.backends.signed_cookies",
+        )
+    except signing.SignatureExpired:
+        return _no_session(self)
+    except signing.BadSignature:
+        raise SessionUnreadable("no key of this process signed the session") from None
+
+
+def _load_cache(self: Any) -> Any:
+    try:
+        data = self._cache.get(self.cache_key)
+    except InvalidCacheKey:
+        return _no_session(self)
+    if data is not None:
+        return data
+    # Some caches answer like this while their server is unavailable.
+    value = secrets.token_hex(8)
+    self._cache.set(_PROBE, value, _PROBE_SECONDS)
+    if self._cache.get(_PROBE) != value:
+        raise SessionUnknown("the cache keeps nothing")
+    return _no_session(self)
+
+
+def _load_cached_db(self: Any) -> Any:
+    with contextlib.suppress(Exception):  # A cache may raise anything, and the database has the session too.
+        data = self._cache.get(self.cache_key)
+        if data is not None:
+            return data
+    row = self._get_session_from_db()
+    return self.decode(row.session_data) if row else {}
+
+
+def _load_file(self: Any) -> Any:
+    try:
+        path = self._key_to_file()
+        text = Path(path).read_text(encoding="ascii")
+    except SuspiciousOperation:
+        return _no_session(self)
+    except FileNotFoundError:
+        if not Path(self.storage_path).is_dir():
+            raise
+        return _no_session(self)
+    if not text:
+        raise SessionUnknown("the session is being written")
+    data = self.decode(text)
+    return data if self.get_expiry_age(expiry=self._expiry_date(data)) > 0 else _no_session(self)
+
+
+def _no_session(self: Any) -> dict[str, Any]:
+    self._session_key = None
+    return {}
+
+
+# Django's backends that hide a failure. `cached_db` comes before `db`, of which it is a subclass and which hides none.
+_LOADS = {
+    "signed_cookies": _load_cookie,
+    "cache": _load_cache,
+    "cached_db": _load_cached_db,
+    "file": _load_file,
+}

@@ -54,6 +54,13 @@ class Appended:
     past: int | None = None
 
 
+class Stamp(NamedTuple):
+    """Where a topic ended at a time: `at_ms` is in milliseconds since 1970, by Redis's clock."""
+
+    position: Position
+    at_ms: int
+
+
 class Streams:
     """History of the stream topics under one prefix. All methods may raise `NoRedis`."""
 
@@ -123,6 +130,12 @@ class Streams:
                 pipe.hmget(self._keys.position(topic), POSITION)
             found = await pipe.execute()
         return [_position(fields) for fields in found]
+
+    async def stamp(self, topic: str) -> Stamp:
+        """Where the topic ends and, of the same moment, Redis's time. Begins the topic's epoch if it has none."""
+        async with reached():
+            epoch, offset, mark, at_ms = await script("stamp")(keys=self._of(topic), args=[uuid.uuid4().hex[:12]])
+        return Stamp(Position(epoch, int(offset), mark), int(at_ms))
 
     async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
         """Where the topic ends and, of the same moment, its events after an offset.

@@ -1,7 +1,7 @@
-"""The ticket: a short-lived, signed cookie that lets a socket be authenticated without a query.
+"""The ticket: a short-lived, signed cookie by which a socket is authenticated without a query.
 
-It holds an HMAC of the session key, never the key, and counts only beside the session cookie it was
-made for: a ticket alone opens nothing, and a session's end ends its tickets.
+It contains a hash of the session's key, never the key, and is valid only beside the session cookie that it was made
+for: a ticket alone opens nothing, and the end of a session ends its tickets.
 """
 
 import time
@@ -9,15 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from channels.auth import AuthMiddlewareStack
+from channels.db import database_sync_to_async
+from channels.sessions import SessionMiddlewareStack
 from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
 from django.core import signing
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, parse_cookie
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 
-from tidewire import metrics
+from tidewire import metrics, stamps
+from tidewire.close_codes import CloseCode
 from tidewire.conf import settings
+from tidewire.exceptions import SessionUnknown
 from tidewire.node import node
+from tidewire.revocation import revoke, revoke_session
+from tidewire.routing import close_with
+from tidewire.sessions import key_is_data, key_kept, read_session, session_mark
+from tidewire.streams import Stamp
+from tidewire.topics import Position
 
 COOKIE = "tidewire_ticket"
 _SALT = "tidewire.ticket"
@@ -25,9 +36,9 @@ _SALT = "tidewire.ticket"
 
 @dataclass(frozen=True, slots=True)
 class TicketUser:
-    """Who a ticket says the socket's user is: what a consumer needs, without a row of the database."""
+    """The user of a socket that a ticket opened: what a consumer needs, without a row of the database."""
 
-    pk: int | str
+    pk: Any
     username: str
 
     is_authenticated = True
@@ -40,51 +51,79 @@ class TicketUser:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What the cookie says. `issued_ms` is in milliseconds since 1970, `session` from `session_mark`."""
+    """The cookie's content: the user's primary key as text, and the stamp of a moment before the session was read.
 
-    pk: int | str
+    Neither host's clock is in it. Revocations up to `position` had been committed when the session was found valid.
+    """
+
+    pk: str
     username: str
     session: str
+    position: Position
     issued_ms: int
 
+    @classmethod
+    def issue(cls, user: Any, session: str, stamp: Stamp) -> Self:
+        """Make a ticket for a user and a session (by its mark)."""
+        pk = user._meta.pk.value_to_string(user)  # noqa: SLF001 - documented by Django
+        return cls(pk, user.get_username(), session, *stamp)
+
     def sign(self) -> str:
-        """The cookie's value."""
-        return signing.dumps([self.pk, self.username, self.session, self.issued_ms], salt=_SALT, compress=False)
+        """Return the cookie's value."""
+        fields = [self.pk, self.username, self.session, str(self.position), self.issued_ms]
+        return signing.Signer(salt=_SALT).sign_object(fields)
 
     @classmethod
     def read(cls, value: str) -> Self | None:
-        """The ticket, where it is genuine and not too old; else None."""
+        """Return the ticket if a process of this product signed it; it may be too old."""
         try:
-            ticket = cls(*signing.loads(value, salt=_SALT, max_age=settings().TICKET_SECONDS))
+            pk, username, session, position, issued_ms = signing.Signer(salt=_SALT).unsign_object(value)
+            at = Position.parse(position)
         except (signing.BadSignature, TypeError, ValueError):
             return None
-        return ticket
+        return None if at is None else cls(pk, username, session, at, issued_ms)
 
-
-def session_mark(session_key: str) -> str:
-    """An HMAC that names a session without giving it away."""
-    return salted_hmac(_SALT, session_key, algorithm="sha256").hexdigest()[:32]
+    def user(self) -> TicketUser | None:
+        """Return the user, with a primary key of the user model's type; None if it has another type by now."""
+        try:
+            return TicketUser(get_user_model()._meta.pk.to_python(self.pk), self.username)  # noqa: SLF001 - as above
+        except ValidationError:
+            return None
 
 
 class TicketMiddleware:
-    """Page side: gives logged-in users a ticket, renews it in its second half, takes it back at logout."""
+    """Page side: gives logged-in users a ticket, renews it in its second half, and removes it at logout.
+
+    Revokes a session that a response ends or replaces: a logout, another user's login, a new key for the same user.
+    Stands directly after AuthenticationMiddleware, because a stamp must be older than the look at the session.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        cookie = request.COOKIES.get(COOKIE)
+        held = Ticket.read(cookie) if cookie else None
+        key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
+        stamp = before = None
+        if key:
+            if held is None or held.session != session_mark(key) or not _is_fresh(held):
+                stamp = stamps.read_stamp()
+            with key_kept(request):
+                before = request.user.pk
         response = self._get_response(request)
-        held = request.COOKIES.get(COOKIE)
+        if before is not None:
+            assert key
+            _revoke_replaced(request, before, key)
         if not request.user.is_authenticated or request.session.session_key is None:
-            if held:
+            if cookie:
                 response.delete_cookie(COOKIE, path="/", samesite="Lax")
             return response
-        mark = session_mark(request.session.session_key)
-        if not held or not self._is_fresh(held, request.user.pk, mark):
-            ticket = Ticket(request.user.pk, request.user.get_username(), mark, int(time.time() * 1000))
+        if stamp is not None:
+            mark = session_mark(request.session.session_key)
             response.set_cookie(
                 COOKIE,
-                ticket.sign(),
+                Ticket.issue(request.user, mark, stamp).sign(),
                 max_age=settings().TICKET_SECONDS,
                 secure=django_settings.SESSION_COOKIE_SECURE,
                 httponly=True,
@@ -92,55 +131,72 @@ class TicketMiddleware:
             )
         return response
 
-    def _is_fresh(self, held: str, pk: object, mark: str) -> bool:
-        ticket = Ticket.read(held)
-        return (
-            ticket is not None
-            and (ticket.pk, ticket.session) == (pk, mark)
-            and time.time() - ticket.issued_ms / 1000 < settings().TICKET_SECONDS / 2
-        )
+
+def _revoke_replaced(request: HttpRequest, before: object, key: str) -> None:
+    """Revoke the session that the request came with, if the response ends it or gives it another key."""
+    if request.user.pk != before:
+        revoke_session(before, key)
+    elif request.session.session_key != key and not key_is_data():
+        # The same user, with another key, as after a change of the password: the sockets reconnect with it.
+        revoke(before, session=session_mark(key))
+
+
+def _is_fresh(held: Ticket) -> bool:
+    now_ms = stamps.CLOCK.now_ms()
+    return now_ms is not None and 0 <= now_ms - held.issued_ms < settings().TICKET_SECONDS * 1000 / 2
 
 
 class TicketAuth:
-    """ASGI middleware: the user from the ticket where there is a live one, else from the session as usual.
+    """ASGI middleware: the user from a valid ticket, else from the session.
 
-    Sets `scope["user"]`, `scope["session_mark"]`, `scope["session_key"]`, and in `scope["asked_at"]` when it began to
-    look (`time.monotonic`): what is revoked from then on it may have missed.
+    Sets `scope["user"]`, `scope["session_mark"]`, `scope["session_key"]`, and `scope["asked_at"]`: when it began to
+    look (`time.monotonic`), because it may have missed what is revoked after that. If the session cannot be read, the
+    socket is closed with a reconnect code: it is not known whether the user is logged in.
     """
 
     def __init__(self, application: Any) -> None:
         self._application = application
-        self._by_session = AuthMiddlewareStack(_marked(application))
+        self._by_session = SessionMiddlewareStack(_with_user(application))
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         scope["asked_at"] = time.monotonic()
         ticket, key = _ticket_of(scope)
-        if ticket is None:
-            metrics.AUTHENTICATIONS.labels("session").inc()
+        user = ticket and ticket.user()
+        if ticket is None or user is None:
             await self._by_session(scope, receive, send)
             return
         metrics.AUTHENTICATIONS.labels("ticket").inc()
-        scope["user"] = TicketUser(ticket.pk, ticket.username)
+        scope["user"] = user
         scope["session_mark"] = ticket.session
         scope["session_key"] = key
         await self._application(scope, receive, send)
 
 
-def _marked(application: Any) -> Any:
-    async def marked(scope: dict[str, Any], receive: Any, send: Any) -> None:
+def _with_user(application: Any) -> Any:
+    async def by_session(scope: dict[str, Any], receive: Any, send: Any) -> None:
         key = scope["session"].session_key
-        scope["session_mark"] = session_mark(key) if key else ""
-        scope["session_key"] = key or ""
+        scope["user"], scope["session_mark"], scope["session_key"] = AnonymousUser(), "", ""
+        if key:
+            try:
+                session = await database_sync_to_async(read_session)(key)
+            except SessionUnknown:
+                metrics.AUTHENTICATIONS.labels("unknown").inc()
+                await close_with(CloseCode.EXPIRED, receive, send)
+                return
+            scope["user"] = session.user
+            if session.exists:
+                scope["session_mark"], scope["session_key"] = session_mark(key), key
+        metrics.AUTHENTICATIONS.labels("session").inc()
         await application(scope, receive, send)
 
-    return marked
+    return by_session
 
 
 def _ticket_of(scope: dict[str, Any]) -> tuple[Ticket | None, str]:
-    """The ticket, where it may be trusted, and the key of the session that it was made for."""
+    """Return the ticket, if it may be trusted, and the key of the session that it was made for."""
     for name, value in scope["headers"]:
         if name == b"cookie" and COOKIE.encode() in value:
-            # As Django reads them: one cookie with an odd name must not cost the others.
+            # As Django reads them: a cookie with an odd name must not hide the others.
             cookies = parse_cookie(value.decode("latin1"))
             break
     else:

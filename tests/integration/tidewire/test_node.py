@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 from uuid import UUID, uuid4
@@ -211,7 +210,7 @@ async def test_a_flush_is_healed_within_the_lease(cluster, redis):
 
 
 async def revoke(user: str) -> None:
-    event = Revoked(id=uuid4(), user=user, at_ms=int(time.time() * 1000))
+    event = Revoked(id=uuid4(), user=user)
     await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
 
 

@@ -81,6 +81,20 @@ def test_production_refuses_a_short_key(environ):
     assert "short" not in said.replace("shorter", "")
 
 
+def test_fallback_keys_are_a_list(environ):
+    first, second = "f" * 50, "s" * 50
+    environ(PRODUCTION | {"TIDEWIRE_SECRET_KEY_FALLBACKS": f"{first}, {second},"})
+    assert read_env().fallbacks == [first, second]
+    assert first not in repr(read_env())
+
+
+@pytest.mark.parametrize("key", ["short", DEVELOPMENT["secret_key"]])
+def test_production_refuses_a_weak_fallback_key(environ, key):
+    """With that key anyone could sign sessions."""
+    environ(PRODUCTION | {"TIDEWIRE_SECRET_KEY_FALLBACKS": key})
+    assert "TIDEWIRE_SECRET_KEY_FALLBACKS has a public key, or one under 50 characters" in refusal()
+
+
 def test_production_refuses_debug(environ):
     environ(PRODUCTION | {"TIDEWIRE_DEBUG": "true"})
     assert "TIDEWIRE_DEBUG" in refusal()

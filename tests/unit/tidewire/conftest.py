@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.tidewire.clock import JumpingLoop
 from tests.unit.tidewire.fakes import MemoryStreams
-from tidewire import conf, connection, consumer, sessions
+from tidewire import conf, connection, consumer, session_watch
 from tidewire import node as node_module
 from tidewire.edit_lease.memory import MemoryEditLeases
 from tidewire.presence.memory import MemoryPresence
@@ -55,7 +55,7 @@ async def here(monkeypatch, settings, configure):
     monkeypatch.setattr(node_module, "edit_lease_store", lambda: leases)
     streams = MemoryStreams()
     monkeypatch.setattr(node_module, "stream_store", lambda: streams)
-    for module in (connection, consumer, sessions, node_module):
+    for module in (connection, consumer, session_watch, node_module):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time, time=time.time))
     made = node_module.node()
     made.streams = streams

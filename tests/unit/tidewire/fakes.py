@@ -1,13 +1,14 @@
 """Stand-ins for what does I/O: a socket's writer, the streams in Redis, a consumer's life in the node."""
 
 import json
+import time
 import types
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from redis.exceptions import ResponseError
 
@@ -19,7 +20,7 @@ from tidewire.exceptions import NoRedis
 from tidewire.feeds import NOTHING
 from tidewire.frames import Frame, frame
 from tidewire.presence import Presence
-from tidewire.streams import Appended, Encoded, Entry
+from tidewire.streams import Appended, Encoded, Entry, Stamp
 from tidewire.topics import Position, StateTopic
 
 LIMIT = 1000
@@ -151,6 +152,8 @@ class MemoryStreams:
         self.away = False
         self.reads = 0
         self.asked: Callable[[], Awaitable[None]] = _at_once
+        # Redis's clock, in seconds since 1970.
+        self.clock = time.time
         self._length = length
         self._epochs = 0
         self._ends: dict[str, Position] = {}
@@ -182,10 +185,7 @@ class MemoryStreams:
         topic = event.topic
         if topic not in self._ends:
             self._epochs += 1
-            self._ends[topic] = Position(f"e{self._epochs}", 0)
-            self._history[topic] = deque(maxlen=self._length)
-            self._seen[topic] = {}
-            self._last.pop(topic, None)
+            self._begin(topic, f"e{self._epochs}")
         end = self._ends[topic]
         last, last_id = self._last.get(topic, (0, ""))
         seen = self._seen[topic].get(event.id)
@@ -203,6 +203,18 @@ class MemoryStreams:
             self._last[topic] = (event.sequence, event.id)
         self._history[topic].append(Entry(end.offset, mark, after, event.body))
         return Appended(True, end, after)
+
+    def _begin(self, topic: str, epoch: str) -> None:
+        self._ends[topic] = Position(epoch, 0)
+        self._history[topic] = deque(maxlen=self._length)
+        self._seen[topic] = {}
+        self._last.pop(topic, None)
+
+    async def stamp(self, topic: str) -> Stamp:
+        await self._ask()
+        if topic not in self._ends:
+            self._begin(topic, uuid4().hex[:12])
+        return Stamp(self._ends[topic], int(self.clock() * 1000))
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
         await self._ask()

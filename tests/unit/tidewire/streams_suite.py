@@ -36,6 +36,17 @@ class StreamsSuite:
         assert await streams.ends(["talk"]) == [positions[-1]]
         assert Position.parse(str(positions[-1])) == positions[-1], "a page can carry it"
 
+    async def test_a_stamp_is_the_end_and_the_time_of_redis(self, streams):
+        """A topic without events gets its epoch by it, which the first event keeps."""
+        before = await streams.stamp("talk")
+        assert before.position.offset == 0
+        assert await streams.ends(["talk"]) == [before.position]
+        first = (await streams.append(said(1))).position
+        assert (first.epoch, first.offset) == (before.position.epoch, 1)
+        after = await streams.stamp("talk")
+        assert after.position == first
+        assert 0 <= after.at_ms - before.at_ms < 60_000
+
     async def test_history_is_read_in_order_after_an_offset(self, streams):
         """What is read is what was appended, the end of the same moment beside it."""
         marks = [(await streams.append(said(number))).position.mark for number in (1, 2, 3)]

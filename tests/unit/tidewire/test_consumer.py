@@ -23,6 +23,7 @@ from tidewire.node import Node
 from tidewire.presence import Hold
 from tidewire.publish import publish
 from tidewire.routing import with_fallback
+from tidewire.sessions import session_mark
 from tidewire.topics import StreamTopic, Topic
 
 ADA = SimpleNamespace(pk=1, is_authenticated=True, get_username=lambda: "ada")
@@ -173,8 +174,8 @@ class TestConnecting:
 
     async def test_whose_session_ends_during_the_handshake_is_not_let_in(self, connect, here):
         """The event that told of it found no socket to close."""
-        here.revocations.end("mark")
-        client = await connect("hall/", session_mark="mark", asked_at=time.monotonic())
+        await here.revocations.end("1", "key", True)
+        client = await connect("hall/", session_mark=session_mark("key"), asked_at=time.monotonic())
         assert closes(await client.sent()) == [CloseCode.REVOKED]
         assert here.connections == set()
 

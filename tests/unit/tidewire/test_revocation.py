@@ -10,12 +10,16 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 
 from tests.unit.tidewire.fakes import FakeSocket
+from tidewire import conf, revocation
 from tidewire.close_codes import CloseCode
 from tidewire.events import Event, Resumed
+from tidewire.exceptions import NoRedis
 from tidewire.frames import frame_event
 from tidewire.models import OutboxEvent
-from tidewire.revocation import COMMIT_MS, Revocations, Revoked
-from tidewire.ticket import Ticket, session_mark
+from tidewire.revocation import CLOCK_MS, Revocations, Revoked
+from tidewire.sessions import session_mark
+from tidewire.stamps import RedisClock
+from tidewire.ticket import Ticket
 from tidewire.topics import ANY, Position
 
 
@@ -24,12 +28,34 @@ def said(revocations: Revocations, event: Event) -> None:
     revocations.offer([made], made.wire, 0)
 
 
-def now_ms() -> int:
-    return int(time.time() * 1000)
+# Redis's clock, which no host of these tests shares.
+NOW_MS = 5_000_000
 
 
-def revoked(user: str, session: str | None = None, *, final: bool = False, at_ms: int | None = None) -> Revoked:
-    return Revoked(id=uuid4(), user=user, session=session, final=final, at_ms=at_ms or now_ms() + 1)
+def revoked(user: str, session: str | None = None, *, final: bool = False, offset: int = 10) -> Revoked:
+    return Revoked(id=uuid4(), user=user, session=session, final=final, offset=offset, mark=f"{offset:x}")
+
+
+def place(offset: int, epoch: str = "a") -> Position:
+    return Position(epoch, offset, f"{offset:x}" if offset else "")
+
+
+def resumed(offset: int, epoch: str = "a", *, recovered: bool = True) -> Resumed:
+    return Resumed(topic="revocations", recovered=recovered, at=str(place(offset, epoch)))
+
+
+# Where the node of these tests stands at first.
+HERE = place(9)
+
+
+def ticket(pk: str = "1", session: str = "another", at: Position = HERE, issued_ms: int = NOW_MS) -> Ticket:
+    return Ticket(pk, "ada", session, at, issued_ms)
+
+
+def set_clock() -> RedisClock:
+    clock = RedisClock(monotonic=lambda: 0.0)
+    clock.set(NOW_MS)
+    return clock
 
 
 @pytest.fixture
@@ -60,9 +86,18 @@ def hub():
 
 
 @pytest.fixture
-def revocations(hub, sockets):
-    made = Revocations(hub, lambda: [each.connection for each in sockets.values()])
-    said(made, Resumed(topic="revocations", recovered=True, at="0:0"))
+def told():
+    """Events that the node published itself."""
+    return []
+
+
+@pytest.fixture
+def revocations(hub, sockets, told):
+    async def publish(event):
+        told.append(event)
+
+    made = Revocations(hub, lambda: [each.connection for each in sockets.values()], clock=set_clock(), publish=publish)
+    said(made, resumed(9))
     return made
 
 
@@ -86,24 +121,89 @@ def test_a_change_of_a_user_closes_all_their_sockets_with_a_reconnect_code(revoc
     assert not CloseCode.EXPIRED.final
 
 
-def test_tickets_issued_before_it_fall_and_later_ones_stand(revocations):
-    at_ms = now_ms()
-    before, after = Ticket(1, "ada", "mark", at_ms - 5), Ticket(1, "ada", "mark", at_ms + COMMIT_MS + 5)
-    # By a page that was rendered before the commit of what the event tells.
-    amid = Ticket(1, "ada", "mark", at_ms + 100)
-    assert revocations.allows(before)
-    said(revocations, revoked("1", at_ms=at_ms))
-    assert not revocations.allows(before)
-    assert not revocations.allows(amid)
-    assert revocations.allows(after)
-    assert revocations.allows(Ticket(2, "bob", "else", at_ms - 5))
+def test_tickets_of_sessions_read_before_it_are_refused_and_later_ones_are_valid(revocations):
+    """By the position that each names, whatever the clocks of the hosts show."""
+    assert revocations.allows(ticket())
+    said(revocations, revoked("1", offset=10))
+    assert not revocations.allows(ticket())
+    assert not revocations.allows(ticket(issued_ms=NOW_MS + CLOCK_MS))
+    assert revocations.allows(ticket(at=place(10)))
+    assert revocations.allows(ticket(at=place(10), issued_ms=NOW_MS - 60_000))
+    assert revocations.allows(ticket(pk="2"))
+    assert not revocations.allows(ticket(pk="2", at=place(11))), "a position that this node has not reached"
+
+
+def test_a_ticket_is_valid_for_its_life_by_the_clock_of_redis(revocations, settings):
+    life_ms = conf.settings().TICKET_SECONDS * 1000
+    assert revocations.allows(ticket(issued_ms=NOW_MS - life_ms))
+    assert not revocations.allows(ticket(issued_ms=NOW_MS - life_ms - 1))
+    assert not revocations.allows(ticket(issued_ms=NOW_MS + CLOCK_MS + 1)), "from the future: Redis's clock moved"
+
+
+def test_a_ticket_of_another_epoch_is_refused(revocations):
+    """Redis lost the topic: which revocations had been published is not known."""
+    assert not revocations.allows(ticket(at=place(9, "b")))
+    assert not revocations.allows(ticket(at=Position("0", 0)))
+    said(revocations, resumed(0, "b"))
+    assert revocations.allows(ticket(at=place(0, "b")))
+    assert not revocations.allows(ticket())
+
+
+def test_a_ticket_of_events_that_redis_lost_is_refused(revocations):
+    """Redis gave the offset to another event since, which the mark tells."""
+    said(revocations, revoked("2", offset=10))
+    assert revocations.allows(ticket(at=place(10)))
+    said(revocations, resumed(9, recovered=False))
+    said(revocations, resumed(9))
+    said(revocations, revoked("1", offset=10).model_copy(update={"mark": "another"}))
+    assert not revocations.allows(ticket(at=place(10)))
+    assert revocations.allows(ticket(pk="3", at=Position("a", 10, "another")))
+
+
+def test_without_the_time_of_redis_no_ticket_is_valid(hub):
+    made = Revocations(hub, list, clock=RedisClock(), publish=None)
+    said(made, resumed(9))
+    assert not made.allows(ticket())
+
+
+async def test_an_end_that_the_node_finds_itself_is_published(revocations, told):
+    """Its tickets are refused at once, and other nodes refuse them too."""
+    mark = session_mark("key")
+    assert revocations.allows(ticket(session=mark))
+    await revocations.end("1", "key", False)
+    assert not revocations.allows(ticket(session=mark))
+    assert [(event.user, event.session, event.final) for event in told] == [("1", mark, False)]
+    assert revocations.ended("1", mark, time.monotonic() + 1) is None, "a session that is read anew may be valid"
+
+
+async def test_an_end_that_cannot_be_published_is_known_here(hub, sockets):
+    async def publish(_event):
+        raise NoRedis("unavailable")
+
+    made = Revocations(hub, list, clock=set_clock(), publish=publish)
+    said(made, resumed(9))
+    await made.end("1", "key", True)
+    assert not made.allows(ticket(session=session_mark("key")))
+    assert made.ended("1", session_mark("key"), time.monotonic() + 1) == CloseCode.REVOKED
+
+
+def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkeypatch):
+    """What nodes remember is bounded by the revocations of half an hour."""
+    now = time.monotonic()
+    for number in range(100):
+        said(revocations, revoked(str(number), offset=10 + number))
+        said(revocations, revoked("", f"mark {number}", offset=500 + number))
+    monkeypatch.setattr(revocation, "time", SimpleNamespace(monotonic=lambda: now + 1801))
+    said(revocations, revoked("1", offset=1000))
+    assert len(revocations._users) == 1
+    assert revocations._sessions == {}
 
 
 def test_a_handshake_that_was_under_way_is_ended_too(revocations):
     """A session's for good; a user's comes back to be looked up again, and others are not concerned."""
     before = time.monotonic()
     assert revocations.ended("1", "mark", before) is None
-    said(revocations, revoked("1", "mark"))
+    said(revocations, revoked("1", "mark", final=True))
     assert revocations.ended("1", "mark", time.monotonic() + 1) == CloseCode.REVOKED
     assert revocations.ended("1", "another", before) is None
     said(revocations, revoked("1"))
@@ -112,30 +212,35 @@ def test_a_handshake_that_was_under_way_is_ended_too(revocations):
     assert revocations.ended("2", "another", before) is None
 
 
-def test_a_session_s_ticket_falls_with_it(revocations):
-    said(revocations, revoked("1", "mark"))
-    assert not revocations.allows(Ticket(1, "ada", "mark", now_ms() + 1000))
-    assert revocations.allows(Ticket(1, "ada", "another", now_ms()))
+def test_a_session_s_tickets_end_with_it(revocations):
+    said(revocations, revoked("1", "mark", offset=10))
+    assert not revocations.allows(ticket(session="mark"))
+    assert revocations.allows(ticket(session="another"))
 
 
 def test_a_node_that_cannot_know_trusts_no_ticket(sockets):
     hub = SimpleNamespace(stale=False)
-    made = Revocations(hub, list)
-    ticket = Ticket(1, "ada", "mark", now_ms() + 60_000)
-    assert not made.allows(ticket)
-    said(made, Resumed(topic="revocations", recovered=True, at="0:0"))
-    assert made.allows(ticket)
+    made = Revocations(hub, list, clock=set_clock(), publish=None)
+    assert not made.allows(ticket())
+    said(made, resumed(9))
+    assert made.allows(ticket())
     hub.stale = True
-    assert not made.allows(ticket)
+    assert not made.allows(ticket())
 
 
 def test_lost_history_distrusts_all_older_tickets(revocations):
-    said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
+    said(revocations, resumed(1700, recovered=False))
     # It looks back first, and until then trusts none at all.
-    assert not revocations.allows(Ticket(1, "ada", "mark", now_ms() + 1000))
-    said(revocations, Resumed(topic="revocations", recovered=True, at="a:9"))
-    assert not revocations.allows(Ticket(1, "ada", "mark", now_ms() - 1000))
-    assert revocations.allows(Ticket(1, "ada", "mark", now_ms() + 1000))
+    assert not revocations.allows(ticket(at=place(1700)))
+    said(revocations, Resumed(topic="revocations", recovered=True, at=str(Position("a", 1200, ANY))))
+    for offset in range(1201, 1701):
+        said(revocations, revoked("5", offset=offset))
+    assert not revocations.allows(ticket(at=place(1199)))
+    assert revocations.allows(ticket(at=place(1201)))
+    assert revocations.allows(ticket(at=place(1700)))
+    # Resumed from where it was: what it knew before it still knows.
+    said(revocations, resumed(1700))
+    assert revocations.allows(ticket(at=place(1201)))
 
 
 def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, hub):

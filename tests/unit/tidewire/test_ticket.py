@@ -1,15 +1,21 @@
 """Tickets: who may open a socket without a query, and who may not."""
 
-import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import User
+from django.core import signing
 from django.http import HttpResponse
 from django.test import Client
 
+from tidewire import stamps
 from tidewire import ticket as ticket_module
-from tidewire.ticket import COOKIE, Ticket, TicketAuth, TicketUser, session_mark
+from tidewire.sessions import session_mark
+from tidewire.stamps import RedisClock
+from tidewire.streams import Stamp
+from tidewire.ticket import COOKIE, Ticket, TicketAuth, TicketUser
+from tidewire.topics import Position
 
 SESSION = "abcdef0123456789abcdef0123456789"
 
@@ -31,8 +37,8 @@ def judge(monkeypatch):
     return judge
 
 
-def a_ticket(*, session: str = SESSION, age_seconds: float = 0) -> Ticket:
-    return Ticket(7, "ada", session_mark(session), int((time.time() - age_seconds) * 1000))
+def a_ticket(*, session: str = SESSION) -> Ticket:
+    return Ticket("7", "ada", session_mark(session), Position("a", 3), 1_000_000)
 
 
 async def open_with(cookie: str) -> dict[str, object] | None:
@@ -86,36 +92,99 @@ async def test_a_revoked_ticket_is_read_as_a_session(judge):
     assert await open_with(f"sessionid={SESSION}; {COOKIE}={a_ticket().sign()}") is None
 
 
-def test_a_ticket_is_too_old_after_its_life(monkeypatch):
-    value = a_ticket().sign()
-    assert Ticket.read(value) is not None
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() + 901)
-    assert Ticket.read(value) is None
+def test_a_ticket_is_read_as_it_was_signed():
+    assert Ticket.read(a_ticket().sign()) == a_ticket()
+
+
+@pytest.mark.parametrize("fields", [[], [7, "ada", "mark", 1], ["7", "ada", "mark", "nowhere", 1], "text", None])
+def test_a_ticket_of_another_version_is_none(fields):
+    assert Ticket.read(signing.Signer(salt="tidewire.ticket").sign_object(fields)) is None
+
+
+def test_a_ticket_of_a_user_model_that_was_replaced_is_none():
+    """The primary key is converted to the model's type, and a UUID is no number."""
+    assert replace(a_ticket(), pk="5f0c6d3c-8f0f-4f0c-9d55-0d4c2f6d7c11").user() is None
 
 
 def test_a_ticket_does_not_hold_the_session_key():
     assert SESSION not in a_ticket().sign()
 
 
+@pytest.fixture
+def redis_clock(monkeypatch):
+    """Redis, as pages see it: its time, in seconds, and whether it answers. No question reaches a real one."""
+    at = SimpleNamespace(seconds=1000.0, available=True, asked=0)
+    clock = RedisClock(monotonic=lambda: at.seconds)
+
+    def read_stamp() -> Stamp | None:
+        at.asked += 1
+        if not at.available:
+            return None
+        clock.set(int(at.seconds * 1000))
+        return Stamp(Position("a", at.asked), int(at.seconds * 1000))
+
+    monkeypatch.setattr(stamps, "CLOCK", clock)
+    monkeypatch.setattr(stamps, "read_stamp", read_stamp)
+    return at
+
+
 @pytest.mark.django_db
-def test_pages_give_and_take_the_cookie(settings):
+def test_pages_give_and_take_the_cookie(settings, redis_clock):
     """A logged-in page sets a ticket, the next leaves it, logout takes it back."""
     settings.ROOT_URLCONF = __name__
     user = User.objects.create_user("ada", password="x")
     client = Client()
     assert COOKIE not in client.get("/here/").cookies
+    assert redis_clock.asked == 0
     client.force_login(user)
     response = client.get("/here/")
     morsel = response.cookies[COOKIE]
     assert morsel["httponly"]
     assert morsel["samesite"] == "Lax"
     ticket = Ticket.read(morsel.value)
-    assert ticket is not None
-    assert ticket.session == session_mark(client.session.session_key)
+    assert ticket == Ticket(str(user.pk), "ada", session_mark(client.session.session_key), Position("a", 1), 1_000_000)
     assert COOKIE not in client.get("/here/").cookies
+    assert redis_clock.asked == 1
     del client.cookies[settings.SESSION_COOKIE_NAME]
     assert client.get("/here/").cookies[COOKIE].value == ""
+
+
+@pytest.mark.django_db
+def test_a_ticket_is_renewed_in_its_second_half(settings, redis_clock):
+    settings.ROOT_URLCONF = __name__
+    client = Client()
+    client.force_login(User.objects.create_user("ada", password="x"))
+    client.get("/here/")
+    redis_clock.seconds += 449
+    stamps.CLOCK.set(int(redis_clock.seconds * 1000))
+    assert COOKIE not in client.get("/here/").cookies
+    redis_clock.seconds += 2
+    assert COOKIE in client.get("/here/").cookies
+
+
+@pytest.mark.django_db
+def test_without_redis_no_ticket_is_issued(settings, redis_clock):
+    """The page is served, and sockets are authenticated by the session."""
+    settings.ROOT_URLCONF = __name__
+    client = Client()
+    client.force_login(User.objects.create_user("ada", password="x"))
+    redis_clock.available = False
+    assert COOKIE not in client.get("/here/").cookies
+    redis_clock.available = True
+    assert COOKIE in client.get("/here/").cookies
+
+
+@pytest.mark.django_db
+def test_another_session_of_the_browser_gets_its_own_ticket(settings, redis_clock):
+    settings.ROOT_URLCONF = __name__
+    client = Client()
+    client.force_login(User.objects.create_user("ada", password="x"))
+    client.get("/here/")
+    bob = User.objects.create_user("bob", password="x")
+    client.force_login(bob)
+    ticket = Ticket.read(client.get("/here/").cookies[COOKIE].value)
+    assert ticket is not None
+    assert (ticket.username, ticket.session) == ("bob", session_mark(client.session.session_key))
 
 
 def _here(_request):

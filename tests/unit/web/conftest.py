@@ -7,6 +7,9 @@ import pytest
 from dashboard import live
 from dashboard.events import DocumentPeople, DocumentStatus, UsersCount
 from tests.unit.dashboard.conftest import ada, bob, plan, published, staff, user
+from tidewire import stamps
+from tidewire.streams import Stamp
+from tidewire.topics import Position
 
 __all__ = ["ada", "bob", "plan", "published", "staff", "user"]
 
@@ -46,6 +49,8 @@ def now(monkeypatch) -> LiveNow:
 
     for name in ("users", "everyone", "statuses", "status", "position"):
         monkeypatch.setattr(live, name, answer(name))
+    stamp = Stamp(Position("a", 7), 1_000_000)
+    monkeypatch.setattr(stamps, "read_stamp", lambda: None if answers.away else stamp)
     return answers
 
 

@@ -4,11 +4,11 @@ import importlib
 
 import pytest
 from channels.testing import WebsocketCommunicator
-from django.contrib.auth.models import AnonymousUser
 
-from tidewire import ticket
 from tidewire.conf import Settings
-from tidewire.ticket import COOKIE, Ticket, session_mark
+from tidewire.sessions import session_mark
+from tidewire.ticket import COOKIE, Ticket
+from tidewire.topics import Position
 
 
 @pytest.fixture
@@ -16,16 +16,6 @@ def application():
     from ws.asgi import application  # noqa: PLC0415 - it sets Django up
 
     return application
-
-
-@pytest.fixture
-def no_session(monkeypatch):
-    """Sockets without a ticket have no user: sessions are in the database."""
-
-    async def nobody(_scope):
-        return AnonymousUser()
-
-    monkeypatch.setattr("channels.auth.get_user", nobody)
 
 
 def headers(**given: str) -> list[tuple[bytes, bytes]]:
@@ -40,7 +30,7 @@ async def test_a_page_of_another_site_gets_no_socket(here, application):
     assert await client.connect() == (False, 1000)
 
 
-async def test_the_anonymous_are_closed_with_their_code(here, application, no_session):
+async def test_the_anonymous_are_closed_with_their_code(here, application):
     """A page that is not logged in learns why."""
     client = WebsocketCommunicator(
         application, "/ws/users/", headers(host="docs.example.com", origin="https://docs.example.com")
@@ -53,7 +43,7 @@ async def test_the_anonymous_are_closed_with_their_code(here, application, no_se
 async def test_a_ticket_opens_a_socket_without_a_query(here, application, monkeypatch):
     """No database is set up in this test: a query would fail it."""
     monkeypatch.setattr(here.revocations, "allows", lambda _ticket: True)
-    cookie = f"sessionid=key; {COOKIE}={Ticket(1, 'ada', session_mark('key'), ticket_time()).sign()}"
+    cookie = f"sessionid=key; {COOKIE}={Ticket('1', 'ada', session_mark('key'), Position('a', 0), 0).sign()}"
     client = WebsocketCommunicator(application, "/ws/users/", headers(host="docs.example.com", cookie=cookie))
     accepted, _ = await client.connect()
     assert accepted
@@ -62,10 +52,6 @@ async def test_a_ticket_opens_a_socket_without_a_query(here, application, monkey
     [connection] = here.connections
     assert (connection.user, connection.session) == ("1", session_mark("key"))
     await client.disconnect()
-
-
-def ticket_time() -> int:
-    return int(ticket.time.time() * 1000)
 
 
 def test_the_service_serves_no_page():

@@ -1,55 +1,61 @@
-"""Sockets whose session ended without a word: found within an interval, and nobody else's closed."""
+"""Sockets whose session ended without an event: found within an interval, and no other socket closed."""
 
 import asyncio
 from types import SimpleNamespace
 
 import pytest
-from django.db import DatabaseError
 
 from tests.unit.tidewire.fakes import FakeSocket
-from tidewire import sessions
+from tidewire import session_watch
 from tidewire.close_codes import CloseCode
-from tidewire.sessions import BATCH, INTERVALS_WITHOUT_SESSION, PARTS, SessionWatch
+from tidewire.exceptions import SessionUnknown
+from tidewire.session_watch import BATCH, INTERVALS_WITHOUT_SESSION, PARTS, SessionWatch
 
 SECONDS = 60.0
 
 
 class Sessions:
-    """What the database says: the keys of sessions that have ended. `away`: it says nothing."""
+    """The session store: the keys of sessions that have ended. It may be unavailable."""
 
     def __init__(self) -> None:
         self.over: set[str] = set()
-        self.away = False
+        self.unavailable = False
         self.asked: list[list[tuple[str, str]]] = []
 
-    async def ended(self, asked: list[tuple[str, str]]) -> set[str]:
+    async def ended(self, asked: list[tuple[str, str]]) -> tuple[set[str], SessionUnknown | None]:
         self.asked.append(asked)
-        if self.away:
-            raise DatabaseError("away")
-        return self.over & {key for key, _user in asked}
+        if self.unavailable:
+            return set(), SessionUnknown("unavailable")
+        return self.over & {key for key, _user in asked}, None
 
 
 @pytest.fixture
 def found(monkeypatch):
     made = Sessions()
-    monkeypatch.setattr(sessions, "_ended", made.ended)
+    monkeypatch.setattr(session_watch, "_ended", made.ended)
     return made
 
 
 @pytest.fixture
 async def watch(monkeypatch, found):
-    """Watches these sockets; returns the marks of sessions that it found ended."""
+    """Watches these sockets; returns the sessions that it found ended: user, key, and whether for good."""
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(sessions, "time", SimpleNamespace(monotonic=loop.time))
+    monkeypatch.setattr(session_watch, "time", SimpleNamespace(monotonic=loop.time))
     tasks = []
 
-    def started(*sockets: FakeSocket) -> list[str]:
-        marks: list[str] = []
+    def started(*sockets: FakeSocket, current: bool = True) -> list[tuple[str, str, bool]]:
+        ends: list[tuple[str, str, bool]] = []
+
+        async def on_end(user: str, key: str, final: bool) -> None:
+            ends.append((user, key, final))
+
         for each in sockets:
             each.connection.opened = loop.time()
-        made = SessionWatch(lambda: [each.connection for each in sockets], seconds=SECONDS, on_end=marks.append)
+        made = SessionWatch(
+            lambda: [each.connection for each in sockets], seconds=SECONDS, on_end=on_end, is_current=lambda: current
+        )
         tasks.append(asyncio.ensure_future(made.run()))
-        return marks
+        return ends
 
     yield started
     for task in tasks:
@@ -58,21 +64,31 @@ async def watch(monkeypatch, found):
 
 def socket(key: str, *, user: str = "1") -> FakeSocket:
     made = FakeSocket(user=user)
-    made.connection.session_key, made.connection.session = key, f"mark of {key}"
+    made.connection.session_key = key
     return made
 
 
 async def test_a_session_that_ended_closes_its_sockets_within_an_interval(watch, found):
-    """For good, and its tickets fall; sockets of other sessions stay."""
+    """For good, and its tickets are refused; sockets of other sessions stay."""
     one, tab, other = socket("one"), socket("one"), socket("other")
-    marks = watch(one, tab, other)
+    ends = watch(one, tab, other)
     await asyncio.sleep(SECONDS)
     assert not any(each.closed for each in (one, tab, other))
     found.over = {"one"}
     await asyncio.sleep(SECONDS + 1)
     assert one.closed[:1] == tab.closed[:1] == [CloseCode.REVOKED]
     assert other.closed == []
-    assert set(marks) == {"mark of one"}
+    assert set(ends) == {("1", "one", True)}
+
+
+async def test_a_node_that_lacks_revocations_lets_the_handshake_decide(watch, found):
+    """The session may have got another key, of which this node has not heard yet."""
+    one = socket("one")
+    ends = watch(one, current=False)
+    found.over = {"one"}
+    await asyncio.sleep(SECONDS + 1)
+    assert one.closed[:1] == [CloseCode.EXPIRED]
+    assert set(ends) == {("1", "one", False)}
 
 
 async def test_each_session_is_asked_for_once_an_interval_in_small_parts(watch, found):
@@ -85,10 +101,16 @@ async def test_each_session_is_asked_for_once_an_interval_in_small_parts(watch, 
     assert len(found.asked) >= PARTS
 
 
+async def ignore(_user: str, _key: str, _final: bool) -> None:
+    """For tests that are not about tickets."""
+
+
 async def test_in_a_hurry_every_session_is_looked_at_at_once(found):
     """And once only; after it each has its turn as before."""
     one, other = socket("one"), socket("other")
-    made = SessionWatch(lambda: [one.connection, other.connection], seconds=SECONDS, on_end=lambda _mark: None)
+    made = SessionWatch(
+        lambda: [one.connection, other.connection], seconds=SECONDS, on_end=ignore, is_current=lambda: True
+    )
     task = asyncio.ensure_future(made.run())
     await asyncio.sleep(0)
     found.over = {"one"}
@@ -102,13 +124,13 @@ async def test_in_a_hurry_every_session_is_looked_at_at_once(found):
     task.cancel()
 
 
-async def test_nobody_is_closed_while_the_database_is_away(watch, found):
-    found.over, found.away = {"one"}, True
+async def test_no_socket_is_closed_while_sessions_cannot_be_read(watch, found):
+    found.over, found.unavailable = {"one"}, True
     one = socket("one")
     watch(one)
     await asyncio.sleep(3 * SECONDS)
     assert one.closed == []
-    found.away = False
+    found.unavailable = False
     await asyncio.sleep(SECONDS + 1)
     assert one.closed
 

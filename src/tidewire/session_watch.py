@@ -1,0 +1,131 @@
+"""Sessions that end without an event: expired, deleted by hand, or their user changed by a query.
+
+Reads the session of each open socket once per interval. Revocations are for all other ends.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from zlib import crc32
+
+from channels.db import database_sync_to_async
+
+from tidewire import metrics
+from tidewire.close_codes import CloseCode
+from tidewire.connection import Connection
+from tidewire.exceptions import SessionUnknown, SessionUnreadable
+from tidewire.sessions import key_is_data, read_session
+
+logger = logging.getLogger(__name__)
+
+# An interval's work is done in so many parts: 10,000 sockets of 2,500 sessions are 125 sessions at a time.
+PARTS = 20
+# A socket without a session reconnects instead, which costs more than a query: after so many intervals.
+INTERVALS_WITHOUT_SESSION = 12
+# Places in that time to leave at; a prime, so that neighbours in memory do not share one.
+SPREAD = 1009
+# One visit to the database's thread: 25 ms of reading, so that a handshake does not wait longer.
+BATCH = 25
+
+# One session that cannot be read must not hide the others, and a store that is unavailable costs a timeout each time.
+UNKNOWN_IN_A_ROW = 3
+
+# The user (as text), the session's key, and whether access has ended for good.
+OnEnd = Callable[[str, str, bool], Awaitable[None]]
+
+
+class SessionWatch:
+    """Closes the sockets of a node whose session has ended, and reports each such session to `on_end`.
+
+    The code is final only while `is_current` says that this node has all revocations. Otherwise the session may have
+    got another key, in another tab of the same browser, and the handshake decides.
+    """
+
+    def __init__(
+        self,
+        connections: Callable[[], Iterable[Connection]],
+        *,
+        seconds: float,
+        on_end: OnEnd,
+        is_current: Callable[[], bool],
+    ) -> None:
+        self._connections = connections
+        self._seconds = seconds
+        self._on_end = on_end
+        self._is_current = is_current
+        self._hurried = asyncio.Event()
+        # The number of parts to check without a pause.
+        self._at_once = 0
+
+    def hurry(self) -> None:
+        """Check every session now, because an event about one may have been lost."""
+        self._at_once = PARTS
+        self._hurried.set()
+
+    async def run(self) -> None:
+        """Check one part of the sessions after another, for ever."""
+        for part in itertools.cycle(range(PARTS)):
+            await self._pause()
+            self._expire()
+            await self._check(part)
+
+    async def _pause(self) -> None:
+        if not self._at_once:
+            self._hurried.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds / PARTS):
+                    await self._hurried.wait()
+        if self._at_once:
+            self._at_once -= 1
+
+    async def _check(self, part: int) -> None:
+        users = {each.session_key: each.user for each in self._connections() if each.session_key}
+        due = [(key, user) for key, user in users.items() if crc32(key.encode()) % PARTS == part]
+        for start in range(0, len(due), BATCH):
+            ended, unavailable = await _ended(due[start : start + BATCH])
+            final = self._is_current() and not key_is_data()
+            for connection in [each for each in self._connections() if each.session_key in ended]:
+                metrics.REVOKED.inc()
+                connection.close(CloseCode.REVOKED if final else CloseCode.EXPIRED)
+            await asyncio.gather(*(self._on_end(users[key], key, final) for key in ended))
+            if unavailable is not None:
+                # Keep the connections; the next interval checks this part again.
+                logger.warning("sessions could not be checked: %s", unavailable)
+                return
+
+    def _expire(self) -> None:
+        """Let sockets without a session reconnect, to be authenticated again in their own way."""
+        now = time.monotonic()
+        for connection in list(self._connections()):
+            # Spread over a fifth of that time: sockets that came together need not leave together. The place of each
+            # is fixed; one drawn at each check would come up short within the first few.
+            limit = self._seconds * INTERVALS_WITHOUT_SESSION * (1 - 0.2 * (hash(connection) % SPREAD) / SPREAD)
+            if not connection.session_key and now - connection.opened > limit:
+                connection.close(CloseCode.EXPIRED)
+
+
+@database_sync_to_async
+def _ended(sessions: list[tuple[str, str]]) -> tuple[set[str], SessionUnknown | None]:
+    """Return the keys of sessions that no longer authenticate their user.
+
+    A session that cannot be read counts as valid. After UNKNOWN_IN_A_ROW the rest is left out, and the error returned.
+    """
+    ended: set[str] = set()
+    unknown = 0
+    for key, user in sessions:
+        try:
+            # The session and its user, whether active, and whether the password is still the same: two queries.
+            if str(read_session(key).user.pk) != user:
+                ended.add(key)
+        except SessionUnreadable:
+            continue
+        except SessionUnknown as error:
+            unknown += 1
+            if unknown == UNKNOWN_IN_A_ROW:
+                return ended, error
+        else:
+            unknown = 0
+    return ended, None

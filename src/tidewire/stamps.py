@@ -1,0 +1,75 @@
+"""Stamps: a position of the revocations with the time of Redis's clock. Tickets are dated by them.
+
+Hosts' clocks differ, so no process compares its own with a ticket's. Redis's clock is one for all; a process reads it
+now and then, and continues it by its own monotonic clock in between.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from tidewire import outage
+from tidewire.background import background
+from tidewire.exceptions import NoRedis
+from tidewire.stores import stream_store
+from tidewire.streams import Stamp
+
+logger = logging.getLogger(__name__)
+
+# The topic of revocations.
+TOPIC_NAME = "revocations"
+# A page without a new ticket is better than a page that is late.
+PATIENCE_SECONDS = 0.5
+# A clock that Redis has not confirmed for so long is unknown: quartz loses far less than a second in this time.
+VALID_SECONDS = 300.0
+
+
+class RedisClock:
+    """Redis's clock, as far as this process knows it. Threads share it."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._read: tuple[int, float] | None = None
+
+    def set(self, at_ms: int) -> None:
+        """Redis's clock shows this now."""
+        self._read = (at_ms, self._monotonic())
+
+    def now_ms(self) -> int | None:
+        """Return what Redis's clock shows about now; None if it was not read lately."""
+        if self._read is None:
+            return None
+        at_ms, read = self._read
+        passed = self._monotonic() - read
+        return at_ms + int(passed * 1000) if passed < VALID_SECONDS else None
+
+
+async def follow(clock: RedisClock, read: Callable[[str], Awaitable[Stamp]]) -> None:
+    """Keep a node's clock set, for ever. Raises `NoRedis`."""
+    while True:
+        clock.set((await read(TOPIC_NAME)).at_ms)
+        await asyncio.sleep(VALID_SECONDS / 5)
+
+
+# What the pages of this process know of it.
+CLOCK = RedisClock()
+
+
+def read_stamp() -> Stamp | None:
+    """Return a stamp of now for a page; None if Redis does not answer in time."""
+
+    async def reading() -> Stamp:
+        return await stream_store().stamp(TOPIC_NAME)
+
+    if not outage.READS.may_ask():
+        return None
+    try:
+        stamp = background().run(reading(), seconds=PATIENCE_SECONDS)
+    except NoRedis as error:
+        outage.READS.begin()
+        logger.warning("no tickets are issued: %s", error)
+        return None
+    outage.READS.end()
+    CLOCK.set(stamp.at_ms)
+    return stamp

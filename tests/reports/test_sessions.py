@@ -1,0 +1,310 @@
+"""What sessions do besides, over each of Django's session engines: rotated keys, unavailable stores, new keys."""
+
+import shutil
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model, login, update_session_auth_hash
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.urls import path
+
+from tests.integration.tidewire.conftest import RedisServer
+from tests.session_engines import NAMES, Engine, engines
+from tidewire import session_watch, stamps
+from tidewire import ticket as ticket_module
+from tidewire.exceptions import SessionUnknown
+from tidewire.models import OutboxEvent
+from tidewire.revocation import Revoked
+from tidewire.sessions import read_session, session_mark
+from tidewire.ticket import TicketAuth
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+OLD, NEW = "old" * 20, "new" * 20
+
+
+@pytest.fixture(scope="module")
+def redis_process() -> Iterator[RedisServer]:
+    """A Redis of this module's own."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server on this machine")
+    server = RedisServer()
+    server.start()
+    yield server
+    server.client.close()
+    server.stop()
+
+
+@pytest.fixture(params=NAMES)
+def engine(request, settings, tmp_path, redis_process: RedisServer, monkeypatch) -> Engine:
+    """One engine after another, with pages of this module. Events wait in the outbox; no other Redis is asked."""
+    redis_process.client.flushall()
+    found = engines(tmp_path, redis_process)[request.param]
+    for name, value in found.settings.items():
+        setattr(settings, name, value)
+    # The file store remembers its directory on the class.
+    monkeypatch.setattr("django.contrib.sessions.backends.file.SessionStore._storage_path", None, raising=False)
+    monkeypatch.delattr("django.contrib.sessions.backends.file.SessionStore._storage_path")
+    settings.ROOT_URLCONF = __name__
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
+    monkeypatch.setattr("tidewire.outbox._publish_waiting", lambda: None)
+    monkeypatch.setattr(stamps, "read_stamp", lambda: None)
+    revocations = SimpleNamespace(allows=lambda _ticket: False)
+    monkeypatch.setattr(ticket_module, "node", lambda: SimpleNamespace(revocations=revocations))
+    return found
+
+
+@pytest.fixture
+def ada(db) -> User:
+    return User.objects.create_user("ada", password="x")
+
+
+@pytest.fixture
+def browser(engine, ada) -> Client:
+    """A browser in which ada is logged in."""
+    made = Client()
+    made.force_login(ada)
+    assert made.get("/me/").text == "ada"
+    return made
+
+
+def key_of(browser: Client) -> str:
+    return browser.cookies["sessionid"].value
+
+
+def handshake(key: str) -> Any:
+    """The scope that a consumer gets, or the code with which the socket was closed before."""
+    got: list[Any] = []
+
+    async def application(scope: dict[str, Any], _receive: Any, _send: Any) -> None:
+        got.append(scope)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.close":
+            got.append(message["code"])
+
+    scope = {"type": "websocket", "headers": [(b"cookie", f"sessionid={key}".encode())] if key else []}
+    async_to_sync(TicketAuth(application))(scope, receive, send)
+    return got[0]
+
+
+def ended(*keys: str, user: User) -> set[str]:
+    """The sessions that a node's watch finds ended."""
+    found, _error = async_to_sync(session_watch._ended)([(key, str(user.pk)) for key in keys])
+    return found
+
+
+def revoked() -> list[tuple[str, str | None, bool]]:
+    events = [Revoked.decode(row.body) for row in OutboxEvent.objects.filter(type="revoked").order_by("pk")]
+    return [(event.user, event.session, event.final) for event in events]
+
+
+def test_a_socket_has_the_user_of_the_page(engine, browser, ada):
+    scope = handshake(key_of(browser))
+    assert (scope["user"].pk, scope["session_mark"]) == (ada.pk, session_mark(key_of(browser)))
+    assert ended(key_of(browser), user=ada) == set()
+    assert not handshake("")["user"].is_authenticated
+
+
+def test_a_logout_revokes_the_session(engine, browser, ada):
+    """With signed cookies the server cannot end a session, so all sockets return and come without the cookie."""
+    key = key_of(browser)
+    browser.post("/out/")
+    if engine.in_cookie:
+        assert revoked() == [(str(ada.pk), None, False)]
+        return
+    assert revoked() == [(str(ada.pk), session_mark(key), True)]
+    assert not handshake(key)["user"].is_authenticated
+    assert ended(key, user=ada) == {key}
+
+
+def test_a_session_that_a_page_flushes_is_revoked_too(engine, browser, ada):
+    """A project that ends sessions without Django's logout() left the sockets open."""
+    key = key_of(browser)
+    browser.post("/flush/")
+    assert revoked() == [(str(ada.pk), None if engine.in_cookie else session_mark(key), not engine.in_cookie)]
+
+
+def test_another_user_s_login_in_the_same_browser_revokes_the_session(engine, browser, ada):
+    """Whatever the page of the login: sockets of the user before stayed open."""
+    key = key_of(browser)
+    User.objects.create_user("bob", password="x")
+    assert browser.post("/in/bob/").text == "bob"
+    assert revoked() == [(str(ada.pk), None if engine.in_cookie else session_mark(key), not engine.in_cookie)]
+    assert handshake(key_of(browser))["user"].username == "bob"
+
+
+def test_the_own_new_password_lets_the_sockets_return(engine, browser, ada):
+    """It closed them for good: the session got another key."""
+    key, other = key_of(browser), Client()
+    other.force_login(ada)
+    browser.post("/password/")
+    assert not any(final for _user, _session, final in revoked())
+    assert (str(ada.pk), None, False) in revoked()
+    assert handshake(key_of(browser))["user"].username == "ada"
+    assert not handshake(key_of(other))["user"].is_authenticated
+    if not engine.in_cookie:
+        assert key_of(browser) != key
+        assert (str(ada.pk), session_mark(key), False) in revoked()
+
+
+def test_a_new_key_of_a_session_lets_the_sockets_return(engine, browser, ada):
+    """A project gives its session another key, as after a second factor; other tabs said *signed out*."""
+    key = key_of(browser)
+    browser.post("/cycle/")
+    assert revoked() == ([] if engine.in_cookie else [(str(ada.pk), session_mark(key), False)])
+    assert handshake(key_of(browser))["user"].username == "ada"
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"password": "!"}, None])
+def test_a_change_behind_the_signals_is_found(engine, browser, ada, change):
+    """Deactivated, or with another password by a query, or deleted while no node heard of it."""
+    pk = ada.pk
+    if change:
+        User.objects.filter(pk=pk).update(**change)
+    else:
+        ada.delete()
+        ada.pk = pk
+    assert ended(key_of(browser), user=ada) == {key_of(browser)}
+    assert not handshake(key_of(browser))["user"].is_authenticated
+
+
+def test_an_expired_session_has_ended(engine, browser, ada, settings):
+    key = key_of(browser)
+    settings.SESSION_COOKIE_AGE = -1
+    if not engine.in_cookie:
+        browser.post("/touch/")
+    assert ended(key, user=ada) == {key}
+    assert not handshake(key)["user"].is_authenticated
+
+
+def test_an_unavailable_store_ends_no_session(engine, browser, ada):
+    """All sockets closed for good while the cache was restarted, and their pages said *signed out*."""
+    if engine.unavailable is None:
+        pytest.skip("the session is in the cookie")
+    key = key_of(browser)
+    with engine.unavailable():
+        with pytest.raises(SessionUnknown):
+            read_session(key)
+        assert ended(key, user=ada) == set()
+        assert handshake(key) == 4005
+    assert handshake(key)["user"].username == "ada"
+
+
+def test_reading_writes_nothing(engine, browser, ada, tmp_path, redis_process):
+    """Sessions that ended, never were, or have an odd key leave no row, no file and no key behind."""
+    key = key_of(browser)
+
+    def stored() -> Any:
+        rows = list(_rows())
+        names = sorted(each.name for each in (tmp_path / "sessions").iterdir())
+        return rows, names, sorted(each for each in redis_process.client.keys("*") if "probe" not in each)
+
+    browser.post("/out/")
+    before = stored()
+    for odd in (key, "a" * 32, "../../etc/passwd", "x", "%00", "é" * 40):
+        found = handshake(odd)
+        assert (found == 4005) == (engine.in_cookie and odd != key and len(odd) >= 8), odd
+    assert stored() == before
+
+
+def test_a_rotated_key_logs_no_socket_out(engine, browser, ada, settings):
+    """`SECRET_KEY` rotated with `SECRET_KEY_FALLBACKS` ended every session that had a socket."""
+    key = key_of(browser)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
+    for _ in range(2):
+        assert ended(key, user=ada) == set()
+        assert handshake(key)["user"].username == "ada"
+    # Two tabs ask at once: neither answer may log the other out.
+    tab = Client()
+    tab.cookies["sessionid"] = key
+    assert browser.get("/me/").text == tab.get("/me/").text == "ada"
+    assert engine.in_cookie or key_of(browser) == key_of(tab) == key
+    assert revoked() == []
+    assert ended(key, user=ada) == set()
+    # The page renewed the session, so the old key can go.
+    settings.SECRET_KEY_FALLBACKS = []
+    engine.forget_cache()
+    assert handshake(key_of(browser))["user"].username == "ada"
+
+
+def test_a_process_without_the_new_key_ends_no_session(engine, browser, ada, settings):
+    """In a roll-out an old node met sessions that a new page had signed. It cannot read them, and must not judge."""
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
+    assert browser.get("/me/").text == "ada"
+    key = key_of(browser)
+    # A process that knows both, as in the two steps of docs/kubernetes.md, reads them whichever comes first.
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, [NEW]
+    assert handshake(key)["user"].username == "ada"
+    assert ended(key, user=ada) == set()
+    if engine.signs:
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
+        engine.forget_cache()
+        assert ended(key, user=ada) == set()
+        assert handshake(key) == 4005
+
+
+def _rows() -> Any:
+    from django.contrib.sessions.models import Session  # noqa: PLC0415 - not with every engine
+
+    return Session.objects.values_list("session_key", "session_data").order_by("session_key")
+
+
+def _name(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(request.user.get_username())
+
+
+def _out(request: HttpRequest) -> HttpResponse:
+    from django.contrib.auth import logout  # noqa: PLC0415 - beside its only use
+
+    logout(request)
+    return HttpResponse()
+
+
+def _flush(request: HttpRequest) -> HttpResponse:
+    request.session.flush()
+    request.user = SimpleNamespace(pk=None, is_authenticated=False)  # type: ignore[assignment]
+    return HttpResponse()
+
+
+def _in(request: HttpRequest, name: str) -> HttpResponse:
+    user = get_user_model().objects.get(username=name)
+    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    return _name(request)
+
+
+def _password(request: HttpRequest) -> HttpResponse:
+    user = User.objects.get(pk=request.user.pk)
+    user.set_password("another")
+    user.save()
+    update_session_auth_hash(request, user)
+    return _name(request)
+
+
+def _touch(request: HttpRequest) -> HttpResponse:
+    request.session["more"] = "data"
+    return HttpResponse()
+
+
+def _cycle(request: HttpRequest) -> HttpResponse:
+    request.session.cycle_key()
+    return _name(request)
+
+
+urlpatterns = [
+    path("me/", _name),
+    path("out/", _out),
+    path("flush/", _flush),
+    path("in/<name>/", _in),
+    path("password/", _password),
+    path("cycle/", _cycle),
+    path("touch/", _touch),
+]

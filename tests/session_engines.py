@@ -1,0 +1,105 @@
+"""Django's session engines for tests: each as it is, with a way to make its store unavailable."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.core.cache import caches
+from django.db import connection
+
+BACKENDS = "django.contrib.sessions.backends"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`unavailable`: a context without the store; None where the session is in the cookie."""
+
+    name: str
+    settings: dict[str, Any]
+    unavailable: Callable[[], contextlib.AbstractContextManager[None]] | None
+    # Whether the key is the data: such a session cannot be ended by the server.
+    in_cookie: bool = False
+    # Whether the store signs sessions, so that a process without the key knows that it cannot read one.
+    signs: bool = True
+
+    def forget_cache(self) -> None:
+        """Make the next reading come from the store."""
+        if self.name == "cached_db":
+            caches["default"].clear()
+
+
+@contextlib.contextmanager
+def without_table() -> Iterator[None]:
+    """The database answers with an error."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_session RENAME TO elsewhere")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO django_session")
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """The cache answers None and keeps nothing, as memcached's clients do while their server is unavailable."""
+    cache: Any = caches["default"]
+    kept = cache.get
+    cache.get = lambda *_arguments, **_options: None
+    try:
+        yield
+    finally:
+        cache.get = kept
+
+
+def engines(directory: Path, redis: Any) -> dict[str, Engine]:
+    """All of Django's engines. `redis` is a server that can be stopped and started: see tests/integration/tidewire."""
+    files = directory / "sessions"
+    files.mkdir(exist_ok=True)
+
+    @contextlib.contextmanager
+    def without_directory() -> Iterator[None]:
+        shutil.move(files, directory / "elsewhere")
+        try:
+            yield
+        finally:
+            shutil.move(directory / "elsewhere", files)
+
+    @contextlib.contextmanager
+    def without_table_and_cache() -> Iterator[None]:
+        caches["default"].clear()
+        with without_table():
+            yield
+
+    @contextlib.contextmanager
+    def without_redis() -> Iterator[None]:
+        # Its process goes on, so that the sessions are still there afterwards.
+        with redis.paused():
+            yield
+
+    locmem = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "sessions"}
+    remote = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": redis.url,
+        "OPTIONS": {"socket_timeout": 0.2, "socket_connect_timeout": 0.2},
+    }
+
+    def of(name: str, backend: str, unavailable: Any, *, cache: dict[str, Any] = locmem, **options: Any) -> Engine:
+        given = {"SESSION_ENGINE": f"{BACKENDS}.{backend}", "SESSION_FILE_PATH": str(files)}
+        return Engine(name, given | {"CACHES": {"default": cache}}, unavailable, **options)
+
+    made = (
+        of("db", "db", without_table),
+        of("cached_db", "cached_db", without_table_and_cache),
+        of("cache (locmem)", "cache", without_values, signs=False),
+        of("cache (Redis)", "cache", without_redis, cache=remote, signs=False),
+        of("file", "file", without_directory),
+        of("signed_cookies", "signed_cookies", None, in_cookie=True),
+    )
+    return {engine.name: engine for engine in made}
+
+
+NAMES = ("db", "cached_db", "cache (locmem)", "cache (Redis)", "file", "signed_cookies")
