@@ -1,4 +1,4 @@
-"""A PostgreSQL of these tests' own: on a free port, without a sync, as a user that it agrees to run as."""
+"""A PostgreSQL of these tests' own: on a free port, without a sync unless asked, as a user that it agrees to run as."""
 
 import os
 import pwd
@@ -27,7 +27,8 @@ def why_not() -> str | None:
 class Postgres:
     """`with` makes an empty one and starts it; `stop` and `start` in between keep what it has."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
+        self._fsync = fsync
         # Only for its search of a free port.
         self.port = Ports.free(web=1, ws=1).redis
         # Below /tmp and not pytest's own directory, which another user may not enter; its socket's path must be short.
@@ -51,7 +52,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._run("pg_ctl", "-w", "-o", f"-p {self.port} -h {LOOPBACK} -k {self._directory} -F", "start")
+        options = f"-p {self.port} -h {LOOPBACK} -k {self._directory}{'' if self._fsync else ' -F'}"
+        self._run("pg_ctl", "-w", "-o", options, "start")
 
     def stop(self) -> None:
         """At once, as a machine that loses its power: the next start recovers."""

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import connection, transaction
-from django.db.models import F, Max
-from django.utils import timezone
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
 
 from dashboard.events import NotificationCreated
 from dashboard.models import Document, Notification, ReadPointer, Verb
@@ -16,10 +16,6 @@ from tidewire import outbox
 
 # A user who opens the editing page ten times in a row is one notification, not ten.
 EDIT_STARTED_ONCE_PER = timedelta(minutes=10)
-# PostgreSQL's name for whose turn it is to act: any number that nobody else in this database takes.
-TURN = int.from_bytes(b"tidewire")
-# Longer than any action takes between two statements. A process that stands still would have the turn for ever.
-TURN_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,6 @@ class Conflict(Exception):
 
 @transaction.atomic
 def create_document(user: User, *, title: str, body: str) -> Document:
-    _take_turn()
     document = Document.objects.create(title=title, body=body, author=user, updated_by=user)
     _notify(user, "created", document)
     return document
@@ -48,9 +43,8 @@ def create_document(user: User, *, title: str, body: str) -> Document:
 @transaction.atomic
 def update_document(user: User, pk: int, *, version: int, title: str, body: str) -> Document:
     """Save over `version` and no other: the comparison is part of the UPDATE, so two savers cannot both pass it."""
-    _take_turn()
     saved = Document.objects.filter(pk=pk, version=version).update(
-        title=title, body=body, version=F("version") + 1, updated_at=timezone.now(), updated_by=user
+        title=title, body=body, version=F("version") + 1, updated_at=Now(), updated_by=user
     )
     document = Document.objects.select_related("author", "updated_by").filter(pk=pk).first()
     if not saved or document is None:
@@ -61,7 +55,6 @@ def update_document(user: User, pk: int, *, version: int, title: str, body: str)
 
 @transaction.atomic
 def delete_document(user: User, pk: int) -> None:
-    _take_turn()
     document = Document.objects.select_for_update().get(pk=pk)
     if not can_delete(user, document):
         raise PermissionDenied(f"{user} may not delete {document.slug}: only its author and staff may")
@@ -72,39 +65,25 @@ def delete_document(user: User, pk: int) -> None:
 @transaction.atomic
 def start_editing(user: User, pk: int) -> None:
     """Notify the others that `user` edits the document, unless they were notified a short while ago."""
-    _take_turn()
     # The lock makes two tabs that open at once agree on which of them notifies.
     document = Document.objects.select_for_update().get(pk=pk)
-    since = timezone.now() - EDIT_STARTED_ONCE_PER
+    since = Now() - EDIT_STARTED_ONCE_PER
     recent = Notification.objects.filter(document=document, actor=user, verb="edit_started", created_at__gt=since)
     if not recent.exists():
         _notify(user, "edit_started", document)
 
 
 @transaction.atomic
-def mark_read(user: User, up_to_id: int) -> None:
-    """Move the pointer forward, never back, and never past what exists: later notifications must stay unread."""
-    newest = Notification.objects.aggregate(newest=Max("pk"))["newest"] or 0
+def mark_read(user: User, up_to: int) -> None:
+    """Move the pointer forward to a sequence number, never back, and never past the newest: later ones stay unread."""
     ReadPointer.objects.get_or_create(user=user)
-    last_read = min(up_to_id, newest)
+    last_read = min(up_to, Notification.objects.newest())
     ReadPointer.objects.filter(user=user, last_read__lt=last_read).update(last_read=last_read)
 
 
-def _take_turn() -> None:
-    """Wait until the action before has committed, so that notifications are seen in the order of their ids.
-
-    PostgreSQL gives an id at the INSERT and shows it at the COMMIT. A page that has 4 would take a 3 that comes later
-    for known, and mark it as read unseen. SQLite's transactions take turns as they begin (IMMEDIATE).
-    """
-    if connection.vendor != "postgresql":
-        return
-    # Before any row is locked: who waits for the turn must hold nothing that its owner may need. It ends with the
-    # transaction, which the database breaks off where nothing comes of it.
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('idle_in_transaction_session_timeout', %s, true), pg_advisory_xact_lock(%s)",
-            [f"{TURN_SECONDS}s", TURN],
-        )
+def start_reading(user: User) -> None:
+    """What happened before a user joined is read; by its number, because `date_joined` is of one host's clock."""
+    ReadPointer.objects.get_or_create(user=user, defaults={"last_read": Notification.objects.newest()})
 
 
 def _notify(user: User, verb: Verb, document: Document) -> None:

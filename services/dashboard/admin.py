@@ -60,7 +60,7 @@ class NotificationAdmin(_NoForms, ModelAdmin):
     list_display = ["created_at", "actor_name", "verb", "title", "slug"]
     list_filter = ["verb", "created_at"]
     search_fields = ["actor_name", "title", "slug"]
-    fields = ["event_id", "created_at", "actor", "actor_name", "verb", "document", "slug", "title"]
+    fields = ["sequence", "event_id", "created_at", "actor", "actor_name", "verb", "document", "slug", "title"]
 
 
 @admin.register(ReadPointer)

@@ -6,9 +6,10 @@ from typing import Any, Literal, get_args
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models, transaction
-from django.db.models.functions import Coalesce
-from django.utils import timezone
+from django.db.models.functions import Coalesce, Now
 from django.utils.text import slugify
+
+from tidewire.models import Sequenced
 
 TITLE_LENGTH = 200
 # Room for a long report, small enough that two versions and their comparison fit one page.
@@ -30,8 +31,9 @@ class Document(models.Model):
     # A document outlives its author's job, not its author's row: people who leave are deactivated.
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="documents")
     version = models.PositiveIntegerField(default=1, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    updated_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
+    # The database's clock, so that the order of the list does not depend on the host that saved.
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
     updated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -74,33 +76,42 @@ def pk_of(slug: str) -> int:
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
     def unread_by(self, user: AbstractBaseUser) -> "NotificationQuerySet":
-        """What others did since `user` joined and past the pointer; nobody is told of their own actions."""
+        """What others did since `user` joined and past the pointer, without the user's own actions."""
         pointer = ReadPointer.objects.filter(user_id=user.pk).values("last_read")
         last_read = Coalesce(models.Subquery(pointer), models.Value(0), output_field=models.BigIntegerField())
-        joined_at = getattr(user, "date_joined", None)
-        since_joining = models.Q(created_at__gte=joined_at) if joined_at else models.Q()
+        # A row that the publisher has not numbered yet is newer than any pointer.
+        later = models.Q(sequence__gt=last_read) | models.Q(sequence__isnull=True)
         # `exclude(actor=user)` would drop the rows whose actor is gone, because NULL is not unequal to anything.
         by_others = models.Q(actor__isnull=True) | ~models.Q(actor_id=user.pk)
-        return self.filter(since_joining, by_others, pk__gt=last_read)
+        return self.filter(later, by_others)
+
+    def newest(self) -> int:
+        """The highest number, up to which a page can know everything; 0 without any."""
+        return int(self.aggregate(newest=models.Max("sequence"))["newest"] or 0)
 
 
-class Notification(models.Model):
-    """One action by one user. Names are copied, so that the row still reads well when user or document is gone."""
+class Notification(Sequenced):
+    """One action by one user. Names are copied, so that the row still reads well when user or document is gone.
+
+    Pages and read pointers go by `sequence`, the number of its event: see `tidewire.outbox`.
+    """
+
+    stream = "notifications"
 
     id = models.BigAutoField(primary_key=True)
-    event_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     actor_name = models.CharField(max_length=150)
     verb = models.CharField(max_length=12, choices=[(verb, verb.replace("_", " ")) for verb in get_args(Verb)])
     document = models.ForeignKey(Document, on_delete=models.SET_NULL, null=True, related_name="notifications")
     slug = models.SlugField(max_length=SLUG_LENGTH, db_index=False)
     title = models.CharField(max_length=TITLE_LENGTH)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # The database's clock: the clocks of two web hosts differ.
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = NotificationQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-id"]
+        ordering = [models.F("sequence").desc(nulls_first=True), "-id"]
         indexes = [models.Index(fields=["document", "actor", "verb", "-created_at"], name="notification_recent")]
 
     def __str__(self) -> str:
@@ -108,7 +119,7 @@ class Notification(models.Model):
 
 
 class ReadPointer(models.Model):
-    """One row per user instead of one per user and notification: everything up to `last_read` is read."""
+    """One row per user instead of one per user and notification: all up to the sequence number `last_read` is read."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="read_pointer")
     last_read = models.BigIntegerField(default=0)

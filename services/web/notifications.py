@@ -47,7 +47,7 @@ class MarkRead(UserView):
         up_to = request.POST.get("up_to", "")
         # isdecimal alone would let a number through that no database column holds.
         if not (up_to.isdecimal() and len(up_to) < 19):
-            return HttpResponseBadRequest("up_to is the number of a notification")
+            return HttpResponseBadRequest("up_to is the sequence number of a notification")
         actions.mark_read(request.user, int(up_to))
         return redirect("notifications")
 
@@ -56,7 +56,8 @@ class Unread(UserView):
     """For pages that slept or missed events: the count as it is now."""
 
     def get(self, request: UserRequest) -> JsonResponse:
-        newest = Notification.objects.first()
-        unread = Notification.objects.unread_by(request.user).count()
-        body = {"unread": unread, "newest": newest.pk if newest else 0}
+        newest = Notification.objects.newest()
+        # A later one reaches the page as an event.
+        unread = Notification.objects.unread_by(request.user).filter(sequence__lte=newest).count()
+        body = {"unread": unread, "newest": newest}
         return JsonResponse(body, headers={"Cache-Control": "no-store"})

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import User
-from django.db.models import Max
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
@@ -35,14 +34,14 @@ class LivePage(LoginRequiredMixin, TemplateResponseMixin, ContextMixin, View):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         # Both are read before anything the page shows. What happens after them reaches the page through its
-        # sockets; what happens between the two is known by its id and not counted twice.
+        # sockets; what happens between the two is known by its number and not counted twice.
         if request.user.is_authenticated:
             self.position = live.position()
-            self.newest_notification = Notification.objects.aggregate(newest=Max("pk"))["newest"] or 0
+            self.newest_notification = Notification.objects.newest()
         return super().dispatch(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        unread = Notification.objects.unread_by(self.request.user).filter(pk__lte=self.newest_notification)
+        unread = Notification.objects.unread_by(self.request.user).filter(sequence__lte=self.newest_notification)
         return super().get_context_data(
             nav=self.nav,
             position=self.position,

@@ -2,7 +2,12 @@
 
 from django.apps import AppConfig
 
+from tidewire.background import refuse_greenlets
+
 
 class TidewireConfig(AppConfig):
     name = "tidewire"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        refuse_greenlets()

@@ -5,10 +5,13 @@ A new loop per call would cost a new Redis connection each time (1.7 ms of CPU a
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Coroutine
 from functools import cache
 from typing import Any, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
 
 from tidewire.exceptions import NoRedis
 
@@ -32,8 +35,27 @@ class Background:
             raise NoRedis(f"no answer within {seconds} s") from None
 
 
+def refuse_greenlets() -> None:
+    """Raise `ImproperlyConfigured` in a process whose threads gevent or eventlet has replaced.
+
+    An event loop in a greenlet seems to Django to run in all of them, and every query after it fails with
+    `SynchronousOnlyOperation`.
+    """
+    for name, patcher, is_patched in (
+        ("gevent", "gevent.monkey", "is_module_patched"),
+        ("eventlet", "eventlet.patcher", "is_monkey_patched"),
+    ):
+        module = sys.modules.get(patcher)
+        if module is not None and any(getattr(module, is_patched)(each) for each in ("threading", "thread", "socket")):
+            raise ImproperlyConfigured(
+                f"tidewire needs real threads, and {name} has replaced them in this process: "
+                "run Gunicorn with `--worker-class gthread`"
+            )
+
+
 @cache
 def _of_process(_pid: int) -> Background:
+    refuse_greenlets()
     return Background()
 
 

@@ -106,7 +106,7 @@ HISTORY_READS = Counter(
 )
 OUTBOX_WAITING = Gauge(
     "tidewire_outbox_waiting",
-    "Events committed and not yet published. Act: when it grows: Redis or the relay is away.",
+    "Events committed and not yet published. Act: when it grows: Redis is unavailable, or no publisher makes progress.",
     multiprocess_mode="mostrecent",
 )
 OUTBOX_OLDEST_SECONDS = Gauge(
@@ -118,12 +118,13 @@ OUTBOX_OLDEST_SECONDS = Gauge(
 # --- the relay ---------------------------------------------------------------------------------------------------
 RELAY_PUBLISHED = Counter(
     "tidewire_relay_published",
-    "Events that the relay published, because who committed them could not. "
-    "Act: when it grows while Redis is there: processes end between commit and publishing.",
+    "Events that the relay published, because the process that committed them could not. "
+    "Act: when it grows while Redis is available: processes end or hang between commit and publishing.",
 )
 RELAY_FAILURES = Counter(
     "tidewire_relay_failures",
-    "Looks of the relay at the outbox that failed, by what was away. Act: when it lasts for a minute.",
+    "Looks of the relay at the outbox that failed, because Redis or the database is unavailable or another publisher "
+    "makes no progress. Act: when it lasts for a minute.",
     ["reason"],
 )
 RELAY_LOOKED_SECONDS = Gauge(
@@ -276,7 +277,7 @@ TASKS = (
     "reporting",
 )
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")
-RELAY_FAILURE_REASONS = ("redis", "database")
+RELAY_FAILURE_REASONS = ("redis", "database", "publisher")
 DROP_REASONS = ("hint", "write")
 BOUNDS = (
     "application_seconds",

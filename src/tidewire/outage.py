@@ -39,7 +39,5 @@ class Outage:
             return True
 
 
-# Where saves fail, pages need not try. Not the other way round: a page is less patient, and a Redis that is merely slow
-# must not leave every event to the relay.
+# Where publishing fails, pages need not try. Not the other way round: the publisher is more patient than a page.
 READS = Outage()
-WRITES = Outage()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from tidewire.events import StreamEvent
@@ -14,6 +15,11 @@ from tidewire.topics import Position
 
 # The fields of the hash that holds a topic's position.
 POSITION = ("epoch", "offset", "mark")
+
+_Chunks = Sequence[tuple[str, Sequence["Encoded"]]]
+
+# Others wait while Redis runs a script: 5 ms for so many events.
+SCRIPT_EVENTS = 100
 
 
 class Encoded(NamedTuple):
@@ -75,33 +81,43 @@ class Streams:
             return self._appended(await script("append")(keys=self._of(event.topic), args=self._args([event])))[0]
 
     async def append_all(self, batch: Mapping[str, Sequence[Encoded]]) -> dict[str, list[Appended] | ResponseError]:
-        """Append the events of several topics in one round trip: those of a topic in their order, all or none.
+        """Append the events of several topics in one round trip, those of a topic in their order.
 
         A topic that Redis refuses (its key has another type, say) gets the error instead; the others are appended.
         """
-        results: dict[str, list[Appended] | ResponseError] = {}
+        chunks = [
+            (topic, events[first : first + SCRIPT_EVENTS])
+            for topic, events in batch.items()
+            for first in range(0, len(events), SCRIPT_EVENTS)
+        ]
         async with reached() as redis:
             append = script("append")
-            for _attempt in range(2):
-                topics = [topic for topic in batch if topic not in results]
-                async with redis.pipeline(transaction=False) as pipe:
-                    for topic in topics:
-                        keys, args = self._of(topic), self._args(batch[topic])
-                        # Not by the script object: a pipeline would ask each time whether Redis knows the script.
-                        pipe.evalsha(append.sha, len(keys), *keys, *args)
-                    found = await pipe.execute(raise_on_error=False)
-                for topic, answer in zip(topics, found, strict=True):
-                    if isinstance(answer, NoScriptError):
-                        continue
-                    if isinstance(answer, Exception) and not _of_one_topic(answer):
-                        raise answer
-                    results[topic] = answer if isinstance(answer, ResponseError) else self._appended(answer)
-                if len(results) == len(batch):
-                    break
+            found = await self._append_chunks(redis, append.sha, chunks)
+            if any(isinstance(answer, NoScriptError) for answer in found):
                 await redis.script_load(append.script)
-            else:
-                raise NoScriptError("Redis forgot a script that was loaded a moment ago")
+                # What was appended between is a repeat.
+                found = await self._append_chunks(redis, append.sha, chunks)
+            for answer in found:
+                if isinstance(answer, Exception) and not _of_one_topic(answer):
+                    raise answer
+        results: dict[str, list[Appended] | ResponseError] = {}
+        for (topic, _), answer in zip(chunks, found, strict=True):
+            before = results.setdefault(topic, [])
+            if isinstance(answer, ResponseError):
+                results[topic] = answer
+            elif isinstance(before, list):
+                before += self._appended(answer)
         return results
+
+    async def _append_chunks(
+        self, redis: Redis, sha: str, chunks: Sequence[tuple[str, Sequence[Encoded]]]
+    ) -> list[Any]:
+        async with redis.pipeline(transaction=False) as pipe:
+            for topic, events in chunks:
+                keys, args = self._of(topic), self._args(events)
+                # Not by the script object: a pipeline would ask each time whether Redis knows the script.
+                pipe.evalsha(sha, len(keys), *keys, *args)
+            return list(await pipe.execute(raise_on_error=False))
 
     def _of(self, topic: str) -> list[str]:
         return [self._keys.stream(topic), self._keys.position(topic), self._keys.seen(topic)]

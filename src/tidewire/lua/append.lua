@@ -4,6 +4,8 @@
 -- ARGV[4...] for each event: id, body (JSON), sequence number or ''
 -- Returns {epoch, sequence of the topic, mark before the first appended, result, offset, mark, result, offset, mark, ...}
 -- result: 1 appended, 0 a repeat, -1 refused: the topic is past this sequence number, and the id is unknown
+-- Two batches, and an outage of Redis between two attempts, however short the history is.
+local SEEN, SEEN_MS = 1000, 3600000
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
 if not epoch then
   epoch = ARGV[3]
@@ -47,7 +49,7 @@ for i = 4, #ARGV, 3 do
     redis.call('HSET', KEYS[2], 'mark', mark)
     redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], offset .. '-0', 'body', body, 'mark', mark, 'after', after)
     redis.call('ZADD', KEYS[3], offset, id)
-    redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', offset - ARGV[1])
+    redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', offset - math.max(ARGV[1], SEEN))
     if sequence then
       last, last_id = sequence, id
       redis.call('HSET', KEYS[2], 'sequence', ARGV[i + 2], 'event', id)
@@ -57,6 +59,6 @@ for i = 4, #ARGV, 3 do
 end
 -- The position outlives the history: a lost history shows as a gap, a lost position as a new epoch.
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[3], ARGV[2])
+redis.call('PEXPIRE', KEYS[3], math.max(ARGV[2], SEEN_MS))
 results[2] = string.format('%.0f', last)
 return results

@@ -13,7 +13,7 @@ import redis as sync_redis
 from redis.asyncio import Redis
 
 import tidewire.redis
-from tidewire import background, conf, outbox
+from tidewire import background, conf, publisher
 from tidewire.presence.redis import RedisPresence
 
 START_SECONDS = 20.0
@@ -103,7 +103,7 @@ async def redis(redis_server):
 def background_loop(redis_server, monkeypatch):
     """The loop of synchronous code, with connections of its own to this server."""
     made = background.Background()
-    monkeypatch.setattr(outbox, "background", lambda: made)
+    monkeypatch.setattr(publisher, "background", lambda: made)
     yield made
     made.run(_close_all(), seconds=5)
 

@@ -1,34 +1,45 @@
 """The outbox over a real Redis and real databases: many publishers at once, one order, each event once."""
 
+import itertools
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError, connections, transaction
-from django.utils import timezone
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
+from django.db.models.functions import Now
 
 from dashboard.settings import SQLITE
 from tests.unit.tidewire.fakes import Said
-from tidewire import outage, outbox
-from tidewire.models import OutboxEvent
+from tidewire import outbox, publisher, sequencing
+from tidewire.management.commands.relay import Relay
+from tidewire.models import OutboxEvent, PublisherTurn, TopicSequence
+from tidewire.publisher import Publisher, PublisherThread
 from tidewire.stores import stream_store
 
 THREADS = 8
+PROCESSES = 3
+PATIENCE_SECONDS = 20.0
 
 
-class Publishers:
-    """Threads that start together, each with a connection of its own to one database."""
+class Processes:
+    """Threads that save, each with a connection of its own, and publishers as of several processes."""
 
     def __init__(self, background_loop) -> None:
         self._pool = ThreadPoolExecutor(THREADS)
         self._barrier = threading.Barrier(THREADS)
         self._background = background_loop
+        self.publishers = [PublisherThread() for _ in range(PROCESSES)]
+        self._turns = itertools.cycle(self.publishers)
+
+    def wake(self) -> None:
+        """As a commit in any of the processes does."""
+        next(self._turns).wake()
 
     def one(self, call: Callable[[], Any]) -> Any:
         return self._pool.submit(call).result()
@@ -42,40 +53,48 @@ class Publishers:
 
     def stream(self) -> list[str]:
         """The texts in the stream, in its order."""
+        return [event.text for event in self.events()]
+
+    def events(self) -> list[Said]:
         _, entries = self._background.run(stream_store().read("talk", 0, limit=10_000), seconds=5)
-        return [Said.decode(entry.body).text for entry in entries]
+        return [Said.decode(entry.body) for entry in entries]
 
     def left(self) -> int:
         return self.one(OutboxEvent.objects.count)
 
-    def relay(self) -> int:
-        """Publish what was left, as if it had waited long enough."""
-
-        def run() -> int:
-            OutboxEvent.objects.update(created_at=timezone.now() - timedelta(seconds=outbox.LEFT_SECONDS + 1))
-            return outbox.relay()
-
-        return self.one(run)
+    def settle(self) -> None:
+        """Wait until no event waits."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while self.left():
+            assert time.monotonic() < end, f"{self.left()} events still wait"
+            time.sleep(0.02)
 
     def close(self) -> None:
+        for each in self.publishers:
+            each.stop()
         self.all(lambda _: connections["default"].close())
         self._pool.shutdown()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def publishers(request, tmp_path, monkeypatch, django_db_blocker, background_loop) -> Iterator[Publishers]:
+def processes(request, tmp_path, monkeypatch, django_db_blocker, background_loop) -> Iterator[Processes]:
     if request.param == "sqlite":
         database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3"), "OPTIONS": SQLITE}
     else:
         database = request.getfixturevalue("postgres")
     monkeypatch.setitem(connections.databases, "default", connections.databases["default"] | database)
-    monkeypatch.setattr(outage, "WRITES", outage.Outage())
-    made = Publishers(background_loop)
+    made = Processes(background_loop)
+    monkeypatch.setattr(publisher, "wake", made.wake)
     with django_db_blocker.unblock():
         made.one(lambda: call_command("migrate", verbosity=0))
-        made.one(OutboxEvent.objects.all().delete)
+        made.one(forget)
         yield made
         made.close()
+
+
+def forget() -> None:
+    for model in (OutboxEvent, TopicSequence, PublisherTurn):
+        model.objects.all().delete()
 
 
 def say(*numbers: int) -> None:
@@ -88,32 +107,33 @@ def words(*numbers: int) -> list[str]:
     return [f"word {number}" for number in numbers]
 
 
-def test_an_event_is_in_the_stream_when_its_request_ends(publishers):
-    """Published on commit, by the request itself."""
-    publishers.one(lambda: say(1))
-    assert publishers.stream() == words(1)
-    assert publishers.left() == 0
+def test_an_event_is_in_the_stream_soon_after_its_request(processes):
+    """Published after the commit, by the process's own publisher."""
+    processes.one(lambda: say(1))
+    processes.settle()
+    assert processes.stream() == words(1)
 
 
-def test_publishers_at_the_same_time_neither_reorder_nor_double(publishers):
-    """Each publisher's events are in the order of its requests, every event once, and none is left behind."""
+def test_publishers_at_the_same_time_neither_reorder_nor_double(processes):
+    """Each thread's events are in the order of its requests, every event once, numbered without a gap."""
 
     def publish(thread: int) -> None:
         for request in range(10):
             first = 1000 * (thread + 1) + 2 * request
             say(first, first + 1)
 
-    publishers.all(publish)
-    assert publishers.left() == 0, "whoever had its turn looked again"
-    stream = publishers.stream()
-    assert len(stream) == len(set(stream)) == THREADS * 20
+    processes.all(publish)
+    processes.settle()
+    events = processes.events()
+    assert [event.sequence for event in events] == list(range(1, THREADS * 20 + 1))
+    assert len({event.text for event in events}) == THREADS * 20
     for thread in range(THREADS):
-        own = [int(text.split()[1]) for text in stream if int(text.split()[1]) // 1000 == thread + 1]
+        own = [int(text.split()[1]) for text in processes.stream() if int(text.split()[1]) // 1000 == thread + 1]
         assert own == sorted(own)
 
 
-def test_the_stream_has_the_order_of_the_commits(publishers):
-    """Where one request begins after another has ended, so do their events."""
+def test_the_stream_has_the_order_of_the_commits(processes):
+    """If one request begins after another has ended, so do their events."""
     lock = threading.Lock()
     order: list[int] = []
 
@@ -124,81 +144,191 @@ def test_the_stream_has_the_order_of_the_commits(publishers):
                 order.append(number)
                 say(number)
 
-    publishers.all(publish)
-    publishers.relay()
-    assert publishers.stream() == words(*order)
+    processes.all(publish)
+    processes.settle()
+    assert processes.stream() == words(*order)
 
 
-def test_what_was_left_is_published_before_what_comes(publishers, redis_server, monkeypatch):
-    """Redis was away: its return brings everything, in order, once."""
+def test_events_that_waited_for_redis_are_published_in_order(processes, redis_server):
+    """Redis was unavailable: its return brings everything, in order, once, without another request."""
     redis_server.stop()
-    publishers.one(lambda: say(1, 2))
-    publishers.one(lambda: say(3))
-    assert publishers.left() == 3
+    processes.one(lambda: say(1, 2))
+    processes.one(lambda: say(3))
+    assert processes.left() == 3
     redis_server.start()
-    monkeypatch.setattr(outage, "WRITES", outage.Outage())
-    publishers.one(lambda: say(4))
-    assert publishers.stream() == words(1, 2, 3, 4)
-    assert publishers.left() == 0
+    processes.settle()
+    processes.one(lambda: say(4))
+    processes.settle()
+    assert processes.stream() == words(1, 2, 3, 4)
 
 
-def test_relays_at_the_same_time_publish_each_event_once_and_in_order(publishers, monkeypatch):
-    """Two relays, and requests beside them, after an outage."""
-    with monkeypatch.context() as away:
-        away.setattr(outbox, "_publish_waiting", lambda: None)
-        publishers.one(lambda: [say(number) for number in range(1, 41)])
-    monkeypatch.setattr(outbox, "BATCH", 7)
-    old = timezone.now() - timedelta(seconds=outbox.LEFT_SECONDS + 1)
-    publishers.one(lambda: OutboxEvent.objects.update(created_at=old))
-    publishers.all(lambda thread: say(100 + thread) if thread < 3 else outbox.relay())
-    publishers.relay()
-    stream = publishers.stream()
+def test_relays_at_the_same_time_publish_each_event_once_and_in_order(processes, monkeypatch):
+    """Two relays, and requests beside them, after processes ended that could not publish."""
+    with monkeypatch.context() as ended:
+        ended.setattr(outbox, "_publish_waiting", lambda: None)
+        processes.one(lambda: [say(number) for number in range(1, 41)])
+    monkeypatch.setattr(sequencing, "BATCH", 7)
+
+    def run(thread: int) -> None:
+        if thread < 3:
+            say(100 + thread)
+        else:
+            Publisher().publish()
+
+    processes.all(run)
+    processes.settle()
+    stream = processes.stream()
     assert stream[:40] == words(*range(1, 41))
     assert sorted(stream[40:]) == words(100, 101, 102)
-    assert publishers.left() == 0
 
 
-def test_a_process_that_is_killed_between_redis_and_the_database_publishes_nothing_twice(publishers, monkeypatch):
-    """At least once up to Redis, once beyond it: the row is there still, and its event's id is known."""
-    delete = type(OutboxEvent.objects.all()).delete
+def test_a_process_that_is_killed_between_redis_and_the_database_publishes_nothing_twice(processes, monkeypatch):
+    """At least once up to Redis, once beyond it: the row is still there, and Redis knows its event."""
+    advance = sequencing.advance
 
-    def killed(_self):
-        raise OperationalError("the process was killed here")
+    def killed(turn, *, done=(), **options):
+        if done:
+            raise OperationalError("the process was killed here")
+        return advance(turn, **options)
 
-    monkeypatch.setattr(type(OutboxEvent.objects.all()), "delete", killed)
-    publishers.one(lambda: say(1, 2))
-    monkeypatch.setattr(type(OutboxEvent.objects.all()), "delete", delete)
-    assert publishers.left() == 2
-    assert publishers.stream() == words(1, 2)
-    publishers.one(lambda: say(3))
-    assert publishers.stream() == words(1, 2, 3)
-    assert publishers.left() == 0
+    monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
+    processes.one(lambda: say(1, 2))
+    with monkeypatch.context() as context:
+        context.setattr(sequencing, "advance", killed)
+        with pytest.raises(OperationalError, match="killed here"):
+            processes.one(Publisher().publish)
+    assert processes.left() == 2
+    assert processes.stream() == words(1, 2)
+    processes.one(lambda: PublisherTurn.objects.update(ends_at=Now()))
+    processes.one(lambda: say(3))
+    assert processes.one(Publisher().publish)
+    assert processes.stream() == words(1, 2, 3)
+    assert processes.left() == 0
 
 
-def test_a_storm_with_outages_loses_nothing(publishers, monkeypatch):
-    """Redis refuses at random while many publish; afterwards everything is there, in each publisher's order, once."""
+def test_a_storm_with_outages_loses_nothing(processes, monkeypatch):
+    """Redis refuses at random while many publish; afterwards everything is there, in each thread's order, once."""
     chance = random.Random(4)
-    publish_row = outbox._publish_row
+    publish_all = publisher.publish_all
 
-    async def sometimes(row: OutboxEvent) -> None:
+    async def sometimes(*arguments, **options):
         if chance.random() < 0.2:
-            raise outbox.NoRedis("away")
-        await publish_row(row)
+            raise publisher.NoRedis("unavailable")
+        done = await publish_all(*arguments, **options)
         if chance.random() < 0.2:
-            raise outbox.NoRedis("the answer was lost")
+            raise publisher.NoRedis("the answer was lost")
+        return done
 
-    monkeypatch.setattr(outbox, "_publish_row", sometimes)
-    monkeypatch.setattr(outage, "SECONDS", 0.001)
+    monkeypatch.setattr(publisher, "publish_all", sometimes)
+    monkeypatch.setattr(publisher, "FIRST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(publisher, "LONGEST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(sequencing, "BATCH", 5)
 
     def publish(thread: int) -> None:
         for request in range(8):
             say(1000 * (thread + 1) + request)
 
-    publishers.all(publish)
-    monkeypatch.setattr(outbox, "_publish_row", publish_row)
-    publishers.relay()
-    stream = publishers.stream()
+    processes.all(publish)
+    processes.settle()
+    stream = processes.stream()
     assert len(stream) == len(set(stream)) == THREADS * 8
+    assert [event.sequence for event in processes.events()] == list(range(1, THREADS * 8 + 1))
     for thread in range(THREADS):
         own = [int(text.split()[1]) for text in stream if int(text.split()[1]) // 1000 == thread + 1]
         assert own == sorted(own)
+
+
+def test_a_database_that_went_back_to_a_backup_loses_no_event(processes, monkeypatch):
+    """Its numbers begin below those that Redis has: they go on above them."""
+    processes.one(lambda: say(1, 2, 3))
+    processes.settle()
+    processes.one(lambda: TopicSequence.objects.update(sequence=1))
+    processes.one(lambda: say(4, 5, 6))
+    processes.settle()
+    assert processes.stream() == words(1, 2, 3, 4, 5, 6)
+    numbers = [event.sequence for event in processes.events()]
+    assert numbers == sorted(set(numbers))
+
+
+def test_one_topic_that_redis_refuses_does_not_hold_up_the_others(processes, redis_server, monkeypatch):
+    """More events than a batch has wait on it, and a logout on another topic is published at once."""
+    monkeypatch.setattr(sequencing, "BATCH", 3)
+    redis_server.client.set("tidewire:position:odd", "text")
+
+    def odd() -> None:
+        with transaction.atomic():
+            for number in range(100, 110):
+                outbox.publish("odd", Said(topic="odd", id=UUID(int=number), text="x"))
+
+    processes.one(odd)
+    processes.one(lambda: say(1, 2))
+    end = time.monotonic() + PATIENCE_SECONDS
+    while processes.stream() != words(1, 2):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert processes.left() == 10
+    redis_server.client.delete("tidewire:position:odd")
+    monkeypatch.setattr(publisher, "REFUSED_SECONDS", 0.0)
+    assert processes.one(lambda: Relay().look() or True)
+
+
+def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatch):
+    """Stopped with a batch in its hands, it sends it after others published that and more."""
+    late, going_on = threading.Event(), threading.Event()
+    stopped = Publisher()
+    send = stopped._send
+
+    def hold(batch):
+        late.set()
+        assert going_on.wait(PATIENCE_SECONDS)
+        return send(batch)
+
+    monkeypatch.setattr(stopped, "_send", hold)
+    monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
+    processes.one(lambda: say(1, 2))
+    holding = processes._pool.submit(stopped.publish)
+    assert late.wait(PATIENCE_SECONDS)
+    processes.one(lambda: say(3))
+    assert not processes.one(Publisher().publish), "the turn is not over yet"
+    began = time.monotonic()
+    other = Publisher()
+    while not processes.one(other.publish):
+        assert time.monotonic() - began < 3
+        time.sleep(0.02)
+    # As many as make Redis forget the ids.
+    monkeypatch.setattr(stream_store(), "_length", 1)
+    processes.one(lambda: say(*range(4, 10)))
+    assert processes.one(other.publish)
+    going_on.set()
+    assert not holding.result(PATIENCE_SECONDS) or processes.left() == 0
+    assert processes.stream() == words(*range(1, 10))
+    assert [event.sequence for event in processes.events()] == list(range(1, 10))
+
+
+def test_a_publisher_stopped_inside_its_transaction_delays_others_by_less_than_three_seconds(processes, monkeypatch):
+    """Its locks end with the database's patience, its turn by the database's clock."""
+    if processes.one(lambda: connection.vendor) != "postgresql":
+        pytest.skip("SQLite has one writer: a process that is stopped in any transaction stops every writer")
+    inside, going_on = threading.Event(), threading.Event()
+
+    def stop() -> None:
+        with transaction.atomic():
+            turn = sequencing.Turn("stopped")
+            sequencing.advance(turn)
+            inside.set()
+            going_on.wait(PATIENCE_SECONDS)
+
+    with monkeypatch.context() as asleep:
+        asleep.setattr(outbox, "_publish_waiting", lambda: None)
+        processes.one(lambda: say(1))
+    stopping = processes._pool.submit(stop)
+    assert inside.wait(PATIENCE_SECONDS)
+    began = time.monotonic()
+    processes.one(lambda: say(2))
+    assert time.monotonic() - began < 1, "the request itself does not wait"
+    processes.settle()
+    assert time.monotonic() - began < 3
+    assert processes.stream() == words(1, 2)
+    going_on.set()
+    with pytest.raises(DatabaseError):
+        stopping.result(PATIENCE_SECONDS)

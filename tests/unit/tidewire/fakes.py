@@ -197,7 +197,7 @@ class MemoryStreams:
         after, mark = end.mark, _mark(end.mark, event.id)
         end = self._ends[topic] = Position(end.epoch, end.offset + 1, mark)
         self._seen[topic][event.id] = end.offset
-        if len(self._seen[topic]) > self._length:
+        if len(self._seen[topic]) > max(self._length, 1000):
             del self._seen[topic][next(iter(self._seen[topic]))]
         if event.sequence is not None:
             self._last[topic] = (event.sequence, event.id)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from dashboard.env import read_env
 from dashboard.management.demo_documents import DOCUMENTS, DemoDocument
 from dashboard.models import Document, Notification
+from tidewire import sequencing
 
 USERS = ("ada", "bob", "eve")
 ADMIN = "admin"
@@ -46,8 +47,10 @@ def _write(users: dict[str, User]) -> int:
     happened: list[Notification] = []
     for demo in DOCUMENTS:
         happened.extend(_history(demo, users))
-    # The list of notifications is in the order of ids, so ids have to be in the order of time.
-    Notification.objects.bulk_create(sorted(happened, key=lambda notification: notification.created_at))
+    # No event is published for them, so the publisher does not number them.
+    happened.sort(key=lambda notification: notification.created_at)
+    sequencing.number(happened)
+    Notification.objects.bulk_create(happened)
     return len(DOCUMENTS)
 
 

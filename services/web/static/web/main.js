@@ -100,7 +100,7 @@ open("/ws/notifications/", {
         if (!own) notifyDesktop(event, urlOf(event));
       }
       if (!own) unread.add(event);
-      if (event.notification_id > rendered) page.notification?.(event);
+      if (event.sequence > rendered) page.notification?.(event);
     },
   },
   lost: () => catchUp.start(),

@@ -18,6 +18,7 @@ export function notificationsPage({ me, urlOf }) {
     const own = event.actor === me;
     const made = element("li", own ? "event" : "event is-unread");
     made.dataset.notification = event.notification_id;
+    made.dataset.sequence = event.sequence;
     const text = element("div", "event-text");
     const line = element("p");
     line.append(written("b", event.actor), ` ${phrase(event)} `);
@@ -36,7 +37,7 @@ export function notificationsPage({ me, urlOf }) {
       const read = element("button", "button is-small is-ghosted", "Read up to here");
       read.type = "submit";
       read.name = "up_to";
-      read.value = event.notification_id;
+      read.value = event.sequence;
       made.append(read);
     }
     return made;
@@ -45,9 +46,13 @@ export function notificationsPage({ me, urlOf }) {
   return {
     notification(event) {
       for (const button of document.querySelectorAll("[data-mark-all]")) {
-        button.value = Math.max(Number(button.value), event.notification_id);
+        button.value = Math.max(Number(button.value), event.sequence);
       }
-      if (form.dataset.pageNumber !== "1" || list.querySelector(`[data-notification="${event.notification_id}"]`)) return;
+      if (form.dataset.pageNumber !== "1") return;
+      const known = list.querySelector(`[data-notification="${event.notification_id}"]`);
+      // The page was rendered between the commit and the publishing: the row had no number yet.
+      if (known?.dataset.sequence === "") known.remove();
+      else if (known) return;
       document.querySelector("[data-empty]")?.remove();
       list.prepend(row(event));
       while (list.childElementCount > ROWS) list.lastElementChild.remove();
@@ -58,7 +63,7 @@ export function notificationsPage({ me, urlOf }) {
       if (fresh === null) return; // a page of the list that is no more
       const newest = Number(fresh.querySelector("[data-mark-all]").value);
       // What came while the server was asked may not be in its answer.
-      const newer = [...list.children].filter((made) => Number(made.dataset.notification) > newest);
+      const newer = [...list.children].filter((made) => Number(made.dataset.sequence) > newest);
       list.replaceChildren(...newer, ...fresh.querySelector("[data-events]").children);
       if (list.childElementCount) document.querySelector("[data-empty]")?.remove();
       document.querySelector(".pages")?.replaceWith(fresh.querySelector(".pages") ?? "");

@@ -17,8 +17,8 @@ export class Unread {
   }
 
   add(event) {
-    if (event.notification_id <= this.#newest) return;
-    this.#added.push(event.notification_id);
+    if (event.sequence <= this.#newest) return;
+    this.#added.push(event.sequence);
     this.#show();
   }
 
@@ -35,7 +35,7 @@ export class Unread {
     this.#newest = Math.max(this.#newest, newest);
     // Of what came by events since the answer was made, the answer knows nothing.
     this.#known = unread;
-    this.#added = this.#added.filter((id) => id > newest);
+    this.#added = this.#added.filter((sequence) => sequence > newest);
     this.#show();
     return this.#count - before;
   }

@@ -1,21 +1,69 @@
-"""`manage.py relay`: publishes events that were committed while Redis was away, in order, for ever."""
+"""`manage.py relay`: publishes the events that the processes which committed them could not publish."""
 
 import logging
 import signal
 import threading
+import time
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from tidewire import metrics, outbox, relay_metrics
+from tidewire import metrics, outbox, relay_metrics, sequencing
 from tidewire.exceptions import NoRedis
+from tidewire.models import PublisherTurn
+from tidewire.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 0.5
 LONGEST_SECONDS = 10.0
+# An event this old was left: the publisher of its own process would have published it by now.
+LEFT_SECONDS = 1.0
+# No publisher takes longer for one batch, so none makes progress.
+STUCK_SECONDS = 10.0
+PRUNE_SECONDS = 3600.0
+
+
+class NoProgress(Exception):
+    """Events wait, and neither the relay nor another publisher takes them to Redis."""
+
+
+class Relay:
+    """Looks at the outbox, and publishes what was left."""
+
+    def __init__(self) -> None:
+        self._publisher = Publisher()
+        self._oldest: int | None = None
+        self._since = self._pruned = time.monotonic()
+
+    def look(self) -> int:
+        """Publish what was left. Returns how many; raises `NoRedis`, a database's error, or `NoProgress`."""
+        published = 0.0
+
+        def count(events: float) -> None:
+            nonlocal published
+            published += events
+            metrics.RELAY_PUBLISHED.inc(events)
+
+        found = outbox.oldest()
+        if found is not None and found[1] >= LEFT_SECONDS and not self._publisher.publish(count):
+            self._watch()
+        if time.monotonic() - self._pruned > PRUNE_SECONDS:
+            self._pruned = time.monotonic()
+            sequencing.prune()
+        return int(published)
+
+    def _watch(self) -> None:
+        """Raise if the oldest event has been the same for long, though another publisher has its turn."""
+        found = outbox.oldest()
+        now = time.monotonic()
+        if found is None or found[0] != self._oldest:
+            self._oldest, self._since = found and found[0], now
+        elif now - self._since > STUCK_SECONDS:
+            holder = PublisherTurn.objects.values_list("holder", flat=True).first()
+            raise NoProgress(f"event {found[0]} has waited for {found[1]:.0f} s; the last publisher was {holder}")
 
 
 class Command(BaseCommand):
@@ -33,21 +81,26 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        # One that never gets to look is late from its start on; before the first scrape, which would see 1970.
+        # A relay that never gets to look is late from its start on; set before the first scrape, which would see 1970.
         metrics.RELAY_LOOKED_SECONDS.set_to_current_time()
         if options["metrics"]:
             relay_metrics.listen(*options["metrics"])
         logger.info("relay started")
+        relay = Relay()
         wait = INTERVAL_SECONDS
         while not stop.wait(wait):
             try:
-                published = outbox.relay()
+                published = relay.look()
                 wait = INTERVAL_SECONDS
                 metrics.RELAY_LOOKED_SECONDS.set_to_current_time()
                 if published:
                     logger.info("relay published %d events", published)
-            except (NoRedis, OperationalError, InterfaceError) as error:
-                # The database or Redis is away: ask less and less often.
+            except NoProgress as error:
+                # Another publisher may stop at any moment, so the relay keeps its pace.
+                metrics.RELAY_FAILURES.labels("publisher").inc()
+                logger.warning("%s", error)
+            except (NoRedis, DatabaseError, InterfaceError) as error:
+                # The database or Redis is unavailable: ask less and less often.
                 wait = min(wait * 2, LONGEST_SECONDS)
                 metrics.RELAY_FAILURES.labels("redis" if isinstance(error, NoRedis) else "database").inc()
                 logger.warning("relay waits %.1f s: %s", wait, error)

@@ -1,0 +1,182 @@
+"""The publisher: takes events from the outbox to Redis in batches. Every process that commits events has one.
+
+One publisher at a time has its turn. The turn ends by itself, by the database's clock: a process that was stopped
+delays the others by two seconds, and its late writes are refused by their numbers.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from functools import cache
+
+from channels.layers import get_channel_layer
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from redis.exceptions import ResponseError
+
+from tidewire import outage, sequencing
+from tidewire.background import background, refuse_greenlets
+from tidewire.backoff import Backoff
+from tidewire.conf import settings
+from tidewire.exceptions import NoRedis
+from tidewire.models import OutboxEvent
+from tidewire.publish import publish_all
+from tidewire.stores import stream_store
+from tidewire.streams import Encoded
+
+logger = logging.getLogger(__name__)
+
+# A batch waits this long for Redis: less than a turn, so that no other publisher begins meanwhile.
+PATIENCE_SECONDS = 1.0
+# Under load events are collected for this long. An event that comes alone never waits.
+PACE_SECONDS = 0.03
+# A topic whose events were refused is left alone for this long, so that it does not hold up the others.
+REFUSED_SECONDS = 10.0
+# While another publisher has its turn, or events cannot be numbered yet, this one looks again after such waits.
+FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.02, 0.25
+# While Redis or the database is unavailable.
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 2.0
+# The thread keeps its connection to the database for this long after the last event.
+LINGER_SECONDS = 1.0
+
+
+class Publisher:
+    """One process's publisher. Not shared by threads."""
+
+    def __init__(self) -> None:
+        name = f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._turn = sequencing.Turn(name)
+        self._refused: dict[str, float] = {}
+
+    def publish(self, count: Callable[[float], None] = lambda _count: None) -> bool:
+        """Publish until no event waits. `count` is called with the size of each batch.
+
+        Returns False if events may still wait: another publisher has its turn, or a topic was refused. Raises `NoRedis`
+        or a `DatabaseError`; then other publishers may have their turn at once.
+        """
+        done: list[int] = []
+        past: dict[str, int] = {}
+        while True:
+            self._refused = {topic: until for topic, until in self._refused.items() if until > time.monotonic()}
+            began = time.monotonic()
+            batch = sequencing.advance(self._turn, done=done, past=past, without=self._refused)
+            if batch is None:
+                return False
+            self._refuse(batch.failed)
+            if not batch.rows:
+                return not (batch.waiting or self._refused)
+            if time.monotonic() - began > sequencing.TURN.total_seconds():
+                # This process was stopped: it must not send before it knows that no other publisher had its turn.
+                done, past = [], {}
+                continue
+            try:
+                done, past = self._send(batch)
+            except NoRedis:
+                sequencing.give_up(self._turn)
+                raise
+            count(len(done))
+            if len(batch.rows) < sequencing.BATCH:
+                time.sleep(max(began + PACE_SECONDS - time.monotonic(), 0.0))
+
+    def _send(self, batch: sequencing.Batch) -> tuple[list[int], dict[str, int]]:
+        """Send a batch to Redis. Returns the rows that are done, and the numbers of streams that are past theirs."""
+        topics: dict[str, list[Encoded]] = {}
+        for row in batch.rows:
+            # The number is spliced in: the event may be of a newer version of the project than this process.
+            body = f'{{"sequence":{row.sequence},{row.body[1:]}'
+            topics.setdefault(row.topic, []).append(Encoded(row.topic, str(row.event_id), body, row.sequence))
+        given = settings()
+        layer = get_channel_layer(given.CHANNEL_LAYER)
+        assert layer is not None
+        work = publish_all(topics, streams=stream_store(), layer=layer, prefix=given.PREFIX)
+        results = background().run(work, seconds=PATIENCE_SECONDS)
+        done: set[str] = set()
+        past: dict[str, int] = {}
+        for topic, result in results.items():
+            if isinstance(result, ResponseError):
+                logger.error("events of topic %s wait, other topics' do not: %s", topic, result)
+                self._refuse([topic])
+                continue
+            for event, appended in zip(topics[topic], result, strict=True):
+                if appended.past is None:
+                    done.add(event.id)
+                else:
+                    past[topic] = appended.past
+        return [row.id for row in batch.rows if str(row.event_id) in done], past
+
+    def _refuse(self, topics: Iterable[str]) -> None:
+        self._refused |= dict.fromkeys(topics, time.monotonic() + REFUSED_SECONDS)
+
+
+class PublisherThread:
+    """The thread of a process's publisher: sleeps until an event is committed."""
+
+    def __init__(self) -> None:
+        self._due = threading.Event()
+        self._stopping = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._publisher = Publisher()
+
+    def wake(self) -> None:
+        """Publish soon; returns at once."""
+        self._due.set()
+        with self._starting:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="tidewire-publisher", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def stop(self) -> None:
+        """End the thread after its batch. What still waits is left to other publishers."""
+        self._stopping.set()
+        self._due.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if not self._due.wait(LINGER_SECONDS):
+                close_old_connections()
+                self._due.wait()
+            self._due.clear()
+            try:
+                self._publish()
+            except Exception:  # The thread is the process's only publisher: the next event must find it alive.
+                logger.exception("publishing failed; the relay or the next event continues")
+                connection.close()
+        connection.close()
+
+    def _publish(self) -> None:
+        """Publish until no event waits."""
+        looks = Backoff(FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
+        retries = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
+        while not self._stopping.is_set():
+            try:
+                if self._publisher.publish() or not OutboxEvent.objects.exists():
+                    return
+                wait = looks.failed()
+            except NoRedis as error:
+                # Pages need not find out for themselves.
+                outage.READS.begin()
+                wait = retries.failed()
+                logger.warning("events wait for Redis, %.1f s until the next attempt: %s", wait, error)
+            except (DatabaseError, InterfaceError) as error:
+                connection.close()
+                wait = retries.failed()
+                logger.warning("events wait for the database, %.1f s until the next attempt: %s", wait, error)
+            self._stopping.wait(wait)
+
+
+@cache
+def _of_process(_pid: int) -> PublisherThread:
+    refuse_greenlets()
+    return PublisherThread()
+
+
+def wake() -> None:
+    """Publish soon, in a thread of this process; returns at once. After a fork the child has a thread of its own."""
+    _of_process(os.getpid()).wake()

@@ -1,0 +1,160 @@
+"""Run as `python -m tests.reports.publishing`: what publishing costs a save, and how fast the outbox empties.
+
+It starts a PostgreSQL with fsync, a Redis, and a proxy that delays Redis's answers, and measures in interleaved rounds.
+`--before DIRECTORY` also measures another commit, checked out there.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.local.layout import LOOPBACK
+from tests.postgres import Postgres
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKER = Path(__file__).with_name("publishing_worker.py")
+SAVERS = 16
+PROCESSES = 2
+ROUND_TRIP_SECONDS = 0.0025
+WANTED_SHARE, WANTED_EVENTS = 0.85, 5000
+
+
+class Proxy:
+    """A TCP proxy that passes each chunk on after a delay, in both directions together one round trip."""
+
+    def __init__(self, port: int, round_trip_seconds: float) -> None:
+        self._to, self._delay = port, round_trip_seconds / 2
+        self._listener = socket.create_server((LOOPBACK, 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            server = socket.create_connection((LOOPBACK, self._to))
+            for one, other in ((client, server), (server, client)):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+
+    def _pass(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := one.recv(1 << 20):
+                time.sleep(self._delay)
+                other.sendall(chunk)
+        with contextlib.suppress(OSError):
+            other.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[int]:
+    with socket.create_server((LOOPBACK, 0)) as found:
+        port = found.getsockname()[1]
+    command = ["redis-server", "--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port)):
+                break
+            time.sleep(0.05)
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
+
+
+class Measurement:
+    """Workers of one checkout, over one database of their own."""
+
+    def __init__(self, directory: Path, database: str, redis_port: int) -> None:
+        self._env = {
+            **os.environ,
+            "PYTHONPATH": f"{directory / 'src'}:{directory / 'services'}:{directory}",
+            "DJANGO_SETTINGS_MODULE": "web.settings",
+            "TIDEWIRE_ENVIRONMENT": "development",
+            "TIDEWIRE_DATABASE_URL": database,
+            "TIDEWIRE_REDIS_URL": f"redis://{LOOPBACK}:{redis_port}/0",
+            "TIDEWIRE_LOG_LEVEL": "INFO",
+        }
+        migrate = [sys.executable, str(directory / "services/web/manage.py"), "migrate", "-v0"]
+        subprocess.run(migrate, env=self._env, cwd=directory, check=True, stdout=subprocess.DEVNULL)
+
+    def run(self, *orders: dict[str, object]) -> list[dict[str, float]]:
+        workers = [
+            subprocess.Popen(
+                [sys.executable, str(WORKER), json.dumps(order)],
+                env=self._env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for order in orders
+        ]
+        for worker in workers:
+            assert worker.stdout.readline() == "ready\n"
+        for worker in workers:
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        return [json.loads(worker.communicate()[0]) for worker in workers]
+
+
+def saves_per_second(measured: Measurement, seconds: float, *, publishing: bool) -> float:
+    threads = SAVERS // PROCESSES
+    orders = [
+        {"work": "save", "threads": threads, "seconds": seconds, "first": number * threads, "publishing": publishing}
+        for number in range(PROCESSES)
+    ]
+    return sum(result["saves"] for result in measured.run(*orders)) / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--before", type=Path, help="a checkout of another commit")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--skip-saves", action="store_true")
+    options = parser.parse_args()
+    checkouts = {"now": ROOT} | ({"before": options.before} if options.before else {})
+    with contextlib.ExitStack() as running:
+        measured, far = {}, {}
+        for name, directory in checkouts.items():
+            port = running.enter_context(redis())
+            url = running.enter_context(Postgres(fsync=True)).url
+            measured[name] = Measurement(directory, url, port)
+            far[name] = Measurement(directory, url, Proxy(port, ROUND_TRIP_SECONDS).port)
+        if not options.skip_saves:
+            rates: dict[tuple[str, bool], list[float]] = {}
+            for number in range(options.rounds):
+                for name in checkouts:
+                    for publishing in (False, True):
+                        rate = saves_per_second(measured[name], options.seconds, publishing=publishing)
+                        rates.setdefault((name, publishing), []).append(rate)
+                        what = "publishing" if publishing else "publishing nothing"
+                        print(f"round {number + 1}, {name}, {what}: {rate:.0f} saves/s", flush=True)
+            for name in checkouts:
+                share = statistics.mean(rates[name, True]) / statistics.mean(rates[name, False])
+                print(f"{name}: {share:.2f} of the application that publishes nothing (wanted: {WANTED_SHARE})")
+        for name in checkouts:
+            events = options.events if name == "now" else options.events // 20
+            [found] = far[name].run({"work": "drain", "events": events})
+            rate = events / found["seconds"]
+            print(
+                f"{name}: {rate:,.0f} events/s from outbox to Redis at 2.5 ms (wanted: {WANTED_EVENTS:,}); CPU {found['cpu']:.1f} of {found['seconds']:.1f} s",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    if shutil.which("redis-server") is None:
+        sys.exit("there is no redis-server on this machine")
+    main()

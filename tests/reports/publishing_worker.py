@@ -1,0 +1,130 @@
+"""One process of `tests.reports.publishing`: saves or publishes in a loop, in the environment that it is given.
+
+Run as a file, so that PYTHONPATH says which commit of the product it measures. Prints `ready`, waits for a line, works,
+and prints a JSON object.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import uuid
+
+import django
+
+
+def save(threads: int, seconds: float, first: int, *, publishing: bool) -> dict[str, float]:
+    """Save as many documents as there are threads, each by its own thread, as fast as they can."""
+    from django.contrib.auth.models import User  # noqa: PLC0415 - models need the setup
+    from django.db import connection  # noqa: PLC0415
+
+    from dashboard import actions  # noqa: PLC0415
+    from tidewire import outbox  # noqa: PLC0415
+
+    if not publishing:
+        outbox.publish = lambda _topic, _event: None
+    users, documents = [], []
+    for number in range(first, first + threads):
+        user, _ = User.objects.get_or_create(username=f"saver-{number}")
+        users.append(user)
+        documents.append(actions.create_document(user, title=f"Document {number}", body="x" * 1000))
+    saves = [0] * threads
+    start, end = threading.Barrier(threads + 1), [0.0]
+
+    def run(number: int) -> None:
+        document = documents[number]
+        start.wait()
+        while time.monotonic() < end[0]:
+            document = actions.update_document(
+                users[number],
+                document.slug,
+                version=document.version,
+                title=document.title,
+                body=f"{saves[number]} {'x' * 1000}",
+            )
+            saves[number] += 1
+        connection.close()
+
+    savers = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
+    for saver in savers:
+        saver.start()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    end[0] = time.monotonic() + seconds
+    start.wait()
+    for saver in savers:
+        saver.join()
+    return {"saves": sum(saves)}
+
+
+def drain(events: int) -> dict[str, float]:
+    """Publish so many waiting events, by one publisher."""
+    from django.db import transaction  # noqa: PLC0415 - models need the setup
+
+    from dashboard.events import NotificationCreated  # noqa: PLC0415
+    from dashboard.models import Notification  # noqa: PLC0415
+    from tidewire import outbox  # noqa: PLC0415
+    from tidewire.models import OutboxEvent  # noqa: PLC0415
+    from tidewire.streams import Encoded  # noqa: PLC0415
+
+    with transaction.atomic():
+        rows = [
+            Notification(event_id=uuid.uuid4(), actor_name="ada", verb="updated", slug="plan", title=f"Plan {number}")
+            for number in range(events)
+        ]
+        Notification.objects.bulk_create(rows)
+        made = []
+        for row in rows:
+            event = NotificationCreated(
+                id=row.event_id,
+                notification_id=row.pk,
+                actor="ada",
+                verb="updated",
+                slug="plan",
+                title=row.title,
+                at=time_of(row),
+            )
+            encoded = Encoded.of(event)
+            made.append(OutboxEvent(event_id=encoded.id, topic=encoded.topic, type=event.type, body=encoded.body))
+        OutboxEvent.objects.bulk_create(made)
+    try:
+        from tidewire.publisher import Publisher  # noqa: PLC0415
+
+        publish = Publisher().publish
+    except ImportError:  # a commit before the publisher: the loop of its relay
+        outbox.LEFT_SECONDS = -1.0
+        publish = outbox.relay
+    print("ready", flush=True)
+    sys.stdin.readline()
+    began, cpu = time.monotonic(), time.process_time()
+    if os.environ.get("PROFILE"):
+        import cProfile
+
+        profile = cProfile.Profile()
+        profile.enable()
+    while OutboxEvent.objects.exists():
+        publish()
+    if os.environ.get("PROFILE"):
+        profile.disable()
+        profile.dump_stats("/tmp/d.prof")
+    return {"seconds": time.monotonic() - began, "cpu": time.process_time() - cpu}
+
+
+def time_of(row: object) -> object:
+    from django.utils import timezone  # noqa: PLC0415
+
+    return timezone.now()
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    django.setup()
+    logging.disable(logging.INFO)
+    work = save if order.pop("work") == "save" else drain
+    print(json.dumps(work(**order)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
