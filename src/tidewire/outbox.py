@@ -18,6 +18,7 @@ can appear behind a newer one. A row without a number is newer than all that hav
 """
 
 import logging
+from collections.abc import Sequence
 
 from django.db import connection, transaction
 from django.db.models import Count, F, Min
@@ -34,21 +35,32 @@ logger = logging.getLogger(__name__)
 
 
 def publish(topic: str, event: StreamEvent) -> None:
-    """Publish an event once the surrounding transaction commits; not at all if it does not. One INSERT.
+    """Publish an event once the surrounding transaction commits; not at all if it does not.
 
     Raises `NotInTransaction` outside of one, `ValueError` if the event names another topic. An unavailable Redis fails
     nothing.
     """
-    if not connection.in_atomic_block:
-        raise NotInTransaction(f"{event.type}: publish inside transaction.atomic(), with what happened")
-    if topic != event.topic:
-        raise ValueError(f"{event.type} is an event of {event.topic!r}, not of {topic!r}")
-    if event.request_id is None and request_id():
-        event = event.model_copy(update={"request_id": request_id()})
-    made = Encoded.of(event)
-    OutboxEvent.objects.bulk_create([OutboxEvent(event_id=made.id, topic=made.topic, type=event.type, body=made.body)])
-    # The one line that ties a request to its event; it is there also if the transaction fails, as nginx's line is.
-    logger.info("event in the outbox", extra={"type": event.type, "topic": topic, "event_id": made.id})
+    publish_all(topic, [event])
+
+
+def publish_all(topic: str, events: Sequence[StreamEvent]) -> None:
+    """Publish events of one topic as `publish` does, in their order, by one INSERT."""
+    rows = []
+    for event in events:
+        if not connection.in_atomic_block:
+            raise NotInTransaction(f"{event.type}: publish inside transaction.atomic(), with what happened")
+        if topic != event.topic:
+            raise ValueError(f"{event.type} is an event of {event.topic!r}, not of {topic!r}")
+        given = event.request_id or request_id()
+        body = Encoded.of(event.model_copy(update={"request_id": given})).body
+        rows.append(OutboxEvent(event_id=event.id, topic=topic, type=event.type, body=body))
+    if not rows:
+        return
+    OutboxEvent.objects.bulk_create(rows)
+    for row in rows:
+        # The one line that ties a request to its event; it is there also if the transaction fails, as nginx's line is.
+        fields = {"type": row.type, "topic": topic, "event_id": str(row.event_id)}
+        logger.info("event in the outbox", extra=fields)
     # Robust: what was committed has happened, and its answer must not say otherwise.
     transaction.on_commit(_publish_waiting, robust=True)
 

@@ -1,21 +1,25 @@
-"""The dashboard's actions on PostgreSQL, where transactions run side by side: notifications are seen in their order."""
+"""The dashboard's actions on PostgreSQL, where transactions run side by side.
+
+No save waits for another one, and pages and read pointers go by the order of publishing.
+"""
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import Error, connection, connections, transaction
+from django.db import connection, connections, transaction
+from django.utils import timezone
 
 from dashboard import actions
 from dashboard.models import Document, Notification
-from tidewire import outbox
-from tidewire.models import OutboxEvent
+from tidewire import outbox, sequencing
+from tidewire.models import OutboxEvent, PublisherTurn, TopicSequence
 
 THREADS = 6
 ROUNDS = 15
@@ -58,7 +62,7 @@ def threads(postgres, monkeypatch, django_db_blocker) -> Iterator[Threads]:
 
 
 def forget() -> None:
-    for model in (Notification, Document, User, OutboxEvent):
+    for model in (Notification, Document, User, OutboxEvent, TopicSequence, PublisherTurn):
         model.objects.all().delete()
 
 
@@ -68,78 +72,119 @@ def ann(threads) -> User:
 
 
 @pytest.fixture
-def documents(threads, ann) -> list[int]:
-    return threads.one(lambda: [actions.create_document(ann, title=title, body="").pk for title in ("One", "Two")])
+def bob(threads) -> User:
+    return threads.one(lambda: User.objects.create(username="bob"))
 
 
-def save(user: User, pk: int) -> int:
-    """Save over whatever is there; the notification's id."""
+@pytest.fixture
+def documents(threads, ann, bob) -> list[int]:
+    made = threads.one(lambda: [actions.create_document(ann, title=title, body="").pk for title in ("One", "Two")])
+    threads.one(publish)
+    return made
+
+
+def publish(turn: sequencing.Turn | None = None) -> int:
+    """As a publisher does, without Redis. Returns how many were published."""
+    turn = turn or sequencing.Turn("test")
+    done: list[int] = []
+    count = 0
+    while True:
+        batch = sequencing.advance(turn, done=done)
+        if batch is None or not batch.rows:
+            return count
+        done = [row.id for row in batch.rows]
+        count += len(done)
+
+
+def save(user: User, pk: int) -> None:
+    """Save over whatever is there."""
     version = Document.objects.get(pk=pk).version
-    with transaction.atomic():
-        actions.update_document(user, pk, version=version, title="Saved", body=f"over version {version}")
-        return Notification.objects.values_list("pk", flat=True)[0]
+    actions.update_document(user, pk, version=version, title="Saved", body=f"over version {version}")
 
 
-class SlowCommit:
-    """A save in a transaction that stays open until it is told to commit."""
+class Slow:
+    """An action in a transaction that stays open until it may commit."""
 
-    def __init__(self, threads: Threads, user: User, pk: int) -> None:
-        self._saved, self._commit = threading.Event(), threading.Event()
-        self.done = threads.start(lambda: self._run(user, pk))
-        assert self._saved.wait(PATIENCE_SECONDS)
+    def __init__(self, threads: Threads, action: Callable[[], object]) -> None:
+        self._acted, self._commit = threading.Event(), threading.Event()
+        self._done = threads.start(lambda: self._run(action))
+        assert self._acted.wait(PATIENCE_SECONDS)
 
-    def _run(self, user: User, pk: int) -> int:
+    def _run(self, action: Callable[[], object]) -> None:
         with transaction.atomic():
-            number = save(user, pk)
-            self._saved.set()
+            action()
+            self._acted.set()
             self._commit.wait(PATIENCE_SECONDS)
-        return number
 
-    def commit(self) -> int:
+    def commit(self) -> None:
         self._commit.set()
-        return int(self.done.result(PATIENCE_SECONDS))
+        self._done.result(PATIENCE_SECONDS)
 
 
-def newest() -> int:
-    return Notification.objects.values_list("pk", flat=True)[0]
+def unread(user: User) -> list[str]:
+    rows = Notification.objects.unread_by(user).order_by("pk")
+    return [f"{row.verb} {row.document_id}" for row in rows]
 
 
-def test_a_notification_is_not_seen_before_an_older_one(threads, ann, documents):
-    """A page that shows the newer one would take the older one for known, and mark it as read unseen."""
-    before = threads.one(newest)
-    slow = SlowCommit(threads, ann, documents[0])
-    quick = threads.start(lambda: save(ann, documents[1]))
-    # That the quick one does not commit is no event to wait for; without the turn it takes milliseconds.
-    time.sleep(0.3)
-    assert threads.one(newest) == before
-    assert slow.commit() < quick.result(PATIENCE_SECONDS) == threads.one(newest)
+def test_a_save_waits_for_no_save_of_another_document(threads, ann, documents):
+    """A process that was stopped in the middle of a save stops nobody else's."""
+    slow = Slow(threads, lambda: save(ann, documents[0]))
+    threads.one(lambda: save(ann, documents[1]))
+    assert threads.one(publish) == 1
+    slow.commit()
+    assert threads.one(publish) == 1
 
 
-def test_actions_of_many_wait_in_order_and_never_for_each_other(threads, ann, documents):
-    """Whatever they lock, and several in one transaction too; nothing older comes after something newer."""
+def test_what_is_marked_as_read_was_there_to_be_seen(threads, ann, bob, documents):
+    """A notification that was written earlier and committed later is unread, though everything was marked as read."""
+    threads.one(lambda: actions.mark_read(bob, 10**9))
+    slow = Slow(threads, lambda: save(ann, documents[0]))
+    threads.one(lambda: save(ann, documents[1]))
+    threads.one(publish)
+    assert threads.one(lambda: unread(bob)) == [f"updated {documents[1]}"]
+    threads.one(lambda: actions.mark_read(bob, Notification.objects.newest()))
+    assert threads.one(lambda: unread(bob)) == []
+    slow.commit()
+    assert threads.one(lambda: unread(bob)) == [f"updated {documents[0]}"]
+    threads.one(publish)
+    assert threads.one(lambda: unread(bob)) == [f"updated {documents[0]}"]
+    newest = threads.one(Notification.objects.first)
+    assert newest.document_id == documents[0], "the list shows it on top, where a reader looks for news"
+
+
+def test_what_was_not_published_yet_cannot_be_marked_as_read(threads, ann, bob, documents):
+    """Whatever number a request names."""
+    threads.one(lambda: save(ann, documents[0]))
+    threads.one(lambda: actions.mark_read(bob, 10**9))
+    threads.one(publish)
+    assert threads.one(lambda: unread(bob)) == [f"updated {documents[0]}"]
+
+
+def test_no_lower_number_appears_later(threads, ann, documents):
+    """While many act on the same documents, and several publishers take turns."""
     stop = threading.Event()
 
     def watch() -> set[int]:
         seen: set[int] = set()
         late: set[int] = set()
         while not stop.is_set():
-            now = set(Notification.objects.values_list("pk", flat=True))
+            now = set(Notification.objects.filter(sequence__isnull=False).values_list("sequence", flat=True))
             late |= {number for number in now - seen if number < max(seen, default=0)}
             seen |= now
         return late
 
     def act(number: int) -> None:
         user = User.objects.create(username=f"user{number}", is_staff=True)
-        own = documents if number % 2 else documents[::-1]
-        for turn in range(ROUNDS):
+        turn = sequencing.Turn(f"publisher {number}")
+        for round_number in range(ROUNDS):
             with transaction.atomic():
-                for pk in own:
+                for pk in documents:
                     actions.start_editing(user, pk)
-            with transaction.atomic():
-                for pk in own:
+            for pk in documents:
+                with contextlib.suppress(actions.Conflict):
                     version = Document.objects.get(pk=pk).version
-                    with contextlib.suppress(actions.Conflict):
-                        actions.update_document(user, pk, version=version, title="Saved", body=f"{number}, {turn}")
+                    actions.update_document(user, pk, version=version, title="Saved", body=f"{number} {round_number}")
+            publish(turn)
             with transaction.atomic():
                 made = actions.create_document(user, title="Same title", body="")
                 actions.delete_document(user, made.pk)
@@ -148,19 +193,36 @@ def test_actions_of_many_wait_in_order_and_never_for_each_other(threads, ann, do
     acting = [threads.start(lambda number=number: act(number)) for number in range(THREADS)]
     try:
         for each in acting:
-            each.result(PATIENCE_SECONDS)
+            each.result(PATIENCE_SECONDS * 3)
+        threads.one(publish)
     finally:
         stop.set()
     assert watching.result(PATIENCE_SECONDS) == set()
+    numbers = threads.one(lambda: list(Notification.objects.order_by("sequence").values_list("sequence", flat=True)))
+    assert numbers == list(range(1, len(numbers) + 1)), "without a gap"
+    assert not threads.one(OutboxEvent.objects.exists)
 
 
-def test_who_stands_still_in_its_turn_loses_it(threads, ann, documents, monkeypatch):
-    """A process that was stopped in mid-save does not stop everybody's."""
-    monkeypatch.setattr(actions, "TURN_SECONDS", 1)
-    slow = SlowCommit(threads, ann, documents[0])
-    began = time.monotonic()
-    threads.one(lambda: save(ann, documents[1]))
-    assert time.monotonic() - began < 5
-    with pytest.raises(Error):
-        slow.commit()
-    assert threads.one(lambda: Document.objects.get(pk=documents[0]).version) == 1
+def test_a_stopped_delete_does_not_stop_publishing(threads, ann, bob, documents):
+    """It holds the lock of a notification that has no number yet: that one waits, the others do not."""
+    one, two = documents
+    threads.one(lambda: save(ann, one))
+    slow = Slow(threads, lambda: actions.delete_document(ann, one))
+    threads.one(lambda: save(ann, two))
+    assert threads.one(publish) == 1
+    assert threads.one(lambda: Notification.objects.get(sequence=3).document_id) == two
+    slow.commit()
+    assert threads.one(publish) == 2
+    verbs = threads.one(lambda: list(Notification.objects.order_by("sequence").values_list("verb", flat=True)))
+    assert verbs == ["created", "created", "updated", "updated", "deleted"]
+
+
+def test_the_clocks_of_web_hosts_do_not_matter(threads, ann, documents, monkeypatch):
+    """A host 20 minutes ahead or behind: a notification's time, and the ten minutes until the next, are the database's."""
+    real = timezone.now
+    for minutes in (20, -20, 0):
+        with monkeypatch.context() as moved:
+            moved.setattr(timezone, "now", lambda minutes=minutes: real() + timedelta(minutes=minutes))
+            threads.one(lambda: actions.start_editing(ann, documents[0]))
+    [found] = threads.one(lambda: list(Notification.objects.filter(verb="edit_started")))
+    assert abs(found.created_at - real()) < timedelta(minutes=1)

@@ -7,15 +7,21 @@ from django.contrib.auth.models import User
 
 from dashboard import actions
 from dashboard.events import NotificationCreated
-from dashboard.models import Document
+from dashboard.models import Document, Notification
 from tidewire import outbox
 
 
 @pytest.fixture
 def published(monkeypatch) -> list[tuple[str, NotificationCreated]]:
-    """What the actions gave to the outbox, in order; nothing reaches Redis."""
+    """What the actions gave to the outbox, in order; nothing reaches Redis. Their rows are numbered at once."""
     events: list[tuple[str, NotificationCreated]] = []
-    monkeypatch.setattr(outbox, "publish", lambda topic, event: events.append((topic, event)))
+
+    def publish(topic: str, event: NotificationCreated) -> None:
+        events.append((topic, event))
+        row = Notification.objects.filter(event_id=event.id)
+        row.update(sequence=Notification.objects.newest() + 1)
+
+    monkeypatch.setattr(outbox, "publish", publish)
     return events
 
 

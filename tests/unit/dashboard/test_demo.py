@@ -30,8 +30,9 @@ def test_makes_users_and_documents():
 def test_its_past_adds_up():
     """One notification per version, numbered in the order of time, and none of them in the future."""
     run()
-    times = list(Notification.objects.order_by("pk").values_list("created_at", flat=True))
+    times = list(Notification.objects.order_by("sequence").values_list("created_at", flat=True))
     assert times == sorted(times)
+    assert Notification.objects.newest() == len(times)
     assert len(times) == sum(Document.objects.values_list("version", flat=True))
     assert all(document.created_at <= document.updated_at for document in Document.objects.all())
     assert Notification.objects.unread_by(User.objects.get(username="eve")).exists()

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard import live
-from tidewire import outage, outbox
+from tidewire import outage
 from tidewire.exceptions import NoRedis
 from tidewire.outage import Outage
+from tidewire.publisher import PublisherThread
 
 
 class Store:
@@ -36,8 +37,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    for name in ("READS", "WRITES"):
-        monkeypatch.setattr(outage, name, Outage(clock=made))
+    monkeypatch.setattr(outage, "READS", Outage(clock=made))
     return made
 
 
@@ -69,21 +69,15 @@ def test_a_redis_that_is_back_is_read_again(store, clock):
     assert [live.everyone() for _ in range(3)] == [["ada"]] * 3
 
 
-def test_pages_need_not_find_out_what_a_save_found_out(store, monkeypatch):
-    def away() -> None:
+def test_pages_need_not_find_out_what_the_publisher_found_out(store, monkeypatch):
+    """One wait for Redis in the process is enough."""
+    thread = PublisherThread()
+
+    def unavailable() -> bool:
+        thread._stopping.set()
         raise NoRedis("no answer within 1 s")
 
-    monkeypatch.setattr(outbox, "_publish_all", away)
-    outbox._publish_waiting()
+    monkeypatch.setattr(thread._publisher, "publish", unavailable)
+    thread._publish()
     assert live.everyone() is None
     assert store.asked == 0
-
-
-def test_a_save_is_more_patient_than_a_page(store, monkeypatch):
-    """A Redis that is too slow for a page is still asked by the next save; else the relay would have all events."""
-    store.away = True
-    live.everyone()
-    published = []
-    monkeypatch.setattr(outbox, "_publish_all", lambda: published.append(1))
-    outbox._publish_waiting()
-    assert published == [1]

@@ -1,5 +1,7 @@
 """What is unread, and for whom. Who is asked for first joined first: earlier news is unread by nobody."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.db.models import ProtectedError
@@ -26,18 +28,20 @@ def test_nobody_is_told_of_their_own_actions(ada, plan):
 def test_reading_up_to_one_leaves_the_later_ones(ada, bob, plan):
     first = Notification.objects.get()
     actions.update_document(ada, plan.pk, version=1, title="Plan", body="x")
-    actions.mark_read(bob, first.pk)
+    actions.mark_read(bob, first.sequence)
     assert unread(bob) == ["updated"]
 
 
 def test_one_users_pointer_is_no_other_users(ada, bob, staff, plan):
-    actions.mark_read(bob, Notification.objects.get().pk)
+    actions.mark_read(bob, Notification.objects.get().sequence)
     assert unread(bob) == []
     assert unread(staff) == ["created"]
 
 
-def test_what_happened_before_somebody_joined_is_not_news_to_them(ada, plan, user):
-    newcomer = user("new", date_joined=timezone.now())
+@pytest.mark.parametrize("minutes", [-20, 0, 20])
+def test_what_happened_before_a_user_joined_is_read(ada, plan, user, minutes):
+    """Whatever the clock of the host says on which the account was made."""
+    newcomer = user("new", date_joined=timezone.now() + timedelta(minutes=minutes))
     assert unread(newcomer) == []
     actions.update_document(ada, plan.pk, version=1, title="Plan", body="x")
     assert unread(newcomer) == ["updated"]
@@ -68,4 +72,4 @@ def test_rows_say_what_they_are(ada, bob, plan):
     actions.mark_read(bob, 0)
     assert str(plan) == "Plan"
     assert str(Notification.objects.get()) == "ada created Plan"
-    assert str(ReadPointer.objects.get()) == f"{bob.pk}: 0"
+    assert str(ReadPointer.objects.get(user=bob)) == f"{bob.pk}: 0"

@@ -4,14 +4,19 @@ import logging
 import signal
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import InterfaceError, OperationalError
+from django.db.models.functions import Now
 
+from tests.unit.tidewire.fakes import Said
 from tidewire import metrics
 from tidewire.exceptions import NoRedis
 from tidewire.management.commands import relay
+from tidewire.models import OutboxEvent, PublisherTurn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +55,7 @@ def run(monkeypatch):
             return answer
 
         monkeypatch.setattr(relay.threading, "Event", Stop)
-        monkeypatch.setattr(relay.outbox, "relay", publish)
+        monkeypatch.setattr(relay.Relay, "look", lambda _self: publish())
         call_command("relay", *arguments)
         return waits
 
@@ -107,9 +112,9 @@ def test_an_odd_address_stops_the_start(run, odd):
 def test_a_look_that_fails_is_counted_by_what_was_away(run):
     """And is no look: the time since the last good one tells how long this has lasted."""
     before = {each: metrics.RELAY_FAILURES.labels(each)._value.get() for each in metrics.RELAY_FAILURE_REASONS}
-    run(NoRedis("away"), NoRedis("away"), OperationalError("gone"), 0)
+    run(NoRedis("away"), NoRedis("away"), OperationalError("gone"), relay.NoProgress("held"), 0)
     after = {each: metrics.RELAY_FAILURES.labels(each)._value.get() - before[each] for each in before}
-    assert after == {"redis": 2, "database": 1}
+    assert after == {"redis": 2, "database": 1, "publisher": 1}
 
 
 def test_the_time_of_the_last_good_look_is_told(run, monkeypatch):
@@ -119,3 +124,62 @@ def test_the_time_of_the_last_good_look_is_told(run, monkeypatch):
     monkeypatch.setattr(relay.relay_metrics, "listen", lambda *_address: done.append("listens"))
     run(0, NoRedis("away"), 0, arguments=["--metrics=127.0.0.1:8400"])
     assert done == ["told", "listens", "told", "told"]
+
+
+def test_another_publisher_without_progress_is_no_success(run):
+    """The relay keeps its pace, so that it publishes as soon as it may."""
+    assert run(*[relay.NoProgress("event 7 has waited for 12 s")] * 3, 0) == [0.5] * 5
+
+
+class TestLook:
+    """What the relay does at each look."""
+
+    @pytest.fixture
+    def looking(self, monkeypatch):
+        made = relay.Relay()
+        made.clock = 0.0
+        monkeypatch.setattr(relay.time, "monotonic", lambda: made.clock)
+        made._since = made._pruned = 0.0
+        return made
+
+    @staticmethod
+    def leave(seconds: float) -> None:
+        OutboxEvent.objects.all().delete()
+        body = Said(id=UUID(int=1), text="left").encode()
+        made_at = Now() - timedelta(seconds=seconds)
+        OutboxEvent.objects.create(event_id=UUID(int=1), topic="talk", type="test.said", body=body, created_at=made_at)
+
+    def test_a_young_event_is_left_to_its_own_process(self, looking, monkeypatch):
+        """A relay that took it would compete with the publisher that is just at it."""
+        monkeypatch.setattr(looking._publisher, "publish", lambda _count: pytest.fail("it was published"))
+        self.leave(0)
+        assert looking.look() == 0
+
+    def test_an_event_that_was_left_is_published_and_counted(self, looking, monkeypatch):
+        """Everything that waits behind the oldest goes with it."""
+        monkeypatch.setattr(looking._publisher, "publish", lambda count: count(2) or count(1) or True)
+        before = metrics.RELAY_PUBLISHED._value.get()
+        self.leave(relay.LEFT_SECONDS)
+        assert looking.look() == 3
+        assert metrics.RELAY_PUBLISHED._value.get() - before == 3
+
+    def test_a_publisher_that_holds_its_turn_without_progress_is_reported(self, looking, monkeypatch):
+        """By name, and only when it was the same event for long."""
+        monkeypatch.setattr(looking._publisher, "publish", lambda _count: False)
+        PublisherTurn.objects.create(pk=1, holder="web-1:7")
+        self.leave(30)
+        for looking.clock in (0.0, 5.0, 10.0):
+            assert looking.look() == 0
+        looking.clock = 10.5
+        with pytest.raises(relay.NoProgress, match=r"has waited for 30 s; the last publisher was web-1:7"):
+            looking.look()
+        self.leave(31)
+        assert looking.look() == 0, "the oldest is another one now"
+
+    def test_sequences_are_pruned_each_hour(self, looking, monkeypatch):
+        """Topics come and go."""
+        pruned = []
+        monkeypatch.setattr(relay.sequencing, "prune", lambda: pruned.append(looking.clock))
+        for looking.clock in (0.0, 3600.0, 3601.0, 3602.0, 7202.0):
+            looking.look()
+        assert pruned == [3601.0, 7202.0]

@@ -1,0 +1,303 @@
+"""The publisher: one at a time, in batches, in the order of numbers; a failure is one topic's or everybody's turn."""
+
+import logging
+import threading
+from datetime import timedelta
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, OperationalError, transaction
+from django.db.models.functions import Now
+from redis.exceptions import ResponseError
+
+from tests.unit.tidewire.fakes import MemoryStreams, Said
+from tidewire import background, outbox, publisher, sequencing
+from tidewire.exceptions import NoRedis
+from tidewire.models import OutboxEvent, PublisherTurn, TopicSequence
+from tidewire.publisher import Publisher, PublisherThread
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Redis:
+    """The streams, which may be unavailable or refuse a topic."""
+
+    def __init__(self) -> None:
+        self.streams = MemoryStreams()
+        self.refused: set[str] = set()
+        self.batches: list[int] = []
+
+    async def publish_all(self, batch, **_options):
+        self.batches.append(sum(map(len, batch.values())))
+        results = await self.streams.append_all({topic: batch[topic] for topic in batch if topic not in self.refused})
+        return results | {topic: ResponseError("WRONGTYPE") for topic in batch if topic in self.refused}
+
+    def events(self, topic: str = "talk") -> list[Said]:
+        return [Said.decode(entry.body) for entry in run(self.streams.read(topic, 0, limit=10_000))[1]]
+
+    @property
+    def texts(self) -> list[str]:
+        return [event.text for event in self.events()]
+
+
+def run(work, **_options):
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits")
+
+
+@pytest.fixture
+def redis(monkeypatch):
+    made = Redis()
+    monkeypatch.setattr(publisher, "publish_all", made.publish_all)
+    monkeypatch.setattr(publisher, "background", lambda: SimpleNamespace(run=run))
+    monkeypatch.setattr(publisher, "PACE_SECONDS", 0.0)
+    monkeypatch.setattr(outbox.publisher, "wake", lambda: None)
+    return made
+
+
+@pytest.fixture
+def one(redis):
+    return Publisher()
+
+
+def say(*numbers: int, topic: str = "talk") -> None:
+    with transaction.atomic():
+        for number in numbers:
+            outbox.publish(topic, Said(topic=topic, id=UUID(int=number), text=f"word {number}"))
+
+
+def words(*numbers: int) -> list[str]:
+    return [f"word {number}" for number in numbers]
+
+
+class TestPublish:
+    def test_events_are_numbered_and_deleted(self, redis, one):
+        """From 1, in the order of their rows; each topic counts its own."""
+        say(1, 2)
+        say(3, topic="other")
+        assert one.publish()
+        assert [(event.text, event.sequence) for event in redis.events()] == [("word 1", 1), ("word 2", 2)]
+        assert [event.sequence for event in redis.events("other")] == [1]
+        assert not OutboxEvent.objects.exists()
+
+    def test_numbers_go_on(self, redis, one):
+        """Also with another publisher."""
+        say(1)
+        assert one.publish()
+        say(2)
+        assert Publisher().publish()
+        assert [event.sequence for event in redis.events()] == [1, 2]
+
+    def test_more_than_a_batch_is_published_too(self, redis, one, monkeypatch):
+        """Batch after batch, each counted."""
+        monkeypatch.setattr(sequencing, "BATCH", 3)
+        say(*range(1, 11))
+        counted: list[float] = []
+        assert one.publish(counted.append)
+        assert counted == redis.batches == [3, 3, 3, 1]
+        assert redis.texts == words(*range(1, 11))
+
+    def test_a_batch_takes_a_fixed_number_of_statements(self, redis, one, django_assert_max_num_queries):
+        """However many events it has."""
+        say(*range(100))
+        one.publish()
+        say(*range(100, 200))
+        with django_assert_max_num_queries(20):
+            one.publish()
+
+    def test_an_event_that_this_version_does_not_know_is_published(self, redis, one):
+        """In a rolling deployment the publisher may be older than the page: bodies are passed on as they are."""
+        event = Said(id=UUID(int=1), text="from the future")
+        OutboxEvent.objects.create(event_id=event.id, topic="talk", type="from.the.future", body=event.encode())
+        assert one.publish()
+        assert redis.texts == ["from the future"]
+
+
+class TestTurn:
+    def test_another_publisher_has_its_turn(self, redis, one):
+        """Until it ends by itself."""
+        say(1)
+        sequencing.advance(sequencing.Turn("other"))
+        assert not one.publish()
+        PublisherTurn.objects.update(ends_at=Now())
+        assert one.publish()
+        assert redis.texts == words(1)
+
+    def test_a_turn_that_ends_far_ahead_is_over(self, redis, one):
+        """The clock of the database went back, or a replica that is behind took over."""
+        say(1)
+        sequencing.advance(sequencing.Turn("other"))
+        PublisherTurn.objects.update(ends_at=Now() + timedelta(minutes=20))
+        assert one.publish()
+
+    def test_without_events_the_turn_is_given_up(self, redis, one):
+        """Another process publishes its own at once."""
+        say(1)
+        assert one.publish()
+        say(2)
+        assert Publisher().publish()
+
+    def test_without_redis_the_turn_is_given_up(self, redis, one):
+        """Another process may reach it."""
+        redis.streams.away = True
+        say(1)
+        with pytest.raises(NoRedis):
+            one.publish()
+        redis.streams.away = False
+        assert Publisher().publish()
+        assert [event.sequence for event in redis.events()] == [1]
+
+    def test_a_batch_that_another_one_left_comes_first(self, redis, one):
+        """Nothing passes what was numbered."""
+        say(1, 2)
+        sequencing.advance(sequencing.Turn("killed"))
+        PublisherTurn.objects.update(ends_at=Now())
+        say(3)
+        assert one.publish()
+        assert [(event.text, event.sequence) for event in redis.events()] == [
+            ("word 1", 1),
+            ("word 2", 2),
+            ("word 3", 3),
+        ]
+
+    def test_a_stop_of_a_whole_turn_is_noticed_before_anything_is_sent(self, redis, one, monkeypatch):
+        """Other publishers may have had their turn since."""
+        say(1)
+        times = iter([0.0, 0.0, 100.0] + [100.0] * 20)
+        monkeypatch.setattr(publisher, "time", SimpleNamespace(monotonic=lambda: next(times), sleep=lambda _s: None))
+        assert one.publish()
+        assert redis.batches == [1]
+
+    def test_a_database_that_went_back_is_numbered_above_redis(self, redis, one, caplog):
+        """No event is lost, and the log says why the numbers jump."""
+        say(1, 2, 3)
+        one.publish()
+        TopicSequence.objects.update(sequence=0)
+        say(4)
+        assert one.publish()
+        assert [(event.text, event.sequence) for event in redis.events()][3:] == [("word 4", 4)]
+        assert "numbered on from 3" in caplog.text
+
+
+class TestRefusals:
+    def test_one_topic_does_not_hold_up_the_others(self, redis, one, monkeypatch, caplog):
+        """However many of its events wait, and only for a while."""
+        monkeypatch.setattr(sequencing, "BATCH", 2)
+        redis.refused = {"odd"}
+        say(*range(10, 20), topic="odd")
+        say(1, 2, 3)
+        assert not one.publish()
+        assert redis.texts == words(1, 2, 3)
+        assert OutboxEvent.objects.count() == 10
+        assert "events of topic odd wait" in caplog.text
+        redis.refused.clear()
+        monkeypatch.setattr(one, "_refused", {})
+        assert one.publish()
+        assert [event.text for event in redis.events("odd")] == words(*range(10, 20))
+
+    def test_a_topic_that_cannot_be_numbered_does_not_hold_up_the_others(self, redis, one, monkeypatch):
+        """The application's table is being changed, say."""
+        number = sequencing._number
+
+        def fail(events, last):
+            if events[0].topic == "odd":
+                raise DatabaseError("no such table")
+            return number(events, last)
+
+        monkeypatch.setattr(sequencing, "_number", fail)
+        say(10, topic="odd")
+        say(1)
+        assert not one.publish()
+        assert redis.texts == words(1)
+
+
+class TestSequences:
+    def test_those_of_topics_without_use_are_pruned(self, redis, one):
+        """Not those that rows of the application go by, nor those of events that wait."""
+        for number, topic in enumerate(("room.1", "room.2", "notifications")):
+            say(number, topic=topic)
+        one.publish()
+        say(9, topic="room.2")
+        assert sequencing.prune() == 0
+        TopicSequence.objects.update(used_at=Now() - sequencing.UNUSED - timedelta(days=1))
+        assert sequencing.prune() == 1
+        assert set(TopicSequence.objects.values_list("topic", flat=True)) == {"room.2", "notifications"}
+
+
+class TestThread:
+    @pytest.fixture
+    def thread(self, redis, monkeypatch):
+        """A publisher's thread whose publishing is the test's; stopped afterwards."""
+        made = PublisherThread()
+        yield made
+        made.stop()
+
+    def test_waking_never_waits(self, thread, monkeypatch):
+        """A publisher that hangs holds up no request."""
+        hanging, going_on = threading.Event(), threading.Event()
+
+        def hang() -> bool:
+            hanging.set()
+            return going_on.wait(10)
+
+        monkeypatch.setattr(thread._publisher, "publish", hang)
+        thread.wake()
+        assert hanging.wait(10)
+        thread.wake()
+        going_on.set()
+
+    @pytest.mark.parametrize("error", [NoRedis("unavailable"), OperationalError("gone"), KeyError("a bug")])
+    def test_it_outlives_every_error(self, thread, monkeypatch, error, caplog):
+        """The next event finds it alive."""
+        monkeypatch.setattr(publisher, "FIRST_RETRY_SECONDS", 0.0)
+        done = threading.Event()
+        errors = [error]
+
+        def publish() -> bool:
+            if errors:
+                raise errors.pop()
+            done.set()
+            return True
+
+        monkeypatch.setattr(thread._publisher, "publish", publish)
+        with caplog.at_level(logging.WARNING):
+            thread.wake()
+            if isinstance(error, KeyError):
+                while "publishing failed" not in caplog.text:
+                    threading.Event().wait(0.01)
+                thread.wake()
+            assert done.wait(10)
+
+    def test_a_process_has_one_and_a_fork_its_own(self, monkeypatch):
+        """Threads do not live on in a child."""
+        made = []
+        monkeypatch.setattr(publisher, "PublisherThread", lambda: made.append(1) or SimpleNamespace(wake=lambda: None))
+        publisher._of_process.cache_clear()
+        for pid in (1, 1, 2):
+            monkeypatch.setattr(publisher.os, "getpid", lambda pid=pid: pid)
+            publisher.wake()
+        publisher._of_process.cache_clear()
+        assert len(made) == 2
+
+
+class TestGreenlets:
+    @pytest.mark.parametrize("patcher", ["gevent.monkey", "eventlet.patcher"])
+    def test_replaced_threads_are_refused(self, monkeypatch, patcher):
+        """With what to do instead."""
+        monkeypatch.setitem(
+            background.sys.modules,
+            patcher,
+            SimpleNamespace(is_module_patched=lambda _: True, is_monkey_patched=lambda _: True),
+        )
+        with pytest.raises(ImproperlyConfigured, match=r"needs real threads, and (gevent|eventlet) .* gthread"):
+            background.refuse_greenlets()
+
+    def test_gevent_that_replaced_nothing_is_no_reason(self, monkeypatch):
+        """A library may import it."""
+        monkeypatch.setitem(background.sys.modules, "gevent.monkey", SimpleNamespace(is_module_patched=lambda _: False))
+        background.refuse_greenlets()
