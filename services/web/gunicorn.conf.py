@@ -1,6 +1,7 @@
 """Gunicorn's settings for the web service: threads, behind nginx, metrics kept across its processes."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,8 +52,11 @@ logconfig_dict = logging_config(level=env.log_level, log_format=env.log_format, 
 control_socket_disable = True
 
 
-def on_starting(_server: "Arbiter") -> None:
-    """Counts of an earlier run would be added to this one's."""
+def on_starting(server: "Arbiter") -> None:
+    """Refuse greenlets in one line, and forget the counts of an earlier run, which would be added to this one's."""
+    if (green := server.cfg.worker_class_str) in ("gevent", "gevent_wsgi", "gevent_pywsgi", "eventlet"):
+        # The library refuses them too, in every worker, with a traceback.
+        sys.exit(f"tidewire cannot start: it needs real threads, and not --worker-class {green}: leave the option out")
     Path(_metrics_dir).mkdir(parents=True, exist_ok=True)
     for counts in Path(_metrics_dir).glob("*.db"):
         counts.unlink()

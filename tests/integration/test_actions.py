@@ -218,7 +218,7 @@ def test_a_stopped_delete_does_not_stop_publishing(threads, ann, bob, documents)
 
 
 def test_the_clocks_of_web_hosts_do_not_matter(threads, ann, documents, monkeypatch):
-    """A host 20 minutes ahead or behind: a notification's time, and the ten minutes until the next, are the database's."""
+    """A host 20 minutes ahead or behind: times, and the ten minutes until the next notification, are the database's."""
     real = timezone.now
     for minutes in (20, -20, 0):
         with monkeypatch.context() as moved:
