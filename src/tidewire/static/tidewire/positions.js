@@ -1,0 +1,46 @@
+// Where a page stands on each stream topic, and which events it has had already.
+
+// Repeats come from a resume that overlaps with what was delivered: as many as a resume may bring.
+const SEEN = 1000;
+// No stream has this epoch, so the server answers that events may have been missed.
+const NOWHERE = "1:0";
+
+export class Positions {
+  #at = new Map();
+  #seen = new Map();
+
+  /** `at` is `{topic: "epoch:offset"}`. Raises `TypeError` for anything else. */
+  constructor(at) {
+    if (at === null || typeof at !== "object" || Array.isArray(at)) {
+      throw new TypeError(`at: expected an object such as {notifications: "3f1f:12"}, a position per topic, not ${at}`);
+    }
+    for (const [topic, position] of Object.entries(at)) {
+      if (position === null || position === undefined) continue;
+      if (typeof position !== "string") throw new TypeError(`at.${topic}: expected "epoch:offset", not ${position}`);
+      this.#at.set(topic, position || NOWHERE);
+    }
+  }
+
+  /** Each as `topic:epoch:offset`, for the query of a socket. */
+  get query() {
+    return [...this.#at].map(([topic, position]) => `${topic}:${position}`);
+  }
+
+  /** The server says where this socket stands on a topic. */
+  resumed({ topic, at }) {
+    this.#at.set(topic, at);
+  }
+
+  /** Move on to an event of a stream. Returns whether it was here before: an event is known by its id. */
+  isRepeat({ topic, id, offset }) {
+    const [epoch, before] = (this.#at.get(topic) ?? NOWHERE).split(":");
+    this.#at.set(topic, `${epoch}:${Math.max(Number(before), offset)}`);
+    const seen = this.#seen.get(topic) ?? new Set();
+    this.#seen.set(topic, seen);
+    const known = id ?? offset;
+    if (seen.has(known)) return true;
+    seen.add(known);
+    if (seen.size > SEEN) seen.delete(seen.values().next().value);
+    return false;
+  }
+}

@@ -1,0 +1,55 @@
+"""`client.js` in a real Chromium, against a server that is wrong on purpose."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.server import Script, Server
+from tests.tabs import THROTTLED, Chromium, Tab, running
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    with running(tmp_path_factory.mktemp("chromium") / "profile", THROTTLED) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def odd_server() -> Iterator[Server]:
+    with Server() as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def client(chromium, odd_server) -> Iterator[Callable[..., Tab]]:
+    """`client(script, heartbeat=300, at=...)`: a page with a client, whose server follows the script.
+
+    At the end no script of the page may have failed, except in tests that say so.
+    """
+    tabs: list[Tab] = []
+
+    def open_page(script: Script, *, before: str = "", **options: Any) -> Tab:
+        odd_server.begin(script)
+        tab = chromium.tab()
+        tabs.append(tab)
+        if before:
+            tab.before_load(before)
+        tab.goto(f"{odd_server.url}/")
+        tab.wait("window.ready")
+        given = ", ".join(f"{name}: {value}" for name, value in options.items())
+        tab.evaluate(f"open_('/ws/odd/', {{{given}}})")
+        return tab
+
+    yield open_page
+    for tab in tabs:
+        tab.close()
+    odd_server.begin(Server.refuse_all)

@@ -1,0 +1,258 @@
+"""A server that answers late or never, and a browser that is hidden, frozen, asleep or offline."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.tabs import until
+
+# Milliseconds. Small, so that each case takes seconds: a handshake has a second, a check with a reason half of one.
+QUICK = {"heartbeat": 300, "patience": 2000}
+
+
+async def well(peer):
+    """A healthy server."""
+    await peer.accept()
+    await peer.serve()
+
+
+async def mute(peer):
+    """Accepts, and says nothing ever after."""
+    await peer.accept()
+    await peer.serve(pongs=False)
+
+
+def slow(seconds):
+    async def script(peer):
+        await peer.accept()
+        await peer.serve(late_seconds=seconds)
+
+    return script
+
+
+def first_then(first, then):
+    """The first connection is treated one way and all others another way."""
+
+    async def script(peer):
+        await (first if peer.number == 0 else then)(peer)
+
+    return script
+
+
+async def never_accepts(_peer):
+    await asyncio.Event().wait()
+
+
+async def accepts_late(peer):
+    await asyncio.sleep(0.8)
+    await well(peer)
+
+
+def live(tab):
+    tab.wait("live.state === 'live'")
+
+
+def test_an_idle_socket_with_heartbeats_stays_open(client, odd_server):
+    tab = client(well, **QUICK)
+    live(tab)
+    until(lambda: len(odd_server.peers[0].messages) > 6)
+    assert tab.evaluate("states()") == ["live"]
+    assert len(odd_server.peers) == 1
+
+
+def test_a_handshake_that_is_never_answered_is_given_up_and_tried_again(client, odd_server):
+    tab = client(first_then(never_accepts, well), **QUICK)
+    live(tab)
+    assert tab.evaluate("states()") == ["reconnecting", "live"]
+    assert "handshake" in tab.evaluate("said[0].value.reason")
+    assert len(odd_server.peers) == 2
+
+
+def test_a_handshake_that_is_answered_late_counts(client, odd_server):
+    tab = client(accepts_late, **QUICK)
+    live(tab)
+    assert tab.evaluate("states()") == ["live"]
+    assert len(odd_server.peers) == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "window.dispatchEvent(new Event('online'))",
+        "document.dispatchEvent(new Event('visibilitychange'))",
+        "window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))",
+        "document.dispatchEvent(new Event('resume'))",
+        "live.reconnectNow()",
+    ],
+)
+def test_a_client_that_connects_hears_that_the_page_woke(client, odd_server, event):
+    """With the usual patience of 10 s for a handshake, which nobody at the page has to wait for."""
+    tab = client(first_then(never_accepts, well))
+    until(lambda: odd_server.peers)
+    tab.wait("performance.now() > 2500 + said.length")
+    tab.evaluate(event)
+    live(tab)
+    assert tab.evaluate("said.find(({ value }) => value.state === 'live').ms") < 9000
+
+
+def test_a_server_that_accepts_and_is_mute_is_left(client, odd_server):
+    tab = client(first_then(mute, well), **QUICK)
+    tab.wait("states().includes('reconnecting')")
+    assert tab.evaluate("said.find(({ value }) => value.code === 1006).value.reason") == "the server does not answer"
+    live(tab)
+    # The server may keep an editor's lease for this return: neither a page that closes nor a final code.
+    until(lambda: odd_server.peers[0].close_code == 3001)
+
+
+def test_attempts_at_a_mute_server_grow_apart(client, odd_server):
+    """A socket that never brought a message was no success, however long it was open."""
+    tab = client(mute, heartbeat=300, patience=11_000, **{"state": "(state, detail) => said.push({ state, detail })"})
+    tab.evaluate("live._timer.start(0, () => live._give_up('as after 11 s'))")
+    tab.evaluate("Object.assign(live._opened_at ?? {}, { steady: performance.now() - 60_000 })")
+    tab.wait("said.some(({ state }) => state === 'reconnecting')")
+    assert tab.evaluate("live._attempt") == 1
+
+
+def test_a_server_that_is_slow_but_alive_is_kept(client, odd_server):
+    """Each answer comes later than the next heartbeat is due."""
+    tab = client(slow(1.0), **QUICK)
+    live(tab)
+    until(lambda: len(odd_server.peers[0].messages) > 5)
+    # A check with a reason is as patient as this server needs.
+    tab.evaluate("live.check()")
+    until(lambda: len(odd_server.peers[0].messages) > 8)
+    assert tab.evaluate("states()") == ["live"]
+    assert len(odd_server.peers) == 1
+
+
+def test_a_server_that_sends_events_but_no_answers_is_kept(client, odd_server):
+    async def deaf(peer):
+        await peer.accept()
+        serving = asyncio.ensure_future(peer.serve(pongs=False))
+        for n in range(40):
+            await peer.say({"type": "tick", "n": n})
+            await asyncio.sleep(0.2)
+        await serving
+
+    tab = client(deaf, **QUICK)
+    tab.wait("events().includes(30)")
+    assert tab.evaluate("states()") == ["live"]
+    assert len(odd_server.peers) == 1
+
+
+def test_a_check_that_is_repeated_still_ends(client, odd_server):
+    """A page may ask each second; the verdict on the first question stands."""
+    tab = client(first_then(well, well), **QUICK)
+    live(tab)
+    tab.evaluate("WebSocket.prototype.send = () => {}")
+    tab.evaluate("setInterval(() => live.check(), 100)")
+    tab.wait("states().includes('reconnecting')", 5)
+
+
+def test_offline_shows_at_once_and_online_brings_back(client, odd_server):
+    """Chromium's offline mode fails new sockets but leaves this one open, so its packets are swallowed here."""
+    tab = client(well)
+    live(tab)
+    tab.evaluate("WebSocket.prototype.send = new Proxy(WebSocket.prototype.send, { apply: (...call) => "
+                 "navigator.onLine && Reflect.apply(...call) })")  # fmt: skip
+    tab.offline(away=True)
+    tab.wait("live.state === 'reconnecting'", 2)
+    tab.wait("!live._isOpen", 12)
+    tab.offline(away=False)
+    began = time.monotonic()
+    live(tab)
+    assert time.monotonic() - began < 5
+    assert "this device is offline" in tab.evaluate("said.map(({ value }) => value.reason)")
+
+
+def test_offline_that_is_not_true_is_shown_for_some_seconds_only(client, odd_server):
+    """A server on this computer is there without a network."""
+    tab = client(well, **QUICK)
+    live(tab)
+    tab.offline(away=True)
+    tab.wait("states().join() === 'live,reconnecting,live'")
+    assert len(odd_server.peers) == 1
+
+
+def test_offline_and_online_within_a_moment_keep_the_socket(client, odd_server):
+    tab = client(well, **QUICK)
+    live(tab)
+    tab.offline(away=True)
+    tab.offline(away=False)
+    tab.wait("states().join() === 'live,reconnecting,live'")
+    assert len(odd_server.peers) == 1
+
+
+def test_a_close_that_the_network_swallows_is_not_waited_for(client, odd_server):
+    """Chromium waits for the server's half of a close, on a dead network for a minute."""
+
+    async def dead(peer):
+        await peer.accept()
+        await asyncio.Event().wait()
+
+    tab = client(first_then(dead, well), **QUICK)
+    live(tab)
+    began = time.monotonic()
+    until(lambda: len(odd_server.peers) == 2)
+    tab.wait("states().slice(-2).join() === 'reconnecting,live'")
+    assert time.monotonic() - began < 8
+
+
+def test_a_frozen_page_is_live_again_when_it_is_looked_at(client, odd_server):
+    """Its timers run late together with what came meanwhile. Chromium may close its socket; the client judges nothing."""
+    tab = client(well, **QUICK)
+    live(tab)
+    for _ in range(2):
+        tab.freeze()
+        time.sleep(3)
+        tab.thaw()
+        tab.front()
+        count = len(odd_server.peers[-1].messages)
+        until(lambda count=count: len(odd_server.peers[-1].messages) > count + 2)
+        live(tab)
+    assert "the server does not answer" not in tab.evaluate("said.map(({ value }) => value.reason)")
+
+
+def test_a_page_that_wakes_beside_a_dead_server_notices(client, odd_server):
+    """Sooner than at the next heartbeat."""
+    tab = client(first_then(well, well))
+    live(tab)
+    tab.wait("live._owed === 0")
+    odd_server.do(odd_server.peers[0].fall_silent)
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    tab.wait("states().join() === 'live,reconnecting,live'", 8)
+
+
+def test_a_busy_page_does_not_take_its_server_for_dead(client, odd_server):
+    """The timer and the answer wait side by side while a script runs."""
+    tab = client(well, **QUICK)
+    live(tab)
+    for _ in range(3):
+        tab.evaluate("(() => { const end = performance.now() + 4500; while (performance.now() < end); })()")
+        count = len(odd_server.peers[0].messages)
+        until(lambda count=count: len(odd_server.peers[0].messages) > count + 2)
+    assert tab.evaluate("states()") == ["live"]
+    assert len(odd_server.peers) == 1
+
+
+@pytest.mark.parametrize("jump", [3600_000, -3600_000, 365 * 86400_000])
+def test_a_clock_that_is_set_changes_nothing(client, odd_server, jump):
+    tab = client(well, **QUICK)
+    live(tab)
+    tab.evaluate(f"Date.now = ((now) => () => now() + {jump})(Date.now.bind(Date))")
+    count = len(odd_server.peers[0].messages)
+    until(lambda: len(odd_server.peers[0].messages) > count + 5)
+    assert tab.evaluate("states()") == ["live"]
+    assert tab.evaluate("live.silence") < 5000
+
+
+def test_silence_counts_a_sleep_that_only_the_wall_clock_saw(client, odd_server):
+    """performance.now() stops while some computers sleep."""
+    tab = client(well)
+    live(tab)
+    tab.evaluate("Date.now = ((now) => () => now() + 30_000)(Date.now.bind(Date))")
+    assert tab.evaluate("live.silence") >= 30_000
+    tab.evaluate("live.check()")
+    tab.wait("live.silence < 5000")
+    assert tab.evaluate("states()") == ["live"]

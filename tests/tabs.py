@@ -1,0 +1,203 @@
+"""Tabs of a Chromium that nothing keeps awake: they are hidden, throttled and frozen as people's are.
+
+Playwright pretends that each of its pages has the focus and switches throttling off, so these are driven by the DevTools
+protocol itself.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import websocket
+
+from tests.browsers import CHROMIUM, FLAGS
+
+# Chromium throttles the timers of a hidden tab to one run a minute, after 5 minutes or so many seconds.
+THROTTLED = "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/10"
+START_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
+WAIT_SECONDS = 15.0
+LOOK_SECONDS = 0.05
+
+
+class Tab:
+    """One tab. `evaluate` returns a value that JSON can carry; a promise is awaited."""
+
+    def __init__(self, chromium: "Chromium", target: str) -> None:
+        self._chromium = chromium
+        self._target = target
+        self._socket = chromium.attach(target)
+        self._number = 0
+        self.dialogs = 0
+
+    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send one DevTools command and return its result."""
+        self._number += 1
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self._socket.recv())
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return dict(answer["result"])
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression. Raises `RuntimeError` where the script throws."""
+        result = self.command("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in result:
+            details = result["exceptionDetails"]
+            raise RuntimeError(details.get("exception", {}).get("description", details["text"]))
+        return result["result"].get("value")
+
+    def before_load(self, script: str) -> None:
+        """Run a script in each page that this tab opens, before the page's own."""
+        self.command("Page.enable")
+        self.command("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    def goto(self, url: str) -> None:
+        """Open a page and wait until it is loaded."""
+        self.command("Page.navigate", url=url)
+        self.wait(f"document.readyState === 'complete' && location.href.startsWith({json.dumps(url)})")
+
+    def wait(self, expression: str, seconds: float = WAIT_SECONDS) -> Any:
+        """The first true value of an expression, which is evaluated again and again."""
+        end = time.monotonic() + seconds
+        while True:
+            # A page that is being replaced has no context for a moment.
+            with contextlib.suppress(RuntimeError):
+                if value := self.evaluate(expression):
+                    return value
+            assert time.monotonic() < end, f"not within {seconds:.0f} s: {expression}"
+            time.sleep(LOOK_SECONDS)
+
+    def text(self, selector: str) -> str | None:
+        """The text of an element, or None where there is none or it is hidden."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        return self.evaluate(f"{found}?.checkVisibility() ? {found}.innerText.trim() : null")
+
+    def cookie(self, url: str, header: str) -> None:
+        """Take the cookies of a `Cookie` header."""
+        for each in header.split("; "):
+            name, _, value = each.partition("=")
+            self.command("Network.setCookie", url=url, name=name, value=value)
+
+    def front(self) -> None:
+        """Bring the tab to the front, which hides every other tab of its window."""
+        self.command("Page.bringToFront")
+
+    def offline(self, *, away: bool) -> None:
+        """Take the network from the page, or give it back."""
+        self.command("Network.enable")
+        self.command(
+            "Network.emulateNetworkConditions", offline=away, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
+
+    def freeze(self) -> None:
+        """Freeze the page, as Chromium freezes tabs in the background."""
+        self.command("Page.setWebLifecycleState", state="frozen")
+
+    def thaw(self) -> None:
+        self.command("Page.setWebLifecycleState", state="active")
+
+    def close(self) -> None:
+        self._socket.close()
+        self._chromium.close_tab(self._target)
+
+
+class Chromium:
+    """`with Chromium(directory) as chromium`; each tab has cookies of its own unless `beside` names one to share with."""
+
+    def __init__(self, directory: Path, *flags: str) -> None:
+        assert CHROMIUM is not None
+        self._directory = directory
+        # A session of its own: a wrapper script, the browser and its processes end together.
+        self._process = subprocess.Popen(
+            [
+                CHROMIUM, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={directory}",
+                *FLAGS, *flags, "about:blank",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        self._port = ""
+        self._contexts: dict[str, str] = {}
+        self._browser: websocket.WebSocket | None = None
+        self._number = 0
+
+    def __enter__(self) -> Self:
+        written = self._directory / "DevToolsActivePort"
+        end = time.monotonic() + START_SECONDS
+        while not (written.exists() and written.read_text(encoding="ascii").count("\n") == 1):
+            assert time.monotonic() < end, "Chromium did not start"
+            time.sleep(LOOK_SECONDS)
+        self._port, path = written.read_text(encoding="ascii").split("\n")
+        self._browser = self._connect(path)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._browser is not None:
+            self._browser.close()
+        os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait(START_SECONDS)
+        # Chromium's last processes may still write into it.
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def tab(self, *, beside: Tab | None = None) -> Tab:
+        """A tab in a window of its own, or in the window of another tab."""
+        if beside is None:
+            context = self._command("Target.createBrowserContext")["browserContextId"]
+        else:
+            context = self._contexts[beside._target]
+        target = self._command("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        self._contexts[target] = context
+        return Tab(self, target)
+
+    def close_tab(self, target: str) -> None:
+        self._command("Target.closeTarget", targetId=target)
+
+    def attach(self, target: str) -> websocket.WebSocket:
+        return self._connect(f"/devtools/page/{target}")
+
+    def _connect(self, path: str) -> websocket.WebSocket:
+        return websocket.create_connection(
+            f"ws://127.0.0.1:{self._port}{path}", timeout=ANSWER_SECONDS, suppress_origin=True, http_no_proxy="*"
+        )
+
+    def _command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        assert self._browser is not None
+        self._number += 1
+        self._browser.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self._browser.recv())
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return dict(answer["result"])
+
+
+@contextlib.contextmanager
+def running(directory: Path, *flags: str) -> Iterator[Chromium]:
+    """A Chromium with its own profile in a directory that must not exist yet."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: see `make test`")
+    with Chromium(directory, *flags) as chromium:
+        yield chromium
+
+
+def until(condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
+    """Wait until a condition of the test's own process holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds:.0f} s"
+        time.sleep(LOOK_SECONDS)
