@@ -7,7 +7,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path, re_path
 
 from tidewire.web_metrics import metrics_view
-from web import accounts, documents, health, notifications, operations, people
+from web import accounts, documents, health, notifications, operations, people, session
 
 # One door to log in by, with one set of limits; who is logged in and no staff is told so by the admin's own page.
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign]
@@ -29,6 +29,7 @@ urlpatterns = [
     re_path(r"^operations/(?P<node>[A-Za-z0-9._-]{1,100})/drain/$", operations.DrainNode.as_view(), name="node-drain"),
     path("login/", accounts.SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("session/", session.Session.as_view(), name="session"),
     path("signup/", accounts.SignUp.as_view(), name="signup"),
     path(settings.ADMIN_PATH, admin.site.urls),
     path("healthz", health.healthz),

@@ -59,7 +59,7 @@ class Peer:
         self.messages: list[dict[str, Any]] = []
         self.close_code: int | None = None
         self.ended = False
-        self._silent = False
+        self._silent = self._closing = False
         self._key = key
         self._reader, self._writer = streams
 
@@ -81,6 +81,7 @@ class Peer:
         await self._writer.drain()
 
     async def close(self, code: int | None = None) -> None:
+        self._closing = True
         self._writer.write(frame(b"" if code is None else struct.pack("!H", code), CLOSE))
         await self._writer.drain()
 
@@ -101,7 +102,8 @@ class Peer:
                 return message
             if opcode == CLOSE:
                 self.close_code = struct.unpack("!H", body[:2])[0] if body else None
-                self._writer.write(frame(body[:2], CLOSE))
+                if not self._closing:
+                    self._writer.write(frame(body[:2], CLOSE))
                 return None
 
     async def serve(self, *, late_seconds: float = 0.0, pongs: bool = True) -> None:

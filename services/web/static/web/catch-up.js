@@ -4,6 +4,8 @@
 // Many pages miss the same events at the same moment; they need not all ask the server in that moment.
 const SPREAD_MS = 3000;
 const LONGEST_MS = 60_000;
+// A request that takes longer is given up; without that, one that hangs would end all catching up.
+export const ANSWER_MS = 15_000;
 
 export class CatchUp {
   #work;
@@ -33,9 +35,9 @@ export class CatchUp {
   }
 }
 
-// The page at `url` as the server renders and escapes it now. Null where it is no more; throws where there is no answer.
+// The page at `url` as the server renders and escapes it now. Null where there is no such page; throws without an answer.
 export async function fetchPage(url) {
-  const response = await fetch(url);
+  const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
   if (response.status === 404) return null;
   if (!response.ok || response.redirected) throw new Error(`${response.status} for ${url}`);
   return new DOMParser().parseFromString(await response.text(), "text/html");

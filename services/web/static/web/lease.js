@@ -1,11 +1,12 @@
 // The edit lease on the editing page: who may type, who asks, and what can be done about it. It only advises: saving
 // is always possible, and the server compares versions.
 
+import { moment, since } from "../tidewire/stopwatch.js";
 import { fieldsOf } from "./editor.js";
 import { element } from "./people.js";
 
-// In these nobody types here, until they say that they want to anyway.
-const OFF = ["theirs", "asking", "lost", "unsure"];
+// In these states typing is off, until the visitor chooses to write anyway.
+const OFF = ["theirs", "asking", "lost", "checking", "unsure"];
 const BUTTONS = {
   asked: ["hand_over", "keep"],
   theirs: ["ask", "anyway"],
@@ -14,6 +15,8 @@ const BUTTONS = {
   unsure: ["anyway"],
 };
 const EVERY_MS = 1000;
+// An answer mostly takes a moment; a doubt that it clears by then is not worth a warning.
+const CHECK_MS = 2000;
 
 const name = (who) => element("b", "", who);
 const seconds = (count) => `${count} ${count === 1 ? "second" : "seconds"}`;
@@ -56,7 +59,8 @@ export class EditLease {
   #kept = false; // I asked, and was told no
   #anyway = false;
   #gained = false;
-  #answerBy = 0;
+  #asked = null; // since when the asker waits, as this page knows
+  #doubted = null; // since when it is in doubt whose turn it is
 
   // `gain` is called when the lease comes to this page after it was somebody else's.
   constructor({ panel, form, me, gain }) {
@@ -89,7 +93,7 @@ export class EditLease {
     const { holder, asker } = this.#status;
     this.#status = status;
     const mine = status.holder === this.#me;
-    if (status.asker !== asker || status.holder !== holder) this.#answerBy = Date.now() + status.answer_seconds * 1000;
+    if (status.asker !== asker || status.holder !== holder) this.#asked = moment();
     this.#kept = !mine && status.holder === holder && (this.#kept || (asker === this.#me && !status.asker));
     if (status.asker) this.#kept = this.#gained = false;
     if (mine && this.#waited) {
@@ -116,14 +120,20 @@ export class EditLease {
     const { holder, asker } = this.#status;
     if (this.#live?.state === "stale") return "away";
     if (!holder) return "free";
-    if (holder === this.#me) return this.#silent ? "unsure" : asker ? "asked" : "mine";
+    if (holder === this.#me) return this.#doubt ?? (asker ? "asked" : "mine");
     if (asker === this.#me) return "asking";
     return this.#had ? "lost" : "theirs";
   }
 
-  // Nothing was heard for as long as a lease lasts without its holder: it may be somebody else's.
-  get #silent() {
-    return this.#live !== undefined && this.#live.silence > this.#status.lease_seconds * 1000;
+  // After a silence as long as a lease lasts without its holder, it may be another's. The server is asked at once.
+  get #doubt() {
+    if (!this.#live || this.#live.silence <= this.#status.lease_seconds * 1000) {
+      this.#doubted = null;
+      return null;
+    }
+    this.#doubted ??= moment();
+    this.#live.check();
+    return this.#live.state === "live" && since(this.#doubted) < CHECK_MS ? "checking" : "unsure";
   }
 
   #do(what) {
@@ -134,15 +144,14 @@ export class EditLease {
     if (what === "anyway") this.#fields.at(-1).focus();
   }
 
-  // How things are now: called by the clock, too, because silence brings no event.
+  // How things are now: called each second, too, because silence brings no event.
   show() {
     const state = this.#state;
-    if (state === "unsure") this.#live.check();
     for (const field of this.#fields) field.readOnly = this.#off;
     const shown = this.#anyway && OFF.includes(state) ? "anyway" : state === "mine" && this.#gained ? "gained" : state;
     this.#form.dataset.lease = shown;
     this.#panel.hidden = !(shown in TEXTS);
-    const buttons = shown === "anyway" ? (state === "unsure" ? [] : ["ask"]) : (BUTTONS[shown] ?? []);
+    const buttons = shown === "anyway" ? (["checking", "unsure"].includes(state) ? [] : ["ask"]) : (BUTTONS[shown] ?? []);
     const waitsForOther = this.#status.asker && shown !== "asked";
     for (const button of this.#panel.querySelectorAll("[data-lease-do], [data-lease-look]")) {
       const what = button.dataset.leaseDo ?? "look";
@@ -156,7 +165,9 @@ export class EditLease {
   #countDown(state) {
     const left = this.#panel.querySelector("[data-lease-left]");
     left.hidden = !["asked", "asking"].includes(state) || this.#anyway;
-    left.textContent = `${Math.max(0, Math.ceil((this.#answerBy - Date.now()) / 1000))} s`;
+    if (left.hidden) return;
+    const seconds_left = this.#status.answer_seconds - since(this.#asked) / 1000;
+    left.textContent = `${Math.max(0, Math.ceil(seconds_left))} s`;
   }
 
   // An alert that is rewritten is read out again, so it is written only when it says something new.

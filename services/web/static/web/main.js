@@ -2,15 +2,18 @@
 
 import { Live } from "../tidewire/client.js";
 import { CatchUp } from "./catch-up.js";
+import { isKept } from "./clock.js";
 import { notifyDesktop } from "./desktop.js";
 import { editor } from "./editor.js";
 import { menu } from "./menu.js";
 import { isNews } from "./news.js";
+import { Notices } from "./notices.js";
 import { documentPage } from "./page-document.js";
 import { documentsPage } from "./page-documents.js";
 import { notificationsPage } from "./page-notifications.js";
 import { operationsPage } from "./page-operations.js";
 import { peoplePage } from "./page-people.js";
+import { WayBack, askPages, renewForms } from "./session.js";
 import { Signal } from "./signal.js";
 import { keepTimes } from "./times.js";
 import { Toasts } from "./toasts.js";
@@ -28,19 +31,28 @@ const me = data.user;
 const rendered = Number(data.newestNotification);
 const urlOf = (event) => `${data.notificationsUrl}${event.notification_id}/`;
 
-// Final close codes that mean something to a page; any other shows as offline.
-const SIGNED_OUT = [4500, 4501];
+// A topic that does not exist: the page may know why.
 const UNKNOWN_TOPIC = 4504;
 // Any request to the pages renews the ticket that opens sockets without a query. It lives 15 minutes, and is renewed
 // in its second half (tidewire/ticket.py).
 const TICKET_MS = 10 * 60_000;
 
-const signal = new Signal(find("[data-live-state]"), find("[data-announcer]"));
-const unread = new Unread({
-  badge: find("[data-unread]"),
-  url: data.unreadUrl,
-  newest: rendered,
+const lives = new Set();
+function retry() {
+  for (const live of lives) if (live.state !== "closed") live.reconnectNow();
+  wayBack.check();
+}
+
+const ask = (url) => askPages(url, data.loginUrl);
+const signal = new Signal(find("[data-live-state]"), find("[data-announcer]"), retry);
+const notices = new Notices({ signedOut: find("[data-signed-out]"), notice: find("[data-live-notice]"), retry });
+const wayBack = new WayBack({
+  ask: () => ask(data.sessionUrl),
+  me,
+  renew: () => renewForms(data.notificationsUrl),
+  show: (why, detail) => notices.show(why, detail),
 });
+const unread = new Unread({ badge: find("[data-unread]"), ask: () => ask(data.unreadUrl), newest: rendered });
 const toasts = new Toasts({ others: find("[data-toasts]"), own: find("[data-own-toasts]"), urlOf });
 
 // What was missed and cannot be had again is in the database: the count, and what the page shows, are read from there.
@@ -51,22 +63,24 @@ const catchUp = new CatchUp(async () => {
 });
 
 function open(path, { unknown, state: tell = () => {}, ...options }) {
-  const socket = {};
   const live = new Live(path, {
     ...options,
     state(state, detail) {
-      if (detail?.code === UNKNOWN_TOPIC && unknown) {
-        signal.drop(socket);
+      if (detail.code === UNKNOWN_TOPIC && unknown) {
+        lives.delete(live);
+        signal.drop(live);
+        wayBack.forget(live);
         unknown();
         return;
       }
-      if (SIGNED_OUT.includes(detail?.code)) find("[data-signed-out]").hidden = false;
-      signal.set(socket, state);
+      signal.set(live, state);
+      notices.follow(live, state, detail);
+      wayBack.follow(live, state, detail);
       tell(state);
     },
   });
-  socket.reconnectNow = () => live.reconnectNow();
-  signal.set(socket, live.state);
+  lives.add(live);
+  signal.set(live, live.state);
   return live;
 }
 
@@ -90,12 +104,12 @@ open("/ws/users/", {
   },
 });
 
-open("/ws/notifications/", {
-  at: data.position,
+const news = open("/ws/notifications/", {
+  at: { notifications: data.position },
   on: {
     "notification.created": (event) => {
       const own = event.actor === me;
-      if (isNews(event)) {
+      if (isNews(news)) {
         toasts.show(event, { own });
         if (!own) notifyDesktop(event, urlOf(event));
       }
@@ -106,7 +120,7 @@ open("/ws/notifications/", {
   lost: () => catchUp.start(),
 });
 
-// The network may be away: the indicator says so, and the next one asks again.
+// Without a network the indicator says so, and the next one asks again.
 const refresh = () => unread.refresh().catch(() => {});
 
 document.addEventListener("visibilitychange", () => {
@@ -117,6 +131,8 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) refresh();
 });
 
+if (isKept) refresh();
+
 for (const form of document.querySelectorAll("[data-editor]")) editor(form);
 menu(find("[data-menu]"));
-keepTimes();
+keepTimes(refresh);

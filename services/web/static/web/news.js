@@ -6,9 +6,11 @@ export function phrase(event) {
   return PHRASES[event.verb] ?? event.verb;
 }
 
-// A page that slept through a night has missed things that are in its list, not worth a toast each.
-const NEWS_FOR_MS = 5 * 60 * 1000;
+// A page that slept through a night has missed things that are in its list, not worth a toast each. They come in the
+// first moments of its return. No clock is asked when they happened: the visitor's, or a server's, may be wrong.
+const NIGHT_MS = 5 * 60_000;
+const RETURN_MS = 5000;
 
-export function isNews(event) {
-  return Date.now() - Date.parse(event.at) < NEWS_FOR_MS;
+export function isNews(live) {
+  return live.absence < NIGHT_MS || live.age > RETURN_MS;
 }

@@ -18,14 +18,12 @@ export class Signal {
   #announced = "live";
   #timer;
 
-  constructor(button, announcer) {
+  constructor(button, announcer, retry) {
     this.#button = button;
     this.#announcer = announcer;
     // Without scripts there is no live connection to show.
     button.hidden = false;
-    button.addEventListener("click", () => {
-      for (const live of this.#sockets.keys()) live.reconnectNow();
-    });
+    button.addEventListener("click", retry);
   }
 
   set(live, state) {
@@ -43,7 +41,7 @@ export class Signal {
     const state = WORST_FIRST.find((candidate) => states.includes(candidate)) ?? "connecting";
     if (this.#button.dataset.liveState === state) return;
     this.#button.dataset.liveState = state;
-    this.#button.disabled = state !== "reconnecting" && state !== "stale";
+    this.#button.disabled = state === "live";
     this.#button.querySelector("[data-live-label]").textContent = LABELS[state];
     document.documentElement.dataset.live = state;
     clearTimeout(this.#timer);

@@ -1,5 +1,7 @@
 // Keeps "5 minutes ago" true while a page stays open. The words are those of templatetags/times.py.
 
+import { isDoubtful, serverNow } from "./clock.js";
+
 const UNITS = [
   ["year", 365 * 86400],
   ["month", 30 * 86400],
@@ -12,7 +14,7 @@ const EVERY_MS = 30_000;
 const words = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 
 function ago(at) {
-  const seconds = (Date.now() - Date.parse(at)) / 1000;
+  const seconds = (serverNow() - Date.parse(at)) / 1000;
   const unit = UNITS.find(([, length]) => seconds >= length);
   return unit ? words.format(-Math.floor(seconds / unit[1]), unit[0]) : "just now";
 }
@@ -25,8 +27,10 @@ export function timeElement(at) {
   return time;
 }
 
-export function keepTimes() {
-  setInterval(() => {
+// `ask` asks the server, whose answer says what time it is.
+export function keepTimes(ask) {
+  setInterval(async () => {
+    if (isDoubtful()) await ask();
     for (const time of document.querySelectorAll("time[data-relative]")) time.textContent = ago(time.dateTime);
   }, EVERY_MS);
 }

@@ -2,16 +2,16 @@
 
 export class Unread {
   #badge;
-  #url;
+  #ask;
   #newest;
   #known; // how many are unread of those up to the newest
   #added = []; // and which came after it
   #asked = 0;
   #answered = 0;
 
-  constructor({ badge, url, newest }) {
+  constructor({ badge, ask, newest }) {
     this.#badge = badge;
-    this.#url = url;
+    this.#ask = ask;
     this.#newest = newest;
     this.#known = Number(badge.querySelector("[data-unread-count]").textContent);
   }
@@ -22,14 +22,12 @@ export class Unread {
     this.#show();
   }
 
-  // Asks the server: after a sleep, after missed events, after another tab has marked everything as read. Returns how
-  // many more there are now; throws where there is no answer.
+  // Ask the server: after a sleep, after missed events, after another tab has marked everything as read. Returns how
+  // many more there are now; throws without an answer.
   async refresh() {
     const before = this.#count;
     const asked = ++this.#asked;
-    const response = await fetch(this.#url, { headers: { Accept: "application/json" } });
-    if (!response.ok || response.redirected) throw new Error(`${response.status} for the count`);
-    const { unread, newest } = await response.json();
+    const { unread, newest } = await this.#ask();
     if (asked < this.#answered) return 0;
     this.#answered = asked;
     this.#newest = Math.max(this.#newest, newest);

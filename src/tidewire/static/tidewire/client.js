@@ -24,8 +24,8 @@ const RETURNS = 3001;
  *   on:    a function per event type, called with the event
  *   state: called with "connecting" | "live" | "reconnecting" | "stale" | "closed", and a detail: `code`, `reason`,
  *          `final`, `delay_ms` where there is one
- *   at:    where the page stands, `{topic: "epoch:offset"}`; "" where the server could not say, so that events may have
- *          been missed; for a topic without a position the page wants only what comes
+ *   at:    where the page stands, `{topic: "epoch.mark:offset"}`; "" where the server could not say, so that events may
+ *          have been missed; for a topic without a position the page wants only what comes
  *   lost:  called where events were missed that cannot be had again, with the `topic`: reload what they changed
  *   heartbeat: milliseconds between heartbeats, less where the page must notice sooner that the server is gone
  *   patience: milliseconds within which the server must answer
@@ -49,6 +49,7 @@ export class Live {
     this._ended = false;
     this._attempt = 0;
     this._heard = moment();
+    this.absence = 0; // milliseconds that the server was not heard before this socket opened, at most
     this._answer_ms = patience / 2; // how long the last answer took; none is known yet
     this._timer = new Timer(); // of the handshake, then of the next heartbeat or its answer, then of the return
     this._refusal = new Timer();
@@ -94,6 +95,11 @@ export class Live {
   /** Milliseconds that may have passed since the server was last heard: the most that either clock says. */
   get silence() {
     return sinceAtMost(this._heard);
+  }
+
+  /** Milliseconds that this socket has been open. */
+  get age() {
+    return this._opened_at === null ? 0 : since(this._opened_at);
   }
 
   /** Find out whether the server is there, now rather than at the next heartbeat. */
@@ -155,6 +161,7 @@ export class Live {
   }
 
   _opened() {
+    this.absence = this.silence;
     this._opened_at = this._heard = moment();
     this._ask(this._patience);
     this._refusal.start(REFUSAL_MS, () => this._show());

@@ -9,14 +9,14 @@ export class Positions {
   #at = new Map();
   #seen = new Map();
 
-  /** `at` is `{topic: "epoch:offset"}`. Raises `TypeError` for anything else. */
+  /** `at` is `{topic: "epoch.mark:offset"}`. Raises `TypeError` for anything else. */
   constructor(at) {
     if (at === null || typeof at !== "object" || Array.isArray(at)) {
-      throw new TypeError(`at: expected an object such as {notifications: "3f1f:12"}, a position per topic, not ${at}`);
+      throw new TypeError(`at: expected an object such as {notifications: "3f1f.9a0c:12"}, a position per topic, not ${at}`);
     }
     for (const [topic, position] of Object.entries(at)) {
       if (position === null || position === undefined) continue;
-      if (typeof position !== "string") throw new TypeError(`at.${topic}: expected "epoch:offset", not ${position}`);
+      if (typeof position !== "string") throw new TypeError(`at.${topic}: expected "epoch.mark:offset", not ${position}`);
       this.#at.set(topic, position || NOWHERE);
     }
   }
@@ -26,15 +26,23 @@ export class Positions {
     return [...this.#at].map(([topic, position]) => `${topic}:${position}`);
   }
 
+  /** How many events of a topic are remembered. */
+  seen(topic) {
+    return this.#seen.get(topic)?.size ?? 0;
+  }
+
   /** The server says where this socket stands on a topic. */
   resumed({ topic, at }) {
-    this.#at.set(topic, at);
+    if (typeof topic === "string" && typeof at === "string") this.#at.set(topic, at);
   }
 
   /** Move on to an event of a stream. Returns whether it was here before: an event is known by its id. */
-  isRepeat({ topic, id, offset }) {
+  isRepeat({ topic, id, offset, mark }) {
     const [epoch, before] = (this.#at.get(topic) ?? NOWHERE).split(":");
-    this.#at.set(topic, `${epoch}:${Math.max(Number(before), offset)}`);
+    if (offset >= Number(before)) {
+      const [name] = epoch.split(".");
+      this.#at.set(topic, mark === undefined ? `${name}:${offset}` : `${name}.${mark}:${offset}`);
+    }
     const seen = this.#seen.get(topic) ?? new Set();
     this.#seen.set(topic, seen);
     const known = id ?? offset;

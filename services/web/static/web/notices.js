@@ -1,0 +1,52 @@
+// What the page says about its live connection where a word in the header is not enough: why, and what to do.
+
+const TOO_MANY = 4006;
+
+const WHY = {
+  "other user": ({ user }) => `This browser is now signed in as ${user}, so this page is no longer live. Sign in as `
+    + `before in another tab, and it comes back; or reload it.`,
+  "no answer": () => "This page is not live, and the server does not answer. The page tries again by itself.",
+  refused: ({ code, reason }) =>
+    code === 4503
+      ? "You may no longer see this page live, so it may be out of date. It asks again from time to time."
+      : `The server refuses the live connection of this page (${reason}), so it may be out of date. It asks again from time to time.`,
+  crowded: () =>
+    "Too many tabs of yours are open, so this one is not live. Close some of them: it connects again within a minute.",
+};
+
+export class Notices {
+  #signedOut;
+  #notice;
+  #crowded = new Set();
+  #why = null;
+  #detail;
+
+  constructor({ signedOut, notice, retry }) {
+    this.#signedOut = signedOut;
+    this.#notice = notice;
+    notice.querySelector("[data-live-retry]").addEventListener("click", retry);
+  }
+
+  // Why sockets are closed for good; null where none is.
+  show(why, detail) {
+    this.#why = why;
+    this.#detail = detail;
+    this.#render();
+  }
+
+  // A socket's state: the limit of sockets is a matter of waiting, which is worth an explanation too.
+  follow(live, state, detail) {
+    if (state === "reconnecting" && detail.code === TOO_MANY) this.#crowded.add(live);
+    else this.#crowded.delete(live);
+    this.#render();
+  }
+
+  #render() {
+    this.#signedOut.hidden = this.#why !== "signed out";
+    const why = this.#why ?? (this.#crowded.size ? "crowded" : null);
+    const text = WHY[why]?.(this.#detail) ?? "";
+    this.#notice.hidden = text === "";
+    const place = this.#notice.querySelector("[data-live-why]");
+    if (place.textContent !== text) place.textContent = text; // a status that is rewritten is read out again
+  }
+}
