@@ -86,7 +86,7 @@ def picture(tmp_path):
 
 @pytest.fixture
 def crowd(cookies):
-    """`crowd(stack, "ws-0", 60)`: so many sockets of bob's straight on one node, until it closes them."""
+    """`crowd(stack, "ws-0", 60)`: so many sockets of bob's straight on one node, until `crowd.close()` or the end."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -104,8 +104,12 @@ def crowd(cookies):
         for _ in range(count):
             asyncio.run_coroutine_threadsafe(open_one(stack, name, cookie), loop).result(15)
 
+    def close():
+        asyncio.run_coroutine_threadsafe(close_all(), loop).result(15)
+
+    gather.close = close
     yield gather
-    asyncio.run_coroutine_threadsafe(close_all(), loop).result(15)
+    close()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()

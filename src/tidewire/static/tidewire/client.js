@@ -214,6 +214,7 @@ export class Live {
     this._heard_any = true;
     const event = read(text);
     if (event === null) return;
+    if (event.type === "stale") this._stale = event.stale === true;
     if (event.type !== "pong" && event.type !== "drain") this._show();
     switch (event.type) {
       case "pong":
@@ -225,8 +226,6 @@ export class Live {
         this._drain_ms = drainMs(event);
         return;
       case "stale":
-        this._stale = event.stale === true;
-        this._show();
         return;
       case "resumed":
         this._positions.resumed(event);

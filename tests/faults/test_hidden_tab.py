@@ -1,0 +1,40 @@
+"""A browser's fault: the tab of an editor is hidden for minutes, and its timers run once a minute."""
+
+import time
+
+from tests.faults.scene import people
+from tests.hidden import Hidden
+from tests.tabs import THROTTLED, running
+
+HIDDEN_SECONDS = 240.0
+
+
+def test_hidden_tab(start_stack, scene, size, tmp_path):
+    """Chromium throttles the tab: no socket closes, nobody sees its editor leave, and the edit lease stays."""
+    stack = start_stack(ws=2)
+    cookies = stack.sessions("ada", "bob")
+    pages = people(stack, size(100, 10))
+    with (
+        scene(stack, "Hidden tab of an editor", pages=pages, per_second=2, order=97) as run,
+        running(tmp_path / "profile", THROTTLED) as chromium,
+        Hidden(stack, chromium, cookies) as hidden,
+    ):
+        run.begin(f"ada's tab is hidden for {HIDDEN_SECONDS:.0f} s")
+        hidden.hide()
+        run.until(HIDDEN_SECONDS)
+        found, throttled = hidden.look(), hidden.throttled_runs
+        began = time.time()
+        hidden.show()
+        hidden.ada.wait("document.querySelector('[data-editor]').dataset.lease === 'mine'")
+        back = time.time() - began
+        left = sorted({member for _, member in run.watcher.left(run.began)} & {"ada", "bob"})
+        run.target("Chromium throttled the tab's timers to one run a minute", throttled >= 2, f"{throttled} runs")
+        run.target("no socket closed", found.closes == 0, f"{found.closes} did")
+        run.target("the hidden page showed Live all the time", found.states == ["live"], found.states)
+        run.target("its edit lease stayed", found.leases == ["mine"], found.leases)
+        run.target("another page saw no change of who is there", not found.seen_by_others, found.seen_by_others[:5])
+        run.target("presence never changed", not left, left)
+        run.target("the page is live when it is looked at again", back < 5.0, f"{back:.1f} s")
+        run.settle()
+        run.nothing_lost()
+        run.verdict()

@@ -1,0 +1,105 @@
+"""ada edits a document in a tab that is hidden behind another; bob, at a page in front, sees who is there."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tests.stack import Stack
+from tests.tabs import Chromium
+
+# Runs before the page's own scripts: counts sockets and their closes, and notes every state that the page shows.
+WATCH = """
+window.watched = { opened: 0, closes: 0, states: [], leases: [], runs: [], seen: [] };
+window.WebSocket = class extends WebSocket {
+  constructor(...call) {
+    super(...call);
+    watched.opened += 1;
+    this.addEventListener("close", () => (watched.closes += 1));
+  }
+};
+setInterval(() => watched.runs.push(performance.now()), 1000);
+document.addEventListener("DOMContentLoaded", () => {
+  const follow = (selector, list, read) => {
+    const element = document.querySelector(selector);
+    if (!element) return;
+    const note = () => { if (list.at(-1) !== read(element)) list.push(read(element)); };
+    new MutationObserver(note).observe(element, { attributes: true, childList: true, subtree: true, characterData: true });
+  };
+  follow("[data-live-state]", watched.states, (element) => element.dataset.liveState);
+  follow("[data-editor]", watched.leases, (element) => element.dataset.lease);
+  follow("[data-users-count]", watched.seen, (element) => `${element.textContent} online`);
+  follow("[data-badge]", watched.seen, (element) => element.textContent.replace(/\\s+/g, " ").trim());
+});
+"""
+# A timer that runs once a minute rather than once a second.
+THROTTLED_MS = 50_000
+
+
+@dataclass
+class Found:
+    """What was seen since the tab was hidden; each list has a value only where it is another than the one before."""
+
+    closes: int
+    states: list[str]
+    leases: list[str]
+    seen_by_others: list[str]
+
+
+class Hidden:
+    """`with Hidden(stack, chromium, cookies) as hidden`: both are live; `hide` puts another tab in front of ada's."""
+
+    def __init__(self, stack: Stack, chromium: Chromium, cookies: dict[str, str]) -> None:
+        self._stack = stack
+        self._chromium = chromium
+        self.ada, self.bob = chromium.tab(), chromium.tab()
+        for tab, name in ((self.ada, "ada"), (self.bob, "bob")):
+            tab.cookie(stack.url, cookies[name])
+            tab.before_load(WATCH)
+        self._front = chromium.tab(beside=self.ada)
+
+    def __enter__(self) -> Self:
+        url = self._stack.url
+        self.ada.goto(f"{url}/new/")
+        self.ada.wait("document.querySelector('[data-live-state]').dataset.liveState === 'live'")
+        self.ada.evaluate(
+            "(() => { const { elements } = document.querySelector('[data-editor]');"
+            "elements.title.value = 'Edited in a hidden tab'; elements.body.value = 'one';"
+            "document.querySelector('[data-editor] [type=submit]').click(); })()"
+        )
+        self.ada.wait("location.pathname.startsWith('/documents/')")
+        document = self.ada.evaluate("location.href")
+        self.ada.goto(f"{document}edit/")
+        self.ada.wait("document.querySelector('[data-editor]')?.dataset.lease === 'mine'")
+        self.bob.goto(document)
+        self.bob.wait("document.querySelector('[data-badge]').innerText.includes('ada')")
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for tab in (self._front, self.ada, self.bob):
+            tab.close()
+
+    def hide(self) -> None:
+        """Hide ada's tab. What was seen before does not count."""
+        self._front.front()
+        self.ada.wait("document.visibilityState === 'hidden'")
+        for tab in (self.ada, self.bob):
+            tab.evaluate(
+                "(() => { const { states, leases, runs, seen } = watched; watched.closes = 0;"
+                "for (const list of [states, leases]) list.splice(0, list.length - 1); runs.length = seen.length = 0; })()"
+            )
+
+    def show(self) -> None:
+        """Look at ada's tab again."""
+        self.ada.front()
+        self.ada.wait("document.visibilityState === 'visible'")
+
+    @property
+    def throttled_runs(self) -> int:
+        """How often Chromium made a timer of the hidden page wait for the minute."""
+        runs: list[float] = self.ada.evaluate("watched.runs")
+        return sum(after - before > THROTTLED_MS for before, after in zip(runs, runs[1:], strict=False))
+
+    def look(self) -> Found:
+        """What both pages noted."""
+        ada: dict[str, Any] = self.ada.evaluate("watched")
+        bob: dict[str, Any] = self.bob.evaluate("watched")
+        return Found(ada["closes"] + bob["closes"], ada["states"], ada["leases"], bob["seen"])

@@ -1,0 +1,189 @@
+"""A state of the page without a way out (issue 12, number 4): what the page says, and how it comes back."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browsers import Person
+from tidewire.close_codes import CloseCode
+
+BACK_MS = 40_000
+ROLE = """
+import django
+django.setup()
+from django.contrib.auth.models import User
+User.objects.filter(username={name!r}).update(is_staff={before})
+user = User.objects.get(username={name!r})
+user.is_staff = {after}
+user.save()
+"""
+
+
+def button(person):
+    return person.find("[data-live-state]")
+
+
+def notice(person):
+    return person.find("[data-live-notice]")
+
+
+@pytest.fixture
+def login(chromium, seat):
+    """`login(stack, "eve")`: a person who logged in through the page, so that a logout ends this session only."""
+
+    def log_in(stack, name) -> Person:
+        person = seat(stack, name)
+        person.page.context.clear_cookies()
+        log_in_again(person.page, stack, name)
+        return person
+
+    return log_in
+
+
+def log_in_again(page, stack, name):
+    page.goto(f"{stack.url}/login/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(stack.users[name])
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{stack.url}/")
+
+
+def log_out(page):
+    page.locator("[data-menu] summary").click()
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login/")
+
+
+def close_once(person, code, *, path="/ws/"):
+    """The person's sockets of that path are closed with a code, and those after them are as usual."""
+    sockets = []
+    closing = {"now": False}
+
+    def route(socket):
+        if closing["now"]:
+            sockets.append(socket.connect_to_server())
+        else:
+            sockets.append(socket)
+            socket.close(code=code)
+
+    person.page.route_web_socket(re.compile(path), route)
+    return closing
+
+
+def test_a_user_who_becomes_staff_stays_live(start_stack, seat):
+    """I was made staff, and my page said that I am signed out, though I am not."""
+    stack = start_stack(ws=1)
+    bob = seat(stack, "bob")
+    bob.goto("/new/")
+    bob.page.get_by_label("Text").fill("typed")
+    for before, after in ((False, True), (True, False)):
+        stack.run("-c", ROLE.format(name="bob", before=before, after=after))
+        states = re.compile("live reconnecting.* live" if after else "(live reconnecting.* ){2}live")
+        expect(bob.find("html")).to_have_attribute("data-states", states, timeout=BACK_MS)
+        bob.is_live()
+        expect(bob.find("[data-signed-out]")).to_be_hidden()
+        expect(notice(bob)).to_be_hidden()
+    expect(bob.page.get_by_label("Text")).to_have_value("typed")
+
+
+def test_a_login_in_another_tab_brings_the_page_back_with_its_text(stack, login):
+    """I was signed out in another tab. "Log in again" led away from the text that I had typed."""
+    eve = login(stack, "eve")
+    slug = eve.write("A text that survives", "one")
+    eve.goto(f"/documents/{slug}/edit/")
+    eve.page.get_by_label("Text").fill("one, and what nobody may lose")
+    other = eve.page.context.new_page()
+    other.goto(f"{stack.url}/people/")
+    log_out(other)
+
+    expect(eve.find("[data-signed-out]")).to_be_visible()
+    expect(button(eve)).to_have_text("Offline")
+    expect(button(eve)).to_be_enabled()
+    expect(eve.find("[data-signed-out] a")).to_have_attribute("target", "_blank")
+    # The button asks, and does not make it worse.
+    button(eve).click()
+    expect(eve.find("[data-signed-out]")).to_be_visible()
+
+    log_in_again(other, stack, "eve")
+    eve.is_live()
+    expect(eve.find("[data-signed-out]")).to_be_hidden()
+    expect(eve.page.get_by_label("Text")).to_have_value("one, and what nobody may lose")
+    # A login gives new CSRF tokens: the form of before the login is accepted nevertheless.
+    eve.page.get_by_role("button", name="Save", exact=True).click()
+    expect(eve.find("article")).to_contain_text("one, and what nobody may lose")
+
+
+def test_a_login_as_another_user_is_named(stack, login):
+    """My colleague logged in on this computer, and my page told me to log in, which I was."""
+    eve = login(stack, "eve")
+    eve.goto("/new/")
+    eve.page.get_by_label("Text").fill("by eve")
+    other = eve.page.context.new_page()
+    other.goto(f"{stack.url}/people/")
+    log_out(other)
+    log_in_again(other, stack, "ada")
+    expect(notice(eve)).to_contain_text("This browser is now signed in as ada")
+    expect(eve.find("[data-signed-out]")).to_be_hidden()
+    expect(button(eve)).not_to_have_attribute("data-live-state", "live")
+    log_out(other)
+    expect(eve.page.get_by_label("Text")).to_have_value("by eve")
+    log_in_again(other, stack, "eve")
+    eve.is_live()
+    expect(notice(eve)).to_be_hidden()
+
+
+@pytest.mark.parametrize("code", [CloseCode.UNAUTHENTICATED, CloseCode.REVOKED])
+def test_signed_out_is_said_only_where_it_is_true(bob, code):
+    """The page said that I was signed out, and every link on it worked."""
+    closing = close_once(bob, code)
+    bob.page.route("**/session/", lambda route: (closing.update(now=True), route.continue_()))
+    bob.page.goto(f"{bob.url}/people/")
+    bob.is_live()
+    expect(bob.find("[data-signed-out]")).to_be_hidden()
+
+
+def test_a_server_that_does_not_answer_is_no_logout(bob):
+    """The server was down for a minute, and my page said that I was signed out."""
+    closing = close_once(bob, CloseCode.REVOKED)
+    bob.page.route("**/session/", lambda route: route.fulfill(status=503))
+    bob.page.goto(f"{bob.url}/people/")
+    expect(notice(bob)).to_contain_text("the server does not answer")
+    expect(bob.find("[data-signed-out]")).to_be_hidden()
+    bob.page.unroute("**/session/")
+    closing["now"] = True
+    bob.page.get_by_role("button", name="Try again now").click()
+    bob.is_live()
+    expect(notice(bob)).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    "code", [CloseCode.FORBIDDEN, CloseCode.UNKNOWN, CloseCode.MALFORMED, CloseCode.TOO_LARGE, 3500, 4999]
+)
+def test_every_final_code_says_why_and_can_be_tried_again(bob, code):
+    """It says Offline, the button does nothing, and only a reload, which loses my text, helps."""
+    closing = close_once(bob, code, path="/ws/users/")
+    bob.page.goto(f"{bob.url}/people/")
+    expect(notice(bob)).to_be_visible()
+    expect(notice(bob)).to_contain_text(re.compile("asks again|may no longer see"))
+    expect(bob.find("[data-signed-out]")).to_be_hidden()
+    expect(button(bob)).to_be_enabled()
+    closing["now"] = True
+    button(bob).click()
+    bob.is_live()
+    expect(notice(bob)).to_be_hidden()
+
+
+def test_too_many_tabs_are_explained_and_come_back(start_stack, seat, crowd):
+    """My 34th tab said Offline, and stayed so after I had closed the others."""
+    stack = start_stack(ws=1)
+    bob = seat(stack, "bob")
+    crowd(stack, "ws-0", 50)
+    bob.page.goto(f"{stack.url}/people/")
+    expect(notice(bob)).to_contain_text("Too many tabs of yours are open")
+    expect(button(bob)).to_have_attribute("data-live-state", "reconnecting")
+    expect(button(bob)).to_be_enabled()
+    assert " live" not in bob.find("html").get_attribute("data-states")
+    crowd.close()
+    expect(button(bob)).to_have_attribute("data-live-state", "live", timeout=BACK_MS)
+    expect(notice(bob)).to_be_hidden()

@@ -1,0 +1,88 @@
+"""A visitor's clock that is wrong, or is set while a page is open (part of issue 12, number 12)."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+WRONG = "Date.now = ((now) => () => now() + {milliseconds})(Date.now.bind(Date));"
+CLOCKS = {"6 min fast": 6 * 60_000, "a day fast": 86400_000, "10 min slow": -600_000, "a year slow": -365 * 86400_000}
+
+
+@pytest.fixture(params=CLOCKS, ids=[name.replace(" ", "-") for name in CLOCKS])
+def late_bob(request, seat, stack):
+    """Bob at a computer whose clock is wrong."""
+    bob = seat(stack, "bob")
+    bob.page.add_init_script(WRONG.format(milliseconds=CLOCKS[request.param]))
+    return bob
+
+
+def test_a_visitor_whose_clock_is_wrong_sees_toasts(ada, late_bob):
+    """My computer's clock is six minutes fast, and the page never shows me any news."""
+    late_bob.goto("/notifications/")
+    ada.write("Seen by any clock")
+    expect(late_bob.toast("ada created Seen by any clock")).to_be_visible()
+    expect(late_bob.find("[data-events] li").first.locator("time")).to_have_text("just now")
+
+
+def test_times_on_a_page_go_by_the_server_s_clock(ada, late_bob):
+    """A minute after the page was shown, everything in my list happened "in 10 minutes" or a year ago."""
+    ada.write("Written a minute ago")
+    late_bob.goto("/notifications/")
+    row = late_bob.find("[data-events] li").filter(has_text="Written a minute ago").first
+    expect(row.locator("time")).to_have_text("just now")
+    # What the page makes of a time by itself: half a minute later, and of one that is three hours old.
+    late_bob.page.evaluate(
+        """() => {
+          const time = document.querySelector("[data-events] time");
+          const old = time.cloneNode();
+          old.dataset.test = "";
+          old.dateTime = new Date(Date.parse(time.dateTime) - 3 * 3600_000).toISOString();
+          document.body.append(old);
+        }"""
+    )
+    expect(late_bob.find("time[data-test]")).to_have_text("3 hours ago", timeout=40_000)
+    expect(row.locator("time")).to_have_text(re.compile("^(just now|1 minute ago)$"))
+
+
+def test_a_clock_that_is_set_while_the_page_is_open_changes_nothing(ada, bob):
+    """My computer corrected its clock, and since then no news is shown."""
+    bob.goto("/notifications/")
+    bob.page.evaluate(WRONG.format(milliseconds=3600_000))
+    ada.write("After the clock was set")
+    expect(bob.toast("ada created After the clock was set")).to_be_visible()
+    expect(bob.find("[data-live-state]")).to_have_attribute("data-live-state", "live")
+    expect(bob.find("html")).to_have_attribute("data-states", re.compile("^( connecting)* live$"))
+
+
+def test_the_lease_s_countdown_runs_by_no_clock_that_can_be_set(ada, bob):
+    """I asked to take over, my clock was corrected, and the page counted down from an hour."""
+    slug = ada.write("Asked for while a clock is set")
+    for person in (ada, bob):
+        person.goto(f"/documents/{slug}/edit/")
+    expect(bob.find("[data-editor]")).to_have_attribute("data-lease", "theirs")
+    bob.page.evaluate(WRONG.format(milliseconds=-3600_000))
+    bob.page.get_by_role("button", name="Ask to take over").click()
+    bob.page.evaluate(WRONG.format(milliseconds=7200_000))
+    expect(bob.find("[data-lease-left]")).to_have_text(re.compile(r"^2\d s$"))
+    expect(bob.find("[data-lease-left]")).to_have_text(re.compile(r"^2[0-6] s$"))
+
+
+def test_a_holder_whose_clock_is_set_types_on(ada):
+    """My clock was corrected by an hour while I wrote, and the page took the pen from me."""
+    slug = ada.write("Written while a clock is set", "one")
+    ada.goto(f"/documents/{slug}/edit/")
+    expect(ada.find("[data-editor]")).to_have_attribute("data-lease", "mine")
+    ada.page.evaluate(
+        """() => {
+          window.leases = [];
+          const form = document.querySelector("[data-editor]");
+          new MutationObserver(() => leases.push(form.dataset.lease)).observe(form, { attributeFilter: ["data-lease"] });
+        }"""
+    )
+    ada.page.evaluate(WRONG.format(milliseconds=3600_000))
+    ada.page.wait_for_timeout(1500)  # the page looks each second
+    expect(ada.find("[data-editor]")).to_have_attribute("data-lease", "mine")
+    assert "unsure" not in ada.page.evaluate("leases")
+    ada.page.get_by_label("Text").press_sequentially("two ")
+    expect(ada.page.get_by_label("Text")).to_have_value(re.compile("two "))
