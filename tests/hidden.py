@@ -1,5 +1,6 @@
 """ada edits a document in a tab that is hidden behind another; bob, at a page in front, sees who is there."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,7 +23,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const element = document.querySelector(selector);
     if (!element) return;
     const note = () => { if (list.at(-1) !== read(element)) list.push(read(element)); };
-    new MutationObserver(note).observe(element, { attributes: true, childList: true, subtree: true, characterData: true });
+    const all = { attributes: true, childList: true, subtree: true, characterData: true };
+    new MutationObserver(note).observe(element, all);
   };
   follow("[data-live-state]", watched.states, (element) => element.dataset.liveState);
   follow("[data-editor]", watched.leases, (element) => element.dataset.lease);
@@ -83,8 +85,9 @@ class Hidden:
         self.ada.wait("document.visibilityState === 'hidden'")
         for tab in (self.ada, self.bob):
             tab.evaluate(
-                "(() => { const { states, leases, runs, seen } = watched; watched.closes = 0;"
-                "for (const list of [states, leases]) list.splice(0, list.length - 1); runs.length = seen.length = 0; })()"
+                "(() => { const { states, leases, runs, seen } = watched;"
+                "watched.closes = runs.length = seen.length = 0;"
+                "for (const list of [states, leases]) list.splice(0, list.length - 1); })()"
             )
 
     def show(self) -> None:
@@ -96,7 +99,7 @@ class Hidden:
     def throttled_runs(self) -> int:
         """How often Chromium made a timer of the hidden page wait for the minute."""
         runs: list[float] = self.ada.evaluate("watched.runs")
-        return sum(after - before > THROTTLED_MS for before, after in zip(runs, runs[1:], strict=False))
+        return sum(after - before > THROTTLED_MS for before, after in itertools.pairwise(runs))
 
     def look(self) -> Found:
         """What both pages noted."""

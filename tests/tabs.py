@@ -1,7 +1,7 @@
 """Tabs of a Chromium that nothing keeps awake: they are hidden, throttled and frozen as people's are.
 
-Playwright pretends that each of its pages has the focus and switches throttling off, so these are driven by the DevTools
-protocol itself.
+Playwright pretends that each of its pages has the focus and switches throttling off, so these are driven by the
+DevTools protocol itself.
 """
 
 import contextlib
@@ -113,7 +113,7 @@ class Tab:
 
 
 class Chromium:
-    """`with Chromium(directory) as chromium`; each tab has cookies of its own unless `beside` names one to share with."""
+    """`with Chromium(directory) as chromium`; each tab has cookies of its own unless it is made beside another."""
 
     def __init__(self, directory: Path, *flags: str) -> None:
         assert CHROMIUM is not None

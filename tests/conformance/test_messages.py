@@ -92,13 +92,14 @@ def test_many_events_keep_the_memory_of_ids_bounded(client):
 @pytest.mark.parametrize("at", ["'e1:3'", "null", "['a:e1:3']", "{ a: 3 }", "{ a: { epoch: 'e1', offset: 3 } }"])
 def test_a_position_without_its_topic_is_refused(client, at):
     tab = client(well, **QUICK)
-    with pytest.raises(RuntimeError, match="TypeError: at.*expected"):
+    with pytest.raises(RuntimeError, match=r"TypeError: at.*expected"):
         tab.evaluate(f"open_('/ws/odd/', {{ at: {at} }})")
 
 
 NO_EVENTS = [
     "{", "", "null", "5", "[]", '"pong"', "{}", '{"type": 5}', '{"type": null}', '{"type": "constructor"}',
-    '{"type": "__proto__"}', '{"type": "toString", "offset": 4}', '{"type": "new.kind"}', '{"type": "error", "code": "x"}',
+    '{"type": "__proto__"}', '{"type": "toString", "offset": 4}', '{"type": "new.kind"}',
+    '{"type": "error", "code": "x"}',
     '{"type": "resumed"}', '{"type": "stale"}', '{"type": "drain"}', '{"type": "pong", "x": 1}', '{"type": "pong"}' * 2,
     '{"type": "tick", "n": 0, "offset": "7"}', '{"type": "tick", "n": 0, "offset": 1.5}', "x" * 60_000,
 ]  # fmt: skip

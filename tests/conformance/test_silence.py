@@ -87,7 +87,7 @@ def test_a_handshake_that_is_answered_late_counts(client, odd_server):
     ],
 )
 def test_a_client_that_connects_hears_that_the_page_woke(client, odd_server, event):
-    """With the usual patience of 10 s for a handshake, which nobody at the page has to wait for."""
+    """With the usual patience of 10 s for a handshake, which the visitor does not have to wait for."""
     tab = client(first_then(never_accepts, well))
     until(lambda: odd_server.peers)
     tab.wait("performance.now() > 2500 + said.length")
@@ -199,7 +199,7 @@ def test_a_close_that_the_network_swallows_is_not_waited_for(client, odd_server)
 
 
 def test_a_frozen_page_is_live_again_when_it_is_looked_at(client, odd_server):
-    """Its timers run late together with what came meanwhile. Chromium may close its socket; the client judges nothing."""
+    """Its timers run late together with what came meanwhile. Chromium may close the socket; the client does not."""
     tab = client(well, **QUICK)
     live(tab)
     for _ in range(2):

@@ -92,7 +92,7 @@ def test_a_login_in_another_tab_brings_the_page_back_with_its_text(stack, login)
     eve = login(stack, "eve")
     slug = eve.write("A text that survives", "one")
     eve.goto(f"/documents/{slug}/edit/")
-    eve.page.get_by_label("Text").fill("one, and what nobody may lose")
+    eve.page.get_by_label("Text").fill("one, and what must not be lost")
     other = eve.page.context.new_page()
     other.goto(f"{stack.url}/people/")
     log_out(other)
@@ -108,10 +108,10 @@ def test_a_login_in_another_tab_brings_the_page_back_with_its_text(stack, login)
     log_in_again(other, stack, "eve")
     eve.is_live()
     expect(eve.find("[data-signed-out]")).to_be_hidden()
-    expect(eve.page.get_by_label("Text")).to_have_value("one, and what nobody may lose")
+    expect(eve.page.get_by_label("Text")).to_have_value("one, and what must not be lost")
     # A login gives new CSRF tokens: the form of before the login is accepted nevertheless.
     eve.page.get_by_role("button", name="Save", exact=True).click()
-    expect(eve.find("article")).to_contain_text("one, and what nobody may lose")
+    expect(eve.find("article")).to_contain_text("one, and what must not be lost")
 
 
 def test_a_login_as_another_user_is_named(stack, login):

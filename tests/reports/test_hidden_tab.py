@@ -1,4 +1,4 @@
-"""Silence that is judged by a throttled timer (issue 12, number 2), in a tab that Chromium really hides and throttles."""
+"""Silence that is judged by a throttled timer (issue 12, number 2), in a tab that Chromium hides and throttles."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ THROTTLED_SECONDS = 200.0
 
 @pytest.mark.browser
 def test_a_tab_in_the_background_stays_connected_and_keeps_its_lease(stack, tmp_path: Path):
-    """Each few minutes my colleagues saw me leave and come back, and my pen was given away while I looked something up."""
+    """Each few minutes my colleagues saw me leave and come back, and my pen was given away meanwhile."""
     cookies = stack.sessions("ada", "bob")
     with running(tmp_path / "profile", THROTTLED) as chromium, Hidden(stack, chromium, cookies) as hidden:
         hidden.hide()

@@ -77,7 +77,8 @@ def test_a_holder_whose_clock_is_set_types_on(ada):
         """() => {
           window.leases = [];
           const form = document.querySelector("[data-editor]");
-          new MutationObserver(() => leases.push(form.dataset.lease)).observe(form, { attributeFilter: ["data-lease"] });
+          const note = () => leases.push(form.dataset.lease);
+          new MutationObserver(note).observe(form, { attributeFilter: ["data-lease"] });
         }"""
     )
     ada.page.evaluate(WRONG.format(milliseconds=3600_000))

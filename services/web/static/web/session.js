@@ -110,7 +110,7 @@ export class WayBack {
     for (const live of this.#closed.keys()) if (live.state === "closed") live.reconnectNow();
   }
 
-  // A page that nobody looks at asks once; the rest can wait until it is looked at.
+  // A hidden page asks once; the rest can wait until it is looked at.
   #later(now = false) {
     if (now) this.#timer.start(0, () => this.check());
     else {
