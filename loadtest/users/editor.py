@@ -58,7 +58,7 @@ class Editor(DashboardUser):
         # The title is the mark by which the event is known when it comes back.
         number = next(self.saves)
         mark = f"{self.slug}, save {number} of {self.name}"
-        fields = {name: form.field(name) for name in ("csrfmiddlewaretoken", "version", "body")}
+        fields = {name: form.field(name) for name in ("csrfmiddlewaretoken", "version", "submission", "body")}
         run.saves[mark] = Save(intended, sent=run.clock())
         run.in_flight += 1
         try:

@@ -1,31 +1,27 @@
 """What a user does to documents. The only place that writes them, and the only place that publishes."""
 
-from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from dashboard import submissions
 from dashboard.events import NotificationCreated
 from dashboard.models import Document, Notification, ReadPointer, Verb
 from dashboard.permissions import can_delete
+from dashboard.submissions import Draft
 from tidewire import outbox
 
 # A user who opens the editing page ten times in a row is one notification, not ten.
 EDIT_STARTED_ONCE_PER = timedelta(minutes=10)
 
 
-@dataclass(frozen=True)
-class Draft:
-    title: str
-    body: str
-
-
 class Conflict(Exception):
-    """Somebody else saved first. Carries both versions whole; `theirs` is None when the document was deleted."""
+    """Another save came first. Carries both versions whole; `theirs` is None if the document was deleted."""
 
     def __init__(self, *, yours: Draft, theirs: Document | None) -> None:
         super().__init__(f"{theirs.slug} is at version {theirs.version}" if theirs else "the document was deleted")
@@ -33,31 +29,78 @@ class Conflict(Exception):
         self.theirs = theirs
 
 
+class ChangedMeanwhile(Exception):
+    """The document has another version than the user saw before they decided to delete it."""
+
+
+def create_document(user: User, *, title: str, body: str, form: UUID | None = None) -> Document:
+    """Create a document, once for each form. `form` is its key, None for a caller that repeats nothing.
+
+    Raises:
+        Repeated: the same form with the same text was accepted before.
+
+    """
+    draft = Draft(title, body)
+    try:
+        return _create(user, draft, form)
+    except IntegrityError:
+        # A copy of the same form was accepted in parallel.
+        submissions.refuse_repeat(user, form, draft)
+        raise
+
+
 @transaction.atomic
-def create_document(user: User, *, title: str, body: str) -> Document:
-    document = Document.objects.create(title=title, body=body, author=user, updated_by=user)
+def _create(user: User, draft: Draft, form: UUID | None) -> Document:
+    submissions.refuse_repeat(user, form, draft)
+    document = Document.objects.create(title=draft.title, body=draft.body, author=user, updated_by=user)
+    submissions.accept(user, form, draft, document)
     _notify(user, "created", document)
     return document
 
 
 @transaction.atomic
-def update_document(user: User, pk: int, *, version: int, title: str, body: str) -> Document:
-    """Save over `version` and no other: the comparison is part of the UPDATE, so two savers cannot both pass it."""
-    saved = Document.objects.filter(pk=pk, version=version).update(
-        title=title, body=body, version=F("version") + 1, updated_at=Now(), updated_by=user
+def update_document(user: User, pk: int, *, version: int, title: str, body: str, form: UUID | None = None) -> Document:
+    """Save over `version` and no other: the comparison is part of the UPDATE, so two savers cannot both pass it.
+
+    A save that changes nothing makes no version and no notification; the document is returned as it is.
+
+    Raises:
+        Repeated: the same form with the same text was accepted before.
+        Conflict: the document has another version, or was deleted.
+
+    """
+    draft = Draft(title, body)
+    saved = (
+        Document.objects.filter(pk=pk, version=version)
+        .exclude(title=title, body=body)
+        .update(title=title, body=body, version=F("version") + 1, updated_at=Now(), updated_by=user)
     )
     document = Document.objects.select_related("author", "updated_by").filter(pk=pk).first()
-    if not saved or document is None:
-        raise Conflict(yours=Draft(title=title, body=body), theirs=document)
-    _notify(user, "updated", document)
-    return document
+    if saved and document:
+        submissions.accept(user, form, draft, document)
+        _notify(user, "updated", document)
+        return document
+    submissions.refuse_repeat(user, form, draft)
+    if document and (document.title, document.body) == (title, body):
+        return document
+    raise Conflict(yours=draft, theirs=document)
 
 
 @transaction.atomic
-def delete_document(user: User, pk: int) -> None:
+def delete_document(user: User, pk: int, *, version: int | None = None) -> None:
+    """Delete the document. `version` is the one that the user saw, None if they saw none.
+
+    Raises:
+        Document.DoesNotExist: the document was deleted before.
+        ChangedMeanwhile: the document has another version now.
+        PermissionDenied: the user is neither the author nor staff.
+
+    """
     document = Document.objects.select_for_update().get(pk=pk)
     if not can_delete(user, document):
         raise PermissionDenied(f"{user} may not delete {document.slug}: only its author and staff may")
+    if version not in (None, document.version):
+        raise ChangedMeanwhile(f"{document.slug} is at version {document.version}, and {version} was to be deleted")
     _notify(user, "deleted", document)
     document.delete()
 

@@ -118,6 +118,29 @@ class Notification(Sequenced):
         return f"{self.actor_name} {self.verb} {self.title}"
 
 
+class Submission(models.Model):
+    """A form that was accepted, so that the same form sent again is not carried out again.
+
+    A double click, a reload of the answer and a retry after a lost answer all send the same `key` with the same text.
+    `dashboard.actions` prunes the table.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # Made by the server with the form.
+    key = models.UUIDField(editable=False)
+    # Of the form's text: a form that comes back with another text is another act.
+    digest = models.CharField(max_length=64)
+    document = models.ForeignKey(Document, on_delete=models.SET_NULL, null=True, related_name="+")
+    version = models.PositiveIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="submission_once")]
+
+    def __str__(self) -> str:
+        return f"{self.key}: version {self.version}"
+
+
 class ReadPointer(models.Model):
     """One row per user instead of one per user and notification: all up to the sequence number `last_read` is read."""
 

@@ -1,18 +1,39 @@
-"""Signing in, and signing up where the operator allows it. Signing out is Django's own view."""
+"""Signing in and out, and signing up where the operator allows it."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import login
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.models import User
+from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
+from django.urls import Resolver404, resolve
+from django.utils.http import url_has_allowed_host_and_scheme
 
+from dashboard import submissions
 from web.forms import SignInForm, SignUpForm
 from web.generic import FormView
 from web.names import TAKEN
+
+# The doors themselves, and what only scripts read. Probes have no name.
+NO_PAGES = frozenset({None, "login", "logout", "signup", "notifications-unread"})
+
+
+def page_after_login(url: str, request: HttpRequest) -> str:
+    """Return the address of a page of this site that a login may lead to, otherwise nothing."""
+    if not url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure()):
+        return ""
+    try:
+        match = resolve(urlsplit(url).path)
+    except (Resolver404, ValueError):
+        return ""
+    return "" if match.url_name in NO_PAGES else url
 
 
 class SignIn(LoginView):
@@ -20,8 +41,32 @@ class SignIn(LoginView):
     authentication_form = SignInForm
     redirect_authenticated_user = True
 
+    def get_redirect_url(self) -> str:
+        return page_after_login(super().get_redirect_url(), self.request)
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(signup=settings.SIGNUP, **kwargs)
+
+
+class SignOut(LogoutView):
+    """Logs out by POST. A GET, which a bookmark or a login's `next` brings, asks first."""
+
+    http_method_names = ["get", "head", "post", "options"]
+
+    def get(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect(settings.LOGIN_URL)
+        return render(request, "web/logout.html")
+
+
+def sign_out_of_admin(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Wrap the admin's logout, so that a GET of it leads to the page that asks first."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return view(request, *args, **kwargs) if request.method == "POST" else redirect("logout")
+
+    return wrapped
 
 
 class SignUp(FormView[SignUpForm]):
@@ -39,9 +84,33 @@ class SignUp(FormView[SignUpForm]):
         try:
             with transaction.atomic():
                 user = form.save()
+                submissions.accept(user, form.cleaned_data["submission"], _draft(user), None)
         except (IntegrityError, ValidationError):
             # Another visitor took the name, or one that looks like it, after the form had checked it.
             form.add_error("username", TAKEN)
             return self.form_invalid(form)
+        return self._enter(user)
+
+    def form_invalid(self, form: SignUpForm) -> HttpResponse:
+        user = self._made_before(form)
+        return self._enter(user) if user else super().form_invalid(form)
+
+    def _made_before(self, form: SignUpForm) -> User | None:
+        """Return the account that a first click on this very form made, if the password is the same."""
+        user = User.objects.filter(username=form.data.get("username", "").strip(), is_active=True).first()
+        password = form.cleaned_data.get("password1")
+        if user is None or not password or not user.check_password(password):
+            return None
+        try:
+            submissions.refuse_repeat(user, form.cleaned_data.get("submission"), _draft(user))
+        except submissions.Repeated:
+            return user
+        return None
+
+    def _enter(self, user: User) -> HttpResponse:
         login(self.request, user, backend="django.contrib.auth.backends.ModelBackend")
         return redirect(settings.LOGIN_REDIRECT_URL)
+
+
+def _draft(user: User) -> submissions.Draft:
+    return submissions.Draft(title=user.get_username(), body="")

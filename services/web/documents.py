@@ -13,9 +13,10 @@ from django.shortcuts import get_object_or_404, redirect
 from dashboard import actions, live
 from dashboard.models import Document, pk_of
 from dashboard.permissions import can_delete
+from dashboard.submissions import Repeated
 from web.badges import FREE, UNKNOWN, Badge, badge
 from web.compare import compare
-from web.forms import DocumentForm, EditForm
+from web.forms import DeleteForm, DocumentForm, EditForm
 from web.generic import DetailView, FormView, ListView
 from web.pages import LivePage, UserRequest, UserView
 
@@ -40,9 +41,11 @@ class DocumentList(LivePage, ListView[Document]):
 class DocumentPage(LivePage):
     """A page about one document: 404 without it, its badge beside it."""
 
+    def documents(self) -> QuerySet[Document]:
+        return Document.objects.select_related("author", "updated_by").filter(slug=self.kwargs["slug"])
+
     def document(self) -> Document:
-        documents = Document.objects.select_related("author", "updated_by")
-        return get_object_or_404(documents, slug=self.kwargs["slug"])
+        return get_object_or_404(self.documents())
 
     def badge(self) -> Badge:
         status = live.status(self.kwargs["slug"])
@@ -66,8 +69,12 @@ class DocumentCreate(LivePage, FormView[DocumentForm]):
     form_class = DocumentForm
 
     def form_valid(self, form: DocumentForm) -> HttpResponse:
-        document = actions.create_document(self.request.user, **form.cleaned_data)
-        messages.success(self.request, "Created. Everybody can see it now.")
+        user, form_key, kept = self.request.user, form.cleaned_data["submission"], form.cleaned_data["draft"]
+        try:
+            document = actions.create_document(user, **form.text(), form=form_key)
+        except Repeated as repeated:
+            return _lead_on(self.request, repeated, "Created.", kept)
+        messages.success(self.request, "Created. Everybody can see it now.", extra_tags=kept)
         return redirect("document", document.slug)
 
 
@@ -76,7 +83,9 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
     form_class = EditForm
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        document = self.document()
+        document = self.documents().first()
+        if document is None:
+            return self._gone()
         # Only here: a POST brings its own text, and must not fail because the document was deleted meanwhile.
         self.initial = {"title": document.title, "body": document.body, "version": document.version}
         return super().get(request, *args, **kwargs)
@@ -87,11 +96,18 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
         return super().get_context_data(slug=self.kwargs["slug"], badge=badge, others=others, **kwargs)
 
     def form_valid(self, form: EditForm) -> HttpResponse:
+        user, pk, version = self.request.user, pk_of(self.kwargs["slug"]), form.cleaned_data["version"]
+        form_key, kept = form.cleaned_data["submission"], form.cleaned_data["draft"]
         try:
-            document = actions.update_document(self.request.user, pk_of(self.kwargs["slug"]), **form.cleaned_data)
+            document = actions.update_document(user, pk, version=version, **form.text(), form=form_key)
+        except Repeated as repeated:
+            return _lead_on(self.request, repeated, "Saved.", kept)
         except actions.Conflict as conflict:
             return self._conflict(conflict)
-        messages.success(self.request, "Saved.")
+        saved = document.version > version
+        messages.success(
+            self.request, "Saved." if saved else "Nothing has changed, so nothing was saved.", extra_tags=kept
+        )
         return redirect("document", document.slug)
 
     def _conflict(self, conflict: actions.Conflict) -> HttpResponse:
@@ -100,20 +116,38 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
         draft = {"title": yours.title, "body": yours.body}
         if theirs is None:
             context = {"form": DocumentForm(initial=draft), "yours": yours}
-            template = "web/deleted_meanwhile.html"
-        else:
-            your_lines, their_lines = compare(yours.body, theirs.body)
-            context = {
-                "form": EditForm(initial=draft | {"version": theirs.version}),
-                "yours": yours,
-                "theirs": theirs,
-                "your_lines": your_lines,
-                "their_lines": their_lines,
-            }
-            template = "web/conflict.html"
+            return self._page("web/deleted_meanwhile.html", HTTPStatus.CONFLICT, context)
+        your_lines, their_lines = compare(yours.body, theirs.body)
+        context = {
+            "form": EditForm(initial=draft | {"version": theirs.version}),
+            "yours": yours,
+            "theirs": theirs,
+            "by_yourself": theirs.updated_by == self.request.user,
+            "your_lines": your_lines,
+            "their_lines": their_lines,
+        }
+        return self._page("web/conflict.html", HTTPStatus.CONFLICT, context)
+
+    def _gone(self) -> HttpResponse:
+        """No document, or no longer. The browser may have kept text for it, which the page offers."""
+        return self._page("web/gone.html", HTTPStatus.NOT_FOUND, {"form": DocumentForm()})
+
+    def _page(self, template: str, status: HTTPStatus, context: dict[str, Any]) -> HttpResponse:
         return self.response_class(
-            request=self.request, template=[template], context=self.get_context_data(**context), status=409
+            request=self.request, template=[template], context=self.get_context_data(**context), status=status
         )
+
+
+def _lead_on(request: HttpRequest, repeated: Repeated, done: str, kept: str) -> HttpResponse:
+    """Answer a form that was accepted before: with the page that its first answer led to."""
+    document = repeated.document
+    if document is None:
+        messages.info(request, "That was saved before, and the document has been deleted since.")
+        return redirect("documents")
+    if document.version > repeated.version:
+        done = f"That was saved before, as version {repeated.version}. The document has changed since."
+    messages.success(request, done, extra_tags=kept)
+    return redirect("document", document.slug)
 
 
 class StartEditing(UserView):
@@ -141,9 +175,24 @@ class DocumentDelete(DocumentPage, DetailView[Document]):
         return document
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponseBase:
+        form = DeleteForm(request.POST)
+        document = self.documents().first()
+        if document is None and pk_of(slug):
+            return self._deleted_before()
         document = self.get_object()
-        # Where somebody was faster, the document is as gone as was asked for.
-        with suppress(Document.DoesNotExist):
-            actions.delete_document(self.request.user, document.pk)
+        # Without a readable version the user is asked again, as after a change.
+        version = form.cleaned_data["version"] if form.is_valid() else 0
+        try:
+            actions.delete_document(self.request.user, document.pk, version=version)
+        except actions.ChangedMeanwhile:
+            self.object = self.get_object()
+            context = self.get_context_data(object=self.object, changed=True)
+            return self.render_to_response(context, status=HTTPStatus.CONFLICT)
+        except Document.DoesNotExist:
+            return self._deleted_before()
         messages.success(request, f"“{document.title}” is deleted.")
+        return redirect("documents")
+
+    def _deleted_before(self) -> HttpResponse:
+        messages.info(self.request, "The document was deleted before.")
         return redirect("documents")

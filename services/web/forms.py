@@ -1,5 +1,6 @@
 """The forms of the pages. They check and clean; writing is for the actions."""
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -9,6 +10,9 @@ from django.contrib.auth.models import User
 from dashboard.models import BODY_LENGTH, TITLE_LENGTH
 from dashboard.text import clean_title
 from web.names import check_name
+
+# A slug, a key, a time and what divides them.
+DRAFT_LENGTH = 150
 
 if TYPE_CHECKING:
     UserCreationForm = BaseUserCreationForm[User]
@@ -48,11 +52,26 @@ class DocumentForm(BulmaForm, forms.Form):
         widget=forms.Textarea(attrs={"rows": 18, "dir": "auto"}),
     )
 
+    # Names this form, so that a second copy of it is recognised. Another one each time that a page is rendered.
+    submission = forms.UUIDField(required=False, initial=uuid.uuid4, widget=forms.HiddenInput)
+    # The browser's own name for the draft that it keeps (drafts.js). The answer to a save says it back.
+    draft = forms.CharField(required=False, max_length=DRAFT_LENGTH, widget=forms.HiddenInput)
+
+    def text(self) -> dict[str, str]:
+        """What the user wrote."""
+        return {name: self.cleaned_data[name] for name in ("title", "body")}
+
 
 class EditForm(DocumentForm):
     """Carries the version that the writer started from, so that saving can tell whether it is still the newest."""
 
     version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+
+
+class DeleteForm(forms.Form):
+    """Carries the version that the user saw before they decided."""
+
+    version = forms.IntegerField(min_value=1, required=False, widget=forms.HiddenInput)
 
 
 class SignInForm(BulmaForm, AuthenticationForm):
@@ -63,6 +82,9 @@ class SignUpForm(BulmaForm, UserCreationForm):
     class Meta:
         model = User
         fields = ["username"]
+
+    # As a document's form: a second copy of it is recognised.
+    submission = forms.UUIDField(required=False, initial=uuid.uuid4, widget=forms.HiddenInput)
 
     def clean_username(self) -> str:
         return check_name(self.cleaned_data["username"])

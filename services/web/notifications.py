@@ -43,6 +43,10 @@ class OpenNotification(UserView):
 
 
 class MarkRead(UserView):
+    def get(self, _request: UserRequest) -> HttpResponse:
+        """Lead on after a login, whose `next` is the address of the form."""
+        return redirect("notifications")
+
     def post(self, request: UserRequest) -> HttpResponse:
         up_to = request.POST.get("up_to", "")
         # isdecimal alone would let a number through that no database column holds.

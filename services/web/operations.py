@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.generic import TemplateView
 
@@ -13,6 +13,7 @@ from dashboard.permissions import can_operate
 from tidewire.exceptions import NoRedis
 from web.pages import LivePage
 
+NOT_LISTENING = "{node} is not listening: it drains already, or has ended."
 AWAY = "Redis does not answer, so no node can be told anything. Its own host still can: python -m tidewire drain."
 
 
@@ -40,15 +41,19 @@ class DrainNode(StaffPage, TemplateView):
         except NoRedis:
             return super().get_context_data(away=AWAY, **kwargs)
         report = next((each for each in listening if each.node == node), None)
-        if report is None:
-            raise Http404(f"no node {node} is listening")
         return super().get_context_data(report=report, others=len(listening) - 1, **kwargs)
+
+    def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
+        if "away" in context or context["report"]:
+            return super().render_to_response(context, **kwargs)
+        messages.warning(self.request, NOT_LISTENING.format(node=self.kwargs["node"]))
+        return redirect("operations")
 
     def post(self, request: HttpRequest, node: str) -> HttpResponseBase:
         try:
             operations.drain_node(self.request.user, node)
         except operations.NotListening:
-            messages.warning(request, f"{node} is not listening: it drains already, or has gone.")
+            messages.warning(request, NOT_LISTENING.format(node=node))
         except NoRedis:
             messages.error(request, AWAY)
         else:

@@ -89,6 +89,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_300_000
 CSRF_TRUSTED_ORIGINS = list(env.origins)
 CSRF_COOKIE_SECURE = env.secure_cookies
 CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "web.expired.form_expired"
 X_FRAME_OPTIONS = "DENY"
 # No inline script and no inline style; Bulma has pictures in its style sheet.
 CONTENT_SECURITY_POLICY = {

@@ -3,7 +3,6 @@
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LogoutView
 from django.urls import path, re_path
 
 from tidewire.web_metrics import metrics_view
@@ -11,6 +10,8 @@ from web import accounts, documents, health, notifications, operations, people, 
 
 # One door to log in by, with one set of limits; who is logged in and no staff is told so by the admin's own page.
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign]
+# The admin logs out by POST only. A GET leads to the page that asks first.
+admin.site.logout = accounts.sign_out_of_admin(admin.site.logout)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("", documents.DocumentList.as_view(), name="documents"),
@@ -28,7 +29,7 @@ urlpatterns = [
     # A node's name as the environment allows it.
     re_path(r"^operations/(?P<node>[A-Za-z0-9._-]{1,100})/drain/$", operations.DrainNode.as_view(), name="node-drain"),
     path("login/", accounts.SignIn.as_view(), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("logout/", accounts.SignOut.as_view(), name="logout"),
     path("session/", session.Session.as_view(), name="session"),
     path("signup/", accounts.SignUp.as_view(), name="signup"),
     path(settings.ADMIN_PATH, admin.site.urls),

@@ -60,4 +60,19 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['document', 'actor', 'verb', '-created_at'], name='notification_recent')],
             },
         ),
+        migrations.CreateModel(
+            name='Submission',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.UUIDField(editable=False)),
+                ('digest', models.CharField(max_length=64)),
+                ('version', models.PositiveIntegerField()),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
+                ('document', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='dashboard.document')),
+                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('user', 'key'), name='submission_once')],
+            },
+        ),
     ]

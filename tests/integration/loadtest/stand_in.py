@@ -59,7 +59,8 @@ class StandIn:
         if method == "POST":
             return self._answer(302, Location="/notifications/")
         documents = "".join(f'<li class="document" data-document="{slug}">' for slug in DOCUMENTS)
-        form = f'{TOKEN}<input name="version" value="1"><textarea name="body">\nx</textarea>'
+        hidden = '<input name="version" value="1"><input name="submission" value="">'
+        form = f'{TOKEN}{hidden}<textarea name="body">\nx</textarea>'
         end = len(self.events)
         return self._answer(
             200, f'<body data-position="{EPOCH}:{end}" data-newest-notification="{end}">{documents}{form}</body>'

@@ -1,5 +1,7 @@
 """Logging in and out, and signing up where it is on."""
 
+from uuid import UUID
+
 import pytest
 from django.contrib.auth.models import User
 
@@ -36,8 +38,30 @@ def test_who_is_logged_in_needs_no_login_page(as_user, ada):
 
 def test_logout_is_a_form_and_leads_to_the_login(as_user, ada):
     client = as_user(ada)
-    assert client.get("/logout/").status_code == 405
+    assert "Log out?" in client.get("/logout/").text
+    assert client.get("/").status_code == 200
     assert client.post("/logout/").url == "/login/"
+    assert client.get("/").status_code == 302
+
+
+def test_logging_out_twice_leads_to_the_login(client):
+    assert client.post("/logout/").url == "/login/"
+    assert client.get("/logout/").url == "/login/"
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["/logout/", "/login/", "/signup/", "/notifications/unread/", "/healthz", "/admin/logout/", "/x/"],
+)
+def test_login_leads_to_a_page_whatever_the_address_says(client, ada, where):
+    assert client.post("/login/", {"username": "ada", "password": "demo", "next": where}).url == "/"
+    assert client.get("/login/", {"next": where}).url == "/"
+
+
+def test_the_admin_logs_out_by_the_same_page(as_user, staff):
+    client = as_user(staff)
+    assert client.get("/admin/logout/").url == "/logout/"
+    assert client.post("/admin/logout/").url == "/login/"
     assert client.get("/").status_code == 302
 
 
@@ -73,6 +97,32 @@ class TestSignUp:
         page = client.post("/signup/", NEW | change)
         assert error in page.text
         assert not User.objects.exists()
+
+    def test_a_second_click_logs_in_too(self, client):
+        """The browser drops the answer to the first one, with its cookies."""
+        key = client.get("/signup/").context["form"]["submission"].value()
+        fields = NEW | {"submission": str(key)}
+        assert client.post("/signup/", fields).url == "/"
+        client.cookies.clear()
+        assert client.post("/signup/", fields).url == "/"
+        assert client.get("/").status_code == 200
+        assert User.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"submission": str(UUID(int=7))},
+            {"submission": ""},
+            dict.fromkeys(["password1", "password2"], "a guess"),
+        ],
+    )
+    def test_a_form_that_made_no_account_lets_no_one_in(self, client, change):
+        """Signing up is no second door for guesses at passwords."""
+        fields = NEW | {"submission": str(UUID(int=1))}
+        client.post("/signup/", fields)
+        client.cookies.clear()
+        assert "already exists" in client.post("/signup/", fields | change).text
+        assert client.get("/").status_code == 302
 
     def test_a_taken_name_is_refused(self, client, ada):
         assert "already exists" in client.post("/signup/", NEW | {"username": "ada"}).text

@@ -242,7 +242,7 @@ class TestDelete:
         assert [(topic, event.verb) for topic, event in published] == [("notifications", "deleted")]
 
     def test_somebody_faster_is_no_error(self, as_user, ada, plan, monkeypatch):
-        def gone(_user, _slug):
+        def gone(_user, _pk, *, version):
             raise Document.DoesNotExist
 
         monkeypatch.setattr(actions, "delete_document", gone)

@@ -1,5 +1,11 @@
-// The form that writes a document: leaving it with unsaved text asks first. On the conflict page either version
-// can be put into the form with one click.
+// The form that writes a document. Its text is kept as a draft while it is typed, and comes back by itself; leaving it
+// with unsaved text asks first. On the conflict page either version can be put into the form with one click.
+
+import { markOf, timeOf } from "./drafts.js";
+
+// The longest that a crash can take from a text.
+const WRITE_AFTER_MS = 300;
+const FIELDS = ["title", "body", "version", "submission"];
 
 export function fieldsOf(form) {
   return [...form.querySelectorAll("input[name=title], textarea[name=body]")];
@@ -13,34 +19,146 @@ export function unsaved(form) {
   return "unsaved" in form.dataset || typed(form);
 }
 
-// Where the browser comes back to a page that it has to fetch anew, it puts the old text into the new form. That text
-// still is of the version that it was started from, which stays with the page in the browser's history.
-function versionKeeper(form) {
-  const { version } = form.elements;
-  const rendered = version?.value;
-  let kept = !version;
+class DraftKeeper {
+  #form;
+  #drafts;
+  #id;
+  #rendered; // the text and its version, as the server sent them
+  #kept; // and as they were kept last
+  #release = () => {};
+  #timer;
 
-  return () => {
-    if (kept) return;
-    kept = true;
-    version.value = (typed(form) && history.state?.version) || rendered;
-    history.replaceState({ ...history.state, version: version.value }, "");
-  };
+  constructor(form, drafts, place) {
+    this.#form = form;
+    this.#drafts = drafts;
+    this.#rendered = this.#kept = this.#read();
+    this.#id = `${place}.${this.#rendered.submission}`;
+    // The browser would bring the text back without its version, into a form that may have a newer one.
+    form.autocomplete = "off";
+    form.addEventListener("input", () => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.write(), WRITE_AFTER_MS);
+    });
+    form.addEventListener("submit", () => this.write({ sent: true }));
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.write();
+    });
+    window.addEventListener("pagehide", () => {
+      this.write();
+      this.#release();
+    });
+    window.addEventListener("pageshow", (event) => {
+      if (event.persisted) this.#comeBack();
+    });
+    this.#restore(place);
+  }
+
+  // Keeps what the form has now, unless the server has it. What is sent is marked, so that the answer can name it; the
+  // draft of a conflict keeps its old version until then.
+  write({ sent = false } = {}) {
+    clearTimeout(this.#timer);
+    const now = this.#read();
+    const changed = FIELDS.some((name) => now[name] !== this.#kept[name]);
+    if (!changed && !sent) return;
+    this.#kept = now;
+    if (!unsaved(this.#form)) {
+      this.#drafts.drop(this.#id);
+      return;
+    }
+    const draft = { at: Date.now(), ...now };
+    if (!this.#drafts.put(this.#id, draft)) {
+      this.#say("This browser keeps no copy of your text. Save it before you leave the page.");
+    }
+    this.#form.elements.draft.value = markOf(this.#id, draft);
+  }
+
+  async #restore(place) {
+    for (const draft of this.#drafts.list(place)) {
+      const release = await this.#drafts.claim(draft.id);
+      // Another tab has it, or the user was faster.
+      if (!release) continue;
+      if (typed(this.#form)) {
+        release();
+        break;
+      }
+      if (this.#isRendered(draft) && !unsaved(this.#form)) {
+        this.#drafts.drop(draft.id); // the server has it
+        release();
+        continue;
+      }
+      this.#id = draft.id;
+      this.#release = release;
+      if (!this.#isRendered(draft)) this.#bringBack(draft);
+      return;
+    }
+    this.#release = (await this.#drafts.claim(this.#id)) ?? (() => {});
+  }
+
+  #bringBack(draft) {
+    this.#form.hidden = false;
+    this.#fill(draft);
+    this.#kept = this.#read();
+    const older = Number(draft.version) < Number(this.#rendered.version);
+    const since = older ? " The document has been saved since you began: when you save, you will see both versions." : "";
+    this.#say(`Your unsaved text from ${timeOf(draft.at)} is back.${since}`);
+    const button = this.#form.querySelector("[data-draft-drop]");
+    let dropped = false;
+    button.hidden = false;
+    button.textContent = "Drop it";
+    button.onclick = () => {
+      dropped = !dropped;
+      if (dropped) draft = { ...draft, ...this.#read() };
+      this.#fill(dropped ? this.#rendered : draft);
+      this.write();
+      if (dropped) this.#drafts.drop(this.#id);
+      button.textContent = dropped ? "Bring it back" : "Drop it";
+    };
+  }
+
+  // The page comes out of the browser's cache. Without a draft its text is saved, or was never changed.
+  #comeBack() {
+    if (!this.#drafts.has(this.#id)) {
+      window.location.reload();
+      return;
+    }
+    this.#drafts.claim(this.#id).then((release) => {
+      this.#release = release ?? (() => {});
+    });
+  }
+
+  #isRendered(draft) {
+    return draft.title === this.#rendered.title && draft.body === this.#rendered.body;
+  }
+
+  #read() {
+    const { title, body, version, submission } = this.#form.elements;
+    return { title: title.value, body: body.value, version: version?.value ?? "", submission: submission.value };
+  }
+
+  #fill({ title, body, version, submission }) {
+    const { elements } = this.#form;
+    elements.title.value = title;
+    elements.body.value = body;
+    elements.submission.value = submission;
+    if (elements.version && version) elements.version.value = version;
+  }
+
+  #say(text) {
+    const notice = this.#form.querySelector("[data-draft]");
+    notice.querySelector("[data-draft-text]").textContent = text;
+    notice.hidden = false;
+  }
 }
 
-export function editor(form) {
-  // Not when the page is shown: the text may come back after that. Before a key or a save it has.
-  const keepVersion = versionKeeper(form);
-  for (const type of ["beforeinput", "input", "submit"]) form.addEventListener(type, keepVersion);
-
-  const fields = fieldsOf(form);
+export function editor(form, drafts, place) {
+  const keeper = new DraftKeeper(form, drafts, place);
   let leaving = false;
 
   form.addEventListener("submit", () => {
     leaving = true;
   });
   window.addEventListener("beforeunload", (event) => {
-    if (!leaving && unsaved(form)) event.preventDefault();
+    if (!leaving && !form.hidden && unsaved(form)) event.preventDefault();
   });
   // A page that comes back from the browser's cache guards its text again.
   window.addEventListener("pageshow", () => {
@@ -51,10 +169,10 @@ export function editor(form) {
     const source = document.querySelector(`[data-source="${button.dataset.take}"]`);
     button.hidden = false;
     button.addEventListener("click", () => {
-      keepVersion();
-      const [title, body] = fields;
+      const [title, body] = fieldsOf(form);
       title.value = source.dataset.title;
       body.value = source.value;
+      keeper.write();
       body.focus();
     });
   }

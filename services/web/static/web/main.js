@@ -4,6 +4,7 @@ import { Live } from "../tidewire/client.js";
 import { CatchUp } from "./catch-up.js";
 import { isKept } from "./clock.js";
 import { notifyDesktop } from "./desktop.js";
+import { Drafts } from "./drafts.js";
 import { editor } from "./editor.js";
 import { menu } from "./menu.js";
 import { isNews } from "./news.js";
@@ -133,6 +134,8 @@ window.addEventListener("pageshow", (event) => {
 
 if (isKept) refresh();
 
-for (const form of document.querySelectorAll("[data-editor]")) editor(form);
+const drafts = new Drafts(data.userId);
+for (const place of document.querySelectorAll("[data-saved-draft]")) drafts.saved(place.dataset.savedDraft);
+for (const form of document.querySelectorAll("[data-editor]")) editor(form, drafts, data.slug ?? "new");
 menu(find("[data-menu]"));
 keepTimes(refresh);

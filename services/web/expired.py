@@ -1,0 +1,50 @@
+"""The answer to a form whose token is not the browser's any more: a login changes the token, in other tabs too.
+
+Django refuses such a form, and it stays refused. What it contained is not lost: the user sends it again by one click,
+as the user who is logged in now.
+"""
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render, resolve_url
+from django.urls import resolve
+from django.utils.http import urlencode
+from django.views.csrf import csrf_failure
+
+from web.accounts import page_after_login
+
+DOORS = ("login", "signup")
+# How Django's reason begins if the form came from another site.
+OTHER_SITE = ("Origin checking failed", "Referer checking failed")
+
+
+def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django calls this in place of the view. `reason` is one of its own texts."""
+    # Browsers send Origin with every form, and Django has compared it before the token.
+    if "Origin" not in request.headers or reason.startswith(OTHER_SITE):
+        return csrf_failure(request, reason)
+    door = resolve(request.path_info).url_name
+    if door in DOORS:
+        return _door(request)
+    if not request.user.is_authenticated:
+        return redirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': request.path})}")
+    fields = [
+        (name, value) for name, values in request.POST.lists() for value in values if name != "csrfmiddlewaretoken"
+    ]
+    if any("password" in name for name, _ in fields):
+        return _load_again(request)
+    return render(request, "web/send_again.html", {"fields": fields}, status=403)
+
+
+def _door(request: HttpRequest) -> HttpResponse:
+    """A second click on Log in or Sign up comes after the first has logged in."""
+    if request.user.is_authenticated:
+        return redirect(page_after_login(request.POST.get("next", ""), request) or settings.LOGIN_REDIRECT_URL)
+    return _load_again(request)
+
+
+def _load_again(request: HttpRequest) -> HttpResponse:
+    """A password is not sent back in a page, so the form is filled in once more."""
+    messages.info(request, "The page was open for too long. Please fill in the form again.")
+    return redirect(request.get_full_path())

@@ -1,0 +1,140 @@
+// Drafts: text that a user has typed and the server does not have yet. The browser keeps each until a page says that
+// it is saved, through reloads, logins, errors and crashes. A draft is only shown to the user who typed it.
+
+const PREFIX = "tidewire.draft.";
+// Text that was forgotten for longer is deleted, and so are the oldest above these limits. Browsers allow a site about
+// five million characters, and a text has at most 100,000.
+const KEPT_MS = 30 * 24 * 3600 * 1000;
+const MOST_PER_USER = 20;
+const MOST_CHARACTERS = 3_500_000;
+// A page that is being left gives its draft up within a moment; another tab that has it open does not.
+const CLAIM_MS = 1500;
+
+export class Drafts {
+  #store;
+  #user;
+
+  constructor(user, store = storage()) {
+    this.#user = user;
+    this.#store = store;
+    this.#prune();
+  }
+
+  // The user's drafts, newest first: of one place (a document's slug, or "new") or of all.
+  list(place) {
+    return this.#all().filter((draft) => draft.user === this.#user && (place === undefined || draft.place === place));
+  }
+
+  // Returns whether the browser keeps it. The oldest drafts make room.
+  put(id, draft) {
+    const text = JSON.stringify(draft);
+    const others = this.#all().filter((other) => other.key !== this.#key(id));
+    for (;;) {
+      try {
+        this.#store.setItem(this.#key(id), text);
+        return true;
+      } catch {
+        const oldest = others.pop();
+        if (!oldest) return false;
+        this.#remove(oldest.key);
+      }
+    }
+  }
+
+  drop(id) {
+    this.#remove(this.#key(id));
+  }
+
+  has(id) {
+    return this.#all().some((draft) => draft.key === this.#key(id));
+  }
+
+  // `mark` is what `markOf` made when the form was sent. A draft that was changed since stays.
+  saved(mark) {
+    const [id, at] = mark.split("@");
+    const draft = this.#all().find((each) => each.key === this.#key(id));
+    if (draft && String(draft.at) === at) this.#remove(draft.key);
+  }
+
+  // Holds the draft for this page until the returned function is called; null while another tab has it.
+  claim(id) {
+    const nothing = () => {};
+    return new Promise((resolve) => {
+      if (!navigator.locks) return resolve(nothing); // without HTTPS
+      navigator.locks
+        .request(this.#key(id), { signal: AbortSignal.timeout(CLAIM_MS) }, () => new Promise(resolve))
+        .catch((error) => resolve(error.name === "TimeoutError" || error.name === "AbortError" ? null : nothing));
+    });
+  }
+
+  // Those that no open page has.
+  async abandoned() {
+    const held = new Set(((await navigator.locks?.query())?.held ?? []).map((lock) => lock.name));
+    return this.list().filter((draft) => !held.has(draft.key));
+  }
+
+  #key(id) {
+    return `${PREFIX}${this.#user}.${id}`;
+  }
+
+  #all() {
+    const found = [];
+    for (let i = 0; i < (this.#store?.length ?? 0); i += 1) {
+      const draft = read(this.#store, this.#store.key(i));
+      if (draft) found.push(draft);
+    }
+    return found.sort((one, other) => other.at - one.at);
+  }
+
+  #remove(key) {
+    try {
+      this.#store?.removeItem(key);
+    } catch {
+      // A store that can't be written to keeps nothing either.
+    }
+  }
+
+  #prune() {
+    let characters = 0;
+    const counts = {};
+    for (const draft of this.#all()) {
+      counts[draft.user] = (counts[draft.user] ?? 0) + 1;
+      characters += draft.title.length + draft.body.length;
+      const old = Date.now() - draft.at > KEPT_MS;
+      if (old || counts[draft.user] > MOST_PER_USER || characters > MOST_CHARACTERS) this.#remove(draft.key);
+    }
+  }
+}
+
+export function markOf(id, draft) {
+  return `${id}@${draft.at}`;
+}
+
+// "14:05", or "28 November, 14:05" if that was another day.
+export function timeOf(at) {
+  const when = new Date(at);
+  const time = when.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  if (when.toDateString() === new Date().toDateString()) return time;
+  return `${when.toLocaleDateString("en-GB", { day: "numeric", month: "long" })}, ${time}`;
+}
+
+function storage() {
+  try {
+    return window.localStorage;
+  } catch {
+    return null; // the browser blocks it
+  }
+}
+
+function read(store, key) {
+  if (!key?.startsWith(PREFIX)) return null;
+  try {
+    const { at, title, body, version, submission } = JSON.parse(store.getItem(key));
+    const [user, place, form] = key.slice(PREFIX.length).split(".");
+    const texts = [title, body, version, submission];
+    if (!form || !Number.isFinite(at) || texts.some((each) => typeof each !== "string")) return null;
+    return { key, user, place, id: `${place}.${form}`, at, title, body, version, submission };
+  } catch {
+    return null; // not written by this script
+  }
+}
