@@ -70,6 +70,7 @@ def update_document(user: User, pk: int, *, version: int, title: str, body: str,
 
     """
     draft = Draft(title, body)
+    submissions.refuse_repeat(user, form, draft)
     saved = (
         Document.objects.filter(pk=pk, version=version)
         .exclude(title=title, body=body)
@@ -80,6 +81,7 @@ def update_document(user: User, pk: int, *, version: int, title: str, body: str,
         submissions.accept(user, form, draft, document)
         _notify(user, "updated", document)
         return document
+    # A copy of the same form may have been accepted while this one waited for the row.
     submissions.refuse_repeat(user, form, draft)
     if document and (document.title, document.body) == (title, body):
         return document

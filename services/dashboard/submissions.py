@@ -54,13 +54,18 @@ def refuse_repeat(user: User, form: UUID | None, draft: Draft) -> None:
 def accept(user: User, form: UUID | None, draft: Draft, document: Document | None) -> None:
     """Record that the form was carried out, as part of the transaction that does so.
 
-    Raises `IntegrityError` if the same form was accepted in parallel.
+    Raises `IntegrityError` if the same form with the same text was accepted in parallel.
     """
     if form is None:
         return
-    version = document.version if document else 0
-    made = {"digest": draft.digest, "document": document, "version": version, "created_at": timezone.now()}
-    if not Submission.objects.filter(user=user, key=form).update(**made):
+    made = {
+        "digest": draft.digest,
+        "document": document,
+        "version": document.version if document else 0,
+        "created_at": timezone.now(),
+    }
+    # A row with this very text is left alone, so that its copy meets the constraint below.
+    if not Submission.objects.filter(user=user, key=form).exclude(digest=draft.digest).update(**made):
         Submission.objects.create(user=user, key=form, **made)
     if form.int % PRUNED_ONCE_PER == 0:
         prune()

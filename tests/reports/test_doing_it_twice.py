@@ -1,0 +1,273 @@
+"""A form that is sent twice does its work once, and says so."""
+
+import re
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from loadtest.browser import Page
+from tests.pages import fetch
+from tests.postgres import Postgres, why_not
+from tests.stack import PREPARE_SECONDS
+
+COPIES = 6
+
+
+def text(person):
+    return person.page.get_by_label("Text")
+
+
+def press(person, name):
+    person.page.get_by_role("button", name=name, exact=True).click()
+
+
+def double_click(person, name):
+    person.page.get_by_role("button", name=name, exact=True).dblclick()
+
+
+def titles(person):
+    person.goto("/")
+    return person.find("[data-documents] [data-title]").all_inner_texts()
+
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    """The answer to the form is enough."""
+
+    def redirect_request(self, *_arguments):
+        return None
+
+    def http_error_302(self, _request, answer, *_):
+        return answer
+
+
+def drop_answers(person, path, answers):
+    """The server carries out so many forms, and the browser gets 502 for each."""
+
+    def lose(route):
+        if route.request.method != "POST" or not answers:
+            route.continue_()
+            return
+        answers.pop()
+        # Not by the browser, which would keep the cookies of the lost answer.
+        headers = {**route.request.all_headers(), "Host": urlsplit(route.request.url).netloc}
+        sent = urllib.request.Request(route.request.url, route.request.post_data_buffer, headers)  # noqa: S310
+        urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay).open(sent, timeout=20).close()
+        route.fulfill(status=502, content_type="text/html", body="<p>Bad gateway")
+
+    person.page.route(path, lose)
+
+
+def test_a_double_click_on_save_saves_once(ada):
+    """I double-clicked Save, and was told that two people wrote at once: I and I."""
+    slug = ada.write("Saved by a double click", "one")
+    ada.goto(f"/documents/{slug}/edit/")
+    text(ada).fill("two")
+    double_click(ada, "Save")
+    expect(ada.find("article")).to_contain_text("two")
+    expect(ada.find("article")).to_contain_text("version 2")
+    expect(ada.find("[role=status]").get_by_text("Saved.")).to_have_count(1)
+
+
+def test_a_double_click_on_create_makes_one_document(ada):
+    """I double-clicked Create, and there were two documents."""
+    ada.goto("/new/")
+    ada.page.get_by_label("Title").fill("Created by a double click")
+    double_click(ada, "Create document")
+    expect(ada.find("article")).to_contain_text("Created by a double click")
+    assert titles(ada).count("Created by a double click") == 1
+
+
+def test_a_double_click_on_delete_deletes_and_says_so(ada):
+    """I double-clicked Delete and got an error for a document that was gone as I wanted."""
+    slug = ada.write("Deleted by a double click")
+    ada.goto(f"/documents/{slug}/delete/")
+    double_click(ada, "Delete for everybody")
+    expect(ada.find("[role=status]").get_by_text(re.compile("deleted"))).not_to_have_count(0)
+    assert "Deleted by a double click" not in titles(ada)
+
+
+@pytest.mark.parametrize("way", ["reload", "back"])
+def test_create_after_a_lost_answer_makes_one_document(ada, way):
+    """The proxy said 502. I tried again, and there were two documents."""
+    title = f"Created behind a 502, {way}"
+    ada.goto("/new/")
+    ada.page.get_by_label("Title").fill(title)
+    drop_answers(ada, "**/new/", [1])
+    press(ada, "Create document")
+    expect(ada.find("body")).to_have_text("Bad gateway")
+    if way == "reload":
+        ada.page.reload()
+    else:
+        ada.page.go_back()
+        expect(ada.page.get_by_label("Title")).to_have_value(title)
+        press(ada, "Create document")
+    expect(ada.find("article")).to_contain_text(title)
+    assert titles(ada).count(title) == 1
+
+
+def test_save_after_a_lost_answer_saves_once(ada):
+    """The proxy said 502. I reloaded, and was told that I had written at once with myself."""
+    slug = ada.write("Saved behind a 502", "one")
+    ada.goto(f"/documents/{slug}/edit/")
+    text(ada).fill("two")
+    drop_answers(ada, "**/edit/", [1])
+    press(ada, "Save")
+    expect(ada.find("body")).to_have_text("Bad gateway")
+    ada.page.reload()
+    expect(ada.find("article")).to_contain_text("version 2")
+
+
+def test_back_after_create_and_the_same_again_makes_one_document(ada):
+    """I went back and pressed Create once more."""
+    ada.goto("/new/")
+    ada.page.get_by_label("Title").fill("Created and gone back to")
+    text(ada).fill("body")
+    press(ada, "Create document")
+    expect(ada.find("article")).to_be_visible()
+    ada.page.go_back()
+    ada.is_live()
+    # The server has the text, so the form is a new one. Nothing of the old one is left to send.
+    expect(text(ada)).to_have_value("")
+    assert titles(ada).count("Created and gone back to") == 1
+
+
+def test_back_after_a_save_goes_on_from_what_is_saved(ada):
+    """I saved, went back to mend a word, and was told that somebody else had saved."""
+    slug = ada.write("Saved and gone back to", "one")
+    ada.goto(f"/documents/{slug}/edit/")
+    ada.save("two")
+    expect(ada.find("article")).to_contain_text("version 2")
+    ada.page.go_back()
+    ada.is_live()
+    expect(text(ada)).to_have_value("two")
+    ada.save("two, mended")
+    expect(ada.find("article")).to_contain_text("version 3")
+
+
+def test_a_save_that_changes_nothing_is_none(ada, bob):
+    """I opened a document, pressed Save to leave, and everybody was notified of a version without a change."""
+    slug = ada.write("Saved as it is", "one")
+    bob.goto("/notifications/")
+    ada.goto(f"/documents/{slug}/edit/")
+    press(ada, "Save")
+    expect(ada.find("[role=status]").get_by_text("Nothing has changed, so nothing was saved.")).to_be_visible()
+    expect(ada.find("article")).not_to_contain_text("version 2")
+    ada.write("A document after it")
+    expect(bob.find("[data-events] li").first).to_contain_text("A document after it")
+    expect(bob.find("[data-events]").get_by_text(re.compile("updated Saved as it is"))).to_have_count(0)
+
+
+def test_ones_own_second_tab_is_no_stranger(ada, stack):
+    """The page said that two people wrote at once, and named only me."""
+    slug = ada.write("Written in two tabs", "one")
+    ada.goto(f"/documents/{slug}/edit/")
+    other = ada.page.context.new_page()
+    other.goto(f"{stack.url}/documents/{slug}/edit/")
+    other.get_by_label("Text").fill("two, in the other tab")
+    other.get_by_role("button", name="Save", exact=True).click()
+    other.wait_for_url(f"**/documents/{slug}/")
+    ada.save("two, in this tab")
+    conflict = ada.find("[data-conflict]")
+    expect(conflict.get_by_role("heading", level=1)).to_have_text("You saved another version")
+    expect(conflict).not_to_contain_text("Two people")
+    press(ada, "Save over version 2")
+    expect(ada.find("article")).to_contain_text("two, in this tab")
+
+
+@pytest.mark.parametrize(
+    ("path", "button"), [("edit", "Save"), ("new", "Create document"), ("delete", "Delete for everybody")]
+)
+def test_a_form_from_before_a_login_is_sent_again_by_one_click(seat, stack, path, button):
+    """I had logged in again in another tab. Save said 403, and "Go back, copy your text"."""
+    ada = seat(stack, "ada")
+    slug = ada.write(f"A form from before a login: {path}", "one")
+    where = "/new/" if path == "new" else f"/documents/{slug}/{path}/"
+    ada.goto(where)
+    if path != "delete":
+        ada.page.get_by_label("Title").fill(f"Sent again: {path}")
+        text(ada).fill("text from\nbefore & <after>")
+    ada.page.context.clear_cookies(name="sessionid")
+    log_in_elsewhere(ada, stack)
+    press(ada, button)
+    expect(ada.page.get_by_role("heading", level=1)).to_have_text("Send it again?")
+    expect(ada.find("main")).to_contain_text("You are logged in as ada now")
+    press(ada, "Send it again")
+    if path == "delete":
+        expect(ada.find("[role=status]").get_by_text(re.compile("is deleted"))).to_be_visible()
+    else:
+        expect(ada.find("article")).to_contain_text(f"Sent again: {path}")
+        expect(ada.find("article")).to_contain_text("before & <after>")
+
+
+def test_login_twice_leads_on(seat, stack):
+    """I double-clicked Log in and got 403; in another tab I was logged in already and got it too."""
+    ada = seat(stack, "ada")
+    ada.page.context.clear_cookies(name="sessionid")
+    ada.page.goto(f"{stack.url}/people/")
+    log_in_elsewhere(ada, stack)
+    ada.page.get_by_label("Username").fill("ada")
+    ada.page.get_by_label("Password").fill("demo")
+    double_click(ada, "Log in")
+    ada.page.wait_for_url("**/people/")
+    ada.is_live()
+
+
+def log_in_elsewhere(person, stack):
+    """In another tab of the same browser; the token of all forms that were open is out of date then."""
+    other = person.page.context.new_page()
+    other.goto(f"{stack.url}/login/")
+    other.get_by_label("Username").fill(person.name)
+    other.get_by_label("Password").fill("demo")
+    other.get_by_role("button", name="Log in").click()
+    other.wait_for_url(f"{stack.url}/")
+    other.close()
+
+
+@pytest.fixture
+def two_webs(stack_factory):
+    """Two web processes on one PostgreSQL, where transactions run side by side."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with Postgres() as database:
+        stack = stack_factory(web=2, TIDEWIRE_DATABASE_URL=database.url)
+        stack.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
+        with stack:
+            yield stack
+
+
+def form_of(stack, path, cookie):
+    """The hidden fields of a page's form, and the cookies to send it with."""
+    page = fetch(f"{stack.url}{path}", headers={"Cookie": cookie})
+    set_now = [value.partition(";")[0] for value in page.headers.get_all("Set-Cookie", [])]
+    found = Page(path, page.text)
+    names = ["csrfmiddlewaretoken", "submission", *(["version"] if path != "/new/" else [])]
+    return {name: found.field(name) for name in names}, "; ".join((cookie, *set_now))
+
+
+def test_copies_of_a_form_that_arrive_at_once_are_one(two_webs):
+    """Behind two web processes each copy of a form was carried out, at the same moment."""
+    cookie = two_webs.sessions("ada")["ada"]
+
+    def send(path, text, attempt):
+        fields, cookies = form_of(two_webs, path, cookie)
+        body = {**fields, **text}
+        urls = [f"{two_webs.web_urls[i % 2]}{path}" for i in range(COPIES)]
+        headers = {"Cookie": cookies, "X-Forwarded-Proto": "http"}
+        with ThreadPoolExecutor(COPIES) as pool:
+            answers = list(pool.map(lambda url: fetch(url, fields=body, headers=headers), urls))
+        assert {answer.status for answer in answers} == {302}, [answer.text[:500] for answer in answers]
+        [location] = {answer.headers["Location"] for answer in answers}
+        return location
+
+    for attempt in range(3):
+        made = send("/new/", {"title": f"At once {attempt}", "body": "one"}, attempt)
+        assert send(f"{made}edit/", {"title": f"At once {attempt}", "body": "two"}, attempt) == made
+        page = fetch(f"{two_webs.url}{made}", headers={"Cookie": cookie}).text
+        assert 'data-version="2"' in page
+    listed = fetch(f"{two_webs.url}/", headers={"Cookie": cookie}).text
+    assert [listed.count(f">At once {attempt}</a>") for attempt in range(3)] == [1, 1, 1]
+    happened = fetch(f"{two_webs.url}/notifications/", headers={"Cookie": cookie}).text
+    assert happened.count("At once 0") == 2
