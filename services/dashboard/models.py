@@ -132,7 +132,7 @@ class Submission(models.Model):
     digest = models.CharField(max_length=64)
     document = models.ForeignKey(Document, on_delete=models.SET_NULL, null=True, related_name="+")
     version = models.PositiveIntegerField()
-    created_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="submission_once")]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from dashboard.models import Document, Submission
 
@@ -58,14 +58,9 @@ def accept(user: User, form: UUID | None, draft: Draft, document: Document | Non
     """
     if form is None:
         return
-    made = {
-        "digest": draft.digest,
-        "document": document,
-        "version": document.version if document else 0,
-        "created_at": timezone.now(),
-    }
+    made = {"digest": draft.digest, "document": document, "version": document.version if document else 0}
     # A row with this very text is left alone, so that its copy meets the constraint below.
-    if not Submission.objects.filter(user=user, key=form).exclude(digest=draft.digest).update(**made):
+    if not Submission.objects.filter(user=user, key=form).exclude(digest=draft.digest).update(**made, created_at=Now()):
         Submission.objects.create(user=user, key=form, **made)
     if form.int % PRUNED_ONCE_PER == 0:
         prune()
@@ -73,6 +68,6 @@ def accept(user: User, form: UUID | None, draft: Draft, document: Document | Non
 
 def prune() -> int:
     """Delete the oldest of the rows that are past their time. Returns how many."""
-    old = Submission.objects.filter(created_at__lt=timezone.now() - KEPT).order_by("created_at")
+    old = Submission.objects.filter(created_at__lt=Now() - KEPT).order_by("created_at")
     deleted, _ = Submission.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:PRUNED_ROWS])).delete()
     return deleted
