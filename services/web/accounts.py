@@ -22,7 +22,7 @@ from web.generic import FormView
 from web.names import TAKEN
 
 # The doors themselves, and what only scripts read. Probes have no name.
-NO_PAGES = frozenset({None, "login", "logout", "signup", "notifications-unread"})
+NO_PAGES = frozenset({None, "login", "logout", "signup", "session", "notifications-unread"})
 
 
 def page_after_login(url: str, request: HttpRequest) -> str:
