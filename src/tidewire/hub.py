@@ -19,7 +19,7 @@ from tidewire.feeds import Feed, StateFeed, Subscription
 from tidewire.positions import Positions
 from tidewire.presence import Presence
 from tidewire.stream_feed import StreamFeed
-from tidewire.streams import Streams
+from tidewire.streams import StreamReads
 from tidewire.tasks import end_all
 from tidewire.topics import Position, StateTopic, Topic
 
@@ -36,6 +36,12 @@ LAYER_SECONDS = 2.0
 LONGEST_CHECK_SECONDS = 3.0
 # The first reading waits until presence has been told of who caused it, so that nobody reads a count without them.
 FIRST_SECONDS = 0.05
+# Feeds that are read at once: their reads travel together, and leave connections for presence.
+READS = 256
+# Groups that are joined or left at once: a layer may take a connection for each call.
+LAYER_CALLS = 16
+# Positions that are compared in one call: a few milliseconds of the event loop.
+CHECKED = 500
 # After this long without a subscriber a topic's group is left; a reload finds it still joined.
 LINGER_SECONDS = 10.0
 # Layers with expiring groups (86,400 s by default) forget a member that never joins again.
@@ -54,7 +60,7 @@ class Hub:
         self,
         layer: BaseChannelLayer,
         presence: Presence,
-        streams: Streams,
+        streams: StreamReads,
         *,
         prefix: str,
         coalesce_seconds: float,
@@ -71,6 +77,8 @@ class Hub:
         self._refreshed: dict[str, float] = {}
         self._empty_since: dict[str, float] = {}
         self._joined: dict[str, float] = {}
+        self._reads = asyncio.Semaphore(READS)
+        self._layer_calls = asyncio.Semaphore(LAYER_CALLS)
         self._channel: str | None = None
         # What Redis does not do: be read, be written to. Either makes this node's sockets stale.
         self._lacking: set[Literal["reads", "writes"]] = set()
@@ -197,12 +205,8 @@ class Hub:
                     await feed.deliver()
                 if feed.wants_refresh:
                     await self._coalesce(feed)
-                    feed.wants_refresh = False
-                    try:
-                        await feed.refresh()
-                    except BaseException:
-                        feed.wants_refresh = True
-                        raise
+                    async with self._reads:
+                        await self._refresh(feed)
         except AWAY as error:
             # The check comes back to it every second.
             logger.debug("topic %s waits for Redis: %s", topic, error)
@@ -212,6 +216,14 @@ class Hub:
             feed.forget()
         finally:
             del self._tasks[topic]
+
+    async def _refresh(self, feed: Feed) -> None:
+        feed.wants_refresh = False
+        try:
+            await feed.refresh()
+        except BaseException:
+            feed.wants_refresh = True
+            raise
 
     async def _coalesce(self, feed: Feed) -> None:
         if not isinstance(feed, StateFeed):
@@ -229,7 +241,7 @@ class Hub:
         # Before the layer is asked, so that a restart in between is not forgotten.
         feed.joined = True
         try:
-            async with asyncio.timeout(LAYER_SECONDS):
+            async with self._layer_calls, asyncio.timeout(LAYER_SECONDS):
                 await self._layer.group_add(group_name(self._prefix, feed.name), self._channel)
         except BaseException:
             feed.joined = False
@@ -239,13 +251,17 @@ class Hub:
     async def _check(self) -> None:
         states = [feed for feed in self._feeds.values() if isinstance(feed, StateFeed)]
         streams = [feed for feed in self._feeds.values() if isinstance(feed, StreamFeed)]
-        versions = await self._presence.versions([feed.name for feed in states])
-        for state, version in zip(states, versions, strict=True):
-            state.wants_refresh |= state.is_behind(version)
-        ends = await self._streams.ends([feed.name for feed in streams])
-        for stream, end in zip(streams, ends, strict=True):
-            stream.wants_refresh |= stream.is_behind(end)
-            stream.trim()
+        for first in range(0, len(states), CHECKED):
+            some = states[first : first + CHECKED]
+            versions = await self._presence.versions([feed.name for feed in some])
+            for state, version in zip(some, versions, strict=True):
+                state.wants_refresh |= state.is_behind(version)
+        for first in range(0, len(streams), CHECKED):
+            part = streams[first : first + CHECKED]
+            ends = await self._streams.ends([feed.name for feed in part])
+            for stream, end in zip(part, ends, strict=True):
+                stream.wants_refresh |= stream.is_behind(end)
+                stream.trim()
         now = asyncio.get_running_loop().time()
         for feed in list(self._feeds.values()):
             if now - self._joined.get(feed.name, now) > REJOIN_SECONDS:
@@ -268,7 +284,7 @@ class Hub:
         try:
             if self._channel is not None:
                 feed.joined = False
-                async with asyncio.timeout(LAYER_SECONDS):
+                async with self._layer_calls, asyncio.timeout(LAYER_SECONDS):
                     await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
         except AWAY as error:
             # It is still empty at a later check.

@@ -22,6 +22,7 @@ from tidewire.connection import Connection, Writer
 from tidewire.edit_lease.register import LeaseRegister
 from tidewire.events import Stale
 from tidewire.frames import frame_event
+from tidewire.gathered import GatheredPresence, GatheredStreams
 from tidewire.hub import AWAY, Hub
 from tidewire.presence.register import PresenceRegister
 from tidewire.publish import Announcer, publish
@@ -63,8 +64,8 @@ class Node:
         streams = stream_store()
         self.hub = Hub(
             layer,
-            self.presence,
-            streams,
+            GatheredPresence(self.presence),
+            GatheredStreams(streams),
             prefix=given.PREFIX,
             coalesce_seconds=given.COALESCE_SECONDS,
             check_seconds=given.CHECK_SECONDS,

@@ -21,7 +21,7 @@ from tidewire.frames import Frame, frame, frame_event
 from tidewire.topics import ANY, Position, StreamTopic
 
 if TYPE_CHECKING:
-    from tidewire.streams import Entry, Streams
+    from tidewire.streams import Entry, StreamReads
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class _Recent(NamedTuple):
 class StreamFeed(Feed):
     """The end of a stream topic, and its most recent events."""
 
-    def __init__(self, topic: StreamTopic, streams: Streams) -> None:
+    def __init__(self, topic: StreamTopic, streams: StreamReads) -> None:
         super().__init__(topic.name)
         self.topic = topic
         self._streams = streams

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
@@ -65,6 +65,16 @@ class Stamp(NamedTuple):
 
     position: Position
     at_ms: int
+
+
+class StreamReads(Protocol):
+    """What a feed reads of its topic. Both methods may raise `NoRedis`."""
+
+    async def ends(self, topics: Sequence[str]) -> list[Position | None]:
+        """Where each topic ends; None where nothing was ever appended."""
+
+    async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
+        """Where the topic ends and, of the same moment, its events after an offset, oldest first."""
 
 
 class Streams:

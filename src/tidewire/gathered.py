@@ -1,0 +1,110 @@
+"""Reads of many feeds as one call to Redis: what is asked in one turn of the event loop, or while a call is under way.
+
+Ten thousand topics that are read again after an outage then cost a few dozen round trips.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from tidewire.presence import Hold, Members, Presence
+from tidewire.streams import Entry, Streams
+from tidewire.topics import Position
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+# One pipeline carries so many questions: a few milliseconds of the event loop.
+QUESTIONS = 500
+
+
+class Gathered(Generic[Question, Answer]):
+    """Calls `ask` with the questions of several callers. What it raises, all of them get."""
+
+    def __init__(self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]) -> None:
+        self._ask = ask
+        self._waiting: deque[tuple[Sequence[Question], asyncio.Future[Sequence[Answer]]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __call__(self, questions: Sequence[Question]) -> list[Answer]:
+        """The answers, in the order of the questions."""
+        answers: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((questions, answers))
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+        return list(await answers)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._ask_some()
+        finally:
+            self._task = None
+
+    async def _ask_some(self) -> None:
+        taken: list[tuple[Sequence[Question], asyncio.Future[Sequence[Answer]]]] = []
+        count = 0
+        while self._waiting and (not taken or count + len(self._waiting[0][0]) <= QUESTIONS):
+            taken.append(self._waiting.popleft())
+            count += len(taken[-1][0])
+        try:
+            answers = await self._ask([question for questions, _ in taken for question in questions])
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the callers' to judge
+            for _, caller in taken:
+                if not caller.done():
+                    caller.set_exception(error)
+            return
+        except BaseException:
+            for _, caller in taken:
+                caller.cancel()
+            raise
+        first = 0
+        for questions, caller in taken:
+            if not caller.done():
+                caller.set_result(answers[first : first + len(questions)])
+            first += len(questions)
+
+
+class GatheredPresence:
+    """`Presence` for the feeds of a node, whose reads travel together."""
+
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+        self._versions: Gathered[str, int] = Gathered(lambda topics: presence.versions(topics))
+        self._members: dict[int, Gathered[tuple[str, str], Members]] = {}
+
+    async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
+        if names not in self._members:
+            # A project has a few such numbers, each from its source.
+            self._members[names] = Gathered(lambda questions: self._presence.members(questions, names=names))
+        return await self._members[names](asked)
+
+    async def versions(self, topics: Sequence[str]) -> list[int]:
+        return await self._versions(topics)
+
+    async def touch(self, node: str, *, register: bool = False) -> bool:
+        return await self._presence.touch(node, register=register)
+
+    async def put(self, node: str, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+        return await self._presence.put(node, counts)
+
+    async def sweep(self) -> set[str]:
+        return await self._presence.sweep()
+
+    async def changed(self, index: str, since: int) -> list[str]:
+        return await self._presence.changed(index, since)
+
+
+class GatheredStreams:
+    """The reads of `Streams` for the feeds of a node: where topics end is asked for together."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._ends: Gathered[str, Position | None] = Gathered(lambda topics: streams.ends(topics))
+
+    async def ends(self, topics: Sequence[str]) -> list[Position | None]:
+        return await self._ends(topics)
+
+    async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
+        return await self._streams.read(topic, since, limit=limit)
