@@ -1,11 +1,11 @@
 """What a page shows at first of what is live. Never waits long for Redis; None where it is away."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from dashboard.events import FREE, DocumentPeople, DocumentStatus, UsersCount
-from dashboard.topics import DOCUMENTS, NOTIFICATIONS, ONLINE, USERS, DocumentTopic
+from dashboard.topics import NOTIFICATIONS, ONLINE, USERS, DocumentTopic, read_people
 from tidewire import outage
 from tidewire.background import background
 from tidewire.exceptions import NoRedis
@@ -36,10 +36,9 @@ def everyone() -> list[str] | None:
     return _read(names)
 
 
-def statuses() -> dict[str, DocumentPeople] | None:
-    """Who is on which documents, by slug; a document without anybody is absent."""
-    status = _read(lambda store: DOCUMENTS.read(store, 0))
-    return None if status is None else status.documents
+def statuses(slugs: Sequence[str]) -> dict[str, DocumentPeople] | None:
+    """The readers and editors of these documents, by slug."""
+    return _read(lambda store: read_people(store, slugs))
 
 
 def status(slug: str) -> DocumentStatus | None:

@@ -31,7 +31,7 @@ class DocumentList(LivePage, ListView[Document]):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        statuses = live.statuses()
+        statuses = live.statuses([document.slug for document in context["page_obj"]])
         badges = {} if statuses is None else {slug: badge(status) for slug, status in statuses.items()}
         default = UNKNOWN if statuses is None else FREE
         context["rows"] = [(document, badges.get(document.slug, default)) for document in context["page_obj"]]

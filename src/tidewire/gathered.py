@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from tidewire.presence import Hold, Members, Presence
+from tidewire.presence import Hold, Members, Presence, Touched
 from tidewire.streams import Entry, Streams
 from tidewire.topics import Position
+from tidewire.witness import Witness
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -71,7 +72,7 @@ class GatheredPresence:
 
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
-        self._versions: Gathered[str, int] = Gathered(lambda topics: presence.versions(topics))
+        self._versions: Gathered[str, int] = Gathered(self._ask_versions)
         self._members: dict[int, Gathered[tuple[str, str], Members]] = {}
 
     async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
@@ -80,19 +81,25 @@ class GatheredPresence:
             self._members[names] = Gathered(lambda questions: self._presence.members(questions, names=names))
         return await self._members[names](asked)
 
+    async def _ask_versions(self, topics: Sequence[str]) -> list[int]:
+        return await self._presence.versions(topics)
+
     async def versions(self, topics: Sequence[str]) -> list[int]:
         return await self._versions(topics)
 
-    async def touch(self, node: str, *, register: bool = False) -> bool:
-        return await self._presence.touch(node, register=register)
+    async def touch(self, node: Witness) -> Touched:
+        return await self._presence.touch(node)
 
-    async def put(self, node: str, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+    async def end(self, names: Sequence[str]) -> None:
+        await self._presence.end(names)
+
+    async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
         return await self._presence.put(node, counts)
 
     async def sweep(self) -> set[str]:
         return await self._presence.sweep()
 
-    async def changed(self, index: str, since: int) -> list[str]:
+    async def changed(self, index: str, since: int) -> list[str] | None:
         return await self._presence.changed(index, since)
 
 
@@ -101,7 +108,10 @@ class GatheredStreams:
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
-        self._ends: Gathered[str, Position | None] = Gathered(lambda topics: streams.ends(topics))
+        self._ends: Gathered[str, Position | None] = Gathered(self._ask_ends)
+
+    async def _ask_ends(self, topics: Sequence[str]) -> list[Position | None]:
+        return await self._streams.ends(topics)
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
         return await self._ends(topics)

@@ -251,7 +251,7 @@ class Hub:
     async def _check(self) -> None:
         states = [feed for feed in self._feeds.values() if isinstance(feed, StateFeed)]
         streams = [feed for feed in self._feeds.values() if isinstance(feed, StreamFeed)]
-        for first in range(0, len(states), CHECKED):
+        for first in range(0, len(states) or 1, CHECKED):
             some = states[first : first + CHECKED]
             versions = await self._presence.versions([feed.name for feed in some])
             for state, version in zip(some, versions, strict=True):

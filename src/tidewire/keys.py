@@ -42,8 +42,12 @@ class Keys:
         return f"{self.prefix}:members:{topic}:{phase}"
 
     def changed(self, index: str) -> str:
-        """Sorted set: topic -> the index's version at which it last changed."""
+        """Sorted set: topic -> the index's version at which it last changed; the newest thousand."""
         return f"{self.prefix}:changed:{index}"
+
+    def busy(self, index: str) -> str:
+        """Set: `topic|phase` of each topic under the index that has members in that phase."""
+        return f"{self.prefix}:busy:{index}"
 
     def lineage(self, index: str) -> str:
         """Sorted set: tag -> number, of the newest versions of the index."""

@@ -11,7 +11,7 @@ from channels.layers import get_channel_layer
 import tidewire.redis
 from tests.integration.tidewire.conftest import _server, redis_server  # noqa: F401  # fixtures
 from tests.unit.tidewire.fakes import FakeSocket, Hall
-from tidewire import conf, hub, metrics
+from tidewire import conf, metrics
 from tidewire.node import Node
 from tidewire.presence import Hold
 

@@ -1,6 +1,7 @@
 -- Sets how many connections of a member a node holds on a topic. Absolute, so repeating it is harmless.
 -- KEYS[1] nodes  KEYS[2] holds of the node  KEYS[3] deadlines  KEYS[4] audits  KEYS[5] witness of the node  KEYS[6] versions
 -- KEYS[7] members of topic and phase  KEYS[8] changed topics of the index  KEYS[9] lineage of the index
+-- KEYS[10] busy topics of the index
 -- ARGV[1] node  ARGV[2] topic  ARGV[3] phase  ARGV[4] member  ARGV[5] connections  ARGV[6] grace in ms
 -- ARGV[7] audit in ms  ARGV[8] number of the node's last acknowledged write  ARGV[9] number of this write
 -- ARGV[10] index topic or ''
@@ -19,6 +20,7 @@ if count > 0 then
   redis.call('ZREM', KEYS[3], hold)
   redis.call('ZADD', KEYS[4], now + ARGV[7], hold)
   if redis.call('ZADD', KEYS[7], 'NX', now, ARGV[4]) == 1 then
+    note_busy(KEYS[10], ARGV[2], ARGV[3], KEYS[7], ARGV[10])
     next_versions(KEYS[6], ARGV[2], '+' .. ARGV[3] .. '|' .. ARGV[4], ARGV[10], KEYS[8], KEYS[9])
     return 1
   end

@@ -1,7 +1,7 @@
 -- Makes a topic's members agree with the nodes' holds, for one member whose leave deadline or audit has come. The first
 -- caller does it, once.
 -- KEYS[1] nodes  KEYS[2] deadlines  KEYS[3] audits  KEYS[4] versions  KEYS[5] members of topic and phase
--- KEYS[6] changed topics of the index  KEYS[7] lineage of the index
+-- KEYS[6] changed topics of the index  KEYS[7] lineage of the index   KEYS[8] busy topics of the index
 -- ARGV[1] topic  ARGV[2] phase  ARGV[3] member  ARGV[4] audit in ms  ARGV[5] index topic or ''
 -- ARGV[6] key of a node's holds, less the node: a script cannot be passed a key for nodes that register meanwhile
 -- Returns 1 where the members changed, else 0
@@ -26,6 +26,8 @@ else
   redis.call('ZREM', KEYS[3], hold)
   change = redis.call('ZREM', KEYS[5], ARGV[3]) == 1 and '-'
 end
+-- Also where nothing changed: what an older release or a fault left out is made good by the audit.
+note_busy(KEYS[8], ARGV[1], ARGV[2], KEYS[5], ARGV[5])
 if not change then
   return 0
 end

@@ -19,13 +19,22 @@ local function next_version(versions, topic, change)
 end
 
 -- Gives a topic its next version, and its index, where it has one.
--- `changed`: sorted set, topic -> number of the index.   `lineage`: sorted set, tag -> number of the index, the newest.
+-- `changed`: sorted set, topic -> number of the index.   `lineage`: sorted set, tag -> number of the index. Both keep the
+-- newest thousand: a reader whose version is older reads the whole.
 local function next_versions(versions, topic, change, index, changed, lineage)
   local number, tag = next_version(versions, topic, change)
   if index ~= '' then
     number, tag = next_version(versions, index, topic .. '|' .. tag)
     redis.call('ZADD', changed, number, topic)
     redis.call('ZADD', lineage, number, tag)
+    redis.call('ZREMRANGEBYRANK', changed, 0, -1001)
     redis.call('ZREMRANGEBYRANK', lineage, 0, -1001)
+  end
+end
+
+-- Keeps the set `busy` of an index, `topic|phase` with members, in agreement with the members.
+local function note_busy(busy, topic, phase, members, index)
+  if index ~= '' then
+    redis.call(redis.call('EXISTS', members) == 1 and 'SADD' or 'SREM', busy, topic .. '|' .. phase)
   end
 end

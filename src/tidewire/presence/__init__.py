@@ -89,7 +89,7 @@ class Presence(Protocol):
         """The version of each state topic; 0 where nothing is known of it."""
 
     async def changed(self, index: str, since: int) -> list[str] | None:
-        """Topics under an index that changed after a version of the index; all for 0.
+        """Topics under an index that changed after a version of the index; those with members for 0.
 
         None where that version is too old, or is not in the history of this Redis: read the whole.
         """

@@ -71,20 +71,25 @@ class MemoryPresence:
         changed: set[str] = set()
         for hold in [hold for hold, deadline in self._deadlines.items() if deadline <= now]:
             del self._deadlines[hold]
-            if not self._held(hold) and hold.member in self._members[hold[:2]]:
+            if not self._held(hold) and hold.member in self._members.get(hold[:2], ()):
                 del self._members[hold[:2]][hold.member]
+                if not self._members[hold[:2]]:
+                    del self._members[hold[:2]]
                 changed |= self.bump(hold.topic)
         return changed
 
     async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
-        found = [tuple(self._members[key]) for key in asked]
+        found = [tuple(self._members.get(key, ())) for key in asked]
         return [Members(len(members), members[: names if names >= 0 else None]) for members in found]
 
     async def versions(self, topics: Sequence[str]) -> list[int]:
-        return [self._versions[topic] for topic in topics]
+        return [self._versions.get(topic, 0) for topic in topics]
 
     async def changed(self, index: str, since: int) -> list[str] | None:
-        if since and since not in self._lineage[index]:
+        if since == 0:
+            indexed = [topic for (topic, _phase), members in self._members.items() if members]
+            return sorted({topic for topic in indexed if self._indexes.get(family(topic)) == index})
+        if since not in self._lineage[index]:
             return None
         return [topic for topic, version in self._changed[index].items() if version > since]
 
@@ -123,7 +128,12 @@ class MemoryPresence:
         index = self._indexes.get(family(topic))
         if index is None:
             return {topic}
-        version = self._changed[index][topic] = self._next_version(index)
+        changed = self._changed[index]
+        # At the end, as the newest.
+        changed.pop(topic, None)
+        version = changed[topic] = self._next_version(index)
+        if len(changed) > LINEAGE_LENGTH:
+            del changed[next(iter(changed))]
         self._lineage[index].append(version)
         return {topic, index}
 

@@ -12,8 +12,6 @@ from tidewire.witness import Witness
 
 # A sweep does so much at a time, so that a node's death never blocks Redis or the loop for long.
 SWEEP_HOLDS = 500
-# An index remembers this many of its topics, the most recently changed.
-INDEX_LENGTH = 10_000
 # A sweep ends after so many rounds, so that a node that sweeps for many still touches its own lease in time.
 SWEEPS = 20
 # Each member is compared with the nodes' holds this often: 10 us of Redis a member and minute.
@@ -59,6 +57,7 @@ class RedisPresence:
                         keys.members(hold.topic, hold.phase),
                         keys.changed(index),
                         keys.lineage(index),
+                        keys.busy(index),
                     ],
                     args=[
                         node.name,
@@ -114,12 +113,16 @@ class RedisPresence:
         return [_version(version) for version in found]
 
     async def changed(self, index: str, since: int) -> list[str] | None:
+        if since == 0:
+            async with reached() as redis:
+                busy = await redis.smembers(self._keys.busy(index))
+            return sorted({str(entry).partition("|")[0] for entry in busy})
         number, tag = version_number(since), f"{since & (1 << TAG_BITS) - 1:08x}"
         async with reached() as redis, redis.pipeline(transaction=False) as pipe:
             pipe.zscore(self._keys.lineage(index), tag)
             pipe.zrangebyscore(self._keys.changed(index), f"({number}", "+inf")
             known, topics = await pipe.execute()
-        if since and known != number:
+        if known != number:
             return None
         return [str(topic) for topic in topics]
 
@@ -146,7 +149,6 @@ class RedisPresence:
         keys = self._keys
         async with reached() as redis, redis.pipeline(transaction=False) as pipe:
             leave_script = script("leave")
-            indexes = {self._index(hold.topic) for hold in holds} - {""}
             for hold in holds:
                 index = self._index(hold.topic)
                 await leave_script(
@@ -158,16 +160,13 @@ class RedisPresence:
                         keys.members(hold.topic, hold.phase),
                         keys.changed(index),
                         keys.lineage(index),
+                        keys.busy(index),
                     ],
                     args=[*hold, AUDIT_MS, index, keys.holds("")],
                     client=pipe,
                 )
-            for index in indexes:
-                pipe.zremrangebyrank(keys.changed(index), 0, -INDEX_LENGTH - 1)
             results = await pipe.execute()
-        return self._with_indexes(
-            hold.topic for hold, left in zip(holds, results[: len(holds)], strict=True) if left == 1
-        )
+        return self._with_indexes(hold.topic for hold, left in zip(holds, results, strict=True) if left == 1)
 
     async def _release(self, node: str) -> None:
         keys = self._keys

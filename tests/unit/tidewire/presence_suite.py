@@ -222,6 +222,21 @@ class PresenceSuite:
         assert sorted(await place.presence.changed("docs", 0)) == ["doc.other", "doc.plan"]
         assert await place.presence.changed("docs", await place.version("docs")) == []
 
+    async def test_an_index_names_the_topics_that_have_members(self, place):
+        """However many topics were ever opened: one without members leaves the index."""
+        await place.live("a")
+        await place.put("a", ADA, ADA_WRITES, ELSEWHERE)
+        before = await place.version("docs")
+        await place.put("a", ADA, ELSEWHERE, count=0)
+        await place.outlive(GRACE_SECONDS + 1, "a")
+        assert await place.presence.changed("docs", 0) == ["doc.plan"], "it still has an editor"
+        assert sorted(await place.presence.changed("docs", before) or ()) == ["doc.other", "doc.plan"]
+        await place.put("a", ADA_WRITES, count=0)
+        await place.outlive(GRACE_SECONDS + 1, "a")
+        assert await place.presence.changed("docs", 0) == []
+        await place.put("a", ELSEWHERE)
+        assert await place.presence.changed("docs", 0) == ["doc.other"]
+
     async def test_names_are_those_there_longest_and_bounded(self, place):
         """The count is of all, the names are the first so many."""
         await place.live("a")

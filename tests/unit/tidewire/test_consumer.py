@@ -512,11 +512,13 @@ class TestDelivery:
     async def test_an_open_socket_has_no_task_of_its_own_but_the_application_s(self, connect, here):
         """Stock Channels has one more per connection, waiting on the channel layer."""
         await connect("talk/")
-        await asyncio.sleep(1)
+        # Between two checks of the hub.
+        await asyncio.sleep(1.5)
         before = len(asyncio.all_tasks())
         for _ in range(5):
             await connect("talk/")
-        await asyncio.sleep(1)
+        # Between two checks of the hub.
+        await asyncio.sleep(1.5)
         assert len(asyncio.all_tasks()) == before + 5
 
 

@@ -1,5 +1,6 @@
 """Logged-in clients, and a live part that the test decides: no page here talks to Redis."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -29,8 +30,8 @@ class LiveNow:
     def everyone(self) -> list[str]:
         return self.names
 
-    def statuses(self) -> dict[str, DocumentPeople]:
-        return self.people
+    def statuses(self, slugs: Sequence[str]) -> dict[str, DocumentPeople]:
+        return {slug: self.people.get(slug, live.FREE) for slug in slugs}
 
     def status(self, slug: str) -> DocumentStatus:
         people = self.people.get(slug, live.FREE)
