@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from dashboard.models import Document, Submission
@@ -46,9 +47,18 @@ def refuse_repeat(user: User, form: UUID | None, draft: Draft) -> None:
     """Raise `Repeated` if the user's form was accepted with this text."""
     if form is None:
         return
-    found = Submission.objects.select_related("document").filter(user=user, key=form, digest=draft.digest).first()
+    found = _accepted(user, form, draft).select_related("document").first()
     if found:
         raise Repeated(found)
+
+
+def accepted(user: User, form: UUID | None, draft: Draft) -> bool:
+    """Return whether the user's form was accepted with this text."""
+    return form is not None and _accepted(user, form, draft).exists()
+
+
+def _accepted(user: User, form: UUID, draft: Draft) -> QuerySet[Submission]:
+    return Submission.objects.filter(user=user, key=form, digest=draft.digest)
 
 
 def accept(user: User, form: UUID | None, draft: Draft, document: Document | None) -> None:

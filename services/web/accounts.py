@@ -41,7 +41,7 @@ class SignIn(LoginView):
     authentication_form = SignInForm
     redirect_authenticated_user = True
 
-    def get_redirect_url(self) -> str:
+    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
         return page_after_login(super().get_redirect_url(), self.request)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from dashboard import actions, live
+from dashboard import actions, live, submissions
 from dashboard.models import Document, pk_of
 from dashboard.permissions import can_delete
-from dashboard.submissions import Repeated
 from web.badges import FREE, UNKNOWN, Badge, badge
 from web.compare import compare
 from web.forms import DeleteForm, DocumentForm, EditForm
@@ -72,7 +71,7 @@ class DocumentCreate(LivePage, FormView[DocumentForm]):
         user, form_key, kept = self.request.user, form.cleaned_data["submission"], form.cleaned_data["draft"]
         try:
             document = actions.create_document(user, **form.text(), form=form_key)
-        except Repeated as repeated:
+        except submissions.Repeated as repeated:
             return _lead_on(self.request, repeated, "Created.", kept)
         messages.success(self.request, "Created. Everybody can see it now.", extra_tags=kept)
         return redirect("document", document.slug)
@@ -100,7 +99,7 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
         form_key, kept = form.cleaned_data["submission"], form.cleaned_data["draft"]
         try:
             document = actions.update_document(user, pk, version=version, **form.text(), form=form_key)
-        except Repeated as repeated:
+        except submissions.Repeated as repeated:
             return _lead_on(self.request, repeated, "Saved.", kept)
         except actions.Conflict as conflict:
             return self._conflict(conflict)
@@ -138,7 +137,7 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
         )
 
 
-def _lead_on(request: HttpRequest, repeated: Repeated, done: str, kept: str) -> HttpResponse:
+def _lead_on(request: HttpRequest, repeated: submissions.Repeated, done: str, kept: str) -> HttpResponse:
     """Answer a form that was accepted before: with the page that its first answer led to."""
     document = repeated.document
     if document is None:
@@ -163,6 +162,20 @@ class StartEditing(UserView):
 
     def get(self, _request: UserRequest, slug: str) -> HttpResponse:
         return redirect("document-edit", slug)
+
+
+class DraftSaved(UserView):
+    """Whether a form that was sent was accepted with this text. Asked by pages that got no answer to it."""
+
+    def post(self, request: UserRequest) -> HttpResponse:
+        form = DocumentForm(request.POST)
+        saved = form.is_valid() and submissions.accepted(
+            request.user, form.cleaned_data["submission"], submissions.Draft(**form.text())
+        )
+        return JsonResponse({"saved": saved})
+
+    def get(self, _request: UserRequest) -> HttpResponse:
+        return redirect("documents")
 
 
 class DocumentDelete(DocumentPage, DetailView[Document]):

@@ -6,17 +6,17 @@ as the user who is logged in now.
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render, resolve_url
+from django.shortcuts import redirect, render
 from django.urls import resolve
-from django.utils.http import urlencode
 from django.views.csrf import csrf_failure
 
 from web.accounts import page_after_login
 
 DOORS = ("login", "signup")
 # How Django's reason begins if the form came from another site.
-OTHER_SITE = ("Origin checking failed", "Referer checking failed")
+OTHER_SITE = "Origin checking failed"
 
 
 def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -28,7 +28,7 @@ def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
     if door in DOORS:
         return _door(request)
     if not request.user.is_authenticated:
-        return redirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': request.path})}")
+        return redirect_to_login(request.path)
     fields = [
         (name, value) for name, values in request.POST.lists() for value in values if name != "csrfmiddlewaretoken"
     ]

@@ -11,7 +11,7 @@ from web import accounts, documents, health, notifications, operations, people, 
 # One door to log in by, with one set of limits; who is logged in and no staff is told so by the admin's own page.
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign]
 # The admin logs out by POST only. A GET leads to the page that asks first.
-admin.site.logout = accounts.sign_out_of_admin(admin.site.logout)  # type: ignore[method-assign]
+admin.site.logout = accounts.sign_out_of_admin(admin.site.logout)  # type: ignore[method-assign,assignment]
 
 urlpatterns = [
     path("", documents.DocumentList.as_view(), name="documents"),
@@ -20,6 +20,7 @@ urlpatterns = [
     path("documents/<slug:slug>/edit/", documents.DocumentEdit.as_view(), name="document-edit"),
     path("documents/<slug:slug>/editing/", documents.StartEditing.as_view(), name="document-editing"),
     path("documents/<slug:slug>/delete/", documents.DocumentDelete.as_view(), name="document-delete"),
+    path("drafts/saved/", documents.DraftSaved.as_view(), name="draft-saved"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/read/", notifications.MarkRead.as_view(), name="notifications-read"),
     path("notifications/unread/", notifications.Unread.as_view(), name="notifications-unread"),

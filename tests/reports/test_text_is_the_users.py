@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browsers import PATIENCE_MS
+from tests.reports.test_doing_it_twice import drop_answers
 
 WRITTEN = "Object.keys(localStorage).filter((key) => key.startsWith('tidewire.draft.')).length"
 
@@ -163,6 +164,33 @@ def test_text_for_a_document_that_was_deleted_meanwhile_is_offered(ada, bob):
     press(bob, "Save as a new document")
     expect(bob.find("article")).to_contain_text("bob's hour of work")
     kept(bob, 0)
+
+
+def test_the_list_leads_to_text_that_is_not_saved(ada):
+    """My browser crashed, and I no longer knew which document I had been writing."""
+    slug = ada.write("Written and forgotten", "one")
+    type_in(ada, f"/documents/{slug}/edit/", "one, and an hour of work")
+    ada.goto("/")
+    link = ada.find("[data-unsaved-list]").get_by_role("link", name="Written and forgotten")
+    link.click()
+    is_back(ada, "one, and an hour of work")
+    press(ada, "Save")
+    ada.page.wait_for_url(f"**/documents/{slug}/")
+    ada.goto("/")
+    expect(ada.find("[data-unsaved-list]")).to_be_hidden()
+
+
+def test_text_whose_save_was_never_answered_is_no_unsaved_text(ada):
+    """The proxy said 502, the document was there, and its text was still called unsaved."""
+    ada.goto("/new/")
+    ada.page.get_by_label("Title").fill("Saved without an answer")
+    drop_answers(ada, "**/new/", [1])
+    press(ada, "Create document")
+    expect(ada.find("body")).to_have_text("Bad gateway")
+    ada.goto("/")
+    expect(ada.find("[data-documents] [data-title]").first).to_have_text("Saved without an answer")
+    until(ada.page, WRITTEN, 0)
+    expect(ada.find("[data-unsaved-list]")).to_be_hidden()
 
 
 def test_text_that_came_back_can_be_dropped_and_brought_back(ada):

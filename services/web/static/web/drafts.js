@@ -9,8 +9,12 @@ const MOST_PER_USER = 20;
 const MOST_CHARACTERS = 3_500_000;
 // A page that is being left gives its draft up within a moment; another tab that has it open does not.
 const CLAIM_MS = 1500;
+// A page brings text back without an answer after this.
+const SETTLE_MS = 3000;
 
 export class Drafts {
+  // Resolves when the drafts that the server has are gone.
+  settled = Promise.resolve();
   #store;
   #user;
 
@@ -65,6 +69,21 @@ export class Drafts {
         .request(this.#key(id), { signal: AbortSignal.timeout(CLAIM_MS) }, () => new Promise(resolve))
         .catch((error) => resolve(error.name === "TimeoutError" || error.name === "AbortError" ? null : nothing));
     });
+  }
+
+  // Drafts that were sent without an answer, as behind a proxy that gave up: the server may have them. It is asked for
+  // each with its text, because the text may have been changed since. Never throws; without an answer they stay.
+  async settle(url, token) {
+    for (const draft of this.list().filter((each) => each.sent)) {
+      const { title, body, submission } = draft;
+      const fields = new URLSearchParams({ title, body, submission, csrfmiddlewaretoken: token });
+      try {
+        const response = await fetch(url, { method: "POST", body: fields, signal: AbortSignal.timeout(SETTLE_MS) });
+        if (response.ok && (await response.json()).saved) this.saved(markOf(draft.id, draft));
+      } catch {
+        return;
+      }
+    }
   }
 
   // Those that no open page has.
@@ -129,12 +148,29 @@ function storage() {
 function read(store, key) {
   if (!key?.startsWith(PREFIX)) return null;
   try {
-    const { at, title, body, version, submission } = JSON.parse(store.getItem(key));
+    const { at, title, body, version, submission, sent } = JSON.parse(store.getItem(key));
     const [user, place, form] = key.slice(PREFIX.length).split(".");
     const texts = [title, body, version, submission];
     if (!form || !Number.isFinite(at) || texts.some((each) => typeof each !== "string")) return null;
-    return { key, user, place, id: `${place}.${form}`, at, title, body, version, submission };
+    return { key, user, place, id: `${place}.${form}`, at, title, body, version, submission, sent: sent === true };
   } catch {
     return null; // not written by this script
   }
+}
+
+// Links to the forms that have text which no open page shows.
+export async function listUnsaved(place, drafts) {
+  const found = await drafts.abandoned();
+  const links = found.map((draft) => {
+    const link = document.createElement("a");
+    const { createUrl, editUrl } = place.dataset;
+    link.href = draft.place === "new" ? createUrl : editUrl.replace("slug", encodeURIComponent(draft.place));
+    link.dir = "auto";
+    link.textContent = draft.title || "without a title";
+    const item = document.createElement("li");
+    item.append(link, ` from ${timeOf(draft.at)}`);
+    return item;
+  });
+  place.querySelector("ul").replaceChildren(...links);
+  place.hidden = links.length === 0;
 }

@@ -65,7 +65,7 @@ class DraftKeeper {
       this.#drafts.drop(this.#id);
       return;
     }
-    const draft = { at: Date.now(), ...now };
+    const draft = { at: Date.now(), ...now, sent };
     if (!this.#drafts.put(this.#id, draft)) {
       this.#say("This browser keeps no copy of your text. Save it before you leave the page.");
     }
@@ -73,6 +73,7 @@ class DraftKeeper {
   }
 
   async #restore(place) {
+    await this.#drafts.settled;
     for (const draft of this.#drafts.list(place)) {
       const release = await this.#drafts.claim(draft.id);
       // Another tab has it, or the user was faster.

@@ -4,7 +4,7 @@ import { Live } from "../tidewire/client.js";
 import { CatchUp } from "./catch-up.js";
 import { isKept } from "./clock.js";
 import { notifyDesktop } from "./desktop.js";
-import { Drafts } from "./drafts.js";
+import { Drafts, listUnsaved } from "./drafts.js";
 import { editor } from "./editor.js";
 import { menu } from "./menu.js";
 import { isNews } from "./news.js";
@@ -136,6 +136,8 @@ if (isKept) refresh();
 
 const drafts = new Drafts(data.userId);
 for (const place of document.querySelectorAll("[data-saved-draft]")) drafts.saved(place.dataset.savedDraft);
+drafts.settled = drafts.settle(data.draftUrl, find("[name=csrfmiddlewaretoken]").value);
+drafts.settled.then(() => find("[data-unsaved-list]") && listUnsaved(find("[data-unsaved-list]"), drafts));
 for (const form of document.querySelectorAll("[data-editor]")) editor(form, drafts, data.slug ?? "new");
 menu(find("[data-menu]"));
 keepTimes(refresh);
