@@ -80,14 +80,22 @@ HOOKS = {
     *("ready", "clean", "handle", "add_arguments", "upgrade", "callback", "errback", "on_starting", "child_exit"),
     *("render_GET", "render_POST", "client_address", "reset_user_attempts", "get_failures"),
 }
-USED = "".join(
-    path.read_text(encoding="utf-8")
+EXPRESSION = re.compile(r"\{[{%](.*?)[%}]\}")
+
+
+def used_in(path):
+    """What a file may call: of a template its expressions."""
+    text = path.read_text(encoding="utf-8")
+    return " ".join(EXPRESSION.findall(text)) if path.suffix == ".html" else text
+
+
+USED = "\n".join(
+    used_in(path)
     for folder, suffixes in (
-        ("src", {".py", ".lua", ".js", ".html"}),
-        ("services", {".py", ".html", ".js"}),
+        ("src", {".py"}),
+        ("services", {".py", ".html"}),
         ("deploy", {".py", ".yaml", ".yml"}),
         ("loadtest", {".py"}),
-        ("docs", {".md"}),
     )
     for path in (ROOT / folder).rglob("*")
     if path.suffix in suffixes
