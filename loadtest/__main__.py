@@ -17,7 +17,7 @@ from loadtest import compare, crosscheck, generators
 from loadtest.crosscheck import CannotCrossCheck
 from loadtest.generators import workers_for
 from loadtest.journeys import formed
-from loadtest.people import read_sessions
+from loadtest.people import SESSION_COOKIE, read_sessions
 from loadtest.planting import KINDS
 from loadtest.shapes import SHAPES
 from loadtest.targets import RESULTS, CannotRun, Target, make_people, own_stack, running_stack, scraped
@@ -95,7 +95,7 @@ def _cross_checked(
         return contextlib.nullcontext()
     # The last of the users, whom the load itself does not get to.
     cookies = sorted(read_sessions(str(sessions)).items())[-options.crosscheck :]
-    return crosscheck.beside(target.layout.url, [f"sessionid={key}" for _name, key in cookies], directory)
+    return crosscheck.beside(target.layout.url, [f"{SESSION_COOKIE}={key}" for _name, key in cookies], directory)
 
 
 def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> int:

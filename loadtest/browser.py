@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from loadtest.people import SESSION_COOKIE
+
 if TYPE_CHECKING:
     # Importing Locust patches the standard library, which a reader of pages alone does not want.
     from locust.clients import HttpSession
@@ -94,7 +96,7 @@ class Browser:
 
     def go_on(self, session: str) -> None:
         """Be logged in by a session of before."""
-        self._client.cookies.set("sessionid", session)
+        self._client.cookies.set(SESSION_COOKIE, session)
 
     def _ask(self, method: str, path: str, name: str, **more: Any) -> Page:
         asked = self._client.request(

@@ -14,6 +14,8 @@ from pathlib import Path
 PASSWORD_VARIABLE = "LOADTEST_PASSWORD"  # noqa: S105 - the variable's name
 # The same in a file, as containers are given secrets.
 PASSWORD_FILE_VARIABLE = "LOADTEST_PASSWORD_FILE"  # noqa: S105 - the variable's name
+# Without HTTPS, as a stack of one's own is: see dashboard.settings.
+SESSION_COOKIE = "tidewire_session"
 DEVELOPMENT_PASSWORD = "load"  # noqa: S105 - public on purpose, which is why production refuses it
 # The list shows twenty a page: enough that editors seldom meet.
 DOCUMENTS = 20

@@ -11,6 +11,7 @@ import django
 
 def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     django.setup()
+    from django.conf import settings  # noqa: PLC0415 - as above
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
     from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
 
@@ -28,7 +29,7 @@ def main(names: list[str], *, tickets: bool) -> dict[str, str]:
         session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         session.create()
-        cookies[name] = f"sessionid={session.session_key}"
+        cookies[name] = f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
         if stamp is not None:
             cookies[name] += f"; {COOKIE}={Ticket.issue(user, session_mark(session.session_key), stamp).sign()}"
     return cookies

@@ -16,3 +16,6 @@ from web.settings import *  # noqa: E402 - the environment has to stand first
 # One round of hashing: logging in is part of many tests and the subject of none.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+# As any project has them that uses the library; the stack's tests see the product's own names.
+SESSION_COOKIE_NAME = "sessionid"
+CSRF_COOKIE_NAME = "csrftoken"

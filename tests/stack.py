@@ -32,6 +32,9 @@ PREPARE_SECONDS = 120.0
 # What the demo makes: see dashboard.management.commands.demo.
 USERS = {"ada": "demo", "bob": "demo", "eve": "demo", "admin": "demo"}
 # All tests come from one address; those about limits say their own.
+# Cookies' names without HTTPS: see dashboard.settings.
+SESSION_COOKIE = "tidewire_session"
+CSRF_COOKIE = "tidewire_csrf"
 NO_LIMITS = {
     "TIDEWIRE_PAGE_RATE": "5000r/s",
     "TIDEWIRE_LOGIN_RATE": "5000r/s",
@@ -188,10 +191,10 @@ class Stack:
         jar = http.cookiejar.CookieJar()
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
         browser.open(f"{self.url}/login/", timeout=10).close()
-        token = next(cookie.value for cookie in jar if cookie.name == "csrftoken")
+        token = next(cookie.value for cookie in jar if cookie.name == CSRF_COOKIE)
         fields = {"username": name, "password": self.users[name], "csrfmiddlewaretoken": token}
         browser.open(f"{self.url}/login/", urllib.parse.urlencode(fields).encode(), timeout=20).close()
-        if not any(cookie.name == "sessionid" for cookie in jar):
+        if not any(cookie.name == SESSION_COOKIE for cookie in jar):
             raise StackError(f"{name} could not log in")
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 

@@ -48,6 +48,7 @@ AROUND: Final = "\ufeff \t\r\n\v\f"
 TAKEN_PATHS: Final = frozenset(
     [
         "documents",
+        "favicon.ico",
         "healthz",
         "login",
         "logout",
@@ -57,6 +58,7 @@ TAKEN_PATHS: Final = frozenset(
         "operations",
         "people",
         "readyz",
+        "session",
         "signup",
         "static",
         "ws",

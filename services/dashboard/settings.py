@@ -35,6 +35,10 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Other Django projects on localhost share its cookies, on whatever port; under one name each would log out the other's
+# users. A browser takes a `__Host-` cookie only from this very host, over HTTPS.
+COOKIE_PREFIX = "__Host-tidewire_" if env.secure_cookies else "tidewire_"
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}session"
 SESSION_COOKIE_SECURE = env.secure_cookies
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 # Read here too, so that a missing variable ends the master with its message instead of workers in a loop.
 env = read_env()
+# Gunicorn would put this before each address, which neither nginx nor the sockets know of.
+if os.environ.get("SCRIPT_NAME"):
+    raise SystemExit(
+        "tidewire cannot start:\n  SCRIPT_NAME is set, and a path prefix is not served (docs/kubernetes.md)"
+    )
 # Each page asks it for the names of its files, so without it every page is an error.
 if not env.debug and not (env.static_root / "staticfiles.json").is_file():
     raise SystemExit(

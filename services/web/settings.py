@@ -5,7 +5,7 @@ from datetime import timedelta
 from csp.constants import NONE, SELF
 
 from dashboard.settings import *
-from dashboard.settings import DATABASES, INSTALLED_APPS, env
+from dashboard.settings import COOKIE_PREFIX, DATABASES, INSTALLED_APPS, env
 
 ROOT_URLCONF = "web.urls"
 WSGI_APPLICATION = "web.wsgi.application"
@@ -87,7 +87,10 @@ LOGOUT_REDIRECT_URL = "login"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_300_000
 
 CSRF_TRUSTED_ORIGINS = list(env.origins)
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrf"
 CSRF_COOKIE_SECURE = env.secure_cookies
+MESSAGE_STORAGE = "web.messages.Messages"
+MESSAGES_COOKIE_NAME = f"{COOKIE_PREFIX}messages"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "web.expired.form_expired"
 X_FRAME_OPTIONS = "DENY"

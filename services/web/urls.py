@@ -3,7 +3,10 @@
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponseRedirect
+from django.templatetags.static import static
 from django.urls import path, re_path
+from django.views.decorators.cache import cache_control
 
 from tidewire.web_metrics import metrics_view
 from web import accounts, documents, health, notifications, operations, people, session
@@ -12,6 +15,13 @@ from web import accounts, documents, health, notifications, operations, people, 
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign]
 # The admin logs out by POST only. A GET leads to the page that asks first.
 admin.site.logout = accounts.sign_out_of_admin(admin.site.logout)  # type: ignore[method-assign,assignment]
+
+
+@cache_control(max_age=24 * 3600)
+def icon(_request: HttpRequest) -> HttpResponseRedirect:
+    """Where a browser looks that has read no page: for a download, for an error of nginx."""
+    return HttpResponseRedirect(static("web/icon.svg"))
+
 
 urlpatterns = [
     path("", documents.DocumentList.as_view(), name="documents"),
@@ -34,6 +44,7 @@ urlpatterns = [
     path("session/", session.Session.as_view(), name="session"),
     path("signup/", accounts.SignUp.as_view(), name="signup"),
     path(settings.ADMIN_PATH, admin.site.urls),
+    path("favicon.ico", icon),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", metrics_view),

@@ -9,6 +9,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.pages import fetch, metric, submit
 from tests.sockets import close_code, event, open_socket
+from tests.stack import SESSION_COOKIE
 
 ROUTES = ["/ws/users/", "/ws/documents/", "/ws/notifications/"]
 
@@ -52,7 +53,7 @@ async def test_an_anonymous_socket_is_closed_with_its_own_code(stack, route):
 
 
 async def test_a_session_that_nobody_has_is_anonymous(stack):
-    async with open_socket(stack, "/ws/users/", "sessionid=00000000000000000000000000000000") as socket:
+    async with open_socket(stack, "/ws/users/", f"{SESSION_COOKIE}=00000000000000000000000000000000") as socket:
         assert await close_code(socket) == 4500
 
 

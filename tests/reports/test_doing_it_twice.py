@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from loadtest.browser import Page
 from tests.pages import fetch
 from tests.postgres import Postgres, why_not
-from tests.stack import PREPARE_SECONDS
+from tests.stack import PREPARE_SECONDS, SESSION_COOKIE
 
 COPIES = 6
 
@@ -189,7 +189,7 @@ def test_a_form_from_before_a_login_is_sent_again_by_one_click(seat, stack, path
     if path != "delete":
         ada.page.get_by_label("Title").fill(f"Sent again: {path}")
         text(ada).fill("text from\nbefore & <after>")
-    ada.page.context.clear_cookies(name="sessionid")
+    ada.page.context.clear_cookies(name=SESSION_COOKIE)
     log_in_elsewhere(ada, stack)
     press(ada, button)
     expect(ada.page.get_by_role("heading", level=1)).to_have_text("Send it again?")
@@ -205,7 +205,7 @@ def test_a_form_from_before_a_login_is_sent_again_by_one_click(seat, stack, path
 def test_login_twice_leads_on(seat, stack):
     """I double-clicked Log in and got 403; in another tab I was logged in already and got it too."""
     ada = seat(stack, "ada")
-    ada.page.context.clear_cookies(name="sessionid")
+    ada.page.context.clear_cookies(name=SESSION_COOKIE)
     ada.page.goto(f"{stack.url}/people/")
     log_in_elsewhere(ada, stack)
     ada.page.get_by_label("Username").fill("ada")

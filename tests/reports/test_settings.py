@@ -1,7 +1,9 @@
 """A setting that cannot work stops the start and is named; what has several forms is brought into one."""
 
 import contextlib
+import dataclasses
 import math
+import socket
 import subprocess
 import urllib.parse
 
@@ -17,6 +19,7 @@ from deploy.local.layout import LOOPBACK, Ports
 from deploy.local.system import find_program
 from tests import postgres
 from tests.integration.test_environment import ENTRY_POINTS, run
+from tests.pages import fetch
 from tests.sockets import event, open_socket
 from tidewire import conf
 from tidewire.drain_command import drain
@@ -388,3 +391,40 @@ def test_a_drain_names_what_it_cannot_use(monkeypatch, capsys, name, value):
     with pytest.raises(SystemExit, match="2"):
         drain([])
     assert f"--admin-{name.lower()}" in capsys.readouterr().err
+
+
+@pytest.mark.integration
+def test_a_path_prefix_is_refused():
+    """The pages came below /docs, and every link and socket led away from it."""
+    done = run(
+        *ENTRY_POINTS["gunicorn"], **PRODUCTION | {"TIDEWIRE_DATABASE_URL": "sqlite:///:memory:"}, SCRIPT_NAME="/docs"
+    )
+    assert done.returncode != 0
+    assert "SCRIPT_NAME is set, and a path prefix is not served" in done.stderr
+
+
+@pytest.mark.integration
+def test_a_node_listens_on_ipv6(stack_factory):
+    """On a host with IPv6 alone the node had no health."""
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    stack = stack_factory(ws=1)
+    node = stack.processes["ws-0"]
+    command = [*node.definition.command[:-4], "-b", "::1", "-p", str(stack.ws[0].port)]
+    ready = node.definition.ready.replace("127.0.0.1", "[::1]")
+    node.definition = dataclasses.replace(node.definition, command=command, ready=ready)
+    stack.environment["TIDEWIRE_ADMIN_HOST"] = "[::1]"
+    with stack:
+        assert fetch(f"http://[::1]:{stack.ws[0].admin_port}/readyz").status == 200
+        asked = {"TIDEWIRE_ADMIN_PORT": str(stack.ws[0].admin_port), "TIDEWIRE_ADMIN_HOST": "::1"}
+        done = run("-m", "tidewire", "drain", settings="ws.settings", **asked)
+        assert "gone" in done.stdout
+
+
+@pytest.mark.integration
+def test_a_browser_without_a_page_finds_the_icon(stack):
+    """Each visit wrote a 404 for /favicon.ico into the log."""
+    answered = fetch(f"{stack.url}/favicon.ico")
+    assert answered.status == 302
+    assert answered.headers["Cache-Control"] == "max-age=86400"
+    assert fetch(f"{stack.url}{answered.headers['Location']}").headers["Content-Type"] == "image/svg+xml"

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browsers import PATIENCE_MS
 from tests.reports.test_doing_it_twice import drop_answers
+from tests.stack import SESSION_COOKIE
 
 WRITTEN = "Object.keys(localStorage).filter((key) => key.startsWith('tidewire.draft.')).length"
 
@@ -39,7 +40,7 @@ def type_in(person, path, body, title=None):
 
 
 def end_session(person):
-    person.page.context.clear_cookies(name="sessionid")
+    person.page.context.clear_cookies(name=SESSION_COOKIE)
 
 
 def log_in(person, name):

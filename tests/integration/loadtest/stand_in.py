@@ -50,7 +50,7 @@ class StandIn:
     def _page(self, method, path, _headers, body):
         fields = dict(urllib.parse.parse_qsl(body))
         if method == "POST" and path == "/login/":
-            return self._answer(302, Location="/", **{"Set-Cookie": f"sessionid={fields['username']}; Path=/"})
+            return self._answer(302, Location="/", **{"Set-Cookie": f"tidewire_session={fields['username']}; Path=/"})
         if method == "POST" and path.endswith("/edit/"):
             self._publish(fields["title"])
             return self._answer(302, Location=path.removesuffix("edit/"))
@@ -93,7 +93,7 @@ class StandIn:
             f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
         )
         path, _, query = target.partition("?")
-        user = headers.get("cookie", "").rpartition("sessionid=")[2]
+        user = headers.get("cookie", "").rpartition("tidewire_session=")[2]
         try:
             if path == "/ws/notifications/":
                 at = dict(urllib.parse.parse_qsl(query)).get("at", f"notifications:{EPOCH}:0")

@@ -14,7 +14,7 @@ import { documentsPage } from "./page-documents.js";
 import { notificationsPage } from "./page-notifications.js";
 import { operationsPage } from "./page-operations.js";
 import { peoplePage } from "./page-people.js";
-import { WayBack, askPages, renewForms } from "./session.js";
+import { WayBack, askPages, isOver, renewForms } from "./session.js";
 import { Signal } from "./signal.js";
 import { keepTimes } from "./times.js";
 import { Toasts } from "./toasts.js";
@@ -128,8 +128,16 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();
 });
 setInterval(refresh, TICKET_MS);
-window.addEventListener("pageshow", (event) => {
-  if (event.persisted) refresh();
+// A page that the browser kept may outlive its session: it shows nothing until the server has named the same user.
+window.addEventListener("pageshow", async (event) => {
+  if (!event.persisted) return;
+  document.body.hidden = true;
+  if (await isOver(() => ask(data.sessionUrl), me)) {
+    window.location.reload();
+    return;
+  }
+  document.body.hidden = false;
+  refresh();
 });
 
 if (isKept) refresh();

@@ -27,6 +27,16 @@ export async function askPages(url, loginUrl) {
   return response.json();
 }
 
+// Whether the server says that another user, or none, is logged in. Without an answer the page stays as it is.
+export async function isOver(ask, me) {
+  try {
+    const { user } = await ask();
+    return user !== me;
+  } catch (error) {
+    return error instanceof SignedOut;
+  }
+}
+
 // A login gives new tokens, without which the forms of this page would be refused together with what is typed in them.
 export async function renewForms(url) {
   const fresh = await fetchPage(url);

@@ -1,0 +1,67 @@
+"""What a page shows is its user's alone: not after a logout, not to another project on the same host."""
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import expect, sync_playwright
+
+from tests.browsers import CHROMIUM, FLAGS
+from tests.integration.test_environment import PRODUCTION, run
+from tests.stack import CSRF_COOKIE, SESSION_COOKIE, Stack
+
+
+@pytest.fixture(scope="module")
+def caching_chromium():
+    """A Chromium as people have it: Playwright's own keeps no page to go back to."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, ignore_default_args=["--disable-back-forward-cache"]
+        )
+        yield browser
+        browser.close()
+
+
+PAGES = {"a document": "/documents/{slug}/", "its editing": "/documents/{slug}/edit/"}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page_of", PAGES)
+def test_back_after_a_logout_shows_nothing(stack: Stack, caching_chromium, page_of):
+    """I logged out on a shared computer; the next person pressed Back and read my documents."""
+    context = caching_chromium.new_context(base_url=stack.url)
+    [cookie] = stack.sessions("ada").values()
+    name, _, value = cookie.partition("=")
+    context.add_cookies([{"name": name, "value": value, "url": stack.url}])
+    page = context.new_page()
+    try:
+        page.goto("/")
+        slug = page.locator("a[href^='/documents/']").first.get_attribute("href").split("/")[2]
+        page.goto(PAGES[page_of].format(slug=slug))
+        expect(page.locator("[data-live-state]")).to_have_attribute("data-live-state", "live")
+        page.goto("/people/")
+        page.evaluate("document.querySelector('form[action=\"/logout/\"]').submit()")
+        page.wait_for_url("**/login/**")
+        for _ in range(2):
+            page.evaluate("history.back()")
+            page.wait_for_url("**/login/?next=**")
+            assert "ada" not in page.locator("body").inner_text()
+    finally:
+        context.close()
+
+
+@pytest.mark.integration
+def test_cookies_have_names_of_the_projects_own(stack: Stack):
+    """Beside another Django project on localhost each login there ended mine here: both called it sessionid."""
+    names = {pair.partition("=")[0] for pair in stack.login("ada").split("; ")}
+    assert names == {SESSION_COOKIE, CSRF_COOKIE, "tidewire_ticket"}
+    assert settings.MESSAGES_COOKIE_NAME == "tidewire_messages"
+
+
+@pytest.mark.integration
+def test_behind_tls_only_this_host_can_set_the_cookies():
+    """Another application below the same domain could give my visitors its session."""
+    names = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "MESSAGES_COOKIE_NAME", "SESSION_COOKIE_PATH")
+    code = f"from django.conf import settings; print(*(getattr(settings, name) for name in {names}))"
+    done = run("-c", code, **PRODUCTION)
+    assert done.stdout.split() == [*(f"__Host-tidewire_{name}" for name in ("session", "csrf", "messages")), "/"]
