@@ -37,9 +37,6 @@ http {{
 """
 
 
-SPARE_FILES = 256
-
-
 def write_configuration(layout: Layout, limits: Mapping[str, str] | None = None) -> None:
     """Writes what nginx and Prometheus read; `limits` replaces some of the request limits."""
     run = layout.run / "nginx"
@@ -97,8 +94,8 @@ def _nginx_main(layout: Layout) -> str:
         user="user root;" if os.geteuid() == 0 else "",
         mime_types=ROOT / "deploy" / "nginx" / "mime.types",
         open_files=open_files,
-        # A file each; the rest is for logs and static files.
-        connections=open_files - SPARE_FILES,
+        # Two for each client: its own and the upstream's. A file may be open for each besides.
+        connections=open_files // 2,
     )
 
 
@@ -107,4 +104,4 @@ def _open_files() -> int:
 
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Enough for 16,000 sockets a worker, of two connections each; an unlimited limit would make nginx allocate for it.
-    return 32768 if hard == resource.RLIM_INFINITY else min(hard, 32768)
+    return 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
