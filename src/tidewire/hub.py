@@ -18,6 +18,7 @@ from tidewire.exceptions import NoRedis
 from tidewire.feeds import Feed, StateFeed, Subscription
 from tidewire.positions import Positions
 from tidewire.presence import Presence
+from tidewire.redis_connection import returns
 from tidewire.stream_feed import StreamFeed
 from tidewire.streams import StreamReads
 from tidewire.tasks import end_all
@@ -150,6 +151,7 @@ class Hub:
     async def run_checking(self) -> None:
         """Compare positions with Redis's every second, and leave topics that nobody follows."""
         failures = 0
+        known_returns = returns()
         backoff = Backoff(self._check_seconds, max(LONGEST_CHECK_SECONDS, self._check_seconds))
         while True:
             wait = self._check_seconds
@@ -158,6 +160,9 @@ class Hub:
                 failures = 0
                 backoff.succeeded()
                 self.lacks("reads", lacking=False)
+                if returns() != known_returns:
+                    known_returns = returns()
+                    self.on_return()
             except AWAY as error:
                 failures += 1
                 wait = backoff.failed()
@@ -313,6 +318,9 @@ class Hub:
         self.stale = stale
         metrics.STALE.set(stale)
         self.on_stale(stale)
+
+    def on_return(self) -> None:
+        """Called when connections were lost and made again, to Redis or to another one; the node replaces it."""
 
     def on_stale(self, stale: bool) -> None:
         """Told when Redis went away or came back; the node replaces it."""

@@ -94,6 +94,9 @@ class Node:
         )
         # Of all that a node writes, the touch of its lease is sure to come every second.
         self.register.on_refused = self._on_refused  # type: ignore[method-assign]  # the hook it is there for
+        # A Redis that lost this node's writes, or one that was away, may have lost revocations as well.
+        self.register.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # the hook it is there for
+        self.hub.on_return = self.sessions.hurry  # type: ignore[method-assign]  # the hook it is there for
         self.editors = LeaseRegister(self.edit_leases, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce)
         metrics.CONNECTIONS_LIMIT.set(given.CONNECTIONS_PER_NODE)
         self._tasks = [

@@ -16,6 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from tidewire import metrics
 from tidewire.conf import settings
 from tidewire.exceptions import NoRedis
+from tidewire.redis_connection import leave
 from tidewire.redis_host import SOCKET_SECONDS, pool, redis_host
 
 # Enough for the hub, presence and a page's reads at once; whoever is one too many waits for its turn.
@@ -73,11 +74,20 @@ async def reached() -> AsyncIterator[Redis]:
         yield client()
     except (TimeoutError, RedisError, OSError) as error:
         _away.add(loop)
+        if _may_be_gone(error):
+            leave()
         metrics.REDIS_ERRORS.labels(_kind(error)).inc()
         raise NoRedis(f"{type(error).__name__}: {error}") from error
     if loop in _away:
         _away.discard(loop)
         metrics.REDIS_RECONNECTS.inc()
+
+
+def _may_be_gone(error: Exception) -> bool:
+    """Whether this is an error of a connection, so that the others may lead nowhere, too."""
+    is_lost = isinstance(error, (TimeoutError, RedisTimeoutError, RedisConnectionError, OSError))
+    # The pool's own error, whose connections are all in use.
+    return is_lost and "No connection available" not in str(error)
 
 
 def _kind(error: Exception) -> str:

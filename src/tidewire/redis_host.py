@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl
 
 from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
-from redis.asyncio.connection import Connection, SSLConnection, parse_url
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from tidewire.addresses import host_port, server_url
+from tidewire.redis_connection import LeavingPrimary, LeavingPrimaryTLS, LeavingSocket, LeavingTCP, LeavingTLS
 
 # Longer than any script takes; a stopped Redis is noticed after this.
 SOCKET_SECONDS = 2.0
@@ -28,6 +29,8 @@ HEALTH_SECONDS = 15
 DEAD_SECONDS = 15
 # A pooled connection that Redis closed fails once; what fails twice is an outage, which callers know how to bear.
 RETRIES = 1
+
+_LEAVING = {Connection: LeavingTCP, SSLConnection: LeavingTLS, UnixDomainSocketConnection: LeavingSocket}
 
 
 def redis_url(text: str, *, host_needed: bool = True) -> str:
@@ -88,11 +91,12 @@ def redis_host(
     }
     if not url.startswith("unix:"):
         common["socket_keepalive_options"] = _keepalive()
-    if not sentinels:
-        return common | {"address": url}
     options = dict(parse_url(url))
+    kind = options.get("connection_class", Connection)
+    if not sentinels:
+        return common | options | {"connection_class": _LEAVING[kind]}
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
-    if options.get("connection_class") is SSLConnection:
+    if kind is SSLConnection:
         tls["ssl"] = True
     who = {name: value for name, value in options.items() if name in ("username", "password", "db")}
     asking = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS, "retry": _once()}
@@ -104,6 +108,7 @@ def redis_host(
         "master_name": master,
         "sentinels": [_address(each) for each in sentinels],
         "sentinel_kwargs": asking | tls,
+        "connection_class": LeavingPrimaryTLS if kind is SSLConnection else LeavingPrimary,
         **tls,
     }
 
@@ -111,8 +116,8 @@ def redis_host(
 def pool(host: Mapping[str, Any]) -> ConnectionPool:
     """Connections to a host, of which one too many waits for its turn rather than to fail."""
     options = dict(host)
-    if "address" in options:
-        return BlockingConnectionPool.from_url(options.pop("address"), **options)
+    if "sentinels" not in options:
+        return BlockingConnectionPool(**options)
     asked, asking = options.pop("sentinels"), options.pop("sentinel_kwargs")
     sentinels = Sentinel(asked, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]  # redis-py has no types here
     return _PrimaryPool(options.pop("master_name"), sentinels, **options)  # type: ignore[no-untyped-call]  # as above

@@ -1,0 +1,187 @@
+"""A demoted primary behind one address: after a planned failover, connections stay with the server that refuses writes.
+
+The address (a name, a virtual address, a proxy) leads new connections to the new primary; open ones stay.
+"""
+
+import asyncio
+import contextlib
+import logging
+
+import pytest
+import redis.asyncio
+from redis._parsers.resp3 import _AsyncRESP3Parser
+from redis.exceptions import ResponseError
+
+import tidewire.redis
+from tests.integration.tidewire.test_node import offsets
+from tests.redis_servers import Address, Server, why_not
+from tests.reports.redis_nodes import hall, until
+from tidewire.redis_connection import is_wrong_server, leave, returns
+from tidewire.redis_host import pool, redis_host
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A primary and its replica, and the address of the primary."""
+    servers = [Server(tmp_path / name) for name in "ab"]
+    try:
+        for server in servers:
+            server.start()
+        servers[1].follow(servers[0])
+        with Address(servers[0].port) as address:
+            yield (*servers, address)
+    finally:
+        for server in servers:
+            server.client.close()
+            server.kill()
+
+
+def switch(old: Server, new: Server, address: Address) -> None:
+    """A planned failover: nothing is lost, no connection is closed."""
+    new.promote()
+    old.client.replicaof("127.0.0.1", str(new.port))
+    address.port = new.port
+
+
+async def test_nodes_follow_to_the_new_primary_and_hear_hints_there(pair, settings, caplog):
+    """Since the maintenance of Redis all pages say "out of date", and only a restart of the nodes helped.
+
+    Members and events go on; no page reloads. Hints arrive too: the check of each hub is off.
+    """
+    old, new, address = pair
+    async with hall(settings, address.url) as here:
+        here.enter("ada", "bob", "eve")
+        await here.cluster.say(2)
+        await here.settle()
+        await until(lambda: all(offsets(talk) == [1, 2] for talk in here.talks))
+        with caplog.at_level(logging.CRITICAL):
+            await asyncio.to_thread(switch, old, new, address)
+            here.leave("ada")
+            here.enter("new")
+            await here.heals("planned failover behind one address")
+            # The old primary is no replica any more that passes on what the new one publishes.
+            old.client.replicaof("NO", "ONE")
+            for node in here.cluster.nodes:
+                node.hub._check = _nothing
+            await until(lambda: all(_subscribers(server) == count for server, count in ((old, 0), (new, 1))))
+            await here.cluster.say(2)
+            await until(lambda: all(offsets(talk) == [1, 2, 3, 4] for talk in here.talks))
+        assert not any(node.hub.stale for node in here.cluster.nodes)
+        for talk in here.talks:
+            assert not [event for event in talk.events if event["type"] == "resumed" and not event["recovered"]]
+
+
+async def test_the_first_write_after_a_failover_succeeds(pair):
+    """A publisher that was idle fails once for each connection of its pool."""
+    old, new, address = pair
+    client = redis.asyncio.Redis.from_pool(pool(redis_host(address.url) | {"max_connections": 8, "timeout": 2.0}))
+    try:
+        await asyncio.gather(*(client.set(f"before-{n}", n) for n in range(20)))
+        await asyncio.to_thread(switch, old, new, address)
+        async with client.pipeline(transaction=False) as pipe:
+            for n in range(20):
+                pipe.set(f"after-{n}", n)
+            await pipe.execute()
+        await asyncio.gather(*(client.set(f"later-{n}", n) for n in range(20)))
+        assert new.client.exists(*(f"after-{n}" for n in range(20)), *(f"later-{n}" for n in range(20))) == 40
+    finally:
+        await client.aclose()
+
+
+async def test_reads_leave_the_demoted_primary_too(pair):
+    """One write met the replica; idle connections would go on reading from it, however far it falls behind."""
+    old, new, address = pair
+    client = redis.asyncio.Redis.from_pool(pool(redis_host(address.url) | {"max_connections": 8, "timeout": 2.0}))
+    try:
+        await asyncio.gather(*(client.get("x") for _ in range(20)))
+        await asyncio.to_thread(switch, old, new, address)
+        await client.set("x", "new")
+        old.client.replicaof("127.0.0.1", "1")
+        new.client.set("x", "newer")
+        assert await asyncio.gather(*(client.get("x") for _ in range(20))) == [b"newer"] * 20
+        await asyncio.to_thread(new.until, lambda: _clients(old) == 0)
+    finally:
+        await client.aclose()
+
+
+async def test_a_server_that_hangs_costs_one_wait(pair, monkeypatch):
+    """After the old host lost its network each connection of the pool waited its two seconds, one after the other."""
+    old, new, address = pair
+    host = redis_host(address.url) | {"max_connections": 8, "timeout": 2.0, "socket_timeout": 1.0}
+    client = redis.asyncio.Redis.from_pool(pool(host))
+    monkeypatch.setattr(tidewire.redis, "client", lambda: client)
+    try:
+        await asyncio.gather(*(client.get("x") for _ in range(20)))
+        with old.paused():
+            address.port = new.port
+            new.client.replicaof("NO", "ONE")
+            failed = 0
+            for _ in range(8):
+                with contextlib.suppress(tidewire.redis.NoRedis):
+                    async with tidewire.redis.reached() as reached:
+                        await reached.set("x", 1)
+                    break
+                failed += 1
+            assert failed <= 1
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_wrong"),
+    [
+        ("READONLY You can't write against a read only replica.", True),
+        ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", True),
+        ("NOREPLICAS Not enough good replicas to write.", True),
+        ("CLUSTERDOWN The cluster is down", True),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", True),
+        ("NOPERM this user has no permissions to run the 'publish' command", False),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", False),
+        ("OOM command not allowed when used memory > 'maxmemory'.", False),
+        ("NOSCRIPT No matching script.", False),
+        ("MISCONF Redis is configured to save RDB snapshots", False),
+        ("ERR value is not an integer or out of range", False),
+    ],
+)
+def test_which_replies_are_of_a_wrong_server(reply, is_wrong):
+    """As redis-py reads them from the wire. A right server that refuses one command keeps its connections."""
+    error = _AsyncRESP3Parser.parse_error(reply)
+    assert isinstance(error, ResponseError)
+    assert is_wrong_server(error) == is_wrong
+
+
+async def test_a_connection_that_was_lost_and_made_again_is_counted(pair):
+    """By this a node knows that Redis may be another one; the growth of a pool is no such sign."""
+    _, _, address = pair
+    client = redis.asyncio.Redis.from_pool(pool(redis_host(address.url) | {"max_connections": 8, "timeout": 2.0}))
+    try:
+        before = returns()
+        await asyncio.gather(*(client.get("x") for _ in range(20)))
+        assert returns() == before
+        leave()
+        await client.get("x")
+        assert returns() > before
+    finally:
+        await client.aclose()
+
+
+async def _nothing() -> None:
+    pass
+
+
+def _subscribers(server: Server) -> int:
+    return sum(count > 0 for _, count in server.client.pubsub_numsub("asgi__group__tidewire.talk")) or len(
+        [name for name in server.client.pubsub_channels() if "talk" in name]
+    )
+
+
+def _clients(server: Server) -> int:
+    """Connections of the tests' address, which are not this client's own and no replication."""
+    listed = server.client.client_list(_type="normal")
+    return len([each for each in listed if each["cmd"] != "client|list" and each["id"] != server.client.client_id()])
