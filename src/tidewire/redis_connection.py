@@ -50,7 +50,7 @@ class Leaving(AbstractConnection):
     _was_connected = False
 
     async def _connect(self) -> None:
-        await super()._connect()
+        await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # of the class beside this one
         loop = asyncio.get_running_loop()
         _connections.setdefault(loop, WeakSet()).add(self)
         if self._was_connected:

@@ -92,7 +92,7 @@ def redis_host(
     if not url.startswith("unix:"):
         common["socket_keepalive_options"] = _keepalive()
     options = dict(parse_url(url))
-    kind = options.get("connection_class", Connection)
+    kind: Any = options.get("connection_class", Connection)
     if not sentinels:
         return common | options | {"connection_class": _LEAVING[kind]}
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
