@@ -6,19 +6,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth import login
 from django.contrib.auth.models import User
-from django.contrib.auth.views import LoginView, LogoutView
-from django.core.exceptions import ValidationError
+from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, resolve, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from dashboard import submissions
 from web.forms import SignInForm, SignUpForm
 from web.generic import FormView
+from web.logins import know_device
 from web.names import TAKEN
 
 # The doors themselves, and what only scripts read. Probes have no name.
@@ -46,6 +48,20 @@ class SignIn(LoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(signup=settings.SIGNUP, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        know_device(self.request, response, form.get_user())
+        return response
+
+
+def admin_login(request: HttpRequest) -> HttpResponseBase:
+    """Lead to the page that logs in; tell users without access to the admin so. Stands for the admin's own login."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
+    if not admin.site.has_permission(request):
+        raise PermissionDenied("The admin is for staff. Log out first to use another account.")
+    return redirect("admin:index")
 
 
 class SignOut(LogoutView):
@@ -109,7 +125,9 @@ class SignUp(FormView[SignUpForm]):
 
     def _enter(self, user: User) -> HttpResponse:
         login(self.request, user, backend="django.contrib.auth.backends.ModelBackend")
-        return redirect(settings.LOGIN_REDIRECT_URL)
+        response = redirect(settings.LOGIN_REDIRECT_URL)
+        know_device(self.request, response, user)
+        return response
 
 
 def _draft(user: User) -> submissions.Draft:

@@ -1,36 +1,197 @@
-"""How often passwords may be tried: for a user by one address, for a user from anywhere, by an address for anybody.
+"""Limits of tries to log in, which an attacker cannot turn against others.
 
-django-axes counts failures in the database. With Redis away it goes on; with the database away nobody logs in anyway.
+A try counts for the user at the address, for the user, and for the address. Each count lasts for a quarter of an hour
+from its first failure; a refused try counts nowhere, so no attack prolongs it. Where a user has logged in before, in
+the same browser or from the same address, failures elsewhere do not count.
+
+django-axes calls this at each login. The counts are in the database, so that logging in needs no Redis.
 """
 
-from typing import Any
+import hashlib
+import math
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
 
-from axes.handlers.database import AxesDatabaseHandler
-from django.http import HttpRequest
+from axes.handlers.base import AxesBaseHandler
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core import signing
+from django.db import OperationalError, transaction
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
-# The first is what a person needs who does not remember; it is AXES_FAILURE_LIMIT. The others are ten times that: an
-# office shares one address, and nobody should be locked out by a few strangers.
-TIMES_FOR_USER = 10
-TIMES_FOR_ADDRESS = 10
+from web.models import FailedLogins, KnownAddress
+
+PERIOD = timedelta(minutes=15)
+# A person who does not remember the password needs this many tries.
+FOR_USER_AT_ADDRESS = 5
+FOR_DEVICE = 5
+# Ten attackers, or one with ten addresses, may guess at a user before strangers' tries are refused.
+FOR_USER = 50
+# An office shares an address, and its people log in there for the first time too: only a machine comes to this.
+FOR_ADDRESS = 500
+# A home, an office, a phone's networks: the newest of each user are kept.
+ADDRESSES = 20
+# A browser that logged in within this time is known.
+DEVICE_SECONDS = 90 * 24 * 3600
+DEVICE_COOKIE = "tidewire_device"
+_SALT = "web.logins"
+# Expired counts that one failure deletes: more than it can add.
+PRUNED = 20
 
 
-class LoginLimits(AxesDatabaseHandler):
-    """axes's counting, with a limit of its own for each of AXES_LOCKOUT_PARAMETERS."""
+class Count(NamedTuple):
+    """Tries that count together, and how many may fail."""
 
-    def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
-        """Failures of the user from this address, or what the others' failures weigh beside it."""
-        both, user, address = (
-            sum(each.values_list("failures_since_start", flat=True))
-            for each in self.get_user_attempts(request, credentials)
-        )
-        return int(max(both, user // TIMES_FOR_USER, address // TIMES_FOR_ADDRESS))
+    key: str
+    limit: int
 
-    def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
-        """A login that succeeds forgives the user's own failures from this address; an attacker's go on counting."""
-        count, _ = self.filter_user_attempts(request, credentials)[0].delete()
-        return int(count)
+
+# Counts that all must have room for a try.
+Lane = Sequence[Count]
+
+
+class LoginLimits(AxesBaseHandler):
+    """Refuses a login if no lane has room. A try takes its place before the password is checked."""
+
+    def is_allowed(self, request: Any, credentials: dict[str, Any] | None = None) -> bool:
+        """Whether the password may be checked."""
+        request.login_lanes = _lanes(request, str((credentials or {}).get("username")))
+        # A refused try writes nothing.
+        with_room = _with_room(request.login_lanes)
+        request.login_taken = next((lane for lane in with_room if _take(lane)), ())
+        return bool(request.login_taken)
+
+    def user_login_failed(self, _sender: Any, credentials: Any, request: Any = None, **_: Any) -> None:
+        """Let the answer say so if this try was refused, or the next would be."""
+        lanes = getattr(request, "login_lanes", ())
+        if lanes and not _with_room(lanes):
+            request.axes_locked_out = True
+            request.axes_credentials = credentials
+        _prune()
+
+    def user_logged_in(self, _sender: Any, request: Any, user: User, **_: Any) -> None:
+        """Take this try back, forgive the user's own failures here, and remember the address."""
+        for count in getattr(request, "login_taken", ()):
+            if count.limit in (FOR_USER_AT_ADDRESS, FOR_DEVICE):
+                FailedLogins.objects.filter(key=count.key).delete()
+            else:
+                FailedLogins.objects.filter(key=count.key, count__gt=0).update(count=F("count") - 1)
+        if address := client_address(request):
+            _remember(user, address)
+
+    def user_logged_out(self, *_arguments: Any, **_: Any) -> None:
+        """Nothing ends with a logout."""
 
 
 def client_address(request: HttpRequest) -> str:
-    """The client's address as nginx says it, which overwrites what a client says of itself."""
+    """Return the client's address. nginx sets X-Real-IP and overwrites any value of the client."""
     return request.headers.get("X-Real-IP") or request.META.get("REMOTE_ADDR", "")
+
+
+def locked_out(request: Any, _response: HttpResponse, _credentials: Any) -> HttpResponse:
+    """Answer a refused login with the time to wait."""
+    keys = [count.key for lane in request.login_lanes for count in lane]
+    left = ExpressionWrapper(F("until") - Now(), output_field=DurationField())
+    waits = FailedLogins.objects.filter(key__in=keys, until__gt=Now()).values_list(left, flat=True)
+    minutes = math.ceil(max(waits, default=timedelta()) / timedelta(minutes=1))
+    return render(request, "web/locked_out.html", {"minutes": max(minutes, 1)}, status=429)
+
+
+def know_device(request: HttpRequest, response: HttpResponse, user: User) -> None:
+    """Let the browser keep a cookie by which this user's next login here is known."""
+    name = user.get_username()
+    device = _device(request, name) or secrets.token_hex(16)
+    response.set_cookie(
+        DEVICE_COOKIE,
+        signing.dumps([name, device], salt=_SALT),
+        max_age=DEVICE_SECONDS,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _device(request: HttpRequest, name: str) -> str | None:
+    """The browser's number, if the user has logged in there."""
+    try:
+        known, device = signing.loads(request.COOKIES.get(DEVICE_COOKIE, ""), salt=_SALT, max_age=DEVICE_SECONDS)
+    except (signing.BadSignature, TypeError, ValueError):
+        return None
+    return str(device) if known == name else None
+
+
+def _lanes(request: HttpRequest, name: str) -> list[Lane]:
+    """The lanes that are open to this user here, the one that strangers reach least first."""
+    address = client_address(request)
+    at_address = Count(_key("user at address", name, address), FOR_USER_AT_ADDRESS)
+    lanes: list[Lane] = []
+    if device := _device(request, name):
+        lanes.append((Count(_key("device", device), FOR_DEVICE),))
+    if KnownAddress.objects.filter(user__username=name, address=_key(address)).exists():
+        lanes.append((at_address,))
+    else:
+        lanes.append((at_address, Count(_key("user", name), FOR_USER), Count(_key("address", address), FOR_ADDRESS)))
+    return lanes
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
+
+
+def _take(lane: Lane) -> bool:
+    """Count a try in each of the counts, or in none if one is full."""
+    with transaction.atomic():
+        taken = all(map(_take_one, lane))
+        transaction.set_rollback(not taken)
+    return taken
+
+
+def _take_one(count: Count) -> bool:
+    """Count one try in a single statement, so that tries at the same moment cannot pass the limit together."""
+    mine = FailedLogins.objects.filter(key=count.key)
+    end = Now() + PERIOD
+    # A second time if another process pruned the row in between.
+    for _ in range(2):
+        FailedLogins.objects.bulk_create([FailedLogins(key=count.key, count=0, until=end)], ignore_conflicts=True)
+        mine.filter(until__lte=Now()).update(count=0, until=end)
+        if mine.filter(count__lt=count.limit).update(count=F("count") + 1):
+            return True
+        if mine.exists():
+            break
+    return False
+
+
+def _with_room(lanes: Iterable[Lane]) -> list[Lane]:
+    keys = [count.key for lane in lanes for count in lane]
+    counts = dict(FailedLogins.objects.filter(key__in=keys, until__gt=Now()).values_list("key", "count"))
+    return [lane for lane in lanes if all(counts.get(count.key, 0) < count.limit for count in lane)]
+
+
+def _prune() -> None:
+    expired = list(
+        FailedLogins.objects.filter(until__lte=Now()).order_by("until").values_list("key", flat=True)[:PRUNED]
+    )
+    try:
+        if expired:
+            FailedLogins.objects.filter(key__in=expired, until__lte=Now()).delete()
+    except OperationalError:
+        # Two processes that delete the same rows may wait for each other; the database ends one of them.
+        return
+
+
+def _remember(user: User, address: str) -> None:
+    KnownAddress.objects.bulk_create(
+        [KnownAddress(user=user, address=_key(address), seen=Now())],
+        update_conflicts=True,
+        unique_fields=["user", "address"],
+        update_fields=["seen"],
+    )
+    mine = KnownAddress.objects.filter(user=user)
+    old = list(mine.order_by("-seen", "-pk").values_list("pk", flat=True)[ADDRESSES:])
+    if old:
+        mine.filter(pk__in=old).delete()

@@ -1,7 +1,5 @@
 """The web service's settings: pages, the admin and static files on top of what both services share."""
 
-from datetime import timedelta
-
 from csp.constants import NONE, SELF
 
 from dashboard.settings import *
@@ -67,18 +65,11 @@ STORAGES = {
 SIGNUP = env.signup
 ADMIN_PATH = env.admin_path
 
-# Who may try passwords how often: web.logins has the numbers. In the database, so that Redis need not be there.
+# How often passwords may be tried: the numbers are in web.logins, which counts. django-axes calls it at each login.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_HANDLER = "web.logins.LoginLimits"
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username", "ip_address"]
-AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_CALLABLE = "web.logins.locked_out"
 AXES_CLIENT_IP_CALLABLE = "web.logins.client_address"
-AXES_LOCKOUT_TEMPLATE = "web/locked_out.html"
-AXES_HTTP_RESPONSE_CODE = 429
-AXES_RESET_ON_SUCCESS = True
-# Every login that succeeded would be a row for ever, which nobody reads.
-AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "documents"

@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponseRedirect
 from django.templatetags.static import static
 from django.urls import path, re_path
@@ -11,8 +10,8 @@ from django.views.decorators.cache import cache_control
 from tidewire.web_metrics import metrics_view
 from web import accounts, documents, health, notifications, operations, people, session
 
-# One door to log in by, with one set of limits; who is logged in and no staff is told so by the admin's own page.
-admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign]
+# The only page that takes passwords is /login/, with one set of limits. Another account needs a logout first.
+admin.site.login = accounts.admin_login  # type: ignore[method-assign,assignment]
 # The admin logs out by POST only. A GET leads to the page that asks first.
 admin.site.logout = accounts.sign_out_of_admin(admin.site.logout)  # type: ignore[method-assign,assignment]
 

@@ -66,7 +66,7 @@ def test_cookies_are_out_of_reach_of_scripts_and_of_other_sites(client, ada, pub
     client.get("/login/")
     client.post("/login/", {"username": "ada", "password": "demo"})
     client.get("/")
-    assert set(client.cookies) == {"csrftoken", "sessionid", "tidewire_ticket"}
+    assert set(client.cookies) == {"csrftoken", "sessionid", "tidewire_ticket", "tidewire_device"}
     for cookie in client.cookies.values():
         assert cookie["httponly"]
         assert cookie["samesite"] == "Lax"
@@ -89,4 +89,4 @@ def test_the_admin_is_for_staff_and_where_the_environment_says(as_user, ada, set
     assert reverse("admin:index") == f"/{settings.ADMIN_PATH}"
     assert [each for each in get_resolver().url_patterns if isinstance(each, URLResolver)]
     page = as_user(ada).get("/admin/", follow=True)
-    assert "not authorized" in page.text
+    assert "Log out first" in page.text
