@@ -46,6 +46,10 @@ class DocumentPage(LivePage):
     def document(self) -> Document:
         return get_object_or_404(self.documents())
 
+    def pk(self) -> int:
+        """The document's primary key; 0, which no document has, if it was deleted."""
+        return self.documents().values_list("pk", flat=True).first() or 0
+
     def badge(self) -> Badge:
         status = live.status(self.kwargs["slug"])
         return badge(status) if status else UNKNOWN
@@ -95,24 +99,24 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
         return super().get_context_data(slug=self.kwargs["slug"], badge=badge, others=others, **kwargs)
 
     def form_valid(self, form: EditForm) -> HttpResponse:
-        user, pk, version = self.request.user, pk_of(self.kwargs["slug"]), form.cleaned_data["version"]
+        user, pk, version = self.request.user, self.pk(), form.cleaned_data["version"]
         form_key, kept = form.cleaned_data["submission"], form.cleaned_data["draft"]
         try:
             document = actions.update_document(user, pk, version=version, **form.text(), form=form_key)
         except submissions.Repeated as repeated:
             return _lead_on(self.request, repeated, "Saved.", kept)
         except actions.Conflict as conflict:
-            return self._conflict(conflict)
+            return self._conflict(conflict, kept)
         saved = document.version > version
         messages.success(
             self.request, "Saved." if saved else "Nothing has changed, so nothing was saved.", extra_tags=kept
         )
         return redirect("document", document.slug)
 
-    def _conflict(self, conflict: actions.Conflict) -> HttpResponse:
+    def _conflict(self, conflict: actions.Conflict, kept: str) -> HttpResponse:
         """Both versions side by side, and a form with the writer's own text that saves over the newer version."""
         yours, theirs = conflict.yours, conflict.theirs
-        draft = {"title": yours.title, "body": yours.body}
+        draft = {"title": yours.title, "body": yours.body, "draft": kept}
         if theirs is None:
             context = {"form": DocumentForm(initial=draft), "yours": yours}
             return self._page("web/deleted_meanwhile.html", HTTPStatus.CONFLICT, context)
@@ -156,8 +160,9 @@ class StartEditing(UserView):
     """
 
     def post(self, request: UserRequest, slug: str) -> HttpResponse:
+        document = get_object_or_404(Document.objects.only("pk"), slug=slug)
         with suppress(Document.DoesNotExist):
-            actions.start_editing(request.user, pk_of(slug))
+            actions.start_editing(request.user, document.pk)
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
     def get(self, _request: UserRequest, slug: str) -> HttpResponse:

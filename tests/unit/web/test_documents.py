@@ -247,3 +247,36 @@ class TestDelete:
 
         monkeypatch.setattr(actions, "delete_document", gone)
         assert as_user(ada).post(reverse("document-delete", args=[plan.slug])).url == reverse("documents")
+
+
+class TestIdentity:
+    def test_a_number_with_other_words_before_it_is_no_address(self, as_user, bob, plan, published):
+        """After a backup was restored, a number may belong to another document than an old tab knows."""
+        client = as_user(bob)
+        slug = f"other-{plan.pk}"
+        assert client.get(reverse("document-edit", args=[slug])).status_code == 404
+        assert client.post(reverse("document-editing", args=[slug])).status_code == 404
+        fields = {"title": "Other", "body": "mine", "version": 1}
+        assert client.post(reverse("document-edit", args=[slug]), fields).status_code == 409
+        assert published == []
+
+    def test_what_was_confirmed_before_a_change_is_asked_again(self, as_user, ada, bob, plan, published):
+        url = reverse("document-delete", args=[plan.slug])
+        client = as_user(ada)
+        actions.update_document(bob, plan.pk, version=1, title="Plan", body="two")
+        for version in ("1", "x"):
+            page = client.post(url, {"version": version})
+            assert page.status_code == 409
+            assert "has been saved again" in page.text
+        assert client.post(url, {"version": "2"}).url == reverse("documents")
+        assert "was deleted before" in client.post(url, {"version": "2"}, follow=True).text
+
+    def test_a_page_whose_answer_was_lost_may_ask(self, as_user, bob, plan, published):
+        client = as_user(bob)
+        key = client.get(reverse("document-create")).context["form"]["submission"].value()
+        text = {"title": " New  one ", "body": "a\r\nb", "submission": str(key)}
+        assert client.post(reverse("draft-saved"), text).json() == {"saved": False}
+        client.post(reverse("document-create"), text)
+        assert client.post(reverse("draft-saved"), text).json() == {"saved": True}
+        assert client.post(reverse("draft-saved"), text | {"body": "more"}).json() == {"saved": False}
+        assert client.get(reverse("draft-saved")).url == reverse("documents")

@@ -23,6 +23,7 @@ class DraftKeeper {
   #form;
   #drafts;
   #id;
+  #own;
   #rendered; // the text and its version, as the server sent them
   #kept; // and as they were kept last
   #release = () => {};
@@ -32,7 +33,9 @@ class DraftKeeper {
     this.#form = form;
     this.#drafts = drafts;
     this.#rendered = this.#kept = this.#read();
-    this.#id = `${place}.${this.#rendered.submission}`;
+    // The page that answers a form which was not saved names its draft: it has no other.
+    this.#own = form.elements.draft.value.split("@")[0];
+    this.#id = this.#own || `${place}.${this.#rendered.submission}`;
     // The browser would bring the text back without its version, into a form that may have a newer one.
     form.autocomplete = "off";
     form.addEventListener("input", () => {
@@ -74,7 +77,7 @@ class DraftKeeper {
 
   async #restore(place) {
     await this.#drafts.settled;
-    for (const draft of this.#drafts.list(place)) {
+    for (const draft of this.#drafts.list(place).filter(({ id }) => !this.#own || id === this.#own)) {
       const release = await this.#drafts.claim(draft.id);
       // Another tab has it, or the user was faster.
       if (!release) continue;
