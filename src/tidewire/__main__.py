@@ -3,8 +3,9 @@
 import asyncio
 import sys
 
-# What differs from Daphne's own defaults, and may be given again. Its access log has lines per request; ours are
-# one at connect and one at close. In a storm of reconnects a handshake may wait in line for longer than its 5 s.
+# Defaults that differ from Daphne's, and may be given again. Its access log has lines per request; ours are one at
+# connect and one at close. In a storm of reconnects a handshake may wait in line for longer than its 5 s. Pings keep
+# Daphne's interval of 20 s: nginx closes a socket that carries nothing for twice as long (deploy/nginx).
 DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20")
 
 
@@ -22,6 +23,7 @@ def main() -> None:
         # Before daphne.server is imported: it makes its loop at import.
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne.cli import CommandLineInterface
+    from django.core.exceptions import ImproperlyConfigured
 
     from tidewire.server import TidewireServer
 
@@ -29,7 +31,11 @@ def main() -> None:
         description = "Serve a Channels application with tidewire's fan-out, presence and drain"
         server_class = TidewireServer
 
-    Launcher().run([*DEFAULTS, *sys.argv[1:]])
+    try:
+        Launcher().run([*DEFAULTS, *sys.argv[1:]])
+    except ImproperlyConfigured as error:
+        # The message says what to set; a traceback would hide it.
+        sys.exit(f"tidewire did not start: {error}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.tcp import Server
 
 from tidewire._inbound import BoundedProtocol, Bounds
+from tidewire.asgi import LOST
+from tidewire.connection import Connection
 from tidewire.inbox import Inbox
 
 # Linux's number; Python names it nowhere. Elsewhere the kernel's own buffer stays as it is.
@@ -29,6 +31,7 @@ READ_BYTES = 4096
 # What an open connection still needs of the hundred names that autobahn and Daphne gave it; the rest are
 # constants of the class or served the handshake only.
 _KEPT = (
+    "_connection",
     "_direct",
     "_plain",
     "_perMessageCompress",
@@ -58,6 +61,9 @@ _PING_FRAME = b"\x89\x0c" + _PING_BODY
 
 OPEN = WebSocketProtocol.STATE_OPEN
 
+# After the close handshake, the rest of what was written before has this long to be read.
+LAST_BYTES_SECONDS = 5.0
+
 
 class _Unheard:
     """Stands for a Deferred that nobody waits on."""
@@ -86,6 +92,7 @@ class DirectProtocol(BoundedProtocol):
     is_closed: Any = _UNHEARD
     _transport_details: Any = None
     request: Any
+    _connection: Connection | None = None
 
     def __init__(self) -> None:
         """Nothing: autobahn's makes two Deferreds, a list, a dict and an object that nobody asks for."""
@@ -137,13 +144,38 @@ class DirectProtocol(BoundedProtocol):
                 self.autoPingTimeout, self.onAutoPingTimeout
             )
 
-    def detach(self, handle: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+    def bind(self, connection: Connection) -> None:
+        """End `connection` when the transport has gone: before the application hears of it, and whatever that does."""
+        if self.state == self.STATE_OPEN:
+            self._connection = connection
+        else:
+            connection.end(LOST)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.end(self.code_of(code))
+        super().onClose(wasClean, code, reason)
+
+    def _closeConnection(self, abort: bool = False) -> None:
+        super()._closeConnection(abort)
+        if not abort and self.backlog:
+            # A client that says goodbye and reads nothing more would keep its socket for as long as it likes.
+            self.factory._batched_timer.call_later(LAST_BYTES_SECONDS, self.cut)
+
+    def detach(self, handle: Callable[[dict[str, Any]], Awaitable[None]], flood: Callable[[], None]) -> None:
         """Hand all further messages to `handle`: the application may return, the socket stays open."""
         waiting = self.application_queue
-        self.application_queue = Inbox(handle, self.handle_exception)
+        self.application_queue = Inbox(handle, self._application_ended, flood)
         while not waiting.empty():
             self.application_queue.put_nowait(waiting.get_nowait())
         self.server.detached(self)
+
+    def _application_ended(self, error: BaseException | None) -> None:
+        if error is None:
+            self.serverClose()
+        else:
+            self.handle_exception(error)
 
     @property
     def backlog(self) -> int:

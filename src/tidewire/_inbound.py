@@ -11,6 +11,7 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.ws_protocol import WebSocketProtocol
 
 from tidewire import metrics
+from tidewire.asgi import NO_CODE
 from tidewire.close_codes import CloseCode
 from tidewire.inbox import Inbox
 
@@ -52,11 +53,16 @@ class BoundedProtocol(WebSocketProtocol):
         self.bounds.waiting.discard(self)
         super().serverAccept(subprotocol)
 
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self.bounds.waiting.discard(self)
+    def code_of(self, code: int | None) -> int:
+        """The close code of a socket that has closed, of which autobahn says `code`."""
         if self.failedByMe and self.localCloseCode:
             # The answer to our close was not waited for.
-            code = self.localCloseCode
+            return int(self.localCloseCode)
+        return NO_CODE if code is None else code
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self.bounds.waiting.discard(self)
+        code = self.code_of(code)
         # Daphne's takes for granted that the handshake came as far as `onConnect`.
         if "server" in self.__dict__:
             super().onClose(wasClean, code, reason)

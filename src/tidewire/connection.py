@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tidewire.close_codes import CloseCode
 from tidewire.frames import Frame
 
 if TYPE_CHECKING:
     from tidewire.feeds import Subscription
+
+logger = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
@@ -43,10 +46,14 @@ class Connection:
 
     An event that does not fit is not kept: a subscription knows its position and goes on from there when the socket
     has room again. `on_full` is called when the socket first has no room.
+
+    The connection also knows how to release each thing that is held for it. `end` does so once, whatever fails.
     """
 
     __slots__ = (
+        "_held",
         "close",
+        "code",
         "consumer",
         "full_since",
         "ignored",
@@ -90,6 +97,28 @@ class Connection:
         # Whether control messages had no room either: the client sends requests without reading the replies.
         self.ignored = False
         self.subscriptions: list[Subscription] = []
+        # The close code, once the socket has gone.
+        self.code: int | None = None
+        self._held: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+
+    def hold(self, release: Callable[..., object], *arguments: object) -> None:
+        """Have `release(*arguments)` called when the socket has gone: now, if it already has.
+
+        Releases run in the reverse order of the calls. They must not wait, and may not rely on each other.
+        """
+        if self.code is None:
+            self._held.append((release, arguments))
+        else:
+            attempt(release, *arguments)
+
+    def end(self, code: int) -> None:
+        """Release everything that is held for this socket. The first call counts; none of them raises."""
+        if self.code is not None:
+            return
+        self.code = code
+        held, self._held = self._held, []
+        for release, arguments in reversed(held):
+            attempt(release, *arguments)
 
     def offer(self, frames: list[Frame], wire: bytes) -> bool:
         """Write frames where the socket has room. Returns whether they were taken."""
@@ -120,3 +149,11 @@ class Connection:
         if not self.writer.offer([frame], frame.wire, self.limit):
             self.ignored = True
             self.fill()
+
+
+def attempt(step: Callable[..., object], *arguments: object) -> None:
+    """Do one step of several that must all be tried: log its failure instead of raising it."""
+    try:
+        step(*arguments)
+    except Exception:
+        logger.exception("%s failed; the other steps go on", getattr(step, "__qualname__", step))

@@ -14,17 +14,19 @@ from typing import Any, ClassVar
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from tidewire import metrics
+from tidewire import asgi, metrics
+from tidewire.asgi import LOST, NO_CODE
 from tidewire.close_codes import CloseCode
-from tidewire.connection import Connection, Writer
+from tidewire.connection import Connection, Writer, attempt
 from tidewire.events import Error, Event, Ping, Pong, decode_any
 from tidewire.exceptions import MalformedEvent
 from tidewire.frames import frame_event
+from tidewire.inbox import LEAVE_SECONDS, Inbox
 from tidewire.node import node
 from tidewire.positions import Positions
 from tidewire.presence import Hold
 from tidewire.requests import ID_LENGTH
-from tidewire.send_writer import SendWriter
+from tidewire.send_writer import SendWriter, abort
 from tidewire.topics import StreamTopic, Topic
 from tidewire.visitors import identity
 
@@ -32,9 +34,10 @@ logger = logging.getLogger(__name__)
 
 # So many messages in a row that cannot be read are no accident.
 MALFORMED_LIMIT = 5
-# What ASGI means where a server names no code.
-NO_CODE = 1005
-# What stays of the scope once the socket is open. Headers, cookies and session are 5 KB for each.
+# The server's own handlers of a connection answer within milliseconds. A database that hangs must not keep a handshake,
+# which a proxy or a browser would otherwise wait for: it is closed with a code that comes back.
+CONNECT_SECONDS = 10.0
+# The part of the scope that an open socket needs. Headers, cookies and session are 5 KB for each.
 KEPT = ("type", "path", "user", "url_route")
 
 
@@ -50,6 +53,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     # Whether the close was sent: what a flooding client says until it reads that is not worth a look.
     _closing = False
+    _accepted = False
+    # Whether the project's `disconnect` was called.
+    _left = False
 
     says: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
 
@@ -76,7 +82,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         """Accept or refuse, then subscribe. What is due follows by itself."""
         self.connection: Connection
-        self._holds: Sequence[Hold] = ()
         self._malformed = 0
         self._second, self._messages, self._received = 0, 0, 0
         self._request_id = _request_id(self.scope)
@@ -102,6 +107,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             session_key=sys.intern(self.scope.get("session_key", "")) if self.scope["user"].is_authenticated else "",
             close=self._close_soon,
         )
+        # Held first, so released last: the line of the log may fail, and must find everything else released.
+        self.connection.hold(self._tell_end)
         topics = self.topics()
         if len(topics) > here.settings.TOPICS_PER_CONNECTION:
             raise ValueError(f"{name}: {len(topics)} topics, {here.settings.TOPICS_PER_CONNECTION} at most")
@@ -114,9 +121,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._reject("malformed", positions.complaint)
         for topic in topics:
             here.hub.subscribe(topic, self.connection, positions)
-        self._holds = tuple(self.present())
-        for hold in self._holds:
+        for hold in self.present():
             here.register.join(hold)
+            self.connection.hold(here.register.leave, hold)
         logger.info("connected", extra=self._who())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -135,24 +142,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._dispatch(text_data)
 
     async def disconnect(self, code: int) -> None:
-        """Leave everything that `connect` joined."""
-        name = type(self).__name__
-        metrics.CLOSES.labels(name, _code_label(code)).inc()
-        if not hasattr(self, "connection"):
-            return
-        here = node()
-        here.disconnect(self.connection)
-        for hold in self._holds:
-            here.register.leave(hold)
-        told = {
-            "code": int(code),
-            "reason": _reason(code),
-            "seconds": round(time.monotonic() - self.connection.opened, 1),
-            "received": self._received,
-            # How far it came on each topic, which costs deliveries nothing, as a count of them would.
-            "positions": {each.feed.name: each.position for each in self.connection.subscriptions},
-        }
-        logger.info("closed", extra=self._who() | told)
+        """Called when the socket has gone and the library has released everything that it held: a project's hook.
+
+        `code` is 1005 if the client named none. An exception is logged, and nothing relies on `super().disconnect()`.
+        """
+
+    async def accept(self, *arguments: Any, **options: Any) -> None:
+        self._accepted = True
+        await super().accept(*arguments, **options)
 
     async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
         """Close from this end, once; autobahn wants a plain number."""
@@ -164,27 +161,39 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Channels' own loop, less its task per connection: there is one source of messages.
 
-        Where the server can, the loop ends once the socket is open, and messages come by themselves.
+        If the server can hand messages over by itself, this returns once the socket is open.
         """
-        self.scope = scope
+        self.scope = asgi.complete(scope)
         self.base_send = send
+        detached = False
         try:
-            await self.dispatch(await receive())
+            first = await receive()
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS) as deadline:
+                    await self.dispatch(first)
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+                await self._connect_late()
             if hasattr(self, "connection"):
                 self.scope = {name: scope[name] for name in KEPT if name in scope}
                 detach = getattr(self.connection.writer, "detach", None)
                 if detach is not None:
-                    detach(self.dispatch)
+                    detach(self.dispatch, self._flooded)
+                    detached = True
                     return
-            while True:
-                await self.dispatch(await receive())
+            await self._receive(receive)
         except StopConsumer:
             pass
-        except BaseException:
-            # Also where the server gave up on the application: nobody stays a member by accident.
-            if hasattr(self, "connection") and self.connection in node().connections:
-                await self.disconnect(1006)
+        except Exception:
+            self._end(LOST)
+            if hasattr(self, "connection"):
+                await self._leave(LOST)
             raise
+        finally:
+            # Also if the server gave the application up.
+            if not detached:
+                self._end(LOST)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Channels' dispatch, less its thread hop to close old database connections.
@@ -193,9 +202,103 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """
         await getattr(self, message["type"].replace(".", "_"))(message)
 
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        text, data = asgi.content(message)
+        await self.receive(text_data=text, bytes_data=data)
+
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        await self.disconnect(message.get("code", NO_CODE))
+        code = asgi.close_code(message)
+        self._end(code)
+        if not hasattr(self, "connection"):
+            attempt(self._count_close, code)
+        await self._leave(code)
         raise StopConsumer
+
+    def _end(self, code: int) -> None:
+        """Release everything that this socket holds. It may be called any number of times."""
+        if hasattr(self, "connection"):
+            self.connection.end(code)
+
+    async def _leave(self, code: int) -> None:
+        """Call the project's `disconnect`, once."""
+        if self._left:
+            return
+        self._left = True
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self.disconnect(code)
+        except StopConsumer:
+            pass
+        except Exception:
+            logger.exception("%s.disconnect failed; the socket had been released before", type(self).__name__)
+
+    async def _receive(self, receive: Any) -> None:
+        """Take messages from a server that hands none over by itself, also while one of them is being handled."""
+        running = asyncio.current_task()
+        assert running is not None
+        failed: list[BaseException | None] = []
+
+        def fail(error: BaseException | None = None) -> None:
+            failed.append(error)
+            running.cancel()
+
+        def cut() -> None:
+            # First, because the server may close what is closed already, but not the other way around.
+            abort(receive)
+            fail()
+
+        inbox = Inbox(self.dispatch, fail, self._flooded)
+        if hasattr(self, "connection") and isinstance(self.connection.writer, SendWriter):
+            self.connection.writer.on_cut = cut
+        try:
+            while True:
+                message = await receive()
+                inbox.put_nowait(message)
+                if message["type"] == "websocket.disconnect":
+                    # Not behind a message that is still being handled.
+                    self._end(asgi.close_code(message))
+                    await inbox.finished()
+                    return
+        except asyncio.CancelledError:
+            if not failed:
+                raise
+            running.uncancel()
+            if failed[0] is not None:
+                raise failed[0] from None
+            # Daphne leaves the socket of an application that returns open.
+            self._close_soon(None)
+        finally:
+            inbox.close()
+
+    def _flooded(self) -> None:
+        """More messages wait than a client may have sent: close, and handle none of the others."""
+        if hasattr(self, "connection") and not self._closing:
+            metrics.REJECTED.labels(type(self).__name__, "flooding").inc()
+            self._close_soon(CloseCode.FLOODING)
+
+    async def _connect_late(self) -> None:
+        """The connection was not ready in time: close it with a code that a browser sees and comes back from."""
+        logger.warning("%s: connect did not end within %s s", type(self).__name__, CONNECT_SECONDS)
+        metrics.CONNECTS.labels(type(self).__name__, CloseCode.FAILED.name.lower()).inc()
+        if not self._accepted:
+            await self.accept()
+        await LiveConsumer.close(self, CloseCode.FAILED)
+
+    def _tell_end(self) -> None:
+        code = LOST if self.connection.code is None else self.connection.code
+        attempt(self._count_close, code)
+        ended = {
+            "code": code,
+            "reason": _reason(code),
+            "seconds": round(time.monotonic() - self.connection.opened, 1),
+            "received": self._received,
+            # The position on each topic costs deliveries nothing, which a count of them would.
+            "positions": {each.feed.name: each.position for each in self.connection.subscriptions},
+        }
+        logger.info("closed", extra=self._who() | ended)
+
+    def _count_close(self, code: int) -> None:
+        metrics.CLOSES.labels(type(self).__name__, _code_label(code)).inc()
 
     async def _dispatch(self, text: str | None) -> None:
         try:
@@ -238,7 +341,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return self._messages <= limit
 
     def _writer(self) -> Writer:
-        offered: Writer | None = (self.scope.get("extensions") or {}).get("tidewire.writer")
+        offered: Writer | None = self.scope["extensions"].get("tidewire.writer")
         if offered is not None:
             return offered
         writer = SendWriter(self.base_send)
@@ -246,8 +349,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.base_send = writer.send
         return writer
 
-    def _close_soon(self, code: CloseCode) -> None:
-        closing = asyncio.ensure_future(self.close(code))
+    def _close_soon(self, code: CloseCode | None) -> None:
+        # Not the project's `close`, which may fail: a drain and a revocation rely on this one.
+        closing = asyncio.ensure_future(LiveConsumer.close(self, code))
         closing.add_done_callback(_swallow)
 
 
@@ -261,12 +365,11 @@ def _swallow(closing: "asyncio.Future[None]") -> None:
 
 
 def _request_id(scope: dict[str, Any]) -> str:
-    found = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return str(found[:ID_LENGTH].decode("ascii", "replace"))
+    return asgi.header(scope, b"x-request-id")[:ID_LENGTH].decode("ascii", "replace")
 
 
 def _reason(code: int) -> str:
-    """Who closed and why, in a word."""
+    """The cause of a close, in a word."""
     if code in CloseCode._value2member_map_:
         return CloseCode(code).name.lower()
     return {1000: "client", 1001: "client", NO_CODE: "client", 1006: "lost"}.get(code, "other")

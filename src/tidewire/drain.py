@@ -12,7 +12,7 @@ from typing import Literal
 
 from tidewire import metrics
 from tidewire.close_codes import CloseCode
-from tidewire.connection import Connection
+from tidewire.connection import Connection, attempt
 from tidewire.events import Drain
 from tidewire.frames import frame_event
 from tidewire.node import Node
@@ -63,7 +63,11 @@ class Drainer:
         self.state = "draining"
         metrics.DRAINING.set(1)
         metrics.DRAIN_STARTED_SECONDS.set_to_current_time()
-        await self._stop_listening()
+        try:
+            await self._stop_listening()
+        except Exception:
+            # The sockets must be closed all the same.
+            logger.exception("the listener was not closed")
         connections = list(self._node.connections)
         seconds = self._node.settings.DRAIN_SECONDS * CLOSING_PART
         logger.info("draining %d connections over %.0f s", len(connections), seconds)
@@ -98,8 +102,8 @@ class Drainer:
     def _close_one(self, connection: Connection) -> None:
         if connection in self._node.connections:
             # A close frame has no room for a hint with Daphne, so it goes before. Pacing spreads the returns.
-            connection.write(frame_event(Drain(reconnect_in_seconds=0.0)))
-            connection.close(CloseCode.DRAINING)
+            attempt(connection.write, frame_event(Drain(reconnect_in_seconds=0.0)))
+            attempt(connection.close, CloseCode.DRAINING)
 
     async def _wait_until_gone(self, closed: set[Connection], seconds: float) -> None:
         loop = asyncio.get_running_loop()

@@ -105,6 +105,9 @@ class Hub:
         connection.subscriptions.append(subscription)
         metrics.SUBSCRIPTIONS.labels(feed.family).inc()
         self.settle(subscription)
+        if connection.code is not None:
+            # The socket has gone meanwhile, so nothing else will take it off.
+            self.unsubscribe(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:

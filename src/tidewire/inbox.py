@@ -1,4 +1,4 @@
-"""What an open socket says, handed to its consumer without a waiting coroutine.
+"""Messages of an open socket, handed to its consumer without a waiting coroutine.
 
 An ASGI application waits in `receive` for as long as its socket lives: a task, a queue and a
 coroutine per layer of middleware, 6 KB for each idle connection. Here a task lives only while there is a message.
@@ -11,41 +11,87 @@ from typing import Any
 
 from channels.exceptions import StopConsumer
 
+from tidewire.connection import attempt
+
 logger = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 
+# Three seconds of the frames that a client may send. More wait only if a handler hangs.
+WAITING_MESSAGES = 100
+# A handler that is running when the socket closes, and then the consumer's own `disconnect`, have this long each.
+LEAVE_SECONDS = 10.0
+
 
 class Inbox:
-    """Stands where Daphne expects the application's queue. Messages are handled in order, one at a time."""
+    """The queue in which a server puts an application's messages. They are handled in order, one at a time.
 
-    __slots__ = ("_fail", "_handle", "_task", "_waiting")
+    `fail` is called with the exception of a handler, or with None if it raised `StopConsumer`;
+    `flood` if too many messages wait for a handler.
+    """
 
-    def __init__(self, handle: Callable[[Message], Awaitable[None]], fail: Callable[[BaseException], None]) -> None:
+    __slots__ = ("_ended", "_fail", "_flood", "_handle", "_task", "_timeout", "_waiting")
+
+    def __init__(
+        self,
+        handle: Callable[[Message], Awaitable[None]],
+        fail: Callable[[BaseException | None], None],
+        flood: Callable[[], None],
+    ) -> None:
         self._handle = handle
         self._fail = fail
+        self._flood = flood
         self._waiting: list[Message] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._timeout: asyncio.Timeout | None = None
+        self._ended = False
 
     def put_nowait(self, message: Message) -> None:
-        """Take a message; it is handled soon."""
+        """Take a message; it is handled soon. Nothing is taken after the disconnect."""
+        if self._ended:
+            return
+        if message["type"] == "websocket.disconnect":
+            self._ended = True
+            if self._timeout is not None:
+                self._timeout.reschedule(asyncio.get_running_loop().time() + LEAVE_SECONDS)
+        elif self._waiting is not None and len(self._waiting) >= WAITING_MESSAGES:
+            self._flood()
+            return
         if self._waiting is not None:
             self._waiting.append(message)
             return
         self._waiting = [message]
         self._task = asyncio.ensure_future(self._run())
 
+    async def finished(self) -> None:
+        """Wait until every message is handled."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def close(self) -> None:
+        """Handle nothing more, and end what is being handled."""
+        self._ended = True
+        if self._task is not None:
+            self._task.cancel()
+
     async def _run(self) -> None:
         try:
             while self._waiting:
                 message = self._waiting.pop(0)
                 try:
-                    await self._handle(message)
+                    async with asyncio.timeout(LEAVE_SECONDS if self._ended else None) as self._timeout:
+                        await self._handle(message)
                 except StopConsumer:
+                    if message["type"] != "websocket.disconnect":
+                        self._ended = True
+                        attempt(self._fail, None)
                     return
                 except Exception as error:
-                    # What waits behind it may be the disconnect, without which the socket would never be left.
+                    # The disconnect may wait behind this message.
+                    if self._timeout is not None and self._timeout.expired():
+                        logger.warning("a consumer was still busy %s s after its socket closed", LEAVE_SECONDS)
+                        continue
                     logger.exception("a consumer failed; its socket is closed")
-                    self._fail(error)
+                    attempt(self._fail, error)
         finally:
-            self._task = self._waiting = None
+            self._task = self._waiting = self._timeout = None

@@ -15,10 +15,11 @@ from channels.layers import get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
 from tidewire import metrics, stamps
+from tidewire.asgi import LOST
 from tidewire.backoff import Backoff
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings, settings
-from tidewire.connection import Connection, Writer
+from tidewire.connection import Connection, Writer, attempt
 from tidewire.edit_lease.register import LeaseRegister
 from tidewire.events import Stale
 from tidewire.frames import frame_event
@@ -50,9 +51,7 @@ class Node:
     """What one ws process owns. `connections` are the sockets that it serves."""
 
     def __init__(self, given: Settings) -> None:
-        layer = get_channel_layer(given.CHANNEL_LAYER)
-        if layer is None:
-            raise ImproperlyConfigured(f"settings.CHANNEL_LAYERS has no {given.CHANNEL_LAYER!r}")
+        layer = require_layer(given)
         self.settings = given
         self.name = given.NODE
         self.connections: set[Connection] = set()
@@ -123,7 +122,10 @@ class Node:
         close: Callable[[CloseCode], None],
         session_key: str = "",
     ) -> Connection:
-        """Take a socket in, once it was accepted. Without a `session_key` it is closed and comes back to be checked."""
+        """Take a socket in, once it was accepted. Without a `session_key` it is closed and comes back to be checked.
+
+        `Connection.end` lets it go again; a server's writer calls that itself when the transport has gone.
+        """
         connection = Connection(
             writer,
             consumer=consumer,
@@ -137,8 +139,17 @@ class Node:
         self.connections.add(connection)
         self._by_user[user] += 1
         metrics.CONNECTIONS.labels(consumer).inc()
-        if self.hub.stale:
-            connection.write(frame_event(Stale(stale=True)))
+        connection.hold(self._let_go, connection)
+        try:
+            # A server's writer ends the connection by itself when the transport has gone, at once if it already has.
+            bind = getattr(writer, "bind", None)
+            if bind is not None:
+                bind(connection)
+            if self.hub.stale:
+                connection.write(frame_event(Stale(stale=True)))
+        except BaseException:
+            connection.end(LOST)
+            raise
         return connection
 
     def refuse(self, user: str) -> CloseCode | None:
@@ -149,16 +160,25 @@ class Node:
             return CloseCode.TOO_MANY
         return None
 
-    def disconnect(self, connection: Connection) -> None:
+    def disconnect(self, connection: Connection, code: int = LOST) -> None:
         """Let a socket go, after it closed."""
-        self.connections.discard(connection)
-        self._by_user[connection.user] -= 1
-        if not self._by_user[connection.user]:
-            del self._by_user[connection.user]
-        metrics.CONNECTIONS.labels(connection.consumer).dec()
-        metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(time.monotonic() - connection.opened)
-        for subscription in connection.subscriptions:
-            self.hub.unsubscribe(subscription)
+        connection.end(code)
+
+    def _let_go(self, connection: Connection) -> None:
+        for release, arguments in (
+            (self.connections.discard, (connection,)),
+            (self._full.discard, (connection,)),
+            (self._forget, (connection.user,)),
+            (metrics.CONNECTIONS.labels(connection.consumer).dec, ()),
+            *((self.hub.unsubscribe, (subscription,)) for subscription in connection.subscriptions),
+            (_observe, (connection,)),
+        ):
+            attempt(release, *arguments)
+
+    def _forget(self, user: str) -> None:
+        self._by_user[user] -= 1
+        if self._by_user[user] <= 0:
+            del self._by_user[user]
 
     @property
     def users(self) -> int:
@@ -198,8 +218,8 @@ class Node:
 
     def _on_stale(self, stale: bool) -> None:
         said = frame_event(Stale(stale=stale))
-        for connection in self.connections:
-            connection.write(said)
+        for connection in list(self.connections):
+            attempt(connection.write, said)
 
     async def _watch_slow(self) -> None:
         """Go on with the sockets that have room again, cut those that stayed full for too long."""
@@ -214,10 +234,25 @@ class Node:
                         self.hub.settle(subscription)
                 elif time.monotonic() - (connection.full_since or 0.0) > self.settings.SLOW_SECONDS:
                     self._full.discard(connection)
+                    attempt(connection.close, CloseCode.SLOW)
+                    attempt(connection.writer.cut)
                     metrics.SLOW_CLOSES.labels(connection.consumer).inc()
-                    connection.close(CloseCode.SLOW)
-                    connection.writer.cut()
             metrics.BACKLOG_BYTES.set(self.backlog_bytes)
+
+
+def require_layer(given: Settings) -> Any:
+    """The channel layer. Raises `ImproperlyConfigured`, which says what to set, if there is none."""
+    example = '{"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [...]}}}'
+    try:
+        layer = get_channel_layer(given.CHANNEL_LAYER)
+    except Exception as error:
+        raise ImproperlyConfigured(
+            f"settings.CHANNEL_LAYERS[{given.CHANNEL_LAYER!r}] cannot be made ({type(error).__name__}: {error}); "
+            f"an example is {example}"
+        ) from error
+    if layer is None:
+        raise ImproperlyConfigured(f"settings.CHANNEL_LAYERS has no {given.CHANNEL_LAYER!r}; an example is {example}")
+    return layer
 
 
 def node() -> Node:
@@ -226,6 +261,10 @@ def node() -> Node:
     if loop not in _nodes:
         _nodes[loop] = Node(settings())
     return _nodes[loop]
+
+
+def _observe(connection: Connection) -> None:
+    metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(time.monotonic() - connection.opened)
 
 
 async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from tidewire import metrics
+from tidewire import asgi, metrics
 from tidewire.addresses import origin
 from tidewire.conf import settings
 
@@ -21,9 +21,9 @@ class OriginCheck:
         self._application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        headers = dict(scope["headers"])
-        page = headers.get(b"origin", b"").decode("latin1")
-        host = headers.get(b"host", b"").decode("latin1")
+        asgi.complete(scope)
+        page = asgi.header(scope, b"origin").decode("latin1")
+        host = asgi.header(scope, b"host").decode("latin1")
         if not page or is_allowed(page, host, settings().ORIGINS):
             await self._application(scope, receive, send)
             return

@@ -1,7 +1,11 @@
 """A writer over plain ASGI `send`, for a server that offers no writer of its own."""
 
 import asyncio
+import contextlib
 import logging
+import os
+import socket
+import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,14 +14,19 @@ from tidewire.frames import Frame
 
 logger = logging.getLogger(__name__)
 
+# A close frame reaches a client that reads within this time. Then the application ends, whatever the client does:
+# no server promises to end a socket whose client neither reads nor answers a close.
+CLOSE_SECONDS = 5.0
+
 
 class SendWriter:
     """Sends in order from a task that lives only while something waits.
 
-    What the consumer itself sends goes through `send` too, so that nothing overtakes what was written before.
+    The consumer's own messages go through `send` too, so that none overtakes a frame that was written before.
+    `on_cut` is called when the socket has to end without its client.
     """
 
-    __slots__ = ("_closed", "_cut", "_queue", "_send", "_task", "backlog")
+    __slots__ = ("_closed", "_cut", "_queue", "_send", "_task", "backlog", "on_cut")
 
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         self._send = send
@@ -25,11 +34,14 @@ class SendWriter:
         self._task: asyncio.Task[None] | None = None
         self._closed = self._cut = False
         self.backlog = 0
+        self.on_cut: Callable[[], None] | None = None
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send any ASGI message after what waits; a close is the last one, and goes out after a `cut` too."""
+        """Send any ASGI message after the frames that wait; a close is the last one, and goes out after a `cut` too."""
         self._put([(message, 0)])
-        self._closed |= message["type"] == "websocket.close"
+        if message["type"] == "websocket.close" and not self._closed:
+            self._closed = True
+            self._end_soon()
         if self._task is not None:
             await asyncio.wait([self._task])
 
@@ -52,9 +64,22 @@ class SendWriter:
         return True
 
     def cut(self) -> None:
+        if not self._cut:
+            self._end()
+            self._end_soon()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end_soon(self) -> None:
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
         self._end()
         if self._task is not None:
             self._task.cancel()
+        on_cut, self.on_cut = self.on_cut, None
+        if on_cut is not None:
+            on_cut()
 
     async def _run(self) -> None:
         try:
@@ -72,3 +97,21 @@ class SendWriter:
         self._cut = True
         self._queue.clear()
         self.backlog = 0
+
+
+def abort(receive: object) -> None:
+    """Reset the connection of a server's `receive`, if its transport can be reached: no message of ASGI does.
+
+    uvicorn's `receive` is a method of the asyncio protocol. On its own uvicorn would wait for a stalled client to read
+    what is buffered. On other servers the close and the application's return have to do.
+    """
+    # Not `isinstance`: uvloop's transports are of no class of asyncio.
+    transport: Any = getattr(getattr(receive, "__self__", None), "transport", None)
+    if not hasattr(transport, "abort"):
+        return
+    found = transport.get_extra_info("socket")
+    if found is not None:
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(found.fileno())) as sock:
+            # Without it the kernel would go on offering the client what it holds.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -8,12 +8,16 @@ import contextlib
 import itertools
 import logging
 import math
+import re
 import signal
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from daphne.server import Server
+from django.core.exceptions import ImproperlyConfigured
 from twisted.internet import reactor
+from twisted.internet.error import CannotListenError
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -30,8 +34,9 @@ from tidewire.conf import settings
 from tidewire.drain import Drainer
 from tidewire.exceptions import NoRedis
 from tidewire.garbage import leave_start_up
-from tidewire.node import node
+from tidewire.node import node, require_layer
 from tidewire.reporter import Reporter
+from tidewire.sentry import Sentry
 from tidewire.stores import report_store
 
 logger = logging.getLogger(__name__)
@@ -51,12 +56,14 @@ class TidewireServer(Server):
     def __init__(self, application: Any, endpoints: Sequence[str] = (), **options: Any) -> None:
         # First, so that a project without them is told so here and not by a server that is half started.
         limits = settings()
+        require_layer(limits)
         open_files.reserve(connections=limits.CONNECTIONS_PER_NODE, handshakes=limits.HANDSHAKES_PER_NODE)
         options["signal_handlers"] = False
         super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
         self._ports: list[Any] = []
         self._drainer: Drainer | None = None
         self._reporter: Reporter | None = None
+        self._sentry: Sentry | None = None
         self._task: asyncio.Future[None] | None = None
         # Sockets whose application has returned, longest unchecked first.
         self._detached: dict[Any, None] = {}
@@ -73,6 +80,9 @@ class TidewireServer(Server):
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)
         self._ports.append(port)
+
+    def listen_error(self, failure: Any) -> None:
+        self._fail(f"{failure.getErrorMessage()} Give another port with --port, or end the process that has this one.")
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if scope["type"] == "websocket":
@@ -123,6 +133,8 @@ class TidewireServer(Server):
 
     async def stop_listening(self) -> None:
         """Refuse new connections from now on: a proxy passes over a closed port."""
+        if self._sentry is not None:
+            self._sentry.stop()
         ports, self._ports = self._ports, []
         for port in ports:
             stopped = port.stopListening()
@@ -130,14 +142,23 @@ class TidewireServer(Server):
                 await stopped.asFuture(asyncio.get_running_loop())
 
     def _started(self) -> None:
-        leave_start_up()
-        read_in_small_pieces()
+        try:
+            self._prepare()
+        except Exception as error:
+            logger.exception("a step of the start failed")
+            self._fail(f"{type(error).__name__}: {error}")
+            return
+        self._task = asyncio.ensure_future(self._start())
+
+    def _prepare(self) -> None:
         # Daphne sends Twisted's own log to nowhere, and with it every exception in a protocol.
         # Any: mypy does not know which of Twisted's classes implement its interfaces.
         errors: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)
         told: Any = STDLibLogObserver("twisted")
         observer: Any = FilteringLogObserver(told, [errors])
         globalLogPublisher.addObserver(observer)
+        leave_start_up()
+        read_in_small_pieces()
         self.ws_factory.protocol = protocol_of(self.ws_factory, self._bounds)
         limits = settings()
         _handshake.bind(
@@ -146,23 +167,50 @@ class TidewireServer(Server):
             limit=limits.HANDSHAKES_PER_NODE,
             request_bytes=limits.REQUEST_BYTES,
         )
-        self._task = asyncio.ensure_future(self._start())
 
     async def _start(self) -> None:
-        here = node()
-        metrics.DRAIN_LIMIT_SECONDS.set(settings().DRAIN_SECONDS + LATE_SECONDS)
-        self._drainer = Drainer(here, stop_listening=self.stop_listening)
-        self._reporter = Reporter(here, self._drainer, report_store(), start_drain=self._on_signal)
-        here.serve("reporting", self._reporter.run)
-        if settings().ADMIN_PORT:
-            listen_admin(settings().ADMIN_HOST, settings().ADMIN_PORT, self._drainer, self._on_signal, here.measure)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
+        """Start everything that looks after sockets. A server that lacks a part of it must not serve."""
+        limits = settings()
+        try:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._on_signal)
+            here = node()
+            metrics.DRAIN_LIMIT_SECONDS.set(limits.DRAIN_SECONDS + LATE_SECONDS)
+            self._drainer = Drainer(here, stop_listening=self.stop_listening)
+            self._reporter = Reporter(here, self._drainer, report_store(), start_drain=self._on_signal)
+            if limits.ADMIN_PORT:
+                listen_admin(limits.ADMIN_HOST, limits.ADMIN_PORT, self._drainer, self._on_signal, here.measure)
+            here.serve("reporting", self._reporter.run)
+            self._watch()
+        except CannotListenError as error:
+            self._fail(
+                f"the admin port {limits.ADMIN_HOST}:{limits.ADMIN_PORT} cannot be had: {error.socketError}. "
+                "Give each node of this host an ADMIN_PORT (TIDEWIRE_ADMIN_PORT) of its own."
+            )
+        except ImproperlyConfigured as error:
+            self._fail(str(error))
+        except Exception as error:
+            logger.exception("a step of the start failed")
+            self._fail(f"{type(error).__name__}: {error}")
+
+    def _fail(self, reason: str) -> None:
+        """End the process, with an exit code other than 0: the command line looks at `abort_start`."""
+        logger.critical("tidewire did not start: %s", reason)
+        self.abort_start = True
+        self.stop()
+
+    def _watch(self) -> None:
+        # A port that the kernel chose would be another one after listening again; other sockets may be shared.
+        if sys.platform == "linux" and all(_has_number(endpoint) for endpoint in self.endpoints):
+            self._sentry = Sentry(self._ports)
+            self._sentry.start()
 
     def _on_signal(self) -> None:
-        assert self._drainer is not None
-        if self._drainer.draining:
+        if self._drainer is None:
+            # Still starting.
+            self.stop()
+        elif self._drainer.draining:
             logger.warning("second signal: the drain is cut short")
             self._drainer.hurry()
         else:
@@ -174,11 +222,16 @@ class TidewireServer(Server):
         try:
             await asyncio.wait_for(self._drainer.drain(), settings().DRAIN_SECONDS + LATE_SECONDS)
             with contextlib.suppress(NoRedis):
-                # The node's tasks have ended; this is its last word.
+                # The node's tasks have ended; this is its last report.
                 await self._reporter.report()
         except TimeoutError:
-            logger.critical("the drain did not end in time; what is left is dropped")
+            logger.critical("the drain did not end in time; the sockets that are left are dropped")
+        except Exception:
+            logger.exception("the drain failed; the sockets that are left are dropped")
+            self.abort_start = True
         finally:
+            if self._sentry is not None:
+                self._sentry.stop()
             self.stop()
 
 
@@ -186,3 +239,7 @@ def _with_backlog(endpoint: str) -> str:
     if endpoint.startswith("tcp:") and "backlog=" not in endpoint:
         return f"{endpoint}:backlog={LISTEN_BACKLOG}"
     return endpoint
+
+
+def _has_number(endpoint: str) -> bool:
+    return re.match(r"tcp:(port=)?[1-9]", endpoint) is not None

@@ -19,7 +19,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, parse_cookie
 from django.utils.crypto import constant_time_compare
 
-from tidewire import metrics, stamps
+from tidewire import asgi, metrics, stamps
 from tidewire.close_codes import CloseCode
 from tidewire.conf import settings
 from tidewire.exceptions import SessionUnknown
@@ -159,7 +159,7 @@ class TicketAuth:
         self._by_session = SessionMiddlewareStack(_with_user(application))
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        scope["asked_at"] = time.monotonic()
+        asgi.complete(scope)["asked_at"] = time.monotonic()
         ticket, key = _ticket_of(scope)
         user = ticket and ticket.user()
         if ticket is None or user is None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from tidewire.asgi import NO_CODE
 from tidewire.close_codes import CloseCode
 from tidewire.consumer import LiveConsumer
 from tidewire.edit_lease import Editor, Step
@@ -13,9 +14,9 @@ from tidewire.frames import frame_event
 from tidewire.node import node
 from tidewire.topics import Topic
 
-# A browser that leaves the page, and one that closes the socket from a script. Every other end is an accident or the
-# server's doing, and its client is expected back.
-LEFT = (1000, 1001)
+# A browser that leaves the page, and one that closes the socket from a script, with a code and without. Every other end
+# is an accident or the server's doing, and its client is expected back.
+LEFT = (1000, 1001, NO_CODE)
 
 
 class LeaseConsumer(LiveConsumer):
@@ -49,12 +50,12 @@ class LeaseConsumer(LiveConsumer):
         if hasattr(self, "connection"):
             self._editor = Editor(self.edits(), self.scope["user"].get_username())
             node().editors.join(self._editor)
+            self.connection.hold(self._release_lease, self._editor)
 
-    async def disconnect(self, code: int) -> None:
-        await super().disconnect(code)
-        if self._editor is not None:
-            final = code in CloseCode._value2member_map_ and CloseCode(code).final
-            node().editors.leave(self._editor, returns=not (final or code in LEFT))
+    def _release_lease(self, editor: Editor) -> None:
+        code = self.connection.code
+        final = code in CloseCode._value2member_map_ and CloseCode(code).final
+        node().editors.leave(editor, returns=not (final or code in LEFT))
 
     async def lease_ask(self, _message: LeaseAsk) -> None:
         await self._say("ask")

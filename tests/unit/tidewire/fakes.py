@@ -28,6 +28,24 @@ LIMIT = 1000
 BOUNDS = Bounds(message_bytes=10**9, frames_per_second=10**9, handshakes=10**9)
 
 
+# The messages of Daphne, as `tests/contract/test_asgi_messages.py` finds them on a real one: how a socket ends, ...
+ENDS: dict[str, dict[str, Any]] = {
+    "close()": {"type": "websocket.disconnect", "code": None},
+    "close(1000)": {"type": "websocket.disconnect", "code": 1000},
+    "close(1001)": {"type": "websocket.disconnect", "code": 1001},
+    "close(3000, reason)": {"type": "websocket.disconnect", "code": 3000},
+    "reset": {"type": "websocket.disconnect", "code": 1006},
+    "vanish": {"type": "websocket.disconnect", "code": 1006},
+}
+# ... and what its client said before.
+MESSAGES: dict[str, dict[str, Any]] = {
+    "text": {"type": "websocket.receive", "text": "hello"},
+    "empty text": {"type": "websocket.receive", "text": ""},
+    "bytes": {"type": "websocket.receive", "bytes": b"hello"},
+    "empty bytes": {"type": "websocket.receive", "bytes": b""},
+}
+
+
 class Said(StreamEvent):
     """A stream event of the tests."""
 

@@ -78,7 +78,7 @@ def connect(bounds):
         async def hear(message) -> None:
             heard.append(message)
 
-        protocol.application_queue = Inbox(hear, heard.append) if live else Heard(heard)
+        protocol.application_queue = Inbox(hear, heard.append, lambda: None) if live else Heard(heard)
         return protocol, heard
 
     return connected

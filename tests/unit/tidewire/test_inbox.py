@@ -23,7 +23,7 @@ class Consumer:
         if name == "bad":
             raise KeyError("a bug")
         self.log.append(f"{name} ends")
-        if name == "disconnect":
+        if name == "websocket.disconnect":
             raise StopConsumer
 
 
@@ -34,7 +34,7 @@ async def consumer():
 
 @pytest.fixture
 def inbox(consumer):
-    return Inbox(consumer.handle, consumer.failed.append)
+    return Inbox(consumer.handle, consumer.failed.append, lambda: consumer.log.append("flood"))
 
 
 def put(inbox: Inbox, *names: str) -> None:
@@ -60,9 +60,9 @@ async def test_an_idle_inbox_has_no_task(inbox, consumer):
 
 async def test_nothing_is_handled_after_the_disconnect(inbox, consumer):
     """The consumer has stopped."""
-    put(inbox, "disconnect", "late")
+    put(inbox, "websocket.disconnect", "late")
     await asyncio.sleep(5)
-    assert consumer.log == ["disconnect begins", "disconnect ends"]
+    assert consumer.log == ["websocket.disconnect begins", "websocket.disconnect ends"]
 
 
 async def test_a_failure_is_told_and_the_disconnect_behind_it_is_handled(inbox, consumer, caplog):
@@ -70,10 +70,10 @@ async def test_a_failure_is_told_and_the_disconnect_behind_it_is_handled(inbox, 
     with caplog.at_level(logging.CRITICAL):
         put(inbox, "bad")
         await asyncio.sleep(0.5)
-        put(inbox, "disconnect")
+        put(inbox, "websocket.disconnect")
         await asyncio.sleep(5)
     assert [str(error) for error in consumer.failed] == ["'a bug'"]
-    assert consumer.log[-1] == "disconnect ends"
+    assert consumer.log[-1] == "websocket.disconnect ends"
 
 
 async def test_a_message_after_a_failure_is_handled(inbox, consumer, caplog):
@@ -81,6 +81,6 @@ async def test_a_message_after_a_failure_is_handled(inbox, consumer, caplog):
     with caplog.at_level(logging.CRITICAL):
         put(inbox, "bad")
         await asyncio.sleep(2)
-        put(inbox, "disconnect")
+        put(inbox, "websocket.disconnect")
         await asyncio.sleep(2)
-    assert consumer.log[-1] == "disconnect ends"
+    assert consumer.log[-1] == "websocket.disconnect ends"

@@ -1,0 +1,84 @@
+"""The sentry: a process beside the node that refuses new connections for it while its event loop stands still.
+
+The kernel accepts connections for a process that is stopped, or busy with one call for seconds, so a proxy would hold
+new sockets until its read timeout. A refused connection passes to another node at once; open sockets are untouched.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+# Several fit into the silence that the sentry takes for a stop.
+BEAT_SECONDS = 0.5
+
+
+class Sentry:
+    """Watches over the listeners of one node. `ports` are Twisted's listening TCP ports."""
+
+    def __init__(self, ports: Sequence[Any]) -> None:
+        self._ports = ports
+        self._process: subprocess.Popen[bytes] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Start the process. Without one the node serves all the same."""
+        listeners = [port.socket.fileno() for port in self._ports]
+        program = Path(__file__).with_name("_sentry.py")
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this Python, a file of this package, and numbers
+                [sys.executable, "-I", "-S", str(program), *map(str, listeners)],
+                stdin=subprocess.PIPE,
+                pass_fds=listeners,
+                start_new_session=True,
+            )
+        except OSError as error:
+            logger.warning("no sentry: while this node stands still, new sockets wait for it: %s", error)
+            return
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+        for port in self._ports:
+            port.doRead = self._accepting(port, port.doRead)
+        self._beat()
+
+    def stop(self) -> None:
+        """End the process, whose copies of the listeners would keep them open."""
+        process, self._process = self._process, None
+        if self._timer is not None:
+            self._timer.cancel()
+        if process is not None and process.stdin is not None:
+            process.kill()
+            process.wait()
+            process.stdin.close()
+
+    def _beat(self) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        # A full pipe has a beat to read; a broken one has no reader, and then there is no sentry.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._process.stdin.fileno(), b".")
+        for port in self._ports:
+            self._listen_again(port)
+        self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
+
+    def _accepting(self, port: Any, accept: Any) -> Any:
+        def accept_or_listen() -> None:
+            if not self._listen_again(port):
+                accept()
+
+        return accept_or_listen
+
+    def _listen_again(self, port: Any) -> bool:
+        if self._process is None or port.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return False
+        port.socket.listen(port.backlog)
+        logger.warning("this node stood still for seconds, and refused new sockets meanwhile")
+        return True

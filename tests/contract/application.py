@@ -1,0 +1,247 @@
+"""An ASGI application for any server: it records each message it is sent, and has consumers that do everything wrong.
+
+`/record/NAME/` is plain ASGI, `/bad/NAME/` a live consumer, `/state` says what the process holds.
+"""
+
+import asyncio
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import django
+from django.conf import settings
+
+# What a test about the start breaks.
+LAYERS: dict[str, dict[str, Any]] = {
+    "": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+    "none": {},
+    "backend": {"default": {"BACKEND": "no.such.Layer"}},
+    "options": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"unknown_option": 1}}},
+}
+settings.configure(
+    SECRET_KEY="of a test",
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    CHANNEL_LAYERS=LAYERS[os.environ.get("CONTRACT_LAYERS", "")],
+    # Nothing listens there: presence and streams are in memory.
+    TIDEWIRE={
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "CONNECTIONS_PER_USER": 1000,
+        "TOUCH_SECONDS": 0.2,
+        "BACKLOG_BYTES": 65536,
+        "SLOW_SECONDS": 0.3,
+        "ADMIN_HOST": os.environ.get("CONTRACT_ADMIN_HOST", "127.0.0.1"),
+        "ADMIN_PORT": int(os.environ.get("CONTRACT_ADMIN_PORT", "0")),
+    }
+    | json.loads(os.environ.get("CONTRACT_SETTINGS", "{}")),
+)
+django.setup()
+
+from channels.exceptions import StopConsumer  # noqa: E402 - Django has to be set up first
+
+from tests.unit.tidewire.fakes import Hall, MemoryStreams  # noqa: E402
+from tidewire import metrics  # noqa: E402
+from tidewire import node as node_module  # noqa: E402
+from tidewire.close_codes import CloseCode  # noqa: E402
+from tidewire.consumer import LiveConsumer  # noqa: E402
+from tidewire.edit_lease.consumer import LeaseConsumer  # noqa: E402
+from tidewire.edit_lease.memory import MemoryEditLeases  # noqa: E402
+from tidewire.events import Ping  # noqa: E402
+from tidewire.frames import frame  # noqa: E402
+from tidewire.node import node  # noqa: E402
+from tidewire.presence import Hold  # noqa: E402
+from tidewire.presence.memory import MemoryPresence  # noqa: E402
+from tidewire.topics import Topic  # noqa: E402
+
+PRESENCE = MemoryPresence(lease_seconds=10.0, grace_seconds=0.2, indexes={})
+LEASES = MemoryEditLeases(lease_seconds=20.0, answer_seconds=30.0, grace_seconds=0.2, changed=PRESENCE.bump)
+STREAMS = MemoryStreams()
+node_module.presence_store = lambda: PRESENCE  # type: ignore[assignment]
+node_module.stream_store = lambda: STREAMS  # type: ignore[assignment]
+node_module.edit_lease_store = lambda: LEASES  # type: ignore[assignment]
+
+if "CONTRACT_START_FAILS" in os.environ:
+    import tidewire.server
+
+    def no_reports() -> None:
+        raise RuntimeError("no reports")
+
+    tidewire.server.report_store = no_reports  # type: ignore[assignment]
+
+ADA = SimpleNamespace(pk=1, is_authenticated=True, get_username=lambda: "ada")
+
+
+class Good(LiveConsumer):
+    """A consumer as it should be."""
+
+    def topics(self) -> Sequence[Topic]:
+        return (Hall("hall"),)
+
+    def present(self) -> Sequence[Hold]:
+        return (Hold("hall", "in", "ada"),)
+
+
+class Editor(LeaseConsumer, Good):
+    def edits(self) -> str:
+        return "lease.page"
+
+    def topics(self) -> Sequence[Topic]:
+        return (*Good.topics(self), *super().topics())
+
+
+class DisconnectRaises(Good):
+    async def disconnect(self, code: int) -> None:
+        raise ConnectionError("the database is unavailable, so there is no 'last seen'")
+
+
+class DisconnectIsCancelled(Good):
+    async def disconnect(self, code: int) -> None:
+        raise asyncio.CancelledError
+
+
+class DisconnectHangs(Good):
+    async def disconnect(self, code: int) -> None:
+        await asyncio.Event().wait()
+
+
+class SecondTopicFails(Good):
+    def topics(self) -> Sequence[Topic]:
+        return (Hall("hall"), "no topic")  # type: ignore[return-value]
+
+
+class PresentFails(Good):
+    def present(self) -> Any:
+        def holds() -> Iterator[Hold]:
+            yield Hold("hall", "in", "ada")
+            raise KeyError("the second")
+
+        return holds()
+
+
+class EditsFails(Editor):
+    def edits(self) -> str:
+        if hasattr(self, "connection"):
+            raise KeyError("no name")
+        return super().edits()
+
+
+class ConnectFails(Good):
+    async def connect(self) -> None:
+        await super().connect()
+        raise KeyError("after all of it")
+
+
+class ConnectHangs(Good):
+    async def connect(self) -> None:
+        await super().connect()
+        await asyncio.Event().wait()
+
+
+class ReceiveFails(Good):
+    async def ping(self, _message: Ping) -> None:
+        raise KeyError("a bug")
+
+
+class ReceiveHangs(Good):
+    async def ping(self, _message: Ping) -> None:
+        await asyncio.Event().wait()
+
+
+class ReceiveStops(Good):
+    async def ping(self, _message: Ping) -> None:
+        raise StopConsumer
+
+
+class Talks(Good):
+    """Says more than any buffer holds."""
+
+    async def ping(self, _message: Ping) -> None:
+        for _ in range(200):
+            # Not compressible: uvicorn compresses.
+            self.connection.write(frame(os.urandom(50_000).hex()))
+
+
+class CloseFails(Good):
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        raise KeyError("a bug")
+
+    async def ping(self, _message: Ping) -> None:
+        self.connection.close(CloseCode.REVOKED)
+
+
+class CountFails(Good):
+    def _count_close(self, code: int) -> None:
+        raise ValueError("no such label")
+
+
+class LogFails(Good):
+    def _who(self) -> dict[str, Any]:
+        if self.connection.code is not None:
+            raise ValueError("no such field")
+        return super()._who()
+
+
+class ReleaseFails(Good):
+    async def connect(self) -> None:
+        await super().connect()
+        self.connection.hold([].remove, "a step of the cleanup that fails")
+
+
+BAD = {kind.__name__: kind for kind in (*Good.__subclasses__(), Good, EditsFails)}
+recorded: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+server: Any = None
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    global server  # noqa: PLW0603 - the one that runs this
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    if scope["type"] == "http":
+        body = json.dumps(state(), default=repr).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+        return
+    kind, _, name = scope["path"].strip("/").partition("/")
+    writer = (scope.get("extensions") or {}).get("tidewire.writer")
+    server = server or getattr(writer, "server", None)
+    if kind == "record":
+        recorded[name].append({field: scope.get(field, "absent") for field in ("query_string", "subprotocols")})
+        await record(recorded[name], receive, send)
+    else:
+        await BAD[name].as_asgi()(scope | {"user": ADA}, receive, send)
+
+
+async def record(messages: list[dict[str, Any]], receive: Any, send: Any) -> None:
+    messages.append(await receive())
+    await send({"type": "websocket.accept"})
+    while True:
+        messages.append(await receive())
+        if messages[-1]["type"] == "websocket.disconnect":
+            return
+        if messages[-1].get("text") == "close me":
+            await send({"type": "websocket.close", "code": 4000, "reason": "asked"})
+
+
+def state() -> dict[str, Any]:
+    here = node()
+    return {
+        "connections": len(here.connections),
+        "users": here.users,
+        "full": len(here._full),
+        "present": sum(here.register._counts.values()),
+        "editors": sum(here.editors._sockets.values()),
+        "gauge": sum(sample.value for metric in metrics.CONNECTIONS.collect() for sample in metric.samples),
+        "subscriptions": sum(
+            len(feed.subscriptions) for feed in here.hub._feeds.values() if feed.name != "revocations"
+        ),
+        "handshakes": len(server._bounds.waiting) if server is not None else 0,
+        "recorded": recorded,
+        "kinds": sorted(BAD),
+    }

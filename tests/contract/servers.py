@@ -1,0 +1,144 @@
+"""Real ASGI servers that run `tests.contract.application`, and a client that can end a socket in every way."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.layout import LOOPBACK, ROOT
+from tests.faults.wire import CLOSE, TEXT, handshake, masked
+
+APPLICATION = "tests.contract.application:application"
+COMMANDS: dict[str, Callable[[int], list[str]]] = {
+    "tidewire": lambda port: ["-m", "tidewire", APPLICATION, "-b", LOOPBACK, "-p", str(port)],
+    "daphne": lambda port: ["-m", "daphne", APPLICATION, "-b", LOOPBACK, "-p", str(port)],
+    "uvicorn": lambda port: ["-m", "uvicorn", APPLICATION, "--no-access-log", "--host", LOOPBACK, "--port", str(port)],
+}
+READY_SECONDS = 30.0
+PATIENCE_SECONDS = 8.0
+
+
+class Server:
+    """One server process, and what its application says of itself."""
+
+    def __init__(self, name: str, port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.name = name
+        self.port = port
+        self.process = process
+        self.log = log
+        self.clients: list[Client] = []
+
+    def state(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/state", timeout=5) as answer:
+            return dict(json.loads(answer.read()))
+
+    def until(self, matches: Callable[[dict[str, Any]], bool], seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
+        """The state once it matches; the last one if it does not in time."""
+        end = time.monotonic() + seconds
+        while not matches(state := self.state()) and time.monotonic() < end:
+            time.sleep(0.02)
+        return state
+
+    def open(self, path: str, query: str = "") -> "Client":
+        client = Client(self.port, f"/{path}/{query}")
+        self.clients.append(client)
+        return client
+
+    def hang_up(self) -> None:
+        """End what the last test left open."""
+        for client in self.clients:
+            client.socket.close()
+        self.clients.clear()
+
+
+class Client:
+    """A browser's side of one socket, byte by byte."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self.socket = socket.socket()
+        # Small, so that a client that does not read is soon noticed.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.settimeout(PATIENCE_SECONDS)
+        self.socket.connect((LOOPBACK, port))
+        self.socket.sendall(handshake(f"{LOOPBACK}:{port}", path, "a=b"))
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self.socket.recv(1)
+        self.status = int(answer.split()[1])
+
+    def say(self, text: str) -> None:
+        self.socket.sendall(masked(TEXT, text.encode()))
+
+    def frame(self, opcode: int, body: bytes) -> None:
+        self.socket.sendall(masked(opcode, body))
+
+    def close(self, code: int | None = None, reason: str = "") -> None:
+        """As `WebSocket.close(code, reason)`: without arguments the frame has no body."""
+        self.frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason.encode())
+
+    def reset(self) -> None:
+        """As a host that lost power and is back: a TCP reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def vanish(self) -> None:
+        """The end of the TCP connection without a close frame, as a killed browser."""
+        self.socket.close()
+
+    def ended(self, seconds: float = PATIENCE_SECONDS) -> bool:
+        """Whether the server ends the TCP connection in this time."""
+        self.socket.settimeout(seconds)
+        try:
+            while self.socket.recv(65536):
+                pass
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def running(name: str, directory: Path, **environment: str) -> Iterator[Server]:
+    if name == "uvicorn" and importlib.util.find_spec("uvicorn") is None:
+        pytest.skip("needs uvicorn: see `make test`")
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        port = probe.getsockname()[1]
+    path = directory / f"{name}.log"
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEWIRE_", "DJANGO_"))}
+    with path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *COMMANDS[name](port)],
+            cwd=ROOT,
+            env=env | {"PYTHONPATH": f"{ROOT}/src:{ROOT}/services:{ROOT}"} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(name, port, process, path)
+    try:
+        end = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                server.state()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > end:
+                    raise AssertionError(path.read_text()) from None
+                time.sleep(0.05)
+        yield server
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,157 @@
+"""A server that cannot start says why and ends: it never serves half of what it should."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deploy.local.layout import LOOPBACK, ROOT
+from tests.contract.servers import COMMANDS, running
+
+
+def free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def started(port: int, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """A server that is expected to end by itself."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEWIRE_", "DJANGO_"))}
+    return subprocess.run(
+        [sys.executable, *COMMANDS["tidewire"](port)],
+        cwd=ROOT,
+        env=env | {"PYTHONPATH": f"{ROOT}/src:{ROOT}/services:{ROOT}"} | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def refused(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((LOOPBACK, port)) != 0
+
+
+def ended(done, port, *words):
+    assert done.returncode == 1, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "did not start" in line]
+    for word in words:
+        assert word in line
+    assert "Traceback" not in done.stderr
+    assert refused(port)
+
+
+def test_a_taken_admin_port_ends_the_start():
+    """It served without health and metrics, and died on SIGTERM without a drain."""
+    port = free_port()
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        admin = taken.getsockname()[1]
+        done = started(port, CONTRACT_ADMIN_PORT=str(admin))
+    ended(done, port, f"admin port {LOOPBACK}:{admin}", "already in use", "TIDEWIRE_ADMIN_PORT")
+
+
+def test_an_admin_address_of_another_host_ends_the_start():
+    port = free_port()
+    done = started(port, CONTRACT_ADMIN_PORT=str(free_port()), CONTRACT_ADMIN_HOST="192.0.2.1")
+    ended(done, port, "admin port 192.0.2.1")
+
+
+def test_a_taken_port_ends_the_start():
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+        done = started(port)
+        assert done.returncode == 1
+        [line] = [line for line in done.stderr.splitlines() if "did not start" in line]
+        assert f"{LOOPBACK}:{port}" in line
+        assert "--port" in line
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ("none", ["CHANNEL_LAYERS has no 'default'", "channels_redis"]),
+        ("backend", ["CHANNEL_LAYERS['default']", "no.such.Layer", "channels_redis"]),
+        ("options", ["CHANNEL_LAYERS['default']", "unknown_option", "channels_redis"]),
+    ],
+)
+def test_a_channel_layer_that_cannot_be_had_ends_the_start(layers, words):
+    """It served, every socket failed, and nothing said why."""
+    port = free_port()
+    ended(started(port, CONTRACT_LAYERS=layers), port, *words)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ('{"NO_SUCH_SETTING": 1}', ["NO_SUCH_SETTING"]),
+        ('{"REDIS_URL": ""}', ["REDIS_URL"]),
+        ('{"GRACE_SECONDS": 60.0}', ["GRACE_SECONDS", "LEASE_SECONDS"]),
+    ],
+)
+def test_settings_that_do_not_add_up_end_the_start(given, words):
+    port = free_port()
+    ended(started(port, CONTRACT_SETTINGS=given), port, *words)
+
+
+def test_a_step_of_the_start_that_fails_ends_it():
+    """Whatever it is: the start's task has somebody who reads its exception."""
+    port = free_port()
+    done = started(port, CONTRACT_START_FAILS="1")
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if "did not start" in line]
+    assert "no reports" in line
+    assert refused(port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="closes a listener as Linux does")
+class TestStandingStill:
+    """A node that is stopped, or whose loop hangs, refuses new sockets until it goes on."""
+
+    def until(self, matches, seconds=15.0):
+        end = time.monotonic() + seconds
+        while not matches():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    def test_a_stopped_node_refuses_and_listens_again(self, tmp_path):
+        with running("tidewire", tmp_path) as server:
+            open_socket = server.open("bad/Good")
+            os.kill(server.process.pid, signal.SIGSTOP)
+            with socket.create_connection((LOOPBACK, server.port), timeout=15) as waiting:
+                waiting.sendall(b"GET / HTTP/1.1\r\n")
+                # The kernel took it for the node: it is reset rather than held.
+                with pytest.raises(ConnectionResetError):
+                    waiting.recv(1)
+            self.until(lambda: refused(server.port))
+            os.kill(server.process.pid, signal.SIGCONT)
+            self.until(lambda: not refused(server.port))
+            assert server.state()["connections"] == 1, "the open socket lived through it"
+            open_socket.say('{"type":"ping"}')
+            open_socket.socket.settimeout(5)
+            while b"pong" not in open_socket.socket.recv(65536):
+                pass
+            server.hang_up()
+
+    def test_a_killed_node_leaves_nothing_that_listens(self, tmp_path):
+        with running("tidewire", tmp_path) as server:
+            server.process.kill()
+            server.process.wait()
+            self.until(lambda: refused(server.port), 3.0)
+
+    def test_a_node_that_drains_ends_and_refuses(self, tmp_path):
+        """SIGTERM in the middle of it, and nothing holds the port for the next process."""
+        with running("tidewire", tmp_path) as server:
+            client = server.open("bad/Good")
+            server.process.send_signal(signal.SIGTERM)
+            assert client.ended()
+            assert server.process.wait(10) == 0
+            assert refused(server.port)
+            server.hang_up()
+            with socket.create_server((LOOPBACK, server.port), reuse_port=False):
+                pass
