@@ -168,8 +168,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         detached = False
         try:
             first = await receive()
+            deadline = asyncio.timeout(CONNECT_SECONDS)
             try:
-                async with asyncio.timeout(CONNECT_SECONDS) as deadline:
+                async with deadline:
                     await self.dispatch(first)
             except TimeoutError:
                 if not deadline.expired():

@@ -165,15 +165,13 @@ class Node:
         connection.end(code)
 
     def _let_go(self, connection: Connection) -> None:
-        for release, arguments in (
-            (self.connections.discard, (connection,)),
-            (self._full.discard, (connection,)),
-            (self._forget, (connection.user,)),
-            (metrics.CONNECTIONS.labels(connection.consumer).dec, ()),
-            *((self.hub.unsubscribe, (subscription,)) for subscription in connection.subscriptions),
-            (_observe, (connection,)),
-        ):
-            attempt(release, *arguments)
+        attempt(self.connections.discard, connection)
+        attempt(self._full.discard, connection)
+        attempt(self._forget, connection.user)
+        attempt(metrics.CONNECTIONS.labels(connection.consumer).dec)
+        for subscription in connection.subscriptions:
+            attempt(self.hub.unsubscribe, subscription)
+        attempt(_observe, connection)
 
     def _forget(self, user: str) -> None:
         self._by_user[user] -= 1

@@ -53,7 +53,7 @@ class LeaseConsumer(LiveConsumer):
             self.connection.hold(self._release_lease, self._editor)
 
     def _release_lease(self, editor: Editor) -> None:
-        code = self.connection.code
+        code = NO_CODE if self.connection.code is None else self.connection.code
         final = code in CloseCode._value2member_map_ and CloseCode(code).final
         node().editors.leave(editor, returns=not (final or code in LEFT))
 
