@@ -168,7 +168,7 @@ class Node:
         attempt(self.connections.discard, connection)
         attempt(self._full.discard, connection)
         attempt(self._forget, connection.user)
-        attempt(metrics.CONNECTIONS.labels(connection.consumer).dec)
+        attempt(_count_down, connection.consumer)
         for subscription in connection.subscriptions:
             attempt(self.hub.unsubscribe, subscription)
         attempt(_observe, connection)
@@ -259,6 +259,10 @@ def node() -> Node:
     if loop not in _nodes:
         _nodes[loop] = Node(settings())
     return _nodes[loop]
+
+
+def _count_down(consumer: str) -> None:
+    metrics.CONNECTIONS.labels(consumer).dec()
 
 
 def _observe(connection: Connection) -> None:

@@ -4,6 +4,7 @@ It contains a hash of the session's key, never the key, and is valid only beside
 for: a ticket alone opens nothing, and the end of a session ends its tickets.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from tidewire.streams import Stamp
 from tidewire.topics import Position
 
 COOKIE = "tidewire_ticket"
+# A session is read in milliseconds. A database that hangs must not keep the handshake.
+SESSION_SECONDS = 10.0
 _SALT = "tidewire.ticket"
 
 
@@ -178,8 +181,9 @@ def _with_user(application: Any) -> Any:
         scope["user"], scope["session_mark"], scope["session_key"] = AnonymousUser(), "", ""
         if key:
             try:
-                session = await database_sync_to_async(read_session)(key)
-            except SessionUnknown:
+                async with asyncio.timeout(SESSION_SECONDS):
+                    session = await database_sync_to_async(read_session)(key)
+            except (SessionUnknown, TimeoutError):
                 metrics.AUTHENTICATIONS.labels("unknown").inc()
                 await close_with(CloseCode.EXPIRED, receive, send)
                 return

@@ -51,9 +51,9 @@ def sockets(stack, consumer):
     return sum(metric(page, "tidewire_connections", consumer=consumer) for page in pages)
 
 
-def told(stack, path, cookie, type_, matches, seconds=WAIT_SECONDS):
+def told(stack, path, cookie, type_, matches):
     """Whether a socket is sent such an event in time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + WAIT_SECONDS
     with connect(f"{stack.ws_url}{path}", additional_headers={"Cookie": cookie}, proxy=None) as socket:
         try:
             while True:
@@ -94,7 +94,7 @@ def test_a_page_that_closed_its_sockets_is_gone(page, cookies):
     bob = cookies(stack, "bob")
     # Well before ada's lease would end by itself.
     edits = f"/ws/document/{slug}/update/"
-    assert told(stack, edits, bob, "lease.status", lambda lease: lease["holder"] == "bob", seconds=10)
+    assert told(stack, edits, bob, "lease.status", lambda lease: lease["holder"] == "bob")
 
     browser.evaluate(OPEN_AND_CLOSE, ["/ws/users/", 3])
     browser.goto("about:blank")

@@ -14,7 +14,7 @@ from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.urls import path
 
-from tests.unit.tidewire.fakes import FakeWriter, Hall, Said, place
+from tests.unit.tidewire.fakes import ENDS, FakeWriter, Hall, Said, place
 from tidewire import consumer, metrics
 from tidewire.close_codes import CloseCode
 from tidewire.consumer import MALFORMED_LIMIT, LiveConsumer
@@ -77,6 +77,8 @@ class OddConsumer(LiveConsumer):
     async def refuse(self) -> CloseCode | None:
         if self.scope["user"].get_username() == "forbidden":
             return CloseCode.FORBIDDEN
+        if self.scope["user"].get_username() == "undecided":
+            await asyncio.Event().wait()
         return await super().refuse()
 
     def topics(self) -> Sequence[Topic]:
@@ -85,6 +87,8 @@ class OddConsumer(LiveConsumer):
         return ()
 
     async def ping(self, _message: Ping) -> None:
+        if self.scope["user"].get_username() == "hanging":
+            await asyncio.Event().wait()
         raise KeyError("a bug")
 
 
@@ -427,13 +431,54 @@ class TestLeaving:
         await asyncio.sleep(here.settings.GRACE_SECONDS + 2)
         assert [event["names"] for event in await second.events()] == [["ada"]]
 
-    async def test_a_server_that_names_no_code_means_1005(self, connect, here):
-        """ASGI's own default."""
-        client = await connect("talk/")
-        before = counted(metrics.CLOSES, "TalkConsumer", "1005")
-        await client.send_input({"type": "websocket.disconnect"})
+    @pytest.mark.parametrize(
+        ("end", "code"),
+        [
+            *((end, end["code"] or 1005) for end in ENDS.values()),
+            ({"type": "websocket.disconnect"}, 1005),
+            ({"type": "websocket.disconnect", "code": 1005, "reason": None}, 1005),
+            ({"type": "websocket.disconnect", "code": 1000, "reason": ""}, 1000),
+            ({"type": "websocket.disconnect", "code": 4999, "reason": "a client's own"}, 4999),
+        ],
+    )
+    async def test_a_socket_leaves_everything_however_its_end_is_told(self, connect, here, end, code):
+        """Optional fields of ASGI's message are absent, None or empty: 1005 is its own number for no code."""
+        client = await connect("hall/")
+        await client.events()
+        label = "other" if code in (3000, 4999) else str(code)
+        before = counted(metrics.CLOSES, "HallConsumer", label)
+        await client.send_input(end)
         await client.wait()
-        assert counted(metrics.CLOSES, "TalkConsumer", "1005") == before + 1
+        assert (here.connections, here.users, here.register.families()) == (set(), 0, {})
+        assert counted(metrics.CLOSES, "HallConsumer", label) == before + 1
+
+    async def test_a_handler_that_hangs_holds_up_no_cleanup(self, connect, here):
+        """The disconnect is taken while the message before it is handled, which then has a deadline."""
+        client = await connect("odd/", user=SimpleNamespace(**vars(ADA) | {"get_username": lambda: "hanging"}))
+        await client.say('{"type":"ping"}')
+        await asyncio.sleep(0.1)
+        await client.send_input(ENDS["close()"])
+        await asyncio.sleep(0.1)
+        assert here.connections == set()
+        assert not client.future.done()
+        await client.wait(timeout=60)
+
+    async def test_a_connect_that_hangs_is_closed_with_a_code_that_comes_back(self, here):
+        """The database hangs: a page would say Connecting for as long."""
+        client = Client("odd/", user=SimpleNamespace(**vars(ADA) | {"get_username": lambda: "undecided"}))
+        accepted, _ = await client.connect(timeout=60)
+        assert accepted
+        assert closes(await client.sent()) == [CloseCode.FAILED]
+        await client.disconnect()
+
+    async def test_a_client_that_answers_no_close_is_left(self, connect, here):
+        """Not every server ends such a socket by itself, and a drain would wait for it."""
+        client = await connect("talk/")
+        await client.events()
+        [connection] = here.connections
+        connection.close(CloseCode.DRAINING)
+        await client.wait(timeout=60)
+        assert here.connections == set()
 
     @pytest.mark.parametrize(
         ("code", "label"), [(1000, "1000"), (1006, "1006"), (4000, "4000"), (4999, "other"), (3000, "other")]

@@ -6,7 +6,7 @@ import logging
 import pytest
 from channels.exceptions import StopConsumer
 
-from tidewire.inbox import Inbox
+from tidewire.inbox import LEAVE_SECONDS, WAITING_MESSAGES, Inbox
 
 
 class Consumer:
@@ -84,3 +84,41 @@ async def test_a_message_after_a_failure_is_handled(inbox, consumer, caplog):
         put(inbox, "websocket.disconnect")
         await asyncio.sleep(2)
     assert consumer.log[-1] == "websocket.disconnect ends"
+
+
+async def test_more_messages_than_may_wait_are_told_and_dropped(inbox, consumer):
+    """A handler that hangs must not make the queue grow with what its client sends."""
+    put(inbox, *["one"] * (WAITING_MESSAGES + 1))
+    assert consumer.log == ["flood"]
+    await asyncio.sleep(2 * WAITING_MESSAGES)
+    assert consumer.log.count("one ends") == WAITING_MESSAGES
+
+
+async def test_a_handler_that_hangs_is_ended_after_the_disconnect(consumer, caplog):
+    """And the disconnect behind it is handled."""
+    log = []
+
+    async def handle(message):
+        log.append(message["type"])
+        if message["type"] == "hang":
+            await asyncio.Event().wait()
+        if message["type"] == "websocket.disconnect":
+            raise StopConsumer
+
+    inbox = Inbox(handle, log.append, lambda: None)
+    put(inbox, "hang", "websocket.disconnect")
+    await asyncio.sleep(LEAVE_SECONDS + 1)
+    assert log == ["hang", "websocket.disconnect"]
+
+
+async def test_a_handler_that_stops_the_consumer_says_so(consumer):
+    """Its socket is closed: nothing would handle what it says."""
+    failed = []
+
+    async def handle(_message):
+        raise StopConsumer
+
+    inbox = Inbox(handle, failed.append, lambda: None)
+    put(inbox, "one", "two")
+    await asyncio.sleep(0)
+    assert failed == [None]

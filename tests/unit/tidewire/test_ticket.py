@@ -1,9 +1,11 @@
 """Tickets: who may open a socket without a query, and who may not."""
 
+import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.core import signing
 from django.http import HttpResponse
@@ -11,6 +13,7 @@ from django.test import Client
 
 from tidewire import stamps
 from tidewire import ticket as ticket_module
+from tidewire.close_codes import CloseCode
 from tidewire.sessions import session_mark
 from tidewire.stamps import RedisClock
 from tidewire.streams import Stamp
@@ -194,3 +197,20 @@ def _here(_request):
 from django.urls import path  # noqa: E402  # the URL conf of these tests is this module
 
 urlpatterns = [path("here/", _here)]
+
+
+async def test_a_session_that_is_never_read_ends_its_handshake(here, monkeypatch):
+    """The database hangs: a page would say Connecting for as long, and never learn to come back."""
+
+    async def hangs(_key):
+        await asyncio.Event().wait()
+
+    async def application(_scope, _receive, _send):
+        raise AssertionError("nobody is authenticated")
+
+    monkeypatch.setattr(ticket_module, "database_sync_to_async", lambda _read: hangs)
+    client = WebsocketCommunicator(TicketAuth(application), "/", headers=[(b"cookie", b"sessionid=" + b"a" * 32)])
+    accepted, _ = await client.connect(timeout=60)
+    assert accepted
+    assert await client.receive_output() == {"type": "websocket.close", "code": CloseCode.EXPIRED}
+    await client.disconnect()

@@ -1,0 +1,61 @@
+"""Waits without a deadline on the server's side: a node that stands still, a handshake that hangs."""
+
+import asyncio
+import os
+import re
+import signal
+import time
+
+import pytest
+from daphne.cli import CommandLineInterface
+
+from deploy.local.layout import ROOT
+from tests.sockets import event, open_socket
+from tidewire.__main__ import DEFAULTS
+
+# A stopped node refuses after 3.5 s; the rest is for a loaded machine. nginx alone would wait for its read timeout.
+LIVE_SECONDS = 15.0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no such signal")
+async def test_new_sockets_pass_over_a_node_that_stands_still(start_stack):
+    """One of two ws processes hangs, and every second page says Connecting for over a minute."""
+    stack = await asyncio.to_thread(start_stack, ws=2)
+    cookie = (await asyncio.to_thread(stack.sessions, "ada"))["ada"]
+    frozen = stack.ws[0]
+    async with open_socket(stack, "/ws/users/", cookie, at=f"ws://127.0.0.1:{frozen.port}") as before:
+        await event(before, "users.count")
+        os.kill(frozen.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+
+            async def arrive():
+                async with open_socket(stack, "/ws/users/", cookie, open_timeout=LIVE_SECONDS) as socket:
+                    await event(socket, "users.count")
+
+            await asyncio.gather(*(arrive() for _ in range(10)))
+            assert time.monotonic() - began < LIVE_SECONDS
+            began = time.monotonic()
+            await asyncio.gather(*(arrive() for _ in range(10)))
+            assert time.monotonic() - began < LIVE_SECONDS / 3, "nothing waits for a node that refuses"
+        finally:
+            os.kill(frozen.pid, signal.SIGCONT)
+        await before.send('{"type":"ping"}')
+        await event(before, "pong")
+        async with asyncio.timeout(LIVE_SECONDS):
+            while True:
+                try:
+                    async with open_socket(stack, "/ws/users/", cookie, at=f"ws://127.0.0.1:{frozen.port}") as again:
+                        await event(again, "users.count")
+                        break
+                except OSError:
+                    await asyncio.sleep(0.1)
+
+
+def test_an_idle_socket_outlives_the_proxy_s_patience():
+    """Nginx has one read timeout for the handshake and for an idle socket: it must leave room for two pings."""
+    template = (ROOT / "deploy" / "nginx" / "tidewire.conf.template").read_text(encoding="utf-8")
+    location = template.partition("location ^~ /ws/ {")[2].partition("}\n")[0]
+    [read] = re.findall(r"proxy_read_timeout (\d+)s;", location)
+    given = CommandLineInterface().parser.parse_args([*DEFAULTS, "ws.asgi:application"])
+    assert int(read) > 2 * given.ping_interval + 2, "a share of the sockets is looked at each 2 s"
