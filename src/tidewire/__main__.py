@@ -5,8 +5,9 @@ import sys
 
 # Defaults that differ from Daphne's, and may be given again. Its access log has lines per request; ours are one at
 # connect and one at close. In a storm of reconnects a handshake may wait in line for longer than its 5 s. Pings keep
-# Daphne's interval of 20 s: nginx closes a socket that carries nothing for twice as long (deploy/nginx).
-DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20")
+# Daphne's interval of 20 s: nginx closes a socket that carries nothing for twice as long (deploy/nginx). A plain
+# request is answered within 30 s, as nginx waits for a page; Daphne has no deadline of its own.
+DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20", "--http-timeout", "30")
 
 
 def main() -> None:

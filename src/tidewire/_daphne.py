@@ -3,6 +3,7 @@
 `tests/unit/tidewire/test_daphne.py` fails loudly when an upgrade moves one of them.
 """
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from types import FunctionType
@@ -10,12 +11,16 @@ from typing import Any, NamedTuple
 
 from autobahn.websocket.utf8validator import Utf8Validator
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from twisted.internet.error import ConnectionLost
 from twisted.internet.tcp import Server
+from twisted.python.failure import Failure
 
 from tidewire._inbound import BoundedProtocol, Bounds
 from tidewire.asgi import LOST
-from tidewire.connection import Connection
+from tidewire.connection import Connection, attempt
 from tidewire.inbox import Inbox
+
+logger = logging.getLogger(__name__)
 
 # Linux's number; Python names it nowhere. Elsewhere the kernel's own buffer stays as it is.
 TCP_NOTSENT_LOWAT = 25
@@ -204,13 +209,13 @@ class DirectProtocol(BoundedProtocol):
             and transport.connected
             and not transport.disconnecting
         ):
-            # The hot path: nothing waits, so the socket is tried at once. As in `_write_now`.
+            # The hot path: nothing waits, so the socket is tried at once. As in `sendData`.
             try:
                 taken = transport.socket.send(wire)
             except OSError:
                 taken = 0
             if taken < len(wire):
-                transport.write(wire[taken:])
+                self._buffer(wire[taken:])
             return True
         waiting = self.backlog
         if waiting and waiting + len(wire) > limit:
@@ -220,8 +225,12 @@ class DirectProtocol(BoundedProtocol):
 
     def cut(self) -> None:
         transport = self.transport
-        if transport is not None:
+        if transport is None:
+            return
+        try:
             transport.abortConnection()
+        except Exception:  # noqa: BLE001 - see `_buffer`
+            self._lose()
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         transport = self.transport
@@ -236,9 +245,44 @@ class DirectProtocol(BoundedProtocol):
             super().sendData(data, sync, chopsize)
             return
         if transport._tempDataLen or len(transport.dataBuffer) != transport.offset:
-            transport.write(data)
-        else:
-            _write_now(transport, data)
+            self._buffer(data)
+            return
+        # Twisted's own `writeSomeData` does the same and takes 2 microseconds more.
+        try:
+            taken = transport.socket.send(data)
+        except OSError:
+            # The socket is full, or lost: buffering makes the reactor try again, notice and report it.
+            taken = 0
+        if taken < len(data):
+            self._buffer(data[taken:])
+
+    def _buffer(self, data: bytes) -> None:
+        """Have the reactor write the rest; if it cannot watch the socket any more, the socket is lost."""
+        try:
+            self.transport.write(data)
+        except Exception:  # noqa: BLE001 - uvloop closes its handle of a socket that was reset, and tells nobody
+            self.transport.reactor.callLater(0, self._lose)
+
+    def _lose(self) -> None:
+        """Report the loss of a transport whose own report fails."""
+        transport = self.transport
+        lost = Failure(ConnectionLost())
+        try:
+            transport.connectionLost(lost)
+        except Exception:
+            logger.debug("a lost transport did not report itself", exc_info=True)
+            if hasattr(transport, "protocol"):
+                # It failed before it told the protocol, which is what releases everything.
+                attempt(self.connectionLost, lost)
+                attempt(transport.socket.close)
+
+    def handle_exception(self, exception: BaseException) -> None:
+        # Daphne's checker of all applications ends with an exception here.
+        try:
+            super().handle_exception(exception)
+        except Exception:
+            logger.exception("a socket of an application that failed was not closed properly")
+            self.cut()
 
     def handle_reply(self, message: dict[str, Any]) -> None:
         """Daphne's, which drops empty messages; ASGI does not (five cases of the Autobahn suite)."""
@@ -286,20 +330,6 @@ class _Path(NamedTuple):
     """What Daphne reads of the request after the handshake."""
 
     path: str
-
-
-def _write_now(transport: Any, data: bytes) -> None:
-    """Write to a transport with nothing buffered, and buffer what the socket does not take.
-
-    Twisted's own `writeSomeData` does the same and takes 2 microseconds more.
-    """
-    try:
-        taken = transport.socket.send(data)
-    except OSError:
-        # The socket is full, or lost: buffering makes the reactor try again, notice and report it.
-        taken = 0
-    if taken < len(data):
-        transport.write(data[taken:])
 
 
 def _limit_unsent(sock: socket.socket) -> None:

@@ -5,7 +5,6 @@ new sockets until its read timeout. A refused connection passes to another node 
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -62,9 +61,15 @@ class Sentry:
     def _beat(self) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        # A full pipe has a beat to read; a broken one has no reader, and then there is no sentry.
-        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+        try:
             os.write(self._process.stdin.fileno(), b".")
+        except BlockingIOError:
+            # The pipe is full, so there is a beat to read.
+            pass
+        except BrokenPipeError:
+            logger.warning("the sentry has ended: while this node stands still, new sockets wait for it")
+            self.stop()
+            return
         for port in self._ports:
             self._listen_again(port)
         self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)

@@ -31,6 +31,7 @@ from tidewire._daphne import protocol_of, read_in_small_pieces
 from tidewire._inbound import Bounds
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
+from tidewire.connection import attempt
 from tidewire.drain import Drainer
 from tidewire.exceptions import NoRedis
 from tidewire.garbage import leave_start_up
@@ -112,18 +113,23 @@ class TidewireServer(Server):
     def timeout_checker(self) -> None:
         """Daphne's, but a share of the open sockets at a time, so that their pings never come all at once."""
         for protocol in list(self.connections):
-            protocol.check_timeouts()
+            attempt(protocol.check_timeouts)
         share = math.ceil(len(self._detached) * CHECK_SECONDS / CHECK_ALL_SECONDS)
         for protocol in list(itertools.islice(self._detached, share)):
             del self._detached[protocol]
             self._detached[protocol] = None
-            protocol.check_timeouts()
+            # One that fails must not end the pings of all others.
+            attempt(protocol.check_timeouts)
         reactor.callLater(CHECK_SECONDS, self.timeout_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
 
     def application_checker(self) -> None:
         """Daphne's, once a second; with it a second of counted frames ends."""
         self._bounds.frames.clear()
-        super().application_checker()
+        try:
+            super().application_checker()
+        except Exception:
+            logger.exception("the checker of applications failed; it goes on")
+            reactor.callLater(1, self.application_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
 
     def kill_all_applications(self) -> Any:
         # Daphne's raises KeyError for a connection whose application ended or has not begun.

@@ -43,7 +43,8 @@ django.setup()
 from channels.exceptions import StopConsumer  # noqa: E402 - Django has to be set up first
 
 from tests.unit.tidewire.fakes import Hall, MemoryStreams  # noqa: E402
-from tidewire import metrics  # noqa: E402
+from tidewire import consumer as consumer_module  # noqa: E402
+from tidewire import inbox, metrics, send_writer  # noqa: E402
 from tidewire import node as node_module  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
 from tidewire.consumer import LiveConsumer  # noqa: E402
@@ -70,6 +71,10 @@ if "CONTRACT_START_FAILS" in os.environ:
         raise RuntimeError("no reports")
 
     tidewire.server.report_store = no_reports  # type: ignore[assignment]
+
+# The waits are the product's own, in short.
+consumer_module.CONNECT_SECONDS = consumer_module.LEAVE_SECONDS = inbox.LEAVE_SECONDS = 1.0
+send_writer.CLOSE_SECONDS = 1.0
 
 ADA = SimpleNamespace(pk=1, is_authenticated=True, get_username=lambda: "ada")
 

@@ -22,7 +22,7 @@ from tests.faults.wire import CLOSE, TEXT, handshake, masked
 
 APPLICATION = "tests.contract.application:application"
 COMMANDS: dict[str, Callable[[int], list[str]]] = {
-    "tidewire": lambda port: ["-m", "tidewire", APPLICATION, "-b", LOOPBACK, "-p", str(port)],
+    "tidewire": lambda port: ["-m", "tidewire", APPLICATION, "-b", LOOPBACK, "-p", str(port), "--ping-interval", "1"],
     "daphne": lambda port: ["-m", "daphne", APPLICATION, "-b", LOOPBACK, "-p", str(port)],
     "uvicorn": lambda port: ["-m", "uvicorn", APPLICATION, "--no-access-log", "--host", LOOPBACK, "--port", str(port)],
 }

@@ -3,9 +3,12 @@
 Servers differ in the optional fields. `tests.unit.tidewire.fakes.ENDS` and `MESSAGES` are Daphne's.
 """
 
+import os
 import select
+import signal
 import socket
 import struct
+import time
 
 import pytest
 
@@ -174,3 +177,27 @@ def test_a_client_that_says_goodbye_and_reads_nothing_is_cut_off(server):
     client.say('{"type":"ping"}')
     client.close()
     ends(server, "stalled goodbye")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no such signal")
+def test_sockets_that_are_reset_while_their_node_stands_still_leave_nothing(process, server):
+    """A node that was frozen for a while showed users who had long gone, and pinged nobody any more."""
+    clients = [server.open("bad/Good") for _ in range(40)]
+    server.until(lambda state: state["connections"] == 40)
+    os.kill(process.process.pid, signal.SIGSTOP)
+    try:
+        for number, client in enumerate(clients):
+            # Some have said something, which the node answers when the connection has gone.
+            if number % 2:
+                client.say('{"type":"ping"}')
+            client.reset()
+        # Until those that ask for it are due for a ping of the server's.
+        time.sleep(1.5)
+    finally:
+        os.kill(process.process.pid, signal.SIGCONT)
+    ends(server, "reset")
+    if server.name == "tidewire":
+        client = server.open("bad/Good")
+        client.socket.settimeout(10)
+        while not client.socket.recv(65536).endswith(b"\x89\x0ctidewireping"):
+            pass

@@ -22,7 +22,7 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 LIVED_SECONDS = 10.0
 HEARTBEAT_SECONDS = 20.0
-SILENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 20.0
 SEEN_IDS = 1000
 # The dashboard's one stream topic.
 STREAM = "notifications"
@@ -130,11 +130,17 @@ class Client:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
 
     def _beat(self) -> None:
-        if time.time() - self._heard_at > SILENCE_SECONDS:
-            self._give_up()
-        elif self._wire is not None:
+        if self._wire is not None:
+            asked_at = time.time()
             self._wire.send(TEXT, b'{"type":"ping"}')
-            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
+            self._timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._judge, asked_at)
+
+    def _judge(self, asked_at: float) -> None:
+        """Whether the server answered: the next heartbeat follows from it."""
+        if self._heard_at <= asked_at:
+            self._give_up()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS - PATIENCE_SECONDS, self._beat)
 
     def _heard(self, text: bytes) -> None:
         now = self._heard_at = time.time()

@@ -1,5 +1,6 @@
 """Faults of ws processes under load: killed, drained, drained in a hurry, all restarted one after another."""
 
+import asyncio
 import os
 import signal
 import time
@@ -7,7 +8,10 @@ import time
 import pytest
 
 from tests.faults.ledger import unevenness
-from tests.faults.scene import people
+from tests.faults.scene import USERS_PATH, people
+from tests.faults.watcher import USERS
+from tests.pages import fetch, metric
+from tests.sockets import event, open_socket
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings
 from tidewire.drain import CLOSING_PART
@@ -17,6 +21,8 @@ LEASE_SECONDS = Settings.LEASE_SECONDS
 SWEEP_SECONDS = 1.0
 # What the server allows itself beyond the drain time (`tidewire.server`, whose import starts a reactor).
 LATE_SECONDS = 5
+# A page asks each 20 s whether its node is there, and waits 20 s for the answer; then it comes back.
+NOTICED_SECONDS = 45.0
 
 
 @pytest.mark.smoke
@@ -38,6 +44,61 @@ def test_kill(start_stack, scene, size):
             run.row.ghost_seconds is not None and run.row.ghost_seconds <= LEASE_SECONDS + SWEEP_SECONDS,
             f"{run.row.ghost_seconds or 0:.1f} s, {len(gone)} members",
         )
+        run.verdict()
+
+
+async def _arrive(stack, cookie, count):
+    """Seconds until each of so many new sockets, one after another, has its first event."""
+    took = []
+    for _ in range(count):
+        began = time.monotonic()
+        async with open_socket(stack, USERS_PATH, cookie, open_timeout=90) as socket:
+            await event(socket, "users.count", timeout_seconds=90)
+        took.append(time.monotonic() - began)
+    return took
+
+
+def _open_on(node):
+    return metric(fetch(f"http://127.0.0.1:{node.admin_port}/metrics").text, "tidewire_connections")
+
+
+def test_frozen(start_stack, scene, size):
+    """One of two stands still (SIGSTOP): new sockets pass to the other at once, its own notice and come back there."""
+    stack = start_stack(ws=2)
+    pages = people(stack, size(300, 20))
+    [newcomer] = stack.sessions("newcomer").values()
+    frozen = stack.ws[0]
+    with scene(stack, "Frozen ws process, one of two", pages=pages, per_second=size(20, 10), order=12) as run:
+        on_it = int(_open_on(frozen))
+        run.begin("ws-0 stands still")
+        os.kill(frozen.pid, signal.SIGSTOP)
+        try:
+            took = asyncio.run(_arrive(stack, newcomer, 10))
+            run.until(NOTICED_SECONDS)
+        finally:
+            os.kill(frozen.pid, signal.SIGCONT)
+        run.tell("ws-0 goes on")
+        run.back()
+        # Until its lease, which ended meanwhile, is taken again and no member waits for an end.
+        run.until(NOTICED_SECONDS + LEASE_SECONDS + 2 * SWEEP_SECONDS)
+        run.settle()
+        worst = max(took)
+        run.target("each new socket is live within 10 s", worst <= 10, f"{worst:.1f} s at first, then {took[-1]:.1f} s")
+        closes = [at - run.began for diary in run.diaries for at, _code in diary.closes if at >= run.began]
+        run.target("each of its sockets noticed", len(closes) == on_it, f"{len(closes):,} of {on_it:,}")
+        run.target(
+            f"and is back within {NOTICED_SECONDS:.0f} s",
+            run.row.healed_seconds is not None and run.row.healed_seconds <= NOTICED_SECONDS,
+            f"{run.row.healed_seconds or 0:.1f} s",
+        )
+        run.nothing_lost()
+        # Its members leave when its lease ends, and join again where their sockets come back.
+        everybody = {page.user for page in pages}
+        run.presence(may=everybody | {"newcomer"})
+        here = set(run.watcher.members[USERS])
+        run.target("everybody is shown again, and nobody else", here == everybody, f"{len(here)} of {len(everybody)}")
+        still = sum(int(_open_on(node)) for node in stack.ws)
+        run.target("no node counts a socket that has gone", still == len(pages), f"{still:,} of {len(pages):,}")
         run.verdict()
 
 
