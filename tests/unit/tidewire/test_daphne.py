@@ -267,7 +267,19 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
     assert unknown == set()
     classes = (DirectProtocol, _inbound.BoundedProtocol)
     overridden = {name for each in classes for name in vars(each) if callable(getattr(each, name))}
-    ours = {"_slim", "bind", "detach", "write", "offer", "cut", "_end", "_application_ended", "code_of"}
+    ours = {
+        "_slim",
+        "bind",
+        "detach",
+        "write",
+        "offer",
+        "cut",
+        "_end",
+        "_application_ended",
+        "_buffer",
+        "_lose",
+        "code_of",
+    }
     missing = {name for name in overridden - ours if not name.startswith("__") and not hasattr(WebSocketProtocol, name)}
     assert missing == set(), "an override of nothing is never called"
 
