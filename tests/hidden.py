@@ -28,8 +28,10 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   follow("[data-live-state]", watched.states, (element) => element.dataset.liveState);
   follow("[data-editor]", watched.leases, (element) => element.dataset.lease);
-  follow("[data-users-count]", watched.seen, (element) => `${element.textContent} online`);
-  follow("[data-badge]", watched.seen, (element) => element.textContent.replace(/\\s+/g, " ").trim());
+  const text = (selector) => document.querySelector(selector)?.textContent.replace(/\\s+/g, " ").trim();
+  window.people = () => `${text("[data-users-count]")} online, ${text("[data-badge]")}`;
+  follow("[data-users-count]", watched.seen, people);
+  follow("[data-badge]", watched.seen, people);
 });
 """
 # A timer that runs once a minute rather than once a second.
@@ -72,7 +74,7 @@ class Hidden:
         self.ada.goto(f"{document}edit/")
         self.ada.wait("document.querySelector('[data-editor]')?.dataset.lease === 'mine'")
         self.bob.goto(document)
-        self.bob.wait("document.querySelector('[data-badge]').innerText.includes('ada')")
+        self.bob.wait("/^2 online.*ada.*bob/.test(people())")
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -86,8 +88,8 @@ class Hidden:
         for tab in (self.ada, self.bob):
             tab.evaluate(
                 "(() => { const { states, leases, runs, seen } = watched;"
-                "watched.closes = runs.length = seen.length = 0;"
-                "for (const list of [states, leases]) list.splice(0, list.length - 1); })()"
+                "watched.closes = runs.length = 0;"
+                "for (const list of [states, leases, seen]) list.splice(0, list.length - 1); })()"
             )
 
     def show(self) -> None:
