@@ -175,11 +175,13 @@ def test_offline_that_is_not_true_is_shown_for_some_seconds_only(client, odd_ser
 
 
 def test_offline_and_online_within_a_moment_keep_the_socket(client, odd_server):
-    tab = client(well, **QUICK)
+    tab = client(well)
     live(tab)
     tab.offline(away=True)
+    tab.wait("live._owed === 0")
     tab.offline(away=False)
-    tab.wait("states().join() === 'live,reconnecting,live'")
+    # At once, not when the doubt would have ended.
+    tab.wait("states().join() === 'live,reconnecting,live'", 3)
     assert len(odd_server.peers) == 1
 
 

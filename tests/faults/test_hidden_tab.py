@@ -7,6 +7,8 @@ from tests.hidden import Hidden
 from tests.tabs import THROTTLED, running
 
 HIDDEN_SECONDS = 240.0
+# Longer than the grace of a leave: by then a page that waits for a throttled timer has left.
+DRAINED_SECONDS = 8.0
 
 
 def test_hidden_tab(start_stack, scene, size, tmp_path):
@@ -23,6 +25,10 @@ def test_hidden_tab(start_stack, scene, size, tmp_path):
         hidden.hide()
         run.until(HIDDEN_SECONDS)
         found, throttled = hidden.look(), hidden.throttled_runs
+        run.tell("its node is drained")
+        stack.stop_ws(0)
+        run.calm(DRAINED_SECONDS)
+        after = hidden.look()
         began = time.time()
         hidden.show()
         hidden.ada.wait("document.querySelector('[data-editor]').dataset.lease === 'mine'")
@@ -34,6 +40,8 @@ def test_hidden_tab(start_stack, scene, size, tmp_path):
         run.target("its edit lease stayed", found.leases == ["mine"], found.leases)
         run.target("another page saw no change of who is there", len(found.seen_by_others) == 1, found.seen_by_others)
         run.target("presence never changed", not left, left)
+        run.target("a drain brought it to the other node with its lease", after.leases == ["mine"], after.leases)
+        run.target("and no other page saw it leave", len(after.seen_by_others) == 1, after.seen_by_others)
         run.target("the page is live when it is looked at again", back < 5.0, f"{back:.1f} s")
         run.settle()
         run.nothing_lost()

@@ -273,6 +273,7 @@ export class Live {
     if (network) {
       this._attempt = 0;
       this._doubted = false;
+      this._verdict_at = Infinity; // a question from before may have had its answer
     }
     // What a page in the back-forward cache had open is closed, whether or not it was told.
     if (restored || !this._socket) this._connect();
