@@ -49,9 +49,13 @@ class Found:
 
 
 class Hidden:
-    """`with Hidden(stack, chromium, cookies) as hidden`: both are live; `hide` puts another tab in front of ada's."""
+    """`with Hidden(stack, chromium, cookies) as hidden`: both are live; `hide` puts another tab in front of ada's.
 
-    def __init__(self, stack: Stack, chromium: Chromium, cookies: dict[str, str]) -> None:
+    `others` is how many other users are online, so that nothing but a fault changes their count.
+    """
+
+    def __init__(self, stack: Stack, chromium: Chromium, cookies: dict[str, str], *, others: int = 0) -> None:
+        self._users = others + 2
         self._stack = stack
         self._chromium = chromium
         self.ada, self.bob = chromium.tab(), chromium.tab()
@@ -74,7 +78,7 @@ class Hidden:
         self.ada.goto(f"{document}edit/")
         self.ada.wait("document.querySelector('[data-editor]')?.dataset.lease === 'mine'")
         self.bob.goto(document)
-        self.bob.wait("/^2 online.*ada.*bob/.test(people())")
+        self.bob.wait(f"/^{self._users} online.*ada.*bob/.test(people())")
         return self
 
     def __exit__(self, *_exception: object) -> None:

@@ -15,11 +15,12 @@ def test_hidden_tab(start_stack, scene, size, tmp_path):
     """Chromium throttles the tab: no socket closes, nobody sees its editor leave, and the edit lease stays."""
     stack = start_stack(ws=2)
     cookies = stack.sessions("ada", "bob")
-    pages = people(stack, size(100, 10))
+    others = size(100, 10)
+    pages = people(stack, others)
     with (
         scene(stack, "Hidden tab of an editor", pages=pages, per_second=2, order=97) as run,
         running(tmp_path / "profile", THROTTLED) as chromium,
-        Hidden(stack, chromium, cookies) as hidden,
+        Hidden(stack, chromium, cookies, others=others) as hidden,
     ):
         run.begin(f"ada's tab is hidden for {HIDDEN_SECONDS:.0f} s")
         hidden.hide()
