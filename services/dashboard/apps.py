@@ -13,9 +13,10 @@ class DashboardConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.models import User
 
-        from dashboard import access
+        from dashboard import access, pruning
 
         access.connect()
+        pruning.connect()
         post_save.connect(_start_reading, sender=User, dispatch_uid="dashboard")
 
 

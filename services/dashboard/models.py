@@ -18,6 +18,8 @@ BODY_LENGTH = 100_000
 SLUG_LENGTH = 60
 # A primary key is a signed integer of 64 bits, of 19 digits at most.
 PK_DIGITS = 19
+# Every page counts the unread notifications: so many rows at most.
+UNREAD_LIMIT = 1000
 
 Verb = Literal["created", "updated", "deleted", "edit_started"]
 
@@ -84,6 +86,13 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         # `exclude(actor=user)` would drop the rows whose actor is gone, because NULL is not unequal to anything.
         by_others = models.Q(actor__isnull=True) | ~models.Q(actor_id=user.pk)
         return self.filter(later, by_others)
+
+    def count_unread(self, user: AbstractBaseUser, *, up_to: int | None = None) -> int:
+        """The number of unread notifications, up to a number where one is given; UNREAD_LIMIT where there are more."""
+        unread = self.unread_by(user).order_by()
+        if up_to is not None:
+            unread = unread.filter(sequence__lte=up_to)
+        return unread[:UNREAD_LIMIT].count()
 
     def newest(self) -> int:
         """The highest number, up to which a page can know everything; 0 without any."""

@@ -7,6 +7,7 @@ class WebConfig(AppConfig):
     name = "web"
 
     def ready(self) -> None:
-        from web import names
+        from web import names, pruning
 
         names.connect()
+        pruning.connect()

@@ -62,6 +62,6 @@ class Unread(UserView):
     def get(self, request: UserRequest) -> JsonResponse:
         newest = Notification.objects.newest()
         # A later one reaches the page as an event.
-        unread = Notification.objects.unread_by(request.user).filter(sequence__lte=newest).count()
+        unread = Notification.objects.count_unread(request.user, up_to=newest)
         body = {"unread": unread, "newest": newest}
         return JsonResponse(body, headers={"Cache-Control": "no-store"})

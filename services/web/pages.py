@@ -41,12 +41,12 @@ class LivePage(LoginRequiredMixin, TemplateResponseMixin, ContextMixin, View):
         return super().dispatch(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        unread = Notification.objects.unread_by(self.request.user).filter(sequence__lte=self.newest_notification)
+        unread_count = Notification.objects.count_unread(self.request.user, up_to=self.newest_notification)
         return super().get_context_data(
             nav=self.nav,
             position=self.position,
             newest_notification=self.newest_notification,
             users=live.users(),
-            unread_count=unread.count(),
+            unread_count=unread_count,
             **kwargs,
         )

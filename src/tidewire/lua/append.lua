@@ -57,7 +57,9 @@ for i = 4, #ARGV, 3 do
     add(1, offset, mark)
   end
 end
--- The position outlives the history: a lost history shows as a gap, a lost position as a new epoch.
+-- The position outlives the history: a lost history shows as a gap, a lost position as a new epoch. It is kept for
+-- thirty days at least; after that, each client that names it is answered as one that may have missed events.
+redis.call('PEXPIRE', KEYS[2], math.max(30 * ARGV[2], 30 * 86400000))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[3], math.max(ARGV[2], SEEN_MS))
 results[2] = string.format('%.0f', last)

@@ -12,6 +12,8 @@ from tidewire.witness import Witness
 
 # A sweep does so much at a time, so that a node's death never blocks Redis or the loop for long.
 SWEEP_HOLDS = 500
+# A version that is this old is in no page that is still open.
+FORGET_SECONDS = 7 * 86_400.0
 # A sweep ends after so many rounds, so that a node that sweeps for many still touches its own lease in time.
 SWEEPS = 20
 # Each member is compared with the nodes' holds this often: 10 us of Redis a member and minute.
@@ -125,6 +127,18 @@ class RedisPresence:
         if known != number:
             return None
         return [str(topic) for topic in topics]
+
+    async def prune(self, *, older_seconds: float = FORGET_SECONDS) -> int:
+        """Forget the versions of topics that have not changed for so long. Returns how many."""
+        cursor, forgotten = 0, 0
+        while True:
+            async with reached():
+                cursor, some = await script("forget_versions")(
+                    keys=[self._keys.versions], args=[cursor, int(older_seconds * 1000), SWEEP_HOLDS]
+                )
+            forgotten += int(some)
+            if int(cursor) == 0:
+                return forgotten
 
     def _index(self, topic: str) -> str:
         return self._indexes.get(family(topic), "")

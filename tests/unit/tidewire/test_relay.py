@@ -176,10 +176,10 @@ class TestLook:
         self.leave(31)
         assert looking.look() == 0, "the oldest is another one now"
 
-    def test_sequences_are_pruned_each_hour(self, looking, monkeypatch):
+    def test_what_grows_is_pruned_each_hour(self, looking, monkeypatch):
         """Topics come and go."""
         pruned = []
-        monkeypatch.setattr(relay.sequencing, "prune", lambda: pruned.append(looking.clock))
+        monkeypatch.setattr(relay.pruning, "prune", lambda: pruned.append(looking.clock))
         for looking.clock in (0.0, 3600.0, 3601.0, 3602.0, 7202.0):
             looking.look()
         assert pruned == [3601.0, 7202.0]

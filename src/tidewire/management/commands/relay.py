@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from tidewire import metrics, outbox, relay_metrics, sequencing
+from tidewire import metrics, outbox, pruning, relay_metrics
 from tidewire.exceptions import NoRedis
 from tidewire.models import PublisherTurn
 from tidewire.publisher import Publisher
@@ -52,7 +52,7 @@ class Relay:
             self._watch()
         if time.monotonic() - self._pruned > PRUNE_SECONDS:
             self._pruned = time.monotonic()
-            sequencing.prune()
+            pruning.prune()
         return int(published)
 
     def _watch(self) -> None:

@@ -1,0 +1,57 @@
+"""Pruning: deletes what is no longer needed, in small batches. The relay does it once an hour.
+
+A project registers what it keeps in tables of its own, in the `ready` of its application.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError
+from django.db.models import QuerySet
+
+from tidewire import sequencing
+from tidewire.background import background
+from tidewire.exceptions import NoRedis
+from tidewire.stores import presence_store
+
+logger = logging.getLogger(__name__)
+
+# One statement deletes so many rows: others wait for its locks for milliseconds.
+BATCH = 1000
+# Redis is asked for so long at most; the next hour goes on.
+REDIS_SECONDS = 30.0
+
+_pruners: dict[str, Callable[[], object]] = {}
+
+
+def register(name: str, prune: Callable[[], object]) -> None:
+    """Have a function called once an hour. `name` is for the log; a second registration replaces the first."""
+    _pruners[name] = prune
+
+
+def delete_batches(rows: QuerySet[Any]) -> int:
+    """Delete all rows of a query, a batch at a time. Returns their number."""
+    deleted = 0
+    while keys := list(rows.order_by().values_list("pk", flat=True)[:BATCH]):
+        deleted += rows.filter(pk__in=keys).delete()[0]
+    return deleted
+
+
+def prune() -> None:
+    """Prune everything that is registered. A function that fails does not keep the others from their turn."""
+    for name, one in list(_pruners.items()):
+        try:
+            one()
+        except (DatabaseError, InterfaceError, NoRedis, OSError) as error:
+            logger.warning("%s was not pruned: %s", name, error)
+        except Exception:
+            logger.exception("%s was not pruned", name)
+
+
+def _prune_versions() -> None:
+    background().run(presence_store().prune(), seconds=REDIS_SECONDS)
+
+
+register("versions", _prune_versions)
+register("sequences", sequencing.prune)
