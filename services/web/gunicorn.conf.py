@@ -68,6 +68,6 @@ def on_starting(server: "Arbiter") -> None:
 
 
 def child_exit(_server: "Arbiter", worker: "Worker") -> None:
-    from prometheus_client import multiprocess  # noqa: PLC0415 - only once the directory above stands
+    from tidewire import ended_workers  # noqa: PLC0415 - only once the directory above stands
 
-    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # it has no types
+    ended_workers.collect(Path(_metrics_dir), worker.pid)

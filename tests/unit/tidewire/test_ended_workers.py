@@ -1,0 +1,51 @@
+"""Workers come and go; their counts stay, and their files do not."""
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from tidewire import ended_workers
+
+
+@pytest.fixture
+def work(monkeypatch, tmp_path):
+    """Counts as a worker of that process id does: `work(pid)`."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+
+    def work(pid: int) -> None:
+        made = values.MultiProcessValue(lambda: pid)
+        monkeypatch.setattr(values, "ValueClass", made)
+        for module in ("prometheus_client.metrics.values",):
+            monkeypatch.setattr(f"{module}.ValueClass", made)
+        Counter("pages", "Pages.", ["view"], registry=None).labels("list").inc(2)
+        Histogram("seconds", "Seconds.", registry=None, buckets=(1, 10)).observe(5)
+        Gauge("waiting", "Waiting.", registry=None, multiprocess_mode="mostrecent").set(7)
+
+    return work
+
+
+def scrape(path) -> dict[str, float]:
+    registry = CollectorRegistry()
+    collector = MultiProcessCollector(registry, path=str(path))
+    samples = [sample for family in collector.collect() for sample in family.samples]
+    return {sample.name + str(sample.labels.get("le", "")): sample.value for sample in samples}
+
+
+def test_counts_of_ended_workers_stay_and_their_files_do_not(work, tmp_path):
+    """A service whose workers are replaced for months has as many files as after an hour."""
+    for pid in range(1, 31):
+        work(pid)
+        if pid > 2:
+            ended_workers.collect(tmp_path, pid)
+    found = scrape(tmp_path)
+    assert found["pages_total"] == 60
+    assert found["seconds_count"] == 30
+    assert found["seconds_sum"] == 150
+    assert found["seconds_bucket1.0"] == 0
+    assert found["waiting"] == 7
+    assert len(list(tmp_path.iterdir())) == 2 * 3 + 2
+
+
+def test_a_worker_that_counted_nothing_leaves_nothing(tmp_path):
+    ended_workers.collect(tmp_path, 99)
+    assert list(tmp_path.iterdir()) == []
