@@ -184,8 +184,9 @@ class DirectProtocol(BoundedProtocol):
 
     @property
     def backlog(self) -> int:
-        transport = self.transport
-        if transport is None or not self._direct:
+        # Over TLS the bytes wait, encrypted, in the transport below.
+        transport = self.transport if self._direct else getattr(self.transport, "transport", None)
+        if not hasattr(transport, "dataBuffer"):
             return 0
         return len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # type: ignore[no-any-return]
 

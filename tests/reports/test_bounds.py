@@ -3,7 +3,10 @@
 import asyncio
 import json
 import logging
+import shutil
 import socket
+import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from uuid import UUID
@@ -33,7 +36,9 @@ def server(redis_server, tmp_path):  # noqa: F811  # the fixture
 
 
 @contextmanager
-def silent_sockets(server: RoomsServer, path: str, count: int) -> Iterator[list[socket.socket]]:
+def silent_sockets(
+    server: RoomsServer, path: str, count: int, context: ssl.SSLContext | None = None
+) -> Iterator[list[socket.socket]]:
     """Sockets that are open and never read."""
     with ExitStack() as opened:
         sockets = []
@@ -43,6 +48,8 @@ def silent_sockets(server: RoomsServer, path: str, count: int) -> Iterator[list[
             # Otherwise the kernel takes megabytes that the server would have to keep.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             made.connect(("127.0.0.1", server.port))
+            if context is not None:
+                made = opened.enter_context(context.wrap_socket(made))
             query = "&" if "?" in path else "?"
             made.sendall(handshake(f"127.0.0.1:{server.port}", f"{path}{query}user=u{number % 4}", ""))
             sockets.append(made)
@@ -90,6 +97,33 @@ async def test_snapshots_that_are_not_read_stay_within_the_limit_of_their_socket
         waits = waiting(server)
         logger.info("20 sockets: %.1f MiB wait", waits / 2**20)
         assert waits <= 20 * conf.settings().BACKLOG_BYTES
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate of the test's own, and its key, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("makes a certificate with openssl")
+    path = tmp_path / "certificate.pem"
+    made = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", str(path), "-out", "-"]
+    found = subprocess.run(["openssl", "req", "-x509", *made], check=True, capture_output=True, text=True)
+    path.write_text(path.read_text() + found.stdout)
+    return path
+
+
+async def test_the_limit_holds_over_tls_too(redis_server, redis, certificate, tmp_path):  # noqa: F811
+    """A server that speaks TLS itself kept everything for clients that do not read, and disconnected none of them."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    await say(EVENTS)
+    with (
+        RoomsServer(redis_server.url, tmp_path / "server.log", certificate=certificate) as server,
+        silent_sockets(server, "/streams/talk/?at=talk:0:0", 10, context),
+    ):
+        server.until(lambda: opened(server) == 10, "all are open")
+        server.until(lambda: waiting(server) > 10 * 100_000, "they are full")
+        assert waiting(server) <= 10 * conf.settings().BACKLOG_BYTES * 1.05, "with the bytes that TLS adds"
+        server.until(lambda: opened(server) == 0, "all are disconnected")
 
 
 async def test_a_slow_client_that_reads_gets_all_of_a_long_resume(server, redis):  # noqa: F811

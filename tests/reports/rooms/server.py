@@ -21,10 +21,11 @@ STOP_SECONDS = 20.0
 class RoomsServer:
     """One node. `with` starts and stops it; its output is in `log`."""
 
-    def __init__(self, redis_url: str, log: Path) -> None:
+    def __init__(self, redis_url: str, log: Path, *, certificate: Path | None = None) -> None:
         self.port, self.admin_port = free_port(), free_port()
         self._redis_url = redis_url
         self._log = log
+        self._certificate = certificate
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -44,9 +45,13 @@ class RoomsServer:
         environment |= {"ROOMS_REDIS_URL": self._redis_url, "ROOMS_ADMIN_PORT": str(self.admin_port)}
         environment["PYTHONPATH"] = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
         command = [sys.executable, "-m", "tidewire", "tests.reports.rooms.application:application"]
+        where = ["-b", "127.0.0.1", "-p", str(self.port)]
+        if self._certificate is not None:
+            files = f"privateKey={self._certificate}:certKey={self._certificate}"
+            where = ["-e", f"ssl:{self.port}:interface=127.0.0.1:{files}"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "-b", "127.0.0.1", "-p", str(self.port)],
+                [*command, *where],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
