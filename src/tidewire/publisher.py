@@ -1,7 +1,7 @@
 """The publisher: takes events from the outbox to Redis in batches. Every process that commits events has one.
 
 One publisher at a time has its turn. The turn ends by itself, by the database's clock: a process that was stopped
-delays the others by two seconds, and its late writes are refused by their numbers.
+delays the others by less than two seconds, and its late writes are refused by their numbers.
 """
 
 import logging

@@ -21,7 +21,7 @@ from tidewire.models import OutboxEvent, PublisherTurn, Sequenced, TopicSequence
 logger = logging.getLogger(__name__)
 
 # A publisher that was stopped has its turn for this long at most. Long enough for a batch on a busy machine.
-TURN = timedelta(seconds=2)
+TURN = timedelta(seconds=1.5)
 # The database breaks off a transaction of a publisher that was stopped within it: its locks end before its turn does.
 IDLE_SECONDS = 1
 # No statement here takes longer unless something is wrong; then another publisher should try.
@@ -127,12 +127,12 @@ def _take_turn(turn: Turn) -> int | None:
         turns = turns.select_for_update(skip_locked=True)
     # A turn that ends too far ahead was taken before the database's clock went back.
     over = Q(ends_at__lte=Now()) | Q(ends_at__gt=Now() + TURN)
-    turns = turns.annotate(over=over).values("holder", "token", "over")
-    found = turns.first()
+    asked = turns.annotate(over=over).values("holder", "token", "over")
+    found = asked.first()
     if found is None:
         # Its row is locked, or this is the first turn of all.
         PublisherTurn.objects.bulk_create([PublisherTurn(pk=1)], ignore_conflicts=True)
-        found = turns.first()
+        found = asked.first()
     if found is None:
         return None
     if (found["holder"], found["token"]) == (turn.holder, turn.token):

@@ -173,7 +173,7 @@ class Client:
         self._seen[event["id"]] = None
         if len(self._seen) > SEEN_IDS:
             del self._seen[next(iter(self._seen))]
-        self.diary.shown.append(event["notification_id"])
+        self.diary.shown.append(event["sequence"])
         # What happened before the socket was open came by a resume.
         if committed > self._opened_at:
             self._late(now - committed)

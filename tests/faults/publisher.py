@@ -17,9 +17,10 @@ END_SECONDS = 30.0
 class Publisher:
     """`with Publisher(stack, 50)` publishes 50 events a second until `stop`; `saved` and `failed` are told then."""
 
-    def __init__(self, stack: Stack, per_second: float) -> None:
+    def __init__(self, stack: Stack, per_second: float, **env: str) -> None:
         self._stack = stack
         self._per_second = per_second
+        self._env = stack.environment | env
         self._process: subprocess.Popen[str] | None = None
         self.saved = self.failed = 0
         self.last = ""
@@ -28,12 +29,17 @@ class Publisher:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.publisher_process", str(self._per_second)],
             cwd=ROOT,
-            env=self._stack.environment,
+            env=self._env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self) -> None:
         """Publish nothing more."""
@@ -55,5 +61,5 @@ class Publisher:
 
 
 def committed(stack: Stack, after: int = 0) -> list[tuple[int, float]]:
-    """The notifications in the database: (id, committed), oldest first."""
-    return [(pk, at) for pk, at in json.loads(stack.run("-m", "tests.faults.rows", str(after)))]
+    """The notifications in the database: (sequence number, committed), in the order of publishing."""
+    return [(sequence, at) for sequence, at in json.loads(stack.run("-m", "tests.faults.rows", str(after)))]

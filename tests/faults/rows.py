@@ -1,20 +1,27 @@
 """`python -m tests.faults.rows AFTER` in a stack's environment: the notifications that were committed, as JSON.
 
-The database is the truth about what was due: (id, seconds since 1970), oldest first.
+The database is the truth about what was due: (sequence number, seconds since 1970), in the order of publishing.
 """
 
 import json
 import sys
+import time
 
 import django
+
+# A publisher numbers events some milliseconds after their commits, or after an outage.
+NUMBERED_SECONDS = 20.0
 
 
 def main(after: int) -> list[tuple[int, float]]:
     django.setup()
     from dashboard.models import Notification  # noqa: PLC0415 - models need the setup above
 
-    rows = Notification.objects.filter(pk__gt=after).order_by("pk").values_list("pk", "created_at")
-    return [(pk, at.timestamp()) for pk, at in rows]
+    end = time.monotonic() + NUMBERED_SECONDS
+    while Notification.objects.filter(sequence=None).exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    rows = Notification.objects.filter(sequence__gt=after).order_by("sequence").values_list("sequence", "created_at")
+    return [(sequence, at.timestamp()) for sequence, at in rows]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ NEWS = {
     "offset": 3,
     "mark": "a3",
     "notification_id": 7,
+    "sequence": 7,
     "at": "2026-11-24T08:00:00Z",
 }
 

@@ -1,0 +1,168 @@
+"""One process that is stopped, killed or on a host with another clock, and the events of all others."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from deploy.local.layout import ROOT
+from tests.pages import fetch
+from tests.postgres import Postgres, why_not
+from tests.stack import PREPARE_SECONDS, Stack
+
+LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+PATIENCE_SECONDS = 20.0
+ACT = """
+import sys, django
+django.setup()
+from django.contrib.auth.models import User
+from django.db import transaction
+from dashboard import actions
+user = User.objects.get(username="ada")
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(stack_factory) -> Iterator[Stack]:
+    """On PostgreSQL, where transactions run side by side."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with Postgres() as database:
+        made = stack_factory(ws=1, TIDEWIRE_DATABASE_URL=database.url)
+        made.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
+        with made:
+            yield made
+
+
+@contextlib.contextmanager
+def process(stack: Stack, code: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of the site that acts; it waits for a line wherever the code reads one."""
+    made = subprocess.Popen(
+        [sys.executable, "-c", ACT + code],
+        cwd=ROOT,
+        env=stack.environment | env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield made
+    finally:
+        made.kill()
+        made.communicate()
+
+
+def said(acting: subprocess.Popen[str]) -> str:
+    assert acting.stdout is not None
+    return acting.stdout.readline().strip()
+
+
+def go_on(acting: subprocess.Popen[str]) -> None:
+    assert acting.stdin is not None
+    acting.stdin.write("\n")
+    acting.stdin.flush()
+
+
+def published(stack: Stack, title: str) -> bool:
+    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
+        return any(title in fields["body"] for _, fields in client.xrange("tidewire:stream:notifications"))
+
+
+def soon_published(stack: Stack, title: str) -> bool:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not published(stack, title):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_process_that_is_stopped_while_it_publishes_stops_nobody_else(stack):
+    """One web process hung while Redis was slow: nobody got a notification or was logged out until it was killed."""
+    with process(
+        stack, "print('ready', flush=True); input()\nactions.create_document(user, title='Mine', body='')\ninput()"
+    ) as one:
+        assert said(one) == "ready"
+        server = stack.processes["redis"].process
+        server.send_signal(signal.SIGSTOP)
+        go_on(one)
+        # Redis is asked now, and does not answer.
+        time.sleep(0.5)
+        one.send_signal(signal.SIGSTOP)
+        server.send_signal(signal.SIGCONT)
+        with process(
+            stack, "actions.create_document(user, title='Theirs', body=''); print('saved', flush=True); input()"
+        ) as two:
+            assert said(two) == "saved"
+            assert soon_published(stack, "Theirs")
+        assert soon_published(stack, "Mine")
+        one.send_signal(signal.SIGCONT)
+
+
+def test_a_save_that_hangs_stops_no_other_save_and_hides_nothing(stack):
+    """A save hung before its commit: everybody's saves hung too. Without that, its notification was born as read."""
+    bob = stack.sessions("bob")["bob"]
+    mark_read(stack, bob, 10**9)
+    hanging = """
+with transaction.atomic():
+    actions.create_document(user, title='Slow', body='')
+    print('hangs', flush=True)
+    input()
+print('done', flush=True)
+input()
+"""
+    with process(stack, hanging) as slow:
+        assert said(slow) == "hangs"
+        with process(
+            stack, "actions.create_document(user, title='Quick', body=''); print('saved', flush=True); input()"
+        ) as quick:
+            watch = time.monotonic()
+            while quick.poll() is None and not published(stack, "Quick"):
+                assert time.monotonic() - watch < PATIENCE_SECONDS, "the quick save waits for the slow one"
+                time.sleep(0.05)
+        assert unread(stack, bob)["unread"] == 1
+        mark_read(stack, bob, unread(stack, bob)["newest"])
+        assert unread(stack, bob)["unread"] == 0
+        go_on(slow)
+        assert said(slow) == "done"
+        assert soon_published(stack, "Slow")
+    assert unread(stack, bob)["unread"] == 1
+
+
+def mark_read(stack: Stack, cookie: str, up_to: int) -> None:
+    page = fetch(f"{stack.url}/notifications/", headers={"Cookie": cookie})
+    token = page.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    now = [value.partition(";")[0] for value in page.headers.get_all("Set-Cookie", [])]
+    fields = {"csrfmiddlewaretoken": token, "up_to": str(up_to)}
+    done = fetch(f"{stack.url}/notifications/read/", fields=fields, headers={"Cookie": "; ".join((cookie, *now))})
+    assert done.status == 302
+
+
+def unread(stack: Stack, cookie: str) -> dict[str, int]:
+    return fetch(f"{stack.url}/notifications/unread/", headers={"Cookie": cookie}).json()
+
+
+@pytest.mark.skipif(
+    not LIBRARIES, reason="moving a process's clock takes libfaketime (Debian: apt-get install faketime)"
+)
+@pytest.mark.parametrize("minutes", [20, -20])
+def test_the_clock_of_a_web_host_delays_no_event(stack, minutes):
+    """A web host 20 minutes ahead was restarted: a logout that it had committed took effect 20 minutes later."""
+    clock = {"LD_PRELOAD": str(LIBRARIES[-1]), "FAKETIME": f"{minutes * 60:+}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    title = f"Left by a host {minutes} minutes ahead"
+    # As a process that is killed between its commit and its publishing.
+    killed = f"""
+transaction.on_commit = lambda *_, **__: None
+actions.create_document(user, title='{title}', body='')
+print('left', flush=True)
+input()
+"""
+    with process(stack, killed, **clock) as one:
+        assert said(one) == "left"
+    assert soon_published(stack, title)
