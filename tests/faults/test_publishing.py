@@ -47,7 +47,7 @@ def shell(stack: Stack, code: str) -> str:
 
 
 def test_publisher_stopped(start_on_postgresql, scene, size):
-    """Two processes save; the one that publishes is stopped (SIGSTOP) for a while: the other's events arrive in time."""
+    """Two processes save; the one that publishes is stopped (SIGSTOP): the other's events arrive in time."""
     stack = start_on_postgresql()
     count = size(100, 20)
     with (

@@ -20,6 +20,7 @@ from dashboard import actions
 from dashboard.models import Document, Notification
 from tidewire import outbox, sequencing
 from tidewire.models import OutboxEvent, PublisherTurn, TopicSequence
+from tidewire.revocation import revoke
 
 THREADS = 6
 ROUNDS = 15
@@ -215,6 +216,24 @@ def test_a_stopped_delete_does_not_stop_publishing(threads, ann, bob, documents)
     assert threads.one(publish) == 2
     verbs = threads.one(lambda: list(Notification.objects.order_by("sequence").values_list("verb", flat=True)))
     assert verbs == ["created", "created", "updated", "updated", "deleted"]
+
+
+def test_a_table_that_cannot_be_written_stops_one_topic(threads, ann, documents):
+    """The notifications' table is away, as in a migration: logouts are published, and notifications afterwards."""
+    threads.one(lambda: save(ann, documents[0]))
+    threads.one(lambda: revoke(ann.pk))
+    threads.one(lambda: execute("ALTER TABLE dashboard_notification RENAME TO away"))
+    turn = sequencing.Turn("test")
+    batch = threads.one(lambda: sequencing.advance(turn))
+    threads.one(lambda: execute("ALTER TABLE away RENAME TO dashboard_notification"))
+    assert [row.topic for row in batch.rows] == ["revocations"]
+    assert batch.failed == {"notifications"}
+    assert threads.one(lambda: publish(turn)) == 2
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
 
 
 def test_the_clocks_of_web_hosts_do_not_matter(threads, ann, documents, monkeypatch):
