@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 # A batch waits this long for Redis: less than a turn, so that no other publisher begins meanwhile.
 PATIENCE_SECONDS = 1.0
 # Under load events are collected for this long. An event that comes alone never waits.
-PACE_SECONDS = 0.03
+PACE_SECONDS = 0.05
 # A topic whose events were refused is left alone for this long, so that it does not hold up the others.
 REFUSED_SECONDS = 10.0
 # While another publisher has its turn, or events cannot be numbered yet, this one looks again after such waits.
