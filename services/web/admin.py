@@ -12,8 +12,9 @@ from web.names import check_name
 if TYPE_CHECKING:
     CreationForm = AdminUserCreationForm[User]
     ChangeForm = UserChangeForm[User]
+    Admin = UserAdmin[User]
 else:
-    CreationForm, ChangeForm = AdminUserCreationForm, UserChangeForm
+    CreationForm, ChangeForm, Admin = AdminUserCreationForm, UserChangeForm, UserAdmin
 
 # Importing UserAdmin registers Django's own.
 admin.site.unregister(User)
@@ -36,6 +37,6 @@ class UserForm(_NameField, ChangeForm):
 
 
 @admin.register(User)
-class NamedUserAdmin(UserAdmin):
+class NamedUserAdmin(Admin):
     form = UserForm
     add_form = NewUserForm

@@ -34,7 +34,10 @@ def skeleton(name: str) -> str:
 def check_name(name: str, *, user_pk: int | None = None) -> str:
     """Return the name. Raises `ValidationError` if it is invisible in part, or looks like another user's."""
     clean_name(name)
-    if NameSkeleton.objects.filter(skeleton=skeleton(name)).exclude(user_id=user_pk).exists():
+    others = NameSkeleton.objects.filter(skeleton=skeleton(name))
+    if user_pk is not None:
+        others = others.exclude(user_id=user_pk)
+    if others.exists():
         raise ValidationError(TAKEN, code="taken")
     return name
 

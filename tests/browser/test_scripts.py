@@ -103,7 +103,7 @@ def test_the_browser_notifies_only_when_asked_to_and_only_who_is_away(ada, seat,
     bob.page.evaluate("window.away = true")
     ada.write("Seen elsewhere")
     expect(bob.toast("Seen elsewhere")).to_be_visible()
-    assert bob.page.evaluate("shown") == [["Seen elsewhere", "ada created it"]]
+    assert bob.page.evaluate("shown") == [["Seen elsewhere", "\u2068ada\u2069 created it"]]
 
 
 def test_a_refused_permission_is_explained(seat, stack):

@@ -1,7 +1,9 @@
 """Template filters for text that people wrote: its direction is its own and never the page's."""
 
+from collections.abc import Iterable
+
 from django import template
-from django.template.defaultfilters import linebreaks
+from django.utils.html import linebreaks
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -14,6 +16,12 @@ FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 def isolate(text: str) -> str:
     """Keep the direction of a text from what stands beside it."""
     return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}"
+
+
+@register.filter
+def names(several: Iterable[str]) -> str:
+    """Return the names with commas between them, each isolated."""
+    return ", ".join(map(isolate, several))
 
 
 @register.filter

@@ -113,7 +113,7 @@ class TestHeader:
         now.names = ["ada", "bob", "eve"]
         page = as_user(bob).get(reverse("documents")).text
         assert "<b data-users-count>3</b>" in page
-        assert 'title="ada, bob, eve"' in page
+        assert 'title="\u2068ada\u2069, \u2068bob\u2069, \u2068eve\u2069"' in page
         assert "<span data-unread-count>1</span>" in page
 
     def test_carries_the_position_to_resume_from(self, as_user, ada, plan, now):
@@ -221,7 +221,7 @@ class TestEdit:
     def test_warns_at_once_when_somebody_is_there_already(self, as_user, ada, plan, now):
         now.people[plan.slug] = DocumentPeople(phase="update", editors=("ada", "bob"), editor_count=2)
         page = as_user(ada).get(reverse("document-edit", args=[plan.slug])).text
-        assert "<b data-second-editor-names>bob</b> <span data-second-editor-verb>is</span>" in page
+        assert "<b data-second-editor-names>\u2068bob\u2069</b> <span data-second-editor-verb>is</span>" in page
         assert 'data-second-editor role="alert" >' in page
 
     def test_does_not_warn_of_oneself(self, as_user, ada, plan, now):

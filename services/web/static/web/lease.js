@@ -3,7 +3,7 @@
 
 import { moment, since } from "../tidewire/stopwatch.js";
 import { fieldsOf } from "./editor.js";
-import { element } from "./people.js";
+import { written } from "./people.js";
 
 // In these states typing is off, until the visitor chooses to write anyway.
 const OFF = ["theirs", "asking", "lost", "checking", "unsure"];
@@ -18,7 +18,7 @@ const EVERY_MS = 1000;
 // An answer mostly takes a moment; a doubt that it clears by then is not worth a warning.
 const CHECK_MS = 2000;
 
-const name = (who) => element("b", "", who);
+const name = (who) => written("b", who);
 const seconds = (count) => `${count} ${count === 1 ? "second" : "seconds"}`;
 
 const TEXTS = {

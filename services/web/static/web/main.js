@@ -14,6 +14,7 @@ import { documentsPage } from "./page-documents.js";
 import { notificationsPage } from "./page-notifications.js";
 import { operationsPage } from "./page-operations.js";
 import { peoplePage } from "./page-people.js";
+import { isolated } from "./people.js";
 import { WayBack, askPages, isOver, renewForms } from "./session.js";
 import { Signal } from "./signal.js";
 import { keepTimes } from "./times.js";
@@ -99,7 +100,7 @@ open("/ws/users/", {
   on: {
     "users.count": (event) => {
       find("[data-users-count]").textContent = String(event.count);
-      find("[data-online]").title = event.names.join(", ");
+      find("[data-online]").title = event.names.map(isolated).join(", ");
       page.users?.(event);
     },
   },

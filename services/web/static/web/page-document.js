@@ -5,6 +5,7 @@ import { fetchPage } from "./catch-up.js";
 import { announceEditing } from "./editing.js";
 import { unsaved } from "./editor.js";
 import { EditLease } from "./lease.js";
+import { isolated } from "./people.js";
 
 // A holder whose server does not answer is to know that before the lease is somebody else's.
 const EDITING_HEARTBEAT_MS = 5000;
@@ -33,7 +34,7 @@ export function documentPage({ open, me, slug, phase, url }) {
 
   function warn(status) {
     const names = status.editors.filter((name) => name !== me);
-    const text = names.join(", ");
+    const text = names.map(isolated).join(", ");
     second.hidden = names.length === 0;
     const place = second.querySelector("[data-second-editor-names]");
     if (!names.length || place.textContent === text) return; // an alert that is rewritten is read out again
@@ -72,7 +73,7 @@ export function documentPage({ open, me, slug, phase, url }) {
   return {
     notification(event) {
       if (event.slug !== slug) return;
-      const who = event.actor === me ? "You" : event.actor;
+      const who = event.actor === me ? "You" : isolated(event.actor);
       const yours = phase === "update" ? " Your text here is not lost." : "";
       if (event.verb === "deleted") say(`${who} deleted this document.${yours}`, { gone: true });
       else if (event.verb === "updated") sayNewer(who);

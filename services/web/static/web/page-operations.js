@@ -1,6 +1,6 @@
 // The operations page: one card per node, brought up to date in place, so that what has the focus keeps it.
 
-import { element } from "./people.js";
+import { element, isolated } from "./people.js";
 import { Sparkline } from "./sparkline.js";
 
 // As many as a node keeps (tidewire/reporter.py).
@@ -176,7 +176,7 @@ export function operationsPage({ open }) {
     users(event) {
       total("users", number.format(event.count));
       const more = event.count - event.names.length;
-      const names = event.names.join(", ");
+      const names = event.names.map(isolated).join(", ");
       document.querySelector("[data-names]").textContent = more > 0 ? `${names} and ${more} more` : names;
     },
   };
