@@ -1,9 +1,11 @@
-"""The streams that other tests have in memory keep what those in Redis promise."""
+"""The streams and the layer that other tests have in memory keep what those in Redis promise."""
 
 import pytest
 
 from tests.unit.tidewire.fakes import MemoryStreams
+from tests.unit.tidewire.layer_suite import LayerSuite
 from tests.unit.tidewire.streams_suite import StreamsSuite
+from tests.unit.tidewire.test_hub import Layer
 
 
 class Streams(MemoryStreams):
@@ -20,3 +22,9 @@ class TestMemoryStreams(StreamsSuite):
     @pytest.fixture
     def streams(self):
         return Streams()
+
+
+class TestMemoryLayer(LayerSuite):
+    @pytest.fixture
+    def layer(self):
+        return Layer()

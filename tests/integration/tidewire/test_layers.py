@@ -1,0 +1,18 @@
+"""The layers of channels_redis keep what the hub needs of a layer."""
+
+import pytest
+from channels_redis.core import RedisChannelLayer
+from channels_redis.pubsub import RedisPubSubChannelLayer
+
+from tests.unit.tidewire.layer_suite import LayerSuite
+from tidewire.redis_host import redis_host
+
+
+class TestLayersOfRedis(LayerSuite):
+    @pytest.fixture(params=[RedisPubSubChannelLayer, RedisChannelLayer], ids=["pubsub", "core"])
+    async def layer(self, request, redis_server):
+        made = request.param(hosts=[redis_host(redis_server.url) | {"max_connections": 100, "socket_timeout": None}])
+        yield made
+        await made.flush()
+        if hasattr(made, "close_pools"):
+            await made.close_pools()
