@@ -11,8 +11,13 @@ class Keys:
 
     @property
     def versions(self) -> str:
-        """Hash: state topic -> version, `<number>-<tag>`."""
+        """Hash: state topic -> number of its version."""
         return f"{self.prefix}:versions"
+
+    @property
+    def tags(self) -> str:
+        """Hash: state topic -> tag of its version."""
+        return f"{self.versions}:tags"
 
     @property
     def nodes(self) -> str:

@@ -6,15 +6,17 @@ local function milliseconds()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Gives a state topic its next version, `<number>-<tag>`. The number is the time, or one more than before where the
+-- Gives a state topic its next version, a number and a tag. The number is the time, or one more than before where the
 -- clock is behind it. The tag is a digest of all changes so far: where Redis lost changes and made others, a number may
--- come again, and its tag does not.
+-- come again, and its tag does not. Tags have a hash of their own, because versions without them are read as well.
 local function next_version(versions, topic, change)
-  local before = redis.call('HGET', versions, topic) or ''
-  local number = math.max((tonumber(string.match(before, '^%d+')) or 0) + 1, milliseconds())
-  number = string.format('%.0f', number)
-  local tag = string.sub(redis.sha1hex(before .. '|' .. change), 1, 8)
-  redis.call('HSET', versions, topic, number .. '-' .. tag)
+  local before = redis.call('HGET', versions, topic) or '0'
+  local number = string.format('%.0f', math.max(tonumber(before) + 1, milliseconds()))
+  local tags = versions .. ':tags'
+  local tag = redis.call('HGET', tags, topic) or ''
+  tag = string.sub(redis.sha1hex(before .. '|' .. tag .. '|' .. change), 1, 8)
+  redis.call('HSET', versions, topic, number)
+  redis.call('HSET', tags, topic, tag)
   return number, tag
 end
 

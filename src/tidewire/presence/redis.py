@@ -110,9 +110,11 @@ class RedisPresence:
     async def versions(self, topics: Sequence[str]) -> list[int]:
         if not topics:
             return []
-        async with reached() as redis:
-            found: list[Any] = await redis.hmget(self._keys.versions, list(topics))
-        return [_version(version) for version in found]
+        async with reached() as redis, redis.pipeline(transaction=True) as pipe:
+            for key in (self._keys.versions, self._keys.tags):
+                pipe.hmget(key, list(topics))
+            numbers, tags = await pipe.execute()
+        return [int(number or 0) << TAG_BITS | int(tag or "0", 16) for number, tag in zip(numbers, tags, strict=True)]
 
     async def changed(self, index: str, since: int) -> list[str] | None:
         if since == 0:
@@ -206,11 +208,6 @@ class _Found(NamedTuple):
     # Nodes whose lease has ended, and holds whose deadline or audit has come.
     ended: list[str]
     due: list[str]
-
-
-def _version(text: str | None) -> int:
-    number, _, tag = (text or "0").partition("-")
-    return int(number) << TAG_BITS | int(tag or "0", 16)
 
 
 async def _scan(redis: Any, key: str) -> Any:

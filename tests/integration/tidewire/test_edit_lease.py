@@ -45,8 +45,7 @@ class InRedis(LeasePlace):
         await self.client.flushall()
 
     async def version(self, topic: str = TOPIC) -> int:
-        found = await self.client.hget(KEYS.versions, topic)
-        return int(found.partition("-")[0]) if found else 0
+        return int(await self.client.hget(KEYS.versions, topic) or 0)
 
 
 class TestRedisEditLeases(LeaseSuite):

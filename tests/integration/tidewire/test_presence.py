@@ -142,6 +142,7 @@ class TestRedisPresence(PresenceSuite):
             "t:lineage:docs",
             "t:nodes",
             "t:versions",
+            "t:versions:tags",
             f"t:witness:{place.witness('a').name}",
         ]
 

@@ -9,6 +9,7 @@ from tidewire.keys import Keys
 KEYS = Keys("app")
 BUILT = {
     "versions": KEYS.versions,
+    "tags": KEYS.tags,
     "nodes": KEYS.nodes,
     "deadlines": KEYS.deadlines,
     "holds": KEYS.holds("ws-1"),
@@ -32,6 +33,7 @@ def test_the_names_are_these():
     """Names are a contract with what is in Redis already: a change of one loses it."""
     assert BUILT == {
         "versions": "app:versions",
+        "tags": "app:versions:tags",
         "nodes": "app:nodes",
         "deadlines": "app:deadlines",
         "holds": "app:holds:ws-1",
