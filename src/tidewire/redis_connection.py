@@ -6,6 +6,7 @@ connection meets such a server, all of its event loop are cut and connect again,
 """
 
 import asyncio
+import contextlib
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -71,8 +72,11 @@ class Leaving(AbstractConnection):
 
     def cut(self) -> None:
         """Let the next read, or one that is waiting, find the end of the connection."""
-        if self._writer is not None:
-            self._writer.transport.abort()
+        writer = self._writer
+        if writer is not None and not writer.transport.is_closing():
+            # uvloop refuses where the other end has just closed it.
+            with contextlib.suppress(RuntimeError):
+                writer.transport.abort()
 
 
 class LeavingTCP(Leaving, Connection):
