@@ -58,6 +58,15 @@ class Leaving(AbstractConnection):
             _returns[loop] = returns() + 1
         self._was_connected = True
 
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        """As redis-py; a connection that was cut meanwhile is a lost one on every event loop."""
+        try:
+            await super().send_packed_command(*args, **options)
+        except RuntimeError as error:
+            # uvloop's word for a transport that is closed.
+            await self.disconnect()
+            raise RedisConnectionError(f"the connection was cut: {error}") from error
+
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """As redis-py; the reply of a wrong server is a lost connection, which its caller tries once more."""
         try:

@@ -9,7 +9,9 @@ import logging
 
 import pytest
 import redis.asyncio
+import uvloop
 from redis._parsers.resp3 import _AsyncRESP3Parser
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 import tidewire.redis
@@ -169,6 +171,33 @@ async def test_a_connection_that_was_lost_and_made_again_is_counted(pair):
         assert returns() > before
     finally:
         await client.aclose()
+
+
+def test_commands_that_are_under_way_survive_a_cut_on_the_servers_event_loop(pair):
+    """After the failover the log said "unable to perform operation on TCPTransport; the handler is closed" (uvloop)."""
+    _, _, address = pair
+
+    async def run() -> None:
+        client = redis.asyncio.Redis.from_pool(pool(redis_host(address.url) | {"max_connections": 8, "timeout": 2.0}))
+
+        async def write(number: int) -> None:
+            for turn in range(50):
+                await client.set(f"key-{number}", turn)
+
+        async def cut() -> None:
+            for _ in range(20):
+                leave()
+                await asyncio.sleep(0.02)
+
+        try:
+            results = await asyncio.gather(*(write(n) for n in range(8)), cut(), return_exceptions=True)
+        finally:
+            await client.aclose()
+        # Two cuts in one command are an outage, which callers expect as this error and no other.
+        assert {type(result) for result in results} <= {type(None), RedisConnectionError}
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
 
 
 async def _nothing() -> None:
