@@ -147,7 +147,7 @@ def test_the_list_of_documents_is_complete(own_stack, seat, absence):
     expect(bob.badge(slug)).to_contain_text("eve is reading")
     expect(bob.find("[data-news]")).to_be_hidden()
     # A reader keeps the text that they read, and is told that there is a newer one.
-    expect(eve.find("[data-changed]")).to_contain_text("Somebody saved a newer version")
+    expect(eve.find("[data-changed]")).to_contain_text("Another user saved a newer version")
 
 
 def test_pages_of_documents_say_what_became_of_them(own_stack, seat, absence):

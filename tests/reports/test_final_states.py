@@ -1,4 +1,4 @@
-"""A state of the page without a way out (issue 12, number 4): what the page says, and how it comes back."""
+"""A state of the page without a way out: what the page says, and how it comes back."""
 
 import re
 

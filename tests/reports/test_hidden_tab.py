@@ -1,7 +1,10 @@
-"""Silence that is judged by a throttled timer (issue 12, number 2), in a tab that Chromium hides and throttles."""
+"""Silence that is judged by a throttled timer, in a tab that Chromium hides and throttles."""
 
+import os
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.hidden import Hidden
 from tests.tabs import THROTTLED, running
@@ -9,6 +12,11 @@ from tests.tabs import THROTTLED, running
 # Chromium runs the timers of such a tab once a minute. By its third run, a page that judges by its timers has closed
 # its sockets.
 THROTTLED_SECONDS = 330.0
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("TIDEWIRE_FAULTS") != "full",
+    reason="waits five minutes for three throttled timers: TIDEWIRE_FAULTS=full; tests/conformance has the short cases",
+)
 
 
 def test_a_tab_in_the_background_stays_connected_and_keeps_its_lease(stack, tmp_path: Path):

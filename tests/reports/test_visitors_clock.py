@@ -1,4 +1,4 @@
-"""A visitor's clock that is wrong, or is set while a page is open (part of issue 12, number 12)."""
+"""A visitor's clock that is wrong, or is set while a page is open."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A wait without a deadline, on the side of the page (issue 12, number 3). `tests/conformance` has the client's own."""
+"""A wait without a deadline, on the side of the page. `tests/conformance` has the client's own."""
 
 import os
 import re

@@ -86,4 +86,4 @@ def test_a_document_deleted_meanwhile_and_a_form_with_errors_keep_your_text(as_u
 def test_shows_who_is_still_editing(as_user, ada, bob, plan, now):
     now.people[plan.slug] = DocumentPeople(phase="update", editors=("bob",), editor_count=1)
     actions.update_document(bob, plan.pk, version=1, title="Plan", body="theirs")
-    assert "<b data-second-editor-names>\u2068bob\u2069</b>" in as_user(ada).post(edit(plan), YOURS).text
+    assert "<b data-second-editor-names><bdi>bob</bdi></b>" in as_user(ada).post(edit(plan), YOURS).text

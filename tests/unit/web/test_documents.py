@@ -221,7 +221,7 @@ class TestEdit:
     def test_warns_at_once_when_somebody_is_there_already(self, as_user, ada, plan, now):
         now.people[plan.slug] = DocumentPeople(phase="update", editors=("ada", "bob"), editor_count=2)
         page = as_user(ada).get(reverse("document-edit", args=[plan.slug])).text
-        assert "<b data-second-editor-names>\u2068bob\u2069</b> <span data-second-editor-verb>is</span>" in page
+        assert "<b data-second-editor-names><bdi>bob</bdi></b> <span data-second-editor-verb>is</span>" in page
         assert 'data-second-editor role="alert" >' in page
 
     def test_does_not_warn_of_oneself(self, as_user, ada, plan, now):

@@ -5,7 +5,7 @@ import { fetchPage } from "./catch-up.js";
 import { announceEditing } from "./editing.js";
 import { unsaved } from "./editor.js";
 import { EditLease } from "./lease.js";
-import { isolated } from "./people.js";
+import { written } from "./people.js";
 
 // A holder whose server does not answer is to know that before the lease is somebody else's.
 const EDITING_HEARTBEAT_MS = 5000;
@@ -24,9 +24,10 @@ export function documentPage({ open, me, slug, phase, url }) {
   const changed = document.querySelector("[data-changed]");
   const second = document.querySelector("[data-second-editor]");
 
-  function say(text, { gone = false } = {}) {
+  // `parts` are texts and elements.
+  function say(parts, { gone = false } = {}) {
     if (!changed) return;
-    changed.querySelector("[data-changed-text]").textContent = text;
+    changed.querySelector("[data-changed-text]").replaceChildren(...parts);
     const link = changed.querySelector("[data-changed-link]");
     if (link) link.hidden = gone;
     changed.hidden = false;
@@ -34,11 +35,10 @@ export function documentPage({ open, me, slug, phase, url }) {
 
   function warn(status) {
     const names = status.editors.filter((name) => name !== me);
-    const text = names.map(isolated).join(", ");
     second.hidden = names.length === 0;
     const place = second.querySelector("[data-second-editor-names]");
-    if (!names.length || place.textContent === text) return; // an alert that is rewritten is read out again
-    place.textContent = text;
+    if (!names.length || place.textContent === names.join(", ")) return; // an alert that is rewritten is read out again
+    place.replaceChildren(...names.flatMap((name, i) => [...(i ? [", "] : []), written("bdi", name)]));
     second.querySelector("[data-second-editor-verb]").textContent = names.length === 1 ? "is" : "are";
   }
 
@@ -56,7 +56,7 @@ export function documentPage({ open, me, slug, phase, url }) {
       else lease?.show();
     },
     unknown: () => {
-      say("This document has been deleted.", { gone: true });
+      say(["This document has been deleted."], { gone: true });
       lease?.forget();
     },
   });
@@ -65,25 +65,24 @@ export function documentPage({ open, me, slug, phase, url }) {
 
   function sayNewer(who) {
     newer = true;
-    const saved = `${who} saved a newer version`;
-    if (phase === "read") say(`${saved} just now.`);
-    else say(`${saved} just now. When you save, you will see both next to each other.`);
+    const then = phase === "read" ? "" : " When you save, you will see both next to each other.";
+    say([who, ` saved a newer version just now.${then}`]);
   }
 
   return {
     notification(event) {
       if (event.slug !== slug) return;
-      const who = event.actor === me ? "You" : isolated(event.actor);
+      const who = event.actor === me ? "You" : written("bdi", event.actor);
       const yours = phase === "update" ? " Your text here is not lost." : "";
-      if (event.verb === "deleted") say(`${who} deleted this document.${yours}`, { gone: true });
+      if (event.verb === "deleted") say([who, ` deleted this document.${yours}`], { gone: true });
       else if (event.verb === "updated") sayNewer(who);
     },
     // The page of the document itself says which version is the newest.
     async lost() {
       const fresh = await fetchPage(url);
-      if (fresh === null) return say("This document has been deleted.", { gone: true });
+      if (fresh === null) return say(["This document has been deleted."], { gone: true });
       const version = document.querySelector("[data-version]")?.dataset.version ?? form.elements.version.value;
-      if (fresh.querySelector("[data-version]").dataset.version !== version) sayNewer("Somebody");
+      if (fresh.querySelector("[data-version]").dataset.version !== version) sayNewer("Another user");
     },
   };
 }
