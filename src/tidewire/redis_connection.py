@@ -21,11 +21,26 @@ _WRONG_SERVER = (ReadOnlyError, MasterDownError, ClusterDownError)
 _WRONG_SERVER_TOO = ("NOREPLICAS ", "UNBLOCKED ")
 
 _connections: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Leaving]]" = WeakKeyDictionary()
+# Loops whose connections were cut, and that have written nothing since.
+_left: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
 _returns: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
 
 
 def leave() -> None:
     """Cut every connection of the running loop: each connects again at its next use, and asks where Redis is."""
+    _left.add(asyncio.get_running_loop())
+    _cut_all()
+
+
+def written() -> None:
+    """Call after a write: connections that came back before the address led elsewhere are cut once more."""
+    loop = asyncio.get_running_loop()
+    if loop in _left:
+        _left.discard(loop)
+        _cut_all()
+
+
+def _cut_all() -> None:
     for connection in list(_connections.get(asyncio.get_running_loop(), ())):
         connection.cut()
 

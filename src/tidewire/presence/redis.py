@@ -8,6 +8,7 @@ from tidewire.families import family
 from tidewire.keys import Keys
 from tidewire.presence import TAG_BITS, Hold, Members, Touched, version_number
 from tidewire.redis import reached, script
+from tidewire.redis_connection import written
 from tidewire.witness import Witness
 
 # A sweep does so much at a time, so that a node's death never blocks Redis or the loop for long.
@@ -37,6 +38,7 @@ class RedisPresence:
     async def touch(self, node: Witness) -> Touched:
         number = node.next()
         found = await self._touch(node, number)
+        written()
         if found.known:
             node.acknowledge(number)
         return Touched(found.known, found.holds)
