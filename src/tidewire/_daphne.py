@@ -185,7 +185,7 @@ class DirectProtocol(BoundedProtocol):
     @property
     def backlog(self) -> int:
         # Over TLS the bytes wait, encrypted, in the transport below.
-        transport = self.transport if self._direct else getattr(self.transport, "transport", None)
+        transport: Any = self.transport if self._direct else getattr(self.transport, "transport", None)
         if not hasattr(transport, "dataBuffer"):
             return 0
         return len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # type: ignore[no-any-return]
@@ -261,13 +261,13 @@ class DirectProtocol(BoundedProtocol):
         """Have the reactor write the rest; if it cannot watch the socket any more, the socket is lost."""
         try:
             self.transport.write(data)
-        except Exception:  # noqa: BLE001 - uvloop closes its handle of a socket that was reset, and tells nobody
+        except Exception:  # noqa: BLE001 - uvloop closes its handle of a socket that was reset, without a report
             self.transport.reactor.callLater(0, self._lose)
 
     def _lose(self) -> None:
         """Report the loss of a transport whose own report fails."""
         transport = self.transport
-        lost = Failure(ConnectionLost())
+        lost = Failure(ConnectionLost())  # type: ignore[no-untyped-call]  # Twisted's is untyped
         try:
             transport.connectionLost(lost)
         except Exception:
