@@ -69,6 +69,7 @@ async def test_nodes_follow_to_the_new_primary_and_hear_hints_there(pair, settin
             await here.heals("planned failover behind one address")
             # The old primary is no replica any more that passes on what the new one publishes.
             old.client.replicaof("NO", "ONE")
+            checks = [node.hub._check for node in here.cluster.nodes]
             for node in here.cluster.nodes:
                 node.hub._check = _nothing
             await until(lambda: all(_subscribers(server) == count for server, count in ((old, 0), (new, 1))))
@@ -77,8 +78,10 @@ async def test_nodes_follow_to_the_new_primary_and_hear_hints_there(pair, settin
                 while not all(len(offsets(talk)) > 2 for talk in here.talks):
                     await here.cluster.say()
                     await asyncio.sleep(0.3)
+            for node, check in zip(here.cluster.nodes, checks, strict=True):
+                node.hub._check = check
             newest = next(here.cluster.numbers) - 1
-            assert all(offsets(talk) == list(range(1, newest + 1)) for talk in here.talks)
+            await until(lambda: all(offsets(talk) == list(range(1, newest + 1)) for talk in here.talks))
         assert not any(node.hub.stale for node in here.cluster.nodes)
         for talk in here.talks:
             assert not [event for event in talk.events if event["type"] == "resumed" and not event["recovered"]]
