@@ -23,6 +23,7 @@ _WRONG_SERVER_TOO = ("NOREPLICAS ", "UNBLOCKED ")
 _connections: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Leaving]]" = WeakKeyDictionary()
 # Loops whose connections were cut, and that have written nothing since.
 _left: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
+_cuts: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
 _returns: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
 
 
@@ -41,7 +42,9 @@ def written() -> None:
 
 
 def _cut_all() -> None:
-    for connection in list(_connections.get(asyncio.get_running_loop(), ())):
+    loop = asyncio.get_running_loop()
+    _cuts[loop] = _cuts.get(loop, 0) + 1
+    for connection in list(_connections.get(loop, ())):
         connection.cut()
 
 
@@ -66,8 +69,13 @@ class Leaving(AbstractConnection):
     _was_connected = False
 
     async def _connect(self) -> None:
-        await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # of the class beside this one
         loop = asyncio.get_running_loop()
+        cuts = _cuts.get(loop, 0)
+        await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # of the class beside this one
+        if _cuts.get(loop, 0) != cuts:
+            # It may have asked where Redis is before the others were cut.
+            await self.disconnect()
+            raise RedisConnectionError("the connection was cut while it was made")
         _connections.setdefault(loop, WeakSet()).add(self)
         if self._was_connected:
             _returns[loop] = returns() + 1
