@@ -67,6 +67,7 @@ class Leaving(AbstractConnection):
     """A connection that is cut where any connection of its event loop meets the wrong server."""
 
     _was_connected = False
+    _is_cut = False
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -80,6 +81,7 @@ class Leaving(AbstractConnection):
         if self._was_connected:
             _returns[loop] = returns() + 1
         self._was_connected = True
+        self._is_cut = False
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
         """As redis-py; a connection that was cut meanwhile is a lost one on every event loop."""
@@ -97,6 +99,9 @@ class Leaving(AbstractConnection):
         except (ResponseError, RedisConnectionError) as error:
             # redis-py turns some of them into a lost connection itself, for the connections of Sentinels.
             if not is_wrong_server(error) and not is_wrong_server(error.__context__):
+                if isinstance(error, RedisConnectionError) and not self._is_cut:
+                    # The server closed it, or is loading another's data: the next write shows where Redis is.
+                    _left.add(asyncio.get_running_loop())
                 raise
             await self.disconnect()
             leave()
@@ -104,7 +109,7 @@ class Leaving(AbstractConnection):
 
     def cut(self) -> None:
         """Let the next read, or one that is waiting, find the end of the connection."""
-        writer = self._writer
+        writer, self._is_cut = self._writer, True
         if writer is not None and not writer.transport.is_closing():
             # uvloop refuses where the other end has just closed it.
             with contextlib.suppress(RuntimeError):
