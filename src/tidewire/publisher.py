@@ -39,6 +39,8 @@ REFUSED_SECONDS = 10.0
 FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.02, 0.25
 # While Redis or the database is unavailable.
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 2.0
+# A process that ends waits this long for its last events. After that the relay takes them.
+EXIT_SECONDS = 1.0
 # The thread keeps its connection to the database for this long after the last event.
 LINGER_SECONDS = 1.0
 
@@ -116,19 +118,27 @@ class PublisherThread:
 
     def __init__(self) -> None:
         self._due = threading.Event()
+        self._idle = threading.Event()
         self._stopping = threading.Event()
-        self._starting = threading.Lock()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._publisher = Publisher()
 
     def wake(self) -> None:
         """Publish soon; returns at once."""
-        self._due.set()
-        with self._starting:
+        with self._lock:
+            self._idle.clear()
+            self._due.set()
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="tidewire-publisher", daemon=True)
                 thread.start()
                 self._thread = thread
+
+    def finish(self) -> None:
+        """Wait until no event of this process waits, for `EXIT_SECONDS` at most."""
+        # In the child of a fork the thread is not alive.
+        if self._thread is not None and self._thread.is_alive():
+            self._idle.wait(EXIT_SECONDS)
 
     def stop(self) -> None:
         """End the thread after its batch. What still waits is left to other publishers."""
@@ -148,6 +158,9 @@ class PublisherThread:
             except Exception:  # The thread is the process's only publisher: the next event must find it alive.
                 logger.exception("publishing failed; the relay or the next event continues")
                 connection.close()
+            with self._lock:
+                if not self._due.is_set():
+                    self._idle.set()
         connection.close()
 
     def _publish(self) -> None:
@@ -174,7 +187,10 @@ class PublisherThread:
 @cache
 def _of_process(_pid: int) -> PublisherThread:
     refuse_greenlets()
-    return PublisherThread()
+    thread = PublisherThread()
+    # A command may end right after its commit. `atexit` is too late: executors, which resolve Redis's name, end first.
+    threading._register_atexit(thread.finish)  # type: ignore[attr-defined]  # noqa: SLF001
+    return thread
 
 
 def wake() -> None:

@@ -251,6 +251,36 @@ class TestThread:
         thread.wake()
         going_on.set()
 
+    def test_the_end_of_the_process_waits_for_its_last_events(self, thread, monkeypatch):
+        """A command ends right after its commit; the relay would publish the event a second later."""
+        publishing, going_on = threading.Event(), threading.Event()
+        published: list[bool] = []
+
+        def publish() -> bool:
+            publishing.set()
+            published.append(going_on.wait(10))
+            return True
+
+        monkeypatch.setattr(publisher, "EXIT_SECONDS", 10.0)
+        monkeypatch.setattr(thread._publisher, "publish", publish)
+        thread.wake()
+        assert publishing.wait(10)
+        thread.wake()
+        threading.Timer(0.05, going_on.set).start()
+        thread.finish()
+        assert published == [True, True]
+
+    def test_the_end_of_the_process_waits_for_a_bounded_time(self, thread, monkeypatch):
+        """Redis may be unavailable. Without a thread, as after a fork, there is nothing to wait for."""
+        thread.finish()
+        going_on = threading.Event()
+        monkeypatch.setattr(publisher, "EXIT_SECONDS", 0.01)
+        monkeypatch.setattr(thread._publisher, "publish", lambda: going_on.wait(10))
+        thread.wake()
+        thread.finish()
+        assert not going_on.is_set()
+        going_on.set()
+
     @pytest.mark.parametrize("error", [NoRedis("unavailable"), OperationalError("gone"), KeyError("a bug")])
     def test_it_outlives_every_error(self, thread, monkeypatch, error, caplog):
         """The next event finds it alive."""
@@ -276,13 +306,17 @@ class TestThread:
     def test_a_process_has_one_and_a_fork_its_own(self, monkeypatch):
         """Threads do not live on in a child."""
         made = []
-        monkeypatch.setattr(publisher, "PublisherThread", lambda: made.append(1) or SimpleNamespace(wake=lambda: None))
+        ended = []
+        one = SimpleNamespace(wake=lambda: None, finish=lambda: None)
+        monkeypatch.setattr(publisher, "PublisherThread", lambda: made.append(1) or one)
+        monkeypatch.setattr(publisher.threading, "_register_atexit", ended.append)
         publisher._of_process.cache_clear()
         for pid in (1, 1, 2):
             monkeypatch.setattr(publisher.os, "getpid", lambda pid=pid: pid)
             publisher.wake()
         publisher._of_process.cache_clear()
         assert len(made) == 2
+        assert ended == [one.finish] * 2
 
 
 class TestGreenlets:
