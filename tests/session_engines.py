@@ -22,8 +22,6 @@ class Engine:
     unavailable: Callable[[], contextlib.AbstractContextManager[None]] | None
     # Whether the key is the data: such a session cannot be ended by the server.
     in_cookie: bool = False
-    # Whether the store signs sessions, so that a process without the key knows that it cannot read one.
-    signs: bool = True
 
     def forget_cache(self) -> None:
         """Make the next reading come from the store."""
@@ -94,8 +92,8 @@ def engines(directory: Path, redis: Any) -> dict[str, Engine]:
     made = (
         of("db", "db", without_table),
         of("cached_db", "cached_db", without_table_and_cache),
-        of("cache (locmem)", "cache", without_values, signs=False),
-        of("cache (Redis)", "cache", without_redis, cache=remote, signs=False),
+        of("cache (locmem)", "cache", without_values),
+        of("cache (Redis)", "cache", without_redis, cache=remote),
         of("file", "file", without_directory),
         of("signed_cookies", "signed_cookies", None, in_cookie=True),
     )

@@ -20,12 +20,15 @@ from django.core import signing
 from django.core.cache.backends.base import InvalidCacheKey
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 
 from tidewire.exceptions import SessionUnknown, SessionUnreadable
 
 # The key under which this process asks whether a cache keeps values; another process has another.
 _PROBE = f"tidewire.probe.{secrets.token_hex(8)}"
 _PROBE_SECONDS = 60
+# Where a session says which SECRET_KEY its hash of the password was made with.
+_KEY_MARK = "_tidewire_key"
 
 
 class Session(NamedTuple):
@@ -45,6 +48,8 @@ def read_session(key: str) -> Session:
     try:
         request.session = _reader(django_settings.SESSION_ENGINE)(key)
         user = get_user(request)
+        if not user.is_authenticated and request.session.get(_KEY_MARK, "") not in ("", *_key_marks()):
+            raise SessionUnreadable("another key made the session's hash")
     except SessionUnknown:
         raise
     except Exception as error:
@@ -55,6 +60,17 @@ def read_session(key: str) -> Session:
 def session_mark(session_key: str) -> str:
     """Return a hash that names a session without its key, the same in every process, whatever its SECRET_KEY."""
     return hashlib.sha256(f"tidewire.session:{session_key}".encode()).hexdigest()[:32]
+
+
+def mark_key(session: SessionBase) -> None:
+    """Note in a logged-in session which key made its hash, where the store signs nothing (`cache`, `cached_db`).
+
+    Without it, a process that lacks the key would take the session for one of before a new password.
+    """
+    store = _store(django_settings.SESSION_ENGINE)
+    signs = any(_is_a(store, backend) for backend in _SIGNING) and not _is_a(store, "cached_db")
+    if not signs and session.get(_KEY_MARK) != (mark := _key_marks()[0]):
+        session[_KEY_MARK] = mark
 
 
 def key_is_data() -> bool:
@@ -74,6 +90,12 @@ def key_kept(request: HttpRequest) -> Iterator[None]:
         yield
     finally:
         del session.cycle_key
+
+
+def _key_marks() -> list[str]:
+    """The marks of this process's keys, the one in use first."""
+    keys = (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
+    return [salted_hmac(_KEY_MARK, "", secret=key, algorithm="sha256").hexdigest()[:16] for key in keys]
 
 
 @cache
@@ -173,6 +195,8 @@ def _no_session(self: Any) -> dict[str, Any]:
     return {}
 
 
+# Django's backends that sign sessions; the cache in front of `cached_db` does not.
+_SIGNING = ("db", "file", "signed_cookies")
 # Django's backends that hide a failure. `cached_db` comes before `db`, of which it is a subclass and which hides none.
 _LOADS = {
     "signed_cookies": _load_cookie,

@@ -27,7 +27,7 @@ from tidewire.exceptions import SessionUnknown
 from tidewire.node import node
 from tidewire.revocation import revoke, revoke_session
 from tidewire.routing import close_with
-from tidewire.sessions import key_is_data, key_kept, read_session, session_mark
+from tidewire.sessions import key_is_data, key_kept, mark_key, read_session, session_mark
 from tidewire.streams import Stamp
 from tidewire.topics import Position
 
@@ -122,6 +122,7 @@ class TicketMiddleware:
             if cookie:
                 response.delete_cookie(COOKIE, path="/", samesite="Lax")
             return response
+        mark_key(request.session)
         if stamp is not None:
             mark = session_mark(request.session.session_key)
             response.set_cookie(
