@@ -113,10 +113,11 @@ class StateFeed(Feed):
     async def refresh(self) -> None:
         [version] = await self._presence.versions([self.name])
         before, value = self.version, self._value
-        if value is None or version < before:
-            change = value = await self.topic.read(self._presence, version_number(version))
-        elif version == before:
+        if version == before and value is not None:
             return
+        # What changed since a version that Redis had lost is not known.
+        if value is None or version < before or before == 0:
+            change = value = await self.topic.read(self._presence, version_number(version))
         else:
             change = await self.topic.read_changes(self._presence, before, version_number(version))
             value = self.topic.merge(value, change)

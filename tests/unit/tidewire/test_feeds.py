@@ -189,3 +189,26 @@ async def test_who_joins_in_the_middle_of_a_fan_out_gets_the_value_once(scene, m
     scene.subscribe(late)
     finish(refreshing)
     assert [names(socket) for socket in (*sockets, late)] == [[["ada"]]] * 4
+
+
+async def test_a_value_whose_version_was_lost_is_read_as_a_whole(monkeypatch):
+    """Nothing is known of the changes since a version that Redis does not know: members may have left."""
+    scene = Scene(changes=True)
+    socket = await scene.joined()
+    await scene.enter("ada")
+    await scene.feed.refresh()
+    socket.take()
+    [version] = await scene.presence.versions(["hall"])
+    lost = True
+
+    async def versions(_topics):
+        return [0 if lost else version + 1]
+
+    monkeypatch.setattr(scene.presence, "versions", versions)
+    await scene.feed.refresh()
+    assert names(socket) == [["ada"]]
+    await scene.feed.refresh()
+    assert names(socket) == []
+    lost = False
+    await scene.feed.refresh()
+    assert names(socket) == [["ada"]]
