@@ -1,13 +1,16 @@
 -- Forgets the versions of state topics that have not changed for long, some at a time. A topic that changes again gets a
 -- higher version, because versions count from the time; a feed that still follows one reads its topic again.
--- KEYS[1] versions   ARGV[1] cursor   ARGV[2] milliseconds since the last change   ARGV[3] count
+-- KEYS[1] hash to look through: versions, or their tags, some of which may be without a version   KEYS[2] versions
+-- KEYS[3] tags   ARGV[1] cursor   ARGV[2] milliseconds since the last change   ARGV[3] count
 -- Returns {next cursor, number of versions forgotten}
 local oldest = milliseconds() - ARGV[2]
 local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[3])
 local forgotten = 0
 for i = 1, #found[2], 2 do
-  if (tonumber(string.match(found[2][i + 1], '^%d+')) or 0) < oldest then
-    forgotten = forgotten + redis.call('HDEL', KEYS[1], found[2][i])
+  local topic = found[2][i]
+  if (tonumber(string.match(redis.call('HGET', KEYS[2], topic) or '0', '^%d+')) or 0) < oldest then
+    forgotten = forgotten + redis.call('HDEL', KEYS[2], topic)
+    redis.call('HDEL', KEYS[3], topic)
   end
 end
 return {found[1], forgotten}

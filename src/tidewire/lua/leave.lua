@@ -4,7 +4,7 @@
 -- KEYS[6] changed topics of the index  KEYS[7] lineage of the index   KEYS[8] busy topics of the index
 -- ARGV[1] topic  ARGV[2] phase  ARGV[3] member  ARGV[4] audit in ms  ARGV[5] index topic or ''
 -- ARGV[6] key of a node's holds, less the node: a script cannot be passed a key for nodes that register meanwhile
--- Returns 1 where the members changed, else 0
+-- Returns 1 where the members changed, or the index had not shown them, else 0
 local now = milliseconds()
 local hold = ARGV[1] .. '|' .. ARGV[2] .. '|' .. ARGV[3]
 local deadline = tonumber(redis.call('ZSCORE', KEYS[2], hold) or '0')
@@ -26,8 +26,11 @@ else
   redis.call('ZREM', KEYS[3], hold)
   change = redis.call('ZREM', KEYS[5], ARGV[3]) == 1 and '-'
 end
--- Also where nothing changed: what an older release or a fault left out is made good by the audit.
-note_busy(KEYS[8], ARGV[1], ARGV[2], KEYS[5], ARGV[5])
+-- Also where no member changed: what an older release or a fault left out is made good by the audit, and is a change to
+-- those who read the index meanwhile.
+if note_busy(KEYS[8], ARGV[1], ARGV[2], KEYS[5], ARGV[5]) then
+  change = change or '='
+end
 if not change then
   return 0
 end

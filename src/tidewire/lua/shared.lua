@@ -34,9 +34,8 @@ local function next_versions(versions, topic, change, index, changed, lineage)
   end
 end
 
--- Keeps the set `busy` of an index, `topic|phase` with members, in agreement with the members.
+-- Keeps the set `busy` of an index, `topic|phase` with members, in agreement with the members. Returns whether it was not.
 local function note_busy(busy, topic, phase, members, index)
-  if index ~= '' then
-    redis.call(redis.call('EXISTS', members) == 1 and 'SADD' or 'SREM', busy, topic .. '|' .. phase)
-  end
+  return index ~= ''
+    and redis.call(redis.call('EXISTS', members) == 1 and 'SADD' or 'SREM', busy, topic .. '|' .. phase) == 1
 end

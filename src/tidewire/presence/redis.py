@@ -134,15 +134,18 @@ class RedisPresence:
 
     async def prune(self, *, older_seconds: float = FORGET_SECONDS) -> int:
         """Forget the versions of topics that have not changed for so long. Returns how many."""
+        versions, tags = self._keys.versions, self._keys.tags
         cursor, forgotten = 0, 0
-        while True:
-            async with reached():
-                cursor, some = await script("forget_versions")(
-                    keys=[self._keys.versions], args=[cursor, int(older_seconds * 1000), SWEEP_HOLDS]
-                )
-            forgotten += int(some)
-            if int(cursor) == 0:
-                return forgotten
+        for scanned in (versions, tags):
+            while True:
+                async with reached():
+                    cursor, some = await script("forget_versions")(
+                        keys=[scanned, versions, tags], args=[int(cursor), int(older_seconds * 1000), SWEEP_HOLDS]
+                    )
+                forgotten += int(some)
+                if int(cursor) == 0:
+                    break
+        return forgotten
 
     def _index(self, topic: str) -> str:
         return self._indexes.get(family(topic), "")

@@ -15,6 +15,7 @@ from tests.unit.tidewire.presence_suite import (
     GRACE_SECONDS,
     INDEXES,
     LEASE_SECONDS,
+    USERS,
     Place,
     PresenceSuite,
 )
@@ -145,6 +146,38 @@ class TestRedisPresence(PresenceSuite):
             "t:versions:tags",
             f"t:witness:{place.witness('a').name}",
         ]
+
+    async def test_the_versions_of_topics_that_are_no_longer_used_are_forgotten(self, place):
+        """All that was kept of them, the tags too."""
+        await place.live("a")
+        await place.put("a", ADA, USERS)
+        for version in await place.client.hgetall("t:versions"):
+            if version != "users":
+                await place.client.hset("t:versions", version, 1)
+        assert await place.presence.prune() == 2
+        assert set(await place.client.hgetall("t:versions")) == {"users"}
+        assert set(await place.client.hgetall("t:versions:tags")) == {"users"}
+
+    async def test_tags_whose_versions_were_evicted_are_forgotten(self, place):
+        """Nothing else would find them."""
+        await place.live("a")
+        await place.put("a", ADA, USERS)
+        await place.client.hdel("t:versions", "doc.plan")
+        await place.presence.prune()
+        assert set(await place.client.hgetall("t:versions:tags")) == {"docs", "users"}
+
+    async def test_a_lost_list_of_busy_topics_is_a_change_of_the_index(self, place):
+        """Readers that read the list while it was lost read it again when it is back."""
+        await place.live("a")
+        await place.put("a", ADA)
+        await place.client.delete("t:busy:docs")
+        assert await place.presence.changed("docs", 0) == []
+        lost = await place.version("docs")
+        told = await place.outlive(62.0, "a")
+        assert await place.presence.changed("docs", 0) == ["doc.plan"]
+        assert await place.presence.changed("docs", lost) == ["doc.plan"]
+        assert "docs" in told
+        assert await place.outlive(62.0, "a") == set()
 
 
 # Without shrinking, which would take minutes: memory plays the same scripts, and shrinks them.
