@@ -31,6 +31,7 @@ from tidewire.exceptions import NotInTransaction
 from tidewire.models import OutboxEvent
 from tidewire.requests import request_id
 from tidewire.streams import Encoded
+from tidewire.topics import check_name
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ logger = logging.getLogger(__name__)
 def publish(topic: str, event: StreamEvent) -> None:
     """Publish an event once the surrounding transaction commits; not at all if it does not.
 
-    Raises `NotInTransaction` outside of one, `ValueError` if the event names another topic. An unavailable Redis fails
-    nothing.
+    Raises `NotInTransaction` outside of one, `ValueError` if the event names another topic or no name of a topic: a
+    channel layer may refuse it, and all events that wait with it. An unavailable Redis fails nothing.
     """
     publish_all(topic, [event])
 
@@ -57,6 +58,7 @@ def publish_all(topic: str, events: Sequence[StreamEvent]) -> None:
         rows.append((event.type, event.id, body))
     if not rows:
         return
+    check_name(topic)
     _insert(topic, rows)
     for kind, event_id, _ in rows:
         # The one line that ties a request to its event; it is there also if the transaction fails, as nginx's line is.

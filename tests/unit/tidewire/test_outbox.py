@@ -97,6 +97,13 @@ class TestPublish:
         with pytest.raises(ValueError, match=r"test\.said is an event of 'talk', not of 'other'"), transaction.atomic():
             outbox.publish("other", said(1))
 
+    @pytest.mark.parametrize("topic", ["room lobby", "tält", "a" * 81, ""])
+    def test_an_event_of_a_topic_that_nothing_can_follow_is_refused(self, woken, topic):
+        """Some channel layers refuse its name, and with it every event of its batch, for ever."""
+        with pytest.raises(ValueError, match="topic"), transaction.atomic():
+            outbox.publish(topic, Said(topic=topic, id=UUID(int=1), text="x"))
+        assert not OutboxEvent.objects.exists()
+
     def test_the_request_s_id_travels_with_its_events(self, woken):
         """From nginx through the page to every browser, unless the event names one itself."""
 
