@@ -8,13 +8,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.apps import apps
 from django.db import DatabaseError, connection, transaction
-from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Func, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Greatest, Now
+from django.db.models.sql.compiler import SQLCompiler
 
 from tidewire.models import OutboxEvent, PublisherTurn, Sequenced, TopicSequence
 
@@ -28,6 +30,8 @@ IDLE_SECONDS = 1
 STATEMENT_SECONDS = 5
 # So many events make the cost of a batch's statements and round trips small beside their own.
 BATCH = 500
+# All of a batch must reach Redis within the publisher's patience, also where a megabyte takes a few tenths of a second.
+BATCH_BYTES = 1024 * 1024
 # A topic without an event for this long starts again at 1. Its history in Redis is gone by then.
 UNUSED = timedelta(days=90)
 
@@ -145,12 +149,36 @@ def _next(without: Collection[str]) -> Batch:
     # First what was numbered and perhaps published: nothing of its topics may pass it.
     if unfinished := _read(rows.filter(sequence__isnull=False).order_by("sequence")):
         return Batch(unfinished, waiting=True)
-    found = _read(rows.filter(sequence__isnull=True).order_by("id"))
-    return _numbered(found) if found else Batch((), waiting=False)
+    rows = rows.filter(sequence__isnull=True).order_by("id")
+    locked: set[str] = set()
+    while found := _read(rows.exclude(topic__in=locked) if locked else rows):
+        batch = _numbered(found)
+        if batch.rows or batch.failed:
+            return batch
+        # The application's rows of all these are locked elsewhere. Other topics do not wait for that.
+        locked.update(row.topic for row in found)
+    return Batch((), waiting=bool(locked))
+
+
+class _Bytes(Func):
+    """The size of a text, which PostgreSQL knows without reading it."""
+
+    function = "OCTET_LENGTH"
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))", **context)
 
 
 def _read(rows: QuerySet[OutboxEvent]) -> list[Waiting]:
-    return [Waiting(*row) for row in rows.values_list("id", "topic", "event_id", "body", "sequence")[:BATCH]]
+    """The first rows that make a batch: one row, or as many as are within both limits."""
+    count = size = 0
+    for each in rows.values_list(_Bytes("body"), flat=True)[:BATCH]:
+        size += each
+        if count and size > BATCH_BYTES:
+            break
+        count += 1
+    return [Waiting(*row) for row in rows.values_list("id", "topic", "event_id", "body", "sequence")[:count]]
 
 
 def _numbered(found: Sequence[Waiting]) -> Batch:

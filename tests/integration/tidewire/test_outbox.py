@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from django.db.models.functions import Now
 
+from dashboard.models import Notification
 from dashboard.settings import SQLITE
 from tests.unit.tidewire.fakes import Said
 from tidewire import outbox, publisher, sequencing
@@ -92,7 +93,7 @@ def processes(request, tmp_path, monkeypatch, django_db_blocker, background_loop
 
 
 def forget() -> None:
-    for model in (OutboxEvent, TopicSequence, PublisherTurn):
+    for model in (OutboxEvent, TopicSequence, PublisherTurn, Notification):
         model.objects.all().delete()
 
 
@@ -270,6 +271,46 @@ def test_one_topic_that_redis_refuses_does_not_hold_up_the_others(processes, red
     for each in processes.publishers:
         monkeypatch.setattr(each._publisher, "_refused", {})
     processes.settle()
+
+
+def test_rows_that_another_transaction_has_locked_do_not_hold_up_other_topics(processes, monkeypatch):
+    """A migration changed the rows of more notifications than a batch has, and until its end no logout took effect."""
+    if processes.one(lambda: connection.vendor) != "postgresql":
+        pytest.skip("SQLite has one writer")
+    monkeypatch.setattr(sequencing, "BATCH", 3)
+    locked, going_on = threading.Event(), threading.Event()
+
+    def migrate() -> None:
+        with transaction.atomic():
+            assert list(Notification.objects.select_for_update())
+            locked.set()
+            going_on.wait(PATIENCE_SECONDS)
+
+    with monkeypatch.context() as unavailable:
+        unavailable.setattr(outbox, "_publish_waiting", lambda: None)
+        processes.one(lambda: notify(7))
+    migrating = processes._pool.submit(migrate)
+    assert locked.wait(PATIENCE_SECONDS)
+    processes.one(lambda: say(1, 2, 3, 4))
+    end = time.monotonic() + 3
+    try:
+        while processes.stream() != words(1, 2, 3, 4):
+            assert time.monotonic() < end, "the notifications' rows hold up the other topic"
+            time.sleep(0.02)
+    finally:
+        going_on.set()
+        migrating.result(PATIENCE_SECONDS)
+    processes.settle()
+    assert processes.one(
+        lambda: list(Notification.objects.order_by("sequence").values_list("sequence", flat=True))
+    ) == [*range(1, 8)]
+
+
+def notify(count: int) -> None:
+    with transaction.atomic():
+        for _ in range(count):
+            row = Notification.objects.create(actor_name="ada", verb="created", slug="plan-1", title="Plan")
+            outbox.publish("notifications", Said(topic="notifications", id=row.event_id, text="x"))
 
 
 def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatch):

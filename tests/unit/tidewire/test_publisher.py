@@ -102,6 +102,19 @@ class TestPublish:
         assert counted == redis.batches == [3, 3, 3, 1]
         assert redis.texts == words(*range(1, 11))
 
+    def test_a_batch_of_large_events_is_small(self, redis, one, monkeypatch):
+        """All of it must reach Redis within a publisher's patience; an event that is larger goes alone."""
+        monkeypatch.setattr(sequencing, "BATCH_BYTES", 1000)
+        with transaction.atomic():
+            for number, length in enumerate((400, 400, 400, 5000, 400)):
+                outbox.publish("talk", Said(id=UUID(int=number), text="é" * (length // 2)))
+        assert one.publish()
+        assert redis.batches == [2, 1, 1, 1]
+        say(*range(10, 16))
+        assert one.publish()
+        assert len(redis.batches) > 4
+        assert [event.sequence for event in redis.events()] == list(range(1, 12))
+
     def test_a_batch_takes_a_fixed_number_of_statements(self, redis, one, django_assert_max_num_queries):
         """However many events it has."""
         say(*range(100))
