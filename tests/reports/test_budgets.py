@@ -91,7 +91,7 @@ IN_COMPOSE = {
     "ws nodes": ("deploy: {replicas: 2, ", "deploy: {replicas: 5, ", "nginx's connections"),
     "a node's sockets": ('CONNECTIONS_PER_NODE: "5000"', 'CONNECTIONS_PER_NODE: "20000"', "nginx's connections"),
     "a node's files": ('CONNECTIONS_PER_NODE: "5000"', 'CONNECTIONS_PER_NODE: "14000"', "open files of a ws node"),
-    "nginx's files": ("ulimits: {nofile: 49152}", "ulimits: {nofile: 16384}", "nginx's limit of open files"),
+    "nginx's files": ("ulimits: {nofile: 16384}", "ulimits: {nofile: 8192}", "nginx's limit of open files"),
     "Redis's memory": ("--maxmemory, 192mb", "--maxmemory, 250mb", "Redis's memory"),
 }
 
