@@ -99,6 +99,15 @@ NGINX_FAILS = {
     "nothing behind it answers": ("GET", "/", {}, 502),
     "a body that is too long": ("POST", "/", {"Content-Length": "99999999"}, 413),
     "a login that is too long": ("POST", "/login/", {"Content-Length": "9999"}, 413),
+    "a path with a line feed": ("GET", "/documents/%0a/", {}, 502),
+    "a method that files do not have": ("POST", f"/static/{HASHED}", {"Content-Length": "0"}, 405),
+    "a method that other files do not have": ("PUT", "/static/web/plain.css", {"Content-Length": "0"}, 405),
+    "a condition that fails": ("GET", f"/static/{HASHED}", {"If-Match": '"other"'}, 412),
+    "a body that a file does not take": ("GET", f"/static/{HASHED}", {"Content-Length": "99999999"}, 413),
+    "a directory": ("GET", "/static/web/", {}, 403),
+    "a file that is not there": ("GET", "/static/web/gone.css", {}, 404),
+    "a hashed file that no process could give": ("GET", "/static/web/gone.0123456789ab.css", {}, 502),
+    "an address for probes": ("GET", "/metrics", {}, 404),
 }
 
 
@@ -127,13 +136,12 @@ def test_an_error_of_nginx_is_a_page_in_words_that_is_not_kept(layout, failure):
 @pytest.mark.parametrize(
     ("path", "headers", "expected"),
     [
-        ("/static/web/gone.0123456789ab.css", {}, 502),
         ("/", {"Cookie": "a" * 40_000}, 400),
         (f"/{'a' * 40_000}", {}, 414),
     ],
 )
 def test_an_error_without_a_page_of_its_own_is_not_kept(layout, path, headers, expected):
-    """A file that no process could give, and requests that nginx cannot read."""
+    """Requests that nginx cannot read."""
     with proxy(layout) as url:
         status, said = ask(url, "GET", path, headers)
     assert (status, said.get_all("Cache-Control")) == (expected, ["no-store"])
