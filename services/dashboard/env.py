@@ -48,6 +48,7 @@ AROUND: Final = "\ufeff \t\r\n\v\f"
 TAKEN_PATHS: Final = frozenset(
     [
         "documents",
+        "drafts",
         "favicon.ico",
         "healthz",
         "login",
