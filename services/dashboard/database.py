@@ -1,17 +1,30 @@
 """The database's URL: PostgreSQL or SQLite, and nothing in it that would fail later."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import dj_database_url
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import PGconn
 
 from tidewire.addresses import server_url
 
 POSTGRES: Final = ("postgres", "postgresql", "pgsql")
 IN_MEMORY: Final = ":memory:"
+# The client library reads these only when it connects.
+NUMBERS: Final = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+)
+# No socket can be in it.
+NO_DIRECTORY: Final = "/dev/null"
 
 
 def usable_url(text: str) -> str:
@@ -28,11 +41,29 @@ def usable_url(text: str) -> str:
         raise ValueError("it must name one database: postgres://user:password@host:5432/name")
     if parts.password is not None and not parts.username:
         raise ValueError("it has a password without a user")
+    options = dj_database_url.parse(text).get("OPTIONS", {})
+    named = {"host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password}
+    for option, value in {**named, "dbname": name}.items():
+        if value and option in options:
+            raise ValueError(f"it has the {option} twice, before and behind its `?`")
+    _check_options(options)
+    return text
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
     try:
-        make_conninfo(**dj_database_url.parse(text).get("OPTIONS", {}))
+        tried = make_conninfo(**{**options, "host": NO_DIRECTORY, "hostaddr": None})
     except (ProgrammingError, TypeError):
         raise ValueError("it has an option that PostgreSQL's client library does not know") from None
-    return text
+    for option in NUMBERS:
+        if not str(options.get(option, 0)).isdecimal():
+            raise ValueError(f"its option {option} must be a number")
+    connection = PGconn.connect_start(tried.encode())
+    # An invalid value is found before the socket is opened, whose path the error has otherwise.
+    refused = NO_DIRECTORY.encode() not in connection.error_message
+    connection.finish()
+    if refused:
+        raise ValueError("it has an option with a value that PostgreSQL's client library does not take")
 
 
 def why_not_writable(url: str) -> str:

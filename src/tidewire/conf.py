@@ -19,6 +19,8 @@ from tidewire.redis_host import redis_url
 # Longer or larger than any use; what is beyond is a mistake in the unit, and may overflow a timer or a parser.
 YEAR_SECONDS: Final = 366 * 24 * 3600
 MOST: Final = 2**31 - 1
+# Shorter than a loop can wait; a check after less would run all the time.
+LEAST_SECONDS: Final = 0.001
 # Their values never stand in an error.
 SECRET: Final = ("REDIS_URL", "REDIS_SENTINEL_PASSWORD")
 
@@ -49,7 +51,7 @@ def _bindable(value: str) -> str:
 
 
 Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
-Seconds = Annotated[float, Field(gt=0, le=YEAR_SECONDS, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=LEAST_SECONDS, le=YEAR_SECONDS, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=MOST)]
 
 

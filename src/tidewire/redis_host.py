@@ -39,7 +39,10 @@ def redis_url(text: str, *, host_needed: bool = True) -> str:
     redis-py ignores a database that is no number, and lets the URL replace options that this library sets.
     """
     parts = server_url(text, ("redis", "rediss", "unix"))
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    options = dict(given)
+    if len(given) > len(options):
+        raise ValueError("it names an option twice behind its `?`")
     if any(name != "db" and not name.startswith("ssl_") for name in options):
         raise ValueError("behind its `?` only db and the options for TLS (ssl_...) can stand")
     _check_database(parts, options)

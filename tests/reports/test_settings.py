@@ -72,6 +72,13 @@ NORMAL = {
     "signup": [("True ", True), ("off", False), ("False\r", False)],
     "web_threads": [(" 4\n", 4)],
     "log_level": [("\ufeffINFO\r\n", "INFO")],
+    "database_url": [
+        (url, url)
+        for url in (
+            "postgres://u:p@h/d?sslmode=require&connect_timeout=5&hostaddr=127.0.0.1",
+            "postgres://u:p@/d?host=/run/postgresql&port=5433",
+        )
+    ],
     "redis_url": [(f"redis://u:{ENCODED}@h/0\r\n", f"redis://u:{ENCODED}@h/0")],
 }
 
@@ -97,13 +104,24 @@ REFUSED = {
         *("redis://:hunter2%x@h", "redis://h/hunter2", "redis://h/0/1", "redis://hunter2@h", "redis://h:hunter2"),
         *("redis://h:0", "redis://::1:6379", "redis:///0", "redis://h?hunter2=1", "redis://h?max_connections=1"),
         *("redis://h?decode_responses=true", "redis://h?ssl_cert_reqs=none", "rediss://h?ssl_ca_certs=/nowhere"),
-        *("http://h", "h:6379", "redis://h h", "unix://", "redis://h/1?db=2", '"redis://h/0"', "REDIS://h"),
+        *(
+            "redis://h?db=1&db=2",
+            "http://h",
+            "h:6379",
+            "redis://h h",
+            "unix://",
+            "redis://h/1?db=2",
+            '"redis://h/0"',
+            "REDIS://h",
+        ),
     ],
     "DATABASE_URL": [
         *("postgres://u:hunter2@x@h/d", "postgres://u:hunter2/x@h/d", "postgres://u:hunter2#x@h/d"),
         *("postgres://u:hunter2?x@h/d", "postgres://u:hunter2%x@h/d", "postgres://u:p@h:hunter2/d"),
         *("postgres://u:p@h", "postgres://u:p@h/", "postgres://u:p@h/a/b", "postgres://:hunter2@h/d"),
         *("postgres://u:p@h/d?hunter2=1", "postgres://u:p@h/d?pool=true", "mysql://u:p@h/d", "oracle://h/d", "d"),
+        *("postgres://u:p@h/d?sslmode=hunter2", "postgres://u:p@h/d?connect_timeout=hunter2"),
+        *("postgres://u:p@h/d?password=hunter2", "postgres://u:p@h/d?host=other", "postgres://h/d?dbname=other"),
         *("postgres://u:p@h:0/d", "postgres://u:p@h1:1,h2:2/d", "sqlite://", "sqlite:///", "sqlite://relative"),
         *("sqlite:////nowhere/at/all.sqlite3", "sqlite:////tmp", "sqlite:////tmp/a.sqlite3?hunter2=1"),
     ],
@@ -324,7 +342,7 @@ LIBRARY = {
     "REDIS_SENTINEL_PASSWORD": [None, 1],
     "ORIGINS": ["https://docs.example.com", ["docs.example.com"], ["*"], None, {"https://a"}, ["https://a.example/b"]],
     "LEASE_SECONDS": ["10", math.nan, math.inf, 0, -1, None, True, 1e300],
-    "CHECK_SECONDS": [0, "1s", False],
+    "CHECK_SECONDS": [0, 1e-9, "1s", False],
     "DRAIN_SECONDS": [-1, math.nan, "30"],
     "TICKET_SECONDS": [0, 900.5, "900"],
     "BACKLOG_BYTES": ["256K", 262144.5, 0, -1, None, True, 1],
