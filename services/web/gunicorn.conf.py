@@ -59,9 +59,12 @@ control_socket_disable = True
 
 def on_starting(server: "Arbiter") -> None:
     """Refuse greenlets in one line, and forget the counts of an earlier run, which would be added to this one's."""
-    if (green := server.cfg.worker_class_str) in ("gevent", "gevent_wsgi", "gevent_pywsgi", "eventlet"):
+    # By its module, since a class has several names, and may have a class derived from it.
+    modules = {base.__module__.rpartition(".")[2] for base in server.cfg.worker_class.__mro__}
+    if not modules.isdisjoint({"ggevent", "geventlet"}):
         # The library refuses them too, in every worker, with a traceback.
-        sys.exit(f"tidewire cannot start: it needs real threads, and not --worker-class {green}: leave the option out")
+        name = server.cfg.settings["worker_class"].get()
+        sys.exit(f"tidewire cannot start: it needs real threads, and not --worker-class {name}: leave the option out")
     Path(_metrics_dir).mkdir(parents=True, exist_ok=True)
     for counts in Path(_metrics_dir).glob("*.db"):
         counts.unlink()

@@ -11,7 +11,8 @@ from tests.stack import StackError
 START_SECONDS = 60
 
 
-def test_gevent_workers_are_refused_with_what_to_do(stack_factory):
+@pytest.mark.parametrize("worker", ["gevent", "gevent_pywsgi", "gunicorn.workers.ggevent.GeventWorker"])
+def test_gevent_workers_are_refused_with_what_to_do(stack_factory, worker):
     """With `--worker-class gevent` every page failed with SynchronousOnlyOperation after the first save."""
     stack = stack_factory()
     stack.layout.make_directories()
@@ -19,7 +20,7 @@ def test_gevent_workers_are_refused_with_what_to_do(stack_factory):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "gunicorn", "-c", str(configuration), "web.wsgi:application"),
-            *("--worker-class", "gevent", "--bind", f"{LOOPBACK}:{stack.layout.ports.web[0]}"),
+            *("--worker-class", worker, "--bind", f"{LOOPBACK}:{stack.layout.ports.web[0]}"),
         ],
         cwd=ROOT,
         env=stack.environment,
@@ -32,7 +33,7 @@ def test_gevent_workers_are_refused_with_what_to_do(stack_factory):
     )
     assert done.returncode != 0
     assert done.stdout.splitlines()[1:] == [
-        "tidewire cannot start: it needs real threads, and not --worker-class gevent: leave the option out"
+        f"tidewire cannot start: it needs real threads, and not --worker-class {worker}: leave the option out"
     ]
 
 
