@@ -7,6 +7,7 @@ Pure arithmetic: deploy.k8s.check.budget and deploy.compose.budget read the numb
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 from tidewire.conf import Settings
@@ -211,7 +212,8 @@ def _memory(fleet: Fleet) -> Iterator[Budget]:
     if fleet.redis_memory_bytes is not None and fleet.redis_maxmemory_bytes is not None:
         yield _mebibytes(
             "Redis's memory",
-            {"maxmemory": fleet.redis_maxmemory_bytes},
+            # Redis takes 0 for no limit.
+            {"maxmemory": fleet.redis_maxmemory_bytes or math.inf},
             fleet.redis_memory_bytes * REDIS_MEMORY_SHARE,
             "raise the limit, or lower maxmemory",
         )
@@ -243,7 +245,13 @@ def nginx_numbers(text: str) -> dict[str, int]:
         "worker_connections": "nginx_worker_connections",
         "worker_rlimit_nofile": "nginx_worker_files",
     }
-    return {field: int(words[words.index(name) + 1]) for name, field in names.items()}
+    found = {}
+    for name, field in names.items():
+        number = words[words.index(name) + 1] if name in words else "nothing"
+        if not number.isdecimal():
+            raise ValueError(f"nginx.conf must say a number for {name}, not {number}")
+        found[field] = int(number)
+    return found
 
 
 def option(words: list[str], name: str, default: str) -> str:

@@ -15,12 +15,18 @@ from dashboard.env import PREFIX, Env
 from deploy import budgets
 from deploy.local.layout import ROOT
 
+# The least that a process may open where its service has no limit of its own.
+FILES = 1024
+
 
 def problems(file: Path = ROOT / "compose.yaml", environ: Mapping[str, str] = os.environ) -> str:
     """Every budget that does not hold, one a line; empty: all hold."""
     services = yaml.safe_load(_interpolated(file.read_text(encoding="utf-8"), environ))["services"]
     main = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text(encoding="utf-8")
-    return "\n".join(budgets.problems(fleet(services, main)))
+    try:
+        return "\n".join(budgets.problems(fleet(services, main)))
+    except (KeyError, ValueError) as error:
+        return f"budgets cannot be added up: {error}"
 
 
 def fleet(services: Mapping[str, Any], main: str) -> budgets.Fleet:
@@ -35,9 +41,9 @@ def fleet(services: Mapping[str, Any], main: str) -> budgets.Fleet:
         connections_per_node=_setting(services["ws"], "connections_per_node"),
         database_connections=int(budgets.option(_command(postgres), "max_connections", "100")),
         redis_clients=int(budgets.option(_command(redis), "--maxclients", "10000")),
-        nginx_files=services["nginx"]["ulimits"]["nofile"],
+        nginx_files=_files(services["nginx"]),
         nginx_memory_bytes=_memory(services["nginx"]),
-        ws_files=services["ws"]["ulimits"]["nofile"],
+        ws_files=_files(services["ws"]),
         ws_memory_bytes=_memory(services["ws"]),
         postgres_memory_bytes=_memory(postgres),
         postgres_processes=_limits(postgres)["pids"],
@@ -58,6 +64,11 @@ def _command(service: Mapping[str, Any]) -> list[str]:
 
 def _limits(service: Mapping[str, Any]) -> dict[str, Any]:
     return dict(service["deploy"]["resources"]["limits"])
+
+
+def _files(service: Mapping[str, Any]) -> int:
+    limit = service.get("ulimits", {}).get("nofile", FILES)
+    return int(limit["soft"] if isinstance(limit, dict) else limit)
 
 
 def _memory(service: Mapping[str, Any]) -> int:

@@ -93,6 +93,13 @@ IN_COMPOSE = {
     "a node's files": ('CONNECTIONS_PER_NODE: "5000"', 'CONNECTIONS_PER_NODE: "14000"', "open files of a ws node"),
     "nginx's files": ("ulimits: {nofile: 16384}", "ulimits: {nofile: 8192}", "nginx's limit of open files"),
     "Redis's memory": ("--maxmemory, 192mb", "--maxmemory, 250mb", "Redis's memory"),
+    "Redis without a limit": ("--maxmemory, 192mb, ", "", "maxmemory inf"),
+    "a node's files by the soft limit": (
+        "ulimits: {nofile: 16384}",
+        "ulimits: {nofile: {soft: 1024, hard: 16384}}",
+        "open files of a ws node",
+    ),
+    "a node's files without a limit of its own": ("    ulimits: {nofile: 16384}\n", "", "over ulimits.nofile = 1,024"),
 }
 
 
@@ -104,6 +111,16 @@ def test_compose_is_refused_if_it_does_not_fit(tmp_path, name):
     assert old in text
     (tmp_path / "compose.yaml").write_text(text.replace(old, new, 1))
     assert said in compose.problems(tmp_path / "compose.yaml")
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [("worker_processes auto;", "not auto"), ("worker_processes 2;", "worker_connections, not nothing")],
+)
+def test_nginx_says_its_numbers(said, found):
+    """`auto` counts the host's processors, so no sum can be made of it."""
+    with pytest.raises(ValueError, match=found):
+        budgets.nginx_numbers(said)
 
 
 def test_make_lint_adds_compose_up(monkeypatch, capsys):
