@@ -18,7 +18,7 @@ from axes.handlers.base import AxesBaseHandler
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core import signing
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
@@ -173,15 +173,12 @@ def _with_room(lanes: Iterable[Lane]) -> list[Lane]:
 
 
 def _prune() -> None:
-    expired = list(
-        FailedLogins.objects.filter(until__lte=Now()).order_by("until").values_list("key", flat=True)[:PRUNED]
-    )
-    try:
-        if expired:
-            FailedLogins.objects.filter(key__in=expired, until__lte=Now()).delete()
-    except OperationalError:
-        # Two processes that delete the same rows may wait for each other; the database ends one of them.
-        return
+    """Delete some expired counts. Those that a try is using are passed over: the two could wait for each other."""
+    with transaction.atomic():
+        expired = FailedLogins.objects.filter(until__lte=Now()).order_by("until").select_for_update(skip_locked=True)
+        keys = list(expired.values_list("key", flat=True)[:PRUNED])
+        if keys:
+            FailedLogins.objects.filter(key__in=keys).delete()
 
 
 def _remember(user: User, address: str) -> None:

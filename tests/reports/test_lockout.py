@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
@@ -11,6 +12,7 @@ from django.http import HttpRequest
 
 from dashboard.settings import SQLITE
 from tests.integration.conftest import postgres
+from web import logins
 from web.logins import FOR_USER, FOR_USER_AT_ADDRESS, LoginLimits
 from web.models import FailedLogins
 
@@ -78,3 +80,9 @@ def test_one_address_cannot_lock_a_user_out_elsewhere(at_once):
 def test_guesses_from_many_addresses_are_bounded(at_once):
     """A user is guessed at fifty times in a quarter of an hour, however many addresses take part."""
     assert at_once(lambda number: tries("ada", f"10.0.{number}.1"), 160) == FOR_USER
+
+
+def test_tries_never_wait_for_each_other(at_once, monkeypatch):
+    """The database ended one of two tries for a deadlock, and its login was answered with 500."""
+    monkeypatch.setattr(logins, "PERIOD", timedelta(milliseconds=5))
+    assert at_once(lambda number: tries(f"user-{number % 7}", f"10.0.{number % 5}.1") in (True, False), 200) == 200
