@@ -148,14 +148,20 @@ class Streams:
         return appended
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
-        """Where each topic ends; None where nothing was ever appended."""
+        """Where each topic ends; None where nothing was ever appended, or the topic's key has another type.
+
+        The topics of many feeds are asked for together: one that cannot be read must not keep the others from it.
+        """
         if not topics:
             return []
         async with reached() as redis, redis.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.hmget(self._keys.position(topic), POSITION)
-            found = await pipe.execute()
-        return [_position(fields) for fields in found]
+            found = await pipe.execute(raise_on_error=False)
+            for answer in found:
+                if isinstance(answer, Exception) and not _has_another_type(answer):
+                    raise answer
+        return [None if isinstance(answer, Exception) else _position(answer) for answer in found]
 
     async def stamp(self, topic: str) -> Stamp:
         """Where the topic ends and, of the same moment, Redis's time. Begins the topic's epoch if it has none."""
@@ -187,6 +193,10 @@ def _position(fields: Sequence[str | None]) -> Position | None:
 # Errors of the whole server, which no topic is to blame for: redis-py has classes for some of them only.
 _OF_THE_SERVER = (ReadOnlyError, OutOfMemoryError, AuthenticationError)
 _OF_THE_SERVER_TOO = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "NOAUTH", "UNKILLABLE")
+
+
+def _has_another_type(error: Exception) -> bool:
+    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
 
 
 def _of_one_topic(error: Exception) -> bool:

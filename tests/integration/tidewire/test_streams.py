@@ -108,6 +108,13 @@ async def test_a_topic_that_redis_refuses_does_not_hold_up_the_others(streams, r
     assert [each.new for each in done["talk"]] == [True]
 
 
+async def test_a_topic_that_cannot_be_read_keeps_no_other_from_it(streams, redis):
+    """One key of another type made every socket of the node stale, and no other topic was resumed."""
+    at = (await streams.append(said(1))).position
+    await redis.set("t:position:odd", "text")
+    assert await streams.ends(["odd", "talk"]) == [None, at]
+
+
 async def test_a_redis_that_takes_no_writes_is_no_fault_of_a_topic(streams, redis):
     """All is tried again later, by any publisher."""
     await redis.config_set("min-replicas-to-write", 1)
