@@ -161,9 +161,9 @@ class ReadPointer(models.Model):
 
 
 class NameSkeleton(models.Model):
-    """A user's name in the form in which look-alike names are equal: `web.names`."""
+    """A user's name in a form in which look-alike names are equal: `web.names`. A name has one or two."""
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="name_skeleton")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="name_skeletons")
     # Each of 150 characters may decompose into three, and stand for a few Latin letters.
     skeleton = models.CharField(max_length=1000, unique=True)
 

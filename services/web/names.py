@@ -1,7 +1,7 @@
 """User names that look alike: "ada" beside "Ada", or beside an "ada" of Cyrillic letters.
 
-Each user has a row with the skeleton of their name, the form in which look-alikes are equal (Unicode Technical
-Standard 39, "Confusable Detection"). The row is unique, so the database refuses the second of two that come at once.
+Each user has a row for each skeleton of their name, the form in which look-alikes are equal (Unicode Technical
+Standard 39, "Confusable Detection"). The rows are unique, so the database refuses the second of two that come at once.
 """
 
 import unicodedata
@@ -16,6 +16,9 @@ from django.db.models.signals import post_save, pre_save
 from dashboard.models import NameSkeleton
 from dashboard.text import clean_name
 
+# Latin letters and digits that look alike among themselves, by the same standard.
+_LATIN = str.maketrans("I10", "llO")
+
 TAKEN = "A user with that name, or with one that looks like it, already exists. Choose another."
 
 
@@ -25,16 +28,20 @@ def connect() -> None:
     post_save.connect(_saved, sender=User, dispatch_uid="web.names")
 
 
-def skeleton(name: str) -> str:
-    """Return the form of a name in which names that look alike are equal."""
-    folded = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", name).casefold())
-    return "".join(map(_prototype, folded)).casefold()
+def skeletons(name: str) -> set[str]:
+    """Return the forms of a name; names that look alike have one in common.
+
+    A capital may look like a letter that its small form does not: that of the Cyrillic Ve looks like B. So one form is
+    of the name as it is written, and one of the name in small letters.
+    """
+    plain = unicodedata.normalize("NFKC", name)
+    return {_latin(plain).translate(_LATIN).casefold(), _latin(plain.casefold()).casefold()}
 
 
 def check_name(name: str, *, user_pk: int | None = None) -> str:
     """Return the name. Raises `ValidationError` if it is invisible in part, or looks like another user's."""
     clean_name(name)
-    others = NameSkeleton.objects.filter(skeleton=skeleton(name))
+    others = NameSkeleton.objects.filter(skeleton__in=skeletons(name))
     if user_pk is not None:
         others = others.exclude(user_id=user_pk)
     if others.exists():
@@ -52,16 +59,22 @@ def _saved(
 ) -> None:
     if raw or (update_fields is not None and User.USERNAME_FIELD not in update_fields):
         return
-    wanted = skeleton(instance.get_username())
-    if NameSkeleton.objects.filter(user=instance, skeleton=wanted).exists():
+    wanted = skeletons(instance.get_username())
+    mine = NameSkeleton.objects.filter(user=instance)
+    if set(mine.values_list("skeleton", flat=True)) == wanted:
         return
     try:
         with transaction.atomic():
-            NameSkeleton.objects.update_or_create(user=instance, defaults={"skeleton": wanted})
+            mine.delete()
+            NameSkeleton.objects.bulk_create([NameSkeleton(user=instance, skeleton=each) for each in sorted(wanted)])
     except IntegrityError:
         # A rename to a look-alike is refused by the forms. A user that exists must stay editable.
         if created:
             raise ValidationError(TAKEN, code="taken") from None
+
+
+def _latin(text: str) -> str:
+    return "".join(map(_prototype, unicodedata.normalize("NFD", text)))
 
 
 def _prototype(char: str) -> str:
