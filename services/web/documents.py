@@ -18,6 +18,7 @@ from web.compare import compare
 from web.forms import DeleteForm, DocumentForm, EditForm
 from web.generic import DetailView, FormView, ListView
 from web.pages import LivePage, UserRequest, UserView
+from web.templatetags.text import isolate
 
 
 class DocumentList(LivePage, ListView[Document]):
@@ -208,7 +209,7 @@ class DocumentDelete(DocumentPage, DetailView[Document]):
             return self.render_to_response(context, status=HTTPStatus.CONFLICT)
         except Document.DoesNotExist:
             return self._deleted_before()
-        messages.success(request, f"“{document.title}” is deleted.")
+        messages.success(request, f"“{isolate(document.title)}” is deleted.")
         return redirect("documents")
 
     def _deleted_before(self) -> HttpResponse:

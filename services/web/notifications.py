@@ -11,6 +11,7 @@ from dashboard import actions
 from dashboard.models import Notification
 from web.generic import ListView
 from web.pages import LivePage, UserRequest, UserView
+from web.templatetags.text import isolate
 
 
 class NotificationList(LivePage, ListView[Notification]):
@@ -38,7 +39,7 @@ class OpenNotification(UserView):
         notification = get_object_or_404(Notification.objects.select_related("document"), pk=pk)
         if notification.document:
             return redirect("document", notification.document.slug)
-        messages.info(request, f"“{notification.title}” was deleted, so there is nothing left to open.")
+        messages.info(request, f"“{isolate(notification.title)}” was deleted, so there is nothing left to open.")
         return redirect("notifications")
 
 

@@ -123,7 +123,7 @@ def test_a_login_as_another_user_is_named(stack, login):
     other.goto(f"{stack.url}/people/")
     log_out(other)
     log_in_again(other, stack, "ada")
-    expect(notice(eve)).to_contain_text("This browser is now signed in as ada")
+    expect(notice(eve)).to_contain_text("This browser is now signed in as \u2068ada\u2069")
     expect(eve.find("[data-signed-out]")).to_be_hidden()
     expect(button(eve)).not_to_have_attribute("data-live-state", "live")
     log_out(other)

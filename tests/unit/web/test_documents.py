@@ -241,6 +241,12 @@ class TestDelete:
         assert not Document.objects.exists()
         assert [(topic, event.verb) for topic, event in published] == [("notifications", "deleted")]
 
+    def test_the_answer_isolates_the_title(self, as_user, ada):
+        """After "דגם (1)" the rest of the sentence was the wrong way round."""
+        document = actions.create_document(ada, title="דגם (1)", body="")
+        page = as_user(ada).post(reverse("document-delete", args=[document.slug]), follow=True)
+        assert "“\u2068דגם (1)\u2069” is deleted." in page.text
+
     def test_somebody_faster_is_no_error(self, as_user, ada, plan, monkeypatch):
         def gone(_user, _pk, *, version):
             raise Document.DoesNotExist

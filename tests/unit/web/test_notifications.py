@@ -89,7 +89,7 @@ def test_one_leads_to_its_own_document_even_where_another_took_the_slug(as_user,
     actions.create_document(ada, title="Plan", body="another one")
     page = as_user(bob).get(reverse("notification", args=[old.pk]), follow=True)
     assert page.redirect_chain == [(LIST, 302)]
-    assert "“Plan” was deleted" in page.text
+    assert "“\u2068Plan\u2069” was deleted" in page.text
 
 
 def test_one_of_a_deleted_document_leads_to_the_list_and_says_so(as_user, ada, bob, plan):
@@ -97,7 +97,7 @@ def test_one_of_a_deleted_document_leads_to_the_list_and_says_so(as_user, ada, b
     actions.delete_document(ada, plan.pk)
     page = as_user(bob).get(reverse("notification", args=[old.pk]), follow=True)
     assert page.status_code == 200
-    assert "“Plan” was deleted" in page.text
+    assert "“\u2068Plan\u2069” was deleted" in page.text
     assert '<s dir="auto">Plan</s>' in page.text
 
 

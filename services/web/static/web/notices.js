@@ -1,9 +1,11 @@
 // What the page says about its live connection where a word in the header is not enough: why, and what to do.
 
+import { isolated } from "./people.js";
+
 const TOO_MANY = 4006;
 
 const WHY = {
-  "other user": ({ user }) => `This browser is now signed in as ${user}, so this page is no longer live. Sign in as `
+  "other user": ({ user }) => `This browser is now signed in as ${isolated(user)}, so this page is no longer live. Sign in as `
     + `before in another tab, and it comes back; or reload it.`,
   "no answer": () => "This page is not live, and the server does not answer. The page tries again by itself.",
   refused: ({ code, reason }) =>
