@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.reports.test_text_is_the_users import is_back, kept
+
 WRONG = "Date.now = ((now) => () => now() + {milliseconds})(Date.now.bind(Date));"
 CLOCKS = {"6 min fast": 6 * 60_000, "a day fast": 86400_000, "10 min slow": -600_000, "a year slow": -365 * 86400_000}
 
@@ -87,3 +89,16 @@ def test_a_holder_whose_clock_is_set_types_on(ada):
     assert "unsure" not in ada.page.evaluate("leases")
     ada.page.get_by_label("Text").press_sequentially("two ")
     expect(ada.page.get_by_label("Text")).to_have_value(re.compile("two "))
+
+
+def test_text_that_was_typed_by_a_wrong_clock_is_not_old(ada):
+    """My computer thought that it was last year. It corrected its clock, and my unsaved text was gone."""
+    path = f"/documents/{ada.write('Typed last year', 'one')}/edit/"
+    tab = ada.page.context.new_page()
+    tab.add_init_script(WRONG.format(milliseconds=CLOCKS["a year slow"]))
+    tab.goto(f"{ada.url}{path}")
+    tab.get_by_label("Text").fill("one, and an hour of work")
+    kept(ada, 1)
+    tab.close(run_before_unload=False)
+    ada.goto(path)
+    is_back(ada, "one, and an hour of work")

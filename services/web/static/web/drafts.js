@@ -1,6 +1,8 @@
 // Drafts: text that a user has typed and the server does not have yet. The browser keeps each until a page says that
 // it is saved, through reloads, logins, errors and crashes. A draft is only shown to the user who typed it.
 
+import { serverNow } from "./clock.js";
+
 const PREFIX = "tidewire.draft.";
 // Text that was forgotten for longer is deleted, and so are the oldest above these limits. Browsers allow a site about
 // five million characters, and a text has at most 100,000.
@@ -33,16 +35,19 @@ export class Drafts {
   put(id, draft) {
     const text = JSON.stringify(draft);
     const others = this.#all().filter((other) => other.key !== this.#key(id));
-    for (;;) {
-      try {
-        this.#store.setItem(this.#key(id), text);
-        return true;
-      } catch {
-        const oldest = others.pop();
-        if (!oldest) return false;
-        this.#remove(oldest.key);
+    const removed = [];
+    while (!this.#write(this.#key(id), text)) {
+      const key = others.pop()?.key;
+      const other = key && this.#store.getItem(key);
+      // Where not even what is there can be written, deleting makes no room.
+      if (!key || !this.#write(key, other)) {
+        for (const each of removed) this.#write(...each);
+        return false;
       }
+      removed.push([key, other]);
+      this.#remove(key);
     }
+    return true;
   }
 
   drop(id) {
@@ -105,6 +110,15 @@ export class Drafts {
     return found.sort((one, other) => other.at - one.at);
   }
 
+  #write(key, text) {
+    try {
+      this.#store.setItem(key, text);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   #remove(key) {
     try {
       this.#store?.removeItem(key);
@@ -119,7 +133,7 @@ export class Drafts {
     for (const draft of this.#all()) {
       counts[draft.user] = (counts[draft.user] ?? 0) + 1;
       characters += draft.title.length + draft.body.length;
-      const old = Date.now() - draft.at > KEPT_MS;
+      const old = serverNow() - draft.at > KEPT_MS;
       if (old || counts[draft.user] > MOST_PER_USER || characters > MOST_CHARACTERS) this.#remove(draft.key);
     }
   }
@@ -133,7 +147,7 @@ export function markOf(id, draft) {
 export function timeOf(at) {
   const when = new Date(at);
   const time = when.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-  if (when.toDateString() === new Date().toDateString()) return time;
+  if (when.toDateString() === new Date(serverNow()).toDateString()) return time;
   return `${when.toLocaleDateString("en-GB", { day: "numeric", month: "long" })}, ${time}`;
 }
 

@@ -1,6 +1,7 @@
 // The form that writes a document. Its text is kept as a draft while it is typed, and comes back by itself; leaving it
 // with unsaved text asks first. On the conflict page either version can be put into the form with one click.
 
+import { serverNow } from "./clock.js";
 import { markOf, timeOf } from "./drafts.js";
 
 // The longest that a crash can take from a text.
@@ -68,7 +69,7 @@ class DraftKeeper {
       this.#drafts.drop(this.#id);
       return;
     }
-    const draft = { at: Date.now(), ...now, sent };
+    const draft = { at: Math.round(serverNow()), ...now, sent };
     if (!this.#drafts.put(this.#id, draft)) {
       this.#say("This browser keeps no copy of your text. Save it before you leave the page.");
     }
