@@ -15,7 +15,9 @@ from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import Resolver404, resolve, reverse
+from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
 
 from dashboard import submissions
 from web.forms import SignInForm, SignUpForm
@@ -23,8 +25,8 @@ from web.generic import FormView
 from web.logins import know_device
 from web.names import TAKEN
 
-# The doors themselves, and what only scripts read. Probes have no name.
-NO_PAGES = frozenset({None, "login", "logout", "signup", "session", "notifications-unread"})
+# The doors themselves, and what only scripts read, the admin's too. Probes have no name.
+NO_PAGES = frozenset({None, "login", "logout", "signup", "session", "notifications-unread", "jsi18n", "autocomplete"})
 
 
 def page_after_login(url: str, request: HttpRequest) -> str:
@@ -69,6 +71,7 @@ class SignOut(LogoutView):
 
     http_method_names = ["get", "head", "post", "options"]
 
+    @method_decorator(never_cache)
     def get(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect(settings.LOGIN_URL)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import resolve
 from django.views.csrf import csrf_failure
+from django.views.decorators.cache import never_cache
 
 from web.accounts import page_after_login
 
@@ -19,6 +20,7 @@ DOORS = ("login", "signup")
 OTHER_SITE = "Origin checking failed"
 
 
+@never_cache
 def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django calls this in place of the view. `reason` is one of its own texts."""
     # Browsers send Origin with every form, and Django has compared it before the token.
@@ -28,7 +30,7 @@ def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
     if door in DOORS:
         return _door(request)
     if not request.user.is_authenticated:
-        return redirect_to_login(request.path)
+        return redirect_to_login(request.get_full_path())
     fields = [
         (name, value) for name, values in request.POST.lists() for value in values if name != "csrfmiddlewaretoken"
     ]

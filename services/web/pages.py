@@ -23,7 +23,8 @@ class UserView(LoginRequiredMixin, View):
     request: UserRequest
 
 
-@method_decorator(cache_control(private=True), name="dispatch")
+# No copy in the browser: after a logout its Back would show it, to whoever sits there then.
+@method_decorator(cache_control(private=True, no_store=True), name="dispatch")
 class LivePage(LoginRequiredMixin, TemplateResponseMixin, ContextMixin, View):
     """A page with the live header. Mix it in before the generic view that fills the page."""
 

@@ -1,8 +1,10 @@
 """What a page shows is its user's alone: not after a logout, not to another project on the same host."""
 
+from contextlib import suppress
+
 import pytest
 from django.conf import settings
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
 from tests.browsers import CHROMIUM, FLAGS
 from tests.integration.test_environment import PRODUCTION, run
@@ -22,6 +24,7 @@ def caching_chromium():
         browser.close()
 
 
+BACK_MS = 4000
 PAGES = {"a document": "/documents/{slug}/", "its editing": "/documents/{slug}/edit/"}
 
 
@@ -46,6 +49,31 @@ def test_back_after_a_logout_shows_nothing(stack: Stack, caching_chromium, page_
             page.evaluate("history.back()")
             page.wait_for_url("**/login/?next=**")
             assert "ada" not in page.locator("body").inner_text()
+    finally:
+        context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+@pytest.mark.parametrize("away", [True, False], ids=["no network", "network"])
+def test_a_browser_keeps_no_page_for_after_the_logout(stack: Stack, caching_chromium, scripts, away):
+    """The next person switched the network off, or scripts, and Back showed my page as I had left it."""
+    context = caching_chromium.new_context(base_url=stack.url, java_script_enabled=scripts)
+    [cookie] = stack.sessions("ada").values()
+    name, _, value = cookie.partition("=")
+    context.add_cookies([{"name": name, "value": value, "url": stack.url}])
+    page = context.new_page()
+    try:
+        page.goto("/")
+        page.goto("/people/")
+        page.locator("[data-menu] summary").click()
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url("**/login/**")
+        context.set_offline(away)
+        with suppress(Error):  # there is no page to come to
+            page.go_back(timeout=BACK_MS)
+        page.wait_for_url("chrome-error://**" if away else "**/login/?next=**")
+        assert "online" not in page.locator("body").inner_text()
     finally:
         context.close()
 

@@ -51,7 +51,16 @@ def test_logging_out_twice_leads_to_the_login(client):
 
 @pytest.mark.parametrize(
     "where",
-    ["/logout/", "/login/", "/signup/", "/notifications/unread/", "/healthz", "/admin/logout/", "/x/"],
+    [
+        "/logout/",
+        "/login/",
+        "/signup/",
+        "/notifications/unread/",
+        "/healthz",
+        "/admin/logout/",
+        "/admin/jsi18n/",
+        "/x/",
+    ],
 )
 def test_login_leads_to_a_page_whatever_the_address_says(client, ada, where):
     assert client.post("/login/", {"username": "ada", "password": "demo", "next": where}).url == "/"
