@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import NoReverseMatch
 
 from dashboard import actions, live, submissions
 from dashboard.models import Document, pk_of
@@ -71,6 +72,12 @@ class DocumentDetail(DocumentPage, DetailView[Document]):
 class DocumentCreate(LivePage, FormView[DocumentForm]):
     template_name = "web/create.html"
     form_class = DocumentForm
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show the form; `from` names a deleted document, whose page has the text. A login in between leads here."""
+        with suppress(NoReverseMatch):
+            return redirect("document-edit", request.GET.get("from", ""))
+        return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: DocumentForm) -> HttpResponse:
         user, form_key, kept = self.request.user, form.cleaned_data["submission"], form.cleaned_data["draft"]

@@ -167,6 +167,27 @@ def test_text_for_a_document_that_was_deleted_meanwhile_is_offered(ada, bob):
     kept(bob, 0)
 
 
+def test_a_session_that_ends_on_the_page_of_a_deleted_document_costs_no_text(ada):
+    """My text was offered as a new document, I was asked to log in, and came to an empty form."""
+    slug = ada.write("Deleted, and then a logout", "one")
+    type_in(ada, f"/documents/{slug}/edit/", "an hour of work")
+    other = ada.page.context.new_page()
+    other.goto(f"{ada.url}/documents/{slug}/delete/")
+    other.get_by_role("button", name="Delete for everybody").click()
+    other.wait_for_url(f"{ada.url}/")
+    other.close()
+    press(ada, "Save")
+    expect(ada.find("[data-conflict]")).to_contain_text("Deleted while you were editing")
+    end_session(ada)
+    press(ada, "Save as a new document")
+    ada.page.wait_for_url(re.compile("/login/"))
+    log_in(ada, "ada")
+    is_back(ada, "an hour of work")
+    press(ada, "Save as a new document")
+    expect(ada.find("article")).to_contain_text("an hour of work")
+    kept(ada, 0)
+
+
 def test_the_list_leads_to_text_that_is_not_saved(ada):
     """My browser crashed, and I no longer knew which document I had been writing."""
     slug = ada.write("Written and forgotten", "one")
@@ -266,6 +287,40 @@ def test_a_full_or_blocked_store_keeps_nothing_and_says_so(ada):
     press(ada, "Save")
     ada.page.wait_for_url(f"**/documents/{slug}/")
     expect(ada.find("article")).to_contain_text("one, and more")
+
+
+FULL = """Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); };"""
+# Room for what is there and for 50 characters more.
+ALMOST_FULL = """(() => {
+  const set = Storage.prototype.setItem;
+  const size = (store, key) => (store.getItem(key) ?? "").length;
+  let room;
+  Storage.prototype.setItem = function (key, value) {
+    const all = () => Object.keys(this).reduce((sum, each) => sum + size(this, each), 0);
+    room ??= all() + 50;
+    if (all() - size(this, key) + value.length > room) throw new DOMException("full", "QuotaExceededError");
+    set.call(this, key, value);
+  };
+})();"""
+
+
+@pytest.mark.parametrize("store", [FULL, ALMOST_FULL], ids=["full", "almost full"])
+def test_a_text_that_cannot_be_kept_costs_no_other(ada, store):
+    """I typed while the disk was full, and lost what I had typed before on three other pages."""
+    slug = ada.write("A browser whose store is full", "one")
+    ada.page.evaluate(
+        """() => {
+          for (let i = 0; i < 3; i += 1) {
+            const draft = { at: Date.now(), title: "t", body: "b", version: "1", submission: `${i}` };
+            localStorage.setItem(`tidewire.draft.${document.body.dataset.userId}.doc-${i}.${i}`, JSON.stringify(draft));
+          }
+        }"""
+    )
+    ada.page.add_init_script(store)
+    ada.goto(f"/documents/{slug}/edit/")
+    text(ada).fill("long " * 1000)
+    expect(ada.find("[data-draft]")).to_contain_text("This browser keeps no copy of your text")
+    kept(ada, 3)
 
 
 def test_drafts_are_bounded(ada):

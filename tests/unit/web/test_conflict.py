@@ -73,7 +73,15 @@ def test_a_document_deleted_meanwhile_keeps_your_text(as_user, ada, bob, plan):
     assert page.status_code == 409
     assert "Save as a new document" in page.text
     assert page.context["form"]["body"].value() == YOURS["body"]
-    assert f'action="{reverse("document-create")}"' in page.text
+    assert f'action="{reverse("document-create")}?from={plan.slug}"' in page.text
+
+
+@pytest.mark.parametrize(("gone", "leads_to"), [("plan-1", "/documents/plan-1/edit/"), ("", None), ("../x", None)])
+def test_a_login_on_the_page_of_a_deleted_document_leads_back_to_it(as_user, ada, gone, leads_to):
+    """The browser keeps the text under the name of the document."""
+    answer = as_user(ada).get(reverse("document-create"), {"from": gone})
+    assert answer.headers.get("Location") == leads_to
+    assert answer.status_code == (302 if leads_to else 200)
 
 
 def test_a_document_deleted_meanwhile_and_a_form_with_errors_keep_your_text(as_user, ada, bob, plan):
