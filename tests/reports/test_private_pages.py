@@ -82,7 +82,7 @@ def test_a_browser_keeps_no_page_for_after_the_logout(stack: Stack, caching_chro
 def test_cookies_have_names_of_the_projects_own(stack: Stack):
     """Beside another Django project on localhost each login there ended mine here: both called it sessionid."""
     names = {pair.partition("=")[0] for pair in stack.login("ada").split("; ")}
-    assert names == {SESSION_COOKIE, CSRF_COOKIE, "tidewire_ticket"}
+    assert names == {SESSION_COOKIE, CSRF_COOKIE, "tidewire_ticket", "tidewire_device"}
     assert settings.MESSAGES_COOKIE_NAME == "tidewire_messages"
 
 
