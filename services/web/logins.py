@@ -8,6 +8,7 @@ django-axes calls this at each login. The counts are in the database, so that lo
 """
 
 import hashlib
+import ipaddress
 import math
 import secrets
 from collections.abc import Iterable, Sequence
@@ -39,6 +40,8 @@ ADDRESSES = 20
 # A browser that logged in within this time is known.
 DEVICE_SECONDS = 90 * 24 * 3600
 DEVICE_COOKIE = "tidewire_device"
+# A provider gives a customer a network of IPv6 addresses, of which each connection may have another.
+IPV6_NETWORK_BITS = 64
 _SALT = "web.logins"
 # Expired counts that one failure deletes: more than it can add.
 PRUNED = 20
@@ -81,8 +84,8 @@ class LoginLimits(AxesBaseHandler):
                 FailedLogins.objects.filter(key=count.key).delete()
             else:
                 FailedLogins.objects.filter(key=count.key, count__gt=0).update(count=F("count") - 1)
-        if address := client_address(request):
-            _remember(user, address)
+        if client := _client(request):
+            _remember(user, client)
 
     def user_logged_out(self, *_arguments: Any, **_: Any) -> None:
         """Nothing ends with a logout."""
@@ -91,6 +94,20 @@ class LoginLimits(AxesBaseHandler):
 def client_address(request: HttpRequest) -> str:
     """Return the client's address. nginx sets X-Real-IP and overwrites any value of the client."""
     return request.headers.get("X-Real-IP") or request.META.get("REMOTE_ADDR", "")
+
+
+def _client(request: HttpRequest) -> str:
+    """What counts as one client: an IPv4 address, or the network of an IPv6 address."""
+    text = client_address(request)
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if isinstance(address, ipaddress.IPv4Address):
+        return text
+    # The zone of a link-local address is no part of its network.
+    whole = int(address) >> (128 - IPV6_NETWORK_BITS) << (128 - IPV6_NETWORK_BITS)
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((whole, IPV6_NETWORK_BITS)))
 
 
 def locked_out(request: Any, _response: HttpResponse, _credentials: Any) -> HttpResponse:
@@ -127,7 +144,7 @@ def _device(request: HttpRequest, name: str) -> str | None:
 
 def _lanes(request: HttpRequest, name: str) -> list[Lane]:
     """The lanes that are open to this user here, the one that strangers reach least first."""
-    address = client_address(request)
+    address = _client(request)
     at_address = Count(_key("user at address", name, address), FOR_USER_AT_ADDRESS)
     lanes: list[Lane] = []
     if device := _device(request, name):

@@ -48,6 +48,20 @@ def test_one_user_is_guessed_from_many_addresses_fifty_times(attempt, ada):
     assert attempt("ada", "demo", "10.0.0.2") == 429
 
 
+def test_the_addresses_of_one_ipv6_network_count_together(attempt, ada):
+    """A machine has all addresses of its network, and each would have tries of its own."""
+    statuses = [attempt("ada", address=f"2001:db8:1:2::{number:x}") for number in range(LIMIT)]
+    assert statuses == [200] * (LIMIT - 1) + [429]
+    assert attempt("ada", "demo", "2001:db8:1:3::1") == 302
+
+
+def test_an_ipv4_address_in_ipv6_notation_counts_alone(attempt, ada):
+    """Such addresses are all in one network, and belong to different clients."""
+    for _ in range(LIMIT):
+        attempt("ada", address="::ffff:10.0.0.1")
+    assert attempt("ada", "demo", "::ffff:10.0.0.2") == 302
+
+
 def test_one_address_guesses_at_many_users_until_its_limit(attempt, ada, monkeypatch):
     """People of an office that log in there for the first time are not locked out by fifty failures of a neighbour."""
     assert FOR_ADDRESS >= 500
