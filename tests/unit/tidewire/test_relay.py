@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -107,6 +108,14 @@ def test_an_odd_address_stops_the_start(run, odd):
     """And is named."""
     with pytest.raises(CommandError, match=f"host:port is wanted, not '{odd}'"):
         run(0, arguments=[f"--metrics={odd}"])
+
+
+@pytest.mark.parametrize("error", [OSError(98, "Address already in use"), OverflowError("port must be 0-65535.")])
+def test_an_address_that_cannot_be_had_stops_the_start(run, monkeypatch, error):
+    """With one line; it was a traceback of thirty."""
+    monkeypatch.setattr(relay.relay_metrics, "listen", Mock(side_effect=error))
+    with pytest.raises(CommandError, match=r"did not start: --metrics 127.0.0.1:8400 cannot be had: .*(use|65535)"):
+        run(0, arguments=["--metrics=127.0.0.1:8400"])
 
 
 def test_a_look_that_fails_is_counted_by_what_was_away(run):

@@ -7,7 +7,7 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from tidewire import metrics, outbox, pruning, relay_metrics
@@ -84,7 +84,11 @@ class Command(BaseCommand):
         # A relay that never gets to look is late from its start on; set before the first scrape, which would see 1970.
         metrics.RELAY_LOOKED_SECONDS.set_to_current_time()
         if options["metrics"]:
-            relay_metrics.listen(*options["metrics"])
+            host, port = options["metrics"]
+            try:
+                relay_metrics.listen(host, port)
+            except (OSError, OverflowError) as error:
+                raise CommandError(f"relay did not start: --metrics {host}:{port} cannot be had: {error}") from None
         logger.info("relay started")
         relay = Relay()
         wait = INTERVAL_SECONDS
