@@ -81,6 +81,15 @@ def test_too_many_sockets_mean_a_slow_return_that_says_why(client, odd_server):
     assert len(odd_server.peers) == 2
 
 
+def test_the_return_of_one_tab_too_many_keeps_the_page_s_word(client):
+    """Close some tabs, and the page "connects again within a minute", however often it was refused before."""
+    tab = client(closes(CloseCode.TOO_MANY), **QUICK)
+    tab.wait("said.length")
+    tab.evaluate("Math.random = () => 0.999; live._attempt = 9; live._connect()")
+    tab.wait("said.length > 1")
+    assert 20_000 < tab.evaluate("said.at(-1).value.delay_ms") <= 60_000
+
+
 def test_delays_grow_where_each_socket_is_closed_at_once(client):
     tab = client(closes(CloseCode.FAILED), **QUICK)
     tab.wait("live._attempt >= 5", 30)

@@ -16,9 +16,9 @@ export function backoff(attempt, random = Math.random) {
   return random() * Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt);
 }
 
-/** The delay after a refusal that an early return would only repeat: 10 s at first, 80 s at most. Milliseconds. */
+/** The delay after a refusal that an early return would only repeat: 10 s at first, 60 s at most. Milliseconds. */
 export function slowly(attempt, random = Math.random) {
-  return (1 + random()) * SLOW_DELAY_MS * 2 ** Math.min(attempt, 2);
+  return (1 + random()) * Math.min(LONGEST_DELAY_MS, SLOW_DELAY_MS * 2 ** attempt);
 }
 
 /** Whether a close code means that a return by itself is of no use. */
