@@ -11,7 +11,7 @@ export PYTHONPATH := src:services
 .PHONY: help up test test-faults soak lint format requirements env-example bench bench-quick load load-smoke capacity setup clean compose-up compose-down compose-logs compose-test compose-load secrets k8s-check k8s-test autobahn
 
 help: ## list these doors
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s%s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' Makefile
 
 up: ## run everything on this machine until Ctrl-C; WEB=3 WS=1 scales, PORT=18081 moves
 	@$(PYTHON) -m deploy.local.setup up

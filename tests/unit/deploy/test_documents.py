@@ -27,3 +27,10 @@ def test_every_door_that_is_named_is_one(name):
     named = re.findall(r"(?:`|^)make ([a-z-]+)", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert named
     assert set(named) <= doors
+
+
+def test_the_help_keeps_each_door_apart_from_its_words():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    doors = re.findall(r"^([a-z0-9-]+):.*## ", makefile, flags=re.MULTILINE)
+    width = int(re.search(r"make %-(\d+)s", makefile)[1])
+    assert [door for door in doors if len(door) >= width] == []
