@@ -110,7 +110,9 @@ class TicketMiddleware:
         key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         stamp = before = None
         if key:
-            if held is None or held.session != session_mark(key) or not _is_fresh(held):
+            # A save does not wait for Redis: the page that follows it asks.
+            stale = held is None or held.session != session_mark(key) or not _is_fresh(held)
+            if stale and request.method in ("GET", "HEAD"):
                 stamp = stamps.read_stamp()
             with key_kept(request):
                 before = request.user.pk

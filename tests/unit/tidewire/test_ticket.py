@@ -178,6 +178,17 @@ def test_without_redis_no_ticket_is_issued(settings, redis_clock):
 
 
 @pytest.mark.django_db
+def test_a_request_that_saves_does_not_wait_for_redis(settings, redis_clock):
+    """Its answer is a redirect, and the page behind it gives the ticket."""
+    settings.ROOT_URLCONF = __name__
+    client = Client()
+    client.force_login(User.objects.create_user("ada", password="x"))
+    assert COOKIE not in client.post("/here/").cookies
+    assert redis_clock.asked == 0
+    assert COOKIE in client.get("/here/").cookies
+
+
+@pytest.mark.django_db
 def test_another_session_of_the_browser_gets_its_own_ticket(settings, redis_clock):
     settings.ROOT_URLCONF = __name__
     client = Client()
