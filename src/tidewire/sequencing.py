@@ -106,7 +106,8 @@ def number(rows: Sequence[Sequenced]) -> None:
     if not rows:
         return
     stream = rows[0].stream
-    last = _last([stream])[stream]
+    known = _last([stream])
+    last = known[stream] if known else _newest(stream)
     for sequence, row in enumerate(rows, last + 1):
         row.sequence = sequence
     _keep({stream: last + len(rows)})
@@ -191,6 +192,8 @@ def _numbered(found: Sequence[Waiting]) -> Batch:
     failed: set[str] = set()
     for topic, events in topics.items():
         try:
+            if topic not in last:
+                last[topic] = _newest(topic)
             numbered = _number(events, last[topic])
         except DatabaseError:
             logger.exception("events of topic %s cannot be numbered; they wait, other topics' do not", topic)
@@ -254,13 +257,17 @@ def _write(events: list[Waiting], last: int) -> list[Waiting]:
 
 
 def _last(topics: Collection[str]) -> dict[str, int]:
-    """The number of each topic's newest event."""
-    last = dict(TopicSequence.objects.select_for_update().filter(topic__in=topics).values_list("topic", "sequence"))
-    for topic in set(topics) - last.keys():
-        model = _models().get(topic)
-        newest = model._base_manager.aggregate(newest=Max("sequence"))["newest"] if model else None
-        last[topic] = newest or 0
-    return last
+    """The number of each topic's newest event, of those that had events lately."""
+    return dict(TopicSequence.objects.select_for_update().filter(topic__in=topics).values_list("topic", "sequence"))
+
+
+def _newest(topic: str) -> int:
+    """The highest number among the application's rows of a topic, whose table may be locked or away."""
+    model = _models().get(topic)
+    if model is None:
+        return 0
+    with transaction.atomic():
+        return model._base_manager.aggregate(newest=Max("sequence"))["newest"] or 0
 
 
 def _keep(last: Mapping[str, int]) -> None:

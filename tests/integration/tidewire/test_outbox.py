@@ -306,6 +306,37 @@ def test_rows_that_another_transaction_has_locked_do_not_hold_up_other_topics(pr
     ) == [*range(1, 8)]
 
 
+def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(processes, monkeypatch):
+    """A migration holds the table of a model whose first events wait."""
+    if processes.one(lambda: connection.vendor) != "postgresql":
+        pytest.skip("SQLite has one writer")
+    locked, going_on = threading.Event(), threading.Event()
+
+    def migrate() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE dashboard_notification IN ACCESS EXCLUSIVE MODE")
+            locked.set()
+            going_on.wait(PATIENCE_SECONDS)
+
+    with monkeypatch.context() as unavailable:
+        unavailable.setattr(outbox, "_publish_waiting", lambda: None)
+        processes.one(lambda: notify(2))
+    migrating = processes._pool.submit(migrate)
+    assert locked.wait(PATIENCE_SECONDS)
+    processes.one(lambda: say(1))
+    end = time.monotonic() + 5
+    try:
+        while processes.stream() != words(1):
+            assert time.monotonic() < end, "the table holds up the other topic"
+            time.sleep(0.02)
+    finally:
+        going_on.set()
+        migrating.result(PATIENCE_SECONDS)
+    for each in processes.publishers:
+        each._publisher._refused.clear()
+    processes.settle()
+
+
 def notify(count: int) -> None:
     with transaction.atomic():
         for _ in range(count):
