@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import socket
-import subprocess
+import subprocess  # nosec B404
 import sys
 from collections.abc import Sequence
 from pathlib import Path
