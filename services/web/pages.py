@@ -37,7 +37,8 @@ class LivePage(LoginRequiredMixin, TemplateResponseMixin, ContextMixin, View):
         # Both are read before anything the page shows. What happens after them reaches the page through its
         # sockets; what happens between the two is known by its number and not counted twice.
         if request.user.is_authenticated:
-            self.position = live.position()
+            # No save waits for Redis. The page of a refused form has no position, so it reads what it may have missed.
+            self.position = None if request.method == "POST" else live.position()
             self.newest_notification = Notification.objects.newest()
         return super().dispatch(request, *args, **kwargs)
 
