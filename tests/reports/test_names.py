@@ -79,6 +79,8 @@ def test_every_label_that_is_named_exists_with_that_value():
 HOOKS = {
     *("ready", "clean", "handle", "add_arguments", "upgrade", "callback", "errback", "on_starting", "child_exit"),
     *("render_GET", "render_POST", "client_address", "reset_user_attempts", "get_failures"),
+    # axes connects these to the signals of their names.
+    *("user_login_failed", "user_logged_in", "user_logged_out"),
 }
 EXPRESSION = re.compile(r"\{[{%](.*?)[%}]\}")
 

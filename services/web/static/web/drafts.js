@@ -19,6 +19,7 @@ export class Drafts {
   settled = Promise.resolve();
   #store;
   #user;
+  delivered = []; // what the server had, although its answer never came
 
   constructor(user, store = storage()) {
     this.#user = user;
@@ -84,7 +85,9 @@ export class Drafts {
       const fields = new URLSearchParams({ title, body, submission, csrfmiddlewaretoken: token });
       try {
         const response = await fetch(url, { method: "POST", body: fields, signal: AbortSignal.timeout(SETTLE_MS) });
-        if (response.ok && (await response.json()).saved) this.saved(markOf(draft.id, draft));
+        if (!response.ok || !(await response.json()).saved) continue;
+        this.saved(markOf(draft.id, draft));
+        this.delivered.push(draft);
       } catch {
         return;
       }

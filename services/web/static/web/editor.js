@@ -96,6 +96,8 @@ class DraftKeeper {
       if (!this.#isRendered(draft)) this.#bringBack(draft);
       return;
     }
+    const delivered = this.#drafts.delivered.find((draft) => draft.place === place);
+    if (delivered) this.#say(`The text that you sent at ${timeOf(delivered.at)} is saved, and is in the list of documents.`);
     this.#release = (await this.#drafts.claim(this.#id)) ?? (() => {});
   }
 
