@@ -7,7 +7,8 @@ import pytest
 import redis
 from playwright.sync_api import expect
 
-from tests.pages import submit
+from tests.pages import fetch, metric, submit
+from tests.tabs import until
 
 RECONNECT_MS = 40_000
 STREAM = "tidewire:stream:notifications"
@@ -37,6 +38,7 @@ class Absence:
 
     def end(self, *people) -> None:
         """Redis keeps nothing of what was missed; the pages come back."""
+        until(lambda: metric(fetch(f"{self._stack.web_urls[0]}/metrics").text, "tidewire_outbox_waiting") == 0)
         with redis.Redis.from_url(self._stack.redis_url) as client:
             assert client.xtrim(STREAM, maxlen=0) > 0
         self._stack.start_ws(0)

@@ -37,7 +37,7 @@ window.open_ = (path, options = {}) => {
   });
 };
 window.ready = true;
-if (location.search === "?open") open_("/ws/odd/", { heartbeat: 300, patience: 2000 });
+if (location.search === "?open") open_("/ws/odd/", { heartbeat: 300, patience: 5000 });
 </script>"""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

@@ -209,7 +209,7 @@ def test_a_page_that_comes_back_by_the_back_button_is_live(client, odd_server):
     tab.goto(f"{odd_server.url}/elsewhere")
     tab.evaluate("history.back()")
     tab.wait("window.ready")
-    tab.evaluate("window.live ?? open_('/ws/odd/', { heartbeat: 300, patience: 2000 })")
+    tab.evaluate("window.live ?? open_('/ws/odd/', { heartbeat: 300, patience: 5000 })")
     tab.wait("live.state === 'live'")
     assert len(odd_server.peers) == 2
 
