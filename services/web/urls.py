@@ -11,6 +11,7 @@ from tidewire.web_metrics import metrics_view
 from web import accounts, documents, health, notifications, operations, people, session
 
 # The only page that takes passwords is /login/, with one set of limits. Another account needs a logout first.
+# Both are methods of Django's own site; the stubs allow no other function there.
 admin.site.login = accounts.admin_login  # type: ignore[method-assign,assignment]
 # The admin logs out by POST only. A GET leads to the page that asks first.
 admin.site.logout = accounts.sign_out_of_admin(admin.site.logout)  # type: ignore[method-assign,assignment]

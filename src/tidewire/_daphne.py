@@ -230,7 +230,7 @@ class DirectProtocol(BoundedProtocol):
             return
         try:
             transport.abortConnection()
-        except Exception:  # noqa: BLE001 - see `_buffer`
+        except Exception:  # noqa: BLE001 - uvloop closes its handle of a reset socket without a report
             self._lose()
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
