@@ -65,7 +65,7 @@ def test_names_from_before_the_rule_are_recorded_by_the_migration(client, ada):
     """I had updated, and the twin of a user from before the update could sign up."""
     User.objects.create_user("bob")
     NameSkeleton.objects.all().delete()
-    import_module("web.migrations.0002_name_skeletons").record_names(apps, None)
+    import_module("web.migrations.0001_initial").record_names(apps, None)
     page = client.post("/signup/", {"username": "Ada", **PASSWORDS})
     assert "already exists" in page.text
 

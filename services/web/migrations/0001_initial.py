@@ -1,4 +1,4 @@
-"""The counts of failed logins and the known addresses."""
+"""Counts of failed logins, known addresses, and the look-alike forms of the names that existing users have."""
 
 from typing import Any
 
@@ -6,17 +6,24 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from web.names import skeletons
 
-def forget_attempts(apps: Any, _schema: Any) -> None:
-    """Delete what django-axes kept of failed logins, up to 100 MB a row. web.logins counts from here on."""
-    apps.get_model("axes", "AccessAttempt").objects.all().delete()
+BATCH = 1000
+
+
+def record_names(apps: Any, _schema: Any) -> None:
+    """If the names of two users look alike already, the older user keeps the form that both have."""
+    row = apps.get_model("dashboard", "NameSkeleton")
+    users = apps.get_model("auth", "User").objects.order_by("pk").values_list("pk", "username")
+    rows = [row(user_id=pk, skeleton=each) for pk, name in users.iterator() for each in sorted(skeletons(name))]
+    row.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
 
 
 class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("axes", "__first__"),
+        ("dashboard", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -46,5 +53,5 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("user", "address"), name="known_address")],
             },
         ),
-        migrations.RunPython(forget_attempts, migrations.RunPython.noop),
+        migrations.RunPython(record_names, migrations.RunPython.noop),
     ]
