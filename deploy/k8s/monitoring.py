@@ -1,4 +1,4 @@
-"""`make monitoring`: what Prometheus and Grafana read elsewhere, as objects for a cluster.
+"""`make generate`: what Prometheus and Grafana read elsewhere, as objects for a cluster.
 
 The files in deploy/prometheus/rules and deploy/grafana/dashboards are the truth, which compose mounts as they are.
 kustomize makes ConfigMaps of files by itself, but no PrometheusRule; and it wants each file named.
@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules"
 DASHBOARDS = ROOT / "deploy" / "grafana" / "dashboards"
-WRITTEN = "# Written by `make monitoring` from {}; a test keeps it so.\n"
+WRITTEN = "# Written by `make generate` from {}; a test keeps it so.\n"
 
 
 def rules(directory: Path = RULES) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 HEAD = """\
-# Every setting of tidewire. Generated from services/dashboard/env.py by `make env-example`.
+# Every setting of tidewire. Generated from services/dashboard/env.py by `make generate`.
 # A line without # must be set in production; one with # shows its default there. With TIDEWIRE_ENVIRONMENT=development
 # nothing has to be set. Secrets can be files instead: TIDEWIRE_SECRETS_DIR names their directory, and each file
 # is named like its variable.

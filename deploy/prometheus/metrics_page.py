@@ -15,7 +15,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 HEAD = """\
 # Metrics
 
-Written by `make monitoring` from `src/tidewire/metrics.py` and `loadtest/metrics.py`; edit those. Each ws node serves
+Written by `make generate` from `src/tidewire/metrics.py` and `loadtest/metrics.py`; edit those. Each ws node serves
 its own on its admin port, each web service the sum over its processes on its own port, the relay its own on the port
 that `relay --metrics` says, all under `/metrics`; nginx passes none of them on. Besides these nodes and the relay serve
 `process_*` (memory, CPU, start time), nodes also `python_gc_*`. `docs/monitoring.md` says how they are watched.

@@ -1,7 +1,7 @@
 """Every metric of tidewire: name, unit, closed labels, and when to act. Declared here and nowhere else.
 
 Labels never carry a name from outside: consumers are classes, topics are families (`document`, not its slug).
-`docs/metrics.md` is written from this module by `make monitoring`; what follows "Act:" is its last column.
+`docs/metrics.md` is written from this module by `make generate`; what follows "Act:" is its last column.
 """
 
 from collections.abc import Iterable

@@ -311,7 +311,7 @@ def test_the_clusters_copy_of_the_rules_and_the_list_of_dashboards_are_current()
     from deploy.k8s import monitoring  # noqa: PLC0415 - as above
 
     old = [path.name for path, made in monitoring.FILES.items() if path.read_text(encoding="utf-8") != made()]
-    assert old == [], "run `make monitoring`"
+    assert old == [], "run `make generate`"
 
 
 def test_rules_and_dashboards_become_objects(tmp_path):

@@ -1,6 +1,9 @@
-"""The front page: short, and every file it points to is there."""
+"""The front page is short, and the files and make targets that documents name exist."""
 
 import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,10 @@ from deploy.local.layout import ROOT
 
 FRONT = ("README.md", "CONTRIBUTING.md")
 LINK = re.compile(r'(?:\]\(|src="|srcset="|`)((?:docs|src|services|deploy|tests|requirements)/[\w./-]*)[)"`]')
+TARGET = re.compile(r"^([a-z0-9-]+):.*## ", flags=re.MULTILINE)
+# `make up ...`, and a line of a code block: the target, then nothing, a variable or a comment.
+NAMED = re.compile(r"(?:`make ([a-z0-9-]+)|^ *make ([a-z0-9-]+)(?= *$| +#| +[A-Z_]+=| +&&))", flags=re.MULTILINE)
+WRITTEN = {".conf", ".html", ".in", ".js", ".json", ".md", ".py", ".toml", ".txt", ".yaml", ".yml"}
 
 
 def test_the_readme_is_read_in_one_go():
@@ -21,16 +28,37 @@ def test_every_file_that_is_named_is_there(name):
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize("name", FRONT)
-def test_every_door_that_is_named_is_one(name):
-    doors = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
-    named = re.findall(r"(?:`|^)make ([a-z-]+)", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert named
-    assert set(named) <= doors
+def test_every_target_that_is_named_exists():
+    """In documents, comments, docstrings and messages alike; the changelog names those of its time."""
+    targets = {"help", *TARGET.findall(makefile())}
+    assert len(targets) > 10
+    named = {
+        (str(path.relative_to(ROOT)), quoted or alone)
+        for path in written()
+        for quoted, alone in NAMED.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 50
+    assert sorted((path, target) for path, target in named if target not in targets) == []
 
 
-def test_the_help_keeps_each_door_apart_from_its_words():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    doors = re.findall(r"^([a-z0-9-]+):.*## ", makefile, flags=re.MULTILINE)
-    width = int(re.search(r"make %-(\d+)s", makefile)[1])
-    assert [door for door in doors if len(door) >= width] == []
+def test_help_shows_every_target_below_its_heading():
+    """Each line fits a terminal of 120 columns, and each group is declared phony as a whole."""
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    groups = {lines[0]: lines[1:] for lines in (block.splitlines() for block in shown.strip().split("\n\n"))}
+    assert list(groups) == ["Run", "Test", "Measure", "Deploy", "Write"]
+    listed = [line.split()[1] for lines in groups.values() for line in lines]
+    assert listed == TARGET.findall(makefile())
+    assert [line for line in shown.splitlines() if len(line) > 120] == []
+    assert [line for lines in groups.values() for line in lines if not re.match(r"  make [a-z0-9-]+ +\S", line)] == []
+    phony = " ".join(re.findall(r"^\.PHONY: (.*)", makefile(), flags=re.MULTILINE)).split()
+    assert sorted(phony) == sorted([*listed, "help"])
+
+
+def makefile() -> str:
+    return (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def written() -> Iterator[Path]:
+    yield from (ROOT / name for name in (*FRONT, "pyproject.toml", "compose.yaml", ".env.example", ".ci/run"))
+    for folder in ("src", "services", "deploy", "docs", "loadtest", "requirements", "tests"):
+        yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN)

@@ -144,7 +144,7 @@ def test_the_key_does_not_show_in_what_is_logged(environ):
 
 
 def test_env_example_is_generated_from_the_fields():
-    """`make env-example` writes it."""
+    """`make generate` writes it."""
     assert Path(ROOT / ".env.example").read_text(encoding="utf-8") == env_example()
 
 

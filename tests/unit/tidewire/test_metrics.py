@@ -69,7 +69,7 @@ def test_a_metric_without_labels_says_whose_it_is():
 
 
 def test_the_page_is_what_the_module_says():
-    """`make monitoring` writes it anew."""
+    """`make generate` writes it anew."""
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
