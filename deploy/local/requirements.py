@@ -10,7 +10,7 @@ from deploy.local.layout import ROOT
 # The widest first: it includes all the others' inputs, and its result constrains theirs.
 WIDEST = "requirements/dev"
 OTHERS = (
-    *("requirements/local", "requirements/bench", "requirements/programs"),
+    *("requirements/local", "requirements/bench", "requirements/docs", "requirements/dist", "requirements/programs"),
     *("services/web/requirements", "services/ws/requirements", "loadtest/requirements"),
 )
 COMPILE = (

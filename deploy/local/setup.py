@@ -15,6 +15,8 @@ TARGETS = {
     "up": ("local", True, (), ()),
     "test": ("dev", True, (), (system.PROMETHEUS, system.CHROMIUM)),
     "dev": ("dev", False, (), ()),
+    "docs": ("docs", False, (), ()),
+    "dist": ("dist", False, (), ()),
     "bench": ("bench", True, (system.COMPILER,), ()),
 }
 

@@ -11,7 +11,7 @@ Phase = Literal["free", "read", "update"]
 
 
 class UsersCount(StateEvent):
-    """How many distinct users are on the dashboard; at most 20 `names`, those here longest."""
+    """The number of distinct users on the dashboard, and the `names` of the 20 who connected first."""
 
     type: Literal["users.count"] = "users.count"
     count: int
@@ -19,7 +19,7 @@ class UsersCount(StateEvent):
 
 
 class DocumentPeople(BaseModel):
-    """Who is on a document. `phase` is the strongest that anybody has; at most 20 names each."""
+    """The users on a document: `phase` is the strongest of theirs, and each tuple has at most 20 names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -34,7 +34,7 @@ FREE = DocumentPeople(phase="free")
 
 
 class DocumentStatus(StateEvent):
-    """Who is on one document."""
+    """The readers and editors of one document."""
 
     type: Literal["document.status"] = "document.status"
     slug: str
@@ -46,7 +46,7 @@ class DocumentStatus(StateEvent):
 
 
 class DocumentsStatus(StateEvent):
-    """Who is on which documents, by slug. Not `complete`: only what changed, `free` where nobody is left."""
+    """The readers and editors of documents, by slug. Unless `complete`: only the changed ones, `free` without users."""
 
     type: Literal["documents.status"] = "documents.status"
     complete: bool
@@ -54,7 +54,7 @@ class DocumentsStatus(StateEvent):
 
 
 class NotificationCreated(StreamEvent):
-    """What a user did to a document."""
+    """An action of a user on a document."""
 
     type: Literal["notification.created"] = "notification.created"
     topic: str = "notifications"

@@ -55,7 +55,11 @@ Seconds = Annotated[float, Field(ge=LEAST_SECONDS, le=YEAR_SECONDS, allow_inf_na
 Count = Annotated[int, Field(ge=1, le=MOST)]
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, hide_input_in_errors=True))
+# The docstring below a field becomes its description: docs/settings.md is written from them.
+CONFIG: Final = ConfigDict(strict=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
 class Settings:
     """What a project may set. Seconds are floats, sizes are bytes.
 
@@ -63,71 +67,85 @@ class Settings:
     """
 
     REDIS_URL: Annotated[str, AfterValidator(_without_host_too)]
-    # `host:port` of each Sentinel. With them REDIS_URL gives user, password, database and TLS, not the host.
+    """The Redis that carries events, presence and revocations: `redis://user:password@host:6379/0`."""
     REDIS_SENTINELS: Annotated[Several, AfterValidator(_addresses)] = ()
+    """`host:port` of each Sentinel. With them REDIS_URL gives user, password, database and TLS, not the host."""
     REDIS_MASTER: Annotated[str, Field(min_length=1)] = "mymaster"
+    """The name that the Sentinels have for the primary."""
     REDIS_SENTINEL_PASSWORD: str = ""
+    """The Sentinels' own password. Empty: they need none."""
     NODE: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "node"
-    # Part of the names of groups, of which Channels allows these characters.
+    """The name of this ws process in presence, metrics and logs; unique among the nodes of one Redis."""
     PREFIX: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")] = "tidewire"
+    """The start of all Redis keys and group names: projects can share a Redis. Channels allows these characters."""
     CHANNEL_LAYER: str = "default"
+    """The channel layer that carries hints from publishers to nodes, by its name in CHANNEL_LAYERS."""
 
     ADMIN_HOST: Annotated[str, AfterValidator(_bindable)] = "127.0.0.1"
-    ADMIN_PORT: Annotated[int, Field(ge=0, le=65535)] = 0  # 0: no admin port, as under a test client
+    """The address on which a ws process serves health and metrics."""
+    ADMIN_PORT: Annotated[int, Field(ge=0, le=65535)] = 0
+    """The port for health and metrics. 0: no admin port, as under a test client."""
 
-    ORIGINS: Annotated[
-        Several, AfterValidator(_origins)
-    ] = ()  # empty: the Host that the request names is the only origin
+    ORIGINS: Annotated[Several, AfterValidator(_origins)] = ()
+    """Origins whose pages may open sockets. Empty: the Host that the request names is the only origin."""
 
-    # A dead node's members are gone this long after its last touch. Several touches fit in.
     LEASE_SECONDS: Seconds = 10.0
+    """The members of a dead node are removed this long after its last touch. Several touches fit in."""
     TOUCH_SECONDS: Seconds = 1.0
-    # A page that reloads is back well within this, so nobody sees it leave.
+    """The interval at which a node renews its lease."""
     GRACE_SECONDS: Seconds = 3.0
-    # Who edits keeps the lease so long without a socket: a few attempts to reconnect, at a pace that spares the server.
+    """A member whose last connection closed is removed after this. A page that reloads is back well within it."""
     EDIT_LEASE_SECONDS: Seconds = 20.0
-    # Long enough to finish a sentence, short enough to wait for.
+    """An editor without a socket keeps the lease for this long: a few attempts to reconnect."""
     EDIT_ANSWER_SECONDS: Seconds = 30.0
-    # Five updates a second look immediate; a storm of N connects then costs O(N) deliveries.
+    """The holder of an edit lease has this long to answer a request for it: enough to finish a sentence."""
     COALESCE_SECONDS: Seconds = 0.2
-    # A lost announcement is noticed after this long, at one pipelined call to Redis.
+    """The least interval between two updates of a state topic. A storm of N connects then costs O(N) deliveries."""
     CHECK_SECONDS: Seconds = 1.0
+    """A lost hint is noticed after this, at the cost of one pipelined call to Redis per interval."""
 
-    # History of a stream topic: bounded by events and by age. A resume past it reloads.
     HISTORY_LENGTH: Count = 1000
+    """Events of a stream topic that Redis keeps. A client that missed more reads its page again."""
     HISTORY_SECONDS: Seconds = 24 * 3600.0
+    """The age up to which Redis keeps events of a stream topic."""
 
-    # What the process may hold for one connection, and how long it may stay above that.
     BACKLOG_BYTES: Count = 256 * 1024
+    """Bytes that a node holds for one connection that reads slowly."""
     SLOW_SECONDS: Seconds = 5.0
+    """A connection that stays above BACKLOG_BYTES for this long is closed with 4001."""
 
-    # A connection that is no socket yet: a request of three packets arrives within this on any network.
     HANDSHAKE_SECONDS: Seconds = 10.0
-    # As many as the kernel keeps waiting for a process; one more ends the slowest.
+    """The deadline of a handshake: a request of three packets arrives within it on any network."""
     HANDSHAKES_PER_NODE: Count = 4096
-    # The body of a plain request to the process; a socket's has none. Django's own default.
+    """Unfinished handshakes of a node, as many as the kernel keeps waiting for a process. One more ends the slowest."""
     REQUEST_BYTES: Count = 2_621_440
-    # Control messages are tiny: anything larger is a mistake or an attack.
+    """The largest body of a plain request to a ws process; a socket's request has none. Django's own default."""
     MESSAGE_BYTES: Count = 4096
+    """The largest message of a client. Control messages are tiny: a larger one is a mistake or an attack."""
     MESSAGES_PER_SECOND: Count = 10
-    # Pings, pongs and fragments are no messages, but work all the same. One read brings 150 of a flood, and while they
-    # are parsed nobody else hears anything: 100 doubled the others' p99, 30 leaves it within a third.
+    """Messages of one client in a second; above it the socket is closed with 4002."""
+    # One read brings 150 frames of a flood, and other connections wait while they are parsed: 100 doubled the others'
+    # p99, 30 leaves it within a third.
     FRAMES_PER_SECOND: Count = 30
+    """Frames of one client in a second. Pings, pongs and fragments are no messages, but cost the same work."""
 
-    # Five tabs on ten devices; more is a loop in somebody's script.
     CONNECTIONS_PER_USER: Count = 50
-    # 10,000 idle sockets take about 100 MB; the limit keeps a node alive when the others have gone.
+    """Connections of one user to a node: five tabs on ten devices. Above it a socket is closed with 4006."""
     CONNECTIONS_PER_NODE: Count = 10_000
+    """Sockets of one node, about 100 MB if idle. The limit keeps a node alive when the others have gone."""
     TOPICS_PER_CONNECTION: Count = 16
-    # A session that ended without an event closes its sockets within this: two short queries per session and interval.
+    """Topics of one socket."""
     SESSION_CHECK_SECONDS: Seconds = 300.0
+    """A session that ended without an event closes its sockets within this; two short queries per session each time."""
 
     NAMES_LIMIT: Annotated[int, Field(ge=0, le=MOST)] = 20
-    # A ticket opens sockets for so long after the page that set it; then the session is read.
+    """Names of members in one value of a presence topic. Above it the value has the count and the earliest names."""
     TICKET_SECONDS: Count = 900
-    # Family of a presence topic -> the state topic that shows all of the family.
+    """A ticket opens sockets for this long after the page that set it; then the session is read."""
     INDEXES: dict[str, str] = field(default_factory=dict)
+    """Family of a presence topic to the state topic that shows all of the family: `{"document": "documents"}`."""
     DRAIN_SECONDS: Annotated[float, Field(ge=0, le=YEAR_SECONDS, allow_inf_nan=False)] = 30.0
+    """The time over which a draining node closes its sockets."""
 
     def __post_init__(self) -> None:
         if not self.REDIS_SENTINELS:

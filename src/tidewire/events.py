@@ -51,18 +51,18 @@ EventClass = type[Event]
 
 
 class StateEvent(Event):
-    """How things are now on a state topic. Only the newest `version` matters."""
+    """The value of a state topic. Only the event with the highest `version` matters."""
 
     topic: str
     version: int
 
 
 class StreamEvent(Event):
-    """What happened on a stream topic.
+    """An event of a stream topic.
 
     Redis assigns `offset` and `mark` when the event is appended: with the epoch of the position before it, they are the
-    event's position. Offsets begin again at 1 when Redis has lost the topic. The outbox
-    assigns `sequence` where the event is published, from the database, for good: see `tidewire.outbox`.
+    event's position. Offsets begin again at 1 when Redis has lost the topic. The outbox assigns `sequence` from the
+    database when the event is published, and the number never changes: see `tidewire.outbox`.
     """
 
     topic: str
@@ -74,7 +74,7 @@ class StreamEvent(Event):
 
 
 class Resumed(Event):
-    """First event on a stream topic: where the socket stands, and whether anything was missed."""
+    """First event on a stream topic: the socket's position, and whether all missed events follow (`recovered`)."""
 
     type: Literal["resumed"] = "resumed"
     topic: str
@@ -89,11 +89,13 @@ class Ping(Event):
 
 
 class Pong(Event):
+    """The answer to a `ping`."""
+
     type: Literal["pong"] = "pong"
 
 
 class Error(Event):
-    """What was wrong with the client's last message; `code` is for programs, `detail` for people."""
+    """The reason why a message of the client was refused; `code` is for programs, `detail` for people."""
 
     type: Literal["error"] = "error"
     code: Literal["malformed", "too_large", "flooding", "unavailable"]
@@ -101,14 +103,14 @@ class Error(Event):
 
 
 class Drain(Event):
-    """This node will close the socket soon; come back after so many seconds."""
+    """This node will close the socket soon; the client should reconnect after so many seconds."""
 
     type: Literal["drain"] = "drain"
     reconnect_in_seconds: float
 
 
 class Stale(Event):
-    """Whether what the socket shows may be out of date, because Redis is away."""
+    """Whether the page may be out of date, because Redis is unavailable."""
 
     type: Literal["stale"] = "stale"
     stale: bool

@@ -14,7 +14,7 @@ from tidewire.topics import StateTopic
 
 
 class OperationsStatus(StateEvent):
-    """All nodes, by name."""
+    """The state of all nodes, by name."""
 
     type: Literal["operations.status"] = "operations.status"
     nodes: tuple[NodeReport, ...]

@@ -15,9 +15,9 @@ Name = Annotated[str, Field(min_length=1, max_length=254)]
 
 
 class LeaseStatus(StateEvent):
-    """Who holds the lease and who asks for it. Whoever held it and is not named any more has lost it.
+    """The holder of the lease and the editor who asks for it. A holder who is no longer named has lost it.
 
-    A holder who hears of an asker has `answer_seconds` at most to answer. A page that has heard nothing at all for
+    A holder who receives a request has `answer_seconds` at most to answer. A page that has received nothing for
     `lease_seconds` may have lost it.
     """
 
@@ -29,20 +29,20 @@ class LeaseStatus(StateEvent):
 
 
 class LeaseAsk(Event):
-    """From an editor: I would like to take over."""
+    """From an editor: a request to take over."""
 
     type: Literal["lease.ask"] = "lease.ask"
 
 
 class LeaseHandOver(Event):
-    """From the holder: `asker` may have it, nobody else."""
+    """From the holder: the lease passes to `asker`, and to no other editor."""
 
     type: Literal["lease.hand_over"] = "lease.hand_over"
     asker: Name
 
 
 class LeaseKeep(Event):
-    """From the holder: `asker` may not have it now."""
+    """From the holder: the request of `asker` is refused."""
 
     type: Literal["lease.keep"] = "lease.keep"
     asker: Name
