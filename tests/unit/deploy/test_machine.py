@@ -1,0 +1,95 @@
+"""deploy.local.machine and venv: what is installed for a target, and what is printed of it."""
+
+import dataclasses
+import sys
+
+import pytest
+
+from deploy.local import machine, programs, system, venv
+
+ABSENT = dataclasses.replace(system.CHROMIUM, programs=("no-such-program",))
+
+
+@pytest.fixture
+def prepare(monkeypatch, capsys, tmp_path):
+    """`prepare(required=..., optional=...)` on a machine with apt-get and without the right to use it."""
+    for name in ("apt-get", "prometheus"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(system, "MORE_PATHS", ())
+    monkeypatch.setattr(system, "_sudo", lambda: None)
+    monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(venv, "ensure", lambda wanted: sys.stdout.write(f"installed {wanted}\n"))
+    monkeypatch.setattr(venv, "origin", lambda: "3.14.8, /usr/bin")
+    monkeypatch.setattr(programs, "ensure", lambda: sys.stdout.write("redis: 8.2.1, /usr/bin/redis-server\n"))
+
+    def run(*, required=(), optional=()):
+        monkeypatch.setitem(machine.TARGETS, "test", ("dev", True, required, optional))
+        status = machine.prepare("test")
+        return status, capsys.readouterr()
+
+    return run
+
+
+def test_each_part_is_printed_with_its_origin(prepare, tmp_path):
+    status, printed = prepare(optional=(system.PROMETHEUS,))
+    assert status == 0
+    assert printed.out.splitlines() == [
+        "installed dev",
+        "python: 3.14.8, /usr/bin",
+        "redis: 8.2.1, /usr/bin/redis-server",
+        f"prometheus: {tmp_path / 'prometheus'}",
+    ]
+
+
+def test_what_must_be_there_stops_with_the_command_of_this_machine(prepare):
+    status, printed = prepare(required=(ABSENT,))
+    assert status == 1
+    assert printed.out == ""
+    assert printed.err == (
+        "chromium is missing. Install, then run make again: sudo apt-get install chromium fonts-dejavu-core\n"
+    )
+
+
+def test_what_is_optional_only_skips_tests(prepare):
+    status, printed = prepare(optional=(ABSENT,))
+    assert status == 0
+    assert printed.out.splitlines()[-1].startswith("chromium is missing: tests that need it are skipped.")
+
+
+def test_debians_python_without_venv_names_its_one_package(prepare, monkeypatch, tmp_path):
+    monkeypatch.setattr(venv, "PYTHON", tmp_path / "no" / "python")
+    monkeypatch.setattr(system.importlib.util, "find_spec", lambda _name: None)
+    status, printed = prepare()
+    assert status == 1
+    assert printed.err.startswith("Python's venv is missing. Install, then run make again: sudo apt-get install python")
+    assert printed.err.endswith("-venv\n")
+    assert printed.err.count("\n") == 1
+
+
+def pip(*lines: str, status: int = 0) -> list[str]:
+    return [sys.executable, "-c", f"import sys; print({chr(10).join(lines)!r}); sys.exit({status})"]
+
+
+def test_an_installation_prints_how_far_it_is(capsys):
+    venv._install(pip(*(f"Collecting p{i}==1" for i in range(45)), "Installing collected packages: p0, p1"), 45)
+    assert capsys.readouterr().out.splitlines() == [
+        "  20 of 45 downloaded",
+        "  40 of 45 downloaded",
+        "  all downloaded, installing",
+    ]
+
+
+def test_an_installation_that_fails_is_an_error_in_one_line():
+    with pytest.raises(venv.VenvError, match=r"^pip could not install the pinned packages; .*$"):
+        venv._install(pip("Collecting p==1", status=1), 1)
+
+
+def test_an_environment_of_another_python_is_kept_and_named(monkeypatch, tmp_path):
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.12.1\n")
+    monkeypatch.setattr(venv, "VENV", tmp_path)
+    monkeypatch.setattr(venv.sys, "version_info", (3, 12, 7))
+    assert venv.origin() == "3.12.1, /usr/bin, with the packages in .venv"
+    monkeypatch.setattr(venv.sys, "version_info", (3, 14, 0))
+    assert venv.origin().endswith("; python3 is 3.14.0, which would be used after: rm -r .venv")

@@ -1,0 +1,83 @@
+"""deploy.local.setup: which interpreters are accepted, and the line for one that is too old."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from deploy.local import machine, setup
+from deploy.local.layout import ROOT
+
+PATHS = (shutil.which(f"python3.{minor}") for minor in range(6, setup.OLDEST[1]))
+PYENV = (str(path) for path in Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python3"))
+OLD = [path for path in (*PATHS, *PYENV) if path and setup._runs(path)]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """`run((3, 10, 9))`: the exit status under that version, and what was printed."""
+    monkeypatch.setattr(machine, "prepare", lambda target: sys.stdout.write(f"preparing for {target}\n") * 0)
+
+    def main(version):
+        monkeypatch.setattr(setup.sys, "version_info", version)
+        status = setup.main("up")
+        return status, capsys.readouterr()
+
+    return main
+
+
+@pytest.mark.parametrize("version", [(3, 6, 15), (3, 9, 18), (3, 10, 13)])
+def test_an_interpreter_that_is_too_old_is_refused_in_one_line(run, version):
+    status, printed = run(version)
+    assert status == 1
+    assert printed.out == ""
+    assert re.fullmatch(r"\S+ is Python [\d.]+; tidewire needs 3\.11 or newer: .*PYTHON=.*\n", printed.err)
+
+
+def test_the_remedy_names_the_newest_interpreter_that_this_machine_has(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "install a newer one" in setup.refusal((3, 9, 18))
+    for name in ("python3.11", "python3.13"):
+        (tmp_path / name).symlink_to(sys.executable)
+    (tmp_path / "python3.14").write_text("#!/bin/false\n")
+    (tmp_path / "python3.14").chmod(0o755)
+    assert setup.refusal((3, 9, 18)).endswith("make PYTHON=python3.13 ...")
+
+
+@pytest.mark.parametrize(("version", "warned"), [((3, 11, 0), False), ((3, 14, 9), False), ((3, 15, 0), True)])
+def test_a_newer_interpreter_is_tried_with_a_line_of_warning(run, version, warned):
+    status, printed = run(version)
+    assert (status, printed.out) == (0, "preparing for up\n")
+    assert printed.err == ("python3 is 3.15.0; tidewire is tested up to 3.14\n" if warned else "")
+
+
+def test_the_package_says_the_same_versions():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == f">={setup._text(setup.OLDEST)}"
+    classifiers = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert (classifiers[0], classifiers[-1]) == (setup._text(setup.OLDEST), setup._text(setup.NEWEST))
+
+
+def test_an_old_interpreter_can_read_the_file():
+    source = (ROOT / "deploy" / "local" / "setup.py").read_text(encoding="utf-8")
+    tree = ast.parse(source, feature_version=(3, 6))
+    # Of these two, the first is an error below 3.7 wherever it stands, and the second would run before the check.
+    imported = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert [ast.unparse(node) for node in imported] == ["import shutil", "import subprocess", "import sys"]
+
+
+@pytest.mark.skipif(not OLD, reason="no Python below 3.11 on this machine")
+def test_a_real_old_interpreter_gets_the_line():
+    for python in OLD:
+        done = subprocess.run(
+            ["make", f"PYTHON={python}", "up"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+        )
+        first, *rest = done.stderr.splitlines()
+        assert "tidewire needs 3.11 or newer" in first
+        # The second line is make's own.
+        assert len(rest) == 1
