@@ -7,6 +7,9 @@ from locust import task
 
 from loadtest.users.dashboard import DashboardUser
 
+# Below and above the grace of three seconds: some phones return unnoticed, others had left.
+OFFLINE_SECONDS = (1.0, 6.0)
+
 
 class Mobile(DashboardUser):
     weight = 1
@@ -22,9 +25,8 @@ class Mobile(DashboardUser):
         self.rest_when_over()
         for each in self.sockets:
             each.lose_network()
-        # Below and above the grace of three seconds: some come back unnoticed, some were gone.
         self.run_state.online.discard(self.name)
-        gevent.sleep(self.random.uniform(1.0, 6.0))
+        gevent.sleep(self.random.uniform(*OFFLINE_SECONDS))
         if self.run_state.network:
             for each in self.sockets:
                 each.find_network()

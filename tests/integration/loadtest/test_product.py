@@ -20,7 +20,20 @@ def test_nothing_is_lost_and_every_node_comes_back(tmp_path, shape):
     """By two processes, on a stack of its own, with sessions made beforehand."""
     if reason := why_not():
         pytest.skip(reason)
-    options = ["--smoke", "--users", "12", "--seconds", "20", "--shape", shape, "--workers", "2", "--logged-in"]
+    options = [
+        "--smoke",
+        "--users",
+        "12",
+        "--seconds",
+        "9",
+        "--pace",
+        "0.5",
+        "--shape",
+        shape,
+        "--workers",
+        "2",
+        "--logged-in",
+    ]
     options += ["--objectives", str(patient_objectives(tmp_path))]
     command = [sys.executable, "-m", "loadtest", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=RUN_SECONDS)

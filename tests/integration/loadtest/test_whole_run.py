@@ -19,6 +19,7 @@ from loadtest.verdict import OBJECTIVES
 from loadtest.wires import ENGINES
 
 RUN_SECONDS = 150.0
+QUICK = ROOT / "tests" / "integration" / "loadtest" / "quick.py"
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +52,17 @@ def patient_objectives(directory, *, late_seconds=60000, lag_ms=60000):
     return path
 
 
-def run(address, directory, *more, workers=1, users=10, seconds=9, **objectives):
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Processes of Locust whose waits are short."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generators, "LOCUST", (sys.executable, "-m", "locust", "-f", str(QUICK)))
+        yield
+
+
+def run(address, directory, *more, workers=1, users=10, seconds=4, **objectives):
     options = ["--host", address, "--users", str(users), "--spawn-rate", "20", "--hold-seconds", str(seconds)]
-    options += ["--login-rate", "50", "--logins-at-once", "10", "--result", str(directory)]
+    options += ["--login-rate", "50", "--logins-at-once", "10", "--pace", "0.25", "--result", str(directory)]
     options += ["--objectives", str(patient_objectives(directory, **objectives)), *more]
     generators.run(options, directory, workers=workers, timeout_seconds=RUN_SECONDS)
     return json.loads((directory / "report.json").read_text())
@@ -67,14 +76,21 @@ def stretches(report):
     return [name for name, _ in report["phases"]]
 
 
-def test_ramp_delivers_everything(address, tmp_path):
-    report = run(address, tmp_path)
+@pytest.fixture(scope="module", params=ENGINES)
+def ramp(request, address, tmp_path_factory):
+    """The engine, the directory and the report of a run."""
+    directory = tmp_path_factory.mktemp("ramp")
+    return request.param, directory, run(address, directory, "--engine", request.param)
+
+
+def test_ramp_delivers_everything(ramp):
+    _engine, _directory, report = ramp
     assert not wrong(report), report["faults"]
     assert report["totals"]["users"] == 10
     assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
     assert stretches(report) == ["ramp", "hold", "settle", "ended"]
     held = report["held"]
-    assert held["seconds"] >= 9
+    assert held["seconds"] >= 4
     # What was open by name is all that was open, and nothing of the hold alone is more than there was in all.
     assert sum(held["sockets"].values()) == pytest.approx(report["totals"]["sockets_at_once"], rel=0.3)
     assert 0 < sum(held["handshakes"].values()) < report["totals"]["handshakes"]
@@ -84,7 +100,7 @@ def test_ramp_delivers_everything(address, tmp_path):
 def test_every_planted_fault_is_named(address, tmp_path):
     """One of each, at a client of its own."""
     plants = "drop,double,swap,delay"
-    report = run(address, tmp_path, "--plant", plants, "--pace", "0.5", users=30, seconds=20, late_seconds=1)
+    report = run(address, tmp_path, "--plant", plants, users=30, seconds=10, late_seconds=2)
     at = {kind: set() for kind in ("lost", "duplicated", "reordered", "late")}
     for fault in report["faults"]:
         kind, client = re.match(r"(\w+): notification .* at (load-\d+ page \d+) \(", fault).groups()
@@ -105,13 +121,12 @@ def test_starved_generator_is_found_out(address, tmp_path):
     assert report["bottleneck"].startswith("the generator")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_both_engines_account_for_the_same(address, tmp_path, engine):
-    report = run(address, tmp_path, "--engine", engine, "--pace", "0.5", users=10)
+def test_both_engines_account_for_the_same(ramp):
+    engine, directory, report = ramp
     assert not wrong(report), report["faults"]
     assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
     assert report["configuration"]["engine"] == engine
-    with (tmp_path / "locust_stats.csv").open() as table:
+    with (directory / "locust_stats.csv").open() as table:
         locusts = {each["Name"]: int(each["Request Count"]) for each in csv.DictReader(table)}
     # What Locust is told a second at a time is every delivery that the books have.
     told = locusts[figures.DELIVERY] + locusts.get(figures.REPLAY, 0)
@@ -119,7 +134,7 @@ def test_both_engines_account_for_the_same(address, tmp_path, engine):
 
 
 def test_storm_cuts_every_socket_and_loses_nothing(address, tmp_path):
-    report = run(address, tmp_path, "--shape", "storm", workers=2, seconds=15)
+    report = run(address, tmp_path, "--shape", "storm", "--pace", "0.5", workers=2, seconds=8)
     assert not wrong(report), report["faults"]
     assert stretches(report) == ["ramp", "hold", "cut", "storm", "settle", "ended"]
     assert "sockets were lost at once" in report["incidents"][0]
@@ -128,7 +143,7 @@ def test_storm_cuts_every_socket_and_loses_nothing(address, tmp_path):
 
 
 def test_spike_is_of_users_who_were_away(address, tmp_path):
-    report = run(address, tmp_path, "--shape", "spike", users=20, seconds=36)
+    report = run(address, tmp_path, "--shape", "spike", users=20, seconds=18)
     assert not wrong(report), report["faults"]
     at = dict(report["phases"])
     sockets = {second: sockets for second, _, sockets in report["series"]["users"]}
@@ -137,7 +152,7 @@ def test_spike_is_of_users_who_were_away(address, tmp_path):
 
 
 def test_search_without_a_limit_in_reach_says_at_least(address, tmp_path):
-    report = run(address, tmp_path, "--shape", "steps", "--step-users", "10", workers=2, users=20, seconds=8)
+    report = run(address, tmp_path, "--shape", "steps", "--step-users", "10", workers=2, users=20, seconds=3)
     assert [step["users"] for step in report["search"]["steps"]] == [10, 20]
     assert report["search"]["at_least"]
     assert report["search"]["users"] == 20, report["search"]
@@ -145,7 +160,7 @@ def test_search_without_a_limit_in_reach_says_at_least(address, tmp_path):
 
 def test_deploy_ends_every_node_by_the_command(address, tmp_path):
     touch = f"{sys.executable} -c \"import pathlib; pathlib.Path(r'{tmp_path}/ended-{{n}}').touch()\""
-    report = run(address, tmp_path, "--shape", "deploy", "--node-command", touch, "--nodes", "2")
+    report = run(address, tmp_path, "--shape", "deploy", "--node-command", touch, "--nodes", "2", seconds=2)
     assert [path.name for path in sorted(tmp_path.glob("ended-*"))] == ["ended-1", "ended-2"]
     assert len(report["incidents"]) == 2
 
@@ -158,7 +173,7 @@ def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_pat
         while not done.wait(0.2):
             if log.exists() and "phase hold" in log.read_text():
                 # Long enough for a few saves, and pages of books after them.
-                done.wait(10.0)
+                done.wait(4.0)
                 os.kill(int((tmp_path / "worker-2.pid").read_text()), signal.SIGKILL)
                 return
 
@@ -166,7 +181,7 @@ def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_pat
     killer.start()
     try:
         # Two editors among them, on two workers: one goes on.
-        report = run(address, tmp_path, workers=3, users=24, seconds=25)
+        report = run(address, tmp_path, workers=3, users=24, seconds=12)
     finally:
         done.set()
         killer.join()
