@@ -1,7 +1,6 @@
 """People at browsers: each has a context of their own in one Chromium."""
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from deploy.local import system
+from deploy.local.system import find_program
+
+CHROMIUM = find_program(*system.CHROMIUM.programs)
 # No sandbox: tests may run as root. The rest keeps an offline Chromium from asking the network for anything.
 FLAGS = [
     "--no-sandbox",

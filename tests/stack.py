@@ -23,7 +23,7 @@ from deploy.local.config import write_configuration
 from deploy.local.layout import LOOPBACK, ROOT, Layout, Ports
 from deploy.local.processes import Process, processes
 from deploy.local.ready import wait_until_ready
-from deploy.local.system import NGINX, REDIS, missing, tail
+from deploy.local.system import NGINX, REDIS, missing, search_path, tail
 
 # A stack starts in 3 s on two idle cores; a loaded machine is waited for.
 READY_SECONDS = 60.0
@@ -41,6 +41,8 @@ NO_LIMITS = {
     "TIDEWIRE_SOCKET_RATE": "5000r/s",
     "TIDEWIRE_SOCKETS_PER_ADDRESS": "20000",
 }
+# Tests find the programs that `make up` runs: those of wheels, and servers outside an ordinary user's PATH.
+os.environ["PATH"] = search_path()
 
 
 class StackError(Exception):

@@ -36,18 +36,26 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_MARK = "# tidewire: packages installed now must not start services"
 
 
+def search_path() -> str:
+    """Return PATH with the programs of wheels before it, and after it the directories that hold servers."""
+    return os.pathsep.join((str(PROGRAMS), _system_path()))
+
+
 def find_program(*names: str) -> str | None:
-    """Return the path of the first of these programs that is installed; one of `.venv` comes before the system's."""
-    return _which(names, (str(PROGRAMS), os.environ.get("PATH", os.defpath), *MORE_PATHS))
+    """Return the path of the first of these programs that is installed; a wheel's comes before the system's."""
+    return _which(names, search_path())
 
 
 def find_outside_venv(*names: str) -> str | None:
     """Return the path of the first of these programs that the system has."""
-    return _which(names, (os.environ.get("PATH", os.defpath), *MORE_PATHS))
+    return _which(names, _system_path())
 
 
-def _which(names: Sequence[str], directories: Sequence[str]) -> str | None:
-    path = os.pathsep.join(directories)
+def _system_path() -> str:
+    return os.pathsep.join((os.environ.get("PATH", os.defpath), *MORE_PATHS))
+
+
+def _which(names: Sequence[str], path: str) -> str | None:
     return next((found for found in (shutil.which(name, path=path) for name in names) if found), None)
 
 

@@ -1,6 +1,8 @@
 """deploy.local.programs: the system's Redis and nginx if they are new enough, otherwise those of pinned wheels."""
 
 import dataclasses
+import os
+import shutil
 
 import pytest
 
@@ -87,3 +89,10 @@ def test_the_oldest_version_will_do(program: Program, machine):
     assert program.of_the_system() is not None
     newer = dataclasses.replace(program, oldest=(program.oldest[0], program.oldest[1] + 1))
     assert newer.of_the_system() is None
+
+
+def test_tests_find_the_programs_under_their_plain_names():
+    """Where they come from wheels too: a test that asks PATH would otherwise be skipped, or start another one."""
+    for name in ("redis-server", "nginx"):
+        assert shutil.which(name) == system.find_program(name)
+    assert os.environ["PATH"].startswith(f"{system.PROGRAMS}{os.pathsep}")
