@@ -8,10 +8,7 @@ from django.db.models.functions import Now
 
 
 class OutboxEvent(models.Model):
-    """An event as it will be published; the row is deleted once Redis has the event.
-
-    Without a `sequence` it waits to be numbered; with one it is being published.
-    """
+    """An event as it will be published; the row is deleted once Redis has the event."""
 
     event_id = models.UUIDField(unique=True)
     topic = models.CharField(max_length=100)
@@ -19,14 +16,9 @@ class OutboxEvent(models.Model):
     body = models.TextField()
     # The database's clock, here and below: the clocks of two hosts are never compared.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    sequence = models.BigIntegerField(null=True, editable=False)
 
     class Meta:
         ordering = ("id",)
-        indexes = (
-            # What a publisher left unfinished is found at once, however many events wait.
-            models.Index(fields=["sequence"], name="outbox_numbered", condition=models.Q(sequence__isnull=False)),
-        )
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id} on {self.topic}"
@@ -50,6 +42,8 @@ class PublisherTurn(models.Model):
     # Counts the turns: a publisher that was stopped recognises that others had theirs since.
     token = models.BigIntegerField(default=0)
     ends_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Rows of the outbox that have a number and may be published: [id, number]. A batch, and what Redis refused.
+    numbered = models.JSONField(default=list, editable=False)
 
     def __str__(self) -> str:
         return f"{self.token}: {self.holder}"

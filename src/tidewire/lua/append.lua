@@ -28,33 +28,48 @@ local function add(result, offset, at)
   table.insert(results, offset)
   table.insert(results, at)
 end
+local offset = tonumber(redis.call('HGET', KEYS[2], 'offset') or '0')
+local first = offset
+local added, entries, ids = {}, {}, {}
 local refused = false
 for i = 4, #ARGV, 3 do
-  local id, body, sequence = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
-  local seen = redis.call('ZSCORE', KEYS[3], id)
+  local id, sequence = ARGV[i], tonumber(ARGV[i + 2])
+  local seen = added[id] or redis.call('ZSCORE', KEYS[3], id)
   local old = sequence and sequence <= last
   if refused or (old and not seen and not repeated) then
     -- Neither do the events behind it pass it.
     refused = true
     add(-1, 0, '')
   elseif seen or old then
-    local entry = seen and redis.call('XRANGE', KEYS[1], seen .. '-0', seen .. '-0')[1]
+    local entry = seen and entries[seen - first] or (seen and redis.call('XRANGE', KEYS[1], seen .. '-0', seen .. '-0')[1])
     add(0, tonumber(seen or '0'), entry and entry[2][4] or '')
   else
-    local offset = redis.call('HINCRBY', KEYS[2], 'offset', 1)
     -- A digest of all events so far. A Redis that lost the last events gives their offsets to other events, but the
     -- marks at these offsets differ.
     local after = mark
+    offset = offset + 1
     mark = string.sub(redis.sha1hex(after .. id), 1, 12)
-    redis.call('HSET', KEYS[2], 'mark', mark)
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], offset .. '-0', 'body', body, 'mark', mark, 'after', after)
-    redis.call('ZADD', KEYS[3], offset, id)
-    redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', offset - math.max(ARGV[1], SEEN))
+    added[id] = offset
+    table.insert(entries, {offset .. '-0', {'body', ARGV[i + 1], 'mark', mark, 'after', after}})
+    table.insert(ids, offset)
+    table.insert(ids, id)
     if sequence then
       last, last_id = sequence, id
-      redis.call('HSET', KEYS[2], 'sequence', ARGV[i + 2], 'event', id)
     end
     add(1, offset, mark)
+  end
+end
+if offset > first then
+  -- Before the entries: if one of them is refused, an offset is skipped, and never given twice.
+  redis.call('HSET', KEYS[2], 'offset', offset, 'mark', mark)
+  for _, entry in ipairs(entries) do
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], entry[1], unpack(entry[2]))
+  end
+  redis.call('ZADD', KEYS[3], unpack(ids))
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', offset - math.max(ARGV[1], SEEN))
+  -- After the entries: a batch whose last event has this number and id counts as a repeat.
+  if last_id then
+    redis.call('HSET', KEYS[2], 'sequence', string.format('%.0f', last), 'event', last_id)
   end
 end
 -- The position outlives the history: a lost history shows as a gap, a lost position as a new epoch. It is kept for

@@ -253,6 +253,7 @@ def test_a_database_that_went_back_to_a_backup_loses_no_event(processes, monkeyp
 def test_one_topic_that_redis_refuses_does_not_hold_up_the_others(processes, redis_server, monkeypatch):
     """More events than a batch has wait on it, and a logout on another topic is published at once."""
     monkeypatch.setattr(sequencing, "BATCH", 3)
+    monkeypatch.setattr(publisher, "REFUSED_SECONDS", 0.5)
     redis_server.client.set("tidewire:position:odd", "text")
 
     def odd() -> None:
@@ -268,8 +269,6 @@ def test_one_topic_that_redis_refuses_does_not_hold_up_the_others(processes, red
         time.sleep(0.05)
     assert processes.stream() == words(1, 2)
     redis_server.client.delete("tidewire:position:odd")
-    for each in processes.publishers:
-        monkeypatch.setattr(each._publisher, "_refused", {})
     processes.settle()
 
 
@@ -310,6 +309,7 @@ def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(
     """A migration holds the table of a model whose first events wait."""
     if processes.one(lambda: connection.vendor) != "postgresql":
         pytest.skip("SQLite has one writer")
+    monkeypatch.setattr(publisher, "REFUSED_SECONDS", 0.5)
     locked, going_on = threading.Event(), threading.Event()
 
     def migrate() -> None:
@@ -332,8 +332,6 @@ def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(
     finally:
         going_on.set()
         migrating.result(PATIENCE_SECONDS)
-    for each in processes.publishers:
-        each._publisher._refused.clear()
     processes.settle()
 
 
