@@ -212,6 +212,27 @@ class TestRefusals:
         monkeypatch.setattr(one, "_refused", {})
         assert one.publish()
         assert [event.text for event in redis.events("odd")] == words(*range(10, 20))
+        assert [event.sequence for event in redis.events("odd")] == list(range(1, 11))
+        assert PublisherTurn.objects.get().numbered == []
+
+    def test_the_numbers_of_refused_events_are_kept_by_any_publisher(self, redis, one):
+        """Their topic goes on where it was, and a row that an administrator deleted leaves no number behind."""
+        redis.refused = {"odd"}
+        say(10, 11, 12, topic="odd")
+        say(1)
+        assert not one.publish()
+        kept = PublisherTurn.objects.get().numbered
+        assert [number for _, number in kept] == [1, 2, 3]
+        OutboxEvent.objects.filter(id=kept[0][0]).delete()
+        redis.refused = set()
+        say(13, topic="odd")
+        assert Publisher().publish()
+        assert [(event.text, event.sequence) for event in redis.events("odd")] == [
+            ("word 11", 2),
+            ("word 12", 3),
+            ("word 13", 4),
+        ]
+        assert PublisherTurn.objects.get().numbered == []
 
     def test_a_topic_that_cannot_be_numbered_does_not_hold_up_the_others(self, redis, one, monkeypatch):
         """The application's table is being changed, say."""
