@@ -42,4 +42,8 @@ def _text(version: "tuple[int, ...]") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    try:
+        sys.exit(main(sys.argv[1]))
+    except KeyboardInterrupt:
+        # Ctrl-C during an installation, which the next call continues.
+        sys.exit(130)

@@ -71,6 +71,23 @@ def test_an_old_interpreter_can_read_the_file():
     assert [ast.unparse(node) for node in imported] == ["import shutil", "import subprocess", "import sys"]
 
 
+def test_an_interrupted_installation_ends_without_a_traceback(tmp_path):
+    interrupted = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"from deploy.local import machine\ndef prepare(target): {interrupted}\nmachine.prepare = prepare\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.local.setup", "up"],
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @pytest.mark.skipif(not OLD, reason="no Python below 3.11 on this machine")
 def test_a_real_old_interpreter_gets_the_line():
     for python in OLD:
