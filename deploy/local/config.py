@@ -18,21 +18,21 @@ NGINX_MAIN = """\
 daemon off;
 worker_processes 2;
 worker_rlimit_nofile {open_files};
-pid {run}/nginx.pid;
-error_log {log}/nginx-error.log warn;
+pid "{run}/nginx.pid";
+error_log "{log}/nginx-error.log" warn;
 {user}
 events {{ worker_connections {connections}; }}
 http {{
-    include {mime_types};
+    include "{mime_types}";
     default_type application/octet-stream;
     sendfile on;
     tcp_nopush on;
-    client_body_temp_path {run}/body;
-    proxy_temp_path {run}/proxy;
-    fastcgi_temp_path {run}/fastcgi;
-    uwsgi_temp_path {run}/uwsgi;
-    scgi_temp_path {run}/scgi;
-    include {run}/tidewire.conf;
+    client_body_temp_path "{run}/body";
+    proxy_temp_path "{run}/proxy";
+    fastcgi_temp_path "{run}/fastcgi";
+    uwsgi_temp_path "{run}/uwsgi";
+    scgi_temp_path "{run}/scgi";
+    include "{run}/tidewire.conf";
 }}
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.local.config import nginx_variables, prometheus_configuration, render
+from deploy.local.config import nginx_variables, prometheus_configuration, render, write_configuration
 from deploy.local.layout import ROOT, Layout, Ports
 
 RULES = ROOT / "deploy" / "prometheus" / "rules"
@@ -77,3 +77,14 @@ def test_prometheus_reads_every_rule(layout):
     """The configuration that `make up` writes names all of them."""
     [named] = yaml.safe_load(prometheus_configuration(layout))["rule_files"]
     assert len(list(Path(named).parent.glob(Path(named).name))) == len(list(RULES.glob("*.yml"))) > 1
+
+
+def test_nginx_reads_paths_with_spaces(tmp_path):
+    """A clone in a directory such as "My Projects" has them, and nginx takes what follows one as an argument more."""
+    layout = Layout(ports=Ports.from_variables({}), var=tmp_path / "My Projects" / "var")
+    layout.make_directories()
+    write_configuration(layout)
+    for written in (layout.run / "nginx").glob("*.conf"):
+        text = written.read_text(encoding="utf-8")
+        assert "My Projects" in text
+        assert "Projects" not in re.sub(r'"[^"]*"', "", text)
