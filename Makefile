@@ -63,7 +63,7 @@ lint: setup ## check format, types, layers, security, known vulnerabilities and 
 	@$(VENV)/python -m deploy.compose.lint
 
 ##@ Measure
-.PHONY: load load-smoke soak bench capacity
+.PHONY: load load-smoke soak bench bench-quick capacity
 load: ## load a running `make up` and account for every event; USERS=100 SECONDS=60 SHAPE=ramp
 	@$(PYTHON) -m deploy.local.setup dev
 	@$(VENV)/python -m loadtest --users $(or $(USERS),100) --seconds $(or $(SECONDS),60) --shape $(or $(SHAPE),ramp) $(ARGS)
@@ -78,9 +78,13 @@ soak: ## run the real stack under churn for 20 minutes; growth fails it; writes 
 	@$(PYTHON) -m deploy.local.setup bench
 	@$(VENV)/python -m tests.soak $(ARGS)
 
-bench: ## compare the fan-out with alternatives, write docs/benchmarks.md; ARGS=--quick: two minutes
+bench: ## compare the fan-out with alternatives and write docs/benchmarks.md
 	@$(PYTHON) -m deploy.local.setup bench
 	@$(VENV)/python -m loadtest.bench $(ARGS)
+
+bench-quick: ## compare the core of it in two minutes, on the screen only
+	@$(PYTHON) -m deploy.local.setup bench
+	@$(VENV)/python -m loadtest.bench --quick $(ARGS)
 
 capacity: ## plan a workload: nodes, CPU, memory, Redis, and the first limit; WORKLOAD=mine.toml
 	@$(PYTHON) -m deploy.local.setup bench

@@ -1,6 +1,6 @@
 """`python -m loadtest.bench`: runs the comparison, or parts of it, and writes what came out.
 
-`make bench` runs it; `ARGS=--quick` runs the core in about two minutes and writes only to the screen.
+`make bench` runs it without options, `make bench-quick` with `--quick`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def run(given: argparse.Namespace, plan: Plan, command: list[str]) -> Resu
 
 def main(arguments: Sequence[str]) -> int:
     given, plan = parse(arguments)
-    command = ["make", "bench", *(["ARGS=--quick"] if given.quick else [])]
+    command = ["make", "bench-quick" if given.quick else "bench"]
     if set(arguments) - {"--quick", "--no-report"}:
         command = ["python", "-m", "loadtest.bench", *arguments]
     if given.report_only:

@@ -40,7 +40,7 @@ def _wrapped(section: str) -> str:
 
 
 def screen(run: Run) -> str:
-    """The summary at the end of `make bench ARGS=--quick`."""
+    """The summary at the end of `make bench-quick`."""
     tables = [cost(run, "single"), cost(run, "burst"), latency(run, "single")] if run.select("fanout") else []
     judged = "\n".join(_judgement(target) for target in judge(run) if target.met is not None)
     return "\n\n".join([*tables, judged, f"taken by other processes: {_disturbed(run)}"])
