@@ -132,7 +132,7 @@ k8s-check: ## build every combination of the Kubernetes manifests and check it w
 	@PYTHONPATH=$(PYTHONPATH):var/k8s/python $(VENV)/python -m pytest tests/k8s --ignore tests/k8s/cluster $(ARGS)
 
 ##@ Write
-.PHONY: format generate requirements
+.PHONY: format generate docs dist requirements
 format: setup ## format the code and fix what ruff can fix
 	@$(VENV)/ruff check --fix-only .
 	@$(VENV)/ruff format .
@@ -140,8 +140,17 @@ format: setup ## format the code and fix what ruff can fix
 generate: setup ## write the files that come from code: .env.example, docs/metrics.md, dashboards, their copies
 	@$(VENV)/python -m deploy.local.env_example
 	@$(VENV)/python -m deploy.prometheus.metrics_page
+	@$(VENV)/python -m deploy.docs.reference
 	@$(VENV)/python -m deploy.grafana.write
 	@$(VENV)/python -m deploy.k8s.monitoring
+
+docs: ## build the documentation as a site in var/docs/html; a broken link fails it
+	@$(PYTHON) -m deploy.local.setup docs
+	@TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m sphinx --fail-on-warning --keep-going -b html -d var/docs/doctrees docs var/docs/html
+
+dist: ## build wheel and sdist, try each in an empty environment, list packages and licences; WEB_IMAGE= WS_IMAGE=
+	@$(PYTHON) -m deploy.local.setup dist
+	@$(VENV)/python -m deploy.release.dist
 
 requirements: setup ## update all pinned requirements together
 	@$(VENV)/python -m deploy.local.requirements

@@ -27,11 +27,11 @@ def env_example() -> str:
 def _entry(name: str, field: FieldInfo) -> str:
     lines = textwrap.wrap(field.description or "", width=116, initial_indent="# ", subsequent_indent="# ")
     required = field.is_required()
-    lines.append(f"{'' if required else '# '}{PREFIX}{name.upper()}={_default(field)}")
+    lines.append(f"{'' if required else '# '}{PREFIX}{name.upper()}={default_text(field)}")
     return "\n" + "\n".join(lines) + "\n"
 
 
-def _default(field: FieldInfo) -> str:
+def default_text(field: FieldInfo) -> str:
     # A default that is made at start (the node's name) differs between places and is described in words.
     if field.default is PydanticUndefined:
         return ""

@@ -1,0 +1,212 @@
+"""`make dist`: build the wheel and the sdist, install each in an empty environment, and list what is distributed.
+
+Everything goes to `dist/`. Nothing is published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deploy.local.layout import ROOT
+from deploy.local.venv import VENV
+from tidewire import __version__
+
+DIST = ROOT / "dist"
+PACKAGE = ROOT / "src" / "tidewire"
+# What an sdist has besides the package: the build needs the first two, hatchling adds the third.
+BESIDES = ("pyproject.toml", ".gitignore", "PKG-INFO", "README.md", "LICENSE", "CHANGELOG.md")
+METADATA = ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")
+# The images install exactly these.
+IMAGES = {"web": ROOT / "services/web/requirements.txt", "ws": ROOT / "services/ws/requirements.txt"}
+# Compiling a package for which there is no wheel takes minutes.
+TIMEOUT_SECONDS = 900
+IMPORTS = """
+import importlib.metadata, tidewire, tidewire.events, tidewire.topics, tidewire.close_codes
+assert importlib.metadata.version("tidewire") == tidewire.__version__
+print(tidewire.__version__)
+"""
+
+
+class DistError(Exception):
+    """The release cannot be made; says why."""
+
+
+def build(directory: Path) -> tuple[Path, Path]:
+    """Build both; returns the wheel and the sdist. The wheel is built from the sdist, as by other builders."""
+    _run([_python(), "-m", "build", "--no-isolation", "--outdir", str(directory), str(ROOT)])
+    [wheel], [sdist] = list(directory.glob("*.whl")), list(directory.glob("*.tar.gz"))
+    return wheel, sdist
+
+
+def wheel_files(wheel: Path) -> set[str]:
+    """The names of the files in a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def sdist_files(sdist: Path) -> set[str]:
+    """The names of the files in an sdist, without its directory."""
+    with tarfile.open(sdist) as archive:
+        return {name.partition("/")[2] for name in archive.getnames()}
+
+
+def expected_files(package: Path = PACKAGE) -> tuple[set[str], set[str]]:
+    """The files that belong in the wheel and in the sdist: the package as git has it, and what describes it."""
+    named = _run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "."], cwd=package)
+    files = sorted(name for name in named.splitlines() if (package / name).exists())
+    info = f"tidewire-{__version__}.dist-info"
+    wheel = {f"tidewire/{name}" for name in files} | {f"{info}/{name}" for name in METADATA}
+    return wheel, {f"src/tidewire/{name}" for name in files} | set(BESIDES)
+
+
+def difference(found: set[str], expected: set[str]) -> str:
+    """What is wrong with the contents of an archive; empty: nothing."""
+    lines = [f"{name} does not belong in it" for name in sorted(found - expected)]
+    return "\n".join([*lines, *(f"{name} is missing" for name in sorted(expected - found))])
+
+
+def licences(bom: dict[str, Any]) -> dict[str, str]:
+    """The licence of each component of a CycloneDX document, by `name version`. Empty: the package names none."""
+    found = {}
+    for component in bom.get("components", ()):
+        given = [
+            each.get("expression") or each["license"].get("id") or each["license"].get("name", "")
+            for each in component.get("licenses", ())
+        ]
+        found[f"{component['name']} {component.get('version', '')}"] = "; ".join(dict.fromkeys(filter(None, given)))
+    return found
+
+
+def main() -> int:
+    """Make the release; returns the exit status."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    try:
+        wheel, sdist = build(DIST)
+        for archive, found, expected in zip(
+            (wheel, sdist), (wheel_files(wheel), sdist_files(sdist)), expected_files(), strict=True
+        ):
+            if wrong := difference(found, expected):
+                raise DistError(f"{archive.name}: {wrong}")
+            print(f"{archive.name}: {len(found)} files, exactly what belongs in it, {archive.stat().st_size:,} bytes")
+        _try(sdist, str(sdist))
+        with _environment() as python:
+            _install(python, wheel.name, [f"{wheel}[daphne]"])
+            _run([python, "-m", "tidewire", "--help"], env={"DJANGO_SETTINGS_MODULE": "none"}, cwd=Path("/"))
+            print(f"{wheel.name}[daphne]: its server starts")
+            _list(python, "tidewire")
+        for image, requirements in IMAGES.items():
+            with _environment() as python:
+                _install(python, f"packages of {image}", ["--require-hashes", "--no-deps", "-r", str(requirements)])
+                _list(python, f"image-{image}-python")
+            _list_debian(image, os.environ.get(f"{image.upper()}_IMAGE", ""))
+        _sign()
+    except DistError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _try(archive: Path, requirement: str) -> None:
+    with _environment() as python:
+        _install(python, archive.name, [requirement])
+        version = _run([python, "-c", IMPORTS], cwd=Path("/")).strip()
+        if version != __version__:
+            raise DistError(f"{archive.name}: imports as {version}, expected {__version__}")
+        print(f"{archive.name}: installed in an empty environment and imported, version {version}")
+
+
+@contextmanager
+def _environment() -> Iterator[str]:
+    """An empty environment, without pip, as its Python."""
+    with tempfile.TemporaryDirectory() as directory:
+        _run([_python(), "-m", "venv", "--without-pip", directory])
+        yield str(Path(directory) / "bin" / "python")
+
+
+def _install(python: str, name: str, what: list[str]) -> None:
+    print(f"{name}: installing ...", flush=True)
+    started = time.monotonic()
+    _run([_python(), "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet", "install", *what])
+    print(f"{name}: installed in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _list(python: str, name: str) -> None:
+    """Write the CycloneDX list of an environment."""
+    path = DIST / f"{name}-{__version__}.cdx.json"
+    root = ["--pyproject", str(ROOT / "pyproject.toml"), "--mc-type", "library"] if name == "tidewire" else []
+    _run([str(VENV / "bin" / "cyclonedx-py"), "environment", *root, "--output-reproducible", "-o", str(path), python])
+    _report(path)
+
+
+def _list_debian(image: str, tag: str) -> None:
+    """Write the CycloneDX list of the Debian packages of an image."""
+    docker = shutil.which("docker")
+    if not tag or docker is None:
+        print(f"image {image}: Debian packages left out; make dist {image.upper()}_IMAGE=<the image that was built>")
+        return
+    path = DIST / f"image-{image}-debian-{__version__}.cdx.json"
+    container = _run([docker, "create", tag]).strip()
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            root = Path(directory) / "root.tar"
+            _run([docker, "export", "--output", str(root), container])
+            tool = [str(VENV / "bin" / "debsbom"), "generate", "--sbom-type", "cdx", "--with-licenses"]
+            _run([*tool, "--distro-version", "13", "--root", str(root), "--out", str(path).removesuffix(".cdx.json")])
+    finally:
+        _run([docker, "rm", container])
+    _report(path)
+
+
+def _report(path: Path) -> None:
+    found = licences(json.loads(path.read_text(encoding="utf-8")))
+    path.with_name(path.name.replace(".cdx.json", ".licences.txt")).write_text(
+        "".join(f"{name}: {licence or 'see its source'}\n" for name, licence in sorted(found.items())), encoding="utf-8"
+    )
+    print(f"{path.name}: {len(found)} packages; {_counted(found.values())}")
+
+
+def _counted(found: Iterable[str]) -> str:
+    counted = Counter(licence or "no licence named" for licence in found)
+    shown = [f"{count} {licence}" for licence, count in counted.most_common(5)]
+    return ", ".join([*shown, *([f"{len(counted) - 5} other licences"] if len(counted) > 5 else [])])
+
+
+def _sign() -> None:
+    files = sorted(path for path in DIST.iterdir() if path.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    (DIST / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+    print(f"dist/: {len(files)} files, and SHA256SUMS over them. Nothing was published.")
+
+
+def _python() -> str:
+    return sys.executable
+
+
+def _run(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
+    # Not this repository's modules: what is imported must be what was installed.
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | (env or {})
+    done = subprocess.run(
+        command, cwd=cwd, env=clean, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
+    )
+    if done.returncode:
+        last = "\n".join(f"{done.stdout}{done.stderr}".strip().splitlines()[-20:])
+        raise DistError(f"{' '.join(command)} failed with {done.returncode}:\n{last}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""The documentation: pages that are written from the code are up to date, and the index has each page."""
+
+import re
+
+import pytest
+
+from deploy.docs import reference
+
+DOCS = reference.DOCS
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)")
+# A part of metrics.md.
+PARTS = {"metrics-cost.md"}
+MARKDOWN = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("name", sorted(reference.pages()))
+def test_a_page_that_is_written_from_the_code_is_up_to_date(name):
+    """`make generate` writes it."""
+    assert (DOCS / name).read_text(encoding="utf-8") == reference.pages()[name]
+
+
+def test_each_setting_and_event_is_described():
+    for name in ("settings.md", "events.md"):
+        page = reference.pages()[name]
+        assert "None" not in re.sub(r"default `[^`]*`", "", page), name
+
+
+def test_the_index_has_each_page_once():
+    listed = LINK.findall((DOCS / "README.md").read_text(encoding="utf-8"))
+    assert sorted(listed) == sorted(set(MARKDOWN) - PARTS - {"README.md"})
+
+
+@pytest.mark.parametrize("name", MARKDOWN)
+def test_each_linked_file_exists(name):
+    page = DOCS / name
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
