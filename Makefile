@@ -148,7 +148,7 @@ docs: ## build the documentation as a site in var/docs/html; a broken link fails
 	@$(PYTHON) -m deploy.local.setup docs
 	@TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m sphinx --fail-on-warning --keep-going -b html -d var/docs/doctrees docs var/docs/html
 
-dist: ## build wheel and sdist, try each in an empty environment, list packages and licences; WEB_IMAGE= WS_IMAGE=
+dist: ## build wheel and sdist, try both in empty environments, list packages and licences
 	@$(PYTHON) -m deploy.local.setup dist
 	@$(VENV)/python -m deploy.release.dist
 

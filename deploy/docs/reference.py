@@ -84,7 +84,7 @@ def events_page() -> str:
     modules = {module.__name__ for module in MODULES}
     named = [each for each in _subclasses(Event) if isinstance(each.model_fields["type"].default, str)]
     public = [each for each in named if each.__module__ in modules]
-    sections = {
+    sections: dict[str, list[type[Event]]] = {
         "State topics": [each for each in public if issubclass(each, StateEvent)],
         "Stream topics": [each for each in public if issubclass(each, StreamEvent)],
         "Control messages": [each for each in public if not issubclass(each, (StateEvent, StreamEvent))],
