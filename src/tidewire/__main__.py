@@ -1,7 +1,8 @@
 """`python -m tidewire project.asgi:application`: Daphne's command line, its flags, tidewire's server."""
 
-import asyncio
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 # Defaults that differ from Daphne's, and may be given again. Its access log has lines per request; ours are one at
 # connect and one at close. In a storm of reconnects a handshake may wait in line for longer than its 5 s. Pings keep
@@ -16,15 +17,17 @@ def main() -> None:
         from tidewire.drain_command import drain
 
         sys.exit(drain(sys.argv[2:]))
-    try:
-        import uvloop
-    except ImportError:
-        pass
-    else:
-        # Before daphne.server is imported: it makes its loop at import.
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    from daphne.cli import CommandLineInterface
     from django.core.exceptions import ImproperlyConfigured
+
+    from tidewire.versions import require_packages
+
+    try:
+        # Before anything is imported that an older one may lack.
+        require_packages()
+    except ImproperlyConfigured as error:
+        sys.exit(f"tidewire did not start: {error}")
+    _install_uvloop()
+    from daphne.cli import CommandLineInterface
 
     from tidewire.server import TidewireServer
 
@@ -37,6 +40,24 @@ def main() -> None:
     except ImproperlyConfigured as error:
         # The message says what to set; a traceback would hide it.
         sys.exit(f"tidewire did not start: {error}")
+
+
+def _install_uvloop() -> None:
+    """Run Twisted's reactor on uvloop if that is installed. Call before `daphne.server` is imported.
+
+    Daphne keeps an asyncio reactor that it finds and otherwise makes one, on asyncio's own event loop.
+    """
+    try:
+        import uvloop
+    except ImportError:
+        return
+    from twisted.internet import asyncioreactor
+
+    loop = uvloop.new_event_loop()
+    if threads := os.environ.get("ASGI_THREADS"):
+        # Daphne does the same to the loop that it makes.
+        loop.set_default_executor(ThreadPoolExecutor(max_workers=int(threads)))
+    asyncioreactor.install(loop)  # type: ignore[no-untyped-call]  # Twisted has no types here
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 
 from tidewire.background import refuse_greenlets
+from tidewire.versions import require_packages
 
 
 class TidewireConfig(AppConfig):
@@ -10,4 +11,5 @@ class TidewireConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        require_packages()
         refuse_greenlets()

@@ -18,6 +18,7 @@ from tidewire.conf import settings
 from tidewire.exceptions import NoRedis
 from tidewire.redis_connection import leave
 from tidewire.redis_host import SOCKET_SECONDS, pool, redis_host
+from tidewire.versions import require_redis_server
 
 # Enough for the hub, presence and a page's reads at once; whoever is one too many waits for its turn.
 MAX_CONNECTIONS = 16
@@ -49,6 +50,20 @@ async def close() -> None:
     if found is not None:
         await found.aclose(close_connection_pool=False)
         await found.connection_pool.aclose()
+
+
+async def require_version() -> None:
+    """Raise `ImproperlyConfigured` if the Redis server is too old. One that is unavailable or does not say may serve.
+
+    HELLO, because INFO is often forbidden to applications.
+    """
+    try:
+        said = await client().execute_command("HELLO")  # type: ignore[no-untyped-call]  # redis-py has no types here
+    except (TimeoutError, RedisError, OSError):
+        return
+    pairs = said if isinstance(said, dict) else dict(zip(said[::2], said[1::2], strict=True))
+    if found := pairs.get("version"):
+        require_redis_server(found)
 
 
 @cache

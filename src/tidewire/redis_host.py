@@ -91,6 +91,8 @@ def redis_host(
         "socket_connect_timeout": SOCKET_SECONDS,
         "health_check_interval": HEALTH_SECONDS,
         "retry": Retry(NoBackoff(), RETRIES, supported_errors=(RedisConnectionError,)),
+        # redis-py 5 retries only what this names, too.
+        "retry_on_error": [RedisConnectionError],
     }
     if not url.startswith("unix:"):
         common["socket_keepalive_options"] = _keepalive()
@@ -131,7 +133,9 @@ class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
 
     async def aclose(self) -> None:
         await super().aclose()
-        await self.sentinel_manager.aclose()
+        # Sentinel has no `aclose` of its own before redis-py 7.
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _once() -> Retry:

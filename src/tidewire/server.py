@@ -36,6 +36,7 @@ from tidewire.drain import Drainer
 from tidewire.exceptions import NoRedis
 from tidewire.garbage import leave_start_up
 from tidewire.node import node, require_layer
+from tidewire.redis import require_version
 from tidewire.reporter import Reporter
 from tidewire.sentry import Sentry
 from tidewire.stores import report_store
@@ -134,7 +135,7 @@ class TidewireServer(Server):
     def kill_all_applications(self) -> Any:
         # Daphne's raises KeyError for a connection whose application ended or has not begun.
         for details in self.connections.values():
-            details.setdefault("application_instance", asyncio.get_event_loop().create_future())
+            details.setdefault("application_instance", asyncio.get_running_loop().create_future())
         return super().kill_all_applications()
 
     async def stop_listening(self) -> None:
@@ -189,6 +190,7 @@ class TidewireServer(Server):
                 listen_admin(limits.ADMIN_HOST, limits.ADMIN_PORT, self._drainer, self._on_signal, here.measure)
             here.serve("reporting", self._reporter.run)
             self._watch()
+            await require_version()
         except CannotListenError as error:
             self._fail(
                 f"the admin port {limits.ADMIN_HOST}:{limits.ADMIN_PORT} cannot be had: {error.socketError}. "

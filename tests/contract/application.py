@@ -44,7 +44,7 @@ from channels.exceptions import StopConsumer  # noqa: E402 - Django has to be se
 
 from tests.unit.tidewire.fakes import Hall, MemoryStreams  # noqa: E402
 from tidewire import consumer as consumer_module  # noqa: E402
-from tidewire import inbox, metrics, send_writer  # noqa: E402
+from tidewire import inbox, metrics, send_writer, versions  # noqa: E402
 from tidewire import node as node_module  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
 from tidewire.consumer import LiveConsumer  # noqa: E402
@@ -71,6 +71,9 @@ if "CONTRACT_START_FAILS" in os.environ:
         raise RuntimeError("no reports")
 
     tidewire.server.report_store = no_reports  # type: ignore[assignment]
+
+if "CONTRACT_OLDEST_REDIS" in os.environ:
+    versions.REDIS_SERVER = os.environ["CONTRACT_OLDEST_REDIS"]
 
 # The waits are the product's own, in short.
 consumer_module.CONNECT_SECONDS = consumer_module.LEAVE_SECONDS = inbox.LEAVE_SECONDS = 1.0
@@ -249,4 +252,5 @@ def state() -> dict[str, Any]:
         "handshakes": len(server._bounds.waiting) if server is not None else 0,
         "recorded": recorded,
         "kinds": sorted(BAD),
+        "loop": type(asyncio.get_running_loop()).__module__,
     }

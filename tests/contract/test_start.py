@@ -1,5 +1,6 @@
 """A server that cannot start says why and ends: it never serves half of what it should."""
 
+import importlib.util
 import os
 import signal
 import socket
@@ -97,6 +98,38 @@ def test_a_channel_layer_that_cannot_be_had_ends_the_start(layers, words):
 def test_settings_that_do_not_add_up_end_the_start(given, words):
     port = free_port()
     ended(started(port, CONTRACT_SETTINGS=given), port, *words)
+
+
+@pytest.fixture
+def old_django(tmp_path):
+    """A directory in which Django claims to be of an older version."""
+    metadata = tmp_path / "django-4.2.30.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: Django\nVersion: 4.2.30\n")
+    return tmp_path
+
+
+def test_a_django_that_is_too_old_ends_the_start(old_django):
+    port = free_port()
+    done = started(port, PYTHONPATH=f"{old_django}:{ROOT}/src:{ROOT}/services:{ROOT}")
+    ended(done, port, "Django 4.2.30 is too old", "pip install --upgrade 'Django>=5.2'")
+
+
+def test_a_project_with_a_django_that_is_too_old_is_told(old_django):
+    """The last line of what `manage.py` prints."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEWIRE_", "DJANGO_"))}
+    environment |= {"PYTHONPATH": f"{old_django}:{ROOT}/src:{ROOT}/services", "TIDEWIRE_ENVIRONMENT": "development"}
+    command = [sys.executable, "services/web/manage.py", "check"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert "ImproperlyConfigured: Django 4.2.30 is too old: tidewire needs 5.2" in done.stderr.splitlines()[-1]
+
+
+def test_the_server_runs_on_uvloop_if_that_is_installed(tmp_path):
+    expected = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio.unix_events"
+    with running("tidewire", tmp_path) as server:
+        assert server.state()["loop"] == expected
+        server.hang_up()
 
 
 def test_a_step_of_the_start_that_fails_ends_it():

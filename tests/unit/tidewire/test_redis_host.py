@@ -53,7 +53,7 @@ def test_a_sentinel_that_is_gone_is_asked_once_and_not_for_long():
     for sentinel in made.sentinel_manager.sentinels:
         said = sentinel.connection_pool.connection_kwargs
         assert said["socket_timeout"] + said["socket_connect_timeout"] <= 1.0
-        assert said["retry"].get_retries() == 0
+        assert said["retry"]._retries == 0
 
 
 def test_tls_reaches_the_primary_and_the_sentinels():
@@ -87,5 +87,5 @@ def test_an_odd_sentinel_is_named(odd):
 
 def test_a_stale_connection_is_tried_once_more():
     """What Redis closed meanwhile fails once by itself; what fails twice is an outage."""
-    assert pool(redis_host("redis://h")).connection_kwargs["retry"].get_retries() == 1
+    assert pool(redis_host("redis://h")).connection_kwargs["retry"]._retries == 1
     assert RedisConnectionError in pool(redis_host("redis://h")).connection_kwargs["retry"]._supported_errors

@@ -1,0 +1,45 @@
+"""The oldest versions that tidewire works with: a process that has an older one says so and does not start."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from django.core.exceptions import ImproperlyConfigured
+
+# As in pyproject.toml; a test compares the two.
+PACKAGES = {"Django": "5.2", "channels": "4.2", "channels-redis": "4.2", "redis": "5.0.1"}
+# The oldest that the tests run on. Valkey began at 7.2.
+REDIS_SERVER = "7.0"
+
+
+def require_packages(oldest: dict[str, str] = PACKAGES) -> None:
+    """Raise `ImproperlyConfigured` if an installed package is older than tidewire needs."""
+    for name, least in oldest.items():
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            # A project without channels-redis has another channel layer.
+            continue
+        if _numbers(found) < _numbers(least):
+            raise ImproperlyConfigured(
+                f"{name} {found} is too old: tidewire needs {least} or newer: pip install --upgrade '{name}>={least}'"
+            )
+
+
+def require_redis_server(found: str) -> None:
+    """Raise `ImproperlyConfigured` if a Redis server of this version is older than tidewire needs."""
+    if _numbers(found) < _numbers(REDIS_SERVER):
+        raise ImproperlyConfigured(
+            f"the Redis server is {found}, which is too old: tidewire needs Redis {REDIS_SERVER} or newer, or Valkey"
+        )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The numbers that a version begins with: `6.1rc1` counts as 6.1."""
+    numbers = []
+    for part in text.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            break
+    return tuple(numbers)

@@ -1,0 +1,45 @@
+"""What is too old is named in one line before anything else fails of it."""
+
+import re
+import tomllib
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from deploy.local.layout import ROOT
+from tidewire import versions
+
+
+def test_the_oldest_versions_are_those_of_the_package():
+    """A resolver and a process without one refuse the same."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    least = dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", each).groups() for each in declared)
+    assert {name: least[name] for name in versions.PACKAGES} == versions.PACKAGES
+
+
+def test_installed_packages_are_new_enough():
+    versions.require_packages()
+
+
+def test_a_package_that_is_too_old_is_named_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(versions, "version", {"Django": "4.2.30"}.__getitem__)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        versions.require_packages({"Django": "5.2"})
+    assert str(caught.value) == (
+        "Django 4.2.30 is too old: tidewire needs 5.2 or newer: pip install --upgrade 'Django>=5.2'"
+    )
+
+
+def test_a_package_that_is_absent_is_not_too_old():
+    versions.require_packages({"no-such-package": "1"})
+
+
+@pytest.mark.parametrize("found", ["7.0", "7.0.15", "7.2.4", "8.0-rc1", "9.1.2", "10.0", "255.255.255"])
+def test_a_redis_server_that_is_new_enough_is_accepted(found):
+    versions.require_redis_server(found)
+
+
+@pytest.mark.parametrize("found", ["6.2.14", "6.9", "5", "2.8.24"])
+def test_a_redis_server_that_is_too_old_is_named(found):
+    with pytest.raises(ImproperlyConfigured, match=rf"^the Redis server is {found}, which is too old: .* Redis 7\.0"):
+        versions.require_redis_server(found)
