@@ -26,28 +26,21 @@ clean: ## remove .venv, the demo's data and all other generated files
 	find src services deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Test
-.PHONY: test test-faults test-monitoring compose-test k8s-test autobahn lint
-test: ## run all tests that this machine can run; ARGS='-k name' narrows
+.PHONY: test test-fast test-faults autobahn lint
+# More processes than cores, because most tests wait most of their time; the tiers that run only on request fill a machine.
+WORKERS ?= $(if $(filter faults monitoring compose k8s,$(TIER)),0,6)
+test: ## run all tests that this machine can run; TIER=browser runs one tier, ARGS='-k name' narrows
 	@$(PYTHON) -m deploy.local.setup test
-	@$(VENV)/python -m pytest $(ARGS)
+	$(if $(filter monitoring,$(TIER)),@$(PYTHON) -m deploy.local.setup bench)
+	$(if $(filter k8s,$(TIER)),@[ -x "$(KUSTOMIZE)" ] || $(GET_KUSTOMIZE))
+	@$(VENV)/python -m pytest -n $(WORKERS) --durations 10 --durations-min 1 $(addprefix --tier ,$(TIER)) $(ARGS)
 
-test-faults: ## break the real stack under load and write docs/faults.md; ARGS='-k kill' narrows
-	@$(PYTHON) -m deploy.local.setup test
-	@TIDEWIRE_FAULTS=full $(VENV)/python -m pytest tests/faults $(ARGS)
+test-fast: ## run the unit tests, which need no service
+	@$(PYTHON) -m deploy.local.setup dev
+	@$(VENV)/python -m pytest -n 2 --tier unit tests/unit $(ARGS)
 
-test-monitoring: ## check that every panel has data and that faults cause every alert
-	@$(PYTHON) -m deploy.local.setup test
-	@$(PYTHON) -m deploy.local.setup bench
-	@TIDEWIRE_MONITORING=1 $(VENV)/python -m pytest tests/monitoring $(ARGS)
-
-compose-test: ## build the images and test the compose project, under its own name and ports
-	@$(PYTHON) -m deploy.local.setup test
-	@TIDEWIRE_COMPOSE_TEST=1 $(VENV)/python -m pytest tests/compose $(ARGS)
-
-k8s-test: ## test the manifests on the cluster of KUBECONFIG, with WEB_IMAGE= and WS_IMAGE=
-	@$(PYTHON) -m deploy.local.setup test
-	@[ -x "$(KUSTOMIZE)" ] || GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
-	@TIDEWIRE_K8S_TEST=1 $(VENV)/python -m pytest tests/k8s/cluster $(ARGS)
+test-faults:
+	@$(MAKE) test TIER=faults ARGS='tests/faults $(ARGS)'
 
 autobahn: ## run the Autobahn WebSocket suite, direct and through nginx; CASES='1.*' narrows
 	@$(PYTHON) -m deploy.local.setup test
@@ -120,11 +113,12 @@ secrets: ## write the missing secrets of compose and Kubernetes into var/secrets
 
 # Where to find kustomize 5, a folder with checkov, and custom resources' schemas (GROUP/KIND_VERSION.json).
 export KUSTOMIZE ?= $(CURDIR)/var/bin/kustomize
+GET_KUSTOMIZE := GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
 export POLICIES ?= $(CURDIR)/var/k8s/policies
 export CRD_SCHEMAS ?= $(CURDIR)/var/k8s/crds
 k8s-check: ## build every combination of the Kubernetes manifests and check it without a cluster
 	@$(PYTHON) -m deploy.local.setup test
-	@[ -x "$(KUSTOMIZE)" ] || GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+	@[ -x "$(KUSTOMIZE)" ] || $(GET_KUSTOMIZE)
 	@[ var/k8s/python -nt deploy/k8s/check/requirements.txt ] || $(VENV)/python -m pip install --quiet --upgrade --no-deps --require-hashes --target var/k8s/python -r deploy/k8s/check/requirements.txt
 	@[ var/k8s/policies -nt deploy/k8s/check/policies.txt ] || $(VENV)/python -m pip install --quiet --upgrade --no-deps --require-hashes --target var/k8s/policies -r deploy/k8s/check/policies.txt
 	@[ deploy/k8s/check/crds.py -ot "$(CRD_SCHEMAS)" ] || ! command -v go >/dev/null || $(VENV)/python -m deploy.k8s.check.crds "$(CRD_SCHEMAS)"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from deploy.local.layout import LOOPBACK, ROOT, Ports
+from deploy.local.layout import LOOPBACK, ROOT, free_port
 
 # What one process of `websocket-client` sockets can follow beside the services on the same machine.
 USERS_PER_PROCESS = 300
@@ -40,7 +40,7 @@ def run(
     if workers == 1:
         with _started([*LOCUST, *own, *metrics[0], *options], directory / "stdout.log") as process:
             return process.wait(timeout_seconds)
-    port = str(Ports.free(web=0, ws=0).nginx)
+    port = str(free_port())
     expect = ("--expect-workers", str(workers))
     master = ("--master", "--master-bind-host", LOOPBACK, "--master-bind-port", port)
     worker = ("--worker", "--master-host", LOOPBACK, "--master-port", port)

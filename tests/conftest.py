@@ -1,33 +1,91 @@
-"""Fixtures that every tier may use; the stack's processes are in tests.stack."""
+"""The tiers of tests, and fixtures that each of them may use; the stack's processes are in tests.stack."""
 
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests import parallel
 from tests.stack import Stack, StackFactory, why_not
 
-# From quick to slow. Browsers also come last because Playwright keeps an event loop running, beside which
-# pytest-asyncio cannot start its own.
-TIERS = ("unit", "integration", "faults", "compose", "k8s", "browser")
+# Each tier's name on the command line, from quick to slow, with the directories whose tests are of that tier, all of
+# them. In others a test is of the tier of the fixtures that it uses.
+TIERS: dict[str, tuple[str, ...]] = {
+    "unit": (),
+    "integration": ("integration/", "contract/"),
+    "browser": ("browser/", "conformance/"),
+    "faults": ("faults/",),
+    "monitoring": ("monitoring/",),
+    "compose": (),
+    "k8s": ("k8s/cluster/",),
+}
+# What runs only when its tier is named, and why. Tests marked smoke run always.
+ON_REQUEST = {
+    "faults": "takes a quarter of an hour",
+    "monitoring": "takes twelve minutes",
+    "compose": "needs a Docker engine",
+    "k8s": "changes the cluster that KUBECONFIG names",
+}
+HERE = Path(__file__).parent
+STACK = {"stack", "start_stack", "stack_factory"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--tier",
+        choices=TIERS,
+        help="run one tier alone, in full; without it all that takes no minutes and needs no engine or cluster",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    parallel.register(config)
+    for name in TIERS:
+        config.addinivalue_line("markers", f"{name}: of the tier of that name")
 
 
 def tier(item: pytest.Item) -> str:
-    return next((name for name in TIERS[1:] if item.get_closest_marker(name)), "unit")
+    return next((name for name in TIERS if item.get_closest_marker(name)), "unit")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: TIERS.index(tier(item)))
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        _mark(item)
+    if wanted := config.getoption("tier"):
+        config.hook.pytest_deselected(items=[item for item in items if tier(item) != wanted])
+        items[:] = [item for item in items if tier(item) == wanted]
+    else:
+        for item in items:
+            if (name := tier(item)) in ON_REQUEST and not item.get_closest_marker("smoke"):
+                item.add_marker(pytest.mark.skip(reason=f"{ON_REQUEST[name]}: `make test TIER={name}` runs it"))
+    numbers = {name: number for number, name in enumerate(TIERS)}
+    items.sort(key=lambda item: numbers[tier(item)])
+    if parallel.shared_directory(config):
+        items.sort(key=parallel.order)
+        parallel.name_groups(items)
+
+
+def _mark(item: pytest.Item) -> None:
+    """Give a test the marker of its tier, from its directory or from what it uses."""
+    place = item.path.relative_to(HERE).as_posix()
+    used = set(getattr(item, "fixturenames", ()))
+    if name := next((name for name, places in TIERS.items() if place.startswith(places)), None):
+        item.add_marker(name)
+    elif "chromium" in used:
+        item.add_marker("browser")
+    elif used & STACK and tier(item) == "unit":
+        item.add_marker("integration")
 
 
 @pytest.fixture(scope="session")
-def stack_factory(tmp_path_factory: pytest.TempPathFactory) -> StackFactory:
+def stack_factory(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> StackFactory:
     """Stacks that are not started yet, for what needs its own span of life."""
     if reason := why_not():
         pytest.skip(reason)
-    return StackFactory(tmp_path_factory.mktemp("stacks"))
+    return StackFactory(tmp_path_factory.mktemp("stacks"), parallel.shared_directory(pytestconfig))
 
 
 @pytest.fixture(scope="session")

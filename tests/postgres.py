@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from deploy.local.layout import LOOPBACK, Ports
+from deploy.local.layout import LOOPBACK, free_port
 
 ROLE = "tidewire"
 # It refuses root.
@@ -29,8 +29,7 @@ class Postgres:
 
     def __init__(self, *, fsync: bool = False) -> None:
         self._fsync = fsync
-        # Only for its search of a free port.
-        self.port = Ports.free(web=1, ws=1).redis
+        self.port = free_port()
         # Below /tmp and not pytest's own directory, which another user may not enter; its socket's path must be short.
         self._directory = Path(tempfile.mkdtemp(prefix="tidewire-"))
 

@@ -17,6 +17,8 @@ from typing import Self
 
 import redis
 
+from deploy.local.layout import free_port
+
 START_SECONDS = 20.0
 SHIM = Path(__file__).with_name("clock_shim.c")
 
@@ -31,12 +33,6 @@ def why_no_clock() -> str:
     return why_not() or (
         "" if shutil.which("cc") and sys.platform == "linux" else "there is no C compiler, or no Linux"
     )
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Server:

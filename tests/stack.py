@@ -3,6 +3,7 @@
 The processes are those of `make up` (deploy.local.processes), started bare so that a test can stop each by name.
 """
 
+import fcntl
 import http.cookiejar
 import itertools
 import json
@@ -272,10 +273,11 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
 class StackFactory:
     """Makes stacks that start from one prepared database, because preparing takes longer than all the rest."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, shared: Path | None = None) -> None:
         self._directory = directory
+        # Of all processes that run tests.
+        self._shared = shared or directory
         self._stacks: list[Stack] = []
-        self._prepared: Stack | None = None
 
     def __call__(self, *, web: int = 1, ws: int = 2, limits: Mapping[str, str] = NO_LIMITS, **env: str) -> Stack:
         """A stack that is not started yet: `with` starts it and stops it."""
@@ -286,14 +288,22 @@ class StackFactory:
 
     def furnish(self, var: Path) -> None:
         """Makes a stack's directory with the prepared database and static files."""
-        if self._prepared is None:
-            self._prepared = Stack(self._directory / "prepared")
-            self._prepared.prepare()
-        source = self._prepared.layout
+        prepared = self._prepare()
         var.mkdir(parents=True)
-        (var / "static").symlink_to(source.static)
-        for database in source.var.glob("tidewire.sqlite3*"):
+        (var / "static").symlink_to(prepared / "static")
+        for database in prepared.glob("tidewire.sqlite3*"):
             shutil.copy(database, var)
+
+    def _prepare(self) -> Path:
+        """The directory with both; the first process that comes makes it, and others wait."""
+        with (self._shared / "prepared.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            prepared = self._shared / "prepared"
+            if not prepared.exists():
+                preparing = Stack(self._shared / "preparing")
+                preparing.prepare()
+                preparing.layout.var.rename(prepared)
+        return prepared
 
     @property
     def running(self) -> list[Stack]:

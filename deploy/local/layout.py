@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 # Below the range that systems take outgoing connections' ports from, so nothing grabs one before it is listened on.
+# Processes that look at the same time are each given a part of it, as FREE_PORTS=20000-22000.
 FREE_PORTS = (20000, 32000)
 # Each base port has a hundred to itself.
 MAX_INSTANCES = 99
@@ -66,8 +67,8 @@ class Ports:
 
     @classmethod
     def free(cls, *, web: int, ws: int) -> Ports:
-        """Ports that nobody listens on at this moment, at random so that two test runs seldom want the same."""
-        free = (port for port in random.sample(range(*FREE_PORTS), FREE_PORTS[1] - FREE_PORTS[0]) if not is_taken(port))
+        """Free ports, as `free_ports` has them."""
+        free = free_ports()
         return cls(
             nginx=next(free),
             redis=next(free),
@@ -95,6 +96,18 @@ class Ports:
             for process, variable, port in self.named()
             if is_taken(port)
         ]
+
+
+def free_port() -> int:
+    """A port that nothing listens on at this moment."""
+    return next(free_ports())
+
+
+def free_ports() -> Iterator[int]:
+    """More of them, at random so that two runs of tests seldom want the same."""
+    given = os.environ.get("FREE_PORTS")
+    first, last = map(int, given.split("-")) if given else FREE_PORTS
+    return (port for port in random.sample(range(first, last), last - first) if not is_taken(port))
 
 
 def is_taken(port: int) -> bool:

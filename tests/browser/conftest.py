@@ -18,13 +18,6 @@ PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 LARGEST_BYTES = 200_000
 
 
-def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.browser)
-
-
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """One Chromium per module, because other tiers must not meet its event loop."""

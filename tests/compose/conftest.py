@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from deploy.compose.make_secrets import main as make_secrets
+from deploy.local.layout import free_port
 from tests.pages import fetch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,8 +23,6 @@ UP_SECONDS = 180
 
 
 def why_no_engine() -> str:
-    if not os.environ.get("TIDEWIRE_COMPOSE_TEST"):
-        return "compose: takes minutes and a Docker engine; `make compose-test` runs it"
     if not shutil.which("docker"):
         return "compose: no docker on this machine"
     asked = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True, check=False)
@@ -102,12 +100,6 @@ class Compose:
         return "; ".join(cookie.partition(";")[0] for cookie in logged_in.headers.get_all("Set-Cookie"))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _has_image(name: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
 
@@ -119,7 +111,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
         pytest.skip(reason)
     directory = tmp_path_factory.mktemp("secrets")
     make_secrets(directory)
-    port, prometheus, grafana = _free_port(), _free_port(), _free_port()
+    port, prometheus, grafana = free_port(), free_port(), free_port()
     # No image of Grafana may be at hand; everything else is asked to run.
     optional = frozenset({"grafana"}) if _has_image("grafana/grafana:12.3.0") else frozenset()
     project = Compose(

@@ -1,20 +1,12 @@
 """`client.js` in a real Chromium, against a server that is wrong on purpose."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conformance.server import Script, Server
 from tests.tabs import THROTTLED, Chromium, Tab, running
-
-
-def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.browser)
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,8 @@
 """The contract suites' servers: each is started once for a module."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.contract.servers import COMMANDS, running
-
-
-def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.integration)
 
 
 @pytest.fixture(scope="module", params=COMMANDS)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from deploy.local.layout import LOOPBACK, ROOT
+from deploy.local.layout import LOOPBACK, ROOT, free_port
 from tests.faults.wire import CLOSE, TEXT, handshake, masked
 
 APPLICATION = "tests.contract.application:application"
@@ -116,8 +116,7 @@ class Client:
 def running(name: str, directory: Path, **environment: str) -> Iterator[Server]:
     if name == "uvicorn" and importlib.util.find_spec("uvicorn") is None:
         pytest.skip("needs uvicorn: see `make test`")
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     path = directory / f"{name}.log"
     env = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEWIRE_", "DJANGO_"))}
     with path.open("wb") as log:

@@ -10,13 +10,8 @@ import time
 
 import pytest
 
-from deploy.local.layout import LOOPBACK, ROOT
+from deploy.local.layout import LOOPBACK, ROOT, free_port
 from tests.contract.servers import COMMANDS, running
-
-
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def started(port: int, **environment: str) -> "subprocess.CompletedProcess[str]":

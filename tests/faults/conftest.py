@@ -1,38 +1,28 @@
 """Faults: the real stack is broken while load runs. `make test-faults` runs them in full and writes docs/faults.md."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from tests.faults import table
 from tests.faults.scene import Scene, Size
 
-# full: as the document has them. small: all of them, in the size of those that run with all other tests.
-FULL = os.environ.get("TIDEWIRE_FAULTS") == "full"
-ALL = FULL or os.environ.get("TIDEWIRE_FAULTS") == "small"
 COMMAND = "make test-faults"
 
 
-def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.faults)
-            if not ALL and not item.get_closest_marker("smoke"):
-                item.add_marker(pytest.mark.skip(reason=f"`{COMMAND}` runs it"))
+def in_full(config: pytest.Config) -> bool:
+    """Whether the document's sizes are asked for; those marked smoke run in small with all other tests."""
+    return config.getoption("tier") == "faults"
 
 
 def pytest_sessionfinish(session):
-    """The document is of runs that were asked for, a full one in place of a small one."""
-    if ALL and (rows := table.saved()):
+    """Write the document after a full run."""
+    if in_full(session.config) and (rows := table.saved()):
         page = table.document(rows, machine=table.machine(), command=COMMAND)
         table.DOCUMENT.write_text(page, encoding="utf-8")
 
 
 @pytest.fixture
-def size():
-    return Size(FULL)
+def size(pytestconfig):
+    return Size(in_full(pytestconfig))
 
 
 @pytest.fixture
@@ -42,6 +32,9 @@ def tell(request):
     reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
 
     def write(line: str) -> None:
+        # One of several processes has no terminal.
+        if reporter is None:
+            return
         with capture.global_and_fixture_disabled():
             reporter.write_line(line)
 
@@ -49,10 +42,11 @@ def tell(request):
 
 
 @pytest.fixture
-def scene(tell):
+def scene(tell, pytestconfig):
     """`scene(stack, "name of the fault", pages=..., per_second=50)`: see `Scene`."""
+    full = in_full(pytestconfig)
 
     def make(*arguments, **options) -> Scene:
-        return Scene(*arguments, tell=tell, keep=ALL, small=not FULL, **options)
+        return Scene(*arguments, tell=tell, keep=full, small=not full, **options)
 
     return make

@@ -1,19 +1,11 @@
 """All of this directory needs the real stack."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.postgres import ROLE, Postgres, why_not
-
-
-def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.integration)
 
 
 @pytest.fixture(scope="session")

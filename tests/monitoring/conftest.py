@@ -1,20 +1,8 @@
 """The eyes on the real stack: panels with data, alerts that fire. `make test-monitoring` runs all of it."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from tests.monitoring.watched import Watched, why_not
-
-
-def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.faults if "story" in item.fixturenames else pytest.mark.integration)
-            if "story" in item.fixturenames and not os.environ.get("TIDEWIRE_MONITORING"):
-                item.add_marker(pytest.mark.skip(reason="`make test-monitoring` runs it: twelve minutes of faults"))
 
 
 @pytest.fixture

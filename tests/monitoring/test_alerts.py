@@ -113,6 +113,7 @@ def test_what_a_fault_causes_fires_and_ends(story, name):
         crowd.close()
 
 
+@pytest.mark.smoke
 def test_what_no_fault_here_causes_is_named():
     """With the reason; promtool proves these alone."""
     caused = set().union(*(expected for _faults, expected, _dashboard in STORIES.values()))

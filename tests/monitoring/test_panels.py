@@ -14,6 +14,8 @@ from deploy.local.layout import ROOT
 from loadtest.generators import LOCUST
 from tests.monitoring.crowd import Crowd, of, substituted
 
+pytestmark = pytest.mark.smoke
+
 # All that the crowd did: a slow machine asks a minute later.
 WINDOW = "2m"
 # Without data while nothing is wrong, and honestly so: their panel says 0 by `or vector(0)`.

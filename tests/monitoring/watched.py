@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import yaml
 
-from deploy.local.layout import FREE_PORTS, LOOPBACK, ROOT, is_taken
+from deploy.local.layout import LOOPBACK, ROOT, free_ports
 from deploy.local.ready import wait_until_ready
 from deploy.local.system import find_program
 from tests.stack import Stack
@@ -62,7 +62,7 @@ class Watched:
         self.stack = stack
         self.loaded = loaded
         self._directory = directory
-        ports = (port for port in range(*FREE_PORTS, 7) if not is_taken(port))
+        ports = free_ports()
         self._port, self._redis_port, self._nginx_port, self._status_port = (next(ports) for _ in range(4))
         # Where a load test of this stack answers, if there is one.
         self.load_port = next(ports)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.local.layout import LOOPBACK
+from deploy.local.layout import LOOPBACK, free_port
 from tests.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,8 +57,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def redis() -> Iterator[int]:
-    with socket.create_server((LOOPBACK, 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     command = ["redis-server", "--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:

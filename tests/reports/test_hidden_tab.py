@@ -1,6 +1,5 @@
 """Silence that is judged by a throttled timer, in a tab that Chromium hides and throttles."""
 
-import os
 import time
 from pathlib import Path
 
@@ -13,10 +12,8 @@ from tests.tabs import THROTTLED, running
 # its sockets.
 THROTTLED_SECONDS = 330.0
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("TIDEWIRE_FAULTS") != "full",
-    reason="waits five minutes for three throttled timers: TIDEWIRE_FAULTS=full; tests/conformance has the short cases",
-)
+# Waits five minutes for three throttled timers; tests/conformance has the short cases.
+pytestmark = pytest.mark.faults
 
 
 def test_a_tab_in_the_background_stays_connected_and_keeps_its_lease(stack, tmp_path: Path):

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio import Redis
 
 from dashboard.env import TAKEN_PATHS, Env, read_env
-from deploy.local.layout import LOOPBACK, Ports
+from deploy.local.layout import LOOPBACK, free_port
 from deploy.local.system import find_program
 from tests import postgres
 from tests.integration.test_environment import ENTRY_POINTS, run
@@ -285,7 +285,7 @@ async def test_sockets_open_whatever_form_the_origin_was_written_in(stack_factor
 
 @contextlib.contextmanager
 def redis_with_password(password: str):
-    port = Ports.free(web=1, ws=1).redis
+    port = free_port()
     program = find_program("redis-server", "valkey-server")
     if program is None:
         pytest.skip("there is no redis-server")
@@ -397,7 +397,7 @@ def test_every_wrong_setting_is_named_at_once(library):
 def test_a_drain_asks_where_the_node_listens(monkeypatch, capsys, said, host):
     """`python -m tidewire drain` asked 127.0.0.1, whatever TIDEWIRE_ADMIN_HOST said."""
     monkeypatch.setenv("TIDEWIRE_ADMIN_HOST", said)
-    monkeypatch.setenv("TIDEWIRE_ADMIN_PORT", str(Ports.free(web=1, ws=1).redis))
+    monkeypatch.setenv("TIDEWIRE_ADMIN_PORT", str(free_port()))
     assert drain([]) == 1
     assert f"no node answers on http://{host}:" in capsys.readouterr().out
 

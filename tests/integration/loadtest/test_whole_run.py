@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from deploy.local.layout import ROOT, Ports
+from deploy.local.layout import ROOT, free_port
 from loadtest import figures, generators
 from loadtest.verdict import OBJECTIVES
 from loadtest.wires import ENGINES
@@ -24,7 +24,7 @@ QUICK = ROOT / "tests" / "integration" / "loadtest" / "quick.py"
 
 @pytest.fixture(scope="module")
 def address():
-    port = Ports.free(web=0, ws=0).nginx
+    port = free_port()
     command = [sys.executable, "-m", "tests.integration.loadtest.stand_in", str(port)]
     process = subprocess.Popen(command, cwd=ROOT)
     until = time.monotonic() + 20.0

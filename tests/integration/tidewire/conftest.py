@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,16 +12,11 @@ import redis as sync_redis
 from redis.asyncio import Redis
 
 import tidewire.redis
+from deploy.local.layout import free_port
 from tidewire import background, conf, publisher
 from tidewire.presence.redis import RedisPresence
 
 START_SECONDS = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class RedisServer:

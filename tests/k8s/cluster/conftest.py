@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -10,13 +9,6 @@ from tests.k8s.cluster.cluster import Cluster, why_no_cluster
 from tests.k8s.cluster.load import Load
 
 IMAGES = ("web", "ws", "loadtest")
-
-
-def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.k8s)
 
 
 @pytest.fixture(scope="session")

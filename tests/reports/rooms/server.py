@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from websockets.asyncio.client import connect
 
-from tests.integration.tidewire.conftest import free_port
+from deploy.local.layout import free_port
 
 ROOT = Path(__file__).parents[3]
 READY_SECONDS = 60.0
