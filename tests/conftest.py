@@ -28,6 +28,7 @@ ON_REQUEST = {
     "compose": "needs a Docker engine",
     "k8s": "changes the cluster that KUBECONFIG names",
 }
+OUTCOMES = ("passed", "failed", "error", "skipped")
 HERE = Path(__file__).parent
 STACK = {"stack", "start_stack", "stack_factory"}
 
@@ -63,9 +64,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"{ON_REQUEST[name]}: `make test TIER={name}` runs it"))
     numbers = {name: number for number, name in enumerate(TIERS)}
     items.sort(key=lambda item: numbers[tier(item)])
-    if parallel.shared_directory(config):
+    if shared := parallel.shared_directory(config):
         items.sort(key=parallel.order)
-        parallel.name_groups(items)
+        parallel.name_groups(items, shared)
 
 
 def _mark(item: pytest.Item) -> None:
@@ -119,19 +120,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many of each tier, and how long they took."""
+    """Print the tests of each tier, the time that they took and, of several processes, the time in which."""
     results: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    seconds: Counter[str] = Counter()
-    for outcome in ("passed", "failed", "error", "skipped"):
-        for report in terminalreporter.stats.get(outcome, []):
-            # What could not even be imported belongs to none; pytest names it.
+    reports: defaultdict[str, list[pytest.TestReport]] = defaultdict(list)
+    for outcome, each in terminalreporter.stats.items():
+        for report in each:
+            # A module that could not be imported belongs to no tier; pytest names it.
             if isinstance(report, pytest.TestReport):
-                results[report.tier][outcome] += 1
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport):
-                seconds[report.tier] += report.duration
+                reports[report.tier].append(report)
+                if outcome in OUTCOMES:
+                    results[report.tier][outcome] += 1
     for name in TIERS:
         if name in results:
             counts = ", ".join(f"{count} {outcome}" for outcome, count in results[name].items())
-            terminalreporter.write_line(f"{name}: {counts} in {seconds[name]:.0f} s")
+            seconds = sum(report.duration for report in reports[name])
+            span = max(report.stop for report in reports[name]) - min(report.start for report in reports[name])
+            terminalreporter.write_line(f"{name}: {counts}; {seconds:.0f} s of tests in {span:.0f} s")

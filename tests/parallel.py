@@ -6,14 +6,18 @@ plugin by tests/conftest.py; without `-n` nothing here has an effect.
 
 import contextlib
 import fcntl
+import functools
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from deploy.local.layout import FREE_PORTS
 
@@ -27,22 +31,27 @@ LONGEST = (
     "tests/integration/test_scaling.py",
 )
 ALONE = "alone"
+GROUPS = "groups.json"
 
 
 def group(item: pytest.Item) -> str:
     """Tests of one group run in one process, in order: those of a module, because they share its fixtures."""
     if item.get_closest_marker(ALONE):
         return ALONE
-    module, _, test = item.nodeid.partition("::")
+    if given := item.get_closest_marker("xdist_group"):
+        return str(given.args[0])
+    module = item.nodeid.partition("::")[0]
     # A browser's event loop runs as long as its module, and no async test may come in between.
     by_itself = module.startswith(LONGEST) and "chromium" not in getattr(item, "fixturenames", ())
-    return f"{module}::{test}".replace("@", "") if by_itself else module
+    return item.nodeid if by_itself else module
 
 
 def order(item: pytest.Item) -> int:
-    """What takes longest comes first, and what runs alone last."""
+    """Unit tests come first, since they show a fault soonest, then what takes longest; at the end what runs alone."""
     if item.get_closest_marker(ALONE):
         return len(LONGEST) + 1
+    if item.nodeid.startswith("tests/unit/"):
+        return -1
     return next((i for i, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST))
 
 
@@ -59,20 +68,47 @@ def locked(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
         yield
 
 
+class Groups(LoadScopeScheduling):
+    """Give each process the next group when it is about to run out of tests."""
+
+    def __init__(self, config: pytest.Config, log: Producer, file: Path) -> None:
+        # In the order of the processes, not by the number of tests.
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
+        self._file = file
+
+    @functools.cached_property
+    def _groups(self) -> dict[str, str]:
+        return dict(json.loads(self._file.read_text(encoding="utf-8")))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self._groups[nodeid]
+
+
 class Controller:
     """The process that hands out tests."""
 
-    def __init__(self) -> None:
-        self._shared = tempfile.mkdtemp(prefix="tidewire-tests-")
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._shared = Path(tempfile.mkdtemp(prefix="tidewire-tests-"))
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput["shared"] = self._shared
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        node.workerinput["shared"] = str(self._shared)
 
-    @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> Groups:
+        return Groups(config, log, self._shared / GROUPS)
+
+    @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        # Name the test as the command line takes it, without its group.
-        report.nodeid = report.nodeid.rpartition("@")[0] or report.nodeid
+        if report.failed:
+            # At once, because the end of the run may be minutes later.
+            terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+            lines = report.longreprtext.splitlines()
+            error = next((line[1:].strip() for line in lines if line.startswith("E ")), "")
+            terminal.ensure_newline()
+            terminal.write_line(f"FAILED {report.nodeid} {error}"[:200], red=True)
 
     def pytest_unconfigure(self) -> None:
         shutil.rmtree(self._shared, ignore_errors=True)
@@ -104,11 +140,11 @@ def register(config: pytest.Config) -> None:
     if shared := shared_directory(config):
         config.pluginmanager.register(Worker(config, shared))
     elif getattr(config.option, "numprocesses", None):
-        config.pluginmanager.register(Controller())
+        config.pluginmanager.register(Controller(config))
 
 
-def name_groups(items: list[pytest.Item]) -> None:
-    """Name the group of each test of a parallel run."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(group(item)))
+def name_groups(items: list[pytest.Item], shared: Path) -> None:
+    """Write the group of each test for the process that hands them out; all processes write the same."""
+    written = shared / f"{GROUPS}-{os.getpid()}"
+    written.write_text(json.dumps({item.nodeid: group(item) for item in items}), encoding="utf-8")
+    written.rename(shared / GROUPS)
