@@ -39,7 +39,7 @@ test-fast: ## run the unit tests, which need no service
 	@$(PYTHON) -m deploy.local.setup dev
 	@$(VENV)/python -m pytest -n 2 --tier unit tests/unit $(ARGS)
 
-test-faults:
+test-faults: ## break the real stack under load and write docs/faults.md
 	@$(MAKE) test TIER=faults ARGS='tests/faults $(ARGS)'
 
 autobahn: ## run the Autobahn WebSocket suite, direct and through nginx; CASES='1.*' narrows

@@ -1,4 +1,4 @@
-"""The compose project under a name, ports and secrets of its own, for `make compose-test`."""
+"""The compose project under a name, ports and secrets of its own, for `make test TIER=compose`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The eyes on the real stack: panels with data, alerts that fire. `make test-monitoring` runs all of it."""
+"""The eyes on the real stack: panels with data, alerts that fire. `make test TIER=monitoring` runs all of it."""
 
 import pytest
 

@@ -24,7 +24,7 @@ LINES = 8
 
 def draw(eyes: Watched, dashboard: Dashboard, directory: Path, *, seconds: float) -> Path:
     """One picture of a dashboard's main panels, over the last so many seconds."""
-    import matplotlib as mpl  # noqa: PLC0415 - only where `make bench` or `make test-monitoring` installed it
+    import matplotlib as mpl  # noqa: PLC0415 - only where `make bench` or `make test TIER=monitoring` installed it
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
