@@ -18,7 +18,7 @@ from typing import Any, Self
 import pytest
 import websocket
 
-from tests.browsers import CHROMIUM, FLAGS
+from tests.browsers import CHROMIUM, FLAGS, NO_POPUPS
 
 # Chromium throttles the timers of a hidden tab to one run a minute, after 5 minutes or so many seconds.
 THROTTLED = "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/10"
@@ -122,7 +122,7 @@ class Chromium:
         self._process = subprocess.Popen(
             [
                 CHROMIUM, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={directory}",
-                *FLAGS, *flags, "about:blank",
+                *FLAGS, f"--disable-features={NO_POPUPS}", *flags, "about:blank",
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -84,6 +84,7 @@ def test_two_people_see_each_other_and_a_conflict_loses_nothing(compose, people)
         )
 
     slug = ada.write("In containers", "one\ntwo\nthree")
+    ada.goto(f"/documents/{slug}/")
     expect(bob.toast("ada created In containers")).to_be_visible()
     expect(bob.find("[data-unread-count]")).to_have_text("1")
     bob.goto("/")

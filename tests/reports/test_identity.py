@@ -7,9 +7,8 @@ from playwright.sync_api import expect
 from tests.pages import submit
 
 
-def replace(ada, title, body):
-    """Delete the document of this title that ada has just written, and write another one. Returns its slug."""
-    slug = ada.page.url.rstrip("/").rpartition("/")[2]
+def replace(ada, slug, title, body):
+    """Delete a document and write another one of that title. Returns its slug."""
     ada.goto(f"/documents/{slug}/delete/")
     ada.page.get_by_role("button", name="Delete for everybody").click()
     ada.page.wait_for_url(f"{ada.url}/")
@@ -20,7 +19,7 @@ def test_an_old_tab_does_not_save_over_the_next_document_of_that_title(ada, bob)
     """I saved in an old tab, and it overwrote a document that I had never opened."""
     old = ada.write("Agenda", "of last week")
     bob.goto(f"/documents/{old}/edit/")
-    new = replace(ada, "Agenda", "of this week")
+    new = replace(ada, old, "Agenda", "of this week")
     assert new != old
     bob.save("of last week, with notes")
     expect(bob.find("[data-conflict]")).to_contain_text("Deleted while you were editing")
@@ -34,7 +33,7 @@ def test_an_old_tab_does_not_delete_the_next_document_of_that_title(ada, stack):
     old = ada.write("Minutes", "old")
     other = ada.page.context.new_page()
     other.goto(f"{stack.url}/documents/{old}/delete/")
-    new = replace(ada, "Minutes", "new")
+    new = replace(ada, old, "Minutes", "new")
     other.get_by_role("button", name="Delete for everybody").click()
     expect(other.get_by_text("The document was deleted before.")).to_be_visible()
     ada.goto(f"/documents/{new}/")
@@ -61,7 +60,7 @@ def test_readers_of_a_deleted_document_are_not_readers_of_the_next(ada, bob):
     old = ada.write("Timetable", "old")
     bob.goto(f"/documents/{old}/")
     unread = int(bob.find("[data-unread-count]").text_content())
-    new = replace(ada, "Timetable", "new")
+    new = replace(ada, old, "Timetable", "new")
     ada.goto("/")
     expect(ada.badge(new)).to_have_attribute("data-phase", "free")
     expect(bob.find("[data-changed]")).to_contain_text("deleted this document")
@@ -75,7 +74,7 @@ def test_readers_of_a_deleted_document_are_not_readers_of_the_next(ada, bob):
 def test_no_title_takes_the_address_of_a_document_that_is_gone(ada, cookies, stack):
     """A title that looks like an address led to it."""
     first = ada.write("Plan", "one")
-    taken = {first, replace(ada, "Plan", "two")}
+    taken = {first, replace(ada, first, "Plan", "two")}
     number = int(re.search(r"\d+$", first)[0])
     for title in ("Plan", f"Plan {number}", first, f"plan-{number + 3}", f"plan--{number}", f"Plan_{number}"):
         answer = submit(f"{stack.url}/new/", cookies(stack, "ada"), {"title": title, "body": ""})

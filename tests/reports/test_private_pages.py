@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Error, expect, sync_playwright
 
-from tests.browsers import CHROMIUM, FLAGS
+from tests.browsers import CHROMIUM, PLAYWRIGHT_FLAGS
 from tests.integration.test_environment import PRODUCTION, run
 from tests.stack import CSRF_COOKIE, SESSION_COOKIE, Stack
 
@@ -18,7 +18,7 @@ def caching_chromium():
         pytest.skip("there is no Chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=FLAGS, ignore_default_args=["--disable-back-forward-cache"]
+            executable_path=CHROMIUM, args=PLAYWRIGHT_FLAGS, ignore_default_args=["--disable-back-forward-cache"]
         )
         yield browser
         browser.close()

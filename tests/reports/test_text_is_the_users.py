@@ -308,6 +308,7 @@ ALMOST_FULL = """(() => {
 def test_a_text_that_cannot_be_kept_costs_no_other(ada, store):
     """I typed while the disk was full, and lost what I had typed before on three other pages."""
     slug = ada.write("A browser whose store is full", "one")
+    ada.goto("/")
     ada.page.evaluate(
         """() => {
           for (let i = 0; i < 3; i += 1) {

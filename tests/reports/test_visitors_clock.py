@@ -97,6 +97,7 @@ def test_a_holder_whose_clock_is_set_types_on(ada):
 def test_text_that_was_typed_by_a_wrong_clock_is_not_old(ada):
     """My computer thought that it was last year. It corrected its clock, and my unsaved text was gone."""
     path = f"/documents/{ada.write('Typed last year', 'one')}/edit/"
+    ada.goto("/")
     tab = ada.page.context.new_page()
     tab.add_init_script(WRONG.format(milliseconds=CLOCKS["a year slow"]))
     tab.goto(f"{ada.url}{path}")
