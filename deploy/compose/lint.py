@@ -28,6 +28,7 @@ COMPOSE_FILES = [["compose.yaml"], ["compose.yaml", "compose.dev.yaml"]]
 # Pages go to one of two upstreams, which a map names and gixy takes for hosts; where upstreams name hosts, they have
 # `resolve`. That no client names a host is another of its checks (ssrf).
 GIXY_SKIPS = "host_spoofing,missing_resolver"
+STATUS = "include status.conf;"
 TIMEOUT_SECONDS = 60
 
 
@@ -48,6 +49,10 @@ def gixy(configuration: Path) -> str:
 def nginx(configuration: Path) -> str:
     """What nginx itself refuses or warns of; empty: nothing."""
     program = find_program("nginx") or "nginx"
+    built = subprocess.run([program, "-V"], capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS).stderr
+    if "http_stub_status_module" not in built:
+        # The nginx of a Python package has no such module; that of the image has.
+        configuration.write_text(configuration.read_text("utf-8").replace(STATUS, ""), "utf-8")
     said = _complaints([program, "-t", "-q", "-c", str(configuration), "-p", str(configuration.parent)])
     # Until it has read its configuration it tries the log of its build, which only root may write.
     return "\n".join(line for line in said.splitlines() if "could not open error log file" not in line)
@@ -78,7 +83,7 @@ def rendered() -> Iterator[Path]:
         main = layout.run / "nginx" / "nginx.conf"
         # What only containers have; the resolver is Docker's own.
         (main.parent / "status.conf").write_text((ROOT / "deploy/nginx/status.conf.template").read_text("utf-8"))
-        text = main.read_text("utf-8").replace("tidewire.conf;", "tidewire.conf;\n    include status.conf;")
+        text = main.read_text("utf-8").replace('tidewire.conf";', f'tidewire.conf";\n    {STATUS}')
         main.write_text(text, "utf-8")
         yield main
 

@@ -75,6 +75,17 @@ def test_nginx_accepts_its_configuration(configuration):
     assert complaints(lint.nginx, configuration) == ""
 
 
+def test_an_nginx_without_the_status_module_checks_the_rest(configuration, tmp_path, monkeypatch):
+    """That of a Python package was built without; the image's has it."""
+    assert lint.STATUS in configuration.read_text()
+    plain = tmp_path / "nginx"
+    plain.write_text(f'#!/bin/sh\n[ "$1" = -V ] || ! grep -q "{lint.STATUS}" "$4" || echo "unknown directive"\n')
+    plain.chmod(0o755)
+    monkeypatch.setattr(lint, "find_program", lambda _name: str(plain))
+    assert lint.nginx(configuration) == ""
+    assert lint.STATUS not in configuration.read_text()
+
+
 def test_a_directive_that_nginx_does_not_know_is_found(configuration):
     site = configuration.with_name("tidewire.conf")
     site.write_text(site.read_text().replace("least_conn;", "least_connections;"))
