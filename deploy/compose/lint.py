@@ -1,4 +1,4 @@
-"""`python -m deploy.compose.lint`: what `make lint` says of Dockerfiles, nginx's configuration and the compose files.
+"""`python -m deploy.compose.lint`: the part of `make lint` on Dockerfiles, nginx, compose files and CI workflows.
 
 Each linter that this machine cannot run is left out with the reason. Nothing is built, started or changed.
 """
@@ -22,6 +22,8 @@ from deploy.local.layout import ROOT, Layout, Ports
 from deploy.local.system import find_program
 
 DOCKERFILES = [ROOT / name / "Dockerfile" for name in ("services/web", "services/ws", "loadtest")]
+GITHUB_WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+GITLAB_WORKFLOWS = [ROOT / ".gitlab-ci.yml"]
 COMPOSE_FILES = [["compose.yaml"], ["compose.yaml", "compose.dev.yaml"]]
 # $http_host has the port, which the socket's origin check compares and $host lacks; a host that is not ours is
 # refused by Django (ALLOWED_HOSTS) and by the origin check.
@@ -70,6 +72,17 @@ def compose_config(files: list[list[str]] = COMPOSE_FILES, directory: Path = ROO
     return "\n".join(filter(None, found))
 
 
+def workflows(github: list[Path] = GITHUB_WORKFLOWS, gitlab: list[Path] = GITLAB_WORKFLOWS) -> str:
+    """What is invalid or unsafe in the workflows of CI; empty: nothing. Both linters have their data with them."""
+    schema = [_tool("check-jsonschema"), "--builtin-schema"]
+    found = [
+        _complaints([*schema, "vendor.github-workflows", *map(str, github)]),
+        _complaints([*schema, "vendor.gitlab-ci", "--data-transform=gitlab-ci", *map(str, gitlab)]),
+        _complaints([_tool("zizmor"), "--offline", "--no-progress", "--quiet", *map(str, github)]),
+    ]
+    return "\n".join(filter(None, found))
+
+
 @contextmanager
 def rendered() -> Iterator[Path]:
     """The configuration of nginx as deployments render it, in a directory that ends with the `with`."""
@@ -95,6 +108,7 @@ def main() -> int:
         "gixy": _on_rendered(gixy),
         "nginx -t": _on_rendered(nginx),
         "docker compose config": compose_config,
+        "workflows": workflows,
         "budgets of compose": budget.problems,
     }
     return max([_run(name, linter) for name, linter in linters.items()])

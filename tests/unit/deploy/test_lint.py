@@ -110,6 +110,35 @@ def test_a_misspelled_compose_file_is_found(tmp_path, before, after, said):
     assert said in complaints(lint.compose_config, [["compose.yaml"]], tmp_path)
 
 
+def test_workflows_are_clean():
+    assert complaints(lint.workflows) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("runs-on: ubuntu-24.04", "runson: ubuntu-24.04", "runson"),
+        ("        with:\n          persist-credentials: false\n", "", "artipacked"),
+        ("@3d3c42e5aac5ba805825da76410c181273ba90b1", "@v7", "unpinned-uses"),
+        ("run: make lint", 'run: make lint "${{ github.event.pull_request.title }}"', "template-injection"),
+    ],
+)
+def test_an_unsafe_workflow_is_found(tmp_path, before, after, said):
+    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    assert before in text
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    path = tmp_path / ".github/workflows/ci.yml"
+    path.write_text(text.replace(before, after))
+    assert said in complaints(lint.workflows, [path])
+
+
+def test_a_misspelled_workflow_of_gitlab_is_found(tmp_path):
+    text = (ROOT / ".gitlab-ci.yml").read_text()
+    path = tmp_path / ".gitlab-ci.yml"
+    path.write_text(text.replace("  stage: check\n  script: make lint", "  stage: check\n  scripts: make lint"))
+    assert "scripts" in complaints(lint.workflows, lint.GITHUB_WORKFLOWS, [path])
+
+
 def test_a_complaint_fails_the_door(monkeypatch, capsys):
     """And what cannot run is said, not hidden."""
     monkeypatch.setattr(lint, "hadolint", lambda: "DL0000 planted")
