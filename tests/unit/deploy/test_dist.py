@@ -1,0 +1,65 @@
+"""The release: exactly what belongs in a wheel and an sdist, the changelog's form, and the lists of licences."""
+
+import json
+import re
+import tomllib
+
+import pytest
+
+from deploy.local.layout import ROOT
+from deploy.release import dist
+from tidewire import __version__
+
+# Keep a Changelog has these and no others.
+KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return dist.build(tmp_path_factory.mktemp("dist"))
+
+
+def test_the_wheel_has_exactly_the_package(built):
+    assert dist.difference(dist.wheel_files(built[0]), dist.expected_files()[0]) == ""
+
+
+def test_the_sdist_has_exactly_the_package_and_what_describes_it(built):
+    assert dist.difference(dist.sdist_files(built[1]), dist.expected_files()[1]) == ""
+    besides = {name for name in dist.sdist_files(built[1]) if not name.startswith("src/")}
+    assert besides == {"pyproject.toml", ".gitignore", "PKG-INFO", "README.md", "LICENSE", "CHANGELOG.md"}
+
+
+def test_the_package_has_what_is_no_python(built):
+    found = dist.wheel_files(built[0])
+    kinds = {"tidewire/py.typed", "tidewire/lua/append.lua", "tidewire/static/tidewire/client.js"}
+    assert kinds | {"tidewire/migrations/0001_initial.py"} <= found
+    assert not [name for name in found if "test" in name or "__pycache__" in name]
+
+
+def test_a_file_too_many_or_too_few_is_named():
+    assert dist.difference({"a", "b"}, {"b", "c"}) == "a does not belong in it\nc is missing"
+
+
+def test_licences_are_read_from_each_form():
+    bom = {
+        "components": [
+            {"name": "a", "version": "1", "licenses": [{"expression": "MIT OR BSD-3-Clause"}]},
+            {"name": "b", "version": "2", "licenses": [{"license": {"id": "MIT"}}, {"license": {"name": "Own"}}]},
+            {"name": "c", "version": "3"},
+        ]
+    }
+    assert dist.licences(json.loads(json.dumps(bom))) == {"a 1": "MIT OR BSD-3-Clause", "b 2": "MIT; Own", "c 3": ""}
+
+
+def test_the_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == __version__
+
+
+def test_the_changelog_is_one():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[([^\]]+)\](?: - (\d{4}-\d\d-\d\d))?$", text, re.MULTILINE)
+    assert versions[0] == ("Unreleased", "")
+    assert versions[1][0] == __version__
+    assert all(date for _, date in versions[1:])
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= KINDS
