@@ -47,7 +47,7 @@ class DistError(Exception):
 
 def build(directory: Path) -> tuple[Path, Path]:
     """Build both; returns the wheel and the sdist. The wheel is built from the sdist, as by other builders."""
-    _run([_python(), "-m", "build", "--no-isolation", "--outdir", str(directory), str(ROOT)])
+    _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(directory), str(ROOT)])
     [wheel], [sdist] = list(directory.glob("*.whl")), list(directory.glob("*.tar.gz"))
     return wheel, sdist
 
@@ -96,51 +96,54 @@ def main() -> int:
     shutil.rmtree(DIST, ignore_errors=True)
     try:
         wheel, sdist = build(DIST)
-        for archive, found, expected in zip(
-            (wheel, sdist), (wheel_files(wheel), sdist_files(sdist)), expected_files(), strict=True
-        ):
-            if wrong := difference(found, expected):
-                raise DistError(f"{archive.name}: {wrong}")
-            print(f"{archive.name}: {len(found)} files, exactly what belongs in it, {archive.stat().st_size:,} bytes")
-        _try(sdist, str(sdist))
+        _check(wheel, sdist)
         with _environment() as python:
-            _install(python, wheel.name, [f"{wheel}[daphne]"])
-            _run([python, "-m", "tidewire", "--help"], env={"DJANGO_SETTINGS_MODULE": "none"}, cwd=Path("/"))
-            print(f"{wheel.name}[daphne]: its server starts")
+            _try(python, sdist, "")
+        with _environment() as python:
+            _try(python, wheel, "[daphne]")
+            _run([python, "-m", "tidewire", "--help"], cwd=Path("/"))
             _list(python, "tidewire")
         for image, requirements in IMAGES.items():
             with _environment() as python:
                 _install(python, f"packages of {image}", ["--require-hashes", "--no-deps", "-r", str(requirements)])
                 _list(python, f"image-{image}-python")
             _list_debian(image, os.environ.get(f"{image.upper()}_IMAGE", ""))
-        _sign()
+        _sum()
     except DistError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _try(archive: Path, requirement: str) -> None:
-    with _environment() as python:
-        _install(python, archive.name, [requirement])
-        version = _run([python, "-c", IMPORTS], cwd=Path("/")).strip()
-        if version != __version__:
-            raise DistError(f"{archive.name}: imports as {version}, expected {__version__}")
-        print(f"{archive.name}: installed in an empty environment and imported, version {version}")
+def _check(wheel: Path, sdist: Path) -> None:
+    found = (wheel_files(wheel), sdist_files(sdist))
+    for archive, names, expected in zip((wheel, sdist), found, expected_files(), strict=True):
+        if wrong := difference(names, expected):
+            raise DistError(f"{archive.name}: {wrong}")
+        print(f"{archive.name}: {len(names)} files, exactly what belongs in it, {archive.stat().st_size:,} bytes")
+
+
+def _try(python: str, archive: Path, extra: str) -> None:
+    name = f"{archive.name}{extra}"
+    _install(python, name, [f"{archive}{extra}"])
+    version = _run([python, "-c", IMPORTS], cwd=Path("/")).strip()
+    if version != __version__:
+        raise DistError(f"{name}: imports as {version}, expected {__version__}")
+    print(f"{name}: imports in an empty environment, version {version}")
 
 
 @contextmanager
 def _environment() -> Iterator[str]:
     """An empty environment, without pip, as its Python."""
     with tempfile.TemporaryDirectory() as directory:
-        _run([_python(), "-m", "venv", "--without-pip", directory])
+        _run([sys.executable, "-m", "venv", "--without-pip", directory])
         yield str(Path(directory) / "bin" / "python")
 
 
 def _install(python: str, name: str, what: list[str]) -> None:
     print(f"{name}: installing ...", flush=True)
     started = time.monotonic()
-    _run([_python(), "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet", "install", *what])
+    _run([sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet", "install", *what])
     print(f"{name}: installed in {time.monotonic() - started:.0f} s", flush=True)
 
 
@@ -156,7 +159,7 @@ def _list_debian(image: str, tag: str) -> None:
     """Write the CycloneDX list of the Debian packages of an image."""
     docker = shutil.which("docker")
     if not tag or docker is None:
-        print(f"image {image}: Debian packages left out; make dist {image.upper()}_IMAGE=<the image that was built>")
+        print(f"image-{image}-debian: left out; make dist {image.upper()}_IMAGE=<name of the built image> lists them")
         return
     path = DIST / f"image-{image}-debian-{__version__}.cdx.json"
     container = _run([docker, "create", tag]).strip()
@@ -165,7 +168,7 @@ def _list_debian(image: str, tag: str) -> None:
             root = Path(directory) / "root.tar"
             _run([docker, "export", "--output", str(root), container])
             tool = [str(VENV / "bin" / "debsbom"), "generate", "--sbom-type", "cdx", "--with-licenses"]
-            _run([*tool, "--distro-version", "13", "--root", str(root), "--out", str(path).removesuffix(".cdx.json")])
+            _run([*tool, "--root", str(root), "--out", str(path).removesuffix(".cdx.json")])
     finally:
         _run([docker, "rm", container])
     _report(path)
@@ -174,7 +177,7 @@ def _list_debian(image: str, tag: str) -> None:
 def _report(path: Path) -> None:
     found = licences(json.loads(path.read_text(encoding="utf-8")))
     path.with_name(path.name.replace(".cdx.json", ".licences.txt")).write_text(
-        "".join(f"{name}: {licence or 'see its source'}\n" for name, licence in sorted(found.items())), encoding="utf-8"
+        "".join(f"{name}: {licence or 'names none'}\n" for name, licence in sorted(found.items())), encoding="utf-8"
     )
     print(f"{path.name}: {len(found)} packages; {_counted(found.values())}")
 
@@ -185,22 +188,18 @@ def _counted(found: Iterable[str]) -> str:
     return ", ".join([*shown, *([f"{len(counted) - 5} other licences"] if len(counted) > 5 else [])])
 
 
-def _sign() -> None:
+def _sum() -> None:
     files = sorted(path for path in DIST.iterdir() if path.name != "SHA256SUMS")
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
     (DIST / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
     print(f"dist/: {len(files)} files, and SHA256SUMS over them. Nothing was published.")
 
 
-def _python() -> str:
-    return sys.executable
-
-
-def _run(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
+def _run(command: list[str], *, cwd: Path = ROOT) -> str:
     # Not this repository's modules: what is imported must be what was installed.
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | (env or {})
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        command, cwd=cwd, env=clean, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
+        command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
     )
     if done.returncode:
         last = "\n".join(f"{done.stdout}{done.stderr}".strip().splitlines()[-20:])
