@@ -39,17 +39,17 @@ class Absent(Exception):
 
 
 def hadolint(dockerfiles: list[Path] = DOCKERFILES) -> str:
-    """What is wrong with the Dockerfiles; empty: nothing."""
+    """Return the faults of the Dockerfiles; empty: none."""
     return _complaints([_tool("hadolint"), *map(str, dockerfiles)])
 
 
 def gixy(configuration: Path) -> str:
-    """What is unsafe in an nginx configuration with all that it includes; empty: nothing."""
+    """Return the unsafe directives of an nginx configuration with all that it includes; empty: none."""
     return _complaints([_tool("gixy"), f"--skips={GIXY_SKIPS}", "--format=text", str(configuration)])
 
 
 def nginx(configuration: Path) -> str:
-    """What nginx itself refuses or warns of; empty: nothing."""
+    """Return the errors and warnings of nginx itself; empty: none."""
     program = find_program("nginx") or "nginx"
     built = subprocess.run([program, "-V"], capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS).stderr
     if "http_stub_status_module" not in built:
@@ -61,7 +61,7 @@ def nginx(configuration: Path) -> str:
 
 
 def compose_config(files: list[list[str]] = COMPOSE_FILES, directory: Path = ROOT) -> str:
-    """What compose refuses in its files, every profile included; empty: nothing."""
+    """Return what compose refuses in its files, every profile included; empty: nothing."""
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         raise Absent("there is no docker compose")
@@ -87,14 +87,13 @@ def workflows(github: list[Path] = GITHUB_WORKFLOWS, gitlab: list[Path] = GITLAB
 def rendered() -> Iterator[Path]:
     """The configuration of nginx as deployments render it, in a directory that ends with the `with`."""
     if find_program("nginx") is None:
-        # It says where its list of types is.
         raise Absent("there is no nginx")
     with tempfile.TemporaryDirectory() as directory:
         layout = Layout(ports=Ports.free(web=1, ws=2), var=Path(directory))
         layout.make_directories()
         write_configuration(layout, {"TIDEWIRE_TRUSTED_PROXIES": "set_real_ip_from 10.0.0.0/8;"})
         main = layout.run / "nginx" / "nginx.conf"
-        # What only containers have; the resolver is Docker's own.
+        # Only containers have the status page; the resolver is Docker's own.
         (main.parent / "status.conf").write_text((ROOT / "deploy/nginx/status.conf.template").read_text("utf-8"))
         text = main.read_text("utf-8").replace('tidewire.conf";', f'tidewire.conf";\n    {STATUS}')
         main.write_text(text, "utf-8")
@@ -141,7 +140,7 @@ def _tool(name: str) -> str:
 
 
 def _complaints(command: list[str]) -> str:
-    """What a linter said; at least that it failed, where it did without a word."""
+    """Return the output of a linter, or a line if it failed without any."""
     done = subprocess.run(
         command,
         capture_output=True,

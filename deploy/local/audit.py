@@ -14,7 +14,7 @@ from deploy.local.venv import VENV
 
 # All that web, ws and relay run with, in one resolution.
 REQUIREMENTS = ROOT / "requirements" / "local.txt"
-# One answer a package; a slow service is waited for, a silent one is not.
+# Time limit of the whole audit: about one request per package.
 TIMEOUT_SECONDS = 180
 ANSWER_SECONDS = 5
 

@@ -90,7 +90,7 @@ class Ports:
         yield from ((f"the admin port of ws-{i}", "ADMIN_PORT", port) for i, port in enumerate(self.admin))
 
     def taken(self) -> list[str]:
-        """One line for each port that somebody else listens on."""
+        """Return a line for each port on which another process listens."""
         return [
             f"port {port} for {process} is taken; move it with {variable}: make up {variable}={port + 1000}"
             for process, variable, port in self.named()
@@ -161,7 +161,7 @@ class Layout:
             directory.mkdir(parents=True, exist_ok=True)
 
     def environment(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """What every process of the stack is told, on top of `base`."""
+        """Return the environment of every process of the stack: `base` and the settings of this layout."""
         return {
             **base,
             "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT / "services"))),
@@ -171,7 +171,7 @@ class Layout:
             "TIDEWIRE_REDIS_URL": self.redis_url,
             "TIDEWIRE_DATABASE_URL": f"sqlite:///{self.var / 'tidewire.sqlite3'}",
             "TIDEWIRE_STATIC_ROOT": str(self.static),
-            # A person who pressed Ctrl-C waits for it.
+            # Short, because Ctrl-C waits for the drain.
             "TIDEWIRE_WS_DRAIN_SECONDS": "2",
         }
 

@@ -32,7 +32,7 @@ class Process:
 
 
 def processes(layout: Layout) -> list[Process]:
-    """All of them, in the order they start. Sockets drain first, Redis ends last: everybody else talks to it."""
+    """Return all processes, in the order they start. Sockets drain first; Redis stops last, as all others use it."""
     ports = layout.ports
     found = [
         _redis(layout),
@@ -51,7 +51,7 @@ def _redis(layout: Layout) -> Process:
         name="redis",
         group="redis",
         priority=10,
-        # What Redis holds is derived or short-lived; a file of an earlier run would only be stale.
+        # No file: all data in Redis is derived or short-lived, so that of an earlier run would be stale.
         command=[
             *(find_program("redis-server", "valkey-server") or "redis-server",),
             *("--bind", LOOPBACK, "--port", str(layout.ports.redis)),

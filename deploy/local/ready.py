@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# One question; a process that takes longer is asked again.
+# Timeout of one request; a process that takes longer is asked again.
 ANSWER_SECONDS = 2.0
 BETWEEN_SECONDS = 0.05
 

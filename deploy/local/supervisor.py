@@ -49,7 +49,7 @@ priority = {priority}
 
 
 def configuration(layout: Layout, found: Sequence[Process], *, root: bool) -> str:
-    # Without a user= it warns of running as root, which here it does only for those who are root anyway.
+    # Without user= supervisord warns of running as root, which here happens only where make runs as root.
     parts = [HEAD.format(log=_escaped(layout.log), run=_escaped(layout.run), user="user = root" if root else "")]
     groups: dict[str, list[Process]] = {}
     for each in found:
@@ -78,7 +78,7 @@ def _escaped(value: object) -> str:
 
 
 class SupervisorLog:
-    """What supervisord has said since this was made, a bit at a time."""
+    """The new lines of supervisord's log since the last call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -142,7 +142,7 @@ def _packages(manager: str, needs: Sequence[Need]) -> str:
 
 
 def _sudo() -> list[str] | None:
-    """What to put before a command for it to run as root: nothing, sudo without a password, or None: not possible."""
+    """Return the prefix that runs a command as root: empty, or sudo without a password. None: neither is possible."""
     if os.geteuid() == 0:
         return []
     sudo = shutil.which("sudo")

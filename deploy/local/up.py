@@ -53,7 +53,7 @@ class StopSignal:
             signal.signal(number, self._handle)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        # One is enough: the second Ctrl-C of an impatient person must not interrupt the stopping.
+        # The first signal is enough: a second Ctrl-C must not interrupt the stopping.
         first, self.came = not self.came, True
         if first and self.interrupts:
             raise Stopped
@@ -85,7 +85,7 @@ def _say(text: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """Without make there is nobody left to press Ctrl-C on."""
+    """End when make ends: without it no Ctrl-C arrives here."""
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

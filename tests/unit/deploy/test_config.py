@@ -68,7 +68,7 @@ def test_forwarded_headers_are_overwritten_never_appended_to():
 
 
 def test_no_location_adds_a_header_of_its_own():
-    """It would drop all of the server's: that is how nginx inherits add_header and proxy_set_header."""
+    """Nginx inherits add_header and proxy_set_header only where a location has none of its own."""
     lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if re.match(r"\s{8,}(add_header|proxy_set_header)", line)] == []
 

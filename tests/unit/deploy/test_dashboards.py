@@ -26,7 +26,7 @@ def named(value) -> str | None:
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
 def test_what_is_committed_is_what_the_code_says(dashboard):
-    """`make generate` writes them anew."""
+    """`make generate` writes them."""
     assert path(dashboard).read_text(encoding="utf-8") == text(dashboard)
 
 

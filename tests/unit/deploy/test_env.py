@@ -35,7 +35,7 @@ def refusal():
 
 @pytest.mark.usefixtures("environ")
 def test_production_names_every_missing_variable_at_once():
-    """Nobody should have to start four times to learn of four variables."""
+    """A start names all missing variables at once."""
     said = refusal()
     for name in PRODUCTION:
         assert f"{name} is not set" in said
@@ -133,7 +133,7 @@ def test_a_secrets_directory_that_is_not_there_is_named(environ, tmp_path):
 
 
 def test_a_refusal_never_shows_a_value(environ):
-    """It ends in logs, and the value may be a password."""
+    """The message ends in logs, and the value may be a password."""
     environ(PRODUCTION | {"TIDEWIRE_REDIS_URL": "http://:hunter2@redis"})
     assert "hunter2" not in refusal()
 

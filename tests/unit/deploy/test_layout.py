@@ -38,10 +38,10 @@ def test_an_empty_variable_is_the_default():
 
 
 def test_a_taken_port_is_named_with_the_variable_that_moves_it():
-    with socket.socket() as somebody:
-        somebody.bind((LOOPBACK, 0))
-        somebody.listen()
-        port = somebody.getsockname()[1]
+    with socket.socket() as other:
+        other.bind((LOOPBACK, 0))
+        other.listen()
+        port = other.getsockname()[1]
         ports = Ports.from_variables({"REDIS_PORT": str(port)})
         assert [line for line in ports.taken() if f"port {port} for redis is taken" in line and "REDIS_PORT=" in line]
 
