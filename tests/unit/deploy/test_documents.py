@@ -12,8 +12,10 @@ from deploy.local.layout import ROOT
 FRONT = ("README.md", "CONTRIBUTING.md")
 LINK = re.compile(r'(?:\]\(|src="|srcset="|`)((?:docs|src|services|deploy|tests|requirements)/[\w./-]*)[)"`]')
 TARGET = re.compile(r"^([a-z0-9-]+):.*## ", flags=re.MULTILINE)
-# `make up ...`, and a line of a code block: the target, then nothing, a variable or a comment.
-NAMED = re.compile(r"(?:`make ([a-z0-9-]+)|^ *make ([a-z0-9-]+)(?= *$| +#| +[A-Z_]+=| +&&))", flags=re.MULTILINE)
+# `make up ...`, a command of a workflow, and a line of a code block: the target, then nothing, a variable or a comment.
+NAMED = re.compile(
+    r"(?:(?:`|run: |script: )make ([a-z0-9-]+)|^ *make ([a-z0-9-]+)(?= *$| +#| +[A-Z_]+=| +&&))", flags=re.MULTILINE
+)
 WRITTEN = {".conf", ".html", ".in", ".js", ".json", ".md", ".py", ".toml", ".txt", ".yaml", ".yml"}
 
 
@@ -59,6 +61,8 @@ def makefile() -> str:
 
 
 def written() -> Iterator[Path]:
-    yield from (ROOT / name for name in (*FRONT, "pyproject.toml", "compose.yaml", ".env.example", ".ci/run"))
-    for folder in ("src", "services", "deploy", "docs", "loadtest", "requirements", "tests"):
+    yield from (
+        ROOT / name for name in (*FRONT, "pyproject.toml", "compose.yaml", ".env.example", ".ci/run", ".gitlab-ci.yml")
+    )
+    for folder in (".github", "src", "services", "deploy", "docs", "loadtest", "requirements", "tests"):
         yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN)
