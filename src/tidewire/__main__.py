@@ -4,15 +4,16 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-# Defaults that differ from Daphne's, and may be given again. Its access log has lines per request; ours are one at
-# connect and one at close. In a storm of reconnects a handshake may wait in line for longer than its 5 s. Pings keep
-# Daphne's interval of 20 s: nginx closes a socket that carries nothing for twice as long (deploy/nginx). A plain
-# request is answered within 30 s, as nginx waits for a page; Daphne has no deadline of its own.
+# Defaults that differ from Daphne's; the command line can override them. Daphne's access log has lines per request,
+# while tidewire logs one line at connect and one at close. In a storm of reconnects a handshake may have to queue for
+# longer than Daphne's 5 s. Pings keep Daphne's interval of 20 s, because nginx closes an idle socket after twice that
+# time (deploy/nginx). A plain request must be answered within 30 s, which is nginx's timeout for a page; Daphne has no
+# deadline for it.
 DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20", "--http-timeout", "30")
 
 
 def main() -> None:
-    """Start serving; returns when the process was drained. `drain` as the first word drains one instead."""
+    """Start serving; return once the process is drained. With `drain` as the first argument, drain a node instead."""
     if sys.argv[1:2] == ["drain"]:
         from tidewire.drain_command import drain
 
@@ -22,7 +23,7 @@ def main() -> None:
     from tidewire.versions import require_packages
 
     try:
-        # Before anything is imported that an older one may lack.
+        # Checked before any import that may fail with an older package.
         require_packages()
     except ImproperlyConfigured as error:
         sys.exit(f"tidewire did not start: {error}")
@@ -38,14 +39,15 @@ def main() -> None:
     try:
         Launcher().run([*DEFAULTS, *sys.argv[1:]])
     except ImproperlyConfigured as error:
-        # The message says what to set; a traceback would hide it.
+        # The message names the setting to change; a traceback would hide it.
         sys.exit(f"tidewire did not start: {error}")
 
 
 def _install_uvloop() -> None:
-    """Run Twisted's reactor on uvloop if that is installed. Call before `daphne.server` is imported.
+    """Run Twisted's reactor on uvloop if uvloop is installed.
 
-    Daphne keeps an asyncio reactor that it finds and otherwise makes one, on asyncio's own event loop.
+    Must be called before `daphne.server` is imported: Daphne uses an asyncio reactor that is already installed and
+    otherwise installs one on asyncio's own event loop.
     """
     try:
         import uvloop
@@ -55,7 +57,7 @@ def _install_uvloop() -> None:
 
     loop = uvloop.new_event_loop()
     if threads := os.environ.get("ASGI_THREADS"):
-        # Daphne does the same to the loop that it makes.
+        # Daphne does the same for the loop that it creates.
         loop.set_default_executor(ThreadPoolExecutor(max_workers=int(threads)))
     asyncioreactor.install(loop)  # type: ignore[no-untyped-call]  # Twisted has no types here
 

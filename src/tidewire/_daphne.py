@@ -1,6 +1,6 @@
-"""Every private name of Daphne, autobahn and Twisted that tidewire touches.
+"""All private names of Daphne, autobahn and Twisted that tidewire uses.
 
-`tests/unit/tidewire/test_daphne.py` fails loudly when an upgrade moves one of them.
+`tests/unit/tidewire/test_daphne.py` fails if an upgrade moves any of them.
 """
 
 import logging
@@ -22,19 +22,20 @@ from tidewire.inbox import Inbox
 
 logger = logging.getLogger(__name__)
 
-# Linux's number; Python names it nowhere. Elsewhere the kernel's own buffer stays as it is.
+# Linux's number for the option, which Python's `socket` module does not define. On other systems the kernel's default
+# send buffer is used.
 TCP_NOTSENT_LOWAT = 25
-# The kernel holds so much unsent data per socket: enough for any event, little for a stalled reader.
+# The kernel may buffer this much unsent data per socket: enough for any event, and little memory for a stalled reader.
 NOTSENT_BYTES = 16 * 1024
 
 
-# A read takes this much memory before anybody knows how much came, and what came stays at its head. With Twisted's
-# 64 KiB each leaves a hole that the next does not fit into: RSS grew by 1 KiB for each socket that came and went.
+# Size of the buffer that Twisted allocates for each read, before the length of the data is known. With Twisted's 64 KiB
+# the heap fragments: RSS grew by 1 KiB for each connection that was opened and closed.
 READ_BYTES = 4096
 
 
-# What an open connection still needs of the hundred names that autobahn and Daphne gave it; the rest are
-# constants of the class or served the handshake only.
+# Attributes that an open connection needs, out of about a hundred that autobahn and Daphne set. The others are
+# constants of the class or are used by the handshake only.
 _KEPT = (
     "_connection",
     "_direct",
@@ -60,18 +61,18 @@ _KEPT = (
 )
 
 
-# Twelve bytes, as autobahn expects of its own pings; what they say is for nobody.
+# Twelve bytes, the length that autobahn expects of its own pings. The content has no meaning.
 _PING_BODY = b"tidewireping"
 _PING_FRAME = b"\x89\x0c" + _PING_BODY
 
 OPEN = WebSocketProtocol.STATE_OPEN
 
-# After the close handshake, the rest of what was written before has this long to be read.
+# After the close handshake the client may take this long to read the data written before it.
 LAST_BYTES_SECONDS = 5.0
 
 
 class _Unheard:
-    """Stands for a Deferred that nobody waits on."""
+    """Placeholder for a Deferred that has no callbacks."""
 
     def callback(self, _result: Any) -> None: ...
 
@@ -82,17 +83,17 @@ _UNHEARD = _Unheard()
 
 
 class DirectProtocol(BoundedProtocol):
-    """Daphne's websocket protocol, which writes to the socket at once where nothing waits before.
+    """Daphne's WebSocket protocol, which writes to the socket directly when its buffer is empty.
 
-    All bytes that autobahn sends (data, ping, close) pass through `sendData`, so the order is kept
-    by construction. It is a `tidewire.connection.Writer`. Made for a factory by `protocol_of`.
+    All bytes that autobahn sends (data, ping, close) pass through `sendData`, which preserves their order. Implements
+    `tidewire.connection.Writer`. Created for a factory by `protocol_of`.
     """
 
-    # Whether ready frames may go to the socket as they are: set once the handshake told of compression.
+    # True if prepared frames can be written unchanged; set after the handshake has negotiated compression or none.
     _plain = False
-    # Only chopped and synchronous writes use the queue, which Daphne never asks for. One deque takes 760 bytes.
+    # Only chopped and synchronous writes use the queue, and Daphne requests neither. A deque takes 760 bytes.
     send_queue: Any = ()
-    # What autobahn leaves for applications to wait on; Daphne does not.
+    # Deferreds that autobahn provides for applications. Daphne does not use them.
     is_open: Any = _UNHEARD
     is_closed: Any = _UNHEARD
     _transport_details: Any = None
@@ -100,10 +101,10 @@ class DirectProtocol(BoundedProtocol):
     _connection: Connection | None = None
 
     def __init__(self) -> None:
-        """Nothing: autobahn's makes two Deferreds, a list, a dict and an object that nobody asks for."""
+        """Skip autobahn's `__init__`, which creates two Deferreds, a list, a dict and an object that are never used."""
 
     def _connectionMade(self) -> None:
-        """autobahn's, whose initial values are this class's attributes, and which pretty-prints them each time."""
+        """Replace autobahn's method: the initial values are class attributes, and no debug text is formatted."""
         self.factory.countConnections += 1
         if self.openHandshakeTimeout > 0:
             self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
@@ -123,7 +124,7 @@ class DirectProtocol(BoundedProtocol):
 
     @property
     def utf8validator(self) -> Any:
-        """autobahn's, made when the client first says something."""
+        """Autobahn's validator, created when the first message arrives."""
         validator = self.__dict__.get("_validator")
         if validator is None:
             validator = self._validator = Utf8Validator()  # type: ignore[no-untyped-call]
@@ -131,16 +132,16 @@ class DirectProtocol(BoundedProtocol):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        # Daphne leaves the HTTP channel as the transport's producer: 8 KB for as long as the socket lives,
-        # and a slow reader would have its own messages left unread.
+        # Daphne leaves the HTTP channel registered as the transport's producer. The channel takes 8 KB per socket, and
+        # would stop reading from a client that reads slowly.
         self.transport.unregisterProducer()
-        # TLS wraps the transport, and bytes must go through its `write`.
+        # TLS wraps the transport, so bytes must go through its `write`.
         self._direct = hasattr(self.transport, "socket") and hasattr(self.transport, "dataBuffer")
         if self._direct:
             _limit_unsent(self.transport.socket)
 
     def _sendAutoPing(self) -> None:
-        """autobahn's, with one ready frame for everybody: a pong need only answer the ping that waits."""
+        """Send autobahn's automatic ping as one shared frame: a pong only has to match the pending ping."""
         self.autoPingPendingCall = None
         self.autoPingPending = _PING_BODY
         self.sendData(_PING_FRAME)
@@ -150,7 +151,7 @@ class DirectProtocol(BoundedProtocol):
             )
 
     def bind(self, connection: Connection) -> None:
-        """End `connection` when the transport has gone: before the application hears of it, and whatever that does."""
+        """Call `connection.end` when the transport is lost, before and independently of the application."""
         if self.state == self.STATE_OPEN:
             self._connection = connection
         else:
@@ -165,11 +166,12 @@ class DirectProtocol(BoundedProtocol):
     def _closeConnection(self, abort: bool = False) -> None:
         super()._closeConnection(abort)
         if not abort and self.backlog:
-            # A client that says goodbye and reads nothing more would keep its socket for as long as it likes.
+            # A client that starts the close handshake and then stops reading could otherwise keep its socket open
+            # indefinitely.
             self.factory._batched_timer.call_later(LAST_BYTES_SECONDS, self.cut)
 
     def detach(self, handle: Callable[[dict[str, Any]], Awaitable[None]], flood: Callable[[], None]) -> None:
-        """Hand all further messages to `handle`: the application may return, the socket stays open."""
+        """Pass all further messages to `handle`, so that the application can return while the socket is open."""
         waiting = self.application_queue
         self.application_queue = Inbox(handle, self._application_ended, flood)
         while not waiting.empty():
@@ -184,7 +186,7 @@ class DirectProtocol(BoundedProtocol):
 
     @property
     def backlog(self) -> int:
-        # Over TLS the bytes wait, encrypted, in the transport below.
+        # Over TLS the encrypted bytes are buffered in the transport below.
         transport: Any = self.transport if self._direct else getattr(self.transport, "transport", None)
         if not hasattr(transport, "dataBuffer"):
             return 0
@@ -210,7 +212,7 @@ class DirectProtocol(BoundedProtocol):
             and transport.connected
             and not transport.disconnecting
         ):
-            # The hot path: nothing waits, so the socket is tried at once. As in `sendData`.
+            # Hot path: the buffer is empty, so write to the socket directly. `sendData` does the same.
             try:
                 taken = transport.socket.send(wire)
             except OSError:
@@ -248,24 +250,24 @@ class DirectProtocol(BoundedProtocol):
         if transport._tempDataLen or len(transport.dataBuffer) != transport.offset:
             self._buffer(data)
             return
-        # Twisted's own `writeSomeData` does the same and takes 2 microseconds more.
+        # Equivalent to Twisted's `writeSomeData`, which takes 2 microseconds longer.
         try:
             taken = transport.socket.send(data)
         except OSError:
-            # The socket is full, or lost: buffering makes the reactor try again, notice and report it.
+            # The socket is full or lost. Buffering the data makes the reactor retry, and detect and report a loss.
             taken = 0
         if taken < len(data):
             self._buffer(data[taken:])
 
     def _buffer(self, data: bytes) -> None:
-        """Have the reactor write the rest; if it cannot watch the socket any more, the socket is lost."""
+        """Let the reactor write the rest. If the reactor can no longer watch the socket, the socket is lost."""
         try:
             self.transport.write(data)
         except Exception:  # noqa: BLE001 - uvloop closes its handle of a socket that was reset, without a report
             self.transport.reactor.callLater(0, self._lose)
 
     def _lose(self) -> None:
-        """Report the loss of a transport whose own report fails."""
+        """Report the loss of a transport that fails to report it."""
         transport = self.transport
         lost = Failure(ConnectionLost())  # type: ignore[no-untyped-call]  # Twisted's is untyped
         try:
@@ -273,12 +275,12 @@ class DirectProtocol(BoundedProtocol):
         except Exception:
             logger.debug("a lost transport did not report itself", exc_info=True)
             if hasattr(transport, "protocol"):
-                # It failed before it told the protocol, which is what releases everything.
+                # The report failed before it reached the protocol, which releases all resources of the connection.
                 attempt(self.connectionLost, lost)
                 attempt(transport.socket.close)
 
     def handle_exception(self, exception: BaseException) -> None:
-        # Daphne's checker of all applications ends with an exception here.
+        # Daphne's check of all applications raises an exception at this connection.
         try:
             super().handle_exception(exception)
         except Exception:
@@ -286,7 +288,7 @@ class DirectProtocol(BoundedProtocol):
             self.cut()
 
     def handle_reply(self, message: dict[str, Any]) -> None:
-        """Daphne's, which drops empty messages; ASGI does not (five cases of the Autobahn suite)."""
+        """Daphne's method, which drops empty messages; ASGI requires them (five cases of the Autobahn suite)."""
         if message["type"] == "websocket.send" and self.state == self.STATE_OPEN:
             text = message.get("text")
             data = message.get("bytes")
@@ -302,17 +304,17 @@ class DirectProtocol(BoundedProtocol):
 
 
 def read_in_small_pieces() -> None:
-    """Set how much this process reads from a socket at once: as much as a control message may have."""
+    """Set the maximum number of bytes per read from a socket to the maximum size of a control message."""
     Server.bufferSize = READ_BYTES
 
 
 def protocol_of(factory: WebSocketFactory, bounds: Bounds) -> type[DirectProtocol]:
-    """The protocol class for a factory: what autobahn sets on every connection, set once on the class."""
+    """Create the protocol class for a factory, with the attributes that autobahn would set on every connection."""
     sample = WebSocketProtocol()
     sample.factory = factory
-    sample.openHandshakeTimeout = 0  # or it would start a timer
+    sample.openHandshakeTimeout = 0  # otherwise a timer would start
     sample._connectionMade()
-    # A function on a class would become its method: autobahn's callbacks take no connection.
+    # A plain function on a class would become a method, but autobahn's callbacks take no connection.
     shared = {
         name: staticmethod(value) if isinstance(value, FunctionType) else value
         for name, value in vars(sample).items()
@@ -323,12 +325,12 @@ def protocol_of(factory: WebSocketFactory, bounds: Bounds) -> type[DirectProtoco
     return type("DirectProtocol", (DirectProtocol,), shared)
 
 
-# Set on each connection, or replaced by this module.
+# Attributes that are set on each connection, or replaced by this module.
 _OWN = {"factory", "is_open", "is_closed", "send_queue", "utf8validator", "_transport_details"}
 
 
 class _Path(NamedTuple):
-    """What Daphne reads of the request after the handshake."""
+    """The parts of the request that Daphne reads after the handshake."""
 
     path: str
 
@@ -337,5 +339,5 @@ def _limit_unsent(sock: socket.socket) -> None:
     try:
         sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES)
     except OSError:
-        # A Unix socket, or a system without the option: the kernel's buffer is its default.
+        # A Unix socket, or a system without the option: keep the kernel's default buffer.
         return

@@ -1,6 +1,6 @@
-"""TCP connections that are no socket yet: each has so long and so many bytes for its request, and they are so many.
+"""Limits on connections that have not completed their request: time, size of the request, and number.
 
-Every private name of Twisted's HTTP channel is touched here; `tests/unit/tidewire/test_handshake.py` guards them.
+All private names of Twisted's HTTP channel are used here; `tests/unit/tidewire/test_handshake.py` guards them.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,7 +10,7 @@ from twisted.web.http import _GenericHTTPChannelProtocol
 from tidewire import metrics
 
 if TYPE_CHECKING:
-    HTTPChannel = Any  # half of it has no types
+    HTTPChannel = Any  # Twisted types only half of it
 else:
     from twisted.web.http import HTTPChannel
 
@@ -20,10 +20,10 @@ class _Refusable(Protocol):
 
 
 class Handshakes:
-    """Connections whose request is not whole yet, longest waiting first.
+    """Connections with an incomplete request, the oldest first.
 
-    One too many ends the one that has waited longest: whoever opens slow handshakes loses them, and a client
-    that sends its request at once is served whatever others do.
+    When the limit is exceeded, the oldest connection is closed. A client that opens many slow handshakes loses its own,
+    and a client that sends its request at once can always connect.
     """
 
     def __init__(self, limit: int) -> None:
@@ -34,18 +34,18 @@ class Handshakes:
         return len(self._waiting)
 
     def begin(self, channel: _Refusable) -> None:
-        """A request is due from this connection."""
+        """Add a connection that has not sent its request yet."""
         self._waiting[channel] = None
         if len(self._waiting) > self._limit:
             next(iter(self._waiting)).refuse("handshakes", b"503 Service Unavailable")
 
     def end(self, channel: _Refusable) -> None:
-        """Its request is whole, or it has gone."""
+        """Remove a connection with a complete request, or one that is closed."""
         self._waiting.pop(channel, None)
 
 
 class Channel(HTTPChannel):
-    """Twisted's HTTP channel, whose timeout is for the whole request instead of from byte to byte."""
+    """Twisted's HTTP channel with a timeout for the complete request instead of for each read."""
 
     handshakes: Handshakes
     request_bytes: int
@@ -56,7 +56,7 @@ class Channel(HTTPChannel):
         self.handshakes.begin(self)
 
     def resetTimeout(self) -> None:
-        """Nothing: a client that sends a byte now and then would have all the time in the world."""
+        """Ignore the call: a client that sends one byte now and then must not extend its deadline."""
 
     def timeoutConnection(self) -> None:
         self._count_and_answer("handshake_seconds", b"408 Request Timeout")
@@ -92,7 +92,7 @@ class Channel(HTTPChannel):
         super().connectionLost(reason)
 
     def refuse(self, bound: str, status: bytes) -> None:
-        """End the connection at a bound, with an answer that says which."""
+        """Close the connection at a limit, with a response that names the limit."""
         self.handshakes.end(self)
         self._count_and_answer(bound, status)
         self.loseConnection()
@@ -103,7 +103,7 @@ class Channel(HTTPChannel):
 
 
 def bind(http_factory: Any, *, seconds: float, limit: int, request_bytes: int) -> Handshakes:
-    """Give a listener's factory these bounds. Returns what counts its handshakes."""
+    """Apply these limits to a listener's factory, and return the `Handshakes` that counts its connections."""
     handshakes = Handshakes(limit)
     bounded = type("Channel", (Channel,), {"handshakes": handshakes, "request_bytes": request_bytes})
     http_factory.timeOut = seconds

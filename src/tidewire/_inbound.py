@@ -1,6 +1,7 @@
-"""What a websocket may send, from its handshake on: each bound with its code and its count.
+"""Limits on the data that a WebSocket may send, starting with its handshake. Each has a close code and a counter.
 
-A live consumer's socket has tidewire's bounds, kept before anything is buffered; any other application's has Daphne's.
+Sockets of live consumers have tidewire's limits, applied before data is buffered. Sockets of other applications have
+Daphne's limits.
 """
 
 from collections import Counter
@@ -18,19 +19,20 @@ from tidewire.inbox import Inbox
 
 @dataclass(eq=False)
 class Bounds:
-    """The bounds that a server's sockets share, and what they are counted in."""
+    """The limits that all sockets of a server share, and their counters."""
 
     message_bytes: int
     frames_per_second: int
-    # Sockets that wait for the application to accept them.
+    # Number of sockets that wait for the application to accept them.
     handshakes: int
     waiting: set[Any] = field(default_factory=set)
-    # Frames of each socket in the running second: a number on every connection would cost memory when it is idle.
+    # Frames per socket in the current second. A counter on each connection would use memory while the connection is
+    # idle.
     frames: Counter[Any] = field(default_factory=Counter)
 
 
 class BoundedProtocol(WebSocketProtocol):
-    """Daphne's websocket protocol with bounds on what comes in."""
+    """Daphne's WebSocket protocol with limits on incoming data."""
 
     bounds: Bounds
     application_queue: Any
@@ -39,7 +41,7 @@ class BoundedProtocol(WebSocketProtocol):
     def onConnect(self, request: Any) -> Any:
         if len(self.bounds.waiting) >= self.bounds.handshakes:
             metrics.REFUSED.labels("handshakes").inc()
-            # A proxy passes over a node that says 503.
+            # A proxy tries the next node after a 503.
             raise ConnectionDeny(503, "Service Unavailable")  # type: ignore[no-untyped-call]
         self.bounds.waiting.add(self)
         return super().onConnect(request)
@@ -54,29 +56,30 @@ class BoundedProtocol(WebSocketProtocol):
         super().serverAccept(subprotocol)
 
     def code_of(self, code: int | None) -> int:
-        """The close code of a socket that has closed, of which autobahn says `code`."""
+        """Return the close code of a closed socket; `code` is the one that autobahn reports."""
         if self.failedByMe and self.localCloseCode:
-            # The answer to our close was not waited for.
+            # The close frame was sent, but the connection ended before the reply.
             return int(self.localCloseCode)
         return NO_CODE if code is None else code
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self.bounds.waiting.discard(self)
         code = self.code_of(code)
-        # Daphne's takes for granted that the handshake came as far as `onConnect`.
+        # Daphne's method assumes that the handshake has reached `onConnect`.
         if "server" in self.__dict__:
             super().onClose(wasClean, code, reason)
 
     def dataReceived(self, data: bytes) -> None:
         if self.state == self.STATE_CONNECTING and self in self.bounds.waiting:
-            # The request is whole, and the client must wait for its answer: what it says before would pile up.
+            # The request is complete. A client must wait for the response; data sent before it would accumulate.
             metrics.REFUSED.labels("request").inc()
             self.failHandshake("Bad Request", 400)
             return
         if self.failedByMe:
-            # Whoever met a bound is heard no more until the close's time is up: to parse a flood is to suffer it.
+            # After a limit is exceeded, discard all input until the close handshake times out: parsing a flood has a
+            # cost.
             return
-        # Without autobahn's debug line, which it formats before it asks whether anybody listens.
+        # Bypass autobahn's debug line, which is formatted before the log level is checked.
         self._dataReceived(data)
 
     def onFrameBegin(self) -> None:
@@ -87,7 +90,7 @@ class BoundedProtocol(WebSocketProtocol):
                 self._end(CloseCode.FLOODING, "frames_per_second")
 
     def onMessageFrameBegin(self, length: int) -> None:
-        # Before autobahn's own bound, which drops the connection without a code.
+        # Checked before autobahn's own limit, which drops the connection without a close code.
         if self._live and self.message_data_total_length + length > self.bounds.message_bytes:
             self._end(CloseCode.TOO_LARGE, "message_bytes")
         super().onMessageFrameBegin(length)
@@ -97,7 +100,7 @@ class BoundedProtocol(WebSocketProtocol):
         super()._max_message_size_exceeded(msg_size, max_msg_size, reason)
 
     def _protocol_violation(self, reason: str) -> bool:
-        # autobahn drops the connection without a close frame, so no close code tells of it.
+        # autobahn drops the connection without a close frame, so no close code shows the reason.
         metrics.REFUSED.labels("protocol").inc()
         return super()._protocol_violation(reason)  # type: ignore[no-any-return]
 
@@ -106,7 +109,7 @@ class BoundedProtocol(WebSocketProtocol):
         return type(self.__dict__.get("application_queue")) is Inbox
 
     def _end(self, code: CloseCode, bound: str) -> None:
-        """Close, once; nothing that came or still comes is looked at."""
+        """Start the close handshake, once; all pending and further input is discarded."""
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
         metrics.REFUSED.labels(bound).inc()

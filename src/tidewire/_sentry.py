@@ -1,6 +1,7 @@
-"""The sentry's own process: closes the listeners of a node that stands still. Run by `tidewire.sentry`, without site.
+"""The sentry's process: closes the listeners of a node that hangs. Started by `tidewire.sentry`, without `site`.
 
-Standard input has a beat each time the node's loop turns; the arguments are the listeners' file descriptors.
+The node writes a beat to standard input at each turn of its event loop; the arguments are the listeners' file
+descriptors.
 """
 
 import os
@@ -10,21 +11,21 @@ import socket
 import sys
 
 BEATS = 0
-# Longer than any handshake may take, shorter than what a proxy and a page wait for one.
+# Longer than any handshake may take, and shorter than the time that a proxy and a page wait for one.
 SILENCE_SECONDS = 3.0
-# On a busy machine it may be the sentry that was kept from running, and the beat is waiting to be read.
+# On a busy machine the sentry itself may have been delayed, with unread beats in the pipe.
 AGAIN_SECONDS = 0.5
 
 
 def main(listeners: list[int]) -> None:
-    # A terminal's Ctrl-C and a supervisor's SIGTERM are for the node, whose end closes the pipe.
+    # Ctrl-C in a terminal and a supervisor's SIGTERM are meant for the node, which closes the pipe when it ends.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while True:
         if not (_beats(SILENCE_SECONDS) or _beats(AGAIN_SECONDS)):
             for listener in listeners:
                 _refuse(listener)
-            # The node listens again by itself when its loop turns.
+            # The node listens again once its event loop runs.
         if not os.read(BEATS, 4096):
             return
 
@@ -34,12 +35,12 @@ def _beats(seconds: float) -> bool:
 
 
 def _refuse(listener: int) -> None:
-    """Refuse new connections, and reset those that the kernel took for the node (Linux)."""
+    """Refuse new connections, and reset those that the kernel has accepted for the node (Linux)."""
     with socket.socket(fileno=os.dup(listener)) as shared:
         try:
             shared.shutdown(socket.SHUT_RD)
         except OSError:
-            # Refused already.
+            # The listener is closed already.
             return
 
 

@@ -1,7 +1,7 @@
-"""The forms of addresses: origins, host names, `host:port`, URLs of servers. No I/O.
+"""Parsers for addresses: origins, host names, `host:port`, server URLs. No I/O.
 
-Each function returns the normal form or raises `ValueError`, whose text says what to write and never shows a URL: its
-password would end in a log.
+Each function returns the normalised form or raises `ValueError`. The message describes the expected form and never
+contains a URL, because the URL's password would appear in a log.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ T = TypeVar("T")
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LABELS: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 _NAME_LENGTH: Final = 253
-# IDNA 2003, which Python has, and IDNA 2008, which browsers use, encode these in two ways.
+# IDNA 2003, which Python implements, and IDNA 2008, which browsers use, encode these characters differently.
 _DEVIATIONS: Final = "ßς\u200c\u200d"
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROLS: Final = re.compile(r"[\x00-\x20\x7f\ufeff]")
@@ -23,7 +23,7 @@ _ESCAPES: Final = "@ as %40, / as %2F, # as %23, ? as %3F, % as %25, [ as %5B, ]
 
 
 def every(parse: Callable[[str], T], texts: Iterable[str]) -> tuple[T, ...]:
-    """What `parse` makes of each text. Raises `ValueError` that shows the text it is about, if that has no password."""
+    """Parse each text. Raises `ValueError`, which quotes the invalid text if it contains no password."""
     found = []
     for number, text in enumerate(texts, 1):
         try:
@@ -35,7 +35,7 @@ def every(parse: Callable[[str], T], texts: Iterable[str]) -> tuple[T, ...]:
 
 
 def host_name(text: str) -> str:
-    """A name or an address as it stands in a Host header: lower case, IDNA, an IPv6 address in brackets."""
+    """Parse a host name or address as it appears in a Host header: lower case, IDNA, IPv6 addresses in brackets."""
     if ":" in text:
         bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
         try:
@@ -59,7 +59,7 @@ def host_name(text: str) -> str:
 
 
 def host_port(text: str) -> tuple[str, int]:
-    """`name:port`, `address:port` or `[IPv6 address]:port`; the host is returned without brackets."""
+    """Parse `name:port`, `address:port` or `[IPv6 address]:port`; the host is returned without brackets."""
     host, colon, port = text.rpartition(":")
     if not (host and colon):
         raise ValueError("host:port is expected")
@@ -69,17 +69,17 @@ def host_port(text: str) -> tuple[str, int]:
 
 
 def port_number(text: str) -> int:
-    """A port, from 1 to 65535."""
+    """Parse a port, from 1 to 65535."""
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
         raise ValueError("a port is a number from 1 to 65535")
     return int(text)
 
 
 def origin(text: str) -> str:
-    """An origin as browsers send it: scheme, host, and the port where it is not the scheme's own.
+    """Parse an origin as browsers send it: scheme, host, and the port if it is not the scheme's default.
 
-    Upper case, the default port and a `/` at the end are normalised. A trailing dot of the host is kept: browsers
-    treat such a host as another one.
+    Upper case, the default port and a `/` at the end are normalised. A trailing dot of the host is kept, because
+    browsers treat such a host as a different one.
     """
     if text == "null" or "://" not in text:
         raise ValueError("an origin begins with https:// or http://")
@@ -102,7 +102,7 @@ def origin(text: str) -> str:
 
 
 def origin_setting(text: str) -> str:
-    """An origin that a project allows: as `origin`, without a trailing dot."""
+    """Parse an origin that a project allows: like `origin`, without a trailing dot."""
     found = origin(text)
     if re.search(r"\.(:\d+)?$", found):
         raise ValueError("an origin's host has no dot at its end")
@@ -110,7 +110,7 @@ def origin_setting(text: str) -> str:
 
 
 def server_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
-    """A URL whose user and password are percent-encoded; of one of these schemes."""
+    """Parse a URL with one of these schemes. User and password must be percent-encoded."""
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in schemes:
         raise ValueError(f"it must begin with {' or '.join(f'{each}://' for each in schemes)}")
@@ -125,7 +125,7 @@ def server_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
     parts = _split(text)
     if "#" in text:
         raise ValueError(f"it has a #, which a password must have in its encoded form: {_ESCAPES}")
-    # PostgreSQL takes the directory of a Unix socket for a host.
+    # PostgreSQL accepts the directory of a Unix socket as a host.
     if address and not address.upper().startswith("%2F"):
         _check_address(address)
     return parts

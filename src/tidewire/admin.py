@@ -1,4 +1,4 @@
-"""The outbox in Django's admin: to look at, since its rows are written by actions and deleted by publishing."""
+"""The outbox in Django's admin, read-only: actions create its rows and the publisher deletes them."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -8,7 +8,7 @@ from tidewire.models import OutboxEvent
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """What is committed and not published yet. A row that stays says that the relay or Redis is away."""
+    """Events that are committed and not published yet. Rows accumulate if the relay or Redis is unavailable."""
 
     list_display = ("id", "topic", "type", "event_id", "created_at")
     list_filter = ("topic", "type")

@@ -1,4 +1,4 @@
-"""The admin port of a ws process: health and metrics. It stays up through a drain and is never proxied."""
+"""The admin port of a ws process: health and metrics. It stays open during a drain and must not be proxied."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,16 @@ LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 
 class _OfNodes(CollectorRegistry):
-    """All of this process, less what only pages or the relay can say: their zeros would hide that theirs are gone."""
+    """All metrics of this process except those of pages and the relay, which would be exported as zeros."""
 
     def collect(self) -> Iterable[Metric]:
         return [metric for metric in REGISTRY.collect() if metric.name not in _of_others]
 
 
 class AdminPort(Resource):
-    """`/healthz` (the loop runs), `/readyz` (new clients may come), `/metrics` (Prometheus text).
+    """`/healthz` (the event loop runs), `/readyz` (new clients can connect), `/metrics` (Prometheus text).
 
-    None of them waits for Redis: a node without it keeps its sockets and is worth keeping.
+    No endpoint waits for Redis: a node keeps its sockets during an outage of Redis and should not be restarted.
     """
 
     isLeaf = True
@@ -52,7 +52,7 @@ class AdminPort(Resource):
         return _text(request, 404, "healthz, readyz and metrics are here")
 
     def render_POST(self, request: Any) -> bytes:
-        """`/drain`, for a person or a hook on this host; from elsewhere it is refused."""
+        """`/drain`, for an operator or a hook on this host; requests from other hosts are refused."""
         if request.path != b"/drain":
             return _text(request, 404, "only /drain takes a POST")
         if request.getClientAddress().host not in LOOPBACK:
@@ -66,7 +66,7 @@ def listen(
     host: str, port: int, drainer: "Drainer", start_drain: Callable[[], None], measure: Callable[[], None]
 ) -> Any:
     """Serve the admin port; `measure` is called before each scrape. Returns Twisted's listening port."""
-    # Not sooner: whoever imports the reactor before Daphne has chosen one installs another.
+    # Imported late: an import before Daphne has chosen its reactor would install a different one.
     from twisted.internet import reactor  # noqa: PLC0415
 
     site = Site(AdminPort(drainer, start_drain, measure))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The Django application of the library: its outbox model, its static client and its commands."""
+"""The Django application of the library: the outbox model, the static client and the management commands."""
 
 from django.apps import AppConfig
 

@@ -1,6 +1,6 @@
-"""ASGI scopes and messages: an optional field may be absent, None or empty, and means the same each time.
+"""ASGI scopes and messages. An optional field that is absent, None or empty has the same meaning.
 
-Servers differ: Daphne sends `code: None` for a close frame without a status, uvicorn 1005, a test client no key.
+Servers differ: for a close frame without a status Daphne sends `code: None`, uvicorn 1005, and a test client no key.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any, Final
 Scope = dict[str, Any]
 Message = dict[str, Any]
 
-# The code that ASGI defines for a close frame without a status, as `WebSocket.close()` of a browser sends.
+# The code that ASGI defines for a close frame without a status, such as the one sent by `WebSocket.close()`.
 NO_CODE: Final = 1005
 # The code of a connection that ended without a close frame.
 LOST: Final = 1006
@@ -24,9 +24,9 @@ _EMPTY: Final[dict[str, Callable[[], Any]]] = {
 
 
 def complete(scope: Scope) -> Scope:
-    """The same scope, with the empty value for each optional field that is absent or None.
+    """Return the same scope, with an empty value for each optional field that is absent or None.
 
-    Call it first of all: Channels' own middleware fails at headers that are None.
+    Must be called before any middleware: Channels' own fails if the headers are None.
     """
     for name, empty in _EMPTY.items():
         if scope.get(name) is None:
@@ -35,18 +35,18 @@ def complete(scope: Scope) -> Scope:
 
 
 def header(scope: Scope, name: bytes) -> bytes:
-    """The first header of that name, empty if there is none. `name` is in lower case."""
+    """Return the first header of that name, or an empty value. `name` must be in lower case."""
     return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
 
 
 def close_code(message: Message) -> int:
-    """The code of a `websocket.disconnect`; `NO_CODE` if the server names none."""
+    """Return the code of a `websocket.disconnect`; `NO_CODE` if the server gives none."""
     code = message.get("code")
     return int(code) if isinstance(code, int) else NO_CODE
 
 
 def content(message: Message) -> tuple[str | None, bytes | None]:
-    """The text and the bytes of a `websocket.receive`; one of them is None. Nothing at all is an empty text."""
+    """Return text and bytes of a `websocket.receive`; one of them is None. An empty message has an empty text."""
     text, data = message.get("text"), message.get("bytes")
     if text is not None or data is None:
         return text or "", None

@@ -1,6 +1,6 @@
-"""One event loop in a thread, through which synchronous code reaches Redis.
+"""An event loop in a thread, through which synchronous code uses Redis.
 
-A new loop per call would cost a new Redis connection each time (1.7 ms of CPU against 29 us).
+A new loop per call would need a new Redis connection each time (1.7 ms of CPU instead of 29 us).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Background:
-    """A loop in a daemon thread of its own."""
+    """An event loop in its own daemon thread."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -27,7 +27,7 @@ class Background:
         threading.Thread(target=self._loop.run_forever, name="tidewire-background", daemon=True).start()
 
     def run(self, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
-        """Run a coroutine and wait for its result. Raises `NoRedis` where it takes longer, or what it raises."""
+        """Run a coroutine and return its result. Raises `NoRedis` on timeout, or the coroutine's exception."""
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), self._loop)
         try:
             return future.result()
@@ -36,9 +36,9 @@ class Background:
 
 
 def refuse_greenlets() -> None:
-    """Raise `ImproperlyConfigured` in a process whose threads gevent or eventlet has replaced.
+    """Raise `ImproperlyConfigured` in a process that uses gevent or eventlet in place of threads.
 
-    An event loop in a greenlet seems to Django to run in all of them, and every query after it fails with
+    To Django, an event loop in a greenlet seems to run in all greenlets, and every later query fails with
     `SynchronousOnlyOperation`.
     """
     for name, patcher, is_patched in (
@@ -60,5 +60,5 @@ def _of_process(_pid: int) -> Background:
 
 
 def background() -> Background:
-    """The loop of this process; after a fork the child gets its own."""
+    """Return the background loop of this process. A forked child gets its own."""
     return _of_process(os.getpid())

@@ -1,13 +1,13 @@
-"""How long to wait before something that failed is tried again."""
+"""Delays between retries."""
 
 import random
 
 
 class Backoff:
-    """Waits that double from failure to failure up to a bound, each shortened at random by up to a half.
+    """Delays that double with each failure up to a maximum, each reduced at random by up to a half.
 
-    The jitter keeps the nodes of a cluster from coming back to Redis all at once (Brooker, "Exponential Backoff And
-    Jitter"); half of the wait always remains, so that nobody tries in a tight loop.
+    The jitter prevents the nodes of a cluster from reconnecting to Redis at the same time (Brooker, "Exponential
+    Backoff And Jitter"). At least half of the delay always remains, so that a retry loop cannot become tight.
     """
 
     def __init__(self, first_seconds: float, longest_seconds: float) -> None:
@@ -16,11 +16,11 @@ class Backoff:
         self._next_seconds = first_seconds
 
     def failed(self) -> float:
-        """Seconds to wait now."""
+        """Return the number of seconds to wait before the next attempt."""
         seconds = self._next_seconds
         self._next_seconds = min(seconds * 2, self._longest_seconds)
         return seconds * (1 - random.random() / 2)  # noqa: S311  # no secret
 
     def succeeded(self) -> None:
-        """Begin anew at the next failure."""
+        """Reset the delay for the next failure."""
         self._next_seconds = self._first_seconds

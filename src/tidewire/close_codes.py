@@ -1,8 +1,8 @@
-"""Close codes: number, meaning, and whether the client reconnects.
+"""Close codes: number, meaning, and whether the client should reconnect.
 
-Ranges follow Centrifugo's: 3000-3499 and 4000-4499 reconnect, 3500-3999 and 4500-4999 are final. A final code is for
-a state that the user cannot leave without a new login or another page. Any other state ends or is checked again.
-`static/tidewire/close-codes.js` is written from this table and a test keeps it equal.
+Ranges follow Centrifugo's: 3000-3499 and 4000-4499 reconnect, 3500-3999 and 4500-4999 are final. A final code stands
+for a state that the user cannot leave without a new login or another page. All other states are temporary or can be
+checked again. `static/tidewire/close-codes.js` is generated from this table, and a test compares the two.
 """
 
 from enum import IntEnum
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class CloseCode(IntEnum):
-    """A code that tidewire sends. `meaning` is for people, `final` for the client."""
+    """A code that tidewire sends. `meaning` is a text for people, `final` is for the client."""
 
     meaning: str
 
@@ -37,12 +37,12 @@ class CloseCode(IntEnum):
 
     @property
     def final(self) -> bool:
-        """Whether a client should stop trying."""
+        """True if the client must not reconnect."""
         return 3500 <= self < 4000 or 4500 <= self < 5000
 
 
 def as_javascript() -> str:
-    """The table as the ES module that the client imports."""
+    """Return the table as the ES module that the client imports."""
     rows = "".join(f'  {code.value}: "{code.meaning}",\n' for code in CloseCode)
     head = "// Written by `manage.py close_codes` from tidewire/close_codes.py."
     return f"{head}\nexport const CLOSE_CODES = {{\n{rows}}};\n"

@@ -1,7 +1,7 @@
-"""The library's settings: the dict `TIDEWIRE` of Django's settings, read once and checked.
+"""The library's settings: the dict `TIDEWIRE` of Django's settings, read once and validated.
 
-Every number has its reason beside it. A name that does not exist, a value of another type and values that contradict
-each other stop the start.
+Each number has its reason beside it. An unknown name, a value of the wrong type, or values that contradict each other
+prevent the process from starting.
 """
 
 from dataclasses import field, fields
@@ -16,12 +16,12 @@ from pydantic.dataclasses import dataclass
 from tidewire.addresses import every, host_name, host_port, origin_setting
 from tidewire.redis_host import redis_url
 
-# Longer or larger than any use; what is beyond is a mistake in the unit, and may overflow a timer or a parser.
+# Longer or larger than any valid use. A greater value is a mistake in the unit and may overflow a timer or a parser.
 YEAR_SECONDS: Final = 366 * 24 * 3600
 MOST: Final = 2**31 - 1
-# Shorter than a loop can wait; a check after less would run all the time.
+# Shorter than an event loop can sleep; a check with a shorter interval would run continuously.
 LEAST_SECONDS: Final = 0.001
-# Their values never stand in an error.
+# Settings with secret values, which must not appear in errors.
 SECRET: Final = ("REDIS_URL", "REDIS_SENTINEL_PASSWORD")
 
 
@@ -41,7 +41,7 @@ def _addresses(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _without_host_too(value: str) -> str:
-    # Whether it must name a host depends on REDIS_SENTINELS.
+    # A host is required only without REDIS_SENTINELS, so it is checked later.
     return redis_url(value, host_needed=False)
 
 
@@ -55,29 +55,30 @@ Seconds = Annotated[float, Field(ge=LEAST_SECONDS, le=YEAR_SECONDS, allow_inf_na
 Count = Annotated[int, Field(ge=1, le=MOST)]
 
 
-# The docstring below a field becomes its description: docs/settings.md is written from them.
+# The docstring below a field becomes its description, from which docs/settings.md is generated.
 CONFIG: Final = ConfigDict(strict=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
 class Settings:
-    """What a project may set. Seconds are floats, sizes are bytes.
+    """Settings that a project may change. Seconds are floats, sizes are bytes.
 
-    Raises `pydantic.ValidationError`, which shows no value, or `ImproperlyConfigured` if values contradict each other.
+    Raises `pydantic.ValidationError`, which contains no value, or `ImproperlyConfigured` if values contradict each
+    other.
     """
 
     REDIS_URL: Annotated[str, AfterValidator(_without_host_too)]
     """The Redis that carries events, presence and revocations: `redis://user:password@host:6379/0`."""
     REDIS_SENTINELS: Annotated[Several, AfterValidator(_addresses)] = ()
-    """`host:port` of each Sentinel. With them REDIS_URL gives user, password, database and TLS, not the host."""
+    """`host:port` of each Sentinel. If set, REDIS_URL gives user, password, database and TLS, but not the host."""
     REDIS_MASTER: Annotated[str, Field(min_length=1)] = "mymaster"
-    """The name that the Sentinels have for the primary."""
+    """The name of the primary in the Sentinels' configuration."""
     REDIS_SENTINEL_PASSWORD: str = ""
-    """The Sentinels' own password. Empty: they need none."""
+    """The Sentinels' own password. Empty: they require none."""
     NODE: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "node"
-    """The name of this ws process in presence, metrics and logs; unique among the nodes of one Redis."""
+    """The name of this ws process in presence, metrics and logs. It must be unique among the nodes of one Redis."""
     PREFIX: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")] = "tidewire"
-    """The start of all Redis keys and group names: projects can share a Redis. Channels allows these characters."""
+    """Prefix of all Redis keys and group names, so projects can share a Redis. Channels allows these characters."""
     CHANNEL_LAYER: str = "default"
     """The channel layer that carries hints from publishers to nodes, by its name in CHANNEL_LAYERS."""
 
@@ -87,63 +88,63 @@ class Settings:
     """The port for health and metrics. 0: no admin port, as under a test client."""
 
     ORIGINS: Annotated[Several, AfterValidator(_origins)] = ()
-    """Origins whose pages may open sockets. Empty: the Host that the request names is the only origin."""
+    """Origins whose pages may open sockets. Empty: only the origin of the requested Host is allowed."""
 
     LEASE_SECONDS: Seconds = 10.0
-    """The members of a dead node are removed this long after its last touch. Several touches fit in."""
+    """The members of a dead node are removed this long after its last touch. Several touches must fit into it."""
     TOUCH_SECONDS: Seconds = 1.0
     """The interval at which a node renews its lease."""
     GRACE_SECONDS: Seconds = 3.0
-    """A member whose last connection closed is removed after this. A page that reloads is back well within it."""
+    """A member is removed this long after the last connection closed. A page can reload well within it."""
     EDIT_LEASE_SECONDS: Seconds = 20.0
-    """An editor without a socket keeps the lease for this long: a few attempts to reconnect."""
+    """An editor without a socket keeps the lease for this long, which allows a few attempts to reconnect."""
     EDIT_ANSWER_SECONDS: Seconds = 30.0
-    """The holder of an edit lease has this long to answer a request for it: enough to finish a sentence."""
+    """The holder of an edit lease can answer a request for it within this time: enough to finish a sentence."""
     COALESCE_SECONDS: Seconds = 0.2
-    """The least interval between two updates of a state topic. A storm of N connects then costs O(N) deliveries."""
+    """Minimum interval between updates of a state topic. A storm of N connects then costs O(N) deliveries."""
     CHECK_SECONDS: Seconds = 1.0
-    """A lost hint is noticed after this, at the cost of one pipelined call to Redis per interval."""
+    """A lost hint is detected within this time, at the cost of one pipelined call to Redis per interval."""
 
     HISTORY_LENGTH: Count = 1000
-    """Events of a stream topic that Redis keeps. A client that missed more reads its page again."""
+    """Events of a stream topic that Redis keeps. A client that missed more must reload its page."""
     HISTORY_SECONDS: Seconds = 24 * 3600.0
     """The age up to which Redis keeps events of a stream topic."""
 
     BACKLOG_BYTES: Count = 256 * 1024
-    """Bytes that a node holds for one connection that reads slowly."""
+    """Bytes that a node may buffer for one slow connection."""
     SLOW_SECONDS: Seconds = 5.0
-    """A connection that stays above BACKLOG_BYTES for this long is closed with 4001."""
+    """A connection that remains above BACKLOG_BYTES for this long is closed with 4001."""
 
     HANDSHAKE_SECONDS: Seconds = 10.0
     """The deadline of a handshake: a request of three packets arrives within it on any network."""
     HANDSHAKES_PER_NODE: Count = 4096
-    """Unfinished handshakes of a node, as many as the kernel keeps waiting for a process. One more ends the slowest."""
+    """Maximum number of unfinished handshakes per node, as the kernel's backlog. The oldest is closed above it."""
     REQUEST_BYTES: Count = 2_621_440
-    """The largest body of a plain request to a ws process; a socket's request has none. Django's own default."""
+    """Maximum body of a plain request to a ws process (Django's default). A WebSocket handshake must have none."""
     MESSAGE_BYTES: Count = 4096
-    """The largest message of a client. Control messages are tiny: a larger one is a mistake or an attack."""
+    """Maximum size of a client's message. Control messages are tiny, so a larger one is a mistake or an attack."""
     MESSAGES_PER_SECOND: Count = 10
-    """Messages of one client in a second; above it the socket is closed with 4002."""
-    # One read brings 150 frames of a flood, and other connections wait while they are parsed: 100 doubled the others'
-    # p99, 30 leaves it within a third.
+    """Messages that a client may send per second; above it the socket is closed with 4002."""
+    # One read returns 150 frames of a flood, and other connections wait while they are parsed. A limit of 100 doubled
+    # the p99 of the others, 30 keeps it within a third.
     FRAMES_PER_SECOND: Count = 30
-    """Frames of one client in a second. Pings, pongs and fragments are no messages, but cost the same work."""
+    """Frames that a client may send per second. Pings, pongs and fragments are not messages, but cost the same work."""
 
     CONNECTIONS_PER_USER: Count = 50
     """Connections of one user to a node: five tabs on ten devices. Above it a socket is closed with 4006."""
     CONNECTIONS_PER_NODE: Count = 10_000
-    """Sockets of one node, about 100 MB if idle. The limit keeps a node alive when the others have gone."""
+    """Maximum number of sockets per node, about 100 MB if idle. The limit protects a node when other nodes fail."""
     TOPICS_PER_CONNECTION: Count = 16
-    """Topics of one socket."""
+    """Topics that one socket may subscribe to."""
     SESSION_CHECK_SECONDS: Seconds = 300.0
-    """A session that ended without an event closes its sockets within this; two short queries per session each time."""
+    """Sockets of a session that ended without an event are closed within this. A check takes two queries."""
 
     NAMES_LIMIT: Annotated[int, Field(ge=0, le=MOST)] = 20
-    """Names of members in one value of a presence topic. Above it the value has the count and the earliest names."""
+    """Names of members in the value of a presence topic. Above it the value has the count and the earliest names."""
     TICKET_SECONDS: Count = 900
-    """A ticket opens sockets for this long after the page that set it; then the session is read."""
+    """A ticket can open sockets for this long after it was issued; then the session must be read again."""
     INDEXES: dict[str, str] = field(default_factory=dict)
-    """Family of a presence topic to the state topic that shows all of the family: `{"document": "documents"}`."""
+    """Maps the family of a presence topic to the state topic of the whole family: `{"document": "documents"}`."""
     DRAIN_SECONDS: Annotated[float, Field(ge=0, le=YEAR_SECONDS, allow_inf_nan=False)] = 30.0
     """The time over which a draining node closes its sockets."""
 
@@ -165,7 +166,7 @@ class Settings:
                 f"TIDEWIRE: the grace ({self.GRACE_SECONDS}) and TOUCH_SECONDS ({self.TOUCH_SECONDS}) twice "
                 f"must be below EDIT_LEASE_SECONDS ({self.EDIT_LEASE_SECONDS})"
             )
-        # The second would never be reached, or end what the first allows.
+        # The second setting could never be reached, or would end before the first allows.
         for least, most in (
             ("MESSAGE_BYTES", "BACKLOG_BYTES"),
             ("MESSAGES_PER_SECOND", "FRAMES_PER_SECOND"),
@@ -186,10 +187,10 @@ class Settings:
 
 @cache
 def settings() -> Settings:
-    """The settings of this process.
+    """Return the settings of this process.
 
-    Raises `ImproperlyConfigured` if TIDEWIRE is missing, names an unknown setting, has a value of another form, or
-    does not add up.
+    Raises `ImproperlyConfigured` if TIDEWIRE is missing, names an unknown setting, has an invalid value, or contains
+    values that contradict each other.
     """
     given = getattr(django_settings, "TIDEWIRE", None)
     if not isinstance(given, dict):
@@ -207,7 +208,7 @@ def settings() -> Settings:
 
 
 def _explain(error: ValidationError, given: dict[str, Any]) -> str:
-    """Every problem on a line of its own: the setting, what was expected, and the value unless it is a secret."""
+    """Describe each problem on its own line: the setting, the expected form, and the value unless it is secret."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         name = str(problem["loc"][0])
