@@ -1,7 +1,9 @@
 """The front page is short, and the files and make targets that documents name exist."""
 
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +18,42 @@ TARGET = re.compile(r"^([a-z0-9-]+):.*## ", flags=re.MULTILINE)
 NAMED = re.compile(
     r"(?:(?:`|run: |script: )make ([a-z0-9-]+)|^ *make ([a-z0-9-]+)(?= *$| +#| +[A-Z_]+=| +&&))", flags=re.MULTILINE
 )
+BEFORE_THE_EXAMPLE = """
+import json
+from types import SimpleNamespace
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+"""
+AFTER_THE_EXAMPLE = """
+rename(SimpleNamespace(title="", save=lambda: None), "A title")
+from tidewire.models import OutboxEvent
+topics = tuple(topic.name for topic in NotificationsConsumer().topics())
+print(topics, [json.loads(body)["title"] for body in OutboxEvent.objects.values_list("body", flat=True)])
+"""
 WRITTEN = {".conf", ".html", ".in", ".js", ".json", ".md", ".py", ".toml", ".txt", ".yaml", ".yml"}
 
 
 def test_the_readme_is_read_in_one_go():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_the_example_of_the_readme_runs():
+    """In a process of its own, because a class of an event is known to all of its process."""
+    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(str(ROOT / each) for each in (".", "src", "services")),
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{BEFORE_THE_EXAMPLE}{example}{AFTER_THE_EXAMPLE}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout == "('notifications',) ['A title']\n", ran.stderr
 
 
 @pytest.mark.parametrize("name", FRONT)
