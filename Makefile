@@ -39,17 +39,22 @@ test-fast: ## run the unit tests, which need no service
 	@$(PYTHON) -m deploy.local.setup dev
 	@$(VENV)/python -m pytest -n 2 --tier unit tests/unit $(ARGS)
 
-test-faults: ## break the real stack under load and write docs/faults.md
-	@$(MAKE) test TIER=faults ARGS='tests/faults $(ARGS)'
+test-faults: ## run the tier of faults, which breaks the real stack under load and writes docs/faults.md
+	@$(MAKE) test TIER=faults
 
 autobahn: ## run the Autobahn WebSocket suite, direct and through nginx; CASES='1.*' narrows
 	@$(PYTHON) -m deploy.local.setup test
 	@$(VENV)/python -m tests.autobahn $(CASES)
 
 lint: setup ## check format, types, layers, security, known vulnerabilities and container files
+	@$(MAKE) --jobs 2 --keep-going lint/types lint/rest
+
+lint/types:
+	@TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m mypy
+
+lint/rest:
 	@$(VENV)/ruff format --check .
 	@$(VENV)/ruff check .
-	@TIDEWIRE_ENVIRONMENT=development $(VENV)/python -m mypy
 	@$(VENV)/lint-imports
 	@$(VENV)/bandit --quiet -c pyproject.toml -r src services && echo 'bandit: nothing to complain of'
 	@$(VENV)/python -m deploy.local.audit

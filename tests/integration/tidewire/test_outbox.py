@@ -342,6 +342,7 @@ def notify(count: int) -> None:
             outbox.publish("notifications", Said(topic="notifications", id=row.event_id, text="x"))
 
 
+@pytest.mark.alone
 def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatch):
     """Stopped with a batch in its hands, it sends it after others published that and more."""
     late, going_on = threading.Event(), threading.Event()
@@ -375,6 +376,7 @@ def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatc
     assert [event.sequence for event in processes.events()] == list(range(1, 10))
 
 
+@pytest.mark.alone
 def test_a_publisher_stopped_inside_its_transaction_delays_others_by_less_than_three_seconds(processes, monkeypatch):
     """Its locks end with the database's patience, its turn by the database's clock."""
     if processes.one(lambda: connection.vendor) != "postgresql":

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from deploy.local.layout import LOOPBACK, LayoutError, Ports, is_taken
+from deploy.local.layout import LOOPBACK, LayoutError, Ports, free_port, free_range, is_taken
 
 
 def test_one_web_and_two_ws_are_the_default():
@@ -51,3 +51,11 @@ def test_free_ports_are_free_and_differ():
     numbers = [number for _process, _variable, number in ports.named()]
     assert len(set(numbers)) == len(numbers) == 13
     assert not any(is_taken(number) for number in numbers)
+
+
+def test_free_ports_are_of_the_part_that_a_process_was_given(monkeypatch):
+    """Several processes look for ports at the same time, and use them a moment later."""
+    monkeypatch.setenv("FREE_PORTS", "21000-21100")
+    assert free_range() == (21000, 21100)
+    numbers = [number for _process, _variable, number in Ports.free(web=3, ws=3).named()]
+    assert all(21000 <= number < 21100 for number in [*numbers, free_port()])

@@ -65,6 +65,23 @@ def test_a_program_that_is_too_old_is_named_and_not_used(machine, capsys, said):
     assert system.find_program("nginx") == str(machine / "bin" / "nginx")
 
 
+def test_links_stay_while_they_are_made_again(machine, monkeypatch):
+    """A stack of another process starts a program by its link while `make up` checks them."""
+    programs.ensure()
+    chmod, there = os.chmod, []
+
+    def look(path, mode, **options):
+        there.extend((machine / "venv" / "programs" / name).exists() for name in ("redis-server", "nginx"))
+        chmod(path, mode, **options)
+
+    monkeypatch.setattr(os, "chmod", look)
+    programs.ensure()
+    assert len(there) >= 4
+    assert all(there)
+    names = {path.name for path in (machine / "venv" / "programs").iterdir()}
+    assert names == {*REDIS.need.programs, *NGINX.need.programs}
+
+
 def test_links_go_once_the_system_has_the_programs(machine):
     programs.ensure()
     script(machine / "bin" / "redis-server", "Redis server v=8.2.1")
