@@ -112,7 +112,7 @@ def free_ports() -> Iterator[int]:
 def free_range() -> tuple[int, int]:
     """Where free ports are looked for: from the first, up to the last exclusive."""
     given = os.environ.get("FREE_PORTS")
-    if given is None:
+    if not given:
         return FREE_PORTS
     first, last = map(int, given.split("-"))
     return first, last

@@ -69,7 +69,7 @@ def ensure() -> None:
 def _link(programs: list[Program]) -> None:
     """Put links to the wheels' programs where `find_program` looks first, under each name that callers use."""
     system.PROGRAMS.mkdir(parents=True, exist_ok=True)
-    links = {}
+    links: dict[str, str] = {}
     for program in programs:
         found = program.of_the_wheel()
         if found is None:

@@ -1,0 +1,78 @@
+"""tests.parallel: what several processes over one list of tests may do at the same time."""
+
+import os
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from tests.parallel import ALONE, Worker
+
+PATIENCE_SECONDS = 10.0
+
+
+@pytest.fixture
+def worker(tmp_path, monkeypatch):
+    """`worker(0)`: the first of three processes."""
+    monkeypatch.setenv("FREE_PORTS", "")
+
+    def make(number):
+        given = {"workerid": f"gw{number}", "workercount": 3}
+        return Worker(SimpleNamespace(workerinput=given), tmp_path)
+
+    return make
+
+
+class Started:
+    """A test that a process starts in a thread of its own and that ends when it is told."""
+
+    def __init__(self, worker, *, alone=False):
+        item = SimpleNamespace(get_closest_marker=lambda name: alone and name == ALONE)
+        self._protocol = worker.pytest_runtest_protocol(item)
+        self._runs, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        next(self._protocol)
+        self._runs.set()
+        self._over.wait(PATIENCE_SECONDS)
+        self._protocol.close()
+
+    def runs(self, seconds=PATIENCE_SECONDS):
+        return self._runs.wait(seconds)
+
+    def end(self):
+        self._over.set()
+        self._thread.join()
+
+
+def test_tests_of_two_processes_run_side_by_side(worker):
+    one, two = Started(worker(0)), Started(worker(1))
+    assert one.runs()
+    assert two.runs()
+    one.end()
+    two.end()
+
+
+def test_a_test_that_runs_alone_waits_for_others_and_they_for_it(worker):
+    one = Started(worker(0))
+    assert one.runs()
+    alone = Started(worker(1), alone=True)
+    assert not alone.runs(0.2)
+    late = Started(worker(2))
+    assert not late.runs(0.2), "the test that runs alone has waited longer"
+    one.end()
+    assert alone.runs()
+    assert not late.runs(0.2)
+    alone.end()
+    assert late.runs()
+    late.end()
+
+
+def test_no_two_processes_look_for_free_ports_in_the_same_range(worker):
+    ranges = []
+    for number in range(3):
+        worker(number)
+        ranges.append(range(*map(int, os.environ["FREE_PORTS"].split("-"))))
+    assert len(set().union(*ranges)) == sum(map(len, ranges)) > 10_000
