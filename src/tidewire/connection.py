@@ -1,4 +1,4 @@
-"""One socket as the hub sees it: a writer with a bound, and what it is subscribed to."""
+"""A connection as the hub sees it: a writer with a size limit, and its subscriptions."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ logger = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
-    """Writes ready frames to one socket, in the order of the calls, and never waits.
+    """Writes frames to one socket, in the order of the calls, without waiting.
 
-    A server may offer one in the ASGI scope as `extensions["tidewire.writer"]`; `SendWriter` is for any other.
+    A server may provide one in the ASGI scope as `extensions["tidewire.writer"]`; otherwise `SendWriter` is used.
     """
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait in this process for this socket."""
+        """Bytes that are buffered in this process for this socket."""
 
     def write(self, frames: list[Frame], wire: bytes) -> None:
-        """Write the frames; `wire` is all of them as bytes."""
+        """Write the frames; `wire` is their concatenation as bytes."""
 
     def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
-        """Write the frames if nothing waits, or no more than `limit` bytes with them. Returns whether it did."""
+        """Write the frames if the buffer is empty or stays within `limit` bytes. Returns whether they were written."""
 
     def cut(self) -> None:
-        """Drop the connection and what waits for it, without a close handshake."""
+        """Abort the connection and discard its buffer, without a close handshake."""
 
 
-# This part of the limit is for control messages, which are small: a socket that is full of events can still be told
-# that its node drains or that Redis is unavailable.
+# Share of the limit that is reserved for control messages, which are small. A socket that is full of events can still
+# be notified of a drain or of an outage of Redis.
 CONTROL_PART = 16
 
 
 class Connection:
-    """A socket with its limit: so many bytes may wait for it, or a single message that is larger.
+    """A socket with a limit on its buffer: either this many bytes, or one message that is larger.
 
-    An event that does not fit is not kept: a subscription knows its position and goes on from there when the socket
-    has room again. `on_full` is called when the socket first has no room.
+    An event that does not fit is not buffered: each subscription keeps its position and continues from there when the
+    socket has room again. `on_full` is called when the socket first has no room.
 
-    The connection also knows how to release each thing that is held for it. `end` does so once, whatever fails.
+    The connection also holds the callbacks that release its resources. `end` calls each of them once, whichever fail.
     """
 
     __slots__ = (
@@ -91,20 +91,20 @@ class Connection:
         self.on_full = on_full
         self.opened = time.monotonic()
         self.full_since: float | None = None
-        # What events may fill, and the bytes that did not fit.
+        # The limit for events, and the number of bytes that did not fit.
         self.room = limit - limit // CONTROL_PART
         self.wanted = 0
-        # Whether control messages had no room either: the client sends requests without reading the replies.
+        # True if control messages had no room either, because the client sends requests without reading the replies.
         self.ignored = False
         self.subscriptions: list[Subscription] = []
-        # The close code, once the socket has gone.
+        # The close code, once the socket is closed.
         self.code: int | None = None
         self._held: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
 
     def hold(self, release: Callable[..., object], *arguments: object) -> None:
-        """Have `release(*arguments)` called when the socket has gone: now, if it already has.
+        """Register a callback `release(*arguments)` for the end of the socket; a closed socket calls it at once.
 
-        Releases run in the reverse order of the calls. They must not wait, and may not rely on each other.
+        Callbacks run in reverse order of registration. They must not block, and must not depend on each other.
         """
         if self.code is None:
             self._held.append((release, arguments))
@@ -112,7 +112,7 @@ class Connection:
             attempt(release, *arguments)
 
     def end(self, code: int) -> None:
-        """Release everything that is held for this socket. The first call counts; none of them raises."""
+        """Release all resources of this socket. Only the first call has an effect; exceptions are logged."""
         if self.code is not None:
             return
         self.code = code
@@ -121,20 +121,20 @@ class Connection:
             attempt(release, *arguments)
 
     def offer(self, frames: list[Frame], wire: bytes) -> bool:
-        """Write frames where the socket has room. Returns whether they were taken."""
+        """Write frames if the socket has room. Returns whether they were written."""
         if self.full_since is not None:
             return False
         return self.writer.offer(frames, wire, self.room) or self.fill(len(wire))
 
     def drained(self) -> bool:
-        """Whether a full socket has room again: for what did not fit, and for half of its limit."""
+        """True if a full socket has room again, for the frames that did not fit and for half of its limit."""
         if self.ignored or self.writer.backlog > max(0, min(self.limit // 2, self.room - self.wanted)):
             return False
         self.full_since = None
         return True
 
     def fill(self, wanted: int = 0) -> bool:
-        """Note that the socket has no room for so many bytes. Returns False: what was offered was not taken."""
+        """Mark the socket as full; `wanted` is the size that did not fit. Returns False, for the caller to return."""
         self.wanted = wanted
         if self.full_since is None:
             self.full_since = time.monotonic()
@@ -142,7 +142,7 @@ class Connection:
         return False
 
     def write(self, frame: Frame) -> None:
-        """Write a control message: an answer, or what the node says of itself. Full of events, a socket still takes it.
+        """Write a control message: a reply, or a notice of the node. A socket that is full of events still accepts it.
 
         A client that sends requests without reading the replies is disconnected as a slow consumer.
         """
@@ -152,7 +152,7 @@ class Connection:
 
 
 def attempt(step: Callable[..., object], *arguments: object) -> None:
-    """Do one step of several that must all be tried: log its failure instead of raising it."""
+    """Call `step` and log an exception instead of raising it, so that the caller's other steps can run."""
     try:
         step(*arguments)
     except Exception:

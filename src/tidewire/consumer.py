@@ -1,6 +1,6 @@
-"""The base class of live consumers: topics, who is present, what the client may say.
+"""The base class of live consumers: topics, presence, and the messages that a client may send.
 
-The hub delivers; a consumer only connects, answers its own client, and leaves.
+The hub delivers events. A consumer connects, replies to its own client, and disconnects.
 """
 
 import asyncio
@@ -32,29 +32,29 @@ from tidewire.visitors import identity
 
 logger = logging.getLogger(__name__)
 
-# So many messages in a row that cannot be read are no accident.
+# This many unreadable messages in a row are not accidental.
 MALFORMED_LIMIT = 5
-# The server's own handlers of a connection answer within milliseconds. A database that hangs must not keep a handshake,
-# which a proxy or a browser would otherwise wait for: it is closed with a code that comes back.
+# The server's own handlers of a connection finish within milliseconds. If the database hangs, the handshake must not
+# hang with it: the socket is closed with a reconnect code before the proxy or the browser times out.
 CONNECT_SECONDS = 10.0
-# The part of the scope that an open socket needs. Headers, cookies and session are 5 KB for each.
+# The parts of the scope that an open socket needs. Headers, cookies and session take 5 KB per socket.
 KEPT = ("type", "path", "user", "url_route")
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """A socket on some topics. Subclasses say which in `topics`, and refuse in `refuse`.
+    """A socket with its topics. Subclasses define `topics`, and may refuse a connection in `refuse`.
 
     Channels' own names keep their meaning: `connect`, `receive`, `disconnect`, `self.scope`.
     """
 
-    # No layer of that name is configured: the hub is the process's one member of each group,
-    # so a connection needs no channel, no subscription and no task of its own.
+    # No layer with this name is configured: the hub is the only member of each group in this process, so that a
+    # connection needs no channel, no subscription and no task.
     channel_layer_alias = "tidewire: the hub listens"
 
-    # Whether the close was sent: what a flooding client says until it reads that is not worth a look.
+    # True once the close frame was sent; input that a flooding client sends after it is discarded.
     _closing = False
     _accepted = False
-    # Whether the project's `disconnect` was called.
+    # True once the project's `disconnect` was called.
     _left = False
 
     says: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
@@ -64,32 +64,32 @@ class LiveConsumer(AsyncWebsocketConsumer):
         metrics.begin(cls.__name__)
 
     def topics(self) -> Sequence[Topic]:
-        """The topics of this socket, from its route and its user; never from client text."""
+        """Return the topics of this socket, from its route and its user; never from the client's text."""
         return ()
 
     def present(self) -> Sequence[Hold]:
-        """As whom this socket is present, and where."""
+        """Return the presence entries of this socket: its user, with topic and phase."""
         return ()
 
     async def refuse(self) -> CloseCode | None:
-        """Why this socket may not be had; None: it may. The base class wants a logged-in user."""
+        """Return the reason to refuse this socket, or None. The base class requires an authenticated user."""
         return None if self.scope["user"].is_authenticated else CloseCode.UNAUTHENTICATED
 
     async def ping(self, _message: Ping) -> None:
-        """The client's heartbeat."""
+        """Reply to the client's heartbeat."""
         self.connection.write(_PONG)
 
     async def connect(self) -> None:
-        """Accept or refuse, then subscribe. What is due follows by itself."""
+        """Accept or refuse the socket, then subscribe it. Events that are due follow without further calls."""
         self.connection: Connection
         self._malformed = 0
         self._second, self._messages, self._received = 0, 0, 0
         self._request_id = _request_id(self.scope)
         name = type(self).__name__
         refused = await self.refuse()
-        # A browser sees a close code only after an accepted handshake.
+        # A browser can see a close code only after an accepted handshake.
         await self.accept()
-        # Nothing is awaited between this and taking the socket in, or many at once would pass the same check.
+        # No await is allowed between this check and `connect`, or concurrent handshakes would all pass it.
         user = identity(self.scope)
         refused = refused or node().refuse(user) or self._ended()
         if refused is not None:
@@ -103,11 +103,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             consumer=name,
             user=user,
             session=self.scope.get("session_mark", ""),
-            # An anonymous session grants nothing, so its end is not looked for.
+            # An anonymous session grants no access, so its end need not be checked.
             session_key=sys.intern(self.scope.get("session_key", "")) if self.scope["user"].is_authenticated else "",
             close=self._close_soon,
         )
-        # Held first, so released last: the line of the log may fail, and must find everything else released.
+        # Registered first and therefore called last: if the log line fails, all other resources are released.
         self.connection.hold(self._tell_end)
         topics = self.topics()
         if len(topics) > here.settings.TOPICS_PER_CONNECTION:
@@ -127,7 +127,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         logger.info("connected", extra=self._who())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Read one message of the client strictly, and hand it to the method that `says` names."""
+        """Read and validate one message of the client, and pass it to the method that `says` maps it to."""
         if not hasattr(self, "connection") or self._closing:
             return
         self._received += 1
@@ -142,9 +142,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._dispatch(text_data)
 
     async def disconnect(self, code: int) -> None:
-        """Called when the socket has gone and the library has released everything that it held: a project's hook.
+        """Hook for projects, called after the socket has closed and the library has released its resources.
 
-        `code` is 1005 if the client named none. An exception is logged, and nothing relies on `super().disconnect()`.
+        `code` is 1005 if the client sent none. An exception is logged, and `super().disconnect()` need not be called.
         """
 
     async def accept(self, *arguments: Any, **options: Any) -> None:
@@ -152,16 +152,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await super().accept(*arguments, **options)
 
     async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
-        """Close from this end, once; autobahn wants a plain number."""
+        """Close the socket from this side, once. autobahn requires a plain integer."""
         if self._closing:
             return
         self._closing = True
         await super().close(code if code is None else int(code), reason)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Channels' own loop, less its task per connection: there is one source of messages.
+        """Channels' loop without its task per connection, since messages come from one source.
 
-        If the server can hand messages over by itself, this returns once the socket is open.
+        Returns once the socket is open if the server can pass messages to the consumer directly.
         """
         self.scope = asgi.complete(scope)
         self.base_send = send
@@ -192,14 +192,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 await self._leave(LOST)
             raise
         finally:
-            # Also if the server gave the application up.
+            # Must also run if the server has cancelled the application.
             if not detached:
                 self._end(LOST)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Channels' dispatch, less its thread hop to close old database connections.
+        """Channels' dispatch without its thread hop that closes old database connections.
 
-        `database_sync_to_async` closes them after each use of the database, which is where they arise.
+        `database_sync_to_async` closes them after each use of the database.
         """
         await getattr(self, message["type"].replace(".", "_"))(message)
 
@@ -216,7 +216,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         raise StopConsumer
 
     def _end(self, code: int) -> None:
-        """Release everything that this socket holds. It may be called any number of times."""
+        """Release all resources of this socket. Further calls have no effect."""
         if hasattr(self, "connection"):
             self.connection.end(code)
 
@@ -234,7 +234,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             logger.exception("%s.disconnect failed; the socket had been released before", type(self).__name__)
 
     async def _receive(self, receive: Any) -> None:
-        """Take messages from a server that hands none over by itself, also while one of them is being handled."""
+        """Receive messages, also while one is handled, from a server that cannot pass them directly."""
         running = asyncio.current_task()
         assert running is not None
         failed: list[BaseException | None] = []
@@ -244,7 +244,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             running.cancel()
 
         def cut() -> None:
-            # First, because the server may close what is closed already, but not the other way around.
+            # Aborted first, because a server accepts a close after an abort, but not an abort after a close.
             abort(receive)
             fail()
 
@@ -256,7 +256,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 message = await receive()
                 inbox.put_nowait(message)
                 if message["type"] == "websocket.disconnect":
-                    # Not behind a message that is still being handled.
+                    # The end must not wait for a message that is still being handled.
                     self._end(asgi.close_code(message))
                     await inbox.finished()
                     return
@@ -266,19 +266,19 @@ class LiveConsumer(AsyncWebsocketConsumer):
             running.uncancel()
             if failed[0] is not None:
                 raise failed[0] from None
-            # Daphne leaves the socket of an application that returns open.
+            # Daphne leaves the socket open when its application returns.
             self._close_soon(None)
         finally:
             inbox.close()
 
     def _flooded(self) -> None:
-        """More messages wait than a client may have sent: close, and handle none of the others."""
+        """Close the socket and drop the queue, because more messages are queued than a client may send."""
         if hasattr(self, "connection") and not self._closing:
             metrics.REJECTED.labels(type(self).__name__, "flooding").inc()
             self._close_soon(CloseCode.FLOODING)
 
     async def _connect_late(self) -> None:
-        """The connection was not ready in time: close it with a code that a browser sees and comes back from."""
+        """Close a connection that was not ready in time, with a reconnect code that a browser can see."""
         logger.warning("%s: connect did not end within %s s", type(self).__name__, CONNECT_SECONDS)
         metrics.CONNECTS.labels(type(self).__name__, CloseCode.FAILED.name.lower()).inc()
         if not self._accepted:
@@ -293,7 +293,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             "reason": _reason(code),
             "seconds": round(time.monotonic() - self.connection.opened, 1),
             "received": self._received,
-            # The position on each topic costs deliveries nothing, which a count of them would.
+            # The position on each topic; a count of deliveries would add work to each of them.
             "positions": {each.feed.name: each.position for each in self.connection.subscriptions},
         }
         logger.info("closed", extra=self._who() | ended)
@@ -325,12 +325,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.connection.write(frame_event(Error(code=reason, detail=detail[:200])))
 
     def _ended(self) -> CloseCode | None:
-        """Why not, where access ended during this handshake: the event came before the socket."""
+        """Return the close code if access was revoked during this handshake, before the socket was registered."""
         asked_at = self.scope.get("asked_at", math.inf)
         return node().revocations.ended(identity(self.scope), self.scope.get("session_mark", ""), asked_at)
 
     def _who(self) -> dict[str, Any]:
-        """What a line of the log says of this socket; the request id is that of nginx's line of the handshake."""
+        """Return the fields that identify this socket in a log line; nginx's line has the same request id."""
         who = {"consumer": type(self).__name__, "user": self.connection.user}
         return who | ({"request_id": self._request_id} if self._request_id else {})
 
@@ -346,12 +346,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if offered is not None:
             return offered
         writer = SendWriter(self.base_send)
-        # What this consumer sends, its close above all, comes after what the hub wrote.
+        # Messages that this consumer sends, the close in particular, must follow the frames written by the hub.
         self.base_send = writer.send
         return writer
 
     def _close_soon(self, code: CloseCode | None) -> None:
-        # Not the project's `close`, which may fail: a drain and a revocation rely on this one.
+        # The project may override `close` with a method that fails; a drain and a revocation must not depend on it.
         closing = asyncio.ensure_future(LiveConsumer.close(self, code))
         closing.add_done_callback(_swallow)
 
@@ -360,7 +360,7 @@ _PONG = frame_event(Pong())
 
 
 def _swallow(closing: "asyncio.Future[None]") -> None:
-    """A close may meet a socket that has just gone; the server reports that by itself."""
+    """Ignore an error of a close: the socket may have just closed, which the server reports separately."""
     if not closing.cancelled() and (error := closing.exception()):
         logger.debug("close failed: %s", error)
 
@@ -370,14 +370,14 @@ def _request_id(scope: dict[str, Any]) -> str:
 
 
 def _reason(code: int) -> str:
-    """The cause of a close, in a word."""
+    """Return the reason for a close, in one word."""
     if code in CloseCode._value2member_map_:
         return CloseCode(code).name.lower()
     return {1000: "client", 1001: "client", NO_CODE: "client", 1006: "lost"}.get(code, "other")
 
 
 def _code_label(code: int) -> str:
-    """A closed set of labels: our codes and the protocol's; a client's own choice is `other`."""
+    """Return a label from a closed set: tidewire's codes and the protocol's; other codes of a client are `other`."""
     if code in CloseCode._value2member_map_ or 1000 <= code <= 1015:
         return str(code)
     return "other"

@@ -1,6 +1,6 @@
-"""Drain: a node lets its clients go without losing anything for them.
+"""Drain: a node closes its connections without losing events for the clients.
 
-listening -> draining (closed to new clients, closes paced with a reconnect code) -> drained.
+listening -> draining (refuses new clients, closes sockets at a steady pace with a reconnect code) -> drained.
 """
 
 import asyncio
@@ -19,15 +19,16 @@ from tidewire.node import Node
 
 logger = logging.getLogger(__name__)
 
-# The last part of the time is for disconnects to run and presence to be handed over.
+# The rest of the time is for disconnect handlers and for handing over presence.
 CLOSING_PART = 0.8
 TICK_SECONDS = 0.05
-# After a tick longer than the second, the pace is no faster than the first: other nodes take in who is let go.
+# After a tick longer than HELD_UP_SECONDS the pace may exceed the planned one by this factor at most, because other
+# nodes must accept the clients.
 CATCH_UP = 1.3
 HELD_UP_SECONDS = 0.2
-# Below so many sockets there is nothing to pace: a development server stops at once.
+# Fewer sockets than this need no pacing, so that a development server stops at once.
 AT_ONCE = 20
-# Enough for close frames to go out and be answered, for whoever does not want to wait.
+# Enough for close frames to be sent and answered when a drain is hurried.
 HURRY_SECONDS = 1.0
 
 State = Literal["listening", "draining", "drained"]
@@ -44,20 +45,20 @@ class Drainer:
 
     @property
     def draining(self) -> bool:
-        """Whether a drain has begun."""
+        """True once a drain has begun."""
         return self.state != "listening"
 
     @property
     def ready(self) -> bool:
-        """Whether new clients may come."""
+        """True if new clients can connect."""
         return self.state == "listening"
 
     def hurry(self) -> None:
-        """Close what is left now."""
+        """Close the remaining sockets now."""
         self._hurry.set()
 
     async def drain(self) -> None:
-        """Close the listener, then every socket, then hand presence over. A second call waits for nothing."""
+        """Close the listener, then every socket, then hand over presence. A second call returns at once."""
         if self.draining:
             return
         self.state = "draining"
@@ -66,7 +67,7 @@ class Drainer:
         try:
             await self._stop_listening()
         except Exception:
-            # The sockets must be closed all the same.
+            # The sockets must be closed even if this fails.
             logger.exception("the listener was not closed")
         connections = list(self._node.connections)
         seconds = self._node.settings.DRAIN_SECONDS * CLOSING_PART
@@ -80,7 +81,7 @@ class Drainer:
         logger.info("drained")
 
     async def _close(self, connections: list[Connection], seconds: float) -> None:
-        """Close in random order, evenly over the time; each is told just before."""
+        """Close the sockets in random order, evenly over the time; each client is notified just before."""
         random.shuffle(connections)
         loop = asyncio.get_running_loop()
         started, closed = loop.time(), 0
@@ -101,19 +102,20 @@ class Drainer:
 
     def _close_one(self, connection: Connection) -> None:
         if connection in self._node.connections:
-            # A close frame has no room for a hint with Daphne, so it goes before. Pacing spreads the returns.
+            # With Daphne a close frame cannot carry the reconnect hint, so an event carries it. Pacing spreads the
+            # reconnects.
             attempt(connection.write, frame_event(Drain(reconnect_in_seconds=0.0)))
             attempt(connection.close, CloseCode.DRAINING)
 
     async def _wait_until_gone(self, closed: set[Connection], seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        # A poll at 20 Hz for a few seconds, once in a process's life, is simpler than an event on the hot path.
+        # Polling at 20 Hz for a few seconds, once per process, is simpler than an event on the hot path.
         while self._node.connections and loop.time() < end:
             if self._hurry.is_set():
                 end = min(end, loop.time() + HURRY_SECONDS)
                 self._hurry.clear()
-            # Handshakes that were under way when the listener closed.
+            # Handshakes that were in progress when the listener closed.
             for connection in self._node.connections - closed:
                 self._close_one(connection)
                 closed.add(connection)

@@ -1,4 +1,4 @@
-"""`python -m tidewire drain`: takes the node on this host out of service, and waits until it has gone."""
+"""`python -m tidewire drain`: takes the node on this host out of service, and waits until its process has ended."""
 
 import argparse
 import os
@@ -13,9 +13,9 @@ POLL_SECONDS = 0.2
 
 
 def drain(arguments: Sequence[str]) -> int:
-    """Ask the node on this host to drain. Returns the exit status: 0 once it is gone."""
+    """Ask the node on this host to drain. Returns the exit status: 0 if its process has ended."""
     parser = argparse.ArgumentParser(prog="python -m tidewire drain", description=drain.__doc__)
-    # Defaults as texts, so that argparse names one that is no port.
+    # Defaults are texts, so that argparse validates them like given values.
     parser.add_argument(
         "--admin-port",
         type=_port,
@@ -33,7 +33,7 @@ def drain(arguments: Sequence[str]) -> int:
     url = f"http://{given.admin_host}:{given.admin_port}"
     end = time.monotonic() + given.timeout
     try:
-        print(_ask(f"{url}/drain", method="POST"), flush=True)  # noqa: T201  # it talks to a person
+        print(_ask(f"{url}/drain", method="POST"), flush=True)  # noqa: T201  # output for an operator
     except OSError as error:
         print(f"no node answers on {url}: {error}. Is --admin-port right?")  # noqa: T201
         return 1
@@ -58,7 +58,7 @@ def _port(text: str) -> int:
 
 
 def _host(text: str) -> str:
-    """Where a node that listens on `text` answers on this host: for all addresses, at the loopback's."""
+    """Return the host to connect to for a node that listens on `text`; for all addresses, the loopback address."""
     try:
         return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(found := host_name(text), found)  # noqa: S104 - compared
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""Counts of Gunicorn workers that have ended, in one file for each kind of metric.
+"""Counts of Gunicorn workers that have ended, in one file per kind of metric.
 
-prometheus_client leaves several files for each worker that ever was, and every scrape reads them all.
+prometheus_client leaves several files for each worker that ever ran, and every scrape must read them all.
 """
 
 import shutil
@@ -9,22 +9,22 @@ from pathlib import Path
 from prometheus_client import multiprocess
 from prometheus_client.mmap_dict import MmapedDict
 
-# In the place of a process id: no process has it.
+# Used in place of a process id: no process has this one.
 ENDED = "0"
 
 
 def collect(directory: Path, pid: int) -> None:
-    """Add the counts of a worker that has ended to those of the others, and delete its files."""
+    """Add the counts of a worker that has ended to those of earlier ones, and delete its files."""
     multiprocess.mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call] # it has no types
     for path in directory.glob(f"*_{pid}.db"):
         if not path.name.startswith("gauge_"):
             _add(path, directory / f"{path.stem.removesuffix(f'_{pid}')}_{ENDED}.db")
-        # A gauge says how things are: that of an ended worker says nothing.
+        # A gauge describes the current state, and an ended worker has none.
         path.unlink()
 
 
 def _add(path: Path, ended: Path) -> None:
-    """Add the counts of one file to another's, in a copy: a scrape meanwhile reads the one as it was."""
+    """Add the counts of one file to another. Works on a copy, so that a concurrent scrape reads the old file."""
     copy = ended.with_suffix(".new")
     copy.unlink(missing_ok=True)
     if ended.exists():

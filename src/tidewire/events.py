@@ -1,6 +1,6 @@
-"""Events: frozen typed classes, one codec for both directions.
+"""Events: frozen typed classes with one codec for both directions.
 
-An event's `type` names it on the wire, in the log and in the client's handler.
+An event's `type` identifies it on the wire, in the log and in the client's handlers.
 """
 
 from typing import Any, ClassVar, Literal, Self
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidewire.exceptions import MalformedEvent
 
-# Names that come from a client are quoted at most so far.
+# Names that come from a client are quoted up to this length.
 NAME_LENGTH = 60
 
 
@@ -36,9 +36,9 @@ class Event(BaseModel):
 
     @classmethod
     def decode(cls, text: str | bytes) -> Self:
-        """Read one event of exactly this class.
+        """Decode one event of exactly this class.
 
-        Raises `MalformedEvent`, which says which field was wrong.
+        Raises `MalformedEvent`, which names the invalid field.
         """
         try:
             return cls.model_validate_json(text, strict=True)
@@ -46,7 +46,7 @@ class Event(BaseModel):
             raise MalformedEvent(_explain(error)) from None
 
 
-# Inside the class `type` is the wire's field, not the builtin.
+# Within the class `type` is the field on the wire, not the builtin.
 EventClass = type[Event]
 
 
@@ -60,8 +60,8 @@ class StateEvent(Event):
 class StreamEvent(Event):
     """An event of a stream topic.
 
-    Redis assigns `offset` and `mark` when the event is appended: with the epoch of the position before it, they are the
-    event's position. Offsets begin again at 1 when Redis has lost the topic. The outbox assigns `sequence` from the
+    Redis assigns `offset` and `mark` when the event is appended. Together with the epoch of the preceding position they
+    are the event's position. Offsets restart at 1 if Redis has lost the topic. The outbox assigns `sequence` from the
     database when the event is published, and the number never changes: see `tidewire.outbox`.
     """
 
@@ -83,13 +83,13 @@ class Resumed(Event):
 
 
 class Ping(Event):
-    """A client's heartbeat. Browsers cannot send websocket pings."""
+    """A client's heartbeat. Browsers cannot send WebSocket pings."""
 
     type: Literal["ping"] = "ping"
 
 
 class Pong(Event):
-    """The answer to a `ping`."""
+    """The reply to a `ping`."""
 
     type: Literal["pong"] = "pong"
 
@@ -103,7 +103,7 @@ class Error(Event):
 
 
 class Drain(Event):
-    """This node will close the socket soon; the client should reconnect after so many seconds."""
+    """The node will close the socket soon; the client should reconnect after this many seconds."""
 
     type: Literal["drain"] = "drain"
     reconnect_in_seconds: float
@@ -117,7 +117,7 @@ class Stale(Event):
 
 
 def decode_any(text: str | bytes) -> Event:
-    """Read an event of any known type. Raises `MalformedEvent`."""
+    """Decode an event of any known type. Raises `MalformedEvent`."""
     try:
         name = _Named.model_validate_json(text).type
     except ValidationError as error:

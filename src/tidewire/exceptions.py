@@ -1,16 +1,16 @@
-"""Every error that the library raises on purpose."""
+"""All exceptions that the library raises on purpose."""
 
 
 class TidewireError(Exception):
-    """Root of the library's errors."""
+    """Base class of the library's exceptions."""
 
 
 class MalformedEvent(TidewireError, ValueError):
-    """Text that is no event; the message names the field."""
+    """The text is not a valid event; the message names the field."""
 
 
 class NoRedis(TidewireError):
-    """Redis could not be reached in time; the operation may be tried again."""
+    """Redis could not be reached in time; the operation may be retried."""
 
 
 class NotInTransaction(TidewireError):
@@ -18,7 +18,7 @@ class NotInTransaction(TidewireError):
 
 
 class SessionUnknown(TidewireError):
-    """A session could not be read, so it is not known whether it ended; the operation may be tried again."""
+    """A session could not be read, so its end can be neither confirmed nor excluded; the operation may be retried."""
 
 
 class SessionUnreadable(SessionUnknown):

@@ -1,6 +1,7 @@
-"""Families of topics: `room` of `room.lobby`. Labels of metrics carry families, never the names of topics."""
+"""Families of topics: `room` of `room.lobby`. Metrics are labelled with families, never with names of topics."""
 
-# A project has a dozen families. A project that puts text of clients before the first dot must not grow metrics.
+# A project has about a dozen families. A client's text before the first dot of a topic must not create labels without
+# limit.
 FAMILIES_LIMIT = 32
 OTHER = "other"
 
@@ -8,12 +9,12 @@ _labels: set[str] = set()
 
 
 def family(topic: str) -> str:
-    """The part of a topic's name before the first dot."""
+    """Return the part of a topic's name before the first dot."""
     return topic.partition(".")[0]
 
 
 def family_label(topic: str) -> str:
-    """The topic's family as a label: one of the first so many families of this process, else `other`."""
+    """Return the topic's family as a label: one of the first `FAMILIES_LIMIT` of this process, otherwise `other`."""
     name = family(topic)
     if name not in _labels:
         if len(_labels) >= FAMILIES_LIMIT:

@@ -1,4 +1,4 @@
-"""The loop that delivers: gives way to the event loop in time, and keeps one socket's failure from the others."""
+"""The delivery loop: yields to the event loop regularly, and isolates the failure of one socket from the others."""
 
 import asyncio
 import time
@@ -9,10 +9,10 @@ from tidewire import metrics
 
 T = TypeVar("T")
 
-# Below the 20 ms at a stretch that other connections may have to wait.
-# A burst that arrives meanwhile is heard so soon that most sockets get all of it in one write.
+# Below the 20 ms for which other connections may be delayed. A burst that arrives in the meantime is received early
+# enough for most sockets to get all of it in one write.
 STRETCH_SECONDS = 0.003
-# The clock is read once for so many writes: a write costs about 10 microseconds.
+# Number of writes per reading of the clock; a write costs about 10 microseconds.
 WRITES_PER_LOOK = 64
 
 
@@ -23,9 +23,9 @@ async def fan_out(
     *,
     published: float | None = None,
 ) -> None:
-    """Write to all subscriptions, in chunks; `write` returns how many events it wrote.
+    """Write to all subscriptions, in chunks; `write` returns the number of events written.
 
-    `family` is that of the topic, for the metrics; `published` is in seconds since 1970.
+    `family` is the family of the topic, for the metrics; `published` is in seconds since 1970.
     """
     started = stretch = time.monotonic()
     written = 0

@@ -1,7 +1,7 @@
-"""A feed: one topic as this process follows it, with the subscriptions that it serves.
+"""A feed: one topic as this process follows it, with its subscriptions.
 
-Delivery is by position: each subscription knows what it has, so repeats, gaps and joins
-in the middle of a fan-out settle themselves.
+Delivery is by position. Each subscription has its own position, so repeats, gaps and subscriptions added during a
+fan-out need no special handling.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Before any event a topic has no epoch. A client that says so has seen nothing of any.
+# A topic without events has no epoch. A client with this position has received no event of any epoch.
 NOTHING = Position("0", 0)
 
 
 class Subscription:
-    """A connection on a topic. `position` is the version or offset that it has; None: nothing yet.
+    """A connection on a topic. `position` is the last version or offset delivered; None before the first.
 
-    On a stream topic it starts `at` a position, or has `lost` what it missed and is to be told so.
+    On a stream topic the subscription either starts `at` a position, or has `lost` events and must be notified.
     """
 
     __slots__ = ("at", "connection", "feed", "lost", "position")
@@ -46,42 +46,42 @@ class Subscription:
 
 
 class Feed(ABC):
-    """What is common to both kinds. `refresh` is called by the hub, never twice at once."""
+    """The base of both kinds of feed. The hub calls `refresh`, never concurrently for the same feed."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.family = family_label(name)
         self.subscriptions: dict[Subscription, None] = {}
-        # Work that the hub sees to: join the group, then read what is missing.
+        # Work for the hub: join the group, then read the missing events.
         self.joined = False
         self.wants_refresh = True
 
     @property
     def wants_delivery(self) -> bool:
-        """Whether something was heard that is not delivered yet."""
+        """True if received events are not delivered yet."""
         return False
 
     async def deliver(self) -> None:
-        """Deliver what was heard; state topics are never heard, only read."""
+        """Deliver the received events. State topics receive none; their values are read."""
         return
 
     def forget(self) -> None:
-        """Trust nothing that is remembered: the next refresh reads it all."""
+        """Invalidate the memory of this feed, so that the next refresh reads everything."""
         self.wants_refresh = True
 
     def add(self, connection: Connection, at: Position | None) -> Subscription:
-        """Subscribe a connection, from a position where it names one."""
+        """Subscribe a connection, starting at a position if it gives one."""
         subscription = Subscription(self, connection, at)
         self.subscriptions[subscription] = None
         return subscription
 
     @abstractmethod
     def settle(self, subscription: Subscription) -> bool:
-        """Bring one subscription up to date from memory. False: it takes a `refresh`."""
+        """Bring one subscription up to date from memory. Returns False if a `refresh` is needed."""
 
     @abstractmethod
     async def refresh(self) -> None:
-        """Read what is missing once, and deliver it to whom it is due."""
+        """Read the missing events once, and deliver them to the subscriptions that need them."""
 
 
 class StateFeed(Feed):
@@ -96,7 +96,7 @@ class StateFeed(Feed):
         self._snapshot: Frame | None = None
 
     def is_behind(self, version: int) -> bool:
-        """Whether there is something else than what this feed has."""
+        """True if the store's version differs from the one of this feed."""
         return self._value is None or version != self.version
 
     def settle(self, subscription: Subscription) -> bool:
@@ -115,7 +115,7 @@ class StateFeed(Feed):
         before, value = self.version, self._value
         if version == before and value is not None:
             return
-        # What changed since a version that Redis had lost is not known.
+        # Changes since a version that Redis had lost are unknown.
         if value is None or version < before or before == 0:
             change = value = await self.topic.read(self._presence, version_number(version))
         else:
@@ -147,7 +147,7 @@ class StateFeed(Feed):
                     if subscription.connection.offer([made], made.wire):
                         subscription.position = version
                         written += 1
-                except Exception:  # One broken socket must not keep the event from the others.
+                except Exception:  # One broken socket must not prevent delivery to the others.
                     metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
             return written

@@ -1,4 +1,4 @@
-"""Websocket frames, made once per event and written to many sockets. No I/O."""
+"""WebSocket frames, encoded once per event and written to many sockets. No I/O."""
 
 import struct
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class Frame(NamedTuple):
 
 
 def frame(text: str) -> Frame:
-    """Frame a text as a server does: final, unmasked, uncompressed (RFC 6455, section 5.2)."""
+    """Encode a text as a server's frame: final, unmasked, uncompressed (RFC 6455, section 5.2)."""
     body = text.encode()
     length = len(body)
     if length < 126:
@@ -29,5 +29,5 @@ def frame(text: str) -> Frame:
 
 
 def frame_event(event: Event) -> Frame:
-    """Frame an event."""
+    """Encode an event as a frame."""
     return frame(event.encode())

@@ -1,16 +1,16 @@
-"""What Python's cyclic garbage collector looks at in a ws process: what came after the start."""
+"""Python's cyclic garbage collector in a ws process: exempts the objects that were created at the start."""
 
 import gc
 
 
 def leave_start_up() -> None:
-    """Take everything that was loaded so far out of the collector's sight, for the life of the process.
+    """Exempt all objects created so far from garbage collection, for the life of the process.
 
-    A closed connection is a cycle of some fifteen objects, and the oldest generation is collected once it grew by a
-    quarter. Beside the 300,000 objects of Django and Twisted that is thousands of closed connections late, so that
-    memory seems to leak, and then stops the loop for a tenth of a second.
+    A closed connection is a cycle of about fifteen objects, and the oldest generation is collected only after growing
+    by a quarter. With the 300,000 objects of Django and Twisted in it, thousands of closed connections accumulate, so
+    that memory seems to leak, and the collection then stops the event loop for a tenth of a second.
     """
     gc.collect()
     gc.freeze()
-    # The collector learns how much there is to look at from a collection: nothing yet.
+    # A collection updates the collector's count of long-lived objects, here to none.
     gc.collect()

@@ -1,6 +1,6 @@
-"""Reads of many feeds as one call to Redis: what is asked in one turn of the event loop, or while a call is under way.
+"""Batches the reads of many feeds: all reads of one turn of the event loop, or during a call, share a round trip.
 
-Ten thousand topics that are read again after an outage then cost a few dozen round trips.
+Reading ten thousand topics again after an outage then costs a few dozen round trips.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from tidewire.witness import Witness
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
-# One pipeline carries so many questions: a few milliseconds of the event loop.
+# Number of questions per pipeline, which takes a few milliseconds of the event loop.
 QUESTIONS = 500
 
 
 class Gathered(Generic[Question, Answer]):
-    """Calls `ask` with the questions of several callers. What it raises, all of them get."""
+    """Calls `ask` with the questions of several callers. All of them get its exception."""
 
     def __init__(self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]) -> None:
         self._ask = ask
@@ -29,7 +29,7 @@ class Gathered(Generic[Question, Answer]):
         self._task: asyncio.Task[None] | None = None
 
     async def __call__(self, questions: Sequence[Question]) -> list[Answer]:
-        """The answers, in the order of the questions."""
+        """Return the answers, in the order of the questions."""
         answers: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
         self._waiting.append((questions, answers))
         if self._task is None:
@@ -51,7 +51,7 @@ class Gathered(Generic[Question, Answer]):
             count += len(taken[-1][0])
         try:
             answers = await self._ask([question for questions, _ in taken for question in questions])
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is the callers' to judge
+        except Exception as error:  # noqa: BLE001  # any exception is passed on to the callers
             for _, caller in taken:
                 if not caller.done():
                     caller.set_exception(error)
@@ -68,7 +68,7 @@ class Gathered(Generic[Question, Answer]):
 
 
 class GatheredPresence:
-    """`Presence` for the feeds of a node, whose reads travel together."""
+    """`Presence` for the feeds of a node, with batched reads."""
 
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
@@ -77,7 +77,7 @@ class GatheredPresence:
 
     async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
         if names not in self._members:
-            # A project has a few such numbers, each from its source.
+            # A project has few distinct values of `names`, each of them in its source code.
             self._members[names] = Gathered(lambda questions: self._presence.members(questions, names=names))
         return await self._members[names](asked)
 
@@ -104,7 +104,7 @@ class GatheredPresence:
 
 
 class GatheredStreams:
-    """The reads of `Streams` for the feeds of a node: where topics end is asked for together."""
+    """The reads of `Streams` for the feeds of a node; the ends of topics are read in batches."""
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams

@@ -1,29 +1,29 @@
-"""The edit lease: who may type, as everybody who edits is told. The interface; `redis` and `memory` implement it.
+"""The edit lease: the member who may type, as shown to all editors. The interface of `redis` and `memory`.
 
-It only advises. What keeps a stale save out is the version column that the UPDATE compares.
+The lease is advisory. A stale save is prevented by the version column that the UPDATE compares.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-# take: comes, or comes back, and has the lease if nobody has it.
-# touch: is still there. Renews the holder's lease, or the ask; who waits gets one that ended.
-# ask: wants it; the holder may answer, and who never answers loses it.
-# hand_over, keep: the holder's answers to who asked.
-# leave: closed the page. Whoever reloads is back within the grace.
+# take: the editor opens or reopens the page, and gets the lease if it is free.
+# touch: the editor is still there. Renews the holder's lease or the request; a waiting editor gets an expired lease.
+# ask: the editor requests the lease. The holder may answer, and loses the lease without an answer in time.
+# hand_over, keep: the holder's answers to the asker.
+# leave: the editor closed the page. A reload comes back within the grace.
 Step = Literal["take", "touch", "ask", "hand_over", "keep", "leave"]
 
 
 class Editor(NamedTuple):
-    """A member who edits what a topic is about."""
+    """A member who edits the subject of a topic."""
 
     topic: str
     member: str
 
 
 class Move(NamedTuple):
-    """One step of one editor; `asker` is whom the holder answers."""
+    """One step of one editor; `asker` is the editor to whom the holder replies."""
 
     step: Step
     editor: Editor
@@ -31,7 +31,7 @@ class Move(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What became of a move: whether its editor holds the lease now, and whether anything shows differently."""
+    """The result of a move: whether its editor holds the lease now, and whether the visible state changed."""
 
     holds: bool
     changed: bool
@@ -39,7 +39,7 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True)
 class EditLease:
-    """Who holds a lease, and who asks for it."""
+    """The holder of a lease and the member who asks for it."""
 
     holder: str | None = None
     asker: str | None = None
@@ -49,7 +49,7 @@ class EditLeases(Protocol):
     """Leases by topic. All methods may raise `NoRedis`."""
 
     async def move(self, moves: Sequence[Move]) -> list[Moved]:
-        """Make these moves, each at once and by itself. Repeating one is harmless."""
+        """Apply these moves, each of them atomically. A move can be repeated safely."""
 
     async def look(self, topics: Sequence[str]) -> list[EditLease]:
-        """Each topic's lease."""
+        """Return each topic's lease."""

@@ -1,4 +1,4 @@
-"""The socket of somebody who edits: it takes the lease, keeps it while it is open, and may ask for it."""
+"""The socket of an editor: takes the lease, renews it while it is open, and can ask for it."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -14,13 +14,13 @@ from tidewire.frames import frame_event
 from tidewire.node import node
 from tidewire.topics import Topic
 
-# A browser that leaves the page, and one that closes the socket from a script, with a code and without. Every other end
-# is an accident or the server's doing, and its client is expected back.
+# Close codes of a browser that leaves the page, and of a script that closes the socket with and without a code. After
+# any other code the client is expected to reconnect.
 LEFT = (1000, 1001, NO_CODE)
 
 
 class LeaseConsumer(LiveConsumer):
-    """Subclasses say in `edits` what it is that this socket edits."""
+    """Subclasses define in `edits` the subject that this socket edits."""
 
     says: ClassVar[dict[type[Event], str]] = LiveConsumer.says | {
         LeaseAsk: "lease_ask",
@@ -30,7 +30,7 @@ class LeaseConsumer(LiveConsumer):
     _editor: Editor | None = None
 
     def edits(self) -> str:
-        """The name of the lease's topic, from the route; never from client text."""
+        """Return the name of the lease's topic, from the route; never from the client's text."""
         raise NotImplementedError
 
     def topics(self) -> Sequence[Topic]:

@@ -1,4 +1,4 @@
-"""Edit leases in one process's memory: for tests and for a project that runs one node."""
+"""Edit leases in the memory of one process: for tests and for a project with one node."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from tidewire.edit_lease import EditLease, Editor, Move, Moved, Step
 
 @dataclass(frozen=True)
 class _Lease:
-    """As Redis keeps it: '' is nobody, times are seconds."""
+    """A lease as Redis stores it: '' is no member, times are seconds."""
 
     holder: str = ""
     ends: float = 0.0
@@ -19,9 +19,9 @@ class _Lease:
 
 
 class MemoryEditLeases:
-    """The interface `EditLeases` without I/O. `changed` is told each topic that shows differently.
+    """The interface `EditLeases` without I/O. `changed` is called with each topic that must be shown again.
 
-    `clock` gives seconds.
+    `clock` returns seconds.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class MemoryEditLeases:
         now = self._clock()
         lease = before or _Lease()
         if lease.asker and lease.asks_until <= now:
-            # Who asked and does not come for it has gone.
+            # An asker that stops renewing the request has left.
             lease = replace(lease, asker="")
         if step in ("hand_over", "keep"):
             return self._answered(step, lease, me, answered)
         if step == "leave":
             return self._left(lease, me)
         if step == "touch" and before is None:
-            # It was lost: whoever had it is back within the grace, and comes before those who wait.
+            # The lease was lost. Its holder can return within the grace, and has priority over waiting editors.
             return replace(lease, ends=now + self._grace)
         return self._wanted(step, lease, me, now)
 
@@ -92,7 +92,7 @@ class MemoryEditLeases:
             return lease
         if step == "keep":
             return replace(lease, asker="")
-        # Who has left meanwhile has it no longer than their ask would have stood.
+        # An asker that has left in the meantime must not hold the lease for longer than the request was valid.
         given = self._given(asker)
         return replace(given, ends=min(given.ends, lease.asks_until))
 
@@ -101,7 +101,7 @@ class MemoryEditLeases:
         if lease.holder == me:
             return replace(lease, ends=min(lease.ends, until))
         if lease.asker == me:
-            # Another tab of theirs may be open on another node, whose next touch says so.
+            # The same member may have another tab open on another node, which renews the request at its next touch.
             return replace(lease, asks_until=min(lease.asks_until, until))
         return lease
 

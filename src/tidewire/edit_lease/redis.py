@@ -1,4 +1,4 @@
-"""Edit leases in Redis: every move is one script on Redis's own clock."""
+"""Edit leases in Redis: each move is one script that uses Redis's clock."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from tidewire.redis import reached, script
 
 
 class RedisEditLeases:
-    """The interface `EditLeases` over Redis. Their versions stand with those of presence, so the hub compares them."""
+    """The interface `EditLeases` over Redis. Versions are stored with those of presence, so the hub checks both."""
 
     def __init__(self, keys: Keys, *, lease_seconds: float, answer_seconds: float, grace_seconds: float) -> None:
         self._keys = keys

@@ -1,6 +1,6 @@
-"""What this node tells of its own editors: that they came, that they are still there, that they closed the page.
+"""This node's editors, and the messages about them to the store: joined, still there, closed the page.
 
-A socket that is open counts as somebody who is there: the server's pings end one whose client has gone to sleep.
+An open socket counts as a present editor, because the server's pings close the socket of a suspended client.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from tidewire.exceptions import NoRedis
 
 logger = logging.getLogger(__name__)
 
-# One pipeline carries so many, so that thousands of editors block neither Redis nor the loop.
+# Number of moves per pipeline, so that thousands of editors block neither Redis nor the event loop.
 MOVES_AT_ONCE = 500
 
 
 class LeaseRegister:
-    """The editors of this node, whose leases it touches for as long as their sockets are open."""
+    """The editors of this node. Their leases are renewed while their sockets are open."""
 
     def __init__(
         self, leases: EditLeases, *, touch_seconds: float, announce: Callable[[set[str]], Awaitable[None]]
@@ -29,19 +29,19 @@ class LeaseRegister:
         self._touch_seconds = touch_seconds
         self._announce = announce
         self._sockets: Counter[Editor] = Counter()
-        # Who held the lease when last heard, and who has just come: they may take what nobody has.
+        # Editors that held the lease at the last reply or have just joined: they may take a free lease.
         self._first: set[Editor] = set()
         self._due: dict[Editor, Step] = {}
         self._wake = asyncio.Event()
 
     def join(self, editor: Editor) -> None:
-        """One more socket of an editor here."""
+        """Add a socket of an editor."""
         self._sockets[editor] += 1
         self._first.add(editor)
         self._soon(editor, "take")
 
     def leave(self, editor: Editor, *, returns: bool) -> None:
-        """One socket less here. Whoever is expected to return keeps the lease until it ends."""
+        """Remove a socket of an editor. An editor that is expected to return keeps the lease until it expires."""
         self._sockets[editor] -= 1
         if self._sockets[editor] > 0:
             return
@@ -53,11 +53,11 @@ class LeaseRegister:
             self._soon(editor, "leave")
 
     async def say(self, step: Step, editor: Editor, asker: str = "") -> None:
-        """Make an editor's own move. Raises `NoRedis`."""
+        """Apply an editor's own move. Raises `NoRedis`."""
         await self._move([Move(step, editor, asker)])
 
     async def run(self) -> None:
-        """Tell the store, for as long as the process lives; `NoRedis` only delays."""
+        """Update the store for as long as the process runs; `NoRedis` only causes a delay."""
         next_touch = 0.0
         loop = asyncio.get_running_loop()
         while True:
@@ -68,7 +68,7 @@ class LeaseRegister:
                 await self._tell()
             except NoRedis as error:
                 logger.warning("edit leases wait for Redis: %s", error)
-                # The next round takes and touches for all who are here. Who has left is not told of: their lease ends.
+                # The next round sends take and touch for all editors that remain. The leases of those that left expire.
                 await asyncio.sleep(self._touch_seconds)
             await self._wait(next_touch - loop.time())
 
@@ -103,7 +103,7 @@ class LeaseRegister:
 
     async def _wait(self, seconds: float) -> None:
         try:
-            # Not `wait_for`: until Python 3.12 it forgets a cancellation that comes together with what it waits for.
+            # `wait_for` is not used: before Python 3.12 it can lose a cancellation that coincides with the result.
             async with asyncio.timeout(max(seconds, 0.0)):
                 await self._wake.wait()
         except TimeoutError:

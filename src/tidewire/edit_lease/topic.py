@@ -1,4 +1,4 @@
-"""The lease as its editors see it: a state topic for each, and what an editor may say on its socket."""
+"""The lease as its editors see it: a state topic per lease, and the messages that an editor may send."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -15,10 +15,10 @@ Name = Annotated[str, Field(min_length=1, max_length=254)]
 
 
 class LeaseStatus(StateEvent):
-    """The holder of the lease and the editor who asks for it. A holder who is no longer named has lost it.
+    """The holder of the lease and the editor who asks for it. A holder that is no longer named has lost the lease.
 
-    A holder who receives a request has `answer_seconds` at most to answer. A page that has received nothing for
-    `lease_seconds` may have lost it.
+    A holder that receives a request must answer within `answer_seconds`. A page that has received nothing for
+    `lease_seconds` may have lost the lease.
     """
 
     type: Literal["lease.status"] = "lease.status"
@@ -50,7 +50,7 @@ class LeaseKeep(Event):
 
 @dataclass(frozen=True)
 class LeaseTopic(StateTopic):
-    """One lease."""
+    """The state topic of one lease."""
 
     leases: EditLeases = field(compare=False)
     lease_seconds: float
