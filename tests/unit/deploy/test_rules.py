@@ -14,7 +14,7 @@ from deploy.prometheus.metrics_page import declared, exported
 RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 TESTS = sorted((ROOT / "deploy" / "prometheus" / "tests").glob("*.yml"))
 METRIC = re.compile(r"(?<![:\w])(?:tidewire|process)_[a-z_0-9]+\b(?!:)")
-HEADINGS = ("Means", "Users see", "Look first", "Causes", "Do", "Over when")
+HEADINGS = ("Means", "Users see", "Check first", "Causes", "Do", "Over when")
 
 
 def rules():
