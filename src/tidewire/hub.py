@@ -1,6 +1,7 @@
-"""The hub: this process's one member of every group, and the feeds it keeps up to date.
+"""The hub: the only member of every group in this process, and the feeds that it keeps up to date.
 
-It receives an event once, whatever the number of sockets. Hints may be lost: positions are compared every second.
+The hub receives an event once, whatever the number of sockets. Hints may be lost, so positions are compared every
+second.
 """
 
 import asyncio
@@ -27,35 +28,35 @@ from tidewire.topics import Position, StateTopic, Topic
 logger = logging.getLogger(__name__)
 
 HINT = "tidewire.hint"
-# For a connection that wants only what comes.
+# For a connection that needs only new events.
 NO_POSITIONS = Positions()
-# What a layer or Redis may raise while Redis is away.
+# Exceptions that a channel layer or Redis may raise while Redis is unavailable.
 AWAY = (NoRedis, RedisError, OSError, asyncio.TimeoutError)
-# No call of the layer takes longer. Without a bound one to a Redis that stands still would hold up all that follow.
+# Timeout of each call to the layer. Without it a call to a Redis that hangs would block all later calls.
 LAYER_SECONDS = 2.0
-# While Redis is away it is asked less and less often, and its return is noticed within this.
+# While Redis is unavailable the delay between checks grows to this, within which a recovery is detected.
 LONGEST_CHECK_SECONDS = 3.0
-# The first reading waits until presence has been told of who caused it, so that nobody reads a count without them.
+# Delay of the first reading, during which presence can be updated, so that the count includes the member who caused it.
 FIRST_SECONDS = 0.05
-# Feeds that are read at once: their reads travel together, and leave connections for presence.
+# Number of feeds that are read concurrently. Their reads are batched and leave connections free for presence.
 READS = 256
-# Groups that are joined or left at once: a layer may take a connection for each call.
+# Number of groups that are joined or left concurrently: a layer may use a connection for each call.
 LAYER_CALLS = 16
-# Positions that are compared in one call: a few milliseconds of the event loop.
+# Number of positions compared in one call, which takes a few milliseconds of the event loop.
 CHECKED = 500
-# After this long without a subscriber a topic's group is left; a reload finds it still joined.
+# A topic's group is left this long after its last subscription ended, so that a page can reload without joining again.
 LINGER_SECONDS = 10.0
-# Layers with expiring groups (86,400 s by default) forget a member that never joins again.
+# Layers with expiring groups (86,400 s by default) drop a member that does not join again.
 REJOIN_SECONDS = 3600.0
 
 
 def group_name(prefix: str, topic: str) -> str:
-    """The Channels group that carries a topic's hints."""
+    """Return the name of the Channels group that carries a topic's hints."""
     return f"{prefix}.{topic}"
 
 
 class Hub:
-    """Feeds by topic. All methods but `run_*` are synchronous and never wait for Redis."""
+    """Feeds by topic. All methods except `run_*` are synchronous and never wait for Redis."""
 
     def __init__(
         self,
@@ -81,14 +82,14 @@ class Hub:
         self._reads = asyncio.Semaphore(READS)
         self._layer_calls = asyncio.Semaphore(LAYER_CALLS)
         self._channel: str | None = None
-        # What Redis does not do: be read, be written to. Either makes this node's sockets stale.
+        # Operations that Redis currently fails, reads or writes. Either makes this node's sockets stale.
         self._lacking: set[Literal["reads", "writes"]] = set()
         self.stale = False
 
     def subscribe(self, topic: Topic, connection: Connection, at: Positions = NO_POSITIONS) -> Subscription:
-        """Put a connection on a topic, once; it gets what it is due as soon as that is known.
+        """Subscribe a connection to a topic, once. Events that are due are delivered as soon as they are known.
 
-        Raises `ValueError` where the topic's name belongs to a topic of the other kind.
+        Raises `ValueError` if the name belongs to a topic of the other kind.
         """
         subscribed = next((each for each in connection.subscriptions if each.feed.name == topic.name), None)
         if subscribed is not None:
@@ -106,12 +107,12 @@ class Hub:
         metrics.SUBSCRIPTIONS.labels(feed.family).inc()
         self.settle(subscription)
         if connection.code is not None:
-            # The socket has gone meanwhile, so nothing else will take it off.
+            # The socket is closed already, so its own end can no longer unsubscribe it.
             self.unsubscribe(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Take a connection off a topic."""
+        """Unsubscribe a connection from a topic."""
         feed = subscription.feed
         if subscription not in feed.subscriptions:
             return
@@ -121,14 +122,14 @@ class Hub:
             self._empty_since[feed.name] = asyncio.get_running_loop().time()
 
     def settle(self, subscription: Subscription) -> None:
-        """Bring a subscription up to date, at once where memory has what it needs."""
+        """Bring a subscription up to date, at once if memory has all the events it needs."""
         feed = subscription.feed
         if not feed.settle(subscription):
             feed.wants_refresh = True
             self._kick(feed)
 
     def changed(self, topics: Iterable[str]) -> None:
-        """Read these state topics again, where they are followed here."""
+        """Read the state topics of these that have a feed here again."""
         for topic in topics:
             feed = self._feeds.get(topic)
             if isinstance(feed, StateFeed):
@@ -136,9 +137,9 @@ class Hub:
                 self._kick(feed)
 
     async def run_receiving(self) -> None:
-        """Take hints until something fails; the caller runs it again. Every run joins and reads anew.
+        """Receive hints until an exception; the caller must restart it. Each run joins all groups and reads all feeds.
 
-        The channel stays the same: a layer goes on filling a channel that is only left behind.
+        The channel is kept between runs, because a layer goes on filling a channel that is no longer read.
         """
         for feed in self._feeds.values():
             feed.joined = False
@@ -152,7 +153,7 @@ class Hub:
             self._hear(await self._layer.receive(self._channel))
 
     async def run_checking(self) -> None:
-        """Compare positions with Redis's every second, and leave topics that nobody follows."""
+        """Compare positions with Redis's every second, and leave the groups of topics without subscriptions."""
         failures = 0
         known_returns = returns()
         backoff = Backoff(self._check_seconds, max(LONGEST_CHECK_SECONDS, self._check_seconds))
@@ -170,7 +171,7 @@ class Hub:
                 failures += 1
                 wait = backoff.failed()
                 logger.warning("the hub waits for Redis: %s", error)
-                # One failure is a hiccup; two in a row are an outage that people should see.
+                # A single failure may be transient; two in a row are an outage that users should see.
                 if failures == 2:
                     self.lacks("reads", lacking=True)
             await asyncio.sleep(wait)
@@ -191,10 +192,10 @@ class Hub:
         self._kick(feed)
 
     async def stop(self) -> None:
-        """End what is under way; nothing is delivered after it."""
+        """Cancel all tasks; nothing is delivered afterwards."""
         self._channel = None
         await end_all(self._tasks.values())
-        # One that was cancelled before it began has not taken itself off.
+        # A task that was cancelled before it started has not removed itself.
         self._tasks.clear()
 
     def _kick(self, feed: Feed) -> None:
@@ -202,10 +203,10 @@ class Hub:
             self._tasks[feed.name] = asyncio.ensure_future(self._work(feed))
 
     async def _work(self, feed: Feed) -> None:
-        """See to a feed until it wants nothing more. One task a feed at most."""
+        """Run a feed's pending work until none is left. Each feed has at most one task."""
         topic = feed.name
         try:
-            # A restart of the receiving takes `joined` back at any time.
+            # A restart of `run_receiving` may reset `joined` at any time.
             while feed.wants_refresh or feed.wants_delivery or not feed.joined:
                 if not feed.joined:
                     await self._join(feed)
@@ -216,7 +217,7 @@ class Hub:
                     async with self._reads:
                         await self._refresh(feed)
         except AWAY as error:
-            # The check comes back to it every second.
+            # The check retries the feed every second.
             logger.debug("topic %s waits for Redis: %s", topic, error)
         except Exception:
             logger.exception("delivery on topic %s failed; it starts over", topic)
@@ -246,7 +247,7 @@ class Hub:
     async def _join(self, feed: Feed) -> None:
         if self._channel is None:
             raise NoRedis("the hub has no channel yet")
-        # Before the layer is asked, so that a restart in between is not forgotten.
+        # Set before the call to the layer, so that a restart of `run_receiving` in between can reset it.
         feed.joined = True
         try:
             async with self._layer_calls, asyncio.timeout(LAYER_SECONDS):
@@ -284,7 +285,7 @@ class Hub:
             if feed is None or feed.subscriptions:
                 del self._empty_since[topic]
             elif now - since > LINGER_SECONDS and topic not in self._tasks:
-                # In place of the feed's work, so that nobody joins the group while it is left.
+                # Registered as the feed's task, so that no other task can join the group while it is being left.
                 self._tasks[topic] = asyncio.ensure_future(self._leave(feed))
 
     async def _leave(self, feed: Feed) -> None:
@@ -295,14 +296,14 @@ class Hub:
                 async with self._layer_calls, asyncio.timeout(LAYER_SECONDS):
                     await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
         except AWAY as error:
-            # It is still empty at a later check.
+            # The topic is still empty at a later check, which retries.
             logger.debug("topic %s is left later: %s", topic, error)
             feed.joined = True
             return
         finally:
             del self._tasks[topic]
         if feed.subscriptions:
-            # Somebody came meanwhile, and was served from what the feed remembers.
+            # A connection subscribed in the meantime, and was served from the feed's memory.
             feed.wants_refresh = True
             self._kick(feed)
         else:
@@ -310,7 +311,7 @@ class Hub:
                 remembered.pop(topic, None)
 
     def lacks(self, what: Literal["reads", "writes"], *, lacking: bool) -> None:
-        """Redis does not answer reads, or takes no writes; or does again. What it cannot take nobody hears of."""
+        """Record whether Redis answers reads, or accepts writes. Failed writes matter too: they reach no node."""
         if lacking:
             self._lacking.add(what)
         else:
@@ -323,7 +324,7 @@ class Hub:
         self.on_stale(stale)
 
     def on_return(self) -> None:
-        """Called when connections were lost and made again, to Redis or to another one; the node replaces it."""
+        """Called after connections to Redis were lost and made again, maybe to another server; the node replaces it."""
 
     def on_stale(self, stale: bool) -> None:
-        """Told when Redis went away or came back; the node replaces it."""
+        """Called when Redis becomes unavailable or available again; the node replaces it."""

@@ -1,7 +1,7 @@
-"""Messages of an open socket, handed to its consumer without a waiting coroutine.
+"""Messages of an open socket, passed to its consumer without a waiting coroutine.
 
-An ASGI application waits in `receive` for as long as its socket lives: a task, a queue and a
-coroutine per layer of middleware, 6 KB for each idle connection. Here a task lives only while there is a message.
+An ASGI application normally waits in `receive` while its socket is open: a task, a queue and a coroutine per layer of
+middleware, 6 KB for each idle connection. Here a task exists only while there is a message to handle.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ logger = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 
-# Three seconds of the frames that a client may send. More wait only if a handler hangs.
+# Three seconds of the frames that a client may send. More can accumulate only if a handler hangs.
 WAITING_MESSAGES = 100
-# A handler that is running when the socket closes, and then the consumer's own `disconnect`, have this long each.
+# Timeout of a handler that is running when the socket closes, and then of the consumer's own `disconnect`.
 LEAVE_SECONDS = 10.0
 
 
 class Inbox:
     """The queue in which a server puts an application's messages. They are handled in order, one at a time.
 
-    `fail` is called with the exception of a handler, or with None if it raised `StopConsumer`;
-    `flood` if too many messages wait for a handler.
+    `fail` is called with the exception of a handler, or with None if the handler raised `StopConsumer`. `flood` is
+    called if too many messages are queued.
     """
 
     __slots__ = ("_ended", "_fail", "_flood", "_handle", "_task", "_timeout", "_waiting")
@@ -47,7 +47,7 @@ class Inbox:
         self._ended = False
 
     def put_nowait(self, message: Message) -> None:
-        """Take a message; it is handled soon. Nothing is taken after the disconnect."""
+        """Queue a message, to be handled soon. Messages after the disconnect are dropped."""
         if self._ended:
             return
         if message["type"] == "websocket.disconnect":
@@ -64,12 +64,12 @@ class Inbox:
         self._task = asyncio.ensure_future(self._run())
 
     async def finished(self) -> None:
-        """Wait until every message is handled."""
+        """Wait until every message has been handled."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
     def close(self) -> None:
-        """Handle nothing more, and end what is being handled."""
+        """Drop the queue, and cancel the running handler."""
         self._ended = True
         if self._task is not None:
             self._task.cancel()
@@ -87,7 +87,7 @@ class Inbox:
                         attempt(self._fail, None)
                     return
                 except Exception as error:
-                    # The disconnect may wait behind this message.
+                    # The disconnect may be queued behind this message.
                     if self._timeout is not None and self._timeout.expired():
                         logger.warning("a consumer was still busy %s s after its socket closed", LEAVE_SECONDS)
                         continue

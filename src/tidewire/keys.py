@@ -1,11 +1,11 @@
-"""Every Redis key name, built in one place. All start with the configured prefix."""
+"""All Redis key names, built in one place. Each starts with the configured prefix."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Key names under one prefix. Topics and phases never contain `|`."""
+    """Key names under one prefix. Topics and phases must not contain `|`."""
 
     prefix: str
 
@@ -26,28 +26,28 @@ class Keys:
 
     @property
     def deadlines(self) -> str:
-        """Sorted set: hold -> when its member leaves, milliseconds of Redis's clock."""
+        """Sorted set: presence entry -> time at which its member leaves, milliseconds of Redis's clock."""
         return f"{self.prefix}:deadlines"
 
     @property
     def audits(self) -> str:
-        """Sorted set: hold -> when its member is next compared with the nodes' holds, milliseconds of Redis's clock."""
+        """Sorted set: presence entry -> time of its next audit against the nodes' entries, ms of Redis's clock."""
         return f"{self.prefix}:audits"
 
     def witness(self, node: str) -> str:
-        """String: number of the last write of that node."""
+        """String: number of the node's last write."""
         return f"{self.prefix}:witness:{node}"
 
     def holds(self, node: str) -> str:
-        """Hash: hold (`topic|phase|member`) -> connections on that node."""
+        """Hash: presence entry (`topic|phase|member`) -> connections on that node."""
         return f"{self.prefix}:holds:{node}"
 
     def members(self, topic: str, phase: str) -> str:
-        """Sorted set: member -> since when, milliseconds."""
+        """Sorted set: member -> time of joining, milliseconds."""
         return f"{self.prefix}:members:{topic}:{phase}"
 
     def changed(self, index: str) -> str:
-        """Sorted set: topic -> the index's version at which it last changed; the newest thousand."""
+        """Sorted set: topic -> version of the index at the topic's last change; the newest thousand."""
         return f"{self.prefix}:changed:{index}"
 
     def busy(self, index: str) -> str:
@@ -59,7 +59,7 @@ class Keys:
         return f"{self.prefix}:lineage:{index}"
 
     def edit_lease(self, topic: str) -> str:
-        """Hash `holder`, `ends`, `asker`, `answer_by`: who edits, milliseconds of Redis's clock."""
+        """Hash `holder`, `ends`, `asker`, `answer_by`: the edit lease, milliseconds of Redis's clock."""
         return f"{self.prefix}:edit_lease:{topic}"
 
     @property
@@ -69,12 +69,12 @@ class Keys:
 
     @property
     def reported(self) -> str:
-        """Sorted set: run of a node -> when it last reported, milliseconds of Redis's clock."""
+        """Sorted set: run of a node -> time of its last report, milliseconds of Redis's clock."""
         return f"{self.prefix}:reported"
 
     @property
     def orders(self) -> str:
-        """Hash: run of a node -> what staff ordered of it."""
+        """Hash: run of a node -> the pending order of staff for it."""
         return f"{self.prefix}:orders"
 
     def stream(self, topic: str) -> str:
@@ -86,5 +86,5 @@ class Keys:
         return f"{self.prefix}:position:{topic}"
 
     def seen(self, topic: str) -> str:
-        """Sorted set: event id -> its offset, for as long as the history."""
+        """Sorted set: event id -> its offset, kept for as long as the history."""
         return f"{self.prefix}:seen:{topic}"

@@ -1,7 +1,7 @@
-"""Every metric of tidewire: name, unit, closed labels, and when to act. Declared here and nowhere else.
+"""All metrics of tidewire: name, unit, closed labels, and when to act. No other module declares any.
 
-Labels never carry a name from outside: consumers are classes, topics are families (`document`, not its slug).
-`docs/metrics.md` is written from this module by `make generate`; what follows "Act:" is its last column.
+Labels must not carry a name from outside: consumers are classes, topics are families (`document`, not its slug). `make
+generate` writes `docs/metrics.md` from this module; the text after "Act:" becomes its last column.
 """
 
 from collections.abc import Iterable
@@ -86,7 +86,7 @@ FANOUT_SECONDS = Histogram(
     "tidewire_fanout_seconds",
     "How long one fan-out took on this node. Act: when p99 nears the delivery objective, this node has too many.",
     ["topic"],
-    # From one write to a full node's ten thousand.
+    # From a single write to a full node's ten thousand.
     buckets=(0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 10),
 )
 DROPPED = Counter(
@@ -220,8 +220,8 @@ REQUEST_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-# What only a ws node can say, only a page's process, only the relay: each imports the others' too, and would export
-# zeros.
+# Metrics that only a ws node, only a page's process, or only the relay can measure. Each of these processes imports all
+# of them, and would export the others as zeros.
 OF_NODES: tuple[Any, ...] = (
     CONNECTIONS,
     CONNECTIONS_LIMIT,
@@ -257,10 +257,10 @@ OF_NODES: tuple[Any, ...] = (
 )
 OF_PAGES: tuple[Any, ...] = (OUTBOX_WAITING, REQUESTS, REQUEST_SECONDS)
 OF_THE_RELAY: tuple[Any, ...] = (RELAY_PUBLISHED, RELAY_FAILURES, RELAY_LOOKED_SECONDS)
-# Whoever sees the outbox says this.
+# Exported by each process that reads the outbox.
 OF_PAGES_AND_THE_RELAY: tuple[Any, ...] = (OUTBOX_OLDEST_SECONDS,)
 
-# What a node or a page's process leaves out.
+# Metrics that a node must not export, and those that a page's process must not export.
 OF_OTHERS_THAN_NODES = (*OF_PAGES, *OF_THE_RELAY, *OF_PAGES_AND_THE_RELAY)
 OF_OTHERS_THAN_PAGES = (*OF_NODES, *OF_THE_RELAY)
 
@@ -289,10 +289,10 @@ BOUNDS = (
     "request",
     "request_bytes",
 )
-# The protocol's own codes, each of which a client may send, and what a client makes up.
+# The protocol's own codes, each of which a client may send; a code that a client invents is `other`.
 OTHER_CLOSE_CODES = (*(str(code) for code in range(1000, 1016)), "other")
-# The closed sets of values that the code names. Each value begins at 0: a counter that first appears as 1 is no
-# increase to Prometheus.
+# The closed sets of label values. Each must start at 0: Prometheus does not count the first appearance of a counter as
+# an increase.
 VALUES: dict[Any, tuple[str, ...]] = {
     AUTHENTICATIONS: ("ticket", "session", "unknown"),
     DROPPED: DROP_REASONS,
@@ -303,7 +303,7 @@ VALUES: dict[Any, tuple[str, ...]] = {
     REDIS_ERRORS: REDIS_ERROR_KINDS,
     RELAY_FAILURES: RELAY_FAILURE_REASONS,
 }
-# The same of metrics that have another label before it: a consumer, a family of topics.
+# The same for metrics with another label before it: a consumer or a family of topics.
 VALUES_OF_EACH: dict[Any, tuple[str, ...]] = {
     CONNECTS: ("accepted", "origin", "unknown", *(code.name.lower() for code in CloseCode)),
     CLOSES: (*OTHER_CLOSE_CODES, *(str(code.value) for code in CloseCode)),
@@ -313,12 +313,12 @@ VALUES_OF_EACH: dict[Any, tuple[str, ...]] = {
 
 
 def families(declared: Iterable[Any]) -> frozenset[str]:
-    """What a registry calls these metrics."""
+    """Return the names of these metrics in a registry."""
     return frozenset(family.name for metric in declared for family in metric.describe())
 
 
 def begin(consumer: str) -> None:
-    """Begin a consumer's counters at 0."""
+    """Initialise a consumer's counters with 0."""
     CONNECTIONS.labels(consumer)
     CONNECTION_SECONDS.labels(consumer)
     SLOW_CLOSES.labels(consumer)

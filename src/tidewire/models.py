@@ -1,4 +1,4 @@
-"""The outbox and what its publishers share: the events to publish, the number of each topic, whose turn it is."""
+"""The outbox and the state that its publishers share: the events, the number of each topic, and the turn."""
 
 import uuid
 from typing import ClassVar
@@ -14,7 +14,7 @@ class OutboxEvent(models.Model):
     topic = models.CharField(max_length=100)
     type = models.CharField(max_length=100)
     body = models.TextField()
-    # The database's clock, here and below: the clocks of two hosts are never compared.
+    # The database's clock, here and below, because the clocks of two hosts must not be compared.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -25,7 +25,7 @@ class OutboxEvent(models.Model):
 
 
 class TopicSequence(models.Model):
-    """The number of a topic's newest event. Only the publisher whose turn it is changes it."""
+    """The number of a topic's newest event. Only the publisher that has its turn may change it."""
 
     topic = models.CharField(max_length=100, primary_key=True)
     sequence = models.BigIntegerField()
@@ -36,13 +36,14 @@ class TopicSequence(models.Model):
 
 
 class PublisherTurn(models.Model):
-    """The one row that says which publisher has its turn, and until when."""
+    """The only row: the publisher that has its turn, and the end of the turn."""
 
     holder = models.CharField(max_length=120, default="")
-    # Counts the turns: a publisher that was stopped recognises that others had theirs since.
+    # Counts the turns, so that a publisher that was suspended can detect the turns of others.
     token = models.BigIntegerField(default=0)
     ends_at = models.DateTimeField(db_default=Now(), editable=False)
-    # Rows of the outbox that have a number and may be published: [id, number]. A batch, and what Redis refused.
+    # Rows of the outbox that have a number and may be published, as [id, number]: a batch, and events that Redis
+    # refused.
     numbered = models.JSONField(default=list, editable=False)
 
     def __str__(self) -> str:
@@ -50,11 +51,11 @@ class PublisherTurn(models.Model):
 
 
 class Sequenced(models.Model):
-    """A row that says in the database what an event says on a stream topic: a notification, a message of a room.
+    """A row with the content of an event of a stream topic: a notification, a message of a room.
 
-    Subclasses name the `stream`, and publish an event with the row's `event_id` in the transaction that creates the
-    row. The publisher writes the event's number into `sequence`: see `tidewire.outbox` for what may be read from it.
-    Until then, some milliseconds after the commit, it is None.
+    Subclasses must define the `stream`, and publish an event with the row's `event_id` in the transaction that creates
+    the row. The publisher writes the event's number into `sequence`; see `tidewire.outbox` for the guarantees. Until
+    then, some milliseconds after the commit, it is None.
     """
 
     stream: ClassVar[str]

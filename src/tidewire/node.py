@@ -1,6 +1,6 @@
-"""This process as a node: its hub, its presence, its connections, and the tasks that serve them.
+"""This process as a node: its hub, presence and connections, and the tasks that serve them.
 
-One per event loop, started by its first use: Daphne has no ASGI lifespan.
+There is one node per event loop, started at its first use, because Daphne has no ASGI lifespan.
 """
 
 import asyncio
@@ -35,20 +35,20 @@ from tidewire.tasks import end_all
 
 logger = logging.getLogger(__name__)
 
-# A task that dies at once, always, must not fill the log, and one that waits for Redis is back soon after it.
+# A task that always fails at once must not fill the log, and a task that waits for Redis should return soon after it.
 RESTART_SECONDS = 0.5
 LONGEST_RESTART_SECONDS = 3.0
 LAG_SECONDS = 0.5
-# A socket that was full waits so long at most once it has room; it is behind already.
+# A socket that was full waits this long at most once it has room; it is late already.
 SLOW_LOOK_SECONDS = 0.05
-# Redis may be away when a node stops; its lease then does the same a little later.
+# Redis may be unavailable when a node stops; the expiry of the lease then has the same effect a little later.
 HAND_OVER_SECONDS = 2.0
 
 _nodes: "WeakKeyDictionary[asyncio.AbstractEventLoop, Node]" = WeakKeyDictionary()
 
 
 class Node:
-    """What one ws process owns. `connections` are the sockets that it serves."""
+    """The state of one ws process. `connections` are the sockets that it serves."""
 
     def __init__(self, given: Settings) -> None:
         layer = require_layer(given)
@@ -83,19 +83,19 @@ class Node:
             on_end=self.revocations.end,
             is_current=self.revocations.is_current,
         )
-        self.revocations.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # the hook it is there for
-        self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # the hook it is there for
+        self.revocations.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # a hook
+        self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # a hook
         announcer = Announcer(
             layer, prefix=given.PREFIX, coalesce_seconds=given.COALESCE_SECONDS, here=self.hub.changed
         )
         self.register = PresenceRegister(
             self.presence, node=self.name, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
         )
-        # Of all that a node writes, the touch of its lease is sure to come every second.
-        self.register.on_refused = self._on_refused  # type: ignore[method-assign]  # the hook it is there for
-        # A Redis that lost this node's writes, or one that was away, may have lost revocations as well.
-        self.register.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # the hook it is there for
-        self.hub.on_return = self.sessions.hurry  # type: ignore[method-assign]  # the hook it is there for
+        # Of all writes of a node, only the touch of its lease is certain to occur every second.
+        self.register.on_refused = self._on_refused  # type: ignore[method-assign]  # a hook
+        # A Redis that lost this node's writes, or was unavailable, may have lost revocations as well.
+        self.register.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # a hook
+        self.hub.on_return = self.sessions.hurry  # type: ignore[method-assign]  # a hook
         self.editors = LeaseRegister(self.edit_leases, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce)
         metrics.CONNECTIONS_LIMIT.set(given.CONNECTIONS_PER_NODE)
         self._tasks = [
@@ -122,9 +122,9 @@ class Node:
         close: Callable[[CloseCode], None],
         session_key: str = "",
     ) -> Connection:
-        """Take a socket in, once it was accepted. Without a `session_key` it is closed and comes back to be checked.
+        """Register an accepted socket. Without a `session_key` it is closed at intervals, to be authenticated again.
 
-        `Connection.end` lets it go again; a server's writer calls that itself when the transport has gone.
+        `Connection.end` unregisters it; a server's writer calls `end` when the transport is lost.
         """
         connection = Connection(
             writer,
@@ -141,7 +141,7 @@ class Node:
         metrics.CONNECTIONS.labels(consumer).inc()
         connection.hold(self._let_go, connection)
         try:
-            # A server's writer ends the connection by itself when the transport has gone, at once if it already has.
+            # A server's writer ends the connection when the transport is lost, or at once if it is lost already.
             bind = getattr(writer, "bind", None)
             if bind is not None:
                 bind(connection)
@@ -153,7 +153,7 @@ class Node:
         return connection
 
     def refuse(self, user: str) -> CloseCode | None:
-        """Why this node takes no further socket of a user; None: it does."""
+        """Return the reason to refuse another socket of a user, or None."""
         if len(self.connections) >= self.settings.CONNECTIONS_PER_NODE:
             return CloseCode.BUSY
         if self._by_user[user] >= self.settings.CONNECTIONS_PER_USER:
@@ -161,7 +161,7 @@ class Node:
         return None
 
     def disconnect(self, connection: Connection, code: int = LOST) -> None:
-        """Let a socket go, after it closed."""
+        """Unregister a closed socket."""
         connection.end(code)
 
     def _let_go(self, connection: Connection) -> None:
@@ -180,21 +180,21 @@ class Node:
 
     @property
     def users(self) -> int:
-        """How many distinct users have sockets here."""
+        """The number of distinct users with sockets on this node."""
         return len(self._by_user)
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that wait here for slow sockets."""
+        """Bytes that are buffered on this node for slow sockets."""
         return sum(connection.writer.backlog for connection in self._full)
 
     def serve(self, name: str, run: Callable[[], Awaitable[Any]]) -> None:
-        """Run one more task of this node's, which ends with it."""
+        """Run another task of this node, which ends with it."""
         self._tasks.append(asyncio.create_task(_supervise(name, run), name=name))
 
     async def stop(self) -> None:
-        """End the tasks and hand presence over."""
-        # First, or what presence is just being told could arrive after the end of it.
+        """End the tasks and hand over presence."""
+        # Ended first, because a pending update of presence could otherwise arrive after the handover.
         await end_all(self._tasks)
         await self.hub.stop()
         try:
@@ -203,9 +203,9 @@ class Node:
             logger.warning("presence was not handed over: %s", error)
 
     def measure(self) -> None:
-        """Set what is only worth counting when somebody asks, once a scrape."""
+        """Set the metrics that are computed only when scraped."""
         held = self.register.families()
-        # A family of whom nobody is left says 0, not what it said before.
+        # A family without members must be exported as 0, not with its last value.
         self._families.update(held)
         for family in self._families:
             metrics.PRESENCE_MEMBERS.labels(family).set(held[family])
@@ -220,7 +220,7 @@ class Node:
             attempt(connection.write, said)
 
     async def _watch_slow(self) -> None:
-        """Go on with the sockets that have room again, cut those that stayed full for too long."""
+        """Resume the sockets that have room again, and abort those that have been full for too long."""
         while True:
             await asyncio.sleep(SLOW_LOOK_SECONDS)
             for connection in list(self._full):
@@ -239,7 +239,7 @@ class Node:
 
 
 def require_layer(given: Settings) -> Any:
-    """The channel layer. Raises `ImproperlyConfigured`, which says what to set, if there is none."""
+    """Return the channel layer. Raises `ImproperlyConfigured`, which names the setting to change, if there is none."""
     example = '{"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [...]}}}'
     try:
         layer = get_channel_layer(given.CHANNEL_LAYER)
@@ -254,7 +254,7 @@ def require_layer(given: Settings) -> Any:
 
 
 def node() -> Node:
-    """The node of the running loop, started if need be."""
+    """Return the node of the running loop, started if necessary."""
     loop = asyncio.get_running_loop()
     if loop not in _nodes:
         _nodes[loop] = Node(settings())
@@ -270,7 +270,7 @@ def _observe(connection: Connection) -> None:
 
 
 async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:
-    """Run for ever; whatever it dies of is logged and counted, and it starts again."""
+    """Run a task for ever: an exception is logged and counted, and the task starts again."""
     backoff = Backoff(RESTART_SECONDS, LONGEST_RESTART_SECONDS)
     loop = asyncio.get_running_loop()
     while True:

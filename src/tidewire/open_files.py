@@ -1,21 +1,21 @@
-"""Open files of a node: each socket is one, and a node that runs out of them accepts nothing and closes nothing."""
+"""Open files of a node: each socket uses one, and a node that runs out can neither accept nor close sockets."""
 
 from django.core.exceptions import ImproperlyConfigured
 
-# Logs, Redis's connections, the admin port, the database, timers.
+# Logs, connections to Redis, the admin port, the database, timers.
 OTHERS = 256
 
 
 def reserve(*, connections: int, handshakes: int) -> None:
-    """Raise this process's soft limit to what its bounds allow it to hold.
+    """Raise this process's soft limit to the number of files that its own limits allow.
 
-    Raises `ImproperlyConfigured` if the hard limit is lower: the node would end at it, long before its own bound.
+    Raises `ImproperlyConfigured` if the hard limit is lower, which the node would reach long before its own limit.
     """
     try:
         import resource  # noqa: PLC0415 - Windows has no such limits
     except ImportError:
         return
-    # A small node has a small storm.
+    # A small node can only receive a small storm of handshakes.
     handshakes = min(handshakes, connections)
     needed = connections + handshakes + OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

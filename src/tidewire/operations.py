@@ -1,6 +1,6 @@
-"""The topic `operations`: what each node reports of itself, for staff to look at.
+"""The topic `operations`: the state that each node reports, for staff.
 
-A project gives it to a route of its own that lets only staff in; nothing in it comes from a client.
+A project should serve it on a route of its own that admits only staff; none of it comes from a client.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class OperationsStatus(StateEvent):
 
 @dataclass(frozen=True)
 class OperationsTopic(StateTopic):
-    """How the nodes are."""
+    """The state topic of all nodes."""
 
     async def read(self, presence: Presence, version: int) -> OperationsStatus:
         return OperationsStatus(topic=self.name, version=version, nodes=await report_store().read())

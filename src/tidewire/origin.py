@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 class OriginCheck:
     """ASGI middleware: refuses with 403 a handshake whose Origin is neither configured nor the Host itself.
 
-    A request without an Origin is let through: browsers always send one, and cookies of other programs
-    are their own. The refusal is logged with both names (Channels says nothing: channels 2062).
+    A request without an Origin is accepted: browsers always send one, and other programs have cookies of their own
+    only. A refusal is logged with both names (Channels logs nothing: channels 2062).
     """
 
     def __init__(self, application: Any) -> None:
@@ -36,11 +36,11 @@ class OriginCheck:
 
 
 def is_allowed(page: str, host: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a page of the origin `page` may open a socket on `host`; `allowed` are in their normal form."""
+    """Return whether a page of the origin `page` may open a socket on `host`; `allowed` must be normalised."""
     try:
         found = origin(page)
-        # The scheme's own port may stand in the Host header, and never stands in an origin.
+        # The scheme's default port can appear in the Host header, but never in an origin.
         return found in allowed if allowed else found == origin(f"{found.partition(':')[0]}://{host}")
     except ValueError:
-        # No origin at all, such as `null`.
+        # Not a valid origin, such as `null`.
         return False

@@ -1,15 +1,15 @@
-"""What a process remembers of a Redis that is away, so that not every request waits to find out."""
+"""A circuit breaker: remembers that Redis is unavailable, so that not every request has to wait for a timeout."""
 
 import threading
 import time
 from collections.abc import Callable
 
-# So long nobody asks; then one request does, for all of them.
+# Skip Redis for this long, then let one request probe it.
 SECONDS = 2.0
 
 
 class Outage:
-    """From a failure to the next answer. Threads share it."""
+    """The time from a failure to the next success. Shared by threads."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -17,27 +17,28 @@ class Outage:
         self._until: float | None = None
 
     def begin(self) -> None:
-        """Redis did not answer."""
+        """Record that Redis did not answer."""
         with self._lock:
             self._until = self._clock() + SECONDS
 
     def end(self) -> None:
-        """Redis answered."""
+        """Record that Redis answered."""
         with self._lock:
             self._until = None
 
     def may_ask(self) -> bool:
-        """Whether Redis may be asked now: in an outage by one caller in so many seconds."""
+        """Return whether Redis may be called now: during an outage, by one caller per interval."""
         with self._lock:
             if self._until is None:
                 return True
             now = self._clock()
             if now < self._until:
                 return False
-            # The others do not wait for what this caller finds.
+            # The other callers must not wait for the result of this one.
             self._until = now + SECONDS
             return True
 
 
-# Where publishing fails, pages need not try. Not the other way round: the publisher is more patient than a page.
+# A failure of the publisher lets pages skip Redis. The reverse does not hold, because the publisher has a longer
+# timeout.
 READS = Outage()

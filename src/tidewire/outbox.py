@@ -1,20 +1,20 @@
-"""The outbox: an event is committed with what happened, and published after the commit by one publisher at a time.
+"""The outbox: an event is committed with its action, and published after the commit by one publisher at a time.
 
-`publish` writes the row and, on commit, wakes the publisher of this process, a thread. The request waits for neither
-Redis nor other events. What a process could not publish (Redis unavailable, process killed or stopped) any other one
-or the relay publishes within three seconds.
+`publish` inserts the row and, on commit, wakes the publisher thread of this process. The request waits for neither
+Redis nor other events. If a process cannot publish (Redis unavailable, process killed or stopped), another process or
+the relay publishes the event within three seconds.
 
-**What is promised.** An event is published if and only if its transaction commits: at least once up to Redis, once
+**Guarantees.** An event is published if and only if its transaction commits: at least once up to Redis, exactly once
 beyond it. Each topic has one sequence, counted in the database: the publisher numbers events after their commits, in
-the order of their rows, without a gap, and Redis takes them in the order of their numbers. An event that is committed
-before another one's transaction begins has the lower number, unless the application's row of the first is locked at
+the order of their rows, without a gap, and Redis appends them in the order of their numbers. An event that is committed
+before the transaction of another begins has the lower number, unless the application's row of the first is locked at
 that moment (see `Sequenced`).
 
-**For readers.** A `Sequenced` row gets its event's number in the same transaction that numbers the event. So the rows
-of a stream that have a number are all that there will ever be up to the highest of them: no row with a lower number
-appears later. Order a page by `sequence`, and keep the highest number on it as the position up to which a person has
-read. Never use primary keys for that: PostgreSQL assigns one at the INSERT and shows the row at the COMMIT, so a row
-can appear behind a newer one. A row without a number is newer than all that have one, and cannot be read up to yet.
+**For readers.** A `Sequenced` row gets its event's number in the same transaction that numbers the event. The numbered
+rows of a stream are therefore complete up to the highest number: no row with a lower number can appear later. A page
+should be ordered by `sequence`, and should store its highest number as the position up to which a user has read.
+Primary keys must not be used for that: PostgreSQL assigns a key at the INSERT and shows the row at the COMMIT, so a row
+can appear behind a newer one. A row without a number is newer than all numbered rows, and cannot be marked as read yet.
 """
 
 import logging
@@ -37,10 +37,11 @@ logger = logging.getLogger(__name__)
 
 
 def publish(topic: str, event: StreamEvent) -> None:
-    """Publish an event once the surrounding transaction commits; not at all if it does not.
+    """Publish an event once the surrounding transaction commits; a rollback discards it.
 
-    Raises `NotInTransaction` outside of one, `ValueError` if the event names another topic or no name of a topic: a
-    channel layer may refuse it, and all events that wait with it. An unavailable Redis fails nothing.
+    Raises `NotInTransaction` outside of a transaction, and `ValueError` if the event names another topic or an invalid
+    one: a channel layer may refuse such an event together with all events in its batch. An unavailable Redis raises
+    nothing.
     """
     publish_all(topic, [event])
 
@@ -61,14 +62,15 @@ def publish_all(topic: str, events: Sequence[StreamEvent]) -> None:
     check_name(topic)
     _insert(topic, rows)
     for kind, event_id, _ in rows:
-        # The one line that ties a request to its event; it is there also if the transaction fails, as nginx's line is.
+        # The only line that links a request to its event; like nginx's line, it is logged even if the transaction
+        # fails.
         logger.info("event in the outbox", extra={"type": kind, "topic": topic, "event_id": str(event_id)})
-    # Robust: what was committed has happened, and its answer must not say otherwise.
+    # Robust: the action is committed, so its response must not report a failure.
     transaction.on_commit(_publish_waiting, robust=True)
 
 
 def _insert(topic: str, rows: Sequence[tuple[str, UUID, str]]) -> None:
-    """Insert rows as `bulk_create` does, at a third of its time: this is on the path of every save."""
+    """Insert rows as `bulk_create` does, in a third of its time, because each save depends on it."""
     field = OutboxEvent._meta.get_field("event_id")
     table = connection.ops.quote_name(OutboxEvent._meta.db_table)
     values = ", ".join(["(%s, %s, %s, %s)"] * len(rows))
@@ -82,7 +84,7 @@ def _insert(topic: str, rows: Sequence[tuple[str, UUID, str]]) -> None:
 
 
 def waiting() -> int:
-    """How many events are committed and not published; also set as metrics, with the age of the oldest."""
+    """Return the number of committed, unpublished events; also set the metrics for it and for the oldest."""
     found = OutboxEvent.objects.aggregate(count=Count("pk"), seconds=Now() - Min("created_at"))
     metrics.OUTBOX_WAITING.set(found["count"])
     metrics.OUTBOX_OLDEST_SECONDS.set(found["seconds"].total_seconds() if found["seconds"] else 0.0)
@@ -90,7 +92,7 @@ def waiting() -> int:
 
 
 def oldest() -> tuple[int, float] | None:
-    """The oldest row, and for how many seconds of the database's clock it has waited, which is also set as a metric."""
+    """Return the oldest row and its age in seconds of the database's clock, which is also set as a metric."""
     rows = OutboxEvent.objects.order_by("id").annotate(age=Now() - F("created_at"))
     found = rows.values_list("pk", "age").first()
     seconds = max(found[1].total_seconds(), 0.0) if found else 0.0

@@ -1,6 +1,6 @@
-"""Where a client stands on each stream topic of its socket, as the socket's query says. No I/O.
+"""The position of a client on each stream topic of its socket, from the socket's query string. No I/O.
 
-`?at=<topic>:<epoch>:<offset>`, once for each topic. A position belongs to one topic and is never used for another.
+`?at=<topic>:<epoch>:<offset>`, once per topic. A position belongs to one topic and must not be used for another.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,15 +12,15 @@ from tidewire.topics import Position
 
 # No stream has this epoch, so the answer is that events may have been missed.
 DOUBT = Position("?", 0)
-# Client text is quoted at most so far.
+# Client text is quoted up to this length.
 QUOTED_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
 class Positions:
-    """Positions by the name of their topic. `rest` is for topics without one; None: only what comes is wanted.
+    """Positions by the name of their topic. `rest` is for topics without one; None: only new events are needed.
 
-    `complaint` is for the client: what could not be read, and what was made of it.
+    `complaint` is for the client: the text that could not be parsed, and its interpretation.
     """
 
     known: Mapping[str, Position] = field(default_factory=dict)
@@ -28,15 +28,15 @@ class Positions:
     complaint: str = ""
 
     def of(self, topic: str) -> Position | None:
-        """The position on a topic, by its name."""
+        """Return the position on a topic, by its name."""
         return self.known.get(topic, self.rest)
 
     @classmethod
     def parse(cls, query: bytes | None, streams: Collection[str], *, limit: int) -> Self:
-        """Read a query string, for a socket with these stream topics; `limit` is the number of positions it may have.
+        """Parse a query string, for a socket with these stream topics; `limit` is the maximum number of positions.
 
-        A position that cannot be read is never a reason to skip events: its topic, or each topic without a position
-        where the value does not name one, is answered as a topic that may have missed events.
+        A position that cannot be parsed must not cause events to be skipped: its topic, or each topic without a
+        position if the value names none, is answered as a topic that may have missed events.
 
         Example: `Positions.parse(b"at=talk:5f:12", {"talk"}, limit=16).of("talk") == Position("5f", 12)`
         """

@@ -1,6 +1,6 @@
-"""Pruning: deletes what is no longer needed, in small batches. The relay does it once an hour.
+"""Pruning: deletes expired data in small batches. The relay runs it once an hour.
 
-A project registers what it keeps in tables of its own, in the `ready` of its application.
+A project can register functions for tables of its own, in the `ready` of its application.
 """
 
 import logging
@@ -17,21 +17,21 @@ from tidewire.stores import presence_store
 
 logger = logging.getLogger(__name__)
 
-# One statement deletes so many rows: others wait for its locks for milliseconds.
+# Number of rows per statement: other transactions wait for its locks for milliseconds only.
 BATCH = 1000
-# Redis is asked for so long at most; the next hour goes on.
+# Timeout for Redis; the next hour continues.
 REDIS_SECONDS = 30.0
 
 _pruners: dict[str, Callable[[], object]] = {}
 
 
 def register(name: str, prune: Callable[[], object]) -> None:
-    """Have a function called once an hour. `name` is for the log; a second registration replaces the first."""
+    """Register a function to call once an hour. `name` is for the log; a second registration replaces the first."""
     _pruners[name] = prune
 
 
 def delete_batches(rows: QuerySet[Any]) -> int:
-    """Delete all rows of a query, a batch at a time. Returns their number."""
+    """Delete all rows of a query, in batches. Returns their number."""
     deleted = 0
     while keys := list(rows.order_by().values_list("pk", flat=True)[:BATCH]):
         deleted += rows.filter(pk__in=keys).delete()[0]
@@ -39,7 +39,7 @@ def delete_batches(rows: QuerySet[Any]) -> int:
 
 
 def prune() -> None:
-    """Prune everything that is registered. A function that fails does not keep the others from their turn."""
+    """Run all registered functions. The failure of one must not prevent the others."""
     for name, one in list(_pruners.items()):
         try:
             one()

@@ -1,4 +1,4 @@
-"""Publishing: the stream or the presence store is the truth, the group's message only a hint."""
+"""Publishing: the stream or the presence store is authoritative, the group's message only a hint."""
 
 import asyncio
 import logging
@@ -16,16 +16,16 @@ from tidewire.streams import Appended, Encoded, Streams
 
 logger = logging.getLogger(__name__)
 
-# A hint to a Redis that hangs is given up after this: the check of each hub finds the event by then.
+# Timeout of a hint to a Redis that hangs; each hub's check finds the event by then.
 HINT_SECONDS = 0.5
-# A batch of small events is one message to each node; a layer and its buffers are made for small messages.
+# Maximum length of a batch of events in one message. A layer and its buffers are designed for small messages.
 HINT_CHARACTERS = 64 * 1024
 
 
 async def publish(event: StreamEvent, *, streams: Streams, layer: BaseChannelLayer, prefix: str) -> Appended:
-    """Append an event to its topic, then hint at it.
+    """Append an event to its topic, then send a hint.
 
-    Raises `NoRedis` where the stream did not take it; a hint that fails is healed by every hub's check.
+    Raises `NoRedis` if the stream did not accept the event. A hint that fails is made good by each hub's check.
     """
     encoded = Encoded.of(event)
     published = time.time()
@@ -37,7 +37,7 @@ async def publish(event: StreamEvent, *, streams: Streams, layer: BaseChannelLay
 async def publish_all(
     batch: Mapping[str, Sequence[Encoded]], *, streams: Streams, layer: BaseChannelLayer, prefix: str
 ) -> dict[str, list[Appended] | ResponseError]:
-    """Append the events of several topics in one round trip, then hint at each topic. As `Streams.append_all`."""
+    """Append events of several topics in one round trip, then send a hint per topic. See `Streams.append_all`."""
     published = time.time()
     results = await streams.append_all(batch)
     await asyncio.gather(
@@ -60,7 +60,7 @@ async def _announce(
     prefix: str,
     published: float,
 ) -> None:
-    """Count what was appended, and hint at what is new: consecutive events, as many to a message as are small."""
+    """Count the appended events, and send hints for new ones: consecutive events, several to a message if small."""
     family = family_label(topic)
     new = [(event, appended) for event, appended in events if appended.new]
     metrics.PUBLISHED.labels(family, "new").inc(len(new))
@@ -86,7 +86,7 @@ async def _announce(
 
 
 class Announcer:
-    """Tells every hub that state topics changed, a few times a second per topic, the last change always."""
+    """Notifies every hub that state topics changed, a few times a second per topic, including the last change."""
 
     def __init__(
         self, layer: BaseChannelLayer, *, prefix: str, coalesce_seconds: float, here: Callable[[set[str]], None]
@@ -99,7 +99,7 @@ class Announcer:
         self._task: asyncio.Task[None] | None = None
 
     async def announce(self, topics: set[str]) -> None:
-        """Announce soon; the hub of this process is told at once."""
+        """Announce soon; the hub of this process is notified at once."""
         self._here(topics)
         self._due |= topics
         if self._task is None:
@@ -122,7 +122,8 @@ async def _hint(layer: BaseChannelLayer, group: str, message: dict[str, object])
             try:
                 await layer.group_send(group, message)
             except AWAY:
-                # A pooled connection that Redis closed fails once; more than that is an outage, which checks heal.
+                # A pooled connection that Redis has closed fails once. A second failure is an outage, which checks make
+                # good.
                 await layer.group_send(group, message)
     except AWAY as error:
         metrics.DROPPED.labels("hint").inc()

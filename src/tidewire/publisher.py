@@ -1,7 +1,7 @@
-"""The publisher: takes events from the outbox to Redis in batches. Every process that commits events has one.
+"""The publisher: moves events from the outbox to Redis in batches. Every process that commits events has one.
 
-One publisher at a time has its turn. The turn ends by itself, by the database's clock: a process that was stopped
-delays the others by less than two seconds, and its late writes are refused by their numbers.
+Only one publisher at a time has its turn, which expires by the database's clock. A process that was suspended delays
+the others by less than two seconds, and its late writes are refused by their numbers.
 """
 
 import logging
@@ -29,24 +29,24 @@ from tidewire.streams import Encoded
 
 logger = logging.getLogger(__name__)
 
-# A batch waits this long for Redis: less than a turn, so that no other publisher begins meanwhile.
+# Timeout of Redis per batch, shorter than a turn, so that no other publisher can begin in the meantime.
 PATIENCE_SECONDS = 1.0
-# Under load events are collected for this long. An event that comes alone never waits.
+# Under load, events are collected for this long. A single event must not wait.
 PACE_SECONDS = 0.05
-# A topic whose events were refused is left alone for this long, so that it does not hold up the others.
+# A topic with refused events is skipped for this long, so that it cannot delay the others.
 REFUSED_SECONDS = 10.0
-# While another publisher has its turn, or events cannot be numbered yet, this one looks again after such waits.
+# First and longest interval of retries while another publisher has its turn, or events cannot be numbered yet.
 FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.02, 0.25
-# While Redis or the database is unavailable.
+# First and longest interval of retries while Redis or the database is unavailable.
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 2.0
-# A process that ends waits this long for its last events. After that the relay takes them.
+# A process that ends may wait this long for its last events. After that the relay publishes them.
 EXIT_SECONDS = 1.0
 # The thread keeps its connection to the database for this long after the last event.
 LINGER_SECONDS = 1.0
 
 
 class Publisher:
-    """One process's publisher. Not shared by threads."""
+    """The publisher of one process. Must not be shared by threads."""
 
     def __init__(self) -> None:
         name = f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -54,10 +54,10 @@ class Publisher:
         self._refused: dict[str, float] = {}
 
     def publish(self, count: Callable[[float], None] = lambda _count: None) -> bool:
-        """Publish until no event waits. `count` is called with the size of each batch.
+        """Publish until no event is waiting. `count` is called with the size of each batch.
 
         Returns False if events may still wait: another publisher has its turn, or a topic was refused. Raises `NoRedis`
-        or a `DatabaseError`; then other publishers may have their turn at once.
+        or a `DatabaseError`, after which other publishers can have their turn at once.
         """
         done: list[int] = []
         past: dict[str, int] = {}
@@ -71,7 +71,8 @@ class Publisher:
             if not batch.rows:
                 return not (batch.waiting or self._refused)
             if time.monotonic() - began > sequencing.TURN.total_seconds():
-                # This process was stopped: it must not send before it knows that no other publisher had its turn.
+                # This process was suspended beyond its turn: another publisher may have had one, so take a new turn
+                # before sending.
                 done, past = [], {}
                 continue
             try:
@@ -84,10 +85,11 @@ class Publisher:
                 time.sleep(max(began + PACE_SECONDS - time.monotonic(), 0.0))
 
     def _send(self, batch: sequencing.Batch) -> tuple[list[int], dict[str, int]]:
-        """Send a batch to Redis. Returns the rows that are done, and the numbers of streams that are past theirs."""
+        """Send a batch to Redis. Returns the finished rows, and the sequence numbers of streams that are ahead."""
         topics: dict[str, list[Encoded]] = {}
         for row in batch.rows:
-            # The number is spliced in: the event may be of a newer version of the project than this process.
+            # The number is inserted into the text: the event may come from a newer version of the project than this
+            # process.
             body = f'{{"sequence":{row.sequence},{row.body[1:]}'
             topics.setdefault(row.topic, []).append(Encoded(row.topic, str(row.event_id), body, row.sequence))
         given = settings()
@@ -114,7 +116,7 @@ class Publisher:
 
 
 class PublisherThread:
-    """The thread of a process's publisher: sleeps until an event is committed."""
+    """The publisher thread of a process: sleeps until an event is committed."""
 
     def __init__(self) -> None:
         self._due = threading.Event()
@@ -135,13 +137,13 @@ class PublisherThread:
                 self._thread = thread
 
     def finish(self) -> None:
-        """Wait until no event of this process waits, for `EXIT_SECONDS` at most."""
-        # In the child of a fork the thread is not alive.
+        """Wait until no event of this process is waiting, for `EXIT_SECONDS` at most."""
+        # In the child of a fork the thread does not run.
         if self._thread is not None and self._thread.is_alive():
             self._idle.wait(EXIT_SECONDS)
 
     def stop(self) -> None:
-        """End the thread after its batch. What still waits is left to other publishers."""
+        """End the thread after its batch. Other publishers take the remaining events."""
         self._stopping.set()
         self._due.set()
         if self._thread is not None:
@@ -155,7 +157,7 @@ class PublisherThread:
             self._due.clear()
             try:
                 self._publish()
-            except Exception:  # The thread is the process's only publisher: the next event must find it alive.
+            except Exception:  # The thread is the process's only publisher and must survive for the next event.
                 logger.exception("publishing failed; the relay or the next event continues")
                 connection.close()
             with self._lock:
@@ -164,7 +166,7 @@ class PublisherThread:
         connection.close()
 
     def _publish(self) -> None:
-        """Publish until no event waits."""
+        """Publish until no event is waiting."""
         looks = Backoff(FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
         retries = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         while not self._stopping.is_set():
@@ -173,7 +175,7 @@ class PublisherThread:
                     return
                 wait = looks.failed()
             except NoRedis as error:
-                # Pages need not find out for themselves.
+                # Pages can then skip Redis.
                 outage.READS.begin()
                 wait = retries.failed()
                 logger.warning("events wait for Redis, %.1f s until the next attempt: %s", wait, error)
@@ -194,5 +196,5 @@ def _of_process(_pid: int) -> PublisherThread:
 
 
 def wake() -> None:
-    """Publish soon, in a thread of this process; returns at once. After a fork the child has a thread of its own."""
+    """Publish soon, in a thread of this process; returns at once. After a fork the child has its own thread."""
     _of_process(os.getpid()).wake()

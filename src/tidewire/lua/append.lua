@@ -1,10 +1,10 @@
--- Appends events to a stream topic, each once by its id, and returns where each is.
+-- Appends events to a stream topic, each of them once by its id, and returns the position of each.
 -- KEYS[1] stream   KEYS[2] position (hash epoch, offset, mark, sequence, event)   KEYS[3] seen (sorted set id -> offset)
 -- ARGV[1] history length   ARGV[2] history milliseconds   ARGV[3] an epoch, used if the topic has none
 -- ARGV[4...] for each event: id, body (JSON), sequence number or ''
 -- Returns {epoch, sequence of the topic, mark before the first appended, result, offset, mark, result, offset, mark, ...}
 -- result: 1 appended, 0 a repeat, -1 refused: the topic is past this sequence number, and the id is unknown
--- Two batches, and an outage of Redis between two attempts, however short the history is.
+-- SEEN, SEEN_MS: two batches, and an outage of Redis between two attempts, however short the history is.
 local SEEN, SEEN_MS = 1000, 3600000
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
 if not epoch then
@@ -37,14 +37,14 @@ for i = 4, #ARGV, 3 do
   local seen = added[id] or redis.call('ZSCORE', KEYS[3], id)
   local old = sequence and sequence <= last
   if refused or (old and not seen and not repeated) then
-    -- Neither do the events behind it pass it.
+    -- The events behind it must not overtake it either.
     refused = true
     add(-1, 0, '')
   elseif seen or old then
     local entry = seen and entries[seen - first] or (seen and redis.call('XRANGE', KEYS[1], seen .. '-0', seen .. '-0')[1])
     add(0, tonumber(seen or '0'), entry and entry[2][4] or '')
   else
-    -- A digest of all events so far. A Redis that lost the last events gives their offsets to other events, but the
+    -- A digest of all events so far. If Redis lost the last events, their offsets are given to other events, but the
     -- marks at these offsets differ.
     local after = mark
     offset = offset + 1
@@ -60,20 +60,20 @@ for i = 4, #ARGV, 3 do
   end
 end
 if offset > first then
-  -- Before the entries: if one of them is refused, an offset is skipped, and never given twice.
+  -- Must precede the entries: if an entry is refused, its offset is skipped and never assigned twice.
   redis.call('HSET', KEYS[2], 'offset', offset, 'mark', mark)
   for _, entry in ipairs(entries) do
     redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], entry[1], unpack(entry[2]))
   end
   redis.call('ZADD', KEYS[3], unpack(ids))
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', offset - math.max(ARGV[1], SEEN))
-  -- After the entries: a batch whose last event has this number and id counts as a repeat.
+  -- Must follow the entries: a batch whose last event has this number and id counts as a repeat.
   if last_id then
     redis.call('HSET', KEYS[2], 'sequence', string.format('%.0f', last), 'event', last_id)
   end
 end
--- The position outlives the history: a lost history shows as a gap, a lost position as a new epoch. It is kept for
--- thirty days at least; after that, each client that names it is answered as one that may have missed events.
+-- The position outlives the history: a lost history shows as a gap, a lost position as a new epoch. The position is
+-- kept for thirty days at least; after that, a client that gives it is answered as one that may have missed events.
 redis.call('PEXPIRE', KEYS[2], math.max(30 * ARGV[2], 30 * 86400000))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[3], math.max(ARGV[2], SEEN_MS))

@@ -1,9 +1,9 @@
--- One move on an edit lease. Every transition is here: nothing else writes a lease.
+-- Applies one move to an edit lease. All transitions are here: no other code writes a lease.
 -- KEYS[1] lease (hash holder, ends, asker, answer_by, asks_until; '' is no member, times are milliseconds)
 -- KEYS[2] versions
 -- ARGV[1] step: take, touch, ask, hand_over, keep or leave  ARGV[2] topic  ARGV[3] editor  ARGV[4] asker answered or ''
 -- ARGV[5] lease in ms  ARGV[6] time to answer in ms  ARGV[7] grace in ms
--- Returns {1 where the editor holds the lease now, 1 where the holder or the asker changed}
+-- Returns {1 if the editor holds the lease now, 1 if the holder or the asker changed}
 local now = milliseconds()
 local step, me, answered = ARGV[1], ARGV[3], ARGV[4]
 local lease, answer, grace = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -12,12 +12,12 @@ local holder, asker = found[1] or '', found[3] or ''
 local ends, answer_by = tonumber(found[2] or '0'), tonumber(found[4] or '0')
 local asks_until = tonumber(found[5] or answer_by + lease)
 local before = {holder, ends, asker, answer_by, asks_until}
--- A clock that was set back, or is behind that of the Redis before, would make each of these times too late.
+-- A clock that was set back, or is behind the previous Redis's clock, would make each of these times too late.
 ends = math.min(ends, now + lease)
 answer_by = math.min(answer_by, now + answer)
 asks_until = math.min(asks_until, answer_by + lease)
 
--- An asker who does not come for it has gone.
+-- An asker that stops renewing the request has left.
 if asker ~= '' and asks_until <= now then
   asker = ''
 end
@@ -25,7 +25,7 @@ local free = asker == '' and ends <= now
 local mine = holder == me
 if step == 'hand_over' then
   if mine and asker ~= '' and asker == answered then
-    -- Who has left meanwhile has it no longer than their ask would have stood.
+    -- An asker that has left in the meantime must not hold the lease for longer than the request was valid.
     holder, ends, asker = asker, math.min(now + lease, asks_until), ''
   end
 elseif step == 'keep' then
@@ -36,7 +36,7 @@ elseif step == 'leave' then
   if mine then
     ends = math.min(ends, now + grace)
   elseif asker == me then
-    -- Another tab of theirs may be open on another node, whose next touch says so.
+    -- The same member may have another tab open on another node, which renews the request at its next touch.
     asks_until = math.min(asks_until, now + grace)
   end
 elseif mine then
@@ -44,7 +44,7 @@ elseif mine then
     ends = now + lease
   end
 elseif step == 'touch' and not found[1] then
-  -- Redis lost it: whoever had it is back within the grace, and comes before those who wait.
+  -- Redis lost the lease. Its holder can return within the grace, and has priority over waiting editors.
   ends = now + grace
 elseif free or (holder == '' and step ~= 'touch') then
   holder, ends = me, now + lease

@@ -1,8 +1,8 @@
--- Forgets the versions of state topics that have not changed for long, some at a time. A topic that changes again gets a
--- higher version, because versions count from the time; a feed that still follows one reads its topic again.
--- KEYS[1] hash to look through: versions, or their tags, some of which may be without a version   KEYS[2] versions
+-- Removes the versions of state topics that have not changed for long, a few at a time. A topic that changes again gets a
+-- higher version, because versions count from the time; a feed that still follows the topic then reads it again.
+-- KEYS[1] hash to scan: versions or their tags, some of which may have no version   KEYS[2] versions
 -- KEYS[3] tags   ARGV[1] cursor   ARGV[2] milliseconds since the last change   ARGV[3] count
--- Returns {next cursor, number of versions forgotten}
+-- Returns {next cursor, number of versions removed}
 local oldest = milliseconds() - ARGV[2]
 local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[3])
 local forgotten = 0

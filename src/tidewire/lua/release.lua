@@ -1,7 +1,7 @@
--- Gives up one hold of a node whose lease has ended: its member gets a leave deadline.
--- KEYS[1] nodes  KEYS[2] holds of the node  KEYS[3] deadlines
+-- Releases one presence entry of a node with an ended lease: its member gets a leave deadline.
+-- KEYS[1] nodes  KEYS[2] presence entries of the node  KEYS[3] deadlines
 -- ARGV[1] node  ARGV[2] topic  ARGV[3] phase  ARGV[4] member  ARGV[5] grace in ms
--- Returns 1 where it was given up, 0 where the node lives or the hold was gone
+-- Returns 1 if it was released, 0 if the node lives or the entry did not exist
 local now = milliseconds()
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if lease and tonumber(lease) > now then
@@ -13,8 +13,8 @@ if redis.call('HDEL', KEYS[2], hold) == 0 then
 end
 local deadline = now + ARGV[5]
 if lease and now - lease < ARGV[5] / 2 then
-  -- The grace runs from the end of the lease, however late in its second a sweep came; or from when another node let
-  -- the member go, if that was later. Where no node swept for long, clients may be as late.
+  -- The grace runs from the end of the lease, however late within the second a sweep runs, or from a later release by
+  -- another node. If no node has swept for long, clients may be equally late.
   deadline = math.max(lease + ARGV[5], tonumber(redis.call('ZSCORE', KEYS[3], hold) or '0'))
 end
 redis.call('ZADD', KEYS[3], deadline, hold)

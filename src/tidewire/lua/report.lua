@@ -1,7 +1,7 @@
--- Keeps a node's report, drops those that were not renewed, and returns what was ordered of the node.
+-- Stores a node's report, removes expired ones, and returns the pending order for the node.
 -- KEYS[1] reports  KEYS[2] reported  KEYS[3] versions  KEYS[4] orders
 -- ARGV[1] run of the node  ARGV[2] its report  ARGV[3] topic that shows the reports  ARGV[4] life of a report in ms
--- Returns the order, or ''. An order stays until it ends by itself, so one whose answer was lost is returned again.
+-- Returns the order, or ''. An order remains until it expires, so that it can be returned again after a lost reply.
 local now = milliseconds()
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], now, ARGV[1])
@@ -9,7 +9,7 @@ for _, run in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[4],
   redis.call('HDEL', KEYS[1], run)
   redis.call('ZREM', KEYS[2], run)
 end
--- Of a clock that was set back, or of a Redis whose clock was ahead: a node that is gone would look alive until then.
+-- Written before a clock was set back, or by a Redis with a faster clock: until that time a dead node would seem alive.
 for _, run in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. string.format('%.0f', now), '+inf', 'LIMIT', 0, 100)) do
   redis.call('ZADD', KEYS[2], now, run)
 end

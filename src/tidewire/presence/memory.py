@@ -1,4 +1,4 @@
-"""Presence in one process's memory: for tests and for a project that runs one node."""
+"""Presence in the memory of one process: for tests and for a project with one node."""
 
 import random
 import time
@@ -9,12 +9,12 @@ from tidewire.families import family
 from tidewire.presence import TAG_BITS, Hold, Members, Touched, version_number
 from tidewire.witness import Witness
 
-# A reader whose version of an index is older reads the whole.
+# A reader with an older version of an index must read the whole value.
 LINEAGE_LENGTH = 1000
 
 
 class MemoryPresence:
-    """The interface `Presence` without I/O. `clock` gives seconds."""
+    """The interface `Presence` without I/O. `clock` returns seconds."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class MemoryPresence:
         now = self._clock()
         for node in [node for node, end in self._nodes.items() if end <= now]:
             end = self._nodes.pop(node)
-            # As in release.lua.
+            # The same as in release.lua.
             late = now - end >= self._grace / 2
             self._numbers.pop(node, None)
             for hold in list(self._holds.pop(node, {})):
@@ -94,7 +94,7 @@ class MemoryPresence:
         return [topic for topic, version in self._changed[index].items() if version > since]
 
     def _write(self, node: Witness, number: int, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
-        """As in hold.lua."""
+        """Equivalent of hold.lua."""
         if node.name not in self._nodes or not self._has(node) or self._numbers[node.name] > number:
             return False, set()
         changed: set[str] = set()
@@ -109,7 +109,7 @@ class MemoryPresence:
     def _put(self, node: str, hold: Hold, count: int) -> set[str]:
         if count == 0:
             if self._holds[node].pop(hold, 0):
-                # As in hold.lua.
+                # The same as in hold.lua.
                 self._deadlines[hold] = self._clock() + self._grace
             return set()
         self._holds[node][hold] = count
@@ -129,7 +129,7 @@ class MemoryPresence:
         if index is None:
             return {topic}
         changed = self._changed[index]
-        # At the end, as the newest.
+        # Inserted at the end, as the newest.
         changed.pop(topic, None)
         version = changed[topic] = self._next_version(index)
         if len(changed) > LINEAGE_LENGTH:

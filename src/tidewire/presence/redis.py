@@ -1,4 +1,4 @@
-"""Presence in Redis. Every step that must happen once is a script; clocks are Redis's own."""
+"""Presence in Redis. Each step that must be atomic is a script; times are those of Redis's clock."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,13 +11,13 @@ from tidewire.redis import reached, script
 from tidewire.redis_connection import written
 from tidewire.witness import Witness
 
-# A sweep does so much at a time, so that a node's death never blocks Redis or the loop for long.
+# Number of entries per sweep, so that a node's death never blocks Redis or the event loop for long.
 SWEEP_HOLDS = 500
-# A version that is this old is in no page that is still open.
+# No open page can have a version of this age.
 FORGET_SECONDS = 7 * 86_400.0
-# A sweep ends after so many rounds, so that a node that sweeps for many still touches its own lease in time.
+# Maximum number of rounds per sweep, so that a node that sweeps for many nodes still renews its own lease in time.
 SWEEPS = 20
-# Each member is compared with the nodes' holds this often: 10 us of Redis a member and minute.
+# Interval at which each member is compared with the nodes' entries: 10 us of Redis per member and minute.
 AUDIT_MS = 60_000
 
 
@@ -31,7 +31,7 @@ class RedisPresence:
     def __init__(self, keys: Keys, *, lease_seconds: float, grace_seconds: float, indexes: Mapping[str, str]) -> None:
         self._keys = keys
         self._grace_ms = int(grace_seconds * 1000)
-        # The grace runs inside the lease: a ghost is gone by the end of both.
+        # The grace is part of the lease time: a ghost is removed at the end of both.
         self._lease_ms = int(lease_seconds * 1000) - self._grace_ms
         self._indexes = indexes
 
@@ -103,7 +103,7 @@ class RedisPresence:
             for topic, phase in asked:
                 key = self._keys.members(topic, phase)
                 pipe.zcard(key)
-                # Redis counts from the end below zero: an empty range has to be asked for as one.
+                # Redis counts negative indexes from the end, so an empty range needs bounds of its own.
                 first, last = (1, 0) if names == 0 else (0, max(names, 0) - 1)
                 pipe.zrange(key, first, last)
             results = await pipe.execute()
@@ -133,7 +133,7 @@ class RedisPresence:
         return [str(topic) for topic in topics]
 
     async def prune(self, *, older_seconds: float = FORGET_SECONDS) -> int:
-        """Forget the versions of topics that have not changed for so long. Returns how many."""
+        """Remove the versions of topics that have not changed for this long. Returns their number."""
         versions, tags = self._keys.versions, self._keys.tags
         cursor, forgotten = 0, 0
         for scanned in (versions, tags):
@@ -201,7 +201,7 @@ class RedisPresence:
                             args=[node, *hold, self._grace_ms],
                             client=pipe,
                         )
-                    # Each hold is given up once, whichever nodes are at it.
+                    # Each entry is released once, however many nodes sweep concurrently.
                     metrics.GHOSTS.inc(sum(await pipe.execute()))
             forgotten = await script("forget")(keys=[keys.nodes, keys.holds(node), keys.witness(node)], args=[node])
             metrics.LEASES_EXPIRED.inc(forgotten)
@@ -210,7 +210,7 @@ class RedisPresence:
 class _Found(NamedTuple):
     known: bool
     holds: int
-    # Nodes whose lease has ended, and holds whose deadline or audit has come.
+    # Nodes with an ended lease, and entries whose deadline or audit is due.
     ended: list[str]
     due: list[str]
 

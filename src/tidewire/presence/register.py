@@ -1,6 +1,6 @@
-"""This node's part of presence: its own connections, touched in time, put again after a loss.
+"""This node's part of presence: its own connections, renewed in time, and put again after a loss.
 
-The register owns the truth about the connections of this node; the store derives the members.
+The register is authoritative for the connections of this node; the store derives the members.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from tidewire.witness import Witness
 
 logger = logging.getLogger(__name__)
 
-# Holds that change within this time travel in one pipeline, so a storm of connects stays cheap.
+# Changes within this time share a pipeline, so that a storm of connects remains cheap.
 GATHER_SECONDS = 0.02
-# One pipeline carries so many, so that a refill of 10,000 holds blocks neither Redis nor the loop.
+# Number of entries per pipeline, so that a refill of 10,000 entries blocks neither Redis nor the event loop.
 PUT_HOLDS = 500
 
 
 class PresenceRegister:
-    """Counts of this node's connections per hold, kept equal to what the store has of it."""
+    """Counts of this node's connections per entry, kept equal to the store's."""
 
     def __init__(
         self,
@@ -37,28 +37,28 @@ class PresenceRegister:
     ) -> None:
         self._presence = presence
         self._witness = Witness(node)
-        # Names that were given up, whose leases are still to be ended.
+        # Former names, whose leases must still be ended.
         self._ended: list[str] = []
         self._touch_seconds = touch_seconds
         self._announce = announce
         self._counts: Counter[Hold] = Counter()
-        # In order, so that the member who came first is named first.
+        # Ordered, so that the member who joined first is named first.
         self._dirty: dict[Hold, None] = {}
         self._wake = asyncio.Event()
 
     def on_refused(self, refused: bool) -> None:
-        """Called when the store took nothing twice in a row, and when it does again; the node replaces it."""
+        """Called after two failed writes in a row, and at the next success; the node replaces it."""
 
     def on_lost(self) -> None:
-        """Called when Redis has lost writes that it acknowledged; the node replaces it."""
+        """Called if Redis has lost writes that it had acknowledged; the node replaces it."""
 
     def join(self, hold: Hold) -> None:
-        """One more connection here."""
+        """Add a connection."""
         self._counts[hold] += 1
         self._changed(hold)
 
     def leave(self, hold: Hold) -> None:
-        """One connection less here."""
+        """Remove a connection."""
         if self._counts[hold] <= 1:
             del self._counts[hold]
         else:
@@ -66,15 +66,16 @@ class PresenceRegister:
         self._changed(hold)
 
     def families(self) -> Counter[str]:
-        """How many members this node holds, by family of topic."""
+        """Return the number of members on this node, by family of topic."""
         return Counter(family_label(hold.topic) for hold in self._counts)
 
     async def run(self) -> None:
-        """Keep the store right for as long as the process lives; `NoRedis` only delays."""
+        """Keep the store up to date for as long as the process runs; `NoRedis` only causes a delay."""
         next_touch = 0.0
         failures = 0
         loop = asyncio.get_running_loop()
-        # Never longer than a touch: the node that is back first ends the others' leases, who return within the grace.
+        # Never longer than a touch: the first node to reconnect ends the leases of the others, which must return within
+        # the grace.
         backoff = Backoff(self._touch_seconds / 4, self._touch_seconds)
         while True:
             try:
@@ -96,7 +97,7 @@ class PresenceRegister:
             await self._gather(next_touch - loop.time())
 
     async def hand_over(self) -> None:
-        """Give up every hold now, as at the end of a drain. Members leave after their grace."""
+        """Remove every entry now, as at the end of a drain. Members leave after their grace."""
         self._mark(self._counts)
         self._counts.clear()
         await self._put()
@@ -110,7 +111,7 @@ class PresenceRegister:
 
     async def _gather(self, seconds: float) -> None:
         try:
-            # Not `wait_for`: until Python 3.12 it forgets a cancellation that comes together with what it waits for.
+            # `wait_for` is not used: before Python 3.12 it can lose a cancellation that coincides with the result.
             async with asyncio.timeout(max(seconds, 0.0)):
                 await self._wake.wait()
         except TimeoutError:
@@ -119,7 +120,7 @@ class PresenceRegister:
         await asyncio.sleep(GATHER_SECONDS)
 
     async def _touch(self) -> None:
-        # The number of holds is compared where nothing is on its way: keys may be evicted or deleted one by one.
+        # The number of entries is compared only if no write is pending: keys may be evicted or deleted individually.
         expected = None if self._dirty else len(self._counts)
         known, holds = await self._touch_lease()
         changed = await self._presence.sweep()
@@ -135,12 +136,12 @@ class PresenceRegister:
         return touched
 
     async def _start_over(self) -> None:
-        """Put everything again, under another name: what the store has of this one is unknown."""
+        """Put all entries again under another name, because the store's entries of the old one are unknown."""
         logger.warning("presence: Redis lost writes or this node's lease; %d members are put again", len(self._counts))
         self.on_lost()
         self._ended.append(self._witness.name)
         self._witness.renew()
-        # Before it registers: the answer may be lost.
+        # Marked before the registration, whose reply may be lost.
         self._mark(self._counts)
         await self._touch_lease()
 
@@ -166,7 +167,7 @@ class PresenceRegister:
                 refused = True
                 await self._start_over()
         if self._ended:
-            # After the refill, so that no member leaves meanwhile.
+            # Ended after the refill, so that no member leaves in the meantime.
             await self._presence.end(self._ended)
             self._ended.clear()
 

@@ -1,4 +1,4 @@
-"""`manage.py close_codes`: writes the table of close codes for the client."""
+"""`manage.py close_codes`: generates the client's table of close codes."""
 
 from pathlib import Path
 from typing import Any

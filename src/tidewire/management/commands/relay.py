@@ -1,4 +1,4 @@
-"""`manage.py relay`: publishes the events that the processes which committed them could not publish."""
+"""`manage.py relay`: publishes the events that the committing processes could not publish."""
 
 import logging
 import signal
@@ -19,19 +19,19 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 0.5
 LONGEST_SECONDS = 10.0
-# An event this old was left: the publisher of its own process would have published it by now.
+# An event of this age was left behind: the publisher of its own process would have published it by now.
 LEFT_SECONDS = 1.0
-# No publisher takes longer for one batch, so none makes progress.
+# Longer than a publisher may take for one batch, so no publisher makes progress.
 STUCK_SECONDS = 10.0
 PRUNE_SECONDS = 3600.0
 
 
 class NoProgress(Exception):
-    """Events wait, and neither the relay nor another publisher takes them to Redis."""
+    """Events are waiting, and neither the relay nor another publisher delivers them to Redis."""
 
 
 class Relay:
-    """Looks at the outbox, and publishes what was left."""
+    """Polls the outbox, and publishes the events that were left behind."""
 
     def __init__(self) -> None:
         self._publisher = Publisher()
@@ -39,7 +39,7 @@ class Relay:
         self._since = self._pruned = time.monotonic()
 
     def look(self) -> int:
-        """Publish what was left. Returns how many; raises `NoRedis`, a database's error, or `NoProgress`."""
+        """Publish the events left behind. Returns their number. Raises `NoRedis`, `NoProgress` or a database error."""
         published = 0.0
 
         def count(events: float) -> None:
@@ -56,7 +56,7 @@ class Relay:
         return int(published)
 
     def _watch(self) -> None:
-        """Raise if the oldest event has been the same for long, though another publisher has its turn."""
+        """Raise if the oldest event has been the same for long, although another publisher has its turn."""
         found = outbox.oldest()
         now = time.monotonic()
         if found is None or found[0] != self._oldest:
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        # A relay that never gets to look is late from its start on; set before the first scrape, which would see 1970.
+        # A relay that cannot poll is late from its start; set before the first scrape, which would otherwise show 1970.
         metrics.RELAY_LOOKED_SECONDS.set_to_current_time()
         if options["metrics"]:
             host, port = options["metrics"]
@@ -100,11 +100,11 @@ class Command(BaseCommand):
                 if published:
                     logger.info("relay published %d events", published)
             except NoProgress as error:
-                # Another publisher may stop at any moment, so the relay keeps its pace.
+                # Another publisher may stop at any moment, so the relay keeps its interval.
                 metrics.RELAY_FAILURES.labels("publisher").inc()
                 logger.warning("%s", error)
             except (NoRedis, DatabaseError, InterfaceError) as error:
-                # The database or Redis is unavailable: ask less and less often.
+                # The database or Redis is unavailable: increase the interval.
                 wait = min(wait * 2, LONGEST_SECONDS)
                 metrics.RELAY_FAILURES.labels("redis" if isinstance(error, NoRedis) else "database").inc()
                 logger.warning("relay waits %.1f s: %s", wait, error)
