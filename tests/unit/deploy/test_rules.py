@@ -71,8 +71,8 @@ def test_every_alert_is_proven_to_be_quiet_to_fire_and_to_end(name):
 def test_the_map_names_every_alert_and_what_made_it_fire():
     """In its list and in its table, without the prefix that all have."""
     text = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
-    listed, _, table = text.partition("\n## What was broken")
-    for part in (listed.partition("\n## Be told")[2], table):
+    listed, _, table = text.partition("\n## The fault behind each alert")
+    for part in (listed.partition("\n## Alerts")[2], table):
         assert {name for name in NAMES if not re.search(rf"\b{name.removeprefix('Tidewire')}\b", part)} == set()
 
 
