@@ -1,4 +1,4 @@
-"""Rates: what this process did of late, from its own metrics, which it only reads."""
+"""Rates: the recent activity of this process, computed from its own metrics."""
 
 import time
 from collections import deque
@@ -14,7 +14,7 @@ QUANTILE = 0.99
 
 @dataclass(frozen=True)
 class Rates:
-    """Per second, over the meter's window; a quantile of nothing is None."""
+    """Values per second over the meter's window; a quantile without observations is None."""
 
     connects: float
     closes: float
@@ -34,14 +34,14 @@ class _Look:
 
 
 class Meter:
-    """Compares the metrics now with those of `looks` readings ago, so that one busy moment does not flicker."""
+    """Compares the metrics with those of `looks` readings ago, so that one busy moment does not show as a spike."""
 
     def __init__(self, *, looks: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._looks: deque[_Look] = deque([self._look()], maxlen=looks + 1)
 
     def read(self) -> Rates:
-        """The rates of late; call it at an even pace."""
+        """Return the recent rates. Must be called at a regular interval."""
         self._looks.append(self._look())
         first, last = self._looks[0], self._looks[-1]
         seconds = max(last.at - first.at, 1e-9)
@@ -71,7 +71,7 @@ def _total(counter: Any) -> float:
 
 
 def _buckets(histogram: Any) -> dict[float, float]:
-    """Upper bound -> observations up to it, over all labels."""
+    """Return upper bound -> observations up to it, over all labels."""
     found: dict[float, float] = {}
     for family in histogram.collect():
         for sample in family.samples:
@@ -86,7 +86,7 @@ def _is(sample: Any, suffix: str) -> bool:
 
 
 def _quantile(before: Mapping[float, float], now: Mapping[float, float]) -> float | None:
-    """As Prometheus's histogram_quantile: even within a bucket, and the last bound for what is above it."""
+    """Like Prometheus's histogram_quantile: linear within a bucket, and the last bound for values above it."""
     counts = [(bound, now[bound] - before.get(bound, 0.0)) for bound in sorted(now)]
     if not counts or counts[-1][1] <= 0:
         return None

@@ -1,4 +1,4 @@
-"""Connections to Redis: one client per event loop, with bounds that fit a server process."""
+"""Connections to Redis: one client per event loop, with limits for a server process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,16 +20,16 @@ from tidewire.redis_connection import leave
 from tidewire.redis_host import SOCKET_SECONDS, pool, redis_host
 from tidewire.versions import require_redis_server
 
-# Enough for the hub, presence and a page's reads at once; whoever is one too many waits for its turn.
+# Enough for the hub, presence and a page's reads at once; a further caller waits for a free connection.
 MAX_CONNECTIONS = 16
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, Redis]" = WeakKeyDictionary()
-# Loops whose last call failed: the next that succeeds is a reconnect.
+# Loops with a failed last call: the next successful call counts as a reconnect.
 _away: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
 
 
 def client() -> Redis:
-    """The client of the running loop."""
+    """Return the client of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _clients:
         given = settings()
@@ -53,9 +53,10 @@ async def close() -> None:
 
 
 async def require_version() -> None:
-    """Raise `ImproperlyConfigured` if the Redis server is too old. One that is unavailable or does not say may serve.
+    """Raise `ImproperlyConfigured` if the Redis server is too old; an unavailable one may be used later.
 
-    HELLO, because INFO is often forbidden to applications.
+    A server that does not report its version may be used as well. The version is read with HELLO, because INFO is often
+    forbidden to applications.
     """
     try:
         said = await client().execute_command("HELLO")  # type: ignore[no-untyped-call]  # redis-py has no types here
@@ -73,7 +74,7 @@ def _source(name: str) -> str:
 
 
 def script(name: str) -> AsyncScript:
-    """The Lua script `lua/<name>.lua` on the running loop's client."""
+    """Return the Lua script `lua/<name>.lua` on the running loop's client."""
     redis = client()
     scripts: dict[str, AsyncScript] = redis.__dict__.setdefault("tidewire_scripts", {})
     if name not in scripts:
@@ -83,7 +84,7 @@ def script(name: str) -> AsyncScript:
 
 @asynccontextmanager
 async def reached() -> AsyncIterator[Redis]:
-    """The running loop's client, its errors as `NoRedis`."""
+    """Yield the running loop's client; its errors are raised as `NoRedis`."""
     loop = asyncio.get_running_loop()
     try:
         yield client()
@@ -99,9 +100,9 @@ async def reached() -> AsyncIterator[Redis]:
 
 
 def _may_be_gone(error: Exception) -> bool:
-    """Whether this is an error of a connection, so that the others may lead nowhere, too."""
+    """Return whether the error is one of a connection, so that the other connections may be lost as well."""
     is_lost = isinstance(error, (TimeoutError, RedisTimeoutError, RedisConnectionError, OSError))
-    # The pool's own error, whose connections are all in use.
+    # The pool's own error, raised if all of its connections are in use.
     return is_lost and "No connection available" not in str(error)
 
 

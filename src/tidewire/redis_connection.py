@@ -1,8 +1,8 @@
-"""Connections to Redis that leave a server which is no longer the right one.
+"""Connections to Redis that are closed if they lead to the wrong server.
 
-One address may come to mean another server: by DNS, by a virtual address, by a proxy, by Sentinels. Open connections
-stay with the old one, which answers, refuses writes, and passes on nothing of what is published. As soon as one
-connection meets such a server, all of its event loop are cut and connect again, the channel layer's among them.
+An address may be moved to another server: by DNS, a virtual address, a proxy, or Sentinels. Connections that are open
+remain with the old server, which answers, refuses writes, and forwards no published messages. As soon as one connection
+detects such a server, all connections of its event loop are closed and reconnect, including those of the channel layer.
 """
 
 import asyncio
@@ -15,26 +15,26 @@ from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSL
 from redis.exceptions import ClusterDownError, MasterDownError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-# Replies of a server that is not the primary, or is one without its replicas. None of them comes after a write.
+# Replies of a server that is not the primary, or a primary without its replicas. None of them can follow a write.
 _WRONG_SERVER = (ReadOnlyError, MasterDownError, ClusterDownError)
-# redis-py has no classes for these.
+# Prefixes of replies for which redis-py has no classes.
 _WRONG_SERVER_TOO = ("NOREPLICAS ", "UNBLOCKED ")
 
 _connections: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Leaving]]" = WeakKeyDictionary()
-# Loops whose connections were cut, and that have written nothing since.
+# Loops whose connections were closed, and that have not written since.
 _left: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
 _cuts: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
 _returns: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
 
 
 def leave() -> None:
-    """Cut every connection of the running loop: each connects again at its next use, and asks where Redis is."""
+    """Close all connections of the running loop; each reconnects at its next use and resolves the address again."""
     _left.add(asyncio.get_running_loop())
     _cut_all()
 
 
 def written() -> None:
-    """Call after a write: connections that came back before the address led elsewhere are cut once more."""
+    """Must be called after a write. Connections that reconnected before the address moved are closed once more."""
     loop = asyncio.get_running_loop()
     if loop in _left:
         _left.discard(loop)
@@ -49,22 +49,22 @@ def _cut_all() -> None:
 
 
 def returns() -> int:
-    """How many connections of the running loop were made in place of one that was lost.
+    """Return the number of connections of the running loop that replaced a lost one.
 
-    Where the number grows, Redis may be another one than before.
+    If the number grows, Redis may be a different server than before.
     """
     return _returns.get(asyncio.get_running_loop(), 0)
 
 
 def is_wrong_server(error: BaseException | None) -> bool:
-    """Whether a reply means that the connection leads to the wrong server."""
+    """Return whether a reply means that the connection leads to the wrong server."""
     return isinstance(error, _WRONG_SERVER) or (
         isinstance(error, ResponseError) and str(error).startswith(_WRONG_SERVER_TOO)
     )
 
 
 class Leaving(AbstractConnection):
-    """A connection that is cut where any connection of its event loop meets the wrong server."""
+    """A connection that is closed if any connection of its event loop detects the wrong server."""
 
     _was_connected = False
     _is_cut = False
@@ -72,9 +72,9 @@ class Leaving(AbstractConnection):
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         cuts = _cuts.get(loop, 0)
-        await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # of the class beside this one
+        await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # the method of a sibling class
         if _cuts.get(loop, 0) != cuts:
-            # It may have asked where Redis is before the others were cut.
+            # This connection may have resolved the address before the others were closed.
             await self.disconnect()
             raise RedisConnectionError("the connection was cut while it was made")
         _connections.setdefault(loop, WeakSet()).add(self)
@@ -84,23 +84,24 @@ class Leaving(AbstractConnection):
         self._is_cut = False
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
-        """As redis-py; a connection that was cut meanwhile is a lost one on every event loop."""
+        """Like redis-py's method; a connection that was closed meanwhile raises the same error on every event loop."""
         try:
             await super().send_packed_command(*args, **options)
         except RuntimeError as error:
-            # uvloop's word for a transport that is closed.
+            # uvloop's exception for a closed transport.
             await self.disconnect()
             raise RedisConnectionError(f"the connection was cut: {error}") from error
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
-        """As redis-py; the reply of a wrong server is a lost connection, which its caller tries once more."""
+        """Like redis-py's method; the reply of a wrong server is a lost connection, which the caller retries once."""
         try:
             return await super().read_response(*args, **options)
         except (ResponseError, RedisConnectionError) as error:
-            # redis-py turns some of them into a lost connection itself, for the connections of Sentinels.
+            # redis-py itself turns some of them into a lost connection, for connections through Sentinels.
             if not is_wrong_server(error) and not is_wrong_server(error.__context__):
                 if isinstance(error, RedisConnectionError) and not self._is_cut:
-                    # The server closed it, or is loading another's data: the next write shows where Redis is.
+                    # The server closed the connection, or is loading another data set: the next write shows where Redis
+                    # is.
                     _left.add(asyncio.get_running_loop())
                 raise
             await self.disconnect()
@@ -108,10 +109,10 @@ class Leaving(AbstractConnection):
             raise RedisConnectionError(f"not the primary any more: {error}") from error
 
     def cut(self) -> None:
-        """Let the next read, or one that is waiting, find the end of the connection."""
+        """End the connection for the next or pending read."""
         writer, self._is_cut = self._writer, True
         if writer is not None and not writer.transport.is_closing():
-            # uvloop refuses where the other end has just closed it.
+            # uvloop raises if the other end has just closed the connection.
             with contextlib.suppress(RuntimeError):
                 writer.transport.abort()
 
@@ -125,12 +126,12 @@ class LeavingTLS(Leaving, SSLConnection):
 
 
 class LeavingSocket(Leaving, UnixDomainSocketConnection):
-    """The same over a Unix socket, behind which may be a proxy."""
+    """The same over a Unix socket, which may lead to a proxy."""
 
 
 class LeavingPrimary(Leaving, SentinelManagedConnection):
-    """The same to the primary that Sentinels name."""
+    """The same for the primary that Sentinels name."""
 
 
 class LeavingPrimaryTLS(Leaving, SentinelManagedSSLConnection):
-    """The same over TLS."""
+    """The same for the primary, over TLS."""

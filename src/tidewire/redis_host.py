@@ -1,6 +1,6 @@
-"""Where Redis is: one address, or the primary that Sentinels name. Every connection is made from here.
+"""The address of Redis: one host, or the primary that Sentinels name. All connections are configured here.
 
-A host is a dict as `channels_redis` takes it, so that the channel layer and the library reach the same Redis.
+A host is a dict as used by `channels_redis`, so that the channel layer and the library connect to the same Redis.
 """
 
 import socket
@@ -20,23 +20,23 @@ from redis.exceptions import RedisError
 from tidewire.addresses import host_port, server_url
 from tidewire.redis_connection import LeavingPrimary, LeavingPrimaryTLS, LeavingSocket, LeavingTCP, LeavingTLS
 
-# Longer than any script takes; a stopped Redis is noticed after this.
+# Longer than any script takes; a Redis that hangs is detected after this.
 SOCKET_SECONDS = 2.0
-# A Sentinel answers from memory. One that is gone costs each new connection so long, until another is asked first.
+# A Sentinel answers from memory. An unavailable one delays each new connection by this, until another is tried first.
 SENTINEL_SECONDS = 0.5
-# A host that lost its power says nothing by itself: a quiet connection is tried after so long, and given up after that.
+# A host without power sends nothing. An idle connection is checked after this, and closed after the same time again.
 HEALTH_SECONDS = 15
 DEAD_SECONDS = 15
-# A pooled connection that Redis closed fails once; what fails twice is an outage, which callers know how to bear.
+# A pooled connection that Redis has closed fails once. A second failure is an outage, which callers can handle.
 RETRIES = 1
 
 _LEAVING = {Connection: LeavingTCP, SSLConnection: LeavingTLS, UnixDomainSocketConnection: LeavingSocket}
 
 
 def redis_url(text: str, *, host_needed: bool = True) -> str:
-    """The URL, if redis-py can use all of it. Raises `ValueError` with what is wrong, and never with the URL.
+    """Return the URL if redis-py can use all of it. Raises `ValueError`, which describes the error without the URL.
 
-    redis-py ignores a database that is no number, and lets the URL replace options that this library sets.
+    redis-py ignores a database that is not a number, and lets the URL override options that this library sets.
     """
     parts = server_url(text, ("redis", "rediss", "unix"))
     given = parse_qsl(parts.query, keep_blank_values=True)
@@ -71,7 +71,7 @@ def _check_options(text: str) -> None:
     try:
         connection = made(**options)
         if isinstance(connection, SSLConnection):
-            # Reads the files of certificates, and connects to nothing.
+            # Reads the certificate files without connecting.
             connection.ssl_context.get()
     except (TypeError, ValueError, RedisError, OSError) as error:
         said = error.strerror if isinstance(error, OSError) else ""
@@ -82,16 +82,16 @@ def _check_options(text: str) -> None:
 def redis_host(
     url: str, *, sentinels: Sequence[str] = (), master: str = "mymaster", sentinel_password: str = ""
 ) -> dict[str, Any]:
-    """What `CHANNEL_LAYERS` takes as a host, and `pool` too.
+    """Return a host for `CHANNEL_LAYERS` and for `pool`.
 
-    With `sentinels` (`host:port` each) the URL's host is not used: they name the primary of `master`.
-    Raises `ImproperlyConfigured` if a Sentinel's address is invalid.
+    With `sentinels` (`host:port` each) the URL's host is not used: they name the primary of `master`. Raises
+    `ImproperlyConfigured` if a Sentinel's address is invalid.
     """
     common = {
         "socket_connect_timeout": SOCKET_SECONDS,
         "health_check_interval": HEALTH_SECONDS,
         "retry": Retry(NoBackoff(), RETRIES, supported_errors=(RedisConnectionError,)),
-        # redis-py 5 retries only what this names, too.
+        # redis-py 5 retries only after the exceptions in this list as well.
         "retry_on_error": [RedisConnectionError],
     }
     if not url.startswith("unix:"):
@@ -119,7 +119,7 @@ def redis_host(
 
 
 def pool(host: Mapping[str, Any]) -> ConnectionPool:
-    """Connections to a host, of which one too many waits for its turn rather than to fail."""
+    """Return a pool of connections to a host, in which a caller waits if all connections are in use."""
     options = dict(host)
     if "sentinels" not in options:
         return BlockingConnectionPool(**options)
@@ -129,22 +129,23 @@ def pool(host: Mapping[str, Any]) -> ConnectionPool:
 
 
 class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to whatever is the primary as they are made."""
+    """Connections to the server that is the primary at the time of connecting."""
 
     async def aclose(self) -> None:
         await super().aclose()
-        # Sentinel has no `aclose` of its own before redis-py 7.
+        # Sentinel has no `aclose` before redis-py 7.
         for sentinel in self.sentinel_manager.sentinels:
             await sentinel.aclose()
 
 
 def _once() -> Retry:
-    # The next Sentinel is asked instead.
+    # The next Sentinel is tried instead.
     return Retry(NoBackoff(), 0)
 
 
 def _keepalive() -> dict[int, int]:
-    # A subscription reads for ever, so only the kernel can tell that its other end is gone. Linux has all of these.
+    # A subscription reads without a timeout, so only the kernel can detect that the other end is gone. Linux has all of
+    # these options.
     wanted = {
         "TCP_KEEPIDLE": DEAD_SECONDS // 3,
         "TCP_KEEPINTVL": DEAD_SECONDS // 3,

@@ -6,12 +6,12 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 
 from tidewire import metrics
 
-# What its publishing counts, besides its own.
+# Metrics of publishing, in addition to the relay's own.
 _SHARED: tuple[Any, ...] = (metrics.PUBLISHED, metrics.DROPPED, metrics.REDIS_ERRORS, metrics.REDIS_RECONNECTS)
 
 
 def registry() -> CollectorRegistry:
-    """What the relay can say: nothing of nodes or pages, whose metrics it declares too."""
+    """Return the relay's metrics, without those of nodes and pages, which this process declares as well."""
     made = CollectorRegistry()
     for metric in (*metrics.OF_THE_RELAY, *metrics.OF_PAGES_AND_THE_RELAY, *_SHARED):
         made.register(metric)
@@ -20,5 +20,5 @@ def registry() -> CollectorRegistry:
 
 
 def listen(host: str, port: int) -> None:
-    """Serve until the process ends. Raises `OSError` where the address is taken."""
+    """Serve until the process ends. Raises `OSError` if the address is in use."""
     start_http_server(port, host, registry())

@@ -1,4 +1,4 @@
-"""What a node says of itself twice a second, and how it comes to obey an order that staff left for it."""
+"""Reports a node's state twice a second, and carries out orders that staff have left for the node."""
 
 import asyncio
 import logging
@@ -15,16 +15,16 @@ from tidewire.reports import DRAIN, NodeReport, Reports
 
 logger = logging.getLogger(__name__)
 
-# Whoever ordered a drain sees it begin within a second.
+# A staff member who orders a drain must see it begin within a second.
 REPORT_SECONDS = 0.5
-# Rates are those of the last five seconds, and a trail has a point for each five.
+# Rates cover the last five seconds, and a trail has one point per five seconds.
 WINDOW = 10
-# Five minutes, which is as far as somebody looks back to see what changed.
+# Five minutes, enough to see recent changes.
 TRAIL_LENGTH = 60
 
 
 class Reporter:
-    """Reports one run of a node, and starts its drain when that is ordered."""
+    """Reports one run of a node, and starts its drain when ordered."""
 
     def __init__(self, node: Node, drainer: Drainer, reports: Reports, *, start_drain: Callable[[], None]) -> None:
         self._node = node
@@ -40,17 +40,17 @@ class Reporter:
         self._trail: deque[tuple[int, float, float]] = deque(maxlen=TRAIL_LENGTH)
 
     async def run(self) -> None:
-        """Report for as long as the node lives; without Redis, later."""
+        """Report for as long as the node runs; while Redis is unavailable, retry."""
         while True:
             try:
                 await self.report()
             except NoRedis as error:
-                # The hub says so too, and what it says can be acted on.
+                # The hub logs the outage too, with a message that can be acted upon.
                 logger.debug("the report waits for Redis: %s", error)
             await asyncio.sleep(REPORT_SECONDS)
 
     async def report(self) -> None:
-        """Report once, and obey."""
+        """Send one report, and carry out the order in the reply."""
         order = await self._reports.put(self._now())
         if order == DRAIN and self._drainer.ready:
             logger.warning("draining as staff ordered")
@@ -60,7 +60,7 @@ class Reporter:
         rates = self._meter.read()
         connections = len(self._node.connections)
         if self._drainer.draining and self._drain_from is None:
-            # Some may be closed already, so it is what the last report before said.
+            # Some sockets may be closed already, so the number of the previous report counts.
             self._drain_from = max(self._before, connections)
         self._before = connections
         if self._said % WINDOW == 0:

@@ -1,4 +1,4 @@
-"""Nodes' reports in Redis, and the orders that wait for nodes. What is not renewed ends by itself."""
+"""Nodes' reports in Redis, and pending orders for nodes. Both expire unless they are renewed."""
 
 from typing import Literal
 
@@ -10,32 +10,32 @@ from tidewire.redis import reached, script
 # The state topic that shows the reports.
 TOPIC_NAME = "operations"
 
-# A report is renewed twice a second: after so long without, its node counts as silent.
+# A report is renewed twice a second; a node without a report for this long counts as silent.
 SILENT_SECONDS = 3.0
-# A node that is gone stays in sight for so long: somebody who looks now should see what was lost.
+# A dead node remains listed for this long, so that staff can see which node was lost.
 LIFE_SECONDS = 30.0
-# A node asks twice a second, so an order that is older waits for nobody.
+# A node asks twice a second, so the node of an older order is gone.
 ORDER_SECONDS = 10.0
-# Nobody looks at more at once.
+# More nodes than a page can usefully show.
 NODES_LIMIT = 200
 
 DRAIN = "drain"
 
 
 class NodeReport(BaseModel):
-    """One node, as it last said. `run` is another after each start; trails are oldest first."""
+    """The last report of a node. `run` changes with each start; trails are oldest first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     node: str
     run: str
     state: Literal["listening", "draining", "drained"]
-    # Filled in by who reads: a node that says nothing is dead, stuck or cut off from Redis.
+    # Set by the reader: a silent node is dead, stuck or disconnected from Redis.
     silent: bool = False
     up_seconds: int
     connections: int
     users: int
-    # How many sockets there were when its drain began, and how long a drain may take.
+    # The number of sockets at the start of the drain, and the longest time that a drain may take.
     drain_from: int | None = None
     drain_seconds: float
     stale: bool
@@ -57,7 +57,7 @@ class Reports:
         self._keys = keys
 
     async def put(self, report: NodeReport) -> str:
-        """Keep a node's report. Returns what was ordered of it, or an empty text."""
+        """Store a node's report. Returns the pending order for it, or an empty text."""
         keys = self._keys
         async with reached():
             order = await script("report")(
@@ -67,9 +67,9 @@ class Reports:
         return str(order)
 
     async def read(self) -> tuple[NodeReport, ...]:
-        """The last report of each node, by its name; those that were not renewed in time are `silent`.
+        """Return the last report of each node, by name; those that were not renewed in time are `silent`.
 
-        What ended is left out once a newer run has its name.
+        An ended run is omitted if a newer one has the same name.
         """
         async with reached() as redis:
             async with redis.pipeline(transaction=False) as pipe:
@@ -86,7 +86,7 @@ class Reports:
             if body is None:
                 continue
             report = NodeReport.model_validate_json(body)
-            # One that is drained has said its last word.
+            # The report of a drained node is its last one.
             silent = at_ms < silent_before_ms and report.state != "drained"
             if report.node in names and (silent or report.state == "drained"):
                 continue
@@ -95,7 +95,7 @@ class Reports:
         return tuple(sorted(found, key=lambda report: (report.node, report.run)))
 
     async def order(self, run: str, order: str) -> None:
-        """Leave an order for one run of a node: one that was started again under its name does not obey it."""
+        """Leave an order for one run of a node: a later run under the same name must not obey it."""
         async with reached() as redis, redis.pipeline(transaction=True) as pipe:
             pipe.hset(self._keys.orders, run, order)
             pipe.pexpire(self._keys.orders, int(ORDER_SECONDS * 1000))

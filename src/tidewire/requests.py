@@ -1,4 +1,4 @@
-"""Middlewares of the page side: the request's id, and its metrics."""
+"""Middlewares for pages: the id of a request, and metrics."""
 
 import time
 from collections.abc import Callable
@@ -15,12 +15,12 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 def request_id() -> str | None:
-    """The id of the request being served; nginx made it, and it travels with the request's events."""
+    """Return the id of the current request. nginx creates it, and the request's events carry it."""
     return _current.get()
 
 
 class RequestIdMiddleware:
-    """Takes the id that nginx set, for the log and for events. nginx overwrites what a client sends."""
+    """Stores the id that nginx has set, for the log and for events. nginx overwrites a value sent by the client."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -34,7 +34,7 @@ class RequestIdMiddleware:
 
 
 class RequestMetricsMiddleware:
-    """Counts and times requests by the name of their route, so that labels stay few."""
+    """Counts and times requests by the name of their route, which limits the number of labels."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response

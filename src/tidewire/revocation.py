@@ -1,6 +1,6 @@
-"""Revocations: a stream topic that every node follows, so that sockets close at once where access has ended.
+"""Revocations: a stream topic that every node follows, so that sockets close as soon as access has ended.
 
-A node that has not caught up with it trusts no ticket, and reads the session instead.
+A node that has not caught up with the topic must not trust a ticket, and reads the session instead.
 """
 
 import logging
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOPIC = StreamTopic(TOPIC_NAME)
-# How far back a node reads after a gap. Less than what one read of history brings.
+# Number of events that a node reads again after a gap; fewer than one read of history returns.
 LOOK_BACK = 500
-# A node knows Redis's time up to the round trip of its question.
+# Accuracy of a node's knowledge of Redis's time: the round trip of its question.
 CLOCK_MS = 5_000
 
 
 class Revoked(StreamEvent):
-    """Access of a session (by its mark), or of a user (`session` is None), has ended or must be checked again.
+    """The access of a session (by its mark), or of a user (`session` is None), has ended or must be checked again.
 
-    `final` says that access has ended. Otherwise clients reconnect, and the handshake decides.
+    If `final`, access has ended. Otherwise clients should reconnect, and the handshake decides.
     """
 
     type: Literal["revoked"] = "revoked"
@@ -53,7 +53,8 @@ class Revoked(StreamEvent):
 def revoke(user: object, *, session: str | None = None, final: bool = False) -> None:
     """Close a user's sockets and refuse the tickets issued so far, once the surrounding transaction commits.
 
-    Without `final` the clients reconnect and are authenticated by their session. `session` limits it to one session.
+    Without `final` the clients reconnect and are authenticated by their session. `session` limits the revocation to one
+    session.
     """
     # The outbox needs models, which a node's process may load later than this module.
     from tidewire import outbox  # noqa: PLC0415
@@ -64,10 +65,10 @@ def revoke(user: object, *, session: str | None = None, final: bool = False) -> 
 
 
 def revoke_session(user: object, key: str) -> None:
-    """End the sockets and tickets of a session that has ended, once the surrounding transaction commits.
+    """Close the sockets and end the tickets of an ended session, once the surrounding transaction commits.
 
-    With signed cookies a session has another key after each change, and sockets have older ones. All sockets of the
-    user then reconnect, and those whose browser has no session are refused.
+    With signed cookies the key of a session changes at each save, and sockets have older ones. All sockets of the user
+    then reconnect, and those without a session are refused.
     """
     if key_is_data():
         revoke(user)
@@ -76,7 +77,7 @@ def revoke_session(user: object, key: str) -> None:
 
 
 class _Heard(NamedTuple):
-    """A revocation that this node knows. `at` is in seconds of `time.monotonic`."""
+    """A revocation that this node has received. `at` is in seconds of `time.monotonic`."""
 
     epoch: str
     offset: int
@@ -85,7 +86,7 @@ class _Heard(NamedTuple):
 
 
 class Revocations:
-    """The revocations that a node knows. Closes sockets as they come, and judges tickets."""
+    """The revocations received by a node. Closes sockets as they arrive, and validates tickets."""
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class Revocations:
         self._looking_back = False
         self._caught_up = False
         self._subscription: Subscription | None = None
-        # The last events, so that looking back closes no socket a second time. Ids, oldest first.
+        # The ids of the last events, oldest first, so that reading them again closes no socket a second time.
         self._taken: dict[UUID, None] = {}
 
     def follow(self, at: Position = NOTHING) -> None:
@@ -127,9 +128,9 @@ class Revocations:
         self._subscription = self._hub.subscribe(TOPIC, listener, Positions({TOPIC.name: at}))
 
     def allows(self, ticket: "Ticket") -> bool:
-        """Whether a ticket is valid. False also if this node cannot know, and the session must be read.
+        """Return whether a ticket is valid. False also if this node cannot know; the session must then be read.
 
-        A ticket says which revocations had been published before its session was read; later ones must not concern it.
+        A ticket contains the position of the revocations before its session was read; later ones must not concern it.
         """
         now_ms = self._clock.now_ms()
         if not self.is_current() or now_ms is None:
@@ -144,20 +145,20 @@ class Revocations:
         return all(each is None or (each.epoch == position.epoch and each.offset <= position.offset) for each in heard)
 
     def is_current(self) -> bool:
-        """Whether this node has all revocations that were published."""
+        """Return whether this node has all revocations that were published."""
         return self._caught_up and not self._hub.stale
 
     def ended(self, user: str, session: str, since: float) -> CloseCode | None:
-        """Return why a socket must not open whose user was looked up at `since` (`time.monotonic`); None: it may."""
+        """Return the reason to refuse a socket whose user was looked up at `since` (`time.monotonic`), or None."""
         heard = self._sessions.get(session)
         if heard is not None and heard.final:
             return CloseCode.REVOKED
-        # The client reconnects, and is looked up again.
+        # The client reconnects and is authenticated again.
         missed = [each for each in (heard, self._users.get(user)) if each is not None and each.at >= since]
         return CloseCode.EXPIRED if missed else None
 
     async def end(self, user: str, key: str, final: bool) -> None:
-        """Refuse the tickets of a session whose end no event reported, here and on the other nodes."""
+        """Refuse the tickets of a session that ended without an event, here and on the other nodes."""
         mark = session_mark(key)
         _hear(self._sessions, mark, _Heard(NOTHING.epoch, 0, time.monotonic(), final))
         try:
@@ -168,22 +169,22 @@ class Revocations:
     def on_lost(self) -> None:
         """Called if revocations may be lost for good; the node replaces it."""
 
-    # A `Writer` for the hub: the topic's events end here instead of in a socket.
+    # A `Writer` for the hub, by which the topic's events reach this class instead of a socket.
 
     backlog = 0
 
     def write(self, frames: list[Frame], wire: bytes) -> None:
-        """Take the events that the hub delivers."""
+        """Receive the events that the hub delivers."""
         for frame in frames:
             self._take(decode_any(frame.text))
 
     def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
-        """Take the events that the hub delivers; there is always room."""
+        """Receive the events that the hub delivers; there is always room."""
         self.write(frames, wire)
         return True
 
     def cut(self) -> None:
-        """Nothing to cut."""
+        """There is no connection to abort."""
 
     def _take(self, event: Any) -> None:
         if isinstance(event, Resumed):
@@ -203,12 +204,12 @@ class Revocations:
             self._close(event)
 
     def _resume(self, event: Resumed) -> None:
-        """Know from which position on the revocations are known. Look back once if some are missing."""
+        """Record the position from which on all revocations are known. Read back once if some are missing."""
         self._caught_up = True
         at = Position.parse(event.at)
         if at is not None and (at.epoch != self._epoch or not event.recovered):
             self._epoch, self._marks = at.epoch, {}
-        # After looking back the position has no mark of its own; the events that follow have theirs.
+        # A position reached by reading back has no mark of its own; later events have theirs.
         if at is not None:
             self._know(at.offset, at.mark)
         self._looking_back = not event.recovered and not self._looking_back
@@ -218,7 +219,7 @@ class Revocations:
             self.follow(Position(at.epoch, max(0, at.offset - LOOK_BACK), ANY))
 
     def _know(self, offset: int, mark: str) -> None:
-        """A ticket at this position was issued when exactly these events had been published."""
+        """Record a position: a ticket with it was issued after exactly these events had been published."""
         self._marks.setdefault(offset, mark)
         if len(self._marks) > LOOK_BACK:
             del self._marks[next(iter(self._marks))]
@@ -231,7 +232,7 @@ class Revocations:
                 connection.close(CloseCode.REVOKED if event.final else CloseCode.EXPIRED)
 
     def _forget_old(self) -> None:
-        """Drop revocations older than any ticket, with twice its life as a margin for Redis's clock."""
+        """Drop revocations that are older than any ticket, with twice its life as a margin for Redis's clock."""
         oldest = time.monotonic() - 2 * settings().TICKET_SECONDS
         for known in (self._users, self._sessions):
             while known and next(iter(known.values())).at < oldest:
@@ -239,6 +240,6 @@ class Revocations:
 
 
 def _hear(known: dict[str, _Heard], name: str, heard: _Heard) -> None:
-    """Remember a revocation, the newest last. A final one stays final."""
+    """Remember a revocation, the newest last. A final one remains final."""
     before = known.pop(name, None)
     known[name] = heard._replace(final=heard.final or (before is not None and before.final))

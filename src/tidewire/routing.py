@@ -1,4 +1,4 @@
-"""Routes: a path that no consumer has is answered with a close code, not with a traceback."""
+"""Routes: a path without a consumer is answered with a close code instead of a traceback."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +10,7 @@ from tidewire.close_codes import CloseCode
 
 
 def with_fallback(router: URLRouter) -> Any:
-    """The router, with sockets on unknown paths closed as `UNKNOWN`."""
+    """Return the router, extended to close sockets on unknown paths as `UNKNOWN`."""
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
@@ -27,9 +27,9 @@ def with_fallback(router: URLRouter) -> Any:
 async def close_with(
     code: CloseCode, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
 ) -> None:
-    """Accept a socket and close it. Plain ASGI, because a consumer of Channels hops to a thread for each message."""
+    """Accept a socket and close it. Plain ASGI, because a consumer of Channels needs a thread hop per message."""
     await receive()
-    # A browser sees a close code only after an accepted handshake.
+    # A browser can see a close code only after an accepted handshake.
     await send({"type": "websocket.accept"})
     await send({"type": "websocket.close", "code": int(code)})
     while (await receive())["type"] != "websocket.disconnect":

@@ -1,4 +1,4 @@
-"""A writer over plain ASGI `send`, for a server that offers no writer of its own."""
+"""A writer over plain ASGI `send`, for a server that provides no writer."""
 
 import asyncio
 import contextlib
@@ -14,16 +14,16 @@ from tidewire.frames import Frame
 
 logger = logging.getLogger(__name__)
 
-# A close frame reaches a client that reads within this time. Then the application ends, whatever the client does:
-# no server promises to end a socket whose client neither reads nor answers a close.
+# A client that reads must get the close frame within this time. Then the application ends in any case: no server
+# guarantees to end a socket if its client neither reads nor answers a close.
 CLOSE_SECONDS = 5.0
 
 
 class SendWriter:
-    """Sends in order from a task that lives only while something waits.
+    """Sends in order, from a task that exists only while messages are queued.
 
-    The consumer's own messages go through `send` too, so that none overtakes a frame that was written before.
-    `on_cut` is called when the socket has to end without its client.
+    The consumer's own messages also go through `send`, so that none overtakes an earlier frame. `on_cut` is called when
+    the socket must end without its client.
     """
 
     __slots__ = ("_closed", "_cut", "_queue", "_send", "_task", "backlog", "on_cut")
@@ -37,7 +37,7 @@ class SendWriter:
         self.on_cut: Callable[[], None] | None = None
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send any ASGI message after the frames that wait; a close is the last one, and goes out after a `cut` too."""
+        """Send any ASGI message after the queued frames. A close is the last one, and is sent after a `cut` too."""
         self._put([(message, 0)])
         if message["type"] == "websocket.close" and not self._closed:
             self._closed = True
@@ -87,7 +87,7 @@ class SendWriter:
                 message, size = self._queue.popleft()
                 await self._send(message)
                 self.backlog -= size
-        except Exception as error:  # noqa: BLE001  # servers raise their own; whichever it is, the socket has gone
+        except Exception as error:  # noqa: BLE001  # servers have their own exceptions; each means a lost socket
             logger.debug("a socket could not be sent to: %s", error)
             self._end()
         finally:
@@ -100,18 +100,18 @@ class SendWriter:
 
 
 def abort(receive: object) -> None:
-    """Reset the connection of a server's `receive`, if its transport can be reached: no message of ASGI does.
+    """Reset the connection behind a server's `receive`, if its transport is accessible. ASGI has no message for this.
 
-    uvicorn's `receive` is a method of the asyncio protocol. On its own uvicorn would wait for a stalled client to read
-    what is buffered. On other servers the close and the application's return have to do.
+    uvicorn's `receive` is a method of the asyncio protocol. Without a reset, uvicorn waits for a stalled client to read
+    the buffer. With other servers the close and the application's return must suffice.
     """
-    # Not `isinstance`: uvloop's transports are of no class of asyncio.
+    # `isinstance` would fail: uvloop's transports have no base class in asyncio.
     transport: Any = getattr(getattr(receive, "__self__", None), "transport", None)
     if not hasattr(transport, "abort"):
         return
     found = transport.get_extra_info("socket")
     if found is not None:
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(found.fileno())) as sock:
-            # Without it the kernel would go on offering the client what it holds.
+            # Otherwise the kernel would go on sending its buffered data to the client.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

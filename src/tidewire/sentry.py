@@ -1,7 +1,7 @@
-"""The sentry: a process beside the node that refuses new connections for it while its event loop stands still.
+"""The sentry: a process beside the node that refuses new connections while the node's event loop hangs.
 
-The kernel accepts connections for a process that is stopped, or busy with one call for seconds, so a proxy would hold
-new sockets until its read timeout. A refused connection passes to another node at once; open sockets are untouched.
+The kernel accepts connections for a process that is stopped, or busy for seconds with one call, so a proxy would wait
+for them until its read timeout. A refused connection is retried on another node at once; open sockets are not affected.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-# Several fit into the silence that the sentry takes for a stop.
+# Several beats fit into the silence after which the sentry assumes a hang.
 BEAT_SECONDS = 0.5
 
 
 class Sentry:
-    """Watches over the listeners of one node. `ports` are Twisted's listening TCP ports."""
+    """Monitors the listeners of one node. `ports` are Twisted's listening TCP ports."""
 
     def __init__(self, ports: Sequence[Any]) -> None:
         self._ports = ports
@@ -29,7 +29,7 @@ class Sentry:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Start the process. Without one the node serves all the same."""
+        """Start the process. If it cannot start, the node serves without it."""
         listeners = [port.socket.fileno() for port in self._ports]
         program = Path(__file__).with_name("_sentry.py")
         try:
@@ -64,7 +64,7 @@ class Sentry:
         try:
             os.write(self._process.stdin.fileno(), b".")
         except BlockingIOError:
-            # The pipe is full, so there is a beat to read.
+            # The pipe is full, so the sentry has beats to read.
             pass
         except BrokenPipeError:
             logger.warning("the sentry has ended: while this node stands still, new sockets wait for it")

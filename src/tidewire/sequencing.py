@@ -1,7 +1,7 @@
-"""A publisher's side of the database: its turn, and the numbers that it gives to events.
+"""The database side of a publisher: its turn, and the numbers that it assigns to events.
 
-Every transaction is short, and none is open during a call to Redis. The numbers of events in the outbox are kept in the
-row of the turn: one write for a batch instead of one for each event.
+Each transaction is short, and none is open during a call to Redis. The numbers of events in the outbox are stored in
+the row of the turn: one write per batch instead of one per event.
 """
 
 import logging
@@ -23,23 +23,23 @@ from tidewire.models import OutboxEvent, PublisherTurn, Sequenced, TopicSequence
 
 logger = logging.getLogger(__name__)
 
-# A publisher that was stopped has its turn for this long at most. Long enough for a batch on a busy machine.
+# Longest turn of a publisher that was suspended. Long enough for a batch on a busy machine.
 TURN = timedelta(seconds=1.5)
-# The database breaks off a transaction of a publisher that was stopped within it: its locks end before its turn does.
+# The database aborts a transaction of a suspended publisher after this: its locks must end before its turn.
 IDLE_SECONDS = 1
-# No statement here takes longer unless something is wrong; then another publisher should try.
+# A statement that takes longer indicates a fault; another publisher should then try.
 STATEMENT_SECONDS = 5
-# So many events make the cost of a batch's statements and round trips small beside their own.
+# With this many events, the cost of a batch's statements and round trips is small compared with the events' own.
 BATCH = 500
-# All of a batch must reach Redis within the publisher's patience, also where a megabyte takes a few tenths of a second.
+# A batch must reach Redis within the publisher's timeout, even if a megabyte takes a few tenths of a second.
 BATCH_BYTES = 1024 * 1024
-# A topic without an event for this long starts again at 1. Its history in Redis is gone by then.
+# A topic without an event for this long restarts at 1. Its history in Redis has expired by then.
 UNUSED = timedelta(days=90)
 
 
 @dataclass
 class Turn:
-    """One publisher's turn, as it knows of it."""
+    """One publisher's turn, as known to the publisher."""
 
     holder: str
     token: int = 0
@@ -57,7 +57,7 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Events to publish now. `waiting` without any: they could not be numbered yet, or `failed` to be."""
+    """Events to publish now. `waiting`: some could not be numbered yet; `failed`: topics that could not be numbered."""
 
     rows: Sequence[Waiting]
     waiting: bool
@@ -67,10 +67,10 @@ class Batch:
 def advance(
     turn: Turn, *, done: Collection[int] = (), past: Mapping[str, int] | None = None, without: Collection[str] = ()
 ) -> Batch | None:
-    """Delete the rows that are done, and take the next batch; the turn is given up if there is none.
+    """Delete the finished rows, and return the next batch; the turn is given up if there is none.
 
-    `past`: topics of this turn whose stream has this higher number, because the database went back to a backup.
-    `without`: topics to leave alone. Returns None if another publisher has its turn.
+    `past`: topics of this turn with the higher number that their stream has, because the database was restored from a
+    backup. `without`: topics to skip. Returns None if another publisher has its turn.
     """
     with transaction.atomic():
         _limit_this_transaction()
@@ -98,18 +98,18 @@ def advance(
 
 
 def give_up(turn: Turn) -> None:
-    """Let others have their turn at once, because this publisher cannot reach Redis."""
+    """End the turn at once, because this publisher cannot reach Redis."""
     PublisherTurn.objects.filter(holder=turn.holder, token=turn.token).update(ends_at=Now())
 
 
 def prune() -> int:
-    """Delete the sequences of topics that are no longer used, unless rows of the application go by them."""
+    """Delete the sequences of unused topics, except those on which the application's rows depend."""
     unused = TopicSequence.objects.filter(used_at__lt=Now() - UNUSED).exclude(topic__in=_models())
     return unused.exclude(topic__in=OutboxEvent.objects.values("topic")).delete()[0]
 
 
 def number(rows: Sequence[Sequenced]) -> None:
-    """Number rows of one model that have no events, as imported ones. In a transaction, before they are saved."""
+    """Number rows of one model without events, such as imported ones, in a transaction before they are saved."""
     if not rows:
         return
     stream = rows[0].stream
@@ -134,18 +134,18 @@ def _limit_this_transaction() -> None:
 def _take_turn(turn: Turn) -> tuple[int, dict[int, int]] | None:
     """Lock the row of the turn until the commit. Returns None if another publisher has its turn.
 
-    Returns the token of this turn, and the numbers of the outbox's rows that have one.
+    Returns the token of this turn, and the numbered rows of the outbox.
     """
     turns = PublisherTurn.objects.filter(pk=1)
     if connection.features.has_select_for_update_skip_locked:
-        # Elsewhere (SQLite, in a transaction that begins IMMEDIATE) a transaction has the database to itself.
+        # Other databases (SQLite, in a transaction that begins IMMEDIATE) give a transaction exclusive access.
         turns = turns.select_for_update(skip_locked=True)
-    # A turn that ends too far ahead was taken before the database's clock went back.
+    # A turn that ends too far in the future was taken before the database's clock was set back.
     over = Q(ends_at__lte=Now()) | Q(ends_at__gt=Now() + TURN)
     asked = turns.annotate(over=over).values("holder", "token", "over", "numbered")
     found = asked.first()
     if found is None:
-        # Its row is locked, or this is the first turn of all.
+        # The row is locked, or this is the very first turn.
         PublisherTurn.objects.bulk_create([PublisherTurn(pk=1)], ignore_conflicts=True)
         found = asked.first()
     if found is None:
@@ -157,13 +157,13 @@ def _take_turn(turn: Turn) -> tuple[int, dict[int, int]] | None:
 
 
 def _next(without: Collection[str], numbered: dict[int, int]) -> Batch:
-    """The next batch. Removes from `numbered` the rows that no longer exist."""
+    """Return the next batch. Removes rows that no longer exist from `numbered`."""
     rows = OutboxEvent.objects.order_by("id")
     if numbered:
         topics = dict(rows.filter(id__in=numbered).values_list("id", "topic"))
         for row in numbered.keys() - topics:
             del numbered[row]
-        # Numbered and perhaps published: no later event of these topics may pass them.
+        # Numbered and maybe published: no later event of these topics may overtake them.
         unfinished = [row for row, topic in topics.items() if topic not in without]
         if found := _read(rows.filter(id__in=unfinished)):
             return Batch([row._replace(sequence=numbered[row.id]) for row in found], waiting=True)
@@ -175,7 +175,7 @@ def _next(without: Collection[str], numbered: dict[int, int]) -> Batch:
         batch = _numbered(found)
         if batch.rows or batch.failed:
             return batch
-        # The application's rows of all these are locked elsewhere. Other topics do not wait for that.
+        # The application's rows of all these events are locked elsewhere. Other topics must not wait for them.
         locked.update(row.topic for row in found)
     return Batch((), waiting=bool(locked))
 
@@ -191,7 +191,7 @@ class _Bytes(Func):
 
 
 def _read(rows: QuerySet[OutboxEvent]) -> list[Waiting]:
-    """The first rows that make a batch: one row, or as many as are within both limits."""
+    """Return the first rows that form a batch: one row, or as many as fit within both limits."""
     count = size = 0
     for each in rows.values_list(_Bytes("body"), flat=True)[:BATCH]:
         size += each
@@ -202,7 +202,7 @@ def _read(rows: QuerySet[OutboxEvent]) -> list[Waiting]:
 
 
 def _numbered(found: Sequence[Waiting]) -> Batch:
-    """Give events their numbers, each topic's in the order of their rows."""
+    """Assign numbers to events, per topic in the order of their rows."""
     topics: dict[str, list[Waiting]] = {}
     for row in found:
         topics.setdefault(row.topic, []).append(row)
@@ -226,10 +226,10 @@ def _numbered(found: Sequence[Waiting]) -> Batch:
 
 
 def _number(events: list[Waiting], last: int) -> list[Waiting]:
-    """Number events of one topic, and the application's rows that say the same.
+    """Number events of one topic, and the application's rows with the same content.
 
-    An event whose row is locked waits for the next batch: a process that was stopped in a transaction of its own must
-    not stop the publisher.
+    An event whose row is locked waits for the next batch: a process that is suspended in its own transaction must not
+    block the publisher.
     """
     model = _models().get(events[0].topic)
     if model is None:
@@ -243,12 +243,12 @@ def _number(events: list[Waiting], last: int) -> list[Waiting]:
 
 
 def _after(last: int, events: Sequence[Waiting]) -> list[Waiting]:
-    """Number events after the topic's last number."""
+    """Number events, starting after the topic's last number."""
     return [event._replace(sequence=sequence) for sequence, event in enumerate(events, last + 1)]
 
 
 def _unlocked(model: type[Sequenced], events: list[Waiting]) -> list[Waiting]:
-    """Lock the application's rows of these events; returns the events without those whose row is locked elsewhere."""
+    """Lock the application's rows of these events; returns the events without those that are locked elsewhere."""
     ids = _literals(event.id for event in events)
     outbox, table = (connection.ops.quote_name(each._meta.db_table) for each in (OutboxEvent, model))
     rows = f"FROM {table} WHERE event_id IN (SELECT event_id FROM {outbox} WHERE id IN ({ids}))"  # noqa: S608 - own names
@@ -263,7 +263,7 @@ def _unlocked(model: type[Sequenced], events: list[Waiting]) -> list[Waiting]:
 
 
 def _write(model: type[Sequenced], events: Sequence[Waiting]) -> None:
-    """Write the numbers of events into the application's rows, by one statement; `bulk_update` is ten times as slow."""
+    """Write the numbers into the application's rows with one statement; `bulk_update` takes ten times as long."""
     if not events:
         return
     outbox, table = (connection.ops.quote_name(each._meta.db_table) for each in (OutboxEvent, model))
@@ -277,12 +277,12 @@ def _write(model: type[Sequenced], events: Sequence[Waiting]) -> None:
 
 
 def _last(topics: Collection[str]) -> dict[str, int]:
-    """The number of each topic's newest event, of those that had events lately."""
+    """Return the number of each topic's newest event, for topics with recent events."""
     return dict(TopicSequence.objects.select_for_update().filter(topic__in=topics).values_list("topic", "sequence"))
 
 
 def _newest(topic: str) -> int:
-    """The highest number among the application's rows of a topic, whose table may be locked or away."""
+    """Return the highest number among the application's rows of a topic; the table may be locked or missing."""
     model = _models().get(topic)
     if model is None:
         return 0
@@ -300,7 +300,7 @@ def _keep(last: Mapping[str, int]) -> None:
 
 
 def _skip(past: Mapping[str, int], numbered: dict[int, int]) -> None:
-    """Go on above what the streams have. Events that were numbered lower lose their number."""
+    """Continue above the numbers of the streams. Events with lower numbers must be numbered again."""
     for topic, sequence in past.items():
         logger.warning("topic %s is numbered on from %d, which Redis has: was the database restored?", topic, sequence)
         TopicSequence.objects.filter(topic=topic).update(sequence=Greatest(F("sequence"), sequence))
@@ -309,7 +309,7 @@ def _skip(past: Mapping[str, int], numbered: dict[int, int]) -> None:
 
 
 def _literals(numbers: Iterable[int]) -> str:
-    # As part of the statement, hundreds of numbers cost a tenth of what parameters do.
+    # Inlined into the statement, hundreds of numbers cost a tenth of the time that parameters take.
     return ", ".join(map(str, numbers))
 
 

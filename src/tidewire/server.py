@@ -1,6 +1,6 @@
 """Daphne's server with tidewire's protocol, an admin port, and a SIGTERM that drains.
 
-Import `tidewire.server` first of all: Daphne makes its event loop when it is imported.
+`tidewire.server` must be imported first, because Daphne creates its event loop at import.
 """
 
 import asyncio
@@ -43,20 +43,20 @@ from tidewire.stores import report_store
 
 logger = logging.getLogger(__name__)
 
-# A storm of reconnects must find room in the kernel's queue; Twisted's default is 50.
+# A storm of reconnects must fit into the kernel's queue; Twisted's default is 50.
 LISTEN_BACKLOG = 4096
-# What handing presence over may take beyond the drain time, before the process goes without it.
+# Time after the drain in which presence must be handed over before the process exits without it.
 LATE_SECONDS = 5.0
-# Daphne looks at all its sockets every two seconds, at once; here in twenty shares.
+# Daphne checks all its sockets every two seconds, in one go; tidewire does so in twenty parts.
 CHECK_ALL_SECONDS = 2.0
 CHECK_SECONDS = 0.1
 
 
 class TidewireServer(Server):
-    """Serves an ASGI application as Daphne does; what differs is named in this class."""
+    """Serves an ASGI application as Daphne does; all differences are in this class."""
 
     def __init__(self, application: Any, endpoints: Sequence[str] = (), **options: Any) -> None:
-        # First, so that a project without them is told so here and not by a server that is half started.
+        # Checked first, so that a project without the settings gets an error before the server has started anything.
         limits = settings()
         require_layer(limits)
         open_files.reserve(connections=limits.CONNECTIONS_PER_NODE, handshakes=limits.HANDSHAKES_PER_NODE)
@@ -92,9 +92,9 @@ class TidewireServer(Server):
         return super().create_application(protocol, scope)
 
     def detached(self, protocol: Any) -> None:
-        """The socket stays open without an application: Daphne's checkers need not look at it every second."""
+        """Keep the socket open without an application, and without Daphne's check of it every second."""
         if "disconnected" in self.connections[protocol]:
-            # Its client left during the handshake: Daphne's checker takes it off.
+            # The client disconnected during the handshake, and Daphne's check removes it.
             return
         del self.connections[protocol]
         self._detached[protocol] = None
@@ -112,19 +112,19 @@ class TidewireServer(Server):
             await super().handle_reply(protocol, message)
 
     def timeout_checker(self) -> None:
-        """Daphne's, but a share of the open sockets at a time, so that their pings never come all at once."""
+        """Daphne's method for a share of the open sockets at a time, so that their pings are spread over time."""
         for protocol in list(self.connections):
             attempt(protocol.check_timeouts)
         share = math.ceil(len(self._detached) * CHECK_SECONDS / CHECK_ALL_SECONDS)
         for protocol in list(itertools.islice(self._detached, share)):
             del self._detached[protocol]
             self._detached[protocol] = None
-            # One that fails must not end the pings of all others.
+            # The failure of one must not prevent the pings of the others.
             attempt(protocol.check_timeouts)
         reactor.callLater(CHECK_SECONDS, self.timeout_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
 
     def application_checker(self) -> None:
-        """Daphne's, once a second; with it a second of counted frames ends."""
+        """Daphne's method, called once a second; it also resets the count of frames."""
         self._bounds.frames.clear()
         try:
             super().application_checker()
@@ -133,13 +133,13 @@ class TidewireServer(Server):
             reactor.callLater(1, self.application_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
 
     def kill_all_applications(self) -> Any:
-        # Daphne's raises KeyError for a connection whose application ended or has not begun.
+        # Daphne's method raises KeyError for a connection whose application has ended or has not started.
         for details in self.connections.values():
             details.setdefault("application_instance", asyncio.get_running_loop().create_future())
         return super().kill_all_applications()
 
     async def stop_listening(self) -> None:
-        """Refuse new connections from now on: a proxy passes over a closed port."""
+        """Refuse new connections from now on; a proxy tries the next node if a port is closed."""
         if self._sentry is not None:
             self._sentry.stop()
         ports, self._ports = self._ports, []
@@ -158,8 +158,8 @@ class TidewireServer(Server):
         self._task = asyncio.ensure_future(self._start())
 
     def _prepare(self) -> None:
-        # Daphne sends Twisted's own log to nowhere, and with it every exception in a protocol.
-        # Any: mypy does not know which of Twisted's classes implement its interfaces.
+        # Daphne discards Twisted's own log, including all exceptions in a protocol. Any: mypy cannot resolve the
+        # interfaces that Twisted's classes implement.
         errors: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)
         told: Any = STDLibLogObserver("twisted")
         observer: Any = FilteringLogObserver(told, [errors])
@@ -176,7 +176,7 @@ class TidewireServer(Server):
         )
 
     async def _start(self) -> None:
-        """Start everything that looks after sockets. A server that lacks a part of it must not serve."""
+        """Start all parts that sockets depend on. The server must not serve without one of them."""
         limits = settings()
         try:
             loop = asyncio.get_running_loop()
@@ -203,20 +203,20 @@ class TidewireServer(Server):
             self._fail(f"{type(error).__name__}: {error}")
 
     def _fail(self, reason: str) -> None:
-        """End the process, with an exit code other than 0: the command line looks at `abort_start`."""
+        """End the process with an exit code other than 0: the command line checks `abort_start`."""
         logger.critical("tidewire did not start: %s", reason)
         self.abort_start = True
         self.stop()
 
     def _watch(self) -> None:
-        # A port that the kernel chose would be another one after listening again; other sockets may be shared.
+        # A port chosen by the kernel would change when listening again; sockets of other kinds may be shared.
         if sys.platform == "linux" and all(_has_number(endpoint) for endpoint in self.endpoints):
             self._sentry = Sentry(self._ports)
             self._sentry.start()
 
     def _on_signal(self) -> None:
         if self._drainer is None:
-            # Still starting.
+            # The server is still starting.
             self.stop()
         elif self._drainer.draining:
             logger.warning("second signal: the drain is cut short")

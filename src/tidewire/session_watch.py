@@ -1,6 +1,6 @@
 """Sessions that end without an event: expired, deleted by hand, or their user changed by a query.
 
-Reads the session of each open socket once per interval. Revocations are for all other ends.
+Reads the session of each open socket once per interval. All other ends are covered by revocations.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from tidewire.sessions import key_is_data, read_session
 
 logger = logging.getLogger(__name__)
 
-# An interval's work is done in so many parts: 10,000 sockets of 2,500 sessions are 125 sessions at a time.
+# The work of an interval is split into this many parts: 10,000 sockets of 2,500 sessions are 125 sessions per part.
 PARTS = 20
-# A socket without a session reconnects instead, which costs more than a query: after so many intervals.
+# A socket without a session must reconnect after this many intervals, because a reconnect costs more than a query.
 INTERVALS_WITHOUT_SESSION = 12
-# Places in that time to leave at; a prime, so that neighbours in memory do not share one.
+# Number of distinct times of such reconnects; a prime, so that objects adjacent in memory do not share one.
 SPREAD = 1009
-# One visit to the database's thread: 25 ms of reading, so that a handshake does not wait longer.
+# Number of sessions per call into the database thread: 25 ms, so that a handshake does not wait longer.
 BATCH = 25
 
-# One session that cannot be read must not hide the others, and a store that is unavailable costs a timeout each time.
+# One unreadable session must not hide the others, but with an unavailable store each attempt costs a timeout.
 UNKNOWN_IN_A_ROW = 3
 
 # The user (as text), the session's key, and whether access has ended for good.
@@ -40,8 +40,8 @@ OnEnd = Callable[[str, str, bool], Awaitable[None]]
 class SessionWatch:
     """Closes the sockets of a node whose session has ended, and reports each such session to `on_end`.
 
-    The code is final only while `is_current` says that this node has all revocations. Otherwise the session may have
-    got another key, in another tab of the same browser, and the handshake decides.
+    The code is final only if `is_current`, when this node has all revocations. Otherwise the session may have got
+    another key in another tab of the same browser, and the handshake decides.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class SessionWatch:
         self._at_once = 0
 
     def hurry(self) -> None:
-        """Check every session now, because an event about one may have been lost."""
+        """Check all sessions now, because an event about one may have been lost."""
         self._at_once = PARTS
         self._hurried.set()
 
     async def run(self) -> None:
-        """Check one part of the sessions after another, for ever."""
+        """Check the parts of the sessions in turn, for ever."""
         for part in itertools.cycle(range(PARTS)):
             await self._pause()
             self._expire()
@@ -97,11 +97,11 @@ class SessionWatch:
                 return
 
     def _expire(self) -> None:
-        """Let sockets without a session reconnect, to be authenticated again in their own way."""
+        """Close sockets without a session with a reconnect code, so that they are authenticated again."""
         now = time.monotonic()
         for connection in list(self._connections()):
-            # Spread over a fifth of that time: sockets that came together need not leave together. The place of each
-            # is fixed; one drawn at each check would come up short within the first few.
+            # The reconnects are spread over a fifth of that time, because the sockets may have connected together. The
+            # time of each is fixed: if drawn at each check, one of the first draws would be short.
             limit = self._seconds * INTERVALS_WITHOUT_SESSION * (1 - 0.2 * (hash(connection) % SPREAD) / SPREAD)
             if not connection.session_key and now - connection.opened > limit:
                 connection.close(CloseCode.EXPIRED)
@@ -111,13 +111,14 @@ class SessionWatch:
 def _ended(sessions: list[tuple[str, str]]) -> tuple[set[str], SessionUnknown | None]:
     """Return the keys of sessions that no longer authenticate their user.
 
-    A session that cannot be read counts as valid. After UNKNOWN_IN_A_ROW the rest is left out, and the error returned.
+    A session that cannot be read counts as valid. After UNKNOWN_IN_A_ROW failures the rest is skipped, and the error
+    returned.
     """
     ended: set[str] = set()
     unknown = 0
     for key, user in sessions:
         try:
-            # The session and its user, whether active, and whether the password is still the same: two queries.
+            # Two queries: the session, and its user, who must be active and have the same password.
             if str(read_session(key).user.pk) != user:
                 ended.add(key)
         except SessionUnreadable:

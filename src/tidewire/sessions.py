@@ -1,7 +1,7 @@
-"""Sessions as a ws process reads them: it writes nothing, and an answer that it cannot have is no answer.
+"""Sessions as a ws process reads them: read-only, and a failure to read is distinguished from an ended session.
 
-Django's own stores return an empty session for a session that ended and for a cache, a disk or a key that failed.
-Here the second raises `SessionUnknown`, for each of Django's engines.
+Django's own stores return an empty session both for a session that has ended and for a failed cache, disk or key. Here
+the latter raises `SessionUnknown`, for each of Django's engines.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from django.utils.crypto import salted_hmac
 
 from tidewire.exceptions import SessionUnknown, SessionUnreadable
 
-# The key under which this process asks whether a cache keeps values; another process has another.
+# The key under which this process checks whether a cache stores values; each process has its own.
 _PROBE = f"tidewire.probe.{secrets.token_hex(8)}"
 _PROBE_SECONDS = 60
-# Where a session says which SECRET_KEY its hash of the password was made with.
+# The session's entry for the SECRET_KEY with which the hash of its password was made.
 _KEY_MARK = "_tidewire_key"
 
 
@@ -39,9 +39,9 @@ class Session(NamedTuple):
 
 
 def read_session(key: str) -> Session:
-    """Return the session's user, as a page would find it.
+    """Return the session's user, as a page would determine it.
 
-    A session signed with one of SECRET_KEY_FALLBACKS is valid and stays as it is. Raises `SessionUnknown` if the
+    A session signed with one of SECRET_KEY_FALLBACKS is valid and is not changed. Raises `SessionUnknown` if the
     session cannot be read: the database, the cache or the disk is unavailable, or another key signed it.
     """
     request = HttpRequest()
@@ -58,14 +58,14 @@ def read_session(key: str) -> Session:
 
 
 def session_mark(session_key: str) -> str:
-    """Return a hash that names a session without its key, the same in every process, whatever its SECRET_KEY."""
+    """Return a hash that identifies a session without its key, equal in every process, whatever its SECRET_KEY."""
     return hashlib.sha256(f"tidewire.session:{session_key}".encode()).hexdigest()[:32]
 
 
 def mark_key(session: SessionBase) -> None:
-    """Note in a logged-in session which key made its hash, where the store signs nothing (`cache`, `cached_db`).
+    """Record in a logged-in session the key of its hash, if the store signs nothing (`cache`, `cached_db`).
 
-    Without it, a process that lacks the key would take the session for one of before a new password.
+    Without the record, a process without that key would conclude that the password had changed.
     """
     store = _store(django_settings.SESSION_ENGINE)
     signs = any(_is_a(store, backend) for backend in _SIGNING) and not _is_a(store, "cached_db")
@@ -74,15 +74,15 @@ def mark_key(session: SessionBase) -> None:
 
 
 def key_is_data() -> bool:
-    """Whether the session's key is its data (signed cookies), so that it changes and names no session."""
+    """Return whether the session's key is its data (signed cookies), so that it changes and identifies no session."""
     return _is_a(_store(django_settings.SESSION_ENGINE), "signed_cookies")
 
 
 @contextlib.contextmanager
 def key_kept(request: HttpRequest) -> Iterator[None]:
-    """Let Django update the hash of a session that a fallback key signed, without giving the session another key.
+    """Let Django update the hash of a session signed by a fallback key, without assigning another session key.
 
-    With another key, sockets of the old one and requests under way with the old cookie would be logged out.
+    With another key, sockets and concurrent requests with the old cookie would be logged out.
     """
     session = request.session
     session.cycle_key = lambda: None  # type: ignore[method-assign]
@@ -93,7 +93,7 @@ def key_kept(request: HttpRequest) -> Iterator[None]:
 
 
 def _key_marks() -> list[str]:
-    """The marks of this process's keys, the one in use first."""
+    """Return the marks of this process's keys, the current one first."""
     keys = (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
     return [salted_hmac(_KEY_MARK, "", secret=key, algorithm="sha256").hexdigest()[:16] for key in keys]
 
@@ -105,13 +105,13 @@ def _store(engine: str) -> type[SessionBase]:
 
 
 def _is_a(store: type[SessionBase], backend: str) -> bool:
-    """Whether a store is one of Django's backends, without importing those that this project does not use."""
+    """Return whether a store is one of Django's backends, without importing unused ones."""
     return any(base.__module__ == f"django.contrib.sessions.backends.{backend}" for base in store.__mro__)
 
 
 @cache
 def _reader(engine: str) -> type[SessionBase]:
-    """The engine's store, with everything that writes taken out."""
+    """Return a read-only variant of the engine's store."""
     store = _store(engine)
     members: dict[str, Any] = dict.fromkeys(("save", "create", "delete", "flush", "cycle_key"), _write_nothing)
     for backend, load in _LOADS.items():
@@ -126,7 +126,7 @@ def _reader(engine: str) -> type[SessionBase]:
 
 
 def _write_nothing(_self: SessionBase, *_arguments: object, **_options: object) -> None:
-    """A socket's session belongs to the pages."""
+    """Do nothing, because only pages may write a session."""
 
 
 def _decode(self: Any, session_data: str) -> Any:
@@ -166,7 +166,7 @@ def _load_cache(self: Any) -> Any:
 
 
 def _load_cached_db(self: Any) -> Any:
-    with contextlib.suppress(Exception):  # A cache may raise anything, and the database has the session too.
+    with contextlib.suppress(Exception):  # A cache may raise any exception, and the database has the session too.
         data = self._cache.get(self.cache_key)
         if data is not None:
             return data
@@ -197,7 +197,7 @@ def _no_session(self: Any) -> dict[str, Any]:
 
 # Django's backends that sign sessions; the cache in front of `cached_db` does not.
 _SIGNING = ("db", "file", "signed_cookies")
-# Django's backends that hide a failure. `cached_db` comes before `db`, of which it is a subclass and which hides none.
+# Django's backends that hide a failure. `cached_db` must precede its base class `db`, which hides none.
 _LOADS = {
     "signed_cookies": _load_cookie,
     "cache": _load_cache,

@@ -1,7 +1,7 @@
 """Stamps: a position of the revocations with the time of Redis's clock. Tickets are dated by them.
 
-Hosts' clocks differ, so no process compares its own with a ticket's. Redis's clock is one for all; a process reads it
-now and then, and continues it by its own monotonic clock in between.
+The clocks of hosts differ, so a process must not compare its own with a ticket's. Redis's clock is common to all; a
+process reads it at intervals and extrapolates with its own monotonic clock in between.
 """
 
 import asyncio
@@ -19,25 +19,25 @@ logger = logging.getLogger(__name__)
 
 # The topic of revocations.
 TOPIC_NAME = "revocations"
-# A page without a new ticket is better than a page that is late.
+# A page without a new ticket is better than a late page.
 PATIENCE_SECONDS = 0.5
-# A clock that Redis has not confirmed for so long is unknown: quartz loses far less than a second in this time.
+# A reading of Redis's clock expires after this; a quartz clock drifts by far less than a second in this time.
 VALID_SECONDS = 300.0
 
 
 class RedisClock:
-    """Redis's clock, as far as this process knows it. Threads share it."""
+    """Redis's clock as estimated by this process. Shared by threads."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._read: tuple[int, float] | None = None
 
     def set(self, at_ms: int) -> None:
-        """Redis's clock shows this now."""
+        """Set the clock to the current time of Redis."""
         self._read = (at_ms, self._monotonic())
 
     def now_ms(self) -> int | None:
-        """Return what Redis's clock shows about now; None if it was not read lately."""
+        """Return the estimated time of Redis's clock; None without a recent reading."""
         if self._read is None:
             return None
         at_ms, read = self._read
@@ -52,12 +52,12 @@ async def follow(clock: RedisClock, read: Callable[[str], Awaitable[Stamp]]) -> 
         await asyncio.sleep(VALID_SECONDS / 5)
 
 
-# What the pages of this process know of it.
+# The clock for the pages of this process.
 CLOCK = RedisClock()
 
 
 def read_stamp() -> Stamp | None:
-    """Return a stamp of now for a page; None if Redis does not answer in time."""
+    """Return a current stamp for a page; None if Redis does not answer in time."""
 
     async def reading() -> Stamp:
         return await stream_store().stamp(TOPIC_NAME)

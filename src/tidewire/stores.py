@@ -1,4 +1,4 @@
-"""The stores as the settings name them: presence, edit leases and the streams' history."""
+"""The stores as configured by the settings: presence, edit leases and the streams' history."""
 
 from tidewire.conf import settings
 from tidewire.edit_lease.redis import RedisEditLeases
@@ -9,7 +9,7 @@ from tidewire.streams import Streams
 
 
 def presence_store() -> RedisPresence:
-    """Presence under the configured prefix."""
+    """Return the presence store under the configured prefix."""
     given = settings()
     return RedisPresence(
         Keys(given.PREFIX),
@@ -20,7 +20,7 @@ def presence_store() -> RedisPresence:
 
 
 def edit_lease_store() -> RedisEditLeases:
-    """Edit leases under the configured prefix."""
+    """Return the store of edit leases under the configured prefix."""
     given = settings()
     return RedisEditLeases(
         Keys(given.PREFIX),
@@ -31,11 +31,11 @@ def edit_lease_store() -> RedisEditLeases:
 
 
 def report_store() -> Reports:
-    """Nodes' reports under the configured prefix."""
+    """Return the nodes' reports under the configured prefix."""
     return Reports(Keys(settings().PREFIX))
 
 
 def stream_store() -> Streams:
-    """History under the configured prefix."""
+    """Return the streams under the configured prefix."""
     given = settings()
     return Streams(Keys(given.PREFIX), length=given.HISTORY_LENGTH, seconds=given.HISTORY_SECONDS)

@@ -1,6 +1,6 @@
 """The feed of a stream topic: every event to every subscription, in order, once.
 
-A subscription gets what it missed, or is told once that it cannot have it.
+A subscription gets the events that it missed, or is notified once that they are lost.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Enough that a reconnecting client is served without Redis in all but a long absence.
+# Enough to serve a reconnecting client without Redis after all but a long absence.
 RECENT_EVENTS = 256
-# A client that missed more than this reloads rather than replays.
+# A client that missed more than this must reload instead.
 RESUME_EVENTS = 1000
-# The longest rest after a fan-out in which more was heard: see `StreamFeed.deliver`.
+# Longest pause after a fan-out during which more events were received: see `StreamFeed.deliver`.
 REST_SECONDS = 0.02
 
 
-# One write to a socket: a quarter of what may wait for it, so that a resume stops where the socket is full.
+# Size of one write to a socket: a quarter of its backlog limit, so that a resume stops when the socket is full.
 PORTION_BYTES = 64 * 1024
-# Recent events of a topic stay in memory up to this size too. A client that needs older ones costs a read of Redis.
+# Recent events of a topic stay in memory up to this size as well. A client that needs older ones costs a read of Redis.
 RECENT_BYTES = 1024 * 1024
-# History that was read stays for so long, up to so much: sockets come back together, and a full one goes on from there.
+# History that was read is cached for this long, up to a size: sockets reconnect together, and a full one continues from
+# there.
 HISTORY_KEPT_SECONDS = 5.0
 HISTORY_KEPT_BYTES = 4 * RECENT_BYTES
 
-# Frames, the same as bytes, and the offset of the last.
+# Frames, their concatenation as bytes, and the offset of the last.
 _Batch = tuple[list[Frame], bytes, int]
 
 
@@ -59,26 +60,26 @@ class StreamFeed(Feed):
         self.topic = topic
         self._streams = streams
         self.position: Position | None = None
-        # Without a hole, up to `position`. Cut by `trim` after each delivery and refresh, never within one.
+        # Contiguous, up to `position`. Shortened by `trim` after each delivery and refresh, never within one.
         self._recent: deque[_Recent] = deque()
         self._recent_bytes = 0
         self._read_at = -HISTORY_KEPT_SECONDS
-        # The mark of the event before the oldest recent one; None where it is not known.
+        # The mark of the event before the oldest recent one; None if unknown.
         self._mark_before: str | None = None
         self._has_news = False
         self._published: float | None = None
-        # Its absence is an alert, and a quiet topic is no absence.
+        # Initialised here, because a missing metric raises an alert and a quiet topic must not.
         metrics.DELIVERY_SECONDS.labels(self.family)
 
     def is_behind(self, end: Position | None) -> bool:
-        """Whether the stream's end is another than what this feed has."""
+        """True if the stream's end differs from the one of this feed."""
         return self.position is None or (end or NOTHING) != self.position
 
     def hear(self, at: Position, after: str, body: str, published: float) -> None:
-        """Take a hint: the next event is now due for delivery, a repeat is nothing, a gap wants a `refresh`.
+        """Process a hint: the next event becomes due for delivery, a repeat is ignored, a gap requires a `refresh`.
 
-        `after` is the mark of the event before. An offset with another mark than the one that this feed has is no
-        repeat: Redis lost events.
+        `after` is the mark of the preceding event. A known offset with a different mark is not a repeat: Redis lost
+        events.
         """
         position = self.position
         if position is None or at.epoch != position.epoch or at.offset > position.offset + 1:
@@ -99,7 +100,8 @@ class StreamFeed(Feed):
         return self._catch_up(subscription)
 
     async def refresh(self) -> None:
-        # Whoever comes while Redis is asked may know of a later end than the answer: the next refresh is for them.
+        # A connection that subscribes during the call to Redis may know of a later end than the reply: it waits for the
+        # next refresh.
         asked, before = set(self.subscriptions), self.position
         [end] = await self._streams.ends([self.name])
         self._follow(before, end or NOTHING)
@@ -118,11 +120,11 @@ class StreamFeed(Feed):
         return self._has_news
 
     async def deliver(self) -> None:
-        """Deliver what was heard: to each socket all that it lacks, in one write.
+        """Deliver the received events: to each socket all that it lacks, in one write.
 
-        What is heard while this gives way to the loop goes out with it to the sockets that are still to come. The
-        others get it after a rest as long as the fan-out took, and with it what is heard in that time: a burst costs
-        two writes a socket, and an event that comes alone never waits.
+        Events received while this yields to the event loop are delivered to the remaining sockets in the same pass. The
+        other sockets get them after a pause as long as the fan-out, together with events received in the pause. A burst
+        thus costs two writes per socket, and a single event never waits.
         """
         if not self._has_news:
             return
@@ -138,7 +140,7 @@ class StreamFeed(Feed):
         batches: dict[int, _Batch] = {}
 
         def write(chunk: Sequence[Subscription]) -> int:
-            # The hot loop: no call but the write itself for a socket that is up to date.
+            # Hot loop: for a socket that is up to date, only the write itself is called.
             nonlocal last, batches
             assert self.position is not None
             if last != self.position.offset:
@@ -163,7 +165,7 @@ class StreamFeed(Feed):
                         events += len(frames)
                         if reached != last:
                             self._catch_up(subscription)
-                except Exception:  # One broken socket must not keep the event from the others.
+                except Exception:  # One broken socket must not prevent delivery to the others.
                     metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
             return events
@@ -178,9 +180,9 @@ class StreamFeed(Feed):
         self._published = None
 
     def _follow(self, before: Position | None, end: Position) -> None:
-        """Take a topic's end into account, as it was asked for when this feed stood at `before`.
+        """Process a topic's end, as read when this feed was at `before`.
 
-        Events heard since may have brought the feed beyond that end, so only `before` can tell a loss.
+        Events received since may have moved the feed beyond that end, so only `before` can show a loss.
         """
         if before is None:
             self.position = end
@@ -190,11 +192,11 @@ class StreamFeed(Feed):
         elif end.epoch != before.epoch or end.offset < before.offset:
             self._start_over(end)
         elif self._mark_at(end.offset) not in (end.mark, None):
-            # The offset was given to another event: Redis lost the one that this feed has.
+            # The offset was given to another event: Redis lost the event that this feed has.
             self._start_over(end)
 
     async def _settle(self, subscriptions: list[Subscription]) -> list[Subscription]:
-        """Settle these from memory; returns those for whom it takes a read."""
+        """Update these subscriptions from memory; returns those that need a read."""
         unsettled: list[Subscription] = []
 
         def write(chunk: Sequence[Subscription]) -> int:
@@ -219,7 +221,7 @@ class StreamFeed(Feed):
         self.position = Position(self.position.epoch, offset, mark)
 
     def _mark_at(self, offset: int) -> str | None:
-        """The mark at an offset; None where memory does not have it."""
+        """Return the mark at an offset; None if it is not in memory."""
         assert self.position is not None
         index = offset - self._oldest_recent()
         if index == -1:
@@ -232,7 +234,7 @@ class StreamFeed(Feed):
         self._mark_before = self.position.mark if self.position else None
 
     def _resume(self, subscription: Subscription) -> bool:
-        """Say where a new subscription stands. False: it takes a read to know what it missed."""
+        """Send a new subscription its position. Returns False if a read is needed to find the missed events."""
         position = self.position
         assert position is not None
         if subscription.lost:
@@ -241,7 +243,7 @@ class StreamFeed(Feed):
         at = subscription.at or position
         if at == NOTHING:
             at = Position(position.epoch, 0)
-        # A client may be ahead of this feed, by a hint that is still on its way: only Redis can tell.
+        # A client may be ahead of this feed because of a hint still in transit, which only Redis can decide.
         mark = self._mark_at(at.offset)
         if at.epoch != position.epoch or mark is None or at.mark not in (mark, ANY):
             return False
@@ -252,7 +254,7 @@ class StreamFeed(Feed):
         return True
 
     def _catch_up(self, subscription: Subscription) -> bool:
-        """Write what follows the subscription's position, until the socket is full. False: it takes a read."""
+        """Write the events after the subscription's position, until the socket is full. False: a read is needed."""
         assert self.position is not None
         while (position := subscription.position) is not None and position != self.position.offset:
             frames, wire, reached = self._batch(position)
@@ -265,7 +267,7 @@ class StreamFeed(Feed):
         return True
 
     def _batch(self, position: int) -> _Batch:
-        """What follows a position, up to a portion; nothing where memory does not reach back so far."""
+        """Return the events after a position, up to a portion; empty if memory does not reach back that far."""
         first = position + 1 - self._oldest_recent()
         if first < 0:
             return [], b"", position
@@ -279,14 +281,14 @@ class StreamFeed(Feed):
         return frames, b"".join(made.wire for made in frames), position + len(frames)
 
     def _lose(self, subscription: Subscription) -> None:
-        """Tell a subscription that events were lost; it goes on from the end."""
+        """Notify a subscription that events were lost; it continues from the end."""
         assert self.position is not None
         if self._say_resumed(subscription, self.position, recovered=False):
             subscription.lost = False
             metrics.RESUMES.labels("lost").inc()
 
     def _say_resumed(self, subscription: Subscription, at: Position, *, recovered: bool) -> bool:
-        """Say where a subscription goes on. False: the socket is full, and gets it when it has room."""
+        """Send a subscription its position. Returns False if the socket is full; it is then sent later."""
         made = frame_event(Resumed(topic=self.name, recovered=recovered, at=str(at)))
         if not subscription.connection.offer([made], made.wire):
             return False
@@ -294,7 +296,7 @@ class StreamFeed(Feed):
         return True
 
     def _begin(self, epoch: str) -> None:
-        """The topic has its first event. Who waits for it since before that resumes from the beginning of its epoch."""
+        """Process the first event of a topic: earlier subscriptions resume from the beginning of its epoch."""
         self.position = Position(epoch, 0)
         self._clear()
         for subscription in self.subscriptions:
@@ -302,7 +304,7 @@ class StreamFeed(Feed):
                 subscription.position, subscription.at = None, self.position
 
     def _start_over(self, end: Position) -> None:
-        """Redis lost the stream: its end is not where it was. Everybody has to reload."""
+        """Process a loss of the stream in Redis, after which its end has changed. All clients must reload."""
         self.position = end
         self._clear()
         self._has_news = False
@@ -315,7 +317,7 @@ class StreamFeed(Feed):
         return self._recent[0].offset if self._recent else self.position.offset + 1
 
     def _oldest_wanted(self, behind: set[Subscription], end: Position) -> int:
-        """The offset after which to read, for this feed and for those behind it whom one read can still serve."""
+        """Return the offset after which to read, for this feed and for all subscriptions that one read can serve."""
         assert self.position is not None
         wanted = self.position.offset
         for subscription in behind:
@@ -327,7 +329,7 @@ class StreamFeed(Feed):
         return max(wanted, end.offset - RESUME_EVENTS)
 
     async def _read(self, since: int) -> None:
-        """Read history after an offset, for everybody at once, into the recent events."""
+        """Read history after an offset, once for all subscriptions, into the recent events."""
         end, entries = await self._streams.read(self.name, since, limit=RESUME_EVENTS)
         metrics.HISTORY_READS.labels(self.family).inc()
         assert self.position is not None
@@ -341,11 +343,11 @@ class StreamFeed(Feed):
         last = entries[-1] if len(entries) == RESUME_EVENTS else None
         reached = Position(end.epoch, last.offset, last.mark) if last else end
         if self.position.offset < reached.offset:
-            # A hole: history begins after what we have, or has gone. What follows it is all there is.
+            # A gap: history begins after the feed's position, or was deleted. Only the events after the gap are left.
             self._start_over(reached)
 
     def _agrees(self, entries: Sequence[Entry]) -> bool:
-        """Whether history has the events that this feed has, as far as both reach."""
+        """Return whether history contains the same events as this feed, as far as both reach."""
         found = [(entry.offset, entry.mark) for entry in entries]
         if entries:
             found.append((entries[0].offset - 1, entries[0].after))
@@ -376,6 +378,7 @@ class StreamFeed(Feed):
 
 
 def _frame_at(offset: int, mark: str, body: str) -> Frame:
-    # Spliced in: Redis keeps the event as it was published. A topic's events from before there were marks have none.
+    # Inserted as text: Redis stores the event as it was published. Events from before the introduction of marks have
+    # none.
     marked = f'"mark":"{mark}",' if mark else ""
     return frame(f'{{"offset":{offset},{marked}{body[1:]}')

@@ -1,4 +1,4 @@
-"""Streams in Redis: append an event once, read what follows a position, say where a topic ends."""
+"""Streams in Redis: append an event once, read events after a position, return a topic's end."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -13,34 +13,34 @@ from tidewire.keys import Keys
 from tidewire.redis import reached, script
 from tidewire.topics import Position
 
-# The fields of the hash that holds a topic's position.
+# The fields of the hash with a topic's position.
 POSITION = ("epoch", "offset", "mark")
 
 _Chunks = Sequence[tuple[str, Sequence["Encoded"]]]
 
-# Others wait while Redis runs a script: 5 ms for so many events.
+# Redis blocks other clients during a script: 5 ms for this many events.
 SCRIPT_EVENTS = 100
 
 
 class Encoded(NamedTuple):
-    """A stream event as it is kept: as text that need not be read again, whichever version of a project wrote it."""
+    """A stream event as stored: text that need not be decoded, whichever version of a project wrote it."""
 
     topic: str
     id: str
     body: str
-    # The event's number in its topic, where the outbox gave it one.
+    # The event's number in its topic, if the outbox has assigned one.
     sequence: int | None = None
 
     @classmethod
     def of(cls, event: StreamEvent) -> Self:
-        """The event without what is assigned where it is published: offset, mark and sequence number."""
+        """Return the event without the fields that are assigned at publishing: offset, mark and sequence number."""
         return cls(
             event.topic, str(event.id), event.model_copy(update=dict.fromkeys(("offset", "mark", "sequence"))).encode()
         )
 
 
 class Entry(NamedTuple):
-    """An event as it is read from history. `mark` is a digest of all events up to it, `after` of those before it."""
+    """An event read from history. `mark` is a digest of all events up to it, `after` of those before it."""
 
     offset: int
     mark: str
@@ -50,31 +50,31 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of an event: `new` is False where its id was there before."""
+    """The result of appending an event: `new` is False if its id was known already."""
 
     new: bool
     position: Position
-    # The mark of the event before, where this one is new.
+    # The mark of the preceding event, if this one is new.
     after: str = ""
-    # None, or the topic's sequence number where the stream is past the event's own and does not know its id.
+    # The topic's sequence number if the stream is beyond the event's own and does not know its id, else None.
     past: int | None = None
 
 
 class Stamp(NamedTuple):
-    """Where a topic ended at a time: `at_ms` is in milliseconds since 1970, by Redis's clock."""
+    """The end of a topic at a time: `at_ms` is in milliseconds since 1970, by Redis's clock."""
 
     position: Position
     at_ms: int
 
 
 class StreamReads(Protocol):
-    """What a feed reads of its topic. Both methods may raise `NoRedis`."""
+    """The reads that a feed needs. Both methods may raise `NoRedis`."""
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
-        """Where each topic ends; None where nothing was ever appended."""
+        """Return the end of each topic; None if no event was ever appended."""
 
     async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
-        """Where the topic ends and, of the same moment, its events after an offset, oldest first."""
+        """Return the topic's end and, atomically, its events after an offset, oldest first."""
 
 
 class Streams:
@@ -86,14 +86,15 @@ class Streams:
         self._milliseconds = int(seconds * 1000)
 
     async def append(self, event: Encoded) -> Appended:
-        """Append the event, once by its id, however often it is tried."""
+        """Append the event, once by its id, however often the call is repeated."""
         async with reached():
             return self._appended(await script("append")(keys=self._of(event.topic), args=self._args([event])))[0]
 
     async def append_all(self, batch: Mapping[str, Sequence[Encoded]]) -> dict[str, list[Appended] | ResponseError]:
         """Append the events of several topics in one round trip, those of a topic in their order.
 
-        A topic that Redis refuses (its key has another type, say) gets the error instead; the others are appended.
+        A topic that Redis refuses (such as a key of another type) gets the error as its result; the others are
+        appended.
         """
         chunks = [
             (topic, events[first : first + SCRIPT_EVENTS])
@@ -105,7 +106,7 @@ class Streams:
             found = await self._append_chunks(redis, append.sha, chunks)
             if any(isinstance(answer, NoScriptError) for answer in found):
                 await redis.script_load(append.script)
-                # What was appended between is a repeat.
+                # Events appended before the error are now repeats.
                 found = await self._append_chunks(redis, append.sha, chunks)
             for answer in found:
                 if isinstance(answer, Exception) and not _of_one_topic(answer):
@@ -125,7 +126,7 @@ class Streams:
         async with redis.pipeline(transaction=False) as pipe:
             for topic, events in chunks:
                 keys, args = self._of(topic), self._args(events)
-                # Not by the script object: a pipeline would ask each time whether Redis knows the script.
+                # Without the script object, because in a pipeline it would check each time that Redis knows the script.
                 pipe.evalsha(sha, len(keys), *keys, *args)
             return list(await pipe.execute(raise_on_error=False))
 
@@ -148,9 +149,9 @@ class Streams:
         return appended
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
-        """Where each topic ends; None where nothing was ever appended, or the topic's key has another type.
+        """Return the end of each topic; None if no event was ever appended, or the topic's key has another type.
 
-        The topics of many feeds are asked for together: one that cannot be read must not keep the others from it.
+        The topics of many feeds share a call: an unreadable one must not affect the others.
         """
         if not topics:
             return []
@@ -164,15 +165,15 @@ class Streams:
         return [None if isinstance(answer, Exception) else _position(answer) for answer in found]
 
     async def stamp(self, topic: str) -> Stamp:
-        """Where the topic ends and, of the same moment, Redis's time. Begins the topic's epoch if it has none."""
+        """Return the topic's end and, atomically, Redis's time. Begins the topic's epoch if it has none."""
         async with reached():
             epoch, offset, mark, at_ms = await script("stamp")(keys=self._of(topic), args=[uuid.uuid4().hex[:12]])
         return Stamp(Position(epoch, int(offset), mark), int(at_ms))
 
     async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
-        """Where the topic ends and, of the same moment, its events after an offset.
+        """Return the topic's end and, atomically, its events after an offset.
 
-        Events are oldest first, and fewer than there were where history is shorter.
+        Events are oldest first; events that history no longer contains are missing.
         """
         async with reached() as redis, redis.pipeline(transaction=True) as pipe:
             pipe.hmget(self._keys.position(topic), POSITION)
@@ -190,7 +191,7 @@ def _position(fields: Sequence[str | None]) -> Position | None:
     return Position(epoch, int(offset or 0), mark or "") if epoch else None
 
 
-# Errors of the whole server, which no topic is to blame for: redis-py has classes for some of them only.
+# Errors of the whole server rather than a topic: redis-py has classes for some of them only.
 _OF_THE_SERVER = (ReadOnlyError, OutOfMemoryError, AuthenticationError)
 _OF_THE_SERVER_TOO = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "NOAUTH", "UNKILLABLE")
 

@@ -1,4 +1,4 @@
-"""The end of tasks, within a bound."""
+"""Ends tasks within a time limit."""
 
 import asyncio
 import logging
@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 logger = logging.getLogger(__name__)
 
-# A task that is cancelled cleans up within the one; all together are less than what a drain may be late.
+# Time for a cancelled task to clean up; the total must be less than the time by which a drain may be late.
 CANCEL_SECONDS = 0.5
 CANCELS = 4
 
 
 async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended: a library may take a cancellation for a timeout of its own, and go on."""
+    """Cancel tasks until they have ended: a library may mistake a cancellation for its own timeout and continue."""
     running = set(tasks)
     for _ in range(CANCELS):
         if not running:

@@ -1,7 +1,7 @@
 """The ticket: a short-lived, signed cookie by which a socket is authenticated without a query.
 
-It contains a hash of the session's key, never the key, and is valid only beside the session cookie that it was made
-for: a ticket alone opens nothing, and the end of a session ends its tickets.
+The ticket contains a hash of the session's key, never the key, and is valid only together with the session cookie that
+it was issued for: a ticket alone grants no access, and the end of a session ends its tickets.
 """
 
 import asyncio
@@ -32,14 +32,14 @@ from tidewire.streams import Stamp
 from tidewire.topics import Position
 
 COOKIE = "tidewire_ticket"
-# A session is read in milliseconds. A database that hangs must not keep the handshake.
+# A session is read in milliseconds. If the database hangs, the handshake must not hang with it.
 SESSION_SECONDS = 10.0
 _SALT = "tidewire.ticket"
 
 
 @dataclass(frozen=True, slots=True)
 class TicketUser:
-    """The user of a socket that a ticket opened: what a consumer needs, without a row of the database."""
+    """The user of a socket authenticated by a ticket, with the attributes that a consumer needs but no database row."""
 
     pk: Any
     username: str
@@ -48,15 +48,16 @@ class TicketUser:
     is_anonymous = False
 
     def get_username(self) -> str:
-        """The name, as Django's user model gives it."""
+        """Return the name, as Django's user model does."""
         return self.username
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The cookie's content: the user's primary key as text, and the stamp of a moment before the session was read.
+    """The cookie's content: the user's primary key as text, and a stamp from before the session was read.
 
-    Neither host's clock is in it. Revocations up to `position` had been committed when the session was found valid.
+    The ticket contains no host's clock. Revocations up to `position` had been committed when the session was found
+    valid.
     """
 
     pk: str
@@ -67,7 +68,7 @@ class Ticket:
 
     @classmethod
     def issue(cls, user: Any, session: str, stamp: Stamp) -> Self:
-        """Make a ticket for a user and a session (by its mark)."""
+        """Create a ticket for a user and a session (by its mark)."""
         pk = user._meta.pk.value_to_string(user)  # noqa: SLF001 - documented by Django
         return cls(pk, user.get_username(), session, *stamp)
 
@@ -78,7 +79,7 @@ class Ticket:
 
     @classmethod
     def read(cls, value: str) -> Self | None:
-        """Return the ticket if a process of this product signed it; it may be too old."""
+        """Return the ticket if a process of this product signed it; the ticket may be expired."""
         try:
             pk, username, session, position, issued_ms = signing.Signer(salt=_SALT).unsign_object(value)
             at = Position.parse(position)
@@ -87,7 +88,7 @@ class Ticket:
         return None if at is None else cls(pk, username, session, at, issued_ms)
 
     def user(self) -> TicketUser | None:
-        """Return the user, with a primary key of the user model's type; None if it has another type by now."""
+        """Return the user, with a primary key of the user model's type; None if the type has changed."""
         try:
             return TicketUser(get_user_model()._meta.pk.to_python(self.pk), self.username)  # noqa: SLF001 - as above
         except ValidationError:
@@ -95,10 +96,11 @@ class Ticket:
 
 
 class TicketMiddleware:
-    """Page side: gives logged-in users a ticket, renews it in its second half, and removes it at logout.
+    """Page side: issues a ticket to authenticated users, renews it in its second half, and removes it at logout.
 
     Revokes a session that a response ends or replaces: a logout, another user's login, a new key for the same user.
-    Stands directly after AuthenticationMiddleware, because a stamp must be older than the look at the session.
+    Must be placed directly after AuthenticationMiddleware, because a stamp must be older than the reading of the
+    session.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -110,7 +112,7 @@ class TicketMiddleware:
         key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         stamp = before = None
         if key:
-            # A save does not wait for Redis: the page that follows it asks.
+            # A save must not wait for Redis: the page that follows requests the ticket.
             stale = held is None or held.session != session_mark(key) or not _is_fresh(held)
             if stale and request.method in ("GET", "HEAD"):
                 stamp = stamps.read_stamp()
@@ -139,11 +141,11 @@ class TicketMiddleware:
 
 
 def _revoke_replaced(request: HttpRequest, before: object, key: str) -> None:
-    """Revoke the session that the request came with, if the response ends it or gives it another key."""
+    """Revoke the session of the request if the response ends it or gives it another key."""
     if request.user.pk != before:
         revoke_session(before, key)
     elif request.session.session_key != key and not key_is_data():
-        # The same user, with another key, as after a change of the password: the sockets reconnect with it.
+        # The same user with another key, as after a change of the password: the sockets reconnect with it.
         revoke(before, session=session_mark(key))
 
 
@@ -153,11 +155,11 @@ def _is_fresh(held: Ticket) -> bool:
 
 
 class TicketAuth:
-    """ASGI middleware: the user from a valid ticket, else from the session.
+    """ASGI middleware: sets the user from a valid ticket, otherwise from the session.
 
-    Sets `scope["user"]`, `scope["session_mark"]`, `scope["session_key"]`, and `scope["asked_at"]`: when it began to
-    look (`time.monotonic`), because it may have missed what is revoked after that. If the session cannot be read, the
-    socket is closed with a reconnect code: it is not known whether the user is logged in.
+    Sets `scope["user"]`, `scope["session_mark"]`, `scope["session_key"]`, and `scope["asked_at"]`: the start of the
+    authentication (`time.monotonic`), which may have missed later revocations. If the session cannot be read, the
+    socket is closed with a reconnect code, because the user may or may not be logged in.
     """
 
     def __init__(self, application: Any) -> None:
@@ -200,10 +202,10 @@ def _with_user(application: Any) -> Any:
 
 
 def _ticket_of(scope: dict[str, Any]) -> tuple[Ticket | None, str]:
-    """Return the ticket, if it may be trusted, and the key of the session that it was made for."""
+    """Return the ticket, if it can be trusted, and the key of the session that it was issued for."""
     for name, value in scope["headers"]:
         if name == b"cookie" and COOKIE.encode() in value:
-            # As Django reads them: a cookie with an odd name must not hide the others.
+            # Parsed as by Django: a cookie with an invalid name must not hide the others.
             cookies = parse_cookie(value.decode("latin1"))
             break
     else:

@@ -1,6 +1,6 @@
-"""Topics: the public names of streams of events, of two kinds that are kept apart.
+"""Topics: the public names of streams of events, of two separate kinds.
 
-A state topic shows how things are now; a stream topic tells what happened.
+A state topic has a current value; a stream topic has a history of events.
 """
 
 import re
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from tidewire.events import StateEvent
 from tidewire.presence import Presence
 
-# Channels' own rule for group names, less what our prefix takes of its 100 characters.
+# Channels' rule for group names, minus the part of the 100 characters that the prefix takes.
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 NAME_LENGTH = 80
 
 
 def check_name(name: str) -> str:
-    """The name, if it can name a topic. Raises `ValueError` which says why not."""
+    """Return the name if it is valid for a topic. Raises `ValueError` with the reason otherwise."""
     if len(name) > NAME_LENGTH:
         raise ValueError(f"topic {name[:20]!r}... has {len(name)} characters, {NAME_LENGTH} at most")
     if not _NAME.fullmatch(name):
@@ -24,7 +24,7 @@ def check_name(name: str) -> str:
     return name
 
 
-# Of a position that is good whatever the events before it were. No client can send this.
+# Matches any mark. Clients cannot send it.
 ANY = "*"
 
 
@@ -32,8 +32,8 @@ ANY = "*"
 class Position:
     """A place in a stream topic: `offset` events since `epoch` began. As text `epoch.mark:offset`.
 
-    `mark` is a digest of all these events. Two positions with the same mark have the same events before them, even
-    where Redis lost events and gave their offsets to others.
+    `mark` is a digest of all these events. Two positions with the same mark have the same events before them, even if
+    Redis lost events and gave their offsets to others.
     """
 
     epoch: str
@@ -45,14 +45,14 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> "Position | None":
-        """Read `epoch.mark:offset`, or `epoch:offset` of a topic without events; None where it is no position."""
+        """Parse `epoch.mark:offset`, or `epoch:offset` of a topic without events; None for any other text."""
         match = re.fullmatch(r"([0-9a-f]{1,32})(?:\.([0-9a-f]{1,32}))?:([0-9]{1,15})", text)
         return cls(match[1], int(match[3]), match[2] or "") if match else None
 
 
 @dataclass(frozen=True)
 class StreamTopic:
-    """Every event matters, in order, once. Has history; its events are resumed by offset."""
+    """A topic of which every event matters, in order, once. It has a history, and is resumed by offset."""
 
     name: str
 
@@ -62,7 +62,7 @@ class StreamTopic:
 
 @dataclass(frozen=True)
 class StateTopic(ABC):
-    """Only the newest value matters. Its value is read from presence, whole or what changed."""
+    """A topic of which only the newest value matters. The value, or its changes, are read from presence."""
 
     name: str
 
@@ -71,17 +71,17 @@ class StateTopic(ABC):
 
     @abstractmethod
     async def read(self, presence: Presence, version: int) -> StateEvent:
-        """The whole value at about this version, as the event that a new subscription gets."""
+        """Return the whole value at about this version, as the event for a new subscription."""
 
     async def read_changes(self, presence: Presence, since: int, version: int) -> StateEvent:
-        """What changed after a version, as the event that others get. The whole value unless overridden.
+        """Return the changes after a version, as the event for other subscriptions. The whole value unless overridden.
 
         `since` is for `Presence.changed`, `version` for the event.
         """
         return await self.read(presence, version)
 
     def merge(self, value: StateEvent, change: StateEvent) -> StateEvent:
-        """The whole value after a change. The change itself unless overridden."""
+        """Return the whole value after a change. The change itself unless overridden."""
         return change
 
 

@@ -1,12 +1,12 @@
-"""The oldest versions that tidewire works with: a process that has an older one says so and does not start."""
+"""The oldest supported versions: a process with an older one must not start."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 from django.core.exceptions import ImproperlyConfigured
 
-# As in pyproject.toml; a test compares the two.
+# The same as in pyproject.toml; a test compares the two.
 PACKAGES = {"Django": "5.2", "channels": "4.2", "channels-redis": "4.2", "redis": "5.0.1"}
-# The oldest that the tests run on. Valkey began at 7.2.
+# The oldest version that the tests run on. Valkey started at 7.2.
 REDIS_SERVER = "7.0"
 
 
@@ -16,7 +16,7 @@ def require_packages(oldest: dict[str, str] = PACKAGES) -> None:
         try:
             found = version(name)
         except PackageNotFoundError:
-            # A project without channels-redis has another channel layer.
+            # A project without channels-redis uses another channel layer.
             continue
         if _numbers(found) < _numbers(least):
             raise ImproperlyConfigured(
@@ -33,7 +33,7 @@ def require_redis_server(found: str) -> None:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """The numbers that a version begins with: `6.1rc1` counts as 6.1."""
+    """Return the numbers at the start of a version: `6.1rc1` counts as 6.1."""
     numbers = []
     for part in text.split("."):
         digits = part[: len(part) - len(part.lstrip("0123456789"))]

@@ -6,7 +6,7 @@ from typing import Any
 def identity(scope: dict[str, Any]) -> str:
     """Return the name by which a node counts a user's sockets.
 
-    Anonymous visitors have no primary key, so each session, or without a session each address, counts by itself.
+    Anonymous visitors have no primary key, so each session, or each address without a session, counts separately.
     """
     user = scope["user"]
     if user.is_authenticated:
@@ -15,7 +15,7 @@ def identity(scope: dict[str, Any]) -> str:
 
 
 def _address(scope: dict[str, Any]) -> str:
-    """The client's address. nginx sets X-Real-IP and overwrites any value of the client."""
+    """Return the client's address. nginx sets X-Real-IP and overwrites a value sent by the client."""
     for name, value in scope["headers"]:
         if name == b"x-real-ip":
             return str(value.decode("latin1"))

@@ -17,18 +17,18 @@ _of_others = metrics.families(metrics.OF_OTHERS_THAN_PAGES)
 
 
 class _OfPages(MultiProcessCollector):
-    """All processes of the service, less what only a ws node or the relay can say."""
+    """All processes of the service, without the metrics that only a ws node or the relay can measure."""
 
     def collect(self) -> Iterable[Metric]:
         return [metric for metric in super().collect() if metric.name not in _of_others]  # type: ignore[no-untyped-call]
 
 
 def metrics_view(_request: HttpRequest) -> HttpResponse:
-    """Prometheus text. With PROMETHEUS_MULTIPROC_DIR set it speaks for all processes of the service."""
+    """Return Prometheus text; with PROMETHEUS_MULTIPROC_DIR, for all processes of the service."""
     try:
         outbox.waiting()
     except DatabaseError as error:
-        # A scrape during the database's outage is worth having.
+        # A scrape must also work during an outage of the database.
         logger.warning("the outbox could not be counted: %s", type(error).__name__)
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:

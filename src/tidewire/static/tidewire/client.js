@@ -1,34 +1,35 @@
-// One live socket: it reconnects, resumes from where it was, and says how it is.
-// It owns the connection and never touches the page.
+// A live socket: reconnects, resumes from its position, and reports its state. Owns the connection and never touches
+// the page.
 
 import { CLOSE_CODES } from "./close-codes.js";
 import { Positions } from "./positions.js";
 import { drainMs, isFinal, returnDelay } from "./returns.js";
 import { Timer, moment, since, sinceAtMost } from "./stopwatch.js";
 
-// Below the proxy's and the server's own limits, so that an idle socket stays open.
+// Shorter than the timeouts of the proxy and the server, so that an idle socket remains open.
 const HEARTBEAT_MS = 20_000;
-// An answer may be late on a phone. A handshake may take half of this; a check that has a reason takes a quarter.
+// Longest wait for a reply, which may be late on a phone. A handshake may take half of this; a check that has a reason,
+// a quarter.
 const PATIENCE_MS = 20_000;
-// A socket that lived as long was no failed attempt.
+// A socket that was open for this long does not count as a failed attempt.
 const LIVED_MS = 10_000;
-// A refusal comes right after the handshake, so a socket without a message counts as live only after this time.
+// A refusal follows right after the handshake, so a socket without a message counts as live only after this time.
 const REFUSAL_MS = 1000;
-// An attempt to connect that is younger has not failed yet because the page was looked at.
+// A younger attempt to connect must not be restarted because the page became visible.
 const YOUNG_MS = 2000;
-// Any code that is neither final nor that of a closed page: the server keeps an editor's lease for the return.
+// Any code that is neither final nor that of a closed page, so that the server keeps an editor's lease for the return.
 const RETURNS = 3001;
 
 /**
- * A socket on `path`. Raises `TypeError` for a path or a position that cannot be one.
+ * A socket on `path`. Raises `TypeError` for an invalid path or position.
  *   on:    a function per event type, called with the event
  *   state: called with "connecting" | "live" | "reconnecting" | "stale" | "closed", and a detail: `code`, `reason`,
- *          `final`, `delay_ms` where there is one
- *   at:    where the page stands, `{topic: "epoch.mark:offset"}`; "" where the server could not say, so that events may
- *          have been missed; for a topic without a position the page wants only what comes
- *   lost:  called where events were missed that cannot be had again, with the `topic`: reload what they changed
- *   heartbeat: milliseconds between heartbeats, less where the page must notice sooner that the server is gone
- *   patience: milliseconds within which the server must answer
+ *          `final`, `delay_ms` if there is one
+ *   at:    the positions of the page, `{topic: "epoch.mark:offset"}`; "" if the server could not determine one, so that
+ *          events may have been missed; a topic without a position gets only new events
+ *   lost:  called with the `topic` if missed events cannot be recovered: the page must reload the data they changed
+ *   heartbeat: milliseconds between heartbeats, fewer if the page must detect an unavailable server sooner
+ *   patience: milliseconds within which the server must reply
  * A final close ends the attempts until `reconnectNow`.
  */
 export class Live {
@@ -49,9 +50,9 @@ export class Live {
     this._ended = false;
     this._attempt = 0;
     this._heard = moment();
-    this.absence = 0; // milliseconds that the server was not heard before this socket opened, at most
-    this._answer_ms = patience / 2; // how long the last answer took; none is known yet
-    this._timer = new Timer(); // of the handshake, then of the next heartbeat or its answer, then of the return
+    this.absence = 0; // longest time without a message from the server before this socket opened, in milliseconds
+    this._answer_ms = patience / 2; // duration of the last reply; none is known yet
+    this._timer = new Timer(); // of the handshake, then of the next heartbeat or its reply, then of the reconnect
     this._refusal = new Timer();
     this._events = [
       [window, "offline", () => this._offline()],
@@ -73,14 +74,14 @@ export class Live {
     this._change("closed", { code: 1000, reason: "closed by the page", final: true });
   }
 
-  /** Try now rather than when the delay has passed; also after a final close. An open socket is checked. */
+  /** Reconnect now instead of after the delay; also after a final close. An open socket is checked. */
   reconnectNow() {
     if (this._ended) return;
     if (this._isOpen) this.check();
     else this._connect();
   }
 
-  /** Say an event to the server. Returns whether it was sent; nothing is kept for later. */
+  /** Send an event to the server. Returns whether it was sent; nothing is queued. */
   say(event) {
     const text = JSON.stringify(event);
     if (!this._isOpen) return false;
@@ -92,17 +93,17 @@ export class Live {
     return true;
   }
 
-  /** Milliseconds that may have passed since the server was last heard: the most that either clock says. */
+  /** Milliseconds since the last message of the server: the greater of the two clocks' values. */
   get silence() {
     return sinceAtMost(this._heard);
   }
 
-  /** Milliseconds that this socket has been open. */
+  /** Milliseconds since this socket opened. */
   get age() {
     return this._opened_at === null ? 0 : since(this._opened_at);
   }
 
-  /** Find out whether the server is there, now rather than at the next heartbeat. */
+  /** Check now, instead of at the next heartbeat, whether the server responds. */
   check() {
     if (this._isOpen) this._ask(this._soon);
   }
@@ -111,7 +112,7 @@ export class Live {
     return this._socket?.readyState === WebSocket.OPEN;
   }
 
-  /** The patience for a check that has a reason; a server that is known to be slow has more. */
+  /** The timeout of a check that has a reason; longer for a server that is known to be slow. */
   get _soon() {
     return Math.min(this._patience, Math.max(this._patience / 4, 2 * this._answer_ms));
   }
@@ -125,9 +126,9 @@ export class Live {
     this._opened_at = null;
     this._heard_any = false;
     this._drain_ms = null;
-    this._owed = 0; // pings that the server has not answered
-    this._verdict_at = Infinity; // when the present question is judged
-    this._doubted = false; // the browser says that the network is gone
+    this._owed = 0; // pings without a reply
+    this._verdict_at = Infinity; // the time at which the pending check fails
+    this._doubted = false; // the browser reports that the network is gone
     this._stale = false;
     const url = new URL(this._url);
     for (const position of this._positions.query) url.searchParams.append("at", position);
@@ -135,7 +136,7 @@ export class Live {
     try {
       socket = new WebSocket(url);
     } catch (error) {
-      // Not before `new Live` has returned.
+      // Delayed until `new Live` has returned.
       this._timer.start(0, () => this._closed(1006, `the browser allows no socket: ${error.message}`));
       return;
     }
@@ -146,7 +147,7 @@ export class Live {
     this._timer.verdict(this._patience / 2, () => this._give_up("the server did not answer the handshake"));
   }
 
-  /** Forget the present socket: nothing that it still says is heard, and its close is not waited for. */
+  /** Detach the current socket: further messages are ignored, and its close is not awaited. */
   _drop(code = RETURNS) {
     const socket = this._socket;
     if (!socket) return;
@@ -167,7 +168,7 @@ export class Live {
     this._refusal.start(REFUSAL_MS, () => this._show());
   }
 
-  /** Ask the server whether it is there; without an answer it is judged after `ms`. An earlier verdict stands. */
+  /** Ping the server; without a reply the socket is given up after `ms`. An earlier deadline remains in force. */
   _ask(ms) {
     const at = performance.now() + ms;
     if (this._verdict_at <= at) return;
@@ -187,7 +188,7 @@ export class Live {
   }
 
   _judge() {
-    // A message is as good as an answer, though it may have been sent before the question.
+    // Any message counts as a reply, although it may have been sent before the ping.
     if (this._heard.steady <= this._asked.steady) this._give_up("the server does not answer");
     else if (this._doubted || this._owed === 0) this._answered();
     else {
@@ -198,8 +199,8 @@ export class Live {
   }
 
   /**
-   * The next heartbeat follows from this answer, not from a clock: browsers run a timer that a timer started only once
-   * a minute in hidden tabs, but not one that a message started.
+   * The next heartbeat is started by this reply, not by a timer: in hidden tabs browsers run a timer that a timer
+   * started only once a minute, but not a timer that a message started.
    */
   _answered() {
     this._doubted = false;
@@ -249,7 +250,7 @@ export class Live {
       this._change("closed", { code, reason, final: true });
       return;
     }
-    // A socket that lived a while was no failed attempt: start again with short delays.
+    // A socket that was open for a while does not count as a failed attempt: start again with short delays.
     if (this._heard_any && since(this._opened_at) > LIVED_MS) this._attempt = 0;
     const delay = returnDelay(code, this._attempt, this._drain_ms);
     this._attempt += 1;
@@ -257,7 +258,7 @@ export class Live {
     this._change("reconnecting", { code, reason, final: false, delay_ms: delay });
   }
 
-  /** The browser says that there is no network. For some seconds its word counts, and then the server's answer. */
+  /** The browser reports that there is no network. After some seconds the server's reply decides. */
   _offline() {
     if (!this._isOpen) return;
     this._verdict_at = Infinity;
@@ -267,15 +268,15 @@ export class Live {
     this._change("reconnecting", { code: 1006, reason: "this device is offline", final: false });
   }
 
-  /** The page woke or the network came back: do not wait out a delay that was meant for a failure. */
+  /** The page woke up or the network came back: skip a delay that was meant for failures. */
   _woken({ network = false, restored = false } = {}) {
     if (this.state === "closed") return;
     if (network) {
       this._attempt = 0;
       this._doubted = false;
-      this._verdict_at = Infinity; // a question from before may have had its answer
+      this._verdict_at = Infinity; // the reply to an earlier ping may have been missed
     }
-    // What a page in the back-forward cache had open is closed, whether or not it was told.
+    // Sockets of a page in the back-forward cache are closed, whether or not the page was notified.
     if (restored || !this._socket) this._connect();
     else if (this._isOpen) this.check();
     else if (network || since(this._began) > YOUNG_MS) this._connect();
@@ -300,19 +301,19 @@ function socketUrl(path) {
   return url.href;
 }
 
-/** The event of a message, or null where it is none. */
+/** Return the event of a message, or null if the message is not an event. */
 function read(text) {
   try {
     const event = JSON.parse(text);
     if (typeof event?.type === "string") return event;
   } catch {
-    // Told below, with what is JSON but no event.
+    // Reported below, together with valid JSON that is not an event.
   }
   console.warn("tidewire: a message that is no event was ignored:", String(text).slice(0, 100));
   return null;
 }
 
-/** Call what the page gave. Its mistake is reported as any of a script, and does not reach the connection. */
+/** Call the page's callback. An exception is reported like that of any script, and must not affect the connection. */
 function guarded(call, ...values) {
   try {
     call(...values);

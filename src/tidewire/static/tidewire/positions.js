@@ -1,6 +1,6 @@
-// Where a page stands on each stream topic, and which events it has had already.
+// The page's position on each stream topic, and the events that it has received.
 
-// Repeats come from a resume that overlaps with what was delivered: as many as a resume may bring.
+// Repeats come from a resume that overlaps with delivered events: as many as a resume may contain.
 const SEEN = 1000;
 // No stream has this epoch, so the server answers that events may have been missed.
 const NOWHERE = "1:0";
@@ -21,22 +21,22 @@ export class Positions {
     }
   }
 
-  /** Each as `topic:epoch:offset`, for the query of a socket. */
+  /** The positions as `topic:epoch:offset`, for the query of a socket. */
   get query() {
     return [...this.#at].map(([topic, position]) => `${topic}:${position}`);
   }
 
-  /** How many events of a topic are remembered. */
+  /** The number of remembered events of a topic. */
   seen(topic) {
     return this.#seen.get(topic)?.size ?? 0;
   }
 
-  /** The server says where this socket stands on a topic. */
+  /** Store the position that the server sent for a topic. */
   resumed({ topic, at }) {
     if (typeof topic === "string" && typeof at === "string") this.#at.set(topic, at);
   }
 
-  /** Move on to an event of a stream. Returns whether it was here before: an event is known by its id. */
+  /** Advance to an event of a stream. Returns whether the event is a repeat, by its id. */
   isRepeat({ topic, id, offset, mark }) {
     const [epoch, before] = (this.#at.get(topic) ?? NOWHERE).split(":");
     if (offset >= Number(before)) {
