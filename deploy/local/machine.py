@@ -42,6 +42,9 @@ def prepare(target: str) -> int:
     except venv.VenvError as error:
         print(error, file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(system.not_ours(error), file=sys.stderr)
+        return 1
     for need in dict.fromkeys((system.PROMETHEUS, *optional) if runs_programs else ()):
         if path := system.find_program(*need.programs):
             print(f"{need.name}: {path}", flush=True)

@@ -133,6 +133,11 @@ def command(needs: Sequence[Need]) -> str:
     return f"{install} {_packages(manager, needs)}"
 
 
+def not_ours(error: PermissionError) -> str:
+    """Return the line for a file that this user may not write, which is usually one of an earlier start by root."""
+    return f"{error.filename} belongs to another user. If make ran as root before: sudo chown -R $USER .venv var"
+
+
 def tail(path: Path, *, lines: int) -> str:
     return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 

@@ -18,7 +18,7 @@ from deploy.local.layout import ROOT, Layout, LayoutError
 from deploy.local.processes import Process, processes, tie_to_parent
 from deploy.local.ready import wait_until_ready
 from deploy.local.supervisor import SupervisorLog, configuration
-from deploy.local.system import tail
+from deploy.local.system import not_ours, tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +73,9 @@ def main() -> int:
             return _serve(layout, stop, started)
     except Stopped:
         return 0
+    except PermissionError as error:
+        _say(f"cannot start: {not_ours(error)}")
+        return 1
     except (UpError, LayoutError) as error:
         _say(f"cannot start: {error}")
         return 1

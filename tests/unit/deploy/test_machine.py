@@ -52,6 +52,19 @@ def test_what_must_be_there_stops_with_the_command_of_this_machine(prepare):
     )
 
 
+def test_files_of_an_earlier_start_by_root_are_named_in_one_line(prepare, monkeypatch):
+    def link():
+        raise PermissionError(13, "Permission denied", "/project/.venv/programs/nginx")
+
+    monkeypatch.setattr(programs, "ensure", link)
+    status, printed = prepare()
+    assert status == 1
+    assert printed.err == (
+        "/project/.venv/programs/nginx belongs to another user. "
+        "If make ran as root before: sudo chown -R $USER .venv var\n"
+    )
+
+
 def test_what_is_optional_only_skips_tests(prepare):
     status, printed = prepare(optional=(ABSENT,))
     assert status == 0
