@@ -1,1 +1,1 @@
-"""The Django project that both services run: settings, models, actions and event types. It has no entry point."""
+"""The Django project of both services: settings, models, actions and event types. It has no entry point."""

@@ -1,8 +1,8 @@
-"""Signals of changes that end a user's access or may end it: deactivation, a new password, another role.
+"""Signals for changes that end a user's access or may end it: deactivation, a new password, another role.
 
-A deactivated or deleted user's sockets close with a final code. After any other change the session may still be
-valid: the sockets close with a reconnect code, and the next handshake checks the session. The end of a session is
-found by `tidewire.ticket.TicketMiddleware`.
+The sockets of a deactivated or deleted user close with a final code. After any other change the session may still be
+valid: the sockets close with a reconnect code, and the next handshake checks the session.
+`tidewire.ticket.TicketMiddleware` detects the end of a session.
 """
 
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_de
 
 from tidewire.revocation import revoke
 
-# A change of one of these closes the sockets of every session of the user.
+# A change of one of these fields closes the sockets of all of the user's sessions.
 _DECISIVE = ("password", "is_active", "is_staff", "is_superuser", "username")
 
 
 def connect() -> None:
-    """Listen to Django's signals, once per process."""
+    """Connect to Django's signals, once per process."""
     pre_save.connect(_saving, sender=User, dispatch_uid="dashboard.access")
     post_save.connect(_saved, sender=User, dispatch_uid="dashboard.access")
     post_delete.connect(_deleted, sender=User, dispatch_uid="dashboard.access")
@@ -28,7 +28,7 @@ def connect() -> None:
 
 
 def _saving(instance: User, update_fields: frozenset[str] | None, **_: Any) -> None:
-    """Compare with the stored row. `_saved` publishes, because a handshake must not read the old row afterwards."""
+    """Compare with the stored row. `_saved` publishes, so that no later handshake can read the old row."""
     is_decisive = update_fields is None or bool(update_fields.intersection(_DECISIVE))
     before = User.objects.filter(pk=instance.pk).values(*_DECISIVE).first() if is_decisive else None
     changed = before is not None and any(getattr(instance, name) != value for name, value in before.items())
@@ -57,7 +57,7 @@ def _permitted(
     elif action == "post_remove" and isinstance(instance, Group):
         users = _members([instance])
     elif action == "pre_clear":
-        # After the clearing the users are no longer known.
+        # Read before the relation is cleared, when the users are still known.
         users = _lost_by_clearing(instance, model)
     else:
         users = set()

@@ -1,4 +1,4 @@
-"""What a user does to documents. The only place that writes them, and the only place that publishes."""
+"""The actions of users on documents. No other code may write documents or publish events."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -16,12 +16,12 @@ from dashboard.permissions import can_delete
 from dashboard.submissions import Draft
 from tidewire import outbox
 
-# A user who opens the editing page ten times in a row is one notification, not ten.
+# Opening the editing page ten times in a row must cause one notification, not ten.
 EDIT_STARTED_ONCE_PER = timedelta(minutes=10)
 
 
 class Conflict(Exception):
-    """Another save came first. Carries both versions whole; `theirs` is None if the document was deleted."""
+    """Another save came first. Contains both versions in full; `theirs` is None if the document was deleted."""
 
     def __init__(self, *, yours: Draft, theirs: Document | None) -> None:
         super().__init__(f"{theirs.slug} is at version {theirs.version}" if theirs else "the document was deleted")
@@ -30,11 +30,11 @@ class Conflict(Exception):
 
 
 class ChangedMeanwhile(Exception):
-    """The document has another version than the user saw before they decided to delete it."""
+    """The version of the document differs from the one that the user saw before deleting it."""
 
 
 def create_document(user: User, *, title: str, body: str, form: UUID | None = None) -> Document:
-    """Create a document, once for each form. `form` is its key, None for a caller that repeats nothing.
+    """Create a document, once per form. `form` is the form's key, or None for a caller without repeats.
 
     Raises:
         Repeated: the same form with the same text was accepted before.
@@ -44,7 +44,7 @@ def create_document(user: User, *, title: str, body: str, form: UUID | None = No
     try:
         return _create(user, draft, form)
     except IntegrityError:
-        # A copy of the same form was accepted in parallel.
+        # A copy of the same form was accepted concurrently.
         submissions.refuse_repeat(user, form, draft)
         raise
 
@@ -60,9 +60,9 @@ def _create(user: User, draft: Draft, form: UUID | None) -> Document:
 
 @transaction.atomic
 def update_document(user: User, pk: int, *, version: int, title: str, body: str, form: UUID | None = None) -> Document:
-    """Save over `version` and no other: the comparison is part of the UPDATE, so two savers cannot both pass it.
+    """Save over `version` only: the comparison is part of the UPDATE, so two concurrent saves cannot both pass it.
 
-    A save that changes nothing makes no version and no notification; the document is returned as it is.
+    A save without changes creates neither a version nor a notification, and returns the document unchanged.
 
     Raises:
         Repeated: the same form with the same text was accepted before.
@@ -90,7 +90,7 @@ def update_document(user: User, pk: int, *, version: int, title: str, body: str,
 
 @transaction.atomic
 def delete_document(user: User, pk: int, *, version: int | None = None) -> None:
-    """Delete the document. `version` is the one that the user saw, None if they saw none.
+    """Delete the document. `version` is the one that the user saw, or None.
 
     Raises:
         Document.DoesNotExist: the document was deleted before.
@@ -109,8 +109,8 @@ def delete_document(user: User, pk: int, *, version: int | None = None) -> None:
 
 @transaction.atomic
 def start_editing(user: User, pk: int) -> None:
-    """Notify the others that `user` edits the document, unless they were notified a short while ago."""
-    # The lock makes two tabs that open at once agree on which of them notifies.
+    """Notify the other users that `user` edits the document, unless they were notified a short while ago."""
+    # The lock ensures that only one of two tabs that open at once sends the notification.
     document = Document.objects.select_for_update().get(pk=pk)
     since = Now() - EDIT_STARTED_ONCE_PER
     recent = Notification.objects.filter(document=document, actor=user, verb="edit_started", created_at__gt=since)
@@ -120,14 +120,14 @@ def start_editing(user: User, pk: int) -> None:
 
 @transaction.atomic
 def mark_read(user: User, up_to: int) -> None:
-    """Move the pointer forward to a sequence number, never back, and never past the newest: later ones stay unread."""
+    """Advance the pointer to a sequence number, never backwards and never past the newest event."""
     ReadPointer.objects.get_or_create(user=user)
     last_read = min(up_to, Notification.objects.newest())
     ReadPointer.objects.filter(user=user, last_read__lt=last_read).update(last_read=last_read)
 
 
 def start_reading(user: User) -> None:
-    """What happened before a user joined is read; by its number, because `date_joined` is of one host's clock."""
+    """Mark earlier events as read for a new user; by number, because `date_joined` comes from one host's clock."""
     ReadPointer.objects.get_or_create(user=user, defaults={"last_read": Notification.objects.newest()})
 
 

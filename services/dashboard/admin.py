@@ -1,4 +1,4 @@
-"""The admin of the dashboard's models. It reads everything and writes documents only through the actions."""
+"""The admin of the dashboard's models, read-only except for documents, which only the actions write."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -18,11 +18,11 @@ else:
 
 
 def _staff(request: HttpRequest) -> User:
-    return cast("User", request.user)  # the admin lets nobody anonymous in
+    return cast("User", request.user)  # the admin requires a login
 
 
 class _NoForms:
-    """Rows that only actions write: a form here would skip the version, the notification and the event."""
+    """Rows that only actions may write: a form would skip the version, the notification and the event."""
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         return False
@@ -44,13 +44,13 @@ class DocumentAdmin(_NoForms, ModelAdmin):
         _delete(_staff(request), obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
-        # Evaluated once: the rows that the confirmation page listed, and no other.
+        # Evaluated once: only the rows listed on the confirmation page may be deleted.
         for pk in list(queryset.values_list("pk", flat=True)):
             _delete(_staff(request), pk)
 
 
 def _delete(user: User, pk: int) -> None:
-    # A document that is deleted already, by a second click or by another user, is no error.
+    # A second click or another user may have deleted the document already.
     with suppress(Document.DoesNotExist):
         actions.delete_document(user, pk)
 

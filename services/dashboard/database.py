@@ -1,4 +1,4 @@
-"""The database's URL: PostgreSQL or SQLite, and nothing in it that would fail later."""
+"""Validation of the database's URL: PostgreSQL or SQLite, without options that would fail later."""
 
 import os
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from tidewire.addresses import server_url
 
 POSTGRES: Final = ("postgres", "postgresql", "pgsql")
 IN_MEMORY: Final = ":memory:"
-# The client library reads these only when it connects.
+# The client library reads these options only when it connects.
 NUMBERS: Final = (
     "connect_timeout",
     "keepalives",
@@ -23,12 +23,12 @@ NUMBERS: Final = (
     "keepalives_count",
     "tcp_user_timeout",
 )
-# No socket can be in it.
+# A directory in which no socket can exist.
 NO_DIRECTORY: Final = "/dev/null"
 
 
 def usable_url(text: str) -> str:
-    """The URL, if Django can use all of it. Raises `ValueError` with what is wrong, and never with the URL."""
+    """Return the URL if Django can use all of it. Raises `ValueError`, which describes the error without the URL."""
     if text.startswith("sqlite:"):
         if not text.removeprefix("sqlite://").lstrip("/") or "?" in text or "#" in text:
             raise ValueError("it must name a file and nothing else: sqlite:////absolute/path")
@@ -59,7 +59,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
         if not str(options.get(option, 0)).isdecimal():
             raise ValueError(f"its option {option} must be a number")
     connection = PGconn.connect_start(tried.encode())
-    # An invalid value is found before the socket is opened, whose path the error has otherwise.
+    # The library reports an invalid value before opening the socket; otherwise the error contains the socket's path.
     refused = NO_DIRECTORY.encode() not in connection.error_message
     connection.finish()
     if refused:
@@ -67,7 +67,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
 
 
 def why_not_writable(url: str) -> str:
-    """Why SQLite cannot write to the file of this URL, or nothing."""
+    """Return the reason that SQLite cannot write to the file of this URL, or an empty text."""
     found = dj_database_url.parse(url)
     if "sqlite3" not in found["ENGINE"] or found["NAME"] == IN_MEMORY:
         return ""
@@ -76,7 +76,7 @@ def why_not_writable(url: str) -> str:
         return "its path is a directory"
     if not path.parent.is_dir():
         return "the directory of its file does not exist"
-    # SQLite makes files of its own beside the database.
+    # SQLite creates further files beside the database.
     if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         return "this process may not write to its file and its directory"
     return ""

@@ -1,6 +1,6 @@
-"""The one typed reader of the environment: every setting that differs between places, read once at start.
+"""The typed reader of the environment: all settings that differ between deployments, read once at start.
 
-`.env.example` is generated from these fields. A missing or invalid value stops the start and is named.
+`.env.example` is generated from these fields. A missing or invalid value stops the start, and the error names it.
 """
 
 import difflib
@@ -30,7 +30,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PREFIX: Final = "TIDEWIRE_"
 SECRETS_DIR: Final = f"{PREFIX}SECRETS_DIR"
 
-# What production must be told and a developer need not. The key is public: production refuses it.
+# Values that are required in production and have a default in development. The key is public, so production must refuse
+# it.
 DEVELOPMENT: Final[dict[str, Any]] = {
     "secret_key": "development-only-key-that-everybody-can-read-in-the-repository",
     "allowed_hosts": "localhost,127.0.0.1",
@@ -39,12 +40,12 @@ DEVELOPMENT: Final[dict[str, Any]] = {
     "secure_cookies": False,
     "log_format": "text",
 }
-# Django's own measure of a strong key (`check --deploy`, security.W009).
+# Django's own criterion for a strong key (`check --deploy`, security.W009).
 SECRET_KEY_MIN_CHARS: Final = 50
 NEW_KEY: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
-# What editors, other systems and `echo` leave around a value; no setting begins or ends with these.
+# Characters that editors, other systems and `echo` may add around a value; no setting begins or ends with them.
 AROUND: Final = "\ufeff \t\r\n\v\f"
-# First parts of the addresses that pages, sockets and static files have.
+# First path segments that are used by pages, sockets and static files.
 TAKEN_PATHS: Final = frozenset(
     [
         "documents",
@@ -65,7 +66,7 @@ TAKEN_PATHS: Final = frozenset(
         "ws",
     ]
 )
-# A name this close to a setting's is a slip; in the measure of difflib, 1 is the same name.
+# A name this similar to a setting's counts as a misspelling; for difflib, 1 is the same name.
 SLIP: Final = 0.8
 
 
@@ -80,7 +81,7 @@ def _each(parse: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str,
 
 
 def _allowed_host(text: str) -> str:
-    """A host as Django compares it: `.example.com` stands for its subdomains too, `*` for every host."""
+    """Normalise a host as Django compares it: `.example.com` includes its subdomains, `*` is any host."""
     if text == "*":
         return text
     if text.startswith("*."):
@@ -112,7 +113,7 @@ def _free_path(text: str) -> str:
 
 
 def _redis_url(text: str) -> str:
-    # Whether it must name a host depends on the Sentinels.
+    # A host is required only without Sentinels, so it is checked later.
     return redis_url(text, host_needed=False)
 
 
@@ -121,7 +122,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Env(BaseModel):
-    # No value stands in an error or in a representation: any may be a secret.
+    # Any value may be a secret, so values must not appear in errors or representations.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     environment: Literal["development", "production"] = Field(
@@ -257,7 +258,7 @@ class Env(BaseModel):
 
 
 def read_env(environ: Mapping[str, str] = os.environ) -> Env:
-    """The environment, secrets directory included; exits with every problem named instead of a traceback."""
+    """Read the environment and the secrets directory; exit with a list of all problems instead of a traceback."""
     given = {name: text for name, value in environ.items() if name.startswith(PREFIX) and (text := value.strip(AROUND))}
     try:
         slips, unknown = _unknown(environ)
@@ -280,7 +281,7 @@ def _fields(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _files(directory: str | None) -> dict[str, str]:
-    """Secrets by the names of their files. A file that is empty is no value, as a variable that is empty is none."""
+    """Read secrets by the names of their files. An empty file counts as no value, like an empty variable."""
     if directory is None:
         return {}
     if not Path(directory).is_dir():
@@ -298,7 +299,7 @@ def _files(directory: str | None) -> dict[str, str]:
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """What to say of names that are a slip for a setting's, and the other names that are no setting."""
+    """Return messages for misspelt names of settings, and the other names that are not settings."""
     known = {field.upper(): field for field in Env.model_fields} | {"SECRETS_DIR": ""}
     slips, others = [], []
     for name in sorted(environ):
@@ -313,7 +314,7 @@ def _unknown(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
 
 
 def explain(error: ValidationError) -> str:
-    """One line per problem: the variable, what is wrong, what it is for. Never the value: it may be a secret."""
+    """Describe each problem in a line: variable, problem, purpose. Values are omitted, as they may be secret."""
     lines = ["tidewire cannot start:"]
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""

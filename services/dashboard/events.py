@@ -1,4 +1,4 @@
-"""The dashboard's events, as they go to the browser. `tests/golden/` holds one of each."""
+"""The dashboard's events as sent to the browser. `tests/golden/` contains an example of each."""
 
 from datetime import datetime
 from typing import Literal
@@ -19,7 +19,7 @@ class UsersCount(StateEvent):
 
 
 class DocumentPeople(BaseModel):
-    """The users on a document: `phase` is the strongest of theirs, and each tuple has at most 20 names."""
+    """The users on a document, each counted in the strongest `phase`; each tuple has at most 20 names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

@@ -1,4 +1,4 @@
-"""What a page shows at first of what is live. Never waits long for Redis; None where it is away."""
+"""Initial values for the live parts of a page. Waits only briefly for Redis; None if Redis is unavailable."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,17 +17,17 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# A page without its live parts is better than a page that is late; the socket brings them anyway.
+# A page without its live parts is better than a late page; the socket delivers them anyway.
 PATIENCE_SECONDS = 0.5
 
 
 def users() -> UsersCount | None:
-    """How many users are here, with at most 20 names."""
+    """Return the number of connected users, with at most 20 names."""
     return _read(lambda store: USERS.read(store, 0))
 
 
 def everyone() -> list[str] | None:
-    """The names of all who are here."""
+    """Return the names of all connected users."""
 
     async def names(store: Presence) -> list[str]:
         [members] = await store.members([(USERS.name, ONLINE)], names=-1)
@@ -37,17 +37,17 @@ def everyone() -> list[str] | None:
 
 
 def statuses(slugs: Sequence[str]) -> dict[str, DocumentPeople] | None:
-    """The readers and editors of these documents, by slug."""
+    """Return the readers and editors of these documents, by slug."""
     return _read(lambda store: read_people(store, slugs))
 
 
 def status(slug: str) -> DocumentStatus | None:
-    """Who is on one document."""
+    """Return the readers and editors of one document."""
     return _read(lambda store: DocumentTopic.of(slug).read(store, 0))
 
 
 def position() -> str | None:
-    """Where the notifications stand, for the page's socket to resume from."""
+    """Return the current position of the notifications, from which the page's socket resumes."""
 
     async def end(_: Presence) -> str:
         [found] = await stream_store().ends([NOTIFICATIONS.name])

@@ -1,4 +1,4 @@
-"""How both services log: through the standard library, as text for people or JSON lines for collectors."""
+"""Logging of both services: through the standard library, as text for a terminal or JSON lines for a collector."""
 
 from typing import Any, Literal
 
@@ -7,7 +7,7 @@ from structlog.typing import EventDict, Processor
 
 
 def _add_request_id(_logger: object, _method: str, event: EventDict) -> EventDict:
-    # Here, because settings are read before the library's parts may be imported.
+    # Imported late: settings are read before the library's modules can be imported.
     from tidewire.requests import request_id  # noqa: PLC0415
 
     if found := request_id():
@@ -15,7 +15,7 @@ def _add_request_id(_logger: object, _method: str, event: EventDict) -> EventDic
     return event
 
 
-# The same for structlog's own loggers and for Django's, Twisted's and Gunicorn's, so that every line has one shape.
+# Applied to structlog's own loggers and to Django's, Twisted's and Gunicorn's, so that all lines have one format.
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     _add_request_id,
@@ -41,16 +41,16 @@ def configure_structlog() -> None:
 
 
 def logging_config(*, level: str, log_format: Literal["text", "json"], request_ids: bool = True) -> dict[str, Any]:
-    """A dictConfig for everything from `level` up: JSON to standard output, text to standard error.
+    """Return a dictConfig for messages from `level` up: JSON to standard output, text to standard error.
 
-    Without `request_ids` it needs nothing of the library, which Gunicorn's master must not import.
+    Without `request_ids` the configuration imports nothing from the library, which Gunicorn's master must not import.
     """
     shared = SHARED if request_ids else [each for each in SHARED if each is not _add_request_id]
     rendered: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if log_format == "json":
         rendered += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        # Plain, because rich's boxes of local variables bury the line that matters, and may hold secrets.
+        # Plain, because rich's boxes of local variables obscure the important line and may contain secrets.
         plain = structlog.dev.plain_traceback
         rendered += [structlog.dev.ConsoleRenderer(colors=False, sort_keys=False, exception_formatter=plain)]
     return {
@@ -67,7 +67,7 @@ def logging_config(*, level: str, log_format: Literal["text", "json"], request_i
             "line": {
                 "class": "logging.StreamHandler",
                 "formatter": "line",
-                # A person's terminal keeps what a command prints apart; a collector reads one stream.
+                # A terminal should separate a command's output from its log; a collector reads one stream.
                 "stream": "ext://sys.stdout" if log_format == "json" else "ext://sys.stderr",
             }
         },

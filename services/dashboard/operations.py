@@ -1,4 +1,4 @@
-"""What staff see of the nodes and may order of them. Look-only, but for the drain of one node."""
+"""The staff's view of the nodes. Read-only, except for the drain of one node."""
 
 import logging
 from collections.abc import Coroutine
@@ -16,23 +16,23 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Somebody waits who wants to know whether it worked; Redis answers within this or is away.
+# Redis must answer within this, because a staff member waits for the result of the order.
 PATIENCE_SECONDS = 2.0
 
 
 class NotListening(Exception):
-    """There is no node of that name which could begin a drain."""
+    """There is no node with this name that could begin a drain."""
 
 
 def nodes() -> tuple[NodeReport, ...]:
-    """All nodes that reported of late. Raises `NoRedis`."""
+    """Return the nodes with a recent report. Raises `NoRedis`."""
     return _wait(report_store().read())
 
 
 def drain_node(user: User, node: str) -> None:
-    """Have a node drain. Raises `NotListening`, `PermissionDenied` or `NoRedis`.
+    """Order a node to drain. Raises `NotListening`, `PermissionDenied` or `NoRedis`.
 
-    The order is for its present run: a node that was started again under the same name does not obey it.
+    The order is for the node's current run: a node that restarts under the same name must not obey it.
     """
     if not can_operate(user):
         raise PermissionDenied(f"{user} may not drain a node: only staff may")
@@ -45,7 +45,7 @@ def drain_node(user: User, node: str) -> None:
 
 
 def is_listening(report: NodeReport) -> bool:
-    """Whether a node is well and could drain."""
+    """Return whether a node is healthy and can drain."""
     return report.state == "listening" and not report.silent
 
 

@@ -1,4 +1,4 @@
-"""Who may do what, asked by the actions and by the pages that offer them."""
+"""The permissions of users, checked by the actions and by the pages that offer them."""
 
 from django.contrib.auth.models import User
 
@@ -6,10 +6,10 @@ from dashboard.models import Document
 
 
 def can_delete(user: User, document: Document) -> bool:
-    """The author and staff delete; reading and editing are open to everybody who is logged in."""
+    """The author and staff may delete; all authenticated users may read and edit."""
     return user.is_active and (user.is_staff or document.author_id == user.pk)
 
 
 def can_operate(user: User) -> bool:
-    """Staff see how the nodes are and may drain one."""
+    """Staff may see the state of the nodes and drain one."""
     return user.is_active and user.is_staff

@@ -1,4 +1,4 @@
-"""How long the dashboard keeps what grows by itself. The relay prunes it, once an hour: see `tidewire.pruning`."""
+"""Retention of the dashboard's growing tables. The relay prunes them once an hour: see `tidewire.pruning`."""
 
 from datetime import timedelta
 from importlib import import_module
@@ -9,18 +9,18 @@ from django.db.models.functions import Now
 from dashboard.models import Notification
 from tidewire import pruning
 
-# Longer than a holiday. A user who returns later reads the documents rather than every change of a quarter.
+# Longer than a holiday. After a longer absence a user should read the documents rather than a quarter's changes.
 NOTIFICATIONS_KEPT = timedelta(days=90)
 
 
 def connect() -> None:
-    """Register what there is to prune."""
+    """Register the functions of this module."""
     pruning.register("notifications", prune_notifications)
     pruning.register("sessions", prune_sessions)
 
 
 def prune_notifications() -> int:
-    """Delete old notifications. Read pointers are numbers, so they stay right."""
+    """Delete old notifications. Read pointers are numbers, so they remain correct."""
     return pruning.delete_batches(Notification.objects.filter(created_at__lt=Now() - NOTIFICATIONS_KEPT))
 
 

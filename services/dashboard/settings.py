@@ -1,4 +1,4 @@
-"""What both services share of Django's settings; each starts from here and adds only what it serves."""
+"""The common Django settings of both services; each service imports them and adds its own."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tidewire.redis_host import redis_host
 
 env = read_env()
 
-# The demo data asks: production has none.
+# Read by the `demo` command, which production refuses.
 TIDEWIRE_ENVIRONMENT = env.environment
 DEBUG = env.debug
 SECRET_KEY = env.secret_key.get_secret_value()
@@ -25,7 +25,7 @@ INSTALLED_APPS = [
     "dashboard",
 ]
 
-# A page and a socket of one user must agree on who that is, so sessions and hashing are set for both.
+# Pages and sockets must agree on the user, so sessions and hashing are configured for both.
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -35,8 +35,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-# Other Django projects on localhost share its cookies, on whatever port; under one name each would log out the other's
-# users. A browser takes a `__Host-` cookie only from this very host, over HTTPS.
+# Other Django projects on localhost share its cookies, whatever the port; with the same name each would log out the
+# users of the other. A browser accepts a `__Host-` cookie only from this host, over HTTPS.
 COOKIE_PREFIX = "__Host-tidewire_" if env.secure_cookies else "tidewire_"
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}session"
 SESSION_COOKIE_SECURE = env.secure_cookies
@@ -44,10 +44,10 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 
 SQLITE: dict[str, Any] = {
-    # Deferred transactions upgrade their lock midway and then fail at once, whatever the timeout.
+    # Deferred transactions may have to upgrade their lock, which fails at once whatever the timeout.
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    # Seconds to wait for another writer: longer than any write here takes under load.
+    # Seconds to wait for another writer: longer than any write takes here under load.
     "timeout": 20,
 }
 DATABASES = {"default": dict(dj_database_url.parse(env.database_url))}
@@ -67,7 +67,8 @@ CHANNEL_LAYERS = {
                     sentinel_password=env.redis_sentinel_password.get_secret_value(),
                 )
                 | {
-                    # redis-py's own limit, made explicit: a process needs few, because its hub is one member.
+                    # redis-py's default limit, made explicit: a process needs few connections, because its hub is one
+                    # member.
                     "max_connections": 100,
                     # A subscription may be idle for hours; redis-py 8 would time it out after 5 s.
                     "socket_timeout": None,
@@ -77,7 +78,7 @@ CHANNEL_LAYERS = {
     }
 }
 
-# What the library reads, in tidewire.conf.
+# The library's settings: see tidewire.conf.
 TIDEWIRE: dict[str, Any] = {
     "REDIS_URL": env.redis_url,
     "REDIS_SENTINELS": env.redis_sentinels,
@@ -90,7 +91,7 @@ TIDEWIRE: dict[str, Any] = {
     "DRAIN_SECONDS": env.ws_drain_seconds,
     "CONNECTIONS_PER_NODE": env.connections_per_node,
     "SESSION_CHECK_SECONDS": env.session_check_seconds,
-    # Who is on any document shows on the list of documents.
+    # The presence of users on each document is shown in the list of documents.
     "INDEXES": {"document": "documents"},
 }
 

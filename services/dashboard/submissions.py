@@ -1,4 +1,4 @@
-"""Forms that were accepted: what a form sent twice is recognised by, and what prunes the record."""
+"""Accepted forms: recognises a form that is sent twice, and prunes the records."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from django.db.models.functions import Now
 
 from dashboard.models import Document, Submission
 
-# Longer than a browser keeps a page to go back to, or a laptop stays closed over a holiday.
+# Longer than a browser keeps a page in its history, or a laptop is closed over a holiday.
 KEPT = timedelta(days=30)
-# Prune with one submission in this many, at most that many rows: the work of a save stays bounded.
+# One of this many submissions also prunes, at most this many rows, which limits the work of a save.
 PRUNED_ONCE_PER = 64
 PRUNED_ROWS = 1000
 
@@ -27,14 +27,14 @@ class Draft:
 
     @property
     def digest(self) -> str:
-        """A fingerprint of the text. The title has no null character, so no two texts run together."""
+        """Return a fingerprint of the text. A title cannot contain a null character, so the parts are unambiguous."""
         return hashlib.sha256(f"{self.title}\0{self.body}".encode()).hexdigest()
 
 
 class Repeated(Exception):
     """The same form with the same text was accepted before.
 
-    `document` is None if it was deleted since; `version` is the version that the form made.
+    `document` is None if it was deleted since; `version` is the version that the form created.
     """
 
     def __init__(self, submission: Submission) -> None:
@@ -62,14 +62,14 @@ def _accepted(user: User, form: UUID, draft: Draft) -> QuerySet[Submission]:
 
 
 def accept(user: User, form: UUID | None, draft: Draft, document: Document | None) -> None:
-    """Record that the form was carried out, as part of the transaction that does so.
+    """Record the form, as part of the transaction that processes it.
 
-    Raises `IntegrityError` if the same form with the same text was accepted in parallel.
+    Raises `IntegrityError` if the same form with the same text was accepted concurrently.
     """
     if form is None:
         return
     made = {"digest": draft.digest, "document": document, "version": document.version if document else 0}
-    # A row with this very text is left alone, so that its copy meets the constraint below.
+    # A row with the same text is excluded, so that a copy of the form violates the constraint below.
     if not Submission.objects.filter(user=user, key=form).exclude(digest=draft.digest).update(**made, created_at=Now()):
         Submission.objects.create(user=user, key=form, **made)
     if form.int % PRUNED_ONCE_PER == 0:
@@ -77,7 +77,7 @@ def accept(user: User, form: UUID | None, draft: Draft, document: Document | Non
 
 
 def prune() -> int:
-    """Delete the oldest of the rows that are past their time. Returns how many."""
+    """Delete the oldest of the expired rows. Returns their number."""
     old = Submission.objects.filter(created_at__lt=Now() - KEPT).order_by("created_at")
     deleted, _ = Submission.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:PRUNED_ROWS])).delete()
     return deleted

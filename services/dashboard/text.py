@@ -1,19 +1,19 @@
-"""Text that people write, normalised and judged in one place.
+"""Normalisation and validation of text that users write.
 
-A title or a name is shown inside other people's pages. There it must be visible, stay on its line, and leave the
-direction of the text around it alone. The pages isolate it besides (`<bdi>`, `dir="auto"`).
+A title or a name is shown in other users' pages. There it must be visible, must fit on its line, and must not change
+the direction of the text around it. The pages isolate it as well (`<bdi>`, `dir="auto"`).
 """
 
 import unicodedata
 
 from django.core.exceptions import ValidationError
 
-# Characters that count as letters or symbols and render as nothing: fillers of Hangul and Khmer, the Braille blank.
+# Characters that count as letters or symbols but are invisible: fillers of Hangul and Khmer, the Braille blank.
 _BLANKS = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 # Format characters with a visible effect: joiners of Persian, Hindi and emoji, and the tags in flags of regions.
 _JOINERS = frozenset("\u200c\u200d")
 _TAGS = range(0xE0020, 0xE0080)
-# More marks than any script stacks on one letter. Stacks without a limit run over the lines above and below.
+# More marks than any script puts on one letter. Unlimited marks would overlap the lines above and below.
 MARKS_PER_LETTER = 6
 # Unicode's white space, and the control characters that end a line.
 _SPACES = ("Zs", "Zl", "Zp")
@@ -56,7 +56,7 @@ def is_visible(text: str) -> bool:
 
 
 def clean_title(text: str) -> str:
-    """Return a title as it is kept. Raises `ValidationError` if nothing of it can be seen."""
+    """Return a normalised title. Raises `ValidationError` if it has no visible character."""
     title = one_line(text)
     if not is_visible(title):
         raise ValidationError("Write a title that can be seen: this one has invisible characters only.", code="blank")

@@ -1,4 +1,4 @@
-"""The dashboard's topics, and how the state topics read their value from presence."""
+"""The dashboard's topics; the state topics read their values from presence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ FAMILY = "document"
 
 @dataclass(frozen=True)
 class UsersTopic(StateTopic):
-    """Who is on the dashboard."""
+    """The users on the dashboard."""
 
     async def read(self, presence: Presence, version: int) -> UsersCount:
         [members] = await presence.members([(self.name, ONLINE)], names=settings().NAMES_LIMIT)
@@ -27,11 +27,11 @@ class UsersTopic(StateTopic):
 
 @dataclass(frozen=True)
 class DocumentTopic(StateTopic):
-    """Who is on one document."""
+    """The readers and editors of one document."""
 
     @classmethod
     def of(cls, slug: str) -> "DocumentTopic":
-        """The topic of the document with that slug."""
+        """Return the topic of the document with this slug."""
         return cls(f"{FAMILY}.{slug}")
 
     @property
@@ -46,7 +46,7 @@ class DocumentTopic(StateTopic):
 
 @dataclass(frozen=True)
 class DocumentsTopic(StateTopic):
-    """Who is on which documents: one value per document."""
+    """The readers and editors of all documents: one value per document."""
 
     async def read(self, presence: Presence, version: int) -> DocumentsStatus:
         status = await self.read_changes(presence, 0, version)
@@ -71,12 +71,12 @@ class DocumentsTopic(StateTopic):
 
 
 def edit_lease_name(slug: str) -> str:
-    """The topic of a document's edit lease."""
+    """Return the name of the topic of a document's edit lease."""
     return f"lease.{slug}"
 
 
 async def read_people(presence: Presence, slugs: Sequence[str]) -> dict[str, DocumentPeople]:
-    """Who is on each document, in one call to the store."""
+    """Return the readers and editors of each document, in one call to the store."""
     asked = [(f"{FAMILY}.{slug}", phase) for slug in slugs for phase in (READ, UPDATE)]
     found = await presence.members(asked, names=settings().NAMES_LIMIT)
     pairs = zip(slugs, found[::2], found[1::2], strict=True)
@@ -84,7 +84,7 @@ async def read_people(presence: Presence, slugs: Sequence[str]) -> dict[str, Doc
 
 
 def _people(readers: Members, editors: Members) -> DocumentPeople:
-    """Who edits is not shown as a reader too, as far as the names reach."""
+    """Return the members without counting an editor as a reader too, as far as the names reach."""
     only_readers = tuple(name for name in readers.names if name not in editors.names)
     reader_count = readers.count - (len(readers.names) - len(only_readers))
     return DocumentPeople(

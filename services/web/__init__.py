@@ -1,1 +1,1 @@
-"""The web service: pages, served by Gunicorn. It holds no socket and never imports ws."""
+"""The web service: pages, served by Gunicorn. It has no sockets and must not import `ws`."""

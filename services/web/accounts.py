@@ -1,4 +1,4 @@
-"""Signing in and out, and signing up where the operator allows it."""
+"""Login and logout, and sign-up if the operator allows it."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -25,12 +25,12 @@ from web.generic import FormView
 from web.logins import know_device
 from web.names import TAKEN
 
-# The doors themselves, and what only scripts read, the admin's too. Probes have no name.
+# The login pages themselves, and URLs that only scripts request, including the admin's. Probes have no name.
 NO_PAGES = frozenset({None, "login", "logout", "signup", "session", "notifications-unread", "jsi18n", "autocomplete"})
 
 
 def page_after_login(url: str, request: HttpRequest) -> str:
-    """Return the address of a page of this site that a login may lead to, otherwise nothing."""
+    """Return the address if it is a page of this site to which a login may redirect, otherwise an empty text."""
     if not url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure()):
         return ""
     try:
@@ -58,7 +58,7 @@ class SignIn(LoginView):
 
 
 def admin_login(request: HttpRequest) -> HttpResponseBase:
-    """Lead to the page that logs in; tell users without access to the admin so. Stands for the admin's own login."""
+    """Redirect to the login page, with a message for users without access to the admin. Replaces its login."""
     if not request.user.is_authenticated:
         return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
     if not admin.site.has_permission(request):
@@ -67,7 +67,7 @@ def admin_login(request: HttpRequest) -> HttpResponseBase:
 
 
 class SignOut(LogoutView):
-    """Logs out by POST. A GET, which a bookmark or a login's `next` brings, asks first."""
+    """Logs out by POST. A GET, such as one from a bookmark or a login's `next`, shows a confirmation page."""
 
     http_method_names = ["get", "head", "post", "options"]
 
@@ -79,7 +79,7 @@ class SignOut(LogoutView):
 
 
 def sign_out_of_admin(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Wrap the admin's logout, so that a GET of it leads to the page that asks first."""
+    """Wrap the admin's logout, so that a GET of it redirects to the confirmation page."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -105,7 +105,7 @@ class SignUp(FormView[SignUpForm]):
                 user = form.save()
                 submissions.accept(user, form.cleaned_data["submission"], _draft(user), None)
         except (IntegrityError, ValidationError):
-            # Another visitor took the name, or one that looks like it, after the form had checked it.
+            # Another visitor took the name, or a look-alike of it, after the form had checked it.
             form.add_error("username", TAKEN)
             return self.form_invalid(form)
         return self._enter(user)
@@ -115,7 +115,7 @@ class SignUp(FormView[SignUpForm]):
         return self._enter(user) if user else super().form_invalid(form)
 
     def _made_before(self, form: SignUpForm) -> User | None:
-        """Return the account that a first click on this very form made, if the password is the same."""
+        """Return the account that a first click on this form created, if the password is the same."""
         user = User.objects.filter(username=form.data.get("username", "").strip(), is_active=True).first()
         password = form.cleaned_data.get("password1")
         if user is None or not password or not user.check_password(password):

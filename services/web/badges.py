@@ -1,4 +1,4 @@
-"""A document's badge as the page first shows it; `static/web/badges.js` renders the same from events."""
+"""A document's badge as first rendered; `static/web/badges.js` renders the same from events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Badge:
     phase: Phase | Literal["unknown"]
     editors: Sequence[str] = ()
     readers: Sequence[str] = ()
-    unnamed: int = 0  # how many are there beyond the names
+    unnamed: int = 0  # number of users beyond the names
 
 
 FREE = Badge("free")

@@ -1,4 +1,4 @@
-"""Gunicorn's threads, whose port refuses as soon as they are told to end; a proxy passes over a port that refuses."""
+"""Gunicorn's thread worker with a port that closes at once on shutdown, so that a proxy tries another host."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ from gunicorn.workers.gthread import ThreadWorker
 
 
 class ClosingWorker(ThreadWorker):
-    """Gunicorn's own keeps its port for as long as it ends, 2 s and more, and takes nobody in: all who came are reset.
+    """Gunicorn's own worker keeps its port open during its shutdown of 2 s and more, and resets new connections.
 
-    A save that was sent to it may not be sent again, so the person would see an error.
+    A save sent on such a connection must not be retried by a proxy, so the user would see an error.
     """
 
     sockets: list[Any]
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Accept or not; once this worker ends, whom the kernel has taken in is served, and nobody comes after."""
+        """Accept connections or not; a worker that shuts down first serves those that the kernel has accepted."""
         super().set_accept_enabled(enabled)
         if self.alive:
             return
@@ -24,7 +24,7 @@ class ClosingWorker(ThreadWorker):
             listener.close()
 
     def _accept_all(self, listener: Any) -> None:
-        """Take in everybody who waits. The kernel bounds how many those are (Gunicorn's `backlog`)."""
+        """Accept all waiting connections. The kernel limits their number (Gunicorn's `backlog`)."""
         before = -1
         while self.nr_conns != before:
             before = self.nr_conns

@@ -1,12 +1,12 @@
-"""Two texts line by line, for the conflict page. Pure; knows no document and no page."""
+"""Compares two texts line by line, for the conflict page. A pure function, independent of documents and pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from operator import eq
 
-# difflib is cubic at worst: two texts of 1,500 lines can hold a thread for 45 s. The table below takes the product
-# of the lines between the first and the last difference; this many cells are a quarter of a second.
+# difflib is cubic at worst: two texts of 1,500 lines can block a thread for 45 s. The size of the table below is the
+# product of the numbers of lines between the first and the last difference; this many cells take a quarter of a second.
 CELLS = 1_000_000
 
 
@@ -17,7 +17,7 @@ class Line:
 
 
 def compare(yours: str, theirs: str) -> tuple[list[Line], list[Line]]:
-    """Every line of both texts, in order, and whether the other text has it at its place too."""
+    """Return the lines of both texts, each with a flag that is set if the other text has it in the same place."""
     left, right = yours.splitlines(), theirs.splitlines()
     head = _common_start(left, right)
     tail = _common_start(left[head:][::-1], right[head:][::-1])
@@ -38,7 +38,7 @@ def _lines(lines: list[str], head: int, tail: int, same: set[int]) -> list[Line]
 
 
 def _longest_common(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int]]:
-    """Index pairs of the longest common subsequence; none of texts that are too long to compare."""
+    """Return index pairs of the longest common subsequence; none for texts that are too long to compare."""
     if len(left) * len(right) > CELLS:
         return []
     # longest[i][j]: of left[i:] and right[j:].

@@ -1,4 +1,4 @@
-"""The documents' pages: list, read, write, delete, and what to do when two people wrote at once."""
+"""The documents' pages: list, read, write, delete, and the resolution of conflicting saves."""
 
 from contextlib import suppress
 from http import HTTPStatus
@@ -27,7 +27,7 @@ class DocumentList(LivePage, ListView[Document]):
     paginate_by = 20
 
     def get_queryset(self) -> QuerySet[Document]:
-        # The texts are the bulk of a row, and the list shows none of them.
+        # The texts are the largest part of a row, and the list does not show them.
         return Document.objects.select_related("author", "updated_by").defer("body")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class DocumentList(LivePage, ListView[Document]):
 
 
 class DocumentPage(LivePage):
-    """A page about one document: 404 without it, its badge beside it."""
+    """A page about one document: 404 if it does not exist; shows its badge."""
 
     def documents(self) -> QuerySet[Document]:
         return Document.objects.select_related("author", "updated_by").filter(slug=self.kwargs["slug"])
@@ -74,7 +74,7 @@ class DocumentCreate(LivePage, FormView[DocumentForm]):
     form_class = DocumentForm
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show the form; `from` names a deleted document, whose page has the text. A login in between leads here."""
+        """Show the form; `from` names a deleted document, whose page has the text. A login may redirect here."""
         with suppress(NoReverseMatch):
             return redirect("document-edit", request.GET.get("from", ""))
         return super().get(request, *args, **kwargs)
@@ -97,7 +97,7 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
         document = self.documents().first()
         if document is None:
             return self._gone()
-        # Only here: a POST brings its own text, and must not fail because the document was deleted meanwhile.
+        # Not set for a POST, which contains its own text and must not fail if the document was deleted meanwhile.
         self.initial = {"title": document.title, "body": document.body, "version": document.version}
         return super().get(request, *args, **kwargs)
 
@@ -122,7 +122,7 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
         return redirect("document", document.slug)
 
     def _conflict(self, conflict: actions.Conflict, kept: str) -> HttpResponse:
-        """Both versions side by side, and a form with the writer's own text that saves over the newer version."""
+        """Show both versions side by side, and a form with the user's own text that saves over the newer version."""
         yours, theirs = conflict.yours, conflict.theirs
         draft = {"title": yours.title, "body": yours.body, "draft": kept}
         if theirs is None:
@@ -140,7 +140,7 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
         return self._page("web/conflict.html", HTTPStatus.CONFLICT, context)
 
     def _gone(self) -> HttpResponse:
-        """No document, or no longer. The browser may have kept text for it, which the page offers."""
+        """Show that the document does not exist. The page offers text that the browser may have kept for it."""
         return self._page("web/gone.html", HTTPStatus.NOT_FOUND, {"form": DocumentForm()})
 
     def _page(self, template: str, status: HTTPStatus, context: dict[str, Any]) -> HttpResponse:
@@ -150,7 +150,7 @@ class DocumentEdit(DocumentPage, FormView[EditForm]):
 
 
 def _lead_on(request: HttpRequest, repeated: submissions.Repeated, done: str, kept: str) -> HttpResponse:
-    """Answer a form that was accepted before: with the page that its first answer led to."""
+    """Answer a form that was accepted before, with a redirect to the same page as after its first response."""
     document = repeated.document
     if document is None:
         messages.info(request, "That was saved before, and the document has been deleted since.")
@@ -162,9 +162,9 @@ def _lead_on(request: HttpRequest, repeated: submissions.Repeated, done: str, ke
 
 
 class StartEditing(UserView):
-    """Called by the editing page's script when the page is shown: a GET of the page notifies nobody.
+    """Called by the editing page's script when the page is shown: a GET of the page must not notify others.
 
-    Browsers and proxies load pages that are never shown, to prefetch them or to look at their headers.
+    Browsers and proxies load pages that are never shown, to prefetch them or to read their headers.
     """
 
     def post(self, request: UserRequest, slug: str) -> HttpResponse:
@@ -178,7 +178,7 @@ class StartEditing(UserView):
 
 
 class DraftSaved(UserView):
-    """Whether a form that was sent was accepted with this text. Asked by pages that got no answer to it."""
+    """Return whether a submitted form was accepted with this text. Called by pages that got no response to it."""
 
     def post(self, request: UserRequest) -> HttpResponse:
         form = DocumentForm(request.POST)
@@ -206,7 +206,7 @@ class DocumentDelete(DocumentPage, DetailView[Document]):
         if document is None and pk_of(slug):
             return self._deleted_before()
         document = self.get_object()
-        # Without a readable version the user is asked again, as after a change.
+        # Without a valid version the user must confirm again, as after a change.
         version = form.cleaned_data["version"] if form.is_valid() else 0
         try:
             actions.delete_document(self.request.user, document.pk, version=version)

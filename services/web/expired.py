@@ -1,7 +1,7 @@
-"""The answer to a form whose token is not the browser's any more: a login changes the token, in other tabs too.
+"""The response to a form with an outdated CSRF token: a login changes the token, in other tabs too.
 
-Django refuses such a form, and it stays refused. What it contained is not lost: the user sends it again by one click,
-as the user who is logged in now.
+Django refuses such a form, and this one is not accepted either. Its content is not lost: the user can send it again
+with one click, as the user who is now logged in.
 """
 
 from django.conf import settings
@@ -16,13 +16,13 @@ from django.views.decorators.cache import never_cache
 from web.accounts import page_after_login
 
 DOORS = ("login", "signup")
-# How Django's reason begins if the form came from another site.
+# Start of Django's reason if the form came from another site.
 OTHER_SITE = "Origin checking failed"
 
 
 @never_cache
 def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django calls this in place of the view. `reason` is one of its own texts."""
+    """The view that Django calls for a CSRF failure. `reason` is one of Django's own texts."""
     # Browsers send Origin with every form, and Django has compared it before the token.
     if "Origin" not in request.headers or reason.startswith(OTHER_SITE):
         return csrf_failure(request, reason)
@@ -40,13 +40,13 @@ def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _door(request: HttpRequest) -> HttpResponse:
-    """A second click on Log in or Sign up comes after the first has logged in."""
+    """Handle a second click on Log in or Sign up, after the first has logged in."""
     if request.user.is_authenticated:
         return redirect(page_after_login(request.POST.get("next", ""), request) or settings.LOGIN_REDIRECT_URL)
     return _load_again(request)
 
 
 def _load_again(request: HttpRequest) -> HttpResponse:
-    """A password is not sent back in a page, so the form is filled in once more."""
+    """Ask for the form again, because a page must not contain a submitted password."""
     messages.info(request, "The page was open for too long. Please fill in the form again.")
     return redirect(request.get_full_path())

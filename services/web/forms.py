@@ -1,4 +1,4 @@
-"""The forms of the pages. They check and clean; writing is for the actions."""
+"""The forms of the pages. They validate and clean; only actions may write."""
 
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from dashboard.models import BODY_LENGTH, TITLE_LENGTH
 from dashboard.text import clean_title
 from web.names import check_name
 
-# A slug, a key, a time and what divides them.
+# A slug, a key, a time and their separators.
 DRAFT_LENGTH = 150
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class TitleField(forms.CharField):
 
 
 class DocumentForm(BulmaForm, forms.Form):
-    # The direction of what is typed: a title or a text may be Arabic on a page that is English.
+    # The direction of the input: a title or a text may be Arabic on an English page.
     title = TitleField(max_length=TITLE_LENGTH, widget=forms.TextInput(attrs={"autocomplete": "off", "dir": "auto"}))
     body = BodyField(
         label="Text",
@@ -52,24 +52,24 @@ class DocumentForm(BulmaForm, forms.Form):
         widget=forms.Textarea(attrs={"rows": 18, "dir": "auto"}),
     )
 
-    # Names this form, so that a second copy of it is recognised. Another one each time that a page is rendered.
+    # Identifies this form, so that a second copy of it can be recognised. It changes each time the page is rendered.
     submission = forms.UUIDField(required=False, initial=uuid.uuid4, widget=forms.HiddenInput)
-    # The browser's own name for the draft that it keeps (drafts.js). The answer to a save says it back.
+    # The browser's own name for its draft (drafts.js). The response to a save returns it.
     draft = forms.CharField(required=False, max_length=DRAFT_LENGTH, widget=forms.HiddenInput)
 
     def text(self) -> dict[str, str]:
-        """What the user wrote."""
+        """Return the text that the user wrote."""
         return {name: self.cleaned_data[name] for name in ("title", "body")}
 
 
 class EditForm(DocumentForm):
-    """Carries the version that the writer started from, so that saving can tell whether it is still the newest."""
+    """Contains the version on which the edit is based, so that a save can check that it is still the newest."""
 
     version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
 
 
 class DeleteForm(forms.Form):
-    """Carries the version that the user saw before they decided."""
+    """Contains the version that the user saw before deleting."""
 
     version = forms.IntegerField(min_value=1, required=False, widget=forms.HiddenInput)
 
@@ -83,7 +83,7 @@ class SignUpForm(BulmaForm, UserCreationForm):
         model = User
         fields = ["username"]
 
-    # As a document's form: a second copy of it is recognised.
+    # Like that of a document's form: a second copy can be recognised.
     submission = forms.UUIDField(required=False, initial=uuid.uuid4, widget=forms.HiddenInput)
 
     def clean_username(self) -> str:

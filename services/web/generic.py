@@ -1,4 +1,4 @@
-"""Django's generic views with their type parameter. At run time they take none, so these swallow it."""
+"""Django's generic views with their type parameter. At run time Django's take none, so these ignore it."""
 
 from typing import TYPE_CHECKING
 

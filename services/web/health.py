@@ -1,4 +1,4 @@
-"""Whether this process lives and whether it can serve. Asked by probes; nginx answers 404 to the public."""
+"""Liveness and readiness of this process, for probes; nginx answers 404 to the public."""
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +16,6 @@ def readyz(_request: HttpRequest) -> HttpResponse:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
-        # The driver's message may name hosts and users; the class is enough to look into the log.
+        # The driver's message may contain names of hosts and users; the class is enough to search the log.
         return HttpResponse(f"database: {type(error).__name__}\n", status=503, content_type="text/plain")
     return HttpResponse("ready\n", content_type="text/plain")

@@ -1,10 +1,10 @@
-"""Limits of tries to log in, which an attacker cannot turn against others.
+"""Rate limits for logins that an attacker cannot use to lock out other users.
 
-A try counts for the user at the address, for the user, and for the address. Each count lasts for a quarter of an hour
-from its first failure; a refused try counts nowhere, so no attack prolongs it. Where a user has logged in before, in
-the same browser or from the same address, failures elsewhere do not count.
+An attempt counts for the user at the address, for the user, and for the address. Each count expires a quarter of an
+hour after its first failure; a refused attempt is not counted, so no attack can prolong a lockout. For a browser or an
+address from which the user has logged in before, failures elsewhere do not count.
 
-django-axes calls this at each login. The counts are in the database, so that logging in needs no Redis.
+django-axes calls this module at each login. The counts are in the database, so that a login does not need Redis.
 """
 
 import hashlib
@@ -28,49 +28,49 @@ from django.shortcuts import render
 from web.models import FailedLogins, KnownAddress
 
 PERIOD = timedelta(minutes=15)
-# A person who does not remember the password needs this many tries.
+# Attempts that a user with a half-forgotten password may need.
 FOR_USER_AT_ADDRESS = 5
 FOR_DEVICE = 5
-# Ten attackers, or one with ten addresses, may guess at a user before strangers' tries are refused.
+# Ten attackers, or one with ten addresses, may guess at a user before attempts of strangers are refused.
 FOR_USER = 50
-# An office shares an address, and its people log in there for the first time too: only a machine comes to this.
+# An office shares an address, and many of its users may log in there for the first time: only a script reaches this.
 FOR_ADDRESS = 500
-# A home, an office, a phone's networks: the newest of each user are kept.
+# A home, an office, a phone's networks: only the newest addresses of each user are kept.
 ADDRESSES = 20
-# A browser that logged in within this time is known.
+# A browser that has logged in within this time is known.
 DEVICE_SECONDS = 90 * 24 * 3600
 DEVICE_COOKIE = "tidewire_device"
-# A provider gives a customer a network of IPv6 addresses, of which each connection may have another.
+# A provider assigns a network of IPv6 addresses to a customer, who can use another address for each connection.
 IPV6_NETWORK_BITS = 64
 _SALT = "web.logins"
-# Expired counts that one failure deletes: more than it can add.
+# Number of expired counts that one failure deletes, which must exceed the number that it can add.
 PRUNED = 20
 
 
 class Count(NamedTuple):
-    """Tries that count together, and how many may fail."""
+    """A group of attempts, and the number of them that may fail."""
 
     key: str
     limit: int
 
 
-# Counts that all must have room for a try.
+# Counts that must all have capacity for an attempt.
 Lane = Sequence[Count]
 
 
 class LoginLimits(AxesBaseHandler):
-    """Refuses a login if no lane has room. A try takes its place before the password is checked."""
+    """Refuses a login if no lane has capacity. An attempt is counted before the password is checked."""
 
     def is_allowed(self, request: Any, credentials: dict[str, Any] | None = None) -> bool:
-        """Whether the password may be checked."""
+        """Return whether the password may be checked."""
         request.login_lanes = _lanes(request, str((credentials or {}).get("username")))
-        # A refused try writes nothing.
+        # A refused attempt writes nothing.
         with_room = _with_room(request.login_lanes)
         request.login_taken = next((lane for lane in with_room if _take(lane)), ())
         return bool(request.login_taken)
 
     def user_login_failed(self, _sender: Any, credentials: Any, request: Any = None, **_: Any) -> None:
-        """Let the answer say so if this try was refused, or the next would be."""
+        """Mark the response if this attempt was refused, or the next one would be."""
         lanes = getattr(request, "login_lanes", ())
         if lanes and not _with_room(lanes):
             request.axes_locked_out = True
@@ -78,7 +78,7 @@ class LoginLimits(AxesBaseHandler):
         _prune()
 
     def user_logged_in(self, _sender: Any, request: Any, user: User, **_: Any) -> None:
-        """Take this try back, forgive the user's own failures here, and remember the address."""
+        """Uncount this attempt, reset the user's own failures here, and remember the address."""
         for count in getattr(request, "login_taken", ()):
             if count.limit in (FOR_USER_AT_ADDRESS, FOR_DEVICE):
                 FailedLogins.objects.filter(key=count.key).delete()
@@ -88,16 +88,16 @@ class LoginLimits(AxesBaseHandler):
             _remember(user, client)
 
     def user_logged_out(self, *_arguments: Any, **_: Any) -> None:
-        """Nothing ends with a logout."""
+        """Do nothing: a logout changes no limit."""
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the client's address. nginx sets X-Real-IP and overwrites any value of the client."""
+    """Return the client's address. nginx sets X-Real-IP and overwrites a value sent by the client."""
     return request.headers.get("X-Real-IP") or request.META.get("REMOTE_ADDR", "")
 
 
 def _client(request: HttpRequest) -> str:
-    """What counts as one client: an IPv4 address, or the network of an IPv6 address."""
+    """Return the identity of a client: an IPv4 address, or the network of an IPv6 address."""
     text = client_address(request)
     try:
         address = ipaddress.ip_address(text)
@@ -105,13 +105,13 @@ def _client(request: HttpRequest) -> str:
         return text
     if isinstance(address, ipaddress.IPv4Address):
         return text
-    # The zone of a link-local address is no part of its network.
+    # The zone of a link-local address is not part of its network.
     whole = int(address) >> (128 - IPV6_NETWORK_BITS) << (128 - IPV6_NETWORK_BITS)
     return str(address.ipv4_mapped or ipaddress.IPv6Network((whole, IPV6_NETWORK_BITS)))
 
 
 def locked_out(request: Any, _response: HttpResponse, _credentials: Any) -> HttpResponse:
-    """Answer a refused login with the time to wait."""
+    """Return the response to a refused login, with the time to wait."""
     keys = [count.key for lane in request.login_lanes for count in lane]
     left = ExpressionWrapper(F("until") - Now(), output_field=DurationField())
     waits = FailedLogins.objects.filter(key__in=keys, until__gt=Now()).values_list(left, flat=True)
@@ -120,7 +120,7 @@ def locked_out(request: Any, _response: HttpResponse, _credentials: Any) -> Http
 
 
 def know_device(request: HttpRequest, response: HttpResponse, user: User) -> None:
-    """Let the browser keep a cookie by which this user's next login here is known."""
+    """Set a cookie by which this user's next login in this browser is recognised."""
     name = user.get_username()
     device = _device(request, name) or secrets.token_hex(16)
     response.set_cookie(
@@ -134,7 +134,7 @@ def know_device(request: HttpRequest, response: HttpResponse, user: User) -> Non
 
 
 def _device(request: HttpRequest, name: str) -> str | None:
-    """The browser's number, if the user has logged in there."""
+    """Return the browser's number, if the user has logged in there."""
     try:
         known, device = signing.loads(request.COOKIES.get(DEVICE_COOKIE, ""), salt=_SALT, max_age=DEVICE_SECONDS)
     except (signing.BadSignature, TypeError, ValueError):
@@ -143,7 +143,7 @@ def _device(request: HttpRequest, name: str) -> str | None:
 
 
 def _lanes(request: HttpRequest, name: str) -> list[Lane]:
-    """The lanes that are open to this user here, the one that strangers reach least first."""
+    """Return the lanes that are open to this user here, first the one that strangers can affect least."""
     address = _client(request)
     at_address = Count(_key("user at address", name, address), FOR_USER_AT_ADDRESS)
     lanes: list[Lane] = []
@@ -161,7 +161,7 @@ def _key(*parts: str) -> str:
 
 
 def _take(lane: Lane) -> bool:
-    """Count a try in each of the counts, or in none if one is full."""
+    """Count an attempt in each of the counts, or in none if one is full."""
     with transaction.atomic():
         taken = all(map(_take_one, lane))
         transaction.set_rollback(not taken)
@@ -169,10 +169,10 @@ def _take(lane: Lane) -> bool:
 
 
 def _take_one(count: Count) -> bool:
-    """Count one try in a single statement, so that tries at the same moment cannot pass the limit together."""
+    """Count an attempt in a single statement, so that concurrent attempts cannot exceed the limit together."""
     mine = FailedLogins.objects.filter(key=count.key)
     end = Now() + PERIOD
-    # A second time if another process pruned the row in between.
+    # Retried once if another process pruned the row in between.
     for _ in range(2):
         FailedLogins.objects.bulk_create([FailedLogins(key=count.key, count=0, until=end)], ignore_conflicts=True)
         mine.filter(until__lte=Now()).update(count=0, until=end)
@@ -190,7 +190,7 @@ def _with_room(lanes: Iterable[Lane]) -> list[Lane]:
 
 
 def _prune() -> None:
-    """Delete some expired counts. Those that a try is using are passed over: the two could wait for each other."""
+    """Delete some expired counts. Locked ones are skipped, because two attempts could otherwise deadlock."""
     with transaction.atomic():
         expired = FailedLogins.objects.filter(until__lte=Now()).order_by("until").select_for_update(skip_locked=True)
         keys = list(expired.values_list("key", flat=True)[:PRUNED])

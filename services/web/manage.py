@@ -1,4 +1,4 @@
-"""Django's command line for the web service, whatever directory it is called from."""
+"""Django's command line for the web service; it can be called from any directory."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Django's messages after a redirect, in a cookie of the project's own name."""
+"""Django's messages after a redirect, in a cookie with the project's own name."""
 
 from django.conf import settings
 from django.contrib.messages.storage.cookie import CookieStorage
@@ -11,6 +11,6 @@ class OwnCookie(CookieStorage):
 
 
 class Messages(FallbackStorage):
-    """A short message in the cookie, a longer one in the session."""
+    """Stores short messages in the cookie, longer ones in the session."""
 
     storage_classes = (OwnCookie, SessionStorage)

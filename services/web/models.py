@@ -1,4 +1,4 @@
-"""What the pages remember of logins: failed tries for a quarter of an hour, and addresses where a login succeeded."""
+"""Records of logins: failed attempts for a quarter of an hour, and addresses of successful logins."""
 
 from typing import ClassVar
 
@@ -7,11 +7,11 @@ from django.db import models
 
 
 class FailedLogins(models.Model):
-    """Failed tries that count together. The key is a hash, so a row has 64 characters whatever was typed."""
+    """Failed attempts that count together. The key is a hash, so it has 64 characters whatever the input."""
 
     key = models.CharField(max_length=64, primary_key=True)
     count = models.PositiveSmallIntegerField()
-    # By the database's clock.
+    # Set by the database's clock.
     until = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
@@ -23,7 +23,7 @@ class KnownAddress(models.Model):
 
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     address = models.CharField(max_length=64)
-    # By the database's clock.
+    # Set by the database's clock.
     seen = models.DateTimeField()
 
     class Meta:

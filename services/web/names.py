@@ -1,7 +1,7 @@
 """User names that look alike: "ada" beside "Ada", or beside an "ada" of Cyrillic letters.
 
-Each user has a row for each skeleton of their name, the form in which look-alikes are equal (Unicode Technical
-Standard 39, "Confusable Detection"). The rows are unique, so the database refuses the second of two that come at once.
+Each user has a row for each skeleton of the name, the form in which look-alikes are equal (Unicode Technical Standard
+39, "Confusable Detection"). The rows are unique, so the database refuses the second of two concurrent sign-ups.
 """
 
 import unicodedata
@@ -16,14 +16,14 @@ from django.db.models.signals import post_save, pre_save
 from dashboard.models import NameSkeleton
 from dashboard.text import clean_name
 
-# Latin letters and digits that look alike among themselves, by the same standard.
+# Latin letters and digits that look like each other, by the same standard.
 _LATIN = str.maketrans("I10", "llO")
 
 TAKEN = "A user with that name, or with one that looks like it, already exists. Choose another."
 
 
 def connect() -> None:
-    """Keep the skeletons in step with the users, once per process."""
+    """Keep the skeletons consistent with the users, once per process."""
     pre_save.connect(_saving, sender=User, dispatch_uid="web.names")
     post_save.connect(_saved, sender=User, dispatch_uid="web.names")
 
@@ -31,15 +31,15 @@ def connect() -> None:
 def skeletons(name: str) -> set[str]:
     """Return the forms of a name; names that look alike have one in common.
 
-    A capital may look like a letter that its small form does not: that of the Cyrillic Ve looks like B. So one form is
-    of the name as it is written, and one of the name in small letters.
+    A capital may look like a letter that its lower case does not: the capital Cyrillic Ve looks like B. One form is
+    therefore of the name as written, and one of the name in lower case.
     """
     plain = unicodedata.normalize("NFKC", name)
     return {_latin(plain).translate(_LATIN).casefold(), _latin(plain.casefold()).casefold()}
 
 
 def check_name(name: str, *, user_pk: int | None = None) -> str:
-    """Return the name. Raises `ValidationError` if it is invisible in part, or looks like another user's."""
+    """Return the name. Raises `ValidationError` if a part is invisible, or if it looks like another user's name."""
     clean_name(name)
     others = NameSkeleton.objects.filter(skeleton__in=skeletons(name))
     if user_pk is not None:
@@ -68,7 +68,7 @@ def _saved(
             mine.delete()
             NameSkeleton.objects.bulk_create([NameSkeleton(user=instance, skeleton=each) for each in sorted(wanted)])
     except IntegrityError:
-        # A rename to a look-alike is refused by the forms. A user that exists must stay editable.
+        # The forms refuse a rename to a look-alike. An existing user must remain editable.
         if created:
             raise ValidationError(TAKEN, code="taken") from None
 

@@ -1,4 +1,4 @@
-"""The list of what happened, how much of it is unread, and the way from a notification to its document."""
+"""The list of notifications, the number of unread ones, and the redirect from a notification to its document."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class NotificationList(LivePage, ListView[Notification]):
 
 
 class OpenNotification(UserView):
-    """Leads to the document, or says that it is gone; a deleted document must not lead to a broken page."""
+    """Redirects to the document, or shows that it was deleted."""
 
     def get(self, request: UserRequest, pk: int) -> HttpResponseRedirect:
         notification = get_object_or_404(Notification.objects.select_related("document"), pk=pk)
@@ -45,12 +45,12 @@ class OpenNotification(UserView):
 
 class MarkRead(UserView):
     def get(self, _request: UserRequest) -> HttpResponse:
-        """Lead on after a login, whose `next` is the address of the form."""
+        """Redirect after a login, whose `next` is the address of the form."""
         return redirect("notifications")
 
     def post(self, request: UserRequest) -> HttpResponse:
         up_to = request.POST.get("up_to", "")
-        # isdecimal alone would let a number through that no database column holds.
+        # `isdecimal` alone would accept a number that no database column can store.
         if not (up_to.isdecimal() and len(up_to) < 19):
             return HttpResponseBadRequest("up_to is the sequence number of a notification")
         actions.mark_read(request.user, int(up_to))
@@ -58,11 +58,11 @@ class MarkRead(UserView):
 
 
 class Unread(UserView):
-    """For pages that slept or missed events: the count as it is now."""
+    """Returns the current count, for pages that were suspended or missed events."""
 
     def get(self, request: UserRequest) -> JsonResponse:
         newest = Notification.objects.newest()
-        # A later one reaches the page as an event.
+        # Later notifications reach the page as events.
         unread = Notification.objects.count_unread(request.user, up_to=newest)
         body = {"unread": unread, "newest": newest}
         return JsonResponse(body, headers={"Cache-Control": "no-store"})

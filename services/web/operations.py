@@ -1,4 +1,4 @@
-"""The operations page: how the nodes are, for staff, and the confirmation before one is drained."""
+"""The operations page: the state of the nodes, for staff, and the confirmation before a drain."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class StaffPage(LivePage):
     nav = "operations"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        # Who is not logged in is asked to, as on any page.
+        # An anonymous user is redirected to the login, as on any page.
         if request.user.is_authenticated and not can_operate(request.user):
             raise PermissionDenied("The operations pages are for staff. If you need them, ask an administrator.")
         return super().dispatch(request, *args, **kwargs)

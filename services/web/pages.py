@@ -1,4 +1,4 @@
-"""What every logged-in page shows around its content: the live header and the place its sockets resume from."""
+"""The common parts of all pages for authenticated users: the live header and the sockets' resume position."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from dashboard.models import Notification
 
 
 class UserRequest(HttpRequest):
-    """A request behind `LoginRequiredMixin`: its user is nobody anonymous."""
+    """A request behind `LoginRequiredMixin`, whose user is never anonymous."""
 
     user: User
 
@@ -23,21 +23,22 @@ class UserView(LoginRequiredMixin, View):
     request: UserRequest
 
 
-# No copy in the browser: after a logout its Back would show it, to whoever sits there then.
+# The browser must not cache the page: after a logout, its Back button would show it to the next user.
 @method_decorator(cache_control(private=True, no_store=True), name="dispatch")
 class LivePage(LoginRequiredMixin, TemplateResponseMixin, ContextMixin, View):
-    """A page with the live header. Mix it in before the generic view that fills the page."""
+    """A page with the live header. Must precede the generic view that fills the page."""
 
     request: UserRequest
-    nav = "documents"  # which link of the header leads here
+    nav = "documents"  # the active link in the header
     position: str | None = None
     newest_notification = 0
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        # Both are read before anything the page shows. What happens after them reaches the page through its
-        # sockets; what happens between the two is known by its number and not counted twice.
+        # Both are read before any content of the page. Later events reach the page through its sockets; events between
+        # the two reads are recognised by their number and not counted twice.
         if request.user.is_authenticated:
-            # No save waits for Redis. The page of a refused form has no position, so it reads what it may have missed.
+            # A save must not wait for Redis. The page of a refused form has no position, so it reads the events it may
+            # have missed.
             self.position = None if request.method == "POST" else live.position()
             self.newest_notification = Notification.objects.newest()
         return super().dispatch(request, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""The page of everybody who is on the dashboard now."""
+"""The page of all users who are on the dashboard now."""
 
 from typing import Any
 

@@ -1,23 +1,23 @@
-"""Probes and scrapers ask a container by its address, which no list of allowed hosts can know beforehand."""
+"""Accepts probes and scrapers, which use a container's address, although ALLOWED_HOSTS cannot contain it."""
 
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-# nginx answers 404 to the public for these, so no client's Host header is believed by this.
+# nginx answers 404 to the public for these paths, so no client's Host header is trusted here.
 PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class ProbeHostMiddleware:
-    """Lets a request for health or metrics pass the check of hosts, whatever address it names."""
+    """Exempts requests for health or metrics from the check of the Host header."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path in PATHS:
-            # A leading dot allows subdomains and is no name itself; `*` allows whatever came.
+            # A leading dot stands for subdomains and is not part of a name; `*` is any name.
             allowed = next((host.lstrip(".") for host in settings.ALLOWED_HOSTS if host != "*"), None)
             if allowed:
                 request.META["HTTP_HOST"] = allowed

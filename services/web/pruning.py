@@ -1,4 +1,4 @@
-"""How long the pages' service keeps what grows by itself. The relay prunes it, once an hour."""
+"""Retention of the web service's growing tables. The relay prunes them once an hour."""
 
 from datetime import timedelta
 
@@ -12,10 +12,10 @@ ATTEMPTS_KEPT = timedelta(days=1)
 
 
 def connect() -> None:
-    """Register what there is to prune."""
+    """Register the functions of this module."""
     pruning.register("failed logins", prune_attempts)
 
 
 def prune_attempts() -> int:
-    """Delete the failed logins that count no more: a row for each user name and address that was ever tried."""
+    """Delete expired failed logins: a row for each user name and address that was ever tried."""
     return pruning.delete_batches(AccessAttempt.objects.filter(attempt_time__lt=Now() - ATTEMPTS_KEPT))

@@ -1,6 +1,6 @@
-"""`python services/web/publish_static.py SOURCE TARGET`: adds a release's static files to those of the release before.
+"""`python services/web/publish_static.py SOURCE TARGET`: adds a release's static files to the previous release's.
 
-Pages of the release before are still open, so their files stay; files of earlier releases are deleted.
+Pages of the previous release may still be open, so its files are kept; files of earlier releases are deleted.
 """
 
 import json
@@ -16,10 +16,10 @@ HASHED: Final = re.compile(r"\.[0-9a-f]{12}\.")
 
 
 def publish(source: Path, target: Path) -> None:
-    """Copy `source` into `target` and delete hashed files that neither it nor the release before has.
+    """Copy `source` into `target`, and delete hashed files that are neither in it nor in the previous release.
 
-    The manifest in `target` names the files of the release that was published last. Publishing a release again
-    deletes nothing.
+    The manifest in `target` names the files of the release that was published last. Publishing a release twice deletes
+    nothing.
     """
     target.mkdir(parents=True, exist_ok=True)
     if _manifest(target) != _manifest(source):
@@ -30,7 +30,7 @@ def publish(source: Path, target: Path) -> None:
     for path in _files(source):
         if path.name != MANIFEST:
             _copy(path, target / path.relative_to(source))
-    # Last: a copy that was interrupted is made again, and has deleted nothing that its own manifest names.
+    # Copied last: an interrupted run can be repeated, and has deleted no file that its own manifest names.
     _copy(source / MANIFEST, target / MANIFEST)
 
 

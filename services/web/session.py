@@ -1,4 +1,4 @@
-"""Whose session this is, for pages whose sockets were closed for good."""
+"""Returns the session's user, for pages with sockets that were closed for good."""
 
 from django.http import JsonResponse
 
@@ -6,7 +6,7 @@ from web.pages import UserRequest, UserView
 
 
 class Session(UserView):
-    """The user's name. Without a login the answer is a redirect to the login page, as everywhere."""
+    """Return the user's name, or redirect to the login page if there is no login."""
 
     def get(self, request: UserRequest) -> JsonResponse:
         return JsonResponse({"user": request.user.get_username()}, headers={"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""The web service's settings: pages, the admin and static files on top of what both services share."""
+"""The web service's settings: pages, the admin and static files, in addition to the common settings."""
 
 from csp.constants import NONE, SELF
 
@@ -32,7 +32,7 @@ MIDDLEWARE = [
     "tidewire.ticket.TicketMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    # Last: it replaces the answer to a login that was refused.
+    # Must be last: it replaces the response to a refused login.
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -51,7 +51,7 @@ TEMPLATES = [
 ]
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    # A connection per request costs more than the query; a minute bounds what idle threads hold.
+    # A connection per request would cost more than the query; a minute limits the connections of idle threads.
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
@@ -65,7 +65,7 @@ STORAGES = {
 SIGNUP = env.signup
 ADMIN_PATH = env.admin_path
 
-# How often passwords may be tried: the numbers are in web.logins, which counts. django-axes calls it at each login.
+# Limits the attempts at passwords. The numbers are in web.logins, which django-axes calls at each login.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_HANDLER = "web.logins.LoginLimits"
 AXES_LOCKOUT_CALLABLE = "web.logins.locked_out"
@@ -74,7 +74,7 @@ AXES_VERBOSE = False
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "documents"
 LOGOUT_REDIRECT_URL = "login"
-# A body is text of 100,000 characters at most: 4 bytes each, three for each byte when form-encoded, and the rest.
+# A text of 100,000 characters at most: 4 bytes per character, three per byte when form-encoded, and the other fields.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_300_000
 
 CSRF_TRUSTED_ORIGINS = list(env.origins)
@@ -97,13 +97,13 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SECURE_REFERRER_POLICY = "same-origin"
-# nginx overwrites this header, so a client cannot say it.
+# nginx overwrites this header, so a client cannot set it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = env.secure_cookies
-# Probes and scrapers speak plain HTTP to the process itself; nginx answers 404 for these.
+# Probes and scrapers use plain HTTP to reach the process directly; nginx answers 404 for these paths.
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if env.secure_cookies else 0
 SILENCED_SYSTEM_CHECKS = [
-    "security.W005",  # other subdomains belong to others; their HTTPS is not ours to promise
-    "security.W021",  # the preload list is for the domain's owner to join, and hard to leave
+    "security.W005",  # other subdomains belong to other owners; this project cannot promise their HTTPS
+    "security.W021",  # the domain's owner should decide about the preload list, which is hard to leave
 ]

@@ -1,6 +1,6 @@
 """Hashed static files from the web process itself, for a proxy of another release.
 
-nginx serves its own copy of the files. During a roll-out it asks here for a file that only the other release has.
+nginx serves its own copy of the files. During a roll-out it requests a file from here that only the other release has.
 """
 
 import re
@@ -12,13 +12,13 @@ from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils._os import safe_join
 
-# The form that collectstatic gives to a name: what it names never changes.
+# The names that collectstatic generates; the content of such a file never changes.
 HASHED: Final = re.compile(r"[\x20-\x7e]{1,200}\.[0-9a-f]{12}\.[a-z0-9.]{1,20}")
 FOREVER: Final = "public, max-age=31536000, immutable"
 
 
 class StaticFilesMiddleware:
-    """Answers for hashed files before sessions and cookies come into play, because proxies may keep the response."""
+    """Serves hashed files before sessions and cookies are processed, because proxies may cache the response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response

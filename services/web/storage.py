@@ -1,4 +1,4 @@
-"""Static files under names that carry their content's hash, so that nginx may let browsers keep them for a year."""
+"""Static files with a hash of their content in the name, so that browsers may cache them for a year."""
 
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 

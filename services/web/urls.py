@@ -1,4 +1,4 @@
-"""Where the pages live. The sockets have their own routes in the ws service."""
+"""The routes of the pages. The sockets have their own routes in the ws service."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -10,16 +10,16 @@ from django.views.decorators.cache import cache_control
 from tidewire.web_metrics import metrics_view
 from web import accounts, documents, health, notifications, operations, people, session
 
-# The only page that takes passwords is /login/, with one set of limits. Another account needs a logout first.
-# Both are methods of Django's own site; the stubs allow no other function there.
+# Only /login/ may accept passwords, with one set of limits. Another account requires a logout first. Both are methods
+# of Django's own site; the stubs allow no other function there.
 admin.site.login = accounts.admin_login  # type: ignore[method-assign,assignment]
-# The admin logs out by POST only. A GET leads to the page that asks first.
+# The admin logs out by POST only. A GET redirects to the confirmation page.
 admin.site.logout = accounts.sign_out_of_admin(admin.site.logout)  # type: ignore[method-assign,assignment]
 
 
 @cache_control(max_age=24 * 3600)
 def icon(_request: HttpRequest) -> HttpResponseRedirect:
-    """Where a browser looks that has read no page: for a download, for an error of nginx."""
+    """Redirect to the icon from its default address, for a download or an error of nginx."""
     return HttpResponseRedirect(static("web/icon.svg"))
 
 

@@ -7,7 +7,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ws.settings")
 django_application = get_asgi_application()
 
-# Consumers use models, which exist only after Django has been set up.
+# Imported late: consumers use models, which exist only after Django has been set up.
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from tidewire.origin import OriginCheck  # noqa: E402

@@ -1,4 +1,4 @@
-"""The sockets of the dashboard: which topics each has, and as whom it is present."""
+"""The sockets of the dashboard: the topics and the presence of each."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from tidewire.topics import Topic
 
 
 class UsersConsumer(LiveConsumer):
-    """Who is on the dashboard."""
+    """The users on the dashboard."""
 
     def topics(self) -> Sequence[Topic]:
         return (USERS,)
@@ -27,14 +27,14 @@ class UsersConsumer(LiveConsumer):
 
 
 class DocumentsConsumer(LiveConsumer):
-    """Who reads and who edits, for all documents."""
+    """The readers and editors of all documents."""
 
     def topics(self) -> Sequence[Topic]:
         return (DOCUMENTS,)
 
 
 class DocumentConsumer(LiveConsumer):
-    """Who reads and who edits one document; the route says as what this socket is there."""
+    """The readers and editors of one document; the route determines the phase of this socket's user."""
 
     @property
     def slug(self) -> str:
@@ -55,7 +55,7 @@ class DocumentConsumer(LiveConsumer):
 
 
 class EditorConsumer(LeaseConsumer, DocumentConsumer):
-    """A document that is being edited: who is on it, and who holds its lease."""
+    """A document that is being edited: its readers and editors, and its lease."""
 
     def edits(self) -> str:
         return edit_lease_name(self.slug)
@@ -65,18 +65,18 @@ class EditorConsumer(LeaseConsumer, DocumentConsumer):
 
 
 class NotificationsConsumer(LiveConsumer):
-    """What everybody does."""
+    """The actions of all users."""
 
     def topics(self) -> Sequence[Topic]:
         return (NOTIFICATIONS,)
 
 
 class OperationsConsumer(LiveConsumer):
-    """How the nodes are; for staff."""
+    """The state of the nodes; for staff."""
 
     async def refuse(self) -> CloseCode | None:
         refused = await super().refuse()
-        # A ticket does not say who is staff; the few who come here are worth a query.
+        # A ticket does not contain the staff flag; the few users of this page are worth a query.
         if refused is None and not await _may_operate(self.scope["user"].pk):
             return CloseCode.FORBIDDEN
         return refused

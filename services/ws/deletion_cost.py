@@ -1,6 +1,6 @@
-"""Keeps the deletion costs of pods current, so that Kubernetes takes the emptiest node away first.
+"""Keeps the deletion costs of pods current, so that Kubernetes removes the emptiest node first.
 
-It asks the API server for the nodes' pods and each node's admin port for its sockets; it serves nothing.
+Requests the nodes' pods from the API server and the number of sockets from each node's admin port; serves nothing.
 """
 
 import json
@@ -25,15 +25,15 @@ ADMIN_PORT: Final = 8300
 # A scale-down is decided over minutes, and each change is a write to the cluster's database.
 ROUND_SECONDS: Final = 15.0
 TIMEOUT_SECONDS: Final = 5.0
-# So many sockets more or less decide nothing.
+# A smaller difference in sockets does not matter.
 WORTH_TELLING: Final = 10
-# The cost is an int32 for Kubernetes.
+# The cost is an int32 in Kubernetes.
 MOST: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A node's pod; `cost` is what Kubernetes was told last, 0 if nothing, as Kubernetes takes it."""
+    """A node's pod; `cost` is the last value sent to Kubernetes, or Kubernetes' default of 0."""
 
     name: str
     address: str
@@ -47,7 +47,7 @@ class Pod:
 
 
 def living(listed: dict[str, Any]) -> list[Pod]:
-    """The pods of a PodList that have an address and are not on their way out."""
+    """Return the pods of a PodList that have an address and are not being terminated."""
     return [
         Pod.of(found)
         for found in listed["items"]
@@ -56,19 +56,19 @@ def living(listed: dict[str, Any]) -> list[Pod]:
 
 
 def sockets(metrics: str) -> int:
-    """How many sockets a page in Prometheus's text says are open."""
+    """Return the number of open sockets from metrics in Prometheus's text format."""
     lines = re.findall(r"^tidewire_connections(?:\{.*\})? (\S+)$", metrics, re.MULTILINE)
     return min(int(sum(map(float, lines))), MOST)
 
 
 def worth_telling(pod: Pod, cost: int) -> bool:
-    """A tenth more or less, and never a handful; but always when the last socket has gone."""
+    """Return whether the change is a tenth and at least a handful, or the last socket has closed."""
     change = abs(cost - pod.cost)
     return change >= max(WORTH_TELLING, pod.cost // 10) or (cost == 0 and change > 0)
 
 
 class Cluster:
-    """The API server, as the pod's own service account."""
+    """The API server, accessed as the pod's own service account."""
 
     def __init__(self, url: str, account: Path = ACCOUNT) -> None:
         self._pods = f"{url}/api/v1/namespaces/{(account / 'namespace').read_text(encoding='utf-8')}/pods"
@@ -84,7 +84,7 @@ class Cluster:
         self._ask(f"{self._pods}/{pod.name}", patch)
 
     def _ask(self, url: str, patch: dict[str, Any] | None = None) -> bytes:
-        # Read each time: Kubernetes renews it within the hour.
+        # Read each time, because Kubernetes renews the token within the hour.
         token = (self._account / "token").read_text(encoding="utf-8").strip()
         request = urllib.request.Request(  # noqa: S310 - the cluster's own address
             url,
@@ -97,15 +97,15 @@ class Cluster:
 
 
 def count(pod: Pod, port: int = ADMIN_PORT) -> int:
-    """Ask one node how many sockets it has."""
+    """Request the number of sockets from one node."""
     with urllib.request.urlopen(f"http://{pod.address}:{port}/metrics", timeout=TIMEOUT_SECONDS) as answer:
         return sockets(answer.read().decode())
 
 
 def once(cluster: Cluster, port: int = ADMIN_PORT) -> Iterator[str]:
-    """One round; says what it told and who did not answer. A node that does not answer keeps the cost it has.
+    """Run one round; yields a line per change and per failure. A node that does not answer keeps its cost.
 
-    Raises OSError for what the API server refuses, unless the pod has gone meanwhile.
+    Raises OSError for an error of the API server, unless the pod was deleted meanwhile.
     """
     for pod in cluster.pods():
         try:
@@ -125,8 +125,8 @@ def once(cluster: Cluster, port: int = ADMIN_PORT) -> Iterator[str]:
 
 
 def main() -> None:
-    """Round after round until SIGTERM. What the API server refuses ends the process, so that somebody sees it."""
-    # The first process of a container has no default for it.
+    """Run rounds until SIGTERM. An error of the API server ends the process, so that an operator can see it."""
+    # The first process of a container has no default handler for it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     cluster = Cluster(f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")

@@ -1,8 +1,8 @@
-"""The ws service's settings: no page, no admin, no static files; only what a socket needs."""
+"""The ws service's settings: only the parts that a socket needs; no pages, no admin, no static files."""
 
 from dashboard.settings import *
 
 ROOT_URLCONF = "ws.urls"
 ASGI_APPLICATION = "ws.asgi.application"
-# HTTP here is for nobody but a stray request: no session, no template, no middleware is worth loading for it.
+# Plain HTTP here can only be a stray request, which needs no session, template or middleware.
 MIDDLEWARE: list[str] = []

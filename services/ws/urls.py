@@ -1,4 +1,4 @@
-"""ws serves no page: its sockets are in `ws.routing`, health and metrics on the admin port."""
+"""ws serves no pages: its sockets are in `ws.routing`, health and metrics on the admin port."""
 
 from django.urls import URLPattern
 

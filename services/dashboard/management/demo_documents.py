@@ -1,4 +1,4 @@
-"""What the demo documents say."""
+"""The texts of the demo documents."""
 # ruff: noqa: E501 - a paragraph of a document is one line
 
 from dataclasses import dataclass

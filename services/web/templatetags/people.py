@@ -1,16 +1,16 @@
-"""Template filters for people; `static/web/people.js` does the same for names that arrive in events."""
+"""Template filters for people; `static/web/people.js` does the same for names in events."""
 
 from django import template
 
 register = template.Library()
 
-# As many as the stylesheet has colours.
+# The number of colours in the style sheet.
 HUES = 8
 
 
 @register.filter
 def hue(name: str) -> int:
-    """A colour for a name, the same on every page and in every browser."""
+    """Return a colour for a name, the same on all pages and in all browsers."""
     return sum(map(ord, name)) % HUES
 
 

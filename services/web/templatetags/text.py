@@ -1,4 +1,4 @@
-"""Template filters for text that people wrote: its direction is its own and never the page's."""
+"""Template filters for text written by users, which must not change the direction of the page."""
 
 from collections.abc import Iterable
 
@@ -8,13 +8,13 @@ from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
-# Unicode's isolates, for places that take no markup, such as a page's title.
+# Unicode's isolates, for places without markup, such as a page's title.
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 
 
 @register.filter
 def isolate(text: str) -> str:
-    """Keep the direction of a text from what stands beside it."""
+    """Isolate the direction of a text from its surroundings."""
     return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}"
 
 

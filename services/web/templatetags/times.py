@@ -1,4 +1,4 @@
-"""How long ago something was; `static/web/times.js` keeps it true while the page stays open."""
+"""Template filters for relative times; `static/web/times.js` keeps them correct while the page is open."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""`manage.py demo`: users and documents to look at on a first run. Never touches what is already there."""
+"""`manage.py demo`: creates example users and documents for a first run. Never changes existing data."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from tidewire import sequencing
 
 USERS = ("ada", "bob", "eve")
 ADMIN = "admin"
-PASSWORD = "demo"  # noqa: S105 - public on purpose, which is why production refuses this command
+PASSWORD = "demo"  # noqa: S105 - public on purpose, so production must refuse this command
 JOINED_DAYS_AGO = 30
 HOURS_BETWEEN_VERSIONS = 7
 
@@ -36,18 +36,18 @@ class Command(BaseCommand):
 
 def _user(username: str, **rights: bool) -> User:
     joined_at = timezone.now() - timedelta(days=JOINED_DAYS_AGO)
-    # Hashed only for a user who is new, and in one INSERT: a changed password would be a revocation.
+    # Hashed for new users only, and in one INSERT: a changed password would be a revocation.
     defaults = {"date_joined": joined_at, "password": lambda: make_password(PASSWORD), **rights}
     user, _ = User.objects.get_or_create(username=username, defaults=defaults)
     return user
 
 
 def _write(users: dict[str, User]) -> int:
-    """Write the past as rows. It is not acted out: events from days ago, sent now, would be news to nobody."""
+    """Insert the history as rows. No action runs, because events from days ago must not be sent as new."""
     happened: list[Notification] = []
     for demo in DOCUMENTS:
         happened.extend(_history(demo, users))
-    # No event is published for them, so the publisher does not number them.
+    # No event is published for these rows, so the publisher cannot number them.
     happened.sort(key=lambda notification: notification.created_at)
     sequencing.number(happened)
     Notification.objects.bulk_create(happened)

@@ -1,4 +1,4 @@
-// A document's badge: free, read or written, and by whom. Renders what templates/web/_badge.html does.
+// A document's badge: free, read or edited, and the names. Renders the same as templates/web/_badge.html.
 
 import { element, person } from "./people.js";
 
@@ -17,7 +17,7 @@ function render(badge, status) {
   badge.querySelector("[data-badge-people]").replaceChildren(...people);
 }
 
-// `documents` maps slugs to statuses. With `complete`, a document that it does not name is free.
+// `documents` maps slugs to statuses. If `complete`, a document that is not named is free.
 export function showStatuses(documents, complete) {
   for (const place of document.querySelectorAll("[data-document]")) {
     const badge = place.querySelector("[data-badge]");

@@ -1,10 +1,10 @@
-// Makes up for events that cannot be had again, however long the server takes to answer: one go at a time, and another
-// if more was missed during it.
+// Reloads data after events were lost for good, however long the server takes to answer: one run at a time, followed by
+// another if more events were lost during it.
 
-// Many pages miss the same events at the same moment; they need not all ask the server in that moment.
+// Many pages may miss the same events at the same moment, so their requests must be spread over time.
 const SPREAD_MS = 3000;
 const LONGEST_MS = 60_000;
-// A request that takes longer is given up; without that, one that hangs would end all catching up.
+// A request that takes longer is aborted; otherwise one that hangs would prevent all later runs.
 export const ANSWER_MS = 15_000;
 
 export class CatchUp {
@@ -35,7 +35,8 @@ export class CatchUp {
   }
 }
 
-// The page at `url` as the server renders and escapes it now. Null where there is no such page; throws without an answer.
+// Fetches the page at `url` as the server currently renders it. Null if there is no such page; throws without a
+// response.
 export async function fetchPage(url) {
   const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
   if (response.status === 404) return null;

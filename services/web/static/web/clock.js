@@ -1,24 +1,24 @@
-// The server's clock, as far as this page knows it. The visitor's own clock may be wrong by hours, so what a page shows
-// never comes from it.
+// The server's clock, as estimated by this page. The visitor's own clock may be wrong by hours, so the page must not
+// show times from it.
 
 import { moment, since, sinceAtMost } from "../tidewire/stopwatch.js";
 
-// The browser's two clocks never differ as much while the computer is awake.
+// The browser's two clocks never differ by this much while the computer is awake.
 const SLEEP_MS = 10_000;
 
-// The page was rendered when its first bytes came.
+// The page was rendered when its first bytes arrived.
 const response = performance.getEntriesByType("navigation")[0];
 let at = { steady: response?.responseStart ?? performance.now(), wall: Date.now() };
 let told = Number(document.body.dataset.now) * 1000;
 
-// Where the browser shows a page that it has kept, the clock is as old as the page until the server is asked.
+// If the browser shows a cached page, the clock is as old as the page until the server is asked.
 export const isKept = response?.type === "back_forward" || response?.transferSize === 0;
 
 export function serverNow() {
   return told + since(at);
 }
 
-// The server said what time it is, in a form that browsers can parse.
+// Sets the clock from the server's time, in a format that browsers can parse.
 export function tellTime(text) {
   const time = Date.parse(text);
   if (Number.isNaN(time)) return;
@@ -26,7 +26,7 @@ export function tellTime(text) {
   at = moment();
 }
 
-// Whether the computer slept, or the visitor's clock was set: some browsers' steady clock stops during a sleep.
+// True if the computer slept, or the visitor's clock was set: in some browsers the monotonic clock stops during sleep.
 export function isDoubtful() {
   return sinceAtMost(at) - since(at) > SLEEP_MS;
 }

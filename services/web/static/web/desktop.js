@@ -1,4 +1,4 @@
-// Notifications of the browser itself. Permission is asked for on a click and never otherwise.
+// The browser's own notifications. Permission must be requested on a click only.
 
 import { phrase } from "./news.js";
 import { isolated } from "./people.js";
@@ -10,7 +10,7 @@ const RESULTS = {
 };
 
 export function notifyDesktop(event, url) {
-  // Whoever looks at the page sees the toast. The tag makes one notification of several tabs.
+  // A visible page shows a toast instead. The tag merges the notifications of several tabs into one.
   if (!("Notification" in window) || Notification.permission !== "granted" || !document.hidden) return;
   try {
     const shown = new Notification(event.title, { body: `${isolated(event.actor)} ${phrase(event)} it`, tag: event.id });
@@ -19,7 +19,7 @@ export function notifyDesktop(event, url) {
       window.location.assign(url);
     });
   } catch {
-    // Chrome on Android has the class but allows it to service workers only; the toast remains.
+    // Chrome on Android has the class but allows only service workers to use it; the toast is still shown.
   }
 }
 

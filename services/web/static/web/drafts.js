@@ -1,25 +1,26 @@
-// Drafts: text that a user has typed and the server does not have yet. The browser keeps each until a page says that
-// it is saved, through reloads, logins, errors and crashes. A draft is only shown to the user who typed it.
+// Drafts: text that a user has typed and that the server does not have yet. The browser keeps each draft until a page
+// confirms that it is saved, through reloads, logins, errors and crashes. A draft must only be shown to the user who
+// typed it.
 
 import { serverNow } from "./clock.js";
 
 const PREFIX = "tidewire.draft.";
-// Text that was forgotten for longer is deleted, and so are the oldest above these limits. Browsers allow a site about
-// five million characters, and a text has at most 100,000.
+// Older drafts are deleted, and so are the oldest above these limits. Browsers allow a site about five million
+// characters, and a text has at most 100,000.
 const KEPT_MS = 30 * 24 * 3600 * 1000;
 const MOST_PER_USER = 20;
 const MOST_CHARACTERS = 3_500_000;
-// A page that is being left gives its draft up within a moment; another tab that has it open does not.
+// A page that is being left releases its draft within a moment; another tab that has it open does not.
 const CLAIM_MS = 1500;
-// A page brings text back without an answer after this.
+// A page restores drafts without the server's answer after this.
 const SETTLE_MS = 3000;
 
 export class Drafts {
-  // Resolves when the drafts that the server has are gone.
+  // Resolves when the drafts that the server has are deleted.
   settled = Promise.resolve();
   #store;
   #user;
-  delivered = []; // what the server had, although its answer never came
+  delivered = []; // drafts that the server has, although its response never arrived
 
   constructor(user, store = storage()) {
     this.#user = user;
@@ -27,12 +28,12 @@ export class Drafts {
     this.#prune();
   }
 
-  // The user's drafts, newest first: of one place (a document's slug, or "new") or of all.
+  // Returns the user's drafts, newest first: of one place (a document's slug, or "new") or of all.
   list(place) {
     return this.#all().filter((draft) => draft.user === this.#user && (place === undefined || draft.place === place));
   }
 
-  // Returns whether the browser keeps it. The oldest drafts make room.
+  // Stores a draft. Returns whether the browser could store it. The oldest drafts are deleted to make room.
   put(id, draft) {
     const text = JSON.stringify(draft);
     const others = this.#all().filter((other) => other.key !== this.#key(id));
@@ -40,7 +41,7 @@ export class Drafts {
     while (!this.#write(this.#key(id), text)) {
       const key = others.pop()?.key;
       const other = key && this.#store.getItem(key);
-      // Where not even what is there can be written, deleting makes no room.
+      // If an existing draft cannot be rewritten either, deleting others would make no room.
       if (!key || !this.#write(key, other)) {
         for (const each of removed) this.#write(...each);
         return false;
@@ -59,14 +60,14 @@ export class Drafts {
     return this.#all().some((draft) => draft.key === this.#key(id));
   }
 
-  // `mark` is what `markOf` made when the form was sent. A draft that was changed since stays.
+  // Deletes a saved draft. `mark` comes from `markOf` when the form was sent. A draft that was changed since is kept.
   saved(mark) {
     const [id, at] = mark.split("@");
     const draft = this.#all().find((each) => each.key === this.#key(id));
     if (draft && String(draft.at) === at) this.#remove(draft.key);
   }
 
-  // Holds the draft for this page until the returned function is called; null while another tab has it.
+  // Claims the draft for this page until the returned function is called; null if another tab has claimed it.
   claim(id) {
     const nothing = () => {};
     return new Promise((resolve) => {
@@ -77,8 +78,9 @@ export class Drafts {
     });
   }
 
-  // Drafts that were sent without an answer, as behind a proxy that gave up: the server may have them. It is asked for
-  // each with its text, because the text may have been changed since. Never throws; without an answer they stay.
+  // Checks drafts that were sent without a response, such as behind a proxy that timed out: the server may have them.
+  // Each is checked with its text, because the text may have been changed since. Never throws; without an answer the
+  // drafts are kept.
   async settle(url, token) {
     for (const draft of this.list().filter((each) => each.sent)) {
       const { title, body, submission } = draft;
@@ -94,7 +96,7 @@ export class Drafts {
     }
   }
 
-  // Those that no open page has.
+  // Returns the drafts that no open page has claimed.
   async abandoned() {
     const held = new Set(((await navigator.locks?.query())?.held ?? []).map((lock) => lock.name));
     return this.list().filter((draft) => !held.has(draft.key));
@@ -126,7 +128,7 @@ export class Drafts {
     try {
       this.#store?.removeItem(key);
     } catch {
-      // A store that can't be written to keeps nothing either.
+      // A storage that is not writable keeps nothing either.
     }
   }
 
@@ -146,7 +148,7 @@ export function markOf(id, draft) {
   return `${id}@${draft.at}`;
 }
 
-// "14:05", or "28 November, 14:05" if that was another day.
+// Returns "14:05", or "28 November, 14:05" if that was another day.
 export function timeOf(at) {
   const when = new Date(at);
   const time = when.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -158,7 +160,7 @@ function storage() {
   try {
     return window.localStorage;
   } catch {
-    return null; // the browser blocks it
+    return null; // the browser blocks the storage
   }
 }
 
@@ -175,7 +177,7 @@ function read(store, key) {
   }
 }
 
-// Links to the forms that have text which no open page shows.
+// Links to the forms with drafts that no open page shows.
 export async function listUnsaved(place, drafts) {
   const found = await drafts.abandoned();
   const links = found.map((draft) => {

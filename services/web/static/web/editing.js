@@ -1,10 +1,10 @@
-// Notifies the others that a document is being edited. A request for the page does not: browsers also load pages that
-// are never shown. Without this script there is no notification.
+// Notifies other users that a document is being edited. A request for the page must not, because browsers also load
+// pages that are never shown. Without this script there is no notification.
 
 export async function announceEditing(form) {
   await visible();
   const token = form.elements.csrfmiddlewaretoken.value;
-  // Without an answer there is no notification. The badge and the lease come through the socket.
+  // A failure only means that there is no notification. The badge and the lease come through the socket.
   fetch(form.dataset.editingUrl, { method: "POST", headers: { "X-CSRFToken": token } }).catch(() => {});
 }
 

@@ -1,10 +1,11 @@
-// The form that writes a document. Its text is kept as a draft while it is typed, and comes back by itself; leaving it
-// with unsaved text asks first. On the conflict page either version can be put into the form with one click.
+// The form that edits a document. Its text is kept as a draft while it is typed, and is restored automatically; leaving
+// the page with unsaved text asks for confirmation. On the conflict page either version can be put into the form with
+// one click.
 
 import { serverNow } from "./clock.js";
 import { markOf, timeOf } from "./drafts.js";
 
-// The longest that a crash can take from a text.
+// The longest time of typing that a crash can lose.
 const WRITE_AFTER_MS = 300;
 const FIELDS = ["title", "body", "version", "submission"];
 
@@ -25,8 +26,8 @@ class DraftKeeper {
   #drafts;
   #id;
   #own;
-  #rendered; // the text and its version, as the server sent them
-  #kept; // and as they were kept last
+  #rendered; // the text and its version, as sent by the server
+  #kept; // the text and its version, as last kept
   #release = () => {};
   #timer;
 
@@ -34,10 +35,10 @@ class DraftKeeper {
     this.#form = form;
     this.#drafts = drafts;
     this.#rendered = this.#kept = this.#read();
-    // The page that answers a form which was not saved names its draft: it has no other.
+    // The page that answers a form which was not saved names its draft, which is its only one.
     this.#own = form.elements.draft.value.split("@")[0];
     this.#id = this.#own || `${place}.${this.#rendered.submission}`;
-    // The browser would bring the text back without its version, into a form that may have a newer one.
+    // The browser would restore the text without its version, into a form that may have a newer one.
     form.autocomplete = "off";
     form.addEventListener("input", () => {
       clearTimeout(this.#timer);
@@ -57,8 +58,8 @@ class DraftKeeper {
     this.#restore(place);
   }
 
-  // Keeps what the form has now, unless the server has it. What is sent is marked, so that the answer can name it; the
-  // draft of a conflict keeps its old version until then.
+  // Keeps the form's content, unless the server has it. A draft that is sent is marked, so that the response can name
+  // it; until then the draft of a conflict keeps its old version.
   write({ sent = false } = {}) {
     clearTimeout(this.#timer);
     const now = this.#read();
@@ -80,7 +81,7 @@ class DraftKeeper {
     await this.#drafts.settled;
     for (const draft of this.#drafts.list(place).filter(({ id }) => !this.#own || id === this.#own)) {
       const release = await this.#drafts.claim(draft.id);
-      // Another tab has it, or the user was faster.
+      // Another tab has claimed it, or the user was faster.
       if (!release) continue;
       if (typed(this.#form)) {
         release();
@@ -167,7 +168,7 @@ export function editor(form, drafts, place) {
   window.addEventListener("beforeunload", (event) => {
     if (!leaving && !form.hidden && unsaved(form)) event.preventDefault();
   });
-  // A page that comes back from the browser's cache guards its text again.
+  // A page that comes back from the browser's cache protects its text again.
   window.addEventListener("pageshow", () => {
     leaving = false;
   });

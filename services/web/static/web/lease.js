@@ -1,11 +1,11 @@
-// The edit lease on the editing page: who may type, who asks, and what can be done about it. It only advises: saving
+// The edit lease on the editing page: the holder, the requests, and the buttons for both. The lease is advisory: saving
 // is always possible, and the server compares versions.
 
 import { moment, since } from "../tidewire/stopwatch.js";
 import { fieldsOf } from "./editor.js";
 import { written } from "./people.js";
 
-// In these states typing is off, until the visitor chooses to write anyway.
+// In these states typing is disabled, until the visitor chooses to write anyway.
 const OFF = ["theirs", "asking", "lost", "checking", "unsure"];
 const BUTTONS = {
   asked: ["hand_over", "keep"],
@@ -15,7 +15,7 @@ const BUTTONS = {
   unsure: ["anyway"],
 };
 const EVERY_MS = 1000;
-// An answer mostly takes a moment; a doubt that it clears by then is not worth a warning.
+// An answer usually takes a moment; a doubt that is resolved by then should not cause a warning.
 const CHECK_MS = 2000;
 
 const name = (who) => written("b", who);
@@ -54,15 +54,15 @@ export class EditLease {
   #live;
   #status = {};
   #shown = "";
-  #had = false; // it was mine on this page
-  #waited = false; // it was somebody else's on this page
-  #kept = false; // I asked, and was told no
+  #had = false; // this page had the lease
+  #waited = false; // another editor had the lease while this page was open
+  #kept = false; // this page asked for the lease and was refused
   #anyway = false;
   #gained = false;
-  #asked = null; // since when the asker waits, as this page knows
-  #doubted = null; // since when it is in doubt whose turn it is
+  #asked = null; // start of the asker's wait, as known to this page
+  #doubted = null; // start of the doubt about the holder
 
-  // `gain` is called when the lease comes to this page after it was somebody else's.
+  // `gain` is called when the lease passes to this page from another editor.
   constructor({ panel, form, me, gain }) {
     this.#panel = panel;
     this.#form = form;
@@ -72,7 +72,7 @@ export class EditLease {
     for (const button of panel.querySelectorAll("[data-lease-do]")) {
       button.addEventListener("click", () => this.#do(button.dataset.leaseDo));
     }
-    // The clock may have jumped since the last look: a lid that was closed is open again, and this is its first key.
+    // The clock may have jumped since the last check: this may be the first key after a closed lid was opened.
     form.addEventListener("beforeinput", (event) => {
       this.show();
       if (this.#off) event.preventDefault();
@@ -83,7 +83,7 @@ export class EditLease {
     }, EVERY_MS);
   }
 
-  // What the socket of the editing page needs to know of this.
+  // Returns the handlers for the socket of the editing page.
   follow(live) {
     this.#live = live;
     this.show();
@@ -106,7 +106,7 @@ export class EditLease {
     this.show();
   }
 
-  // The socket closed for good: there is no lease any more, and nothing to wait for.
+  // The socket is closed for good: there is no lease any more, and nothing to wait for.
   forget() {
     this.#status = {};
     this.show();
@@ -125,7 +125,7 @@ export class EditLease {
     return this.#had ? "lost" : "theirs";
   }
 
-  // After a silence as long as a lease lasts without its holder, it may be another's. The server is asked at once.
+  // After a silence as long as an unrenewed lease lasts, another editor may have it. The server is asked at once.
   get #doubt() {
     if (!this.#live || this.#live.silence <= this.#status.lease_seconds * 1000) {
       this.#doubted = null;
@@ -144,7 +144,7 @@ export class EditLease {
     if (what === "anyway") this.#fields.at(-1).focus();
   }
 
-  // How things are now: called each second, too, because silence brings no event.
+  // Shows the current state; also called each second, because silence causes no event.
   show() {
     const state = this.#state;
     for (const field of this.#fields) field.readOnly = this.#off;
@@ -170,7 +170,7 @@ export class EditLease {
     left.textContent = `${Math.max(0, Math.ceil(seconds_left))} s`;
   }
 
-  // An alert that is rewritten is read out again, so it is written only when it says something new.
+  // Screen readers read an alert again when it is rewritten, so it must be written only when it changes.
   #say(shown) {
     const { holder, asker, answer_seconds: answer } = this.#status;
     const known = JSON.stringify([shown, holder, asker, this.#kept]);

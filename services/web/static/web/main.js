@@ -1,4 +1,4 @@
-// Every logged-in page starts here: the header's two sockets, then what the page itself shows.
+// The entry point of all pages for authenticated users: the header's two sockets, then the page's own.
 
 import { Live } from "../tidewire/client.js";
 import { CatchUp } from "./catch-up.js";
@@ -21,7 +21,7 @@ import { keepTimes } from "./times.js";
 import { Toasts } from "./toasts.js";
 import { Unread } from "./unread.js";
 
-// A page that the browser prerenders is shown later or never. Until then it opens no socket.
+// A page that the browser prerenders is shown later or never, and must not open a socket until then.
 if (document.prerendering) {
   await new Promise((resolve) => document.addEventListener("prerenderingchange", resolve, { once: true }));
 }
@@ -29,14 +29,14 @@ if (document.prerendering) {
 const find = (selector) => document.querySelector(selector);
 const data = document.body.dataset;
 const me = data.user;
-// The newest notification that the server already knew of when it rendered this page.
+// The newest notification that the server knew of when it rendered this page.
 const rendered = Number(data.newestNotification);
 const urlOf = (event) => `${data.notificationsUrl}${event.notification_id}/`;
 
-// A topic that does not exist: the page may know why.
+// A topic that does not exist: the page may know the reason.
 const UNKNOWN_TOPIC = 4504;
-// Any request to the pages renews the ticket that opens sockets without a query. It lives 15 minutes, and is renewed
-// in its second half (tidewire/ticket.py).
+// Any request to the pages renews the ticket that opens sockets without a query. The ticket lives 15 minutes, and is
+// renewed in its second half (tidewire/ticket.py).
 const TICKET_MS = 10 * 60_000;
 
 const lives = new Set();
@@ -57,7 +57,7 @@ const wayBack = new WayBack({
 const unread = new Unread({ badge: find("[data-unread]"), ask: () => ask(data.unreadUrl), newest: rendered });
 const toasts = new Toasts({ others: find("[data-toasts]"), own: find("[data-own-toasts]"), urlOf });
 
-// What was missed and cannot be had again is in the database: the count, and what the page shows, are read from there.
+// Events that are lost for good are in the database: the count and the content of the page are read from there.
 const catchUp = new CatchUp(async () => {
   const missed = await unread.refresh();
   await page.lost?.();
@@ -122,14 +122,14 @@ const news = open("/ws/notifications/", {
   lost: () => catchUp.start(),
 });
 
-// Without a network the indicator says so, and the next one asks again.
+// Without a network the indicator shows it, and the next request asks again.
 const refresh = () => unread.refresh().catch(() => {});
 
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();
 });
 setInterval(refresh, TICKET_MS);
-// A page that the browser kept may outlive its session: it shows nothing until the server has named the same user.
+// A cached page may outlive its session: it must show nothing until the server has confirmed the same user.
 window.addEventListener("pageshow", async (event) => {
   if (!event.persisted) return;
   document.body.hidden = true;

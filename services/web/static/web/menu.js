@@ -1,4 +1,4 @@
-// The account menu closes as menus do: on Escape, and when attention goes elsewhere.
+// The account menu closes like other menus: on Escape, and when the focus or a click goes elsewhere.
 
 export function menu(details) {
   document.addEventListener("click", (event) => {

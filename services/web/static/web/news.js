@@ -1,4 +1,4 @@
-// What a notification says in words.
+// The text of a notification.
 
 const PHRASES = { created: "created", updated: "updated", deleted: "deleted", edit_started: "started editing" };
 
@@ -6,8 +6,9 @@ export function phrase(event) {
   return PHRASES[event.verb] ?? event.verb;
 }
 
-// A page that slept through a night has missed things that are in its list, not worth a toast each. They come in the
-// first moments of its return. No clock is asked when they happened: the visitor's, or a server's, may be wrong.
+// A page that was suspended overnight has missed many notifications, which are in its list and should not cause a toast
+// each. They arrive in the first moments after its return. Timestamps are not compared, because the clock of the
+// visitor or of a server may be wrong.
 const NIGHT_MS = 5 * 60_000;
 const RETURN_MS = 5000;
 

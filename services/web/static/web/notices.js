@@ -1,4 +1,4 @@
-// What the page says about its live connection where a word in the header is not enough: why, and what to do.
+// Explanations of the live connection's state if a word in the header is not enough: the reason and the remedy.
 
 import { isolated } from "./people.js";
 
@@ -29,14 +29,14 @@ export class Notices {
     notice.querySelector("[data-live-retry]").addEventListener("click", retry);
   }
 
-  // Why sockets are closed for good; null where none is.
+  // Shows the reason that sockets are closed for good; null if none is.
   show(why, detail) {
     this.#why = why;
     this.#detail = detail;
     this.#render();
   }
 
-  // A socket's state: the limit of sockets is a matter of waiting, which is worth an explanation too.
+  // Follows a socket's state: the limit on sockets only requires waiting, but should be explained too.
   follow(live, state, detail) {
     if (state === "reconnecting" && detail.code === TOO_MANY) this.#crowded.add(live);
     else this.#crowded.delete(live);
@@ -49,6 +49,6 @@ export class Notices {
     const text = WHY[why]?.(this.#detail) ?? "";
     this.#notice.hidden = text === "";
     const place = this.#notice.querySelector("[data-live-why]");
-    if (place.textContent !== text) place.textContent = text; // a status that is rewritten is read out again
+    if (place.textContent !== text) place.textContent = text; // a rewritten status is read out again
   }
 }

@@ -1,4 +1,4 @@
-// A document being read or edited: who else is in it, and whether it changed under this page.
+// A document that is read or edited: its other users, and whether it changed since this page was rendered.
 
 import { showStatuses } from "./badges.js";
 import { fetchPage } from "./catch-up.js";
@@ -7,7 +7,7 @@ import { unsaved } from "./editor.js";
 import { EditLease } from "./lease.js";
 import { written } from "./people.js";
 
-// A holder whose server does not answer is to know that before the lease is somebody else's.
+// A holder must detect an unresponsive server before the lease passes to another editor.
 const EDITING_HEARTBEAT_MS = 5000;
 
 export function documentPage({ open, me, slug, phase, url }) {
@@ -16,7 +16,7 @@ export function documentPage({ open, me, slug, phase, url }) {
   let newer = false;
   const lease = panel && new EditLease({ panel, form, me, gain });
 
-  // Nothing was typed here yet, so the page starts from what the other one saved.
+  // Nothing was typed here yet, so the page continues from the version that the other editor saved.
   function gain() {
     if (newer && !unsaved(form)) window.location.reload();
   }
@@ -37,7 +37,7 @@ export function documentPage({ open, me, slug, phase, url }) {
     const names = status.editors.filter((name) => name !== me);
     second.hidden = names.length === 0;
     const place = second.querySelector("[data-second-editor-names]");
-    if (!names.length || place.textContent === names.join(", ")) return; // an alert that is rewritten is read out again
+    if (!names.length || place.textContent === names.join(", ")) return; // a rewritten alert is read out again
     place.replaceChildren(...names.flatMap((name, i) => [...(i ? [", "] : []), written("bdi", name)]));
     second.querySelector("[data-second-editor-verb]").textContent = names.length === 1 ? "is" : "are";
   }
@@ -77,7 +77,7 @@ export function documentPage({ open, me, slug, phase, url }) {
       if (event.verb === "deleted") say([who, ` deleted this document.${yours}`], { gone: true });
       else if (event.verb === "updated") sayNewer(who);
     },
-    // The page of the document itself says which version is the newest.
+    // The page of the document itself contains the newest version.
     async lost() {
       const fresh = await fetchPage(url);
       if (fresh === null) return say(["This document has been deleted."], { gone: true });

@@ -47,10 +47,10 @@ export function documentsPage({ open, me }) {
       const did = event.verb === "deleted" ? "deleted" : "edited";
       place.querySelector("[data-updated]").replaceChildren(`${did} by `, who, " ", timeElement(event.at));
       place.classList.remove("is-fresh");
-      void place.offsetWidth; // the browser restarts an animation only after it has seen the class gone
+      void place.offsetWidth; // the browser restarts an animation only after it has seen the class removed
       place.classList.add("is-fresh");
     },
-    // The server renders and escapes the list; the badges are as the socket says, which may know better.
+    // The server renders and escapes the list; the badges come from the socket, which may be newer.
     async lost() {
       const fresh = await fetchPage(window.location.href);
       if (fresh === null) return offerReload("This list has become shorter.");

@@ -1,4 +1,4 @@
-// The list of notifications: new ones appear on top of its first page.
+// The list of notifications: new ones appear at the top of its first page.
 
 import { fetchPage } from "./catch-up.js";
 import { element, face, written } from "./people.js";
@@ -6,7 +6,7 @@ import { phrase } from "./news.js";
 import { timeElement } from "./times.js";
 import { offerDesktop } from "./desktop.js";
 
-// The list grows while the page stays open; past this the oldest go, and the second page has them.
+// The list grows while the page is open; above this the oldest rows are removed, and are on the second page.
 const ROWS = 100;
 
 export function notificationsPage({ me, urlOf }) {
@@ -57,12 +57,12 @@ export function notificationsPage({ me, urlOf }) {
       list.prepend(row(event));
       while (list.childElementCount > ROWS) list.lastElementChild.remove();
     },
-    // The server renders and escapes the list; this only puts it in the old one's place.
+    // The server renders and escapes the list; this function only replaces the old list.
     async lost() {
       const fresh = await fetchPage(window.location.href);
-      if (fresh === null) return; // a page of the list that is no more
+      if (fresh === null) return; // the list no longer has this page
       const newest = Number(fresh.querySelector("[data-mark-all]").value);
-      // What came while the server was asked may not be in its answer.
+      // Notifications that arrived during the request may be missing from the response.
       const newer = [...list.children].filter((made) => Number(made.dataset.sequence) > newest);
       list.replaceChildren(...newer, ...fresh.querySelector("[data-events]").children);
       if (list.childElementCount) document.querySelector("[data-empty]")?.remove();

@@ -1,9 +1,9 @@
-// The operations page: one card per node, brought up to date in place, so that what has the focus keeps it.
+// The operations page: one card per node, updated in place, so that the focus is not lost.
 
 import { element, isolated } from "./people.js";
 import { Sparkline } from "./sparkline.js";
 
-// As many as a node keeps (tidewire/reporter.py).
+// The same as in a node's report (tidewire/reporter.py).
 const TRAIL_LENGTH = 60;
 const FIGURES = [
   ["connections", "Sockets", "connections_trail"],
@@ -164,7 +164,7 @@ export function operationsPage({ open }) {
           if (!cards.has(node.run)) cards.set(node.run, new Card(node.node, url));
           const card = cards.get(node.run);
           card.show(node);
-          // Only where it is out of place: to move an element takes the focus from it.
+          // Moved only if necessary, because moving an element removes the focus from it.
           if (list.children[i] !== card.element) list.insertBefore(card.element, list.children[i] ?? null);
         });
         showTotals(nodes);

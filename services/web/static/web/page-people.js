@@ -1,4 +1,4 @@
-// The page of everybody online. An event names twenty people at most: within that the list is live.
+// The page of all users online. An event has twenty names at most: up to that number the list is live.
 
 import { element, face, written } from "./people.js";
 

@@ -1,4 +1,4 @@
-// Names as the pages show them: a coloured initial and the name, always as text. The colours are those of
+// Names as shown by the pages: a coloured initial and the name, always as text. The colours must match those of
 // templatetags/people.py.
 
 const HUES = 8;
@@ -16,14 +16,14 @@ export function element(tag, className, text) {
   return made;
 }
 
-// Text that a person wrote: its direction is its own, whatever stands beside it.
+// Text written by a user: its direction is independent of its surroundings.
 export function written(tag, text) {
   const made = element(tag, "", text);
   made.dir = "auto";
   return made;
 }
 
-// For places that take no markup: Unicode's isolates around the text.
+// For places without markup: Unicode's isolates around the text.
 export function isolated(text) {
   return `\u2068${text}\u2069`;
 }

@@ -1,20 +1,20 @@
-// Whether the visitor is still logged in, and the way back from sockets that were closed for good. A close code alone
-// does not say that a session ended, or that it will not be there again: the pages are asked.
+// Checks whether the visitor is still logged in, and reopens sockets that were closed for good. A close code alone does
+// not prove that a session has ended, or that it cannot return, so the pages are asked.
 
 import { Timer, moment, since } from "../tidewire/stopwatch.js";
 import { ANSWER_MS, fetchPage } from "./catch-up.js";
 import { tellTime } from "./clock.js";
 
-// Close codes that speak of the session (tidewire/close_codes.py).
+// Close codes that concern the session (tidewire/close_codes.py).
 const SESSION_CODES = [4500, 4501];
 const FIRST_MS = 5000;
 const LONGEST_MS = 120_000;
-// A socket that was closed again within this time has not come back.
+// A socket that was closed again within this time does not count as reopened.
 const LIVED_MS = 10_000;
 
 export class SignedOut extends Error {}
 
-// The JSON that the pages answer. Throws `SignedOut`, or another error where there is no answer.
+// Fetches JSON from the pages. Throws `SignedOut`, or another error without a response.
 export async function askPages(url, loginUrl) {
   const response = await fetch(url, {
     headers: { Accept: "application/json" },
@@ -27,7 +27,8 @@ export async function askPages(url, loginUrl) {
   return response.json();
 }
 
-// Whether the server says that another user, or none, is logged in. Without an answer the page stays as it is.
+// Returns whether another user, or none, is logged in according to the server. Without a response the page does not
+// change.
 export async function isOver(ask, me) {
   try {
     const { user } = await ask();
@@ -37,7 +38,7 @@ export async function isOver(ask, me) {
   }
 }
 
-// A login gives new tokens, without which the forms of this page would be refused together with what is typed in them.
+// A login changes the tokens, without which the forms of this page would be refused together with their text.
 export async function renewForms(url) {
   const fresh = await fetchPage(url);
   const token = fresh.querySelector("[name=csrfmiddlewaretoken]").value;
@@ -56,7 +57,7 @@ export class WayBack {
   #signedOut = false;
   #timer = new Timer();
 
-  // `show(why, detail)` tells the visitor: "signed out", "other user", "no answer", "refused", or null for nothing.
+  // `show(why, detail)` informs the visitor: "signed out", "other user", "no answer", "refused", or null for nothing.
   constructor({ ask, me, renew, show }) {
     this.#ask = ask;
     this.#me = me;
@@ -71,7 +72,7 @@ export class WayBack {
     tabs.postMessage(me);
   }
 
-  // A socket was closed for good, or is no longer.
+  // Called when a socket was closed for good, or is no longer.
   follow(live, state, detail) {
     if (state === "closed") {
       this.#closed.set(live, detail);
@@ -82,7 +83,7 @@ export class WayBack {
     } else if (state === "live" || state === "stale") this.forget(live);
   }
 
-  // The page knows why this socket was closed, and wants it no more.
+  // Called by a page that knows the reason for a close and no longer needs the socket.
   forget(live) {
     if (this.#closed.delete(live) && !this.#closed.size) this.#show(null);
   }
@@ -120,7 +121,7 @@ export class WayBack {
     for (const live of this.#closed.keys()) if (live.state === "closed") live.reconnectNow();
   }
 
-  // A hidden page asks once; the rest can wait until it is looked at.
+  // A hidden page asks once; the rest can wait until it is visible.
   #later(now = false) {
     if (now) this.#timer.start(0, () => this.check());
     else {

@@ -8,7 +8,7 @@ const LABELS = {
   closed: "Offline",
 };
 const WORST_FIRST = ["closed", "reconnecting", "stale", "connecting", "live"];
-// A reconnect mostly takes a moment. Only one that lasts is worth interrupting a screen reader for.
+// A reconnect usually takes a moment. Only a longer one may interrupt a screen reader.
 const ANNOUNCE_AFTER_MS = 3000;
 
 export class Signal {

@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 120;
 const HEIGHT = 28;
-// So that the line's own width stays inside.
+// Keeps the width of the line within the picture.
 const MARGIN = 2;
 
 function shape(name, attributes) {
@@ -12,7 +12,7 @@ function shape(name, attributes) {
   return made;
 }
 
-/** A line through `values`, oldest first, on a scale from 0 to the greatest; `room` is how many there may be. */
+/** A line through `values`, oldest first, on a scale from 0 to the greatest; `room` is the maximum number of values. */
 export function points(values, room) {
   const greatest = Math.max(...values, 0);
   const step = (WIDTH - 2 * MARGIN) / Math.max(room - 1, 1);
@@ -35,7 +35,7 @@ export class Sparkline {
       class: "spark",
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
       preserveAspectRatio: "none",
-      // The figure beside it is what a screen reader says.
+      // Screen readers read the figure beside it.
       "aria-hidden": "true",
     });
     const base = shape("line", { class: "spark-base", x1: 0, x2: WIDTH, y1: HEIGHT - 1, y2: HEIGHT - 1 });

@@ -1,4 +1,4 @@
-// Keeps "5 minutes ago" true while a page stays open. The words are those of templatetags/times.py.
+// Keeps "5 minutes ago" correct while a page is open. The words must match those of templatetags/times.py.
 
 import { isDoubtful, serverNow } from "./clock.js";
 
@@ -27,7 +27,7 @@ export function timeElement(at) {
   return time;
 }
 
-// `ask` asks the server, whose answer says what time it is.
+// `ask` sends a request to the server, whose response contains the time.
 export function keepTimes(ask) {
   setInterval(async () => {
     if (isDoubtful()) await ask();

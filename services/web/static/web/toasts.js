@@ -1,4 +1,4 @@
-// News in the corner of the page. Others' news is read out, politely; one's own is smaller and silent.
+// News in the corner of the page. News of other users is read out politely; the user's own is smaller and silent.
 
 import { element, face, written } from "./people.js";
 import { phrase } from "./news.js";
@@ -35,7 +35,7 @@ export class Toasts {
     this.#leaveLater(toast, own ? OWN_SHOWN_MS : SHOWN_MS);
   }
 
-  // In place of a toast for each of them.
+  // Replaces a toast for each of them.
   showMissed(count, url) {
     const text = element("p", "", "While this page was away: ");
     const link = element("a", "", count === 1 ? "1 notification" : `${count} notifications`);
@@ -76,7 +76,7 @@ export class Toasts {
     more.textContent = ` and ${this.#more} more`;
   }
 
-  // A toast that is pointed at or focused stays: it must not vanish under somebody's hand.
+  // A toast under the pointer or with the focus must not disappear.
   #leaveLater(toast, after) {
     let timer = setTimeout(() => this.#remove(toast), after);
     const stay = () => clearTimeout(timer);

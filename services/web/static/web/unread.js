@@ -1,11 +1,11 @@
-// The unread count in the header. The page knows everything up to one notification; only later ones count.
+// The unread count in the header. The page knows all notifications up to a number; only later ones are added.
 
 export class Unread {
   #badge;
   #ask;
   #newest;
-  #known; // how many are unread of those up to the newest
-  #added = []; // and which came after it
+  #known; // number of unread ones up to the newest
+  #added = []; // the later ones
   #asked = 0;
   #answered = 0;
 
@@ -22,8 +22,8 @@ export class Unread {
     this.#show();
   }
 
-  // Ask the server: after a sleep, after missed events, after another tab has marked everything as read. Returns how
-  // many more there are now; throws without an answer.
+  // Reads the count from the server: after a sleep, after lost events, or after another tab has marked all as read.
+  // Returns the increase; throws without a response.
   async refresh() {
     const before = this.#count;
     const asked = ++this.#asked;
@@ -31,7 +31,7 @@ export class Unread {
     if (asked < this.#answered) return 0;
     this.#answered = asked;
     this.#newest = Math.max(this.#newest, newest);
-    // Of what came by events since the answer was made, the answer knows nothing.
+    // Notifications that arrived by event after the response was made are not included in it.
     this.#known = unread;
     this.#added = this.#added.filter((sequence) => sequence > newest);
     this.#show();
