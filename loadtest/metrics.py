@@ -38,7 +38,7 @@ class Declared:
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
 
-USERS = Declared("tidewire_load_users", "gauge", "Users that are live. Act: when it falls in mid-run.")
+USERS = Declared("tidewire_load_users", "gauge", "Users that are live. Act: when it falls during the run.")
 SOCKETS = Declared(
     "tidewire_load_sockets", "gauge", "Sockets open on the clients' side. Act: when the servers count others."
 )
@@ -56,31 +56,29 @@ SECONDS = Declared(
     ("figure",),
 )
 DUE = Declared(
-    "tidewire_load_deliveries_due", "gauge", "Events due to clients so far, up to what each has reached. Act: never."
+    "tidewire_load_deliveries_due", "gauge", "Events due to clients so far, up to the position of each. Act: never."
 )
 CAME = Declared(
-    "tidewire_load_deliveries", "gauge", "Of those due, the ones that came. Act: when it stays below what is due."
+    "tidewire_load_deliveries", "gauge", "Events due and received. Act: when it remains below the number due."
 )
 ON_THE_WAY = Declared(
     "tidewire_load_deliveries_on_the_way",
     "gauge",
-    "Events that some client has and others do not yet. Act: when it grows: something queues.",
+    "Events that some clients have received and others not yet. Act: when it grows: a queue builds up.",
 )
-FAULTS = Declared(
-    "tidewire_load_faults", "gauge", "What went wrong with deliveries so far, by kind. Act: on any.", ("kind",)
-)
+FAULTS = Declared("tidewire_load_faults", "gauge", "Faults of deliveries so far, by kind. Act: on any.", ("kind",))
 REQUESTS = Declared(
-    "tidewire_load_requests", "counter", "Pages that were asked for, by result. Act: when any failed.", ("result",)
+    "tidewire_load_requests", "counter", "Pages requested, by result. Act: when any failed.", ("result",)
 )
 CPU = Declared(
     "tidewire_load_cpu_share",
     "gauge",
-    "Share of one core that this process of the generator uses. Act: over 0.85 it measures itself.",
+    "Share of one core that this process of the generator uses. Act: over 0.85, the run may measure its own generator.",
 )
 LAG = Declared(
     "tidewire_load_lag_seconds",
     "gauge",
-    "The latest that its loop woke up within the last second. Act: over 0.15 it measures itself.",
+    "The latest that its loop woke up within the last second. Act: over 0.15, the run may measure its own generator.",
 )
 DECLARED = (USERS, SOCKETS, PHASE, RECEIVED, SECONDS, DUE, CAME, ON_THE_WAY, FAULTS, REQUESTS, CPU, LAG)
 

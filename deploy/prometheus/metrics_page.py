@@ -16,12 +16,12 @@ HEAD = """\
 # Metrics
 
 Written by `make generate` from `src/tidewire/metrics.py` and `loadtest/metrics.py`; edit those. Each ws node serves
-its own on its admin port, each web service the sum over its processes on its own port, the relay its own on the port
-that `relay --metrics` says, all under `/metrics`; nginx passes none of them on. Besides these nodes and the relay serve
-`process_*` (memory, CPU, start time), nodes also `python_gc_*`. [Monitoring](monitoring.md) says how they are watched.
+its own on its admin port, each web service the sum over its processes on its own port, the relay its own on the port of
+`relay --metrics`, all under `/metrics`; nginx must not proxy any of them. Nodes and the relay also serve `process_*`
+(memory, CPU, start time), nodes also `python_gc_*`. [Monitoring](monitoring.md) describes dashboards and alerts.
 
 Labels are closed sets: a consumer is a class of the code, a topic a family (`document`, never its slug), a view a named
-route. Nothing that a user can choose becomes a label.
+route. A value that a user can choose must not become a label.
 """
 OWNERS = {
     "ws": metrics.OF_NODES,
@@ -73,7 +73,7 @@ def _of_the_load_test() -> str:
         labels = ", ".join(f"`{name}`" for name in each.labels)
         facts = "; ".join(filter(None, (each.kind, _unit(each.name), labels and f"by {labels}")))
         lines.append(_wrapped(f"- **`{each.exported}`** ({facts}). {says} *Act:* {act}"))
-    source = "From `loadtest/metrics.py`, by each process of a [load test](load-testing.md) while its run lasts."
+    source = "From `loadtest/metrics.py`, by each process of a [load test](load-testing.md) during its run."
     return "\n".join(("## Of the load test", "", source, "", *lines, ""))
 
 

@@ -50,9 +50,9 @@ def _head(run: Run) -> Iterator[str]:
     about = run.about
     yield "# Benchmarks"
     yield (
-        "What a delivered event, an open socket and a connect cost, for tidewire and for what it could be replaced "
-        "with: one server process at a time on one machine, in turns, repeated. Written by the command below; the "
-        "figures between brackets are the least and the most of all rounds, the one before them is the median."
+        "The cost of a delivered event, an open socket and a connect, for tidewire and its alternatives: one server "
+        "process at a time on one machine, in turns, repeated. Written by the command below; the figures between "
+        "brackets are the least and the most of all rounds, the one before them is the median."
     )
     changed = " with uncommitted changes" if about["changed"] else ""
     pinned = about["pinned"]

@@ -57,7 +57,7 @@ def faults(run: Run) -> Iterator[str]:
     yield "## Lost, duplicated, reordered"
     yield (
         "Over all rounds of fan-out; events are numbered, and each client accounts for each of them. The generator's "
-        "own work, of reading and counting, shows beside it that it is no bottleneck."
+        "own work, of reading and counting, is listed to show that it is no bottleneck."
     )
     rows = [
         [
@@ -110,8 +110,9 @@ def storm(run: Run) -> Iterator[str]:
         return
     yield "## The connect storm"
     yield (
-        "Distinct users connect all at once; each changes the count of users, which everybody is shown. Stock tells "
-        "all whenever one comes, as tutorials do. Settled: from the first connect until all have the last count."
+        "Distinct users connect all at once; each changes the count of users, which all of them see. Stock sends the "
+        "count to all at each connect, as tutorials do. Consistent: from the first connect until all have the last "
+        "count."
     )
     rows = []
     for server in servers:
@@ -119,7 +120,7 @@ def storm(run: Run) -> Iterator[str]:
             records = run.select("storm", server.name, clients=clients)
             if records:
                 rows.append(_storm_row(run, server, clients, records))
-    yield table(("", "users", "CPU, s", "settled, s", "deliveries", "refused", "wrong at the end"), rows)
+    yield table(("", "users", "CPU, s", "consistent, s", "deliveries", "refused", "wrong at the end"), rows)
 
 
 def _storm_row(run: Run, server: Server, clients: int, records: Sequence[dict[str, object]]) -> list[str]:
@@ -148,7 +149,7 @@ def stall(run: Run) -> Iterator[str]:
     yield "## Stalled readers"
     yield (
         f"1,000 clients and events of 4 KiB; {STALLED} of the clients stop reading after their handshake, or none "
-        "does. Growth of the server's RSS at its peak, and the latency of those who read."
+        "does. Growth of the server's RSS at its peak, and the latency of the other clients."
     )
     rows = [
         [
@@ -163,7 +164,7 @@ def stall(run: Run) -> Iterator[str]:
         for server in servers
         for variant in ("", "stalled")
     ]
-    yield table(("", "", "events", "growth, MiB", "p50, ms", "p99, ms", "cut"), rows)
+    yield table(("", "", "events", "growth, MiB", "p50, ms", "p99, ms", "disconnected"), rows)
 
 
 def failures(run: Run) -> Iterator[str]:
@@ -174,7 +175,7 @@ def failures(run: Run) -> Iterator[str]:
         for record in run.errors()
     ]
     if lines:
-        yield "## What could not be measured"
+        yield "## Not measured"
         yield "\n".join(lines)
 
 

@@ -110,7 +110,7 @@ def _connect(run: Run) -> Target:
 
 def _storm(run: Run) -> Target:
     name = f"{STORM_CLIENTS:,} users connecting at once, each changing the count"
-    wanted = f"{STORM_SECONDS} s of CPU or less, nobody refused, the last value right everywhere"
+    wanted = f"{STORM_SECONDS} s of CPU or less, no user refused, the last value right for all"
     ours = run.select("storm", OURS, clients=STORM_CLIENTS)
     cpu = run.median("storm", OURS, "cpu_seconds", clients=STORM_CLIENTS)
     if cpu is None:
