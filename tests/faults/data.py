@@ -60,7 +60,9 @@ def judge(run: Scene, *, people: int, ended: float, gone: Sequence[str] = (LEAVE
     )
     stale = [diary for diary in stayed if any(said and at >= run.began for at, said in diary.stale)]
     still = [diary for diary in stale if diary.stale[-1][1]]
-    run.target("no page is left stale", not still, f"{len(stale)} of {len(stayed)} said stale, {len(still)} still do")
+    run.target(
+        "no page is left stale", not still, f"{len(stale)} of {len(stayed)} were marked stale, {len(still)} still are"
+    )
     lowest = min((count for each in counts for at, count in each if at >= run.began), default=0)
     run.remark(f"the lowest count that any page showed was {lowest} of {people}; {run.publisher.failed} saves failed")
 

@@ -176,7 +176,9 @@ class Scene:
                 not again and not ghosts,
                 f"{len(times)} leaves of {len(had_to)} members, {len(ghosts)} still there",
             )
-        self.target("nobody who returned in time left or joined", self.row.flickers == 0, f"{self.row.flickers} did")
+        self.target(
+            "no member that returned in time left or joined", self.row.flickers == 0, f"{self.row.flickers} did"
+        )
 
     def latency_target(self, span: str, without: Sequence[str]) -> None:
         """The others' p99 within twice what it is without the fault: the worse of the spans before and after it."""

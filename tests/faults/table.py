@@ -109,7 +109,7 @@ def document(rows: Iterable[Row], *, machine: str, command: str) -> str:
     head = HEAD.read_text(encoding="utf-8")
     measured = f"Machine: {machine}. Command: `{command}`.\nEach row has the time and commit of its run below."
     if any(row.small for row in rows):
-        measured += "\nRows marked small have few sockets: they say that it works, not at what size."
+        measured += "\nRows marked small have few sockets: they show that it works, not at which size."
     return head.format(measured=measured, table="\n".join(table), targets="\n".join(targets).rstrip())
 
 

@@ -55,7 +55,7 @@ def test_clock(stack_factory, scene, size, tmp_path, direction):
             start(run, f"the clock of ws-1 goes 20 minutes {direction}")
             moved.write_text(f"{'+' if direction == 'ahead' else '-'}{MOVED_SECONDS}\n")
             run.until(LEASE_SECONDS + 5.0)
-            run.target("nobody left", not run.watcher.left(run.began), f"{len(run.watcher.left(run.began))} did")
+            run.target("no member left", not run.watcher.left(run.began), f"{len(run.watcher.left(run.began))} did")
             # Of new sessions, whose sockets' age is by the clock of their node.
             newer = [page for page in people(stack, 10) if page.user != LEAVER]
             with Crowd(stack, newer) as late:
@@ -69,7 +69,7 @@ def test_clock(stack_factory, scene, size, tmp_path, direction):
             judge(run, people=count, ended=time.time())
             closes = [(at - said[diary.user], code) for diary in out for at, code in diary.closes]
             run.target(
-                f"{len(out)} sockets of who logged out closed within 1 s, for good",
+                f"{len(out)} sockets of logged-out users closed within 1 s, for good",
                 len(closes) == len(out) == SOCKETS_PER_PERSON * len(LOGGED_OUT)
                 and all(code == CloseCode.REVOKED and after <= CLOSED_SECONDS for after, code in closes),
                 f"{len(closes)} within {max(closes, default=(0, 0))[0]:.2f} s, codes {sorted({c for _, c in closes})}",

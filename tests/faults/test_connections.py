@@ -48,7 +48,7 @@ def test_nginx_reload(start_stack, scene, size):
             f"the first closed after {first:.1f} s, the last after {max(at for at, _ in closes):.1f} s",
         )
         lost = sum(code == 1006 for _, code in closes)
-        run.remark(f"{lost:,} of {len(pages):,} sockets were then cut with 1006: nginx sends no close frame")
+        run.remark(f"{lost:,} of {len(pages):,} sockets were then closed with 1006: nginx sends no close frame")
         run.nothing_lost()
         run.presence()
         run.counts()
@@ -78,11 +78,11 @@ def test_half_open(start_stack, scene, size):
         run.row.ghosts = len(set(names) - left)
         run.row.ghost_seconds = max((at for at, _ in run.watcher.left(run.began)), default=run.began) - run.began
         run.target(
-            f"members gone within ping + pong + look + grace + sweep ({bound:.0f} s)",
+            f"members gone within ping + pong + check + grace + sweep ({bound:.0f} s)",
             not run.row.ghosts and run.row.ghost_seconds <= bound,
             f"{run.row.ghost_seconds:.1f} s, {len(left)} of {len(names)} members",
         )
-        run.target("nobody else left", left <= set(names), sorted(left - set(names))[:5] or "nobody did")
+        run.target("no other member left", left <= set(names), sorted(left - set(names))[:5] or "none did")
         run.tell("they wake")
         sleepers.wait(lambda status: status["away"] == 0, 60.0)
         run.settle()
@@ -92,7 +92,7 @@ def test_half_open(start_stack, scene, size):
         sleepers.wait(lambda status: status["behind"] == 0, 30.0, shown=due[-1][0])
         theirs = sleepers.account(due)
         run.target(
-            "who wakes has what happened meanwhile, once",
+            "a client that wakes has the events of the meantime, once",
             theirs.due and not theirs.lost + theirs.duplicated + theirs.reordered + theirs.not_recovered,
             f"{theirs.received:,} of {theirs.due:,} events at {theirs.clients} sockets",
         )
@@ -134,6 +134,8 @@ def test_stalled_readers(start_stack, scene, size):
         run.presence()
         run.latency_target("with", ("without", "without again"))
         run.target(
-            "stalled sockets are cut and counted", cut == len(stalled), f"{cut:.0f} of {len(stalled)} after 45 s"
+            "stalled sockets are disconnected and counted",
+            cut == len(stalled),
+            f"{cut:.0f} of {len(stalled)} after 45 s",
         )
         run.verdict()

@@ -62,7 +62,7 @@ def test_sqlite(start_stack, scene, size):
         with gone(database):
             time.sleep(FAULT_SECONDS)
             status = page(stack, run)
-            run.target("pages say that they cannot", status in (500, 503), f"status {status}")
+            run.target("pages answer with an error", status in (500, 503), f"status {status}")
         judge(run, people=count, ended=time.time())
         run.target("pages are back", (status := page(stack, run)) == 200, f"status {status}")
         run.verdict()
@@ -86,7 +86,7 @@ def test_postgresql(stack_factory, scene, size):
                 database.start()
                 judge(run, people=count, ended=time.time(), saves=False)
                 run.target(
-                    "saves failed while it was away, and no longer", run.publisher.failed > 0, run.publisher.last
+                    "saves failed while it was unavailable, and no longer", run.publisher.failed > 0, run.publisher.last
                 )
                 run.target("pages are back", (status := page(stack, run)) == 200, f"status {status}")
                 run.verdict()

@@ -96,9 +96,9 @@ def test_frozen(start_stack, scene, size):
         everybody = {page.user for page in pages}
         run.presence(may=everybody | {"newcomer"})
         here = set(run.watcher.members[USERS])
-        run.target("everybody is shown again, and nobody else", here == everybody, f"{len(here)} of {len(everybody)}")
+        run.target("all users are shown again, and no others", here == everybody, f"{len(here)} of {len(everybody)}")
         still = sum(int(_open_on(node)) for node in stack.ws)
-        run.target("no node counts a socket that has gone", still == len(pages), f"{still:,} of {len(pages):,}")
+        run.target("no node counts a closed socket", still == len(pages), f"{still:,} of {len(pages):,}")
         run.verdict()
 
 

@@ -40,7 +40,7 @@ def test_logout(start_stack, scene, size):
             {code for user, _, code in closed if user in leavers} == {int(CloseCode.REVOKED)},
             run.row.codes,
         )
-        run.target("nobody else's socket closed", not others, len(others))
+        run.target("no other user's socket closed", not others, len(others))
         run.nothing_lost()
         run.presence(leave=leavers)
         run.verdict()

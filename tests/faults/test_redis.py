@@ -81,7 +81,7 @@ def test_rollback(start_stack, begin):
         stack.stop("redis", signal.SIGKILL)
         stack.start("redis")
         judge(run, people=count, ended=time.time())
-        run.target("pages reload what they cannot know of", run.row.account.not_recovered > 0, "they did")
+        run.target("pages reload the events that they cannot receive", run.row.account.not_recovered > 0, "they did")
         run.verdict()
 
 
@@ -113,7 +113,7 @@ def test_lagging_replica(addressed, begin):
         replica.promote()
         address.port = replica.port
         judge(run, people=count, ended=time.time())
-        run.target("pages reload what they cannot know of", run.row.account.not_recovered > 0, "they did")
+        run.target("pages reload the events that they cannot receive", run.row.account.not_recovered > 0, "they did")
         run.verdict()
 
 
