@@ -28,8 +28,8 @@ CODES_HEAD = """\
 
 Written by `make generate` from `src/tidewire/close_codes.py`; edit that.
 
-A node closes each socket with one of these codes. 3000 to 3499 and 4000 to 4499 tell a client to reconnect, 3500 to
-3999 and 4500 to 4999 are final: the user must log in or open another page first. `client.js` acts on them and shows
+A node closes each socket with one of these codes. After 3000 to 3499 and 4000 to 4499 a client should reconnect. 3500
+to 3999 and 4500 to 4999 are final: the user must log in or open another page first. `client.js` acts on them and shows
 the meaning.
 """
 EVENTS_HEAD = """\
