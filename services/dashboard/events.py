@@ -11,7 +11,7 @@ Phase = Literal["free", "read", "update"]
 
 
 class UsersCount(StateEvent):
-    """The number of distinct users on the dashboard, and the `names` of the 20 who connected first."""
+    """The number of distinct users on the dashboard, and the `names` of the first 20 of them."""
 
     type: Literal["users.count"] = "users.count"
     count: int

@@ -30,7 +30,7 @@ class Document(models.Model):
     slug = models.SlugField(max_length=SLUG_LENGTH, unique=True, editable=False)
     title = models.CharField(max_length=TITLE_LENGTH)
     body = models.TextField(max_length=BODY_LENGTH, blank=True)
-    # Users who leave should be deactivated instead of deleted, so that their documents keep an author.
+    # Former users should be deactivated instead of deleted, so that their documents keep an author.
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="documents")
     version = models.PositiveIntegerField(default=1, editable=False)
     # The database's clock, so that the order of the list does not depend on the clock of a host.
@@ -151,7 +151,7 @@ class Submission(models.Model):
 
 
 class ReadPointer(models.Model):
-    """One row per user instead of one per user and notification: all up to the number `last_read` are read."""
+    """A row per user instead of one per user and notification: all up to the number `last_read` are read."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="read_pointer")
     last_read = models.BigIntegerField(default=0)

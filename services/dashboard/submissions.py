@@ -13,7 +13,7 @@ from dashboard.models import Document, Submission
 
 # Longer than a browser keeps a page in its history, or a laptop is closed over a holiday.
 KEPT = timedelta(days=30)
-# One of this many submissions also prunes, at most this many rows, which limits the work of a save.
+# Every 64th submission also prunes, at most this many rows, which limits the work of a save.
 PRUNED_ONCE_PER = 64
 PRUNED_ROWS = 1000
 

@@ -74,7 +74,7 @@ class DocumentCreate(LivePage, FormView[DocumentForm]):
     form_class = DocumentForm
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show the form; `from` names a deleted document, whose page has the text. A login may redirect here."""
+        """Show the form; `from` names a deleted document that this form has the text of. A login may redirect here."""
         with suppress(NoReverseMatch):
             return redirect("document-edit", request.GET.get("from", ""))
         return super().get(request, *args, **kwargs)

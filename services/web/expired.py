@@ -1,7 +1,7 @@
 """The response to a form with an outdated CSRF token: a login changes the token, in other tabs too.
 
-Django refuses such a form, and this one is not accepted either. Its content is not lost: the user can send it again
-with one click, as the user who is now logged in.
+Django refuses such a form, and so does this view. Its content is not lost: the user can send it again with one click,
+under the account of the present login.
 """
 
 from django.conf import settings

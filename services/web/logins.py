@@ -40,7 +40,7 @@ ADDRESSES = 20
 # A browser that has logged in within this time is known.
 DEVICE_SECONDS = 90 * 24 * 3600
 DEVICE_COOKIE = "tidewire_device"
-# A provider assigns a network of IPv6 addresses to a customer, who can use another address for each connection.
+# A provider assigns a network of IPv6 addresses to a customer, and each connection may use another address.
 IPV6_NETWORK_BITS = 64
 _SALT = "web.logins"
 # Number of expired counts that one failure deletes, which must exceed the number that it can add.

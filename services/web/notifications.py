@@ -45,7 +45,7 @@ class OpenNotification(UserView):
 
 class MarkRead(UserView):
     def get(self, _request: UserRequest) -> HttpResponse:
-        """Redirect after a login, whose `next` is the address of the form."""
+        """Redirect after a login: its `next` is the address of the form."""
         return redirect("notifications")
 
     def post(self, request: UserRequest) -> HttpResponse:

@@ -14,7 +14,7 @@ from dashboard.models import Notification
 
 
 class UserRequest(HttpRequest):
-    """A request behind `LoginRequiredMixin`, whose user is never anonymous."""
+    """A request behind `LoginRequiredMixin`, which excludes anonymous users."""
 
     user: User
 

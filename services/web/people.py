@@ -1,4 +1,4 @@
-"""The page of all users who are on the dashboard now."""
+"""The page of all users on the dashboard."""
 
 from typing import Any
 

@@ -88,7 +88,7 @@ class Settings:
     """The port for health and metrics. 0: no admin port, as under a test client."""
 
     ORIGINS: Annotated[Several, AfterValidator(_origins)] = ()
-    """Origins whose pages may open sockets. Empty: only the origin of the requested Host is allowed."""
+    """Origins that may open sockets. Empty: only the origin of the requested Host is allowed."""
 
     LEASE_SECONDS: Seconds = 10.0
     """The members of a dead node are removed this long after its last touch. Several touches must fit into it."""
@@ -125,8 +125,8 @@ class Settings:
     """Maximum size of a client's message. Control messages are tiny, so a larger one is a mistake or an attack."""
     MESSAGES_PER_SECOND: Count = 10
     """Messages that a client may send per second; above it the socket is closed with 4002."""
-    # One read returns 150 frames of a flood, and other connections wait while they are parsed. A limit of 100 doubled
-    # the p99 of the others, 30 keeps it within a third.
+    # A read returns 150 frames of a flood, and other connections wait while they are parsed. A limit of 100 doubled the
+    # p99 of the others, 30 keeps it within a third.
     FRAMES_PER_SECOND: Count = 30
     """Frames that a client may send per second. Pings, pongs and fragments are not messages, but cost the same work."""
 

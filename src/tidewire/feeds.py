@@ -147,7 +147,7 @@ class StateFeed(Feed):
                     if subscription.connection.offer([made], made.wire):
                         subscription.position = version
                         written += 1
-                except Exception:  # One broken socket must not prevent delivery to the others.
+                except Exception:  # A broken socket must not prevent delivery to the others.
                     metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
             return written

@@ -9,7 +9,7 @@ _FINAL_TEXT = 0x81
 
 
 class Frame(NamedTuple):
-    """One text message: as text for plain ASGI `send`, as wire bytes for a direct write."""
+    """A text message: as text for plain ASGI `send`, as wire bytes for a direct write."""
 
     text: str
     wire: bytes

@@ -36,7 +36,7 @@ AWAY = (NoRedis, RedisError, OSError, asyncio.TimeoutError)
 LAYER_SECONDS = 2.0
 # While Redis is unavailable the delay between checks grows to this, within which a recovery is detected.
 LONGEST_CHECK_SECONDS = 3.0
-# Delay of the first reading, during which presence can be updated, so that the count includes the member who caused it.
+# Delay of the first reading, during which presence can be updated, so that the count includes the new member.
 FIRST_SECONDS = 0.05
 # Number of feeds that are read concurrently. Their reads are batched and leave connections free for presence.
 READS = 256

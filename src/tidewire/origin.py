@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class OriginCheck:
-    """ASGI middleware: refuses with 403 a handshake whose Origin is neither configured nor the Host itself.
+    """ASGI middleware: refuses a handshake with 403 unless its Origin is configured or equals the Host.
 
     A request without an Origin is accepted: browsers always send one, and other programs have cookies of their own
     only. A refusal is logged with both names (Channels logs nothing: channels 2062).

@@ -21,7 +21,7 @@ _WRONG_SERVER = (ReadOnlyError, MasterDownError, ClusterDownError)
 _WRONG_SERVER_TOO = ("NOREPLICAS ", "UNBLOCKED ")
 
 _connections: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Leaving]]" = WeakKeyDictionary()
-# Loops whose connections were closed, and that have not written since.
+# Loops that have closed their connections, and have not written since.
 _left: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
 _cuts: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
 _returns: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()

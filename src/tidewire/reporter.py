@@ -15,7 +15,7 @@ from tidewire.reports import DRAIN, NodeReport, Reports
 
 logger = logging.getLogger(__name__)
 
-# A staff member who orders a drain must see it begin within a second.
+# The drain must begin within a second of the order, so that the operations page shows it.
 REPORT_SECONDS = 0.5
 # Rates cover the last five seconds, and a trail has one point per five seconds.
 WINDOW = 10

@@ -149,7 +149,7 @@ class Revocations:
         return self._caught_up and not self._hub.stale
 
     def ended(self, user: str, session: str, since: float) -> CloseCode | None:
-        """Return the reason to refuse a socket whose user was looked up at `since` (`time.monotonic`), or None."""
+        """Return the reason to refuse a socket with a user looked up at `since` (`time.monotonic`), or None."""
         heard = self._sessions.get(session)
         if heard is not None and heard.final:
             return CloseCode.REVOKED

@@ -49,7 +49,7 @@ class Sentry:
         self._beat()
 
     def stop(self) -> None:
-        """End the process, whose copies of the listeners would keep them open."""
+        """End the process, because its copies of the listeners would keep them open."""
         process, self._process = self._process, None
         if self._timer is not None:
             self._timer.cancel()

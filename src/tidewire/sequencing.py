@@ -39,7 +39,7 @@ UNUSED = timedelta(days=90)
 
 @dataclass
 class Turn:
-    """One publisher's turn, as known to the publisher."""
+    """A publisher's turn, as known to the publisher."""
 
     holder: str
     token: int = 0
@@ -228,7 +228,7 @@ def _numbered(found: Sequence[Waiting]) -> Batch:
 def _number(events: list[Waiting], last: int) -> list[Waiting]:
     """Number events of one topic, and the application's rows with the same content.
 
-    An event whose row is locked waits for the next batch: a process that is suspended in its own transaction must not
+    An event with a locked row waits for the next batch: a process that is suspended in its own transaction must not
     block the publisher.
     """
     model = _models().get(events[0].topic)

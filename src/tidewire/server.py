@@ -67,7 +67,7 @@ class TidewireServer(Server):
         self._reporter: Reporter | None = None
         self._sentry: Sentry | None = None
         self._task: asyncio.Future[None] | None = None
-        # Sockets whose application has returned, longest unchecked first.
+        # Sockets without an application, which has returned, longest unchecked first.
         self._detached: dict[Any, None] = {}
         self._bounds = Bounds(
             message_bytes=limits.MESSAGE_BYTES,
@@ -133,7 +133,7 @@ class TidewireServer(Server):
             reactor.callLater(1, self.application_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
 
     def kill_all_applications(self) -> Any:
-        # Daphne's method raises KeyError for a connection whose application has ended or has not started.
+        # Daphne's method raises KeyError for a connection if its application has ended or has not started.
         for details in self.connections.values():
             details.setdefault("application_instance", asyncio.get_running_loop().create_future())
         return super().kill_all_applications()

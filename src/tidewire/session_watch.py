@@ -30,7 +30,7 @@ SPREAD = 1009
 # Number of sessions per call into the database thread: 25 ms, so that a handshake does not wait longer.
 BATCH = 25
 
-# One unreadable session must not hide the others, but with an unavailable store each attempt costs a timeout.
+# A single unreadable session must not hide the others, but with an unavailable store each attempt costs a timeout.
 UNKNOWN_IN_A_ROW = 3
 
 # The user (as text), the session's key, and whether access has ended for good.
@@ -38,7 +38,7 @@ OnEnd = Callable[[str, str, bool], Awaitable[None]]
 
 
 class SessionWatch:
-    """Closes the sockets of a node whose session has ended, and reports each such session to `on_end`.
+    """Closes the sockets of a node when their session has ended, and reports each such session to `on_end`.
 
     The code is final only if `is_current`, when this node has all revocations. Otherwise the session may have got
     another key in another tab of the same browser, and the handshake decides.
@@ -118,7 +118,7 @@ def _ended(sessions: list[tuple[str, str]]) -> tuple[set[str], SessionUnknown | 
     unknown = 0
     for key, user in sessions:
         try:
-            # Two queries: the session, and its user, who must be active and have the same password.
+            # Two queries: the session and its user. The user must be active and have the same password.
             if str(read_session(key).user.pk) != user:
                 ended.add(key)
         except SessionUnreadable:

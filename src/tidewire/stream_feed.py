@@ -165,7 +165,7 @@ class StreamFeed(Feed):
                         events += len(frames)
                         if reached != last:
                             self._catch_up(subscription)
-                except Exception:  # One broken socket must not prevent delivery to the others.
+                except Exception:  # A broken socket must not prevent delivery to the others.
                     metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
             return events

@@ -1,4 +1,4 @@
-"""The edit lease: the member who may type, as shown to all editors. The interface of `redis` and `memory`.
+"""The edit lease: permission to type, as shown to all editors. The interface of `redis` and `memory`.
 
 The lease is advisory. A stale save is prevented by the version column that the UPDATE compares.
 """
@@ -16,14 +16,14 @@ Step = Literal["take", "touch", "ask", "hand_over", "keep", "leave"]
 
 
 class Editor(NamedTuple):
-    """A member who edits the subject of a topic."""
+    """An editor of the subject of a topic."""
 
     topic: str
     member: str
 
 
 class Move(NamedTuple):
-    """One step of one editor; `asker` is the editor to whom the holder replies."""
+    """A step of an editor. If the holder replies to a request, `asker` is its author."""
 
     step: Step
     editor: Editor
@@ -39,7 +39,7 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True)
 class EditLease:
-    """The holder of a lease and the member who asks for it."""
+    """The holder of a lease and the author of a request for it."""
 
     holder: str | None = None
     asker: str | None = None

@@ -15,7 +15,7 @@ Name = Annotated[str, Field(min_length=1, max_length=254)]
 
 
 class LeaseStatus(StateEvent):
-    """The holder of the lease and the editor who asks for it. A holder that is no longer named has lost the lease.
+    """The holder of the lease and the author of a request for it. A holder that is no longer named has lost the lease.
 
     A holder that receives a request must answer within `answer_seconds`. A page that has received nothing for
     `lease_seconds` may have lost the lease.

@@ -67,7 +67,7 @@ if offset > first then
   end
   redis.call('ZADD', KEYS[3], unpack(ids))
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', offset - math.max(ARGV[1], SEEN))
-  -- Must follow the entries: a batch whose last event has this number and id counts as a repeat.
+  -- Must follow the entries: a batch counts as a repeat if its last event has this number and id.
   if last_id then
     redis.call('HSET', KEYS[2], 'sequence', string.format('%.0f', last), 'event', last_id)
   end

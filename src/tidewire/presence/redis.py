@@ -210,7 +210,7 @@ class RedisPresence:
 class _Found(NamedTuple):
     known: bool
     holds: int
-    # Nodes with an ended lease, and entries whose deadline or audit is due.
+    # Nodes with an ended lease, and entries with a deadline or audit that is due.
     ended: list[str]
     due: list[str]
 

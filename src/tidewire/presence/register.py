@@ -37,12 +37,12 @@ class PresenceRegister:
     ) -> None:
         self._presence = presence
         self._witness = Witness(node)
-        # Former names, whose leases must still be ended.
+        # Former names with leases that must still be ended.
         self._ended: list[str] = []
         self._touch_seconds = touch_seconds
         self._announce = announce
         self._counts: Counter[Hold] = Counter()
-        # Ordered, so that the member who joined first is named first.
+        # Ordered, so that the first member to join is named first.
         self._dirty: dict[Hold, None] = {}
         self._wake = asyncio.Event()
 
@@ -141,7 +141,7 @@ class PresenceRegister:
         self.on_lost()
         self._ended.append(self._witness.name)
         self._witness.renew()
-        # Marked before the registration, whose reply may be lost.
+        # Marked before the registration, because its reply may be lost.
         self._mark(self._counts)
         await self._touch_lease()
 

@@ -1,6 +1,5 @@
 // Drafts: text that a user has typed and that the server does not have yet. The browser keeps each draft until a page
-// confirms that it is saved, through reloads, logins, errors and crashes. A draft must only be shown to the user who
-// typed it.
+// confirms that it is saved, through reloads, logins, errors and crashes. A draft must not be shown to another user.
 
 import { serverNow } from "./clock.js";
 

@@ -27,7 +27,7 @@ export function timeElement(at) {
   return time;
 }
 
-// `ask` sends a request to the server, whose response contains the time.
+// `ask` sends a request to the server; the response contains the time.
 export function keepTimes(ask) {
   setInterval(async () => {
     if (isDoubtful()) await ask();
