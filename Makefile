@@ -46,7 +46,7 @@ autobahn: ## run the Autobahn WebSocket suite, direct and through nginx; CASES='
 	@$(PYTHON) -m deploy.local.setup test
 	@$(VENV)/python -m tests.autobahn $(CASES)
 
-lint: setup ## check format, types, layers, security, known vulnerabilities and container files
+lint: setup ## check format, types, layers, security, known vulnerabilities, container files and prose
 	@$(MAKE) --jobs 2 --keep-going lint/types lint/rest
 
 lint/types:
@@ -57,6 +57,7 @@ lint/rest:
 	@$(VENV)/ruff check .
 	@$(VENV)/lint-imports
 	@$(VENV)/bandit --quiet -c pyproject.toml -r src services && echo 'bandit: nothing to complain of'
+	@$(VENV)/python -m deploy.prose
 	@$(VENV)/python -m deploy.local.audit
 	@$(VENV)/python -m deploy.compose.lint
 
