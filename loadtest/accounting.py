@@ -69,7 +69,7 @@ class Tally:
                 self.counts.update(stay.wrong.counts)
                 self._keep(Fault(kind, "", ledger.client, why, (stay.epoch, n)) for kind, n, why in stay.wrong.kept)
             for offset in ledger.lost(stay, last):
-                self._note(Kind.LOST, (stay.epoch, offset), ledger.client, f"{stay.told}, {stay.arrived} came")
+                self._note(Kind.LOST, (stay.epoch, offset), ledger.client, f"{stay.told}, {stay.arrived} received")
 
     def add(self, other: Tally) -> None:
         self.clients += other.clients
@@ -143,5 +143,5 @@ def together(
 def _named(fault: Fault, names: Mapping[tuple[str, int], str]) -> Fault:
     if fault.at is None:
         return fault
-    event = names.get(fault.at, f"event {fault.at[0]}:{fault.at[1]}, which nobody got")
+    event = names.get(fault.at, f"event {fault.at[0]}:{fault.at[1]}, which no client received")
     return Fault(fault.kind, event, fault.client, fault.detail, fault.at)

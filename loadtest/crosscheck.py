@@ -59,7 +59,7 @@ def compared(directory: Path) -> str:
     text = (directory / SAID).read_text(encoding="utf-8")
     if not text:
         errors = (directory / ERRORS).read_text(encoding="utf-8")
-        raise CannotCrossCheck(f"Node said nothing of what it saw: {errors[-500:]}")
+        raise CannotCrossCheck(f"Node reported no figures: {errors[-500:]}")
     seen = json.loads(text)
     since, until = held(report)
     counts = Counter(rounded(ms) for at, ms in seen["deliveries"] if since <= at < until)
@@ -82,6 +82,6 @@ def held(report: dict[str, Any]) -> tuple[float, float]:
     """When the hold began and ended, by the clock."""
     phases = dict(reversed(report["phases"]))
     if "hold" not in phases:
-        raise CannotCrossCheck("the run came to no hold")
+        raise CannotCrossCheck("the run did not reach its hold")
     started = report["configuration"]["started_at"]
     return started + phases["hold"], started + phases["settle"]

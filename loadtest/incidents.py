@@ -81,8 +81,8 @@ class Incident:
 
     def __str__(self) -> str:
         if self.seconds is None:
-            return f"node {self.node} was told to end at {self.second} s and was not back: {self.error}"
-        return f"node {self.node} was told to end at {self.second} s and was back {self.seconds:.1f} s later"
+            return f"node {self.node} was stopped at {self.second} s and was not back: {self.error}"
+        return f"node {self.node} was stopped at {self.second} s and was back {self.seconds:.1f} s later"
 
 
 def replace(

@@ -30,8 +30,8 @@ class Kind(StrEnum):
     DUPLICATED = "duplicated", "reached a client more than once"
     REORDERED = "reordered", "reached a client after an event that follows it"
     LATE = "late", "reached a client later than the objective allows"
-    FORGOTTEN = "forgotten", "the client was told that it cannot have it (recovered: false)"
-    UNPUBLISHED = "unpublished", "a save that was answered with success and that nobody ever heard of"
+    FORGOTTEN = "forgotten", "the client received recovered: false; the event is not available"
+    UNPUBLISHED = "unpublished", "a save with a successful answer and without an event"
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class Ledger:
                 self.forgotten.append((epoch, asked[1] + 1, offset))
             self._begin(epoch, offset)
         lacking = "" if recovered else ", not recovered"
-        self.stays[-1].told = f"told {epoch}:{offset}{lacking}{f', {when}' if when else ''}"
+        self.stays[-1].told = f"position {epoch}:{offset}{lacking}{f', {when}' if when else ''}"
         self._placed = 0 if recovered else offset
 
     def received(self, offset: int, seconds: float | None) -> None:
@@ -119,7 +119,7 @@ class Ledger:
         Due is when it was published or, where that was before, when the server said where the socket stands.
         """
         if not self.stays:
-            raise ValueError(f"{self.client}: event {offset} came before the server said where the socket stands")
+            raise ValueError(f"{self.client}: event {offset} arrived before the server sent the position of the socket")
         stay = self.stays[-1]
         stay.arrived += 1
         if offset == stay.reached + 1:

@@ -71,7 +71,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add("--hold-seconds", type=float, default=60.0, help="how long all users are held")
     add("--login-rate", type=float, default=2.0, help="logins a second; nginx allows 2 of one address")
     add("--logins-at-once", type=int, default=2, help="as many as the server has cores to hash on")
-    add("--sessions", default="", help="file of users who are logged in already, by `loadtest.people --sessions`")
+    add("--sessions", default="", help="file of users with a session, by `loadtest.people --sessions`")
     add("--engine", choices=ENGINES, default=ENGINES[0], help="how sockets are read")
     add("--pace", type=float, default=1.0, help="journeys' pauses are so many times as long as written")
     add(
@@ -93,7 +93,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add("--ca", default="", help="file of the authority that signed the stack's certificate")
     add("--metrics", default="", help="HOST:PORT where Prometheus is answered")
     add("--title", default="Load test", help="what the report is called")
-    add("--print-report", action="store_true", help="also as Markdown, where nobody can fetch a file")
+    add("--print-report", action="store_true", help="also as Markdown, if the files cannot be fetched")
 
 
 # Not at the start of the test: the shape is asked for its first users before that.

@@ -64,7 +64,7 @@ def page(result: Result) -> str:
 
 def _lead(result: Result) -> str:
     totals = result.totals
-    came = f"{totals['deliveries_due']:,} deliveries were due and {totals['deliveries']:,} came"
+    came = f"{totals['deliveries_due']:,} deliveries were due and {totals['deliveries']:,} were received"
     return f"{totals['events_published']:,} events: {came}. Bottleneck: {_text(result.bottleneck)}."
 
 
@@ -143,7 +143,7 @@ def _charts(result: Result) -> Iterable[str]:
     yield _figure("Deliveries per second", "Messages that reached clients, by event.", over_time(sent, "per s"))
 
     users = [Line(name, [(row[0], row[i]) for row in series["users"]]) for i, name in ((2, "sockets"), (1, "users"))]
-    yield _figure("Users and sockets", "Users who are logged in, and their open sockets.", over_time(users, ""))
+    yield _figure("Users and sockets", "Logged-in users and their open sockets.", over_time(users, ""))
 
     yield _figure("Latency by percentile", "Of the whole run: how slow the slowest are.", _curves(series["curves"]))
 

@@ -65,7 +65,7 @@ def bottleneck(health: Health, used: Mapping[str, Mapping[str, float]], whole: f
         return f"unknown: the services were not watched; {said}"
     busy = f"{busiest[0]} with {busiest[1]['cpu_mean']:.0%} of a core"
     if busiest[1]["cpu_mean"] >= FULL and busiest[0].startswith(ONE_PROCESS):
-        return f"{busy}, which is all that one process has; {said}"
+        return f"{busy}, the most that one process can use; {said}"
     if whole >= FULL:
         return f"the machine: {whole:.0%} of all its cores were used, most of it by {busy}; {said}"
-    return f"nobody was at a limit that shows: the busiest service was {busy}; {said}"
+    return f"no process was at a visible limit: the busiest service was {busy}; {said}"

@@ -157,9 +157,8 @@ class Workers:
 
     def _counted(self, worker: str, tally: Tally) -> str:
         on_the_way = f", {tally.on_the_way:,} on their way" if tally.on_the_way else ""
-        return (
-            f"counted up to {self._paged[worker]} s: {tally.due:,} deliveries due, {tally.arrived:,} came{on_the_way}"
-        )
+        deliveries = f"{tally.due:,} deliveries due, {tally.arrived:,} received{on_the_way}"
+        return f"counted up to {self._paged[worker]} s: {deliveries}"
 
     def lost_users(self) -> int:
         return sum(len(self._users.get(worker, ())) for worker in self._lost)
@@ -183,7 +182,7 @@ class Workers:
             return
         for worker, (at, second) in self._heard.items():
             if worker not in self._done and self._clock() - at > SILENCE_SECONDS:
-                self._lose(worker, f"last heard of at {second} s")
+                self._lose(worker, f"last message at {second} s")
 
     def _lose(self, worker: str, why: str) -> None:
         if worker in self._lost:

@@ -54,7 +54,7 @@ def test_worker_that_is_killed_half_way_does_not_spoil_the_report(loaded, tmp_pa
     sys.stdout.write(f"{report['totals']} {report['unaccounted']} {report['configuration']['clock']}\n")
 
     [(lost, users)] = report["unaccounted"].items()
-    said = re.search(r"counted up to (\d+) s: ([\d,]+) deliveries due, ([\d,]+) came", lost)
+    said = re.search(r"counted up to (\d+) s: ([\d,]+) deliveries due, ([\d,]+) received", lost)
     assert said[2] == said[3] != "0"
     assert len(users) == USERS / WORKERS
     assert not any(report["counts"].values()), report["faults"]

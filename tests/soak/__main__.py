@@ -47,7 +47,7 @@ def main() -> int:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--seconds", type=float, default=FULL_SECONDS)
     given.add_argument("--people", type=int, default=80, help="each has four sockets")
-    given.add_argument("--changes", type=float, default=CHANGES_PER_SECOND, help="sockets that come and go a second")
+    given.add_argument("--changes", type=float, default=CHANGES_PER_SECOND, help="sockets opened and closed a second")
     given.add_argument("--saves", type=float, default=SAVES_PER_SECOND, help="documents saved a second")
     asked = given.parse_args()
     with tempfile.TemporaryDirectory(prefix="tidewire-soak-") as directory:

@@ -187,7 +187,7 @@ def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_pat
         killer.join()
     [(lost, users)] = report["unaccounted"].items()
     said = re.fullmatch(
-        r"worker \d, last heard of at (\d+) s; counted up to (\d+) s: (\d+) deliveries due, (\d+) came.*", lost
+        r"worker \d, last message at (\d+) s; counted up to (\d+) s: (\d+) deliveries due, (\d+) received.*", lost
     )
     heard, counted, due, came = map(int, said.groups())
     assert heard - 4 <= counted <= heard

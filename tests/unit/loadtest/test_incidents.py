@@ -50,7 +50,7 @@ def test_deploy_takes_every_node_once_the_one_before_is_back():
     nodes = Nodes("a", "b", "c")
     found = replaced(nodes)
     assert nodes.stopped == ["a", "b", "c"]
-    assert str(found[0]) == "node a was told to end at 100 s and was back 0.6 s later"
+    assert str(found[0]) == "node a was stopped at 100 s and was back 0.6 s later"
 
 
 def test_drain_takes_one_node():

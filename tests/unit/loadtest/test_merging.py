@@ -54,13 +54,13 @@ def test_event_that_a_whole_process_missed_is_lost_there_and_has_its_name():
     _, account = merged(process("ada", [1, 2, 3]), process("bob", [1, 2]), ends={"e": 3})
     [fault] = account.faults
     assert account.counts == {Kind.LOST: 1}
-    assert str(fault) == "lost: notification 43 (updated 'save 3') at bob (told e:0, 2 came)"
+    assert str(fault) == "lost: notification 43 (updated 'save 3') at bob (position e:0, 2 received)"
 
 
 def test_event_that_nobody_got_is_known_from_the_end_that_another_read():
     _, account = merged(process("ada", [1]), process("bob", [1], end=("e", 2)), ends={"e": 2})
     assert account.counts == {Kind.LOST: 2}
-    assert "event e:2, which nobody got at ada" in str(account.faults[0])
+    assert "event e:2, which no client received at ada" in str(account.faults[0])
 
 
 def test_save_is_heard_of_by_any_process():

@@ -35,18 +35,18 @@ def test_whole_delivery_has_no_fault():
 
 def test_one_dropped_event_is_lost_and_named():
     fault = only_fault(account(ledger("ada"), ledger("bob", offsets=[1, 2, 3, 5, 6, 7, 8, 9, 10])))
-    assert str(fault) == "lost: notification 4 of plan at bob (told e:0, 9 came)"
+    assert str(fault) == "lost: notification 4 of plan at bob (position e:0, 9 received)"
 
 
 def test_last_event_is_missed_too():
     fault = only_fault(account(ledger("ada"), ledger("bob", offsets=range(1, 10))))
-    assert str(fault) == "lost: notification 10 of plan at bob (told e:0, 9 came)"
+    assert str(fault) == "lost: notification 10 of plan at bob (position e:0, 9 received)"
 
 
 def test_event_that_nobody_got_is_known_from_where_the_stream_ended():
     names = {at: name for at, name in NAMES.items() if at[1] != 10}
     found = account(ledger("ada", offsets=range(1, 10)), names=names)
-    assert str(only_fault(found)) == "lost: event e:10, which nobody got at ada (told e:0, 9 came)"
+    assert str(only_fault(found)) == "lost: event e:10, which no client received at ada (position e:0, 9 received)"
 
 
 def test_one_doubled_event_is_named():
@@ -83,7 +83,7 @@ def test_gap_across_a_reconnect_is_lost_whatever_the_server_says():
     made.resumed("e", 6, recovered=True, asked=("e", 5), when="at 7 s")
     for offset in range(7, 11):
         made.received(offset, 0.0)
-    assert str(only_fault(account(made))) == "lost: notification 6 of plan at ada (told e:6, at 7 s, 9 came)"
+    assert str(only_fault(account(made))) == "lost: notification 6 of plan at ada (position e:6, at 7 s, 9 received)"
 
 
 def test_what_a_client_was_told_it_cannot_have_is_forgotten_and_not_lost():
@@ -131,7 +131,7 @@ def test_faults_are_bounded_and_their_counts_are_not():
 
 
 def test_event_before_the_first_position_is_an_error():
-    with pytest.raises(ValueError, match="ada: event 1 came before"):
+    with pytest.raises(ValueError, match="ada: event 1 arrived before"):
         Ledger("ada").received(1, 0.0)
 
 

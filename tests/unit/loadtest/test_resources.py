@@ -17,9 +17,9 @@ def used(**shares):
     ("health", "services", "machine", "said"),
     [
         (STARVED, used(ws=0.95), 1.0, "the generator: its figures are not the server's"),
-        (WELL, used(ws=0.95, web=0.5), 1.0, "ws with 95% of a core, which is all that one process has"),
+        (WELL, used(ws=0.95, web=0.5), 1.0, "ws with 95% of a core, the most that one process can use"),
         (WELL, used(ws=0.3, web=0.95), 0.95, "the machine: 95% of all its cores were used, most of it by web with 95%"),
-        (WELL, used(ws=0.3, web=0.95), 0.6, "nobody was at a limit that shows: the busiest service was web with 95%"),
+        (WELL, used(ws=0.3, web=0.95), 0.6, "no process was at a visible limit: the busiest service was web with 95%"),
         (WELL, {}, 0.5, "unknown: the services were not watched"),
     ],
     ids=["generator", "node", "machine", "nobody", "elsewhere"],

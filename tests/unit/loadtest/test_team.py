@@ -158,7 +158,7 @@ def test_worker_that_fell_silent_is_counted_up_to_its_last_page_and_its_users_ar
     assert total(workers.states(), "live") == 2
     assert workers.lost_users() == 1
     workers.close_books()
-    said = "worker 2, last heard of at 0 s; counted up to 7 s: 1 deliveries due, 1 came"
+    said = "worker 2, last message at 0 s; counted up to 7 s: 1 deliveries due, 1 received"
     assert workers._run.unaccounted == {said: ["eve"]}
     assert (workers._run.account.clients, workers._run.account.due, workers._run.account.arrived) == (3, 3, 3)
     assert workers._run.values(failed_requests=0, cpu_share=0.0, lag_ms=0.0)["unaccounted_users"] == 1
