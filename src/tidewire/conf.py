@@ -166,7 +166,7 @@ class Settings:
                 f"TIDEWIRE: the grace ({self.GRACE_SECONDS}) and TOUCH_SECONDS ({self.TOUCH_SECONDS}) twice "
                 f"must be below EDIT_LEASE_SECONDS ({self.EDIT_LEASE_SECONDS})"
             )
-        # The second setting could never be reached, or would end before the first allows.
+        # Otherwise the second setting could never be reached, or would end before the first allows.
         for least, most in (
             ("MESSAGE_BYTES", "BACKLOG_BYTES"),
             ("MESSAGES_PER_SECOND", "FRAMES_PER_SECOND"),

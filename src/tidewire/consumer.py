@@ -244,7 +244,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             running.cancel()
 
         def cut() -> None:
-            # Aborted first, because a server accepts a close after an abort, but not an abort after a close.
+            # The abort must come first: a server can close an aborted connection, but a closed one can no longer be
+            # aborted.
             abort(receive)
             fail()
 

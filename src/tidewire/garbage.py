@@ -12,5 +12,5 @@ def leave_start_up() -> None:
     """
     gc.collect()
     gc.freeze()
-    # A collection updates the collector's count of long-lived objects, here to none.
+    # The collection resets the number of long-lived objects on which the threshold of the oldest generation depends.
     gc.collect()

@@ -129,7 +129,7 @@ class Hub:
             self._kick(feed)
 
     def changed(self, topics: Iterable[str]) -> None:
-        """Read the state topics of these that have a feed here again."""
+        """Read these state topics again if they have feeds on this node."""
         for topic in topics:
             feed = self._feeds.get(topic)
             if isinstance(feed, StateFeed):

@@ -57,7 +57,7 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Events to publish now. `waiting`: some could not be numbered yet; `failed`: topics that could not be numbered."""
+    """Events to publish now. `waiting`: other events cannot be numbered yet; `failed`: topics with an error."""
 
     rows: Sequence[Waiting]
     waiting: bool

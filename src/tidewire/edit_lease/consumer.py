@@ -20,7 +20,7 @@ LEFT = (1000, 1001, NO_CODE)
 
 
 class LeaseConsumer(LiveConsumer):
-    """Subclasses define in `edits` the subject that this socket edits."""
+    """A socket of an editor. Subclasses must return the name of the lease's topic from `edits`."""
 
     says: ClassVar[dict[type[Event], str]] = LiveConsumer.says | {
         LeaseAsk: "lease_ask",
