@@ -87,7 +87,9 @@ def licences(bom: dict[str, Any]) -> dict[str, str]:
             each.get("expression") or each["license"].get("id") or each["license"].get("name", "")
             for each in component.get("licenses", ())
         ]
-        found[f"{component['name']} {component.get('version', '')}"] = "; ".join(dict.fromkeys(filter(None, given)))
+        # Old packages name theirs by a classifier.
+        given = [name.rpartition(" :: ")[2] for name in given if name]
+        found[f"{component['name']} {component.get('version', '')}"] = "; ".join(dict.fromkeys(given))
     return found
 
 
