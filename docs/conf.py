@@ -30,6 +30,8 @@ root_doc = "README"
 # A part of metrics.md, which has it already.
 exclude_patterns = ["metrics-cost.md"]
 myst_heading_anchors = 4
+# Commands are copied from pages, so quotes stay as they are.
+smartquotes = False
 # Docstrings are written with Markdown's backticks.
 default_role = "code"
 
