@@ -56,6 +56,7 @@ def redis(monkeypatch):
     monkeypatch.setattr(publisher, "publish_all", made.publish_all)
     monkeypatch.setattr(publisher, "background", lambda: SimpleNamespace(run=run))
     monkeypatch.setattr(publisher, "PACE_SECONDS", 0.0)
+    monkeypatch.setattr(publisher, "LONGEST_PACE_SECONDS", 0.0)
     monkeypatch.setattr(outbox.publisher, "wake", lambda: None)
     return made
 
@@ -185,6 +186,17 @@ class TestTurn:
         monkeypatch.setattr(publisher, "time", SimpleNamespace(monotonic=lambda: next(times), sleep=lambda _s: None))
         assert one.publish()
         assert redis.batches == [1]
+
+    @pytest.mark.parametrize(("events", "seconds"), [(1, 0.05), (7, 0.07), (40, 0.1)])
+    def test_events_are_collected_for_longer_the_more_there_are(self, redis, one, monkeypatch, events, seconds):
+        """At most a tenth of a second."""
+        waits = []
+        monkeypatch.setattr(publisher, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=waits.append))
+        monkeypatch.setattr(publisher, "PACE_SECONDS", 0.05)
+        monkeypatch.setattr(publisher, "LONGEST_PACE_SECONDS", 0.1)
+        say(*range(1, events + 1))
+        assert one.publish()
+        assert waits == [pytest.approx(seconds)]
 
     def test_a_database_that_went_back_is_numbered_above_redis(self, redis, one, caplog):
         """No event is lost, and the log says why the numbers jump."""
