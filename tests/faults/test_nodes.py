@@ -120,6 +120,7 @@ def drained(run, seconds, *, most_connects=None):
 
 
 @pytest.mark.smoke
+@pytest.mark.alone
 def test_sigterm(start_stack, scene, size):
     """SIGTERM to a node that has all sockets: they are let go evenly and are all back on other nodes."""
     seconds = size(15, 4)

@@ -48,6 +48,7 @@ async def test_a_ticket_opens_it_to_staff_alone(stack, staff):
                 await event(socket, "operations.status")
 
 
+@pytest.mark.alone
 async def test_staff_drain_one_node_and_see_it_go(start_stack):
     """It begins within a second, is shown until its end, exits 0, and the other node goes on."""
     stack = await asyncio.to_thread(start_stack, ws=2, TIDEWIRE_WS_DRAIN_SECONDS="4")

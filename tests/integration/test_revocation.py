@@ -56,6 +56,7 @@ def on_both_nodes(stack, cookie):
     return [open_socket(stack, "/ws/users/", cookie, at=f"ws://127.0.0.1:{node.port}") for node in stack.ws]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("what", CHANGES)
 async def test_lost_access_closes_the_user_s_sockets_on_every_node(stack, what):
     """Sockets of all their sessions close within a second. The code is final only if no session can be valid."""
@@ -80,6 +81,7 @@ async def test_lost_access_closes_the_user_s_sockets_on_every_node(stack, what):
         await event(bystander, "pong")
 
 
+@pytest.mark.alone
 async def test_logout_closes_that_session_s_sockets_on_every_node(stack):
     """The user's other session, at another browser, goes on."""
     mine = (await asyncio.to_thread(stack.sessions, "leaver"))["leaver"]
@@ -108,6 +110,7 @@ def log_out(stack, cookie) -> float:
     return at
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("what", UNSEEN)
 async def test_access_that_was_lost_without_an_event_is_noticed(watchful, what):
     """Each node looks at its sessions again and again; a socket that still may stay stays through it."""
