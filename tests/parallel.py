@@ -28,7 +28,6 @@ LONGEST = (
     "tests/integration/test_up.py",
     "tests/faults/",
     "tests/monitoring/",
-    "tests/integration/test_scaling.py",
 )
 ALONE = "alone"
 GROUPS = "groups.json"
