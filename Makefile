@@ -26,7 +26,7 @@ clean: ## remove .venv, the demo's data and all other generated files
 	find src services deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Test
-.PHONY: test test-fast test-faults autobahn lint
+.PHONY: test test-fast test-faults autobahn test-matrix lint
 # Where the environment forbids it, each process of each stack would compile the same modules.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
 # More processes than cores, because most tests wait most of their time; the tiers that run only on request fill a machine.
@@ -47,6 +47,10 @@ test-faults: ## run the tier of faults, which breaks the real stack under load a
 autobahn: ## run the Autobahn WebSocket suite, direct and through nginx; CASES='1.*' narrows
 	@$(PYTHON) -m deploy.local.setup test
 	@$(VENV)/python -m tests.autobahn $(CASES)
+
+test-matrix: ## run the library's tests on each supported version and write docs/compatibility.md
+	@$(PYTHON) -m deploy.local.setup test
+	@$(VENV)/python -m nox $(ARGS)
 
 lint: setup ## check format, types, layers, security, known vulnerabilities, container files and prose
 	@$(MAKE) --jobs 2 --keep-going lint/types lint/rest

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis as sync_redis
 from redis.asyncio import Redis
 
 import tidewire.redis
+from deploy.local import programs
 from deploy.local.layout import free_port
 from tidewire import background, conf, publisher
 from tidewire.presence.redis import RedisPresence
@@ -22,14 +24,15 @@ START_SECONDS = 20.0
 class RedisServer:
     """A redis-server process without a disk, that a test may stop, pause and empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str) -> None:
+        self.program = program
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = sync_redis.Redis.from_url(self.url, decode_responses=True, socket_timeout=5)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no"]
+        command = [self.program, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + START_SECONDS
         while True:
@@ -59,11 +62,23 @@ class RedisServer:
             self.process = None
 
 
+# What the library asks of Redis, command by command: these run on Valkey too. The other modules are about outages.
+ON_VALKEY_TOO = {"test_edit_lease", "test_layers", "test_presence", "test_reports", "test_streams", "test_versions"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "_server" in metafunc.fixturenames:
+        found = {"redis": shutil.which("redis-server")}
+        if Path(metafunc.module.__file__).stem in ON_VALKEY_TOO:
+            found["valkey"] = (programs.REDIS.of_the_wheel() or (None, None))[1]
+        metafunc.parametrize("_server", found.values(), ids=found, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def _server() -> Iterator[RedisServer]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("there is no redis-server on this machine")
-    server = RedisServer()
+def _server(request) -> Iterator[RedisServer]:
+    if request.param is None:
+        pytest.skip("this machine has no such server")
+    server = RedisServer(request.param)
     server.start()
     yield server
     server.client.close()

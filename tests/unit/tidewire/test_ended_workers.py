@@ -1,5 +1,8 @@
 """Workers come and go; their counts stay, and their files do not."""
 
+import gc
+import warnings
+
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -8,8 +11,16 @@ from tidewire import ended_workers
 
 
 @pytest.fixture
-def work(monkeypatch, tmp_path):
+def work(tmp_path):
     """Counts as a worker of that process id does: `work(pid)`."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield _worker(monkeypatch, tmp_path)
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        # prometheus_client 0.21 closes the files of a worker when its objects are collected.
+        gc.collect()
+
+
+def _worker(monkeypatch, tmp_path):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
 
     def work(pid: int) -> None:

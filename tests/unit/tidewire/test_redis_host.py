@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from channels_redis.utils import create_pool
 from django.core.exceptions import ImproperlyConfigured
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import SSLConnection
 from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -69,9 +69,10 @@ def test_tls_reaches_the_primary_and_the_sentinels():
 async def test_whoever_is_one_too_many_waits_for_a_connection(sentinels):
     """A storm of readings is served one after another instead of being refused."""
     made = pool(redis_host("redis://127.0.0.1:1", sentinels=sentinels) | {"max_connections": 1, "timeout": 5})
-    made.get_available_connection()
-    waiting = asyncio.ensure_future(made.get_connection())
-    await asyncio.sleep(0)
+    made._in_use_connections.add(made.make_connection())
+    waiting = asyncio.ensure_future(Redis(connection_pool=made).ping())
+    # Where nothing waits, the connection is refused at once.
+    await asyncio.sleep(1)
     assert not waiting.done()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
