@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -98,9 +99,19 @@ def _cross_checked(
     return crosscheck.beside(target.layout.url, [f"{SESSION_COOKIE}={key}" for _name, key in cookies], directory)
 
 
+def _own_directory(results: Path, name: str) -> Path:
+    """A new directory of this name; another run may have begun in the same second."""
+    for number in itertools.count(2):
+        with contextlib.suppress(FileExistsError):
+            directory = results / name
+            directory.mkdir(parents=True)
+            break
+        name = f"{name.partition('_')[0]}_{number}"
+    return directory
+
+
 def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> int:
-    directory = RESULTS / time.strftime("%Y-%m-%d-%H%M%S")
-    directory.mkdir(parents=True)
+    directory = _own_directory(RESULTS, time.strftime("%Y-%m-%d-%H%M%S"))
     holds = max(1, options.users // options.step_users if options.step_users else DEFAULT_STEPS)
     patience = options.seconds * (holds if options.shape == "steps" else 1) + 2.0 * options.users + HANG_SECONDS
     workers = workers_for(options.users, cores=os.cpu_count() or 1, wanted=options.workers)

@@ -29,7 +29,7 @@ from deploy.local.system import NGINX, REDIS, missing, search_path, tail
 # A stack starts in 3 s on two idle cores; a loaded machine is waited for.
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
-PREPARE_SECONDS = 120.0
+PREPARE_SECONDS = 300.0
 # What the demo makes: see dashboard.management.commands.demo.
 USERS = {"ada": "demo", "bob": "demo", "eve": "demo", "admin": "demo"}
 # All tests come from one address; those about limits say their own.

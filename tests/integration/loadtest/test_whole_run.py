@@ -97,6 +97,7 @@ def test_ramp_delivers_everything(ramp):
     assert 0 < sum(held["pages"].values()) < sum(page["count"] for page in report["pages"])
 
 
+@pytest.mark.alone
 def test_every_planted_fault_is_named(address, tmp_path):
     """One of each, at a client of its own."""
     plants = "drop,double,swap,delay"
@@ -146,8 +147,9 @@ def test_spike_is_of_users_who_were_away(address, tmp_path):
     report = run(address, tmp_path, "--shape", "spike", users=20, seconds=18)
     assert not wrong(report), report["faults"]
     at = dict(report["phases"])
-    sockets = {second: sockets for second, _, sockets in report["series"]["users"]}
-    quiet, high = sockets[at["spike"] - 2], sockets[at["a quarter again"] - 2]
+    before = {name: [row for row in report["series"]["users"] if row[0] <= begin - 2] for name, begin in at.items()}
+    # The newest row of each, because the series of a busy machine may lack a second.
+    quiet, high = (before[name][-1][2] for name in ("spike", "a quarter again"))
     assert quiet < high / 2
 
 
