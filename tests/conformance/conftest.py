@@ -38,7 +38,7 @@ def client(chromium, odd_server) -> Iterator[Callable[..., Tab]]:
         tab.goto(f"{odd_server.url}/")
         tab.wait("window.ready")
         given = ", ".join(f"{name}: {value}" for name, value in options.items())
-        tab.evaluate(f"open_('/ws/odd/', {{{given}}})")
+        tab.evaluate(f"open_(path, {{{given}}})")
         return tab
 
     yield open_page

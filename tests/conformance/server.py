@@ -1,6 +1,6 @@
 """A WebSocket server that is late, silent or wrong on purpose, and serves `client.js` to a browser.
 
-Each path under /ws/ follows a script: a function that gets the `Peer` of each connection.
+The present path under /ws/ follows a script: a function that gets the `Peer` of each connection.
 """
 
 import asyncio
@@ -36,8 +36,9 @@ window.open_ = (path, options = {}) => {
     ...options,
   });
 };
+window.path = "PATH";
 window.ready = true;
-if (location.search === "?open") open_("/ws/odd/", { heartbeat: 300, patience: 5000 });
+if (location.search === "?open") open_(path, { heartbeat: 300, patience: 5000 });
 </script>"""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -142,6 +143,8 @@ class Server(threading.Thread):
         super().__init__(daemon=True, name="odd server")
         self.script: Script = self.refuse_all
         self.peers: list[Peer] = []
+        # A page of an earlier script may still connect while its tab closes. Its path is refused.
+        self._scripts = 0
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self.url = ""
@@ -166,6 +169,12 @@ class Server(threading.Thread):
         for peer in self.peers:
             self.do(peer.cut)
         self.script, self.peers = script, []
+        self._scripts += 1
+
+    @property
+    def path(self) -> str:
+        """The path of the pages that are loaded from now on."""
+        return f"/ws/{self._scripts}/"
 
     def do(self, what: Callable[[], Any]) -> None:
         """Run something on the server's loop."""
@@ -198,22 +207,25 @@ class Server(threading.Thread):
             if headers.get("upgrade") == "websocket":
                 key = next(line for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key"))
                 peer = Peer(len(self.peers), target, key.split(": ", 1)[1].encode(), (reader, writer))
+                if urlsplit(target).path != self.path:
+                    await self.refuse_all(peer)
+                    return
                 self.peers.append(peer)
                 try:
                     await self.script(peer)
                 finally:
                     peer.ended = True
             else:
-                writer.write(_file(target))
+                writer.write(_file(target, self.path))
                 await writer.drain()
         writer.close()
 
 
-def _file(target: str) -> bytes:
+def _file(target: str, socket: str) -> bytes:
     path = urlsplit(target).path
     if path.startswith("/tidewire/"):
         body, kind = (STATIC / path.removeprefix("/tidewire/")).read_bytes(), "text/javascript"
     else:
-        body, kind = (PAGE if path == "/" else b""), "text/html"
+        body, kind = (PAGE.replace(b"PATH", socket.encode()) if path == "/" else b""), "text/html"
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nCache-Control: no-store\r\n"
     return f"{head}Connection: close\r\n\r\n".encode() + body

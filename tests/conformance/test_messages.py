@@ -93,7 +93,7 @@ def test_many_events_keep_the_memory_of_ids_bounded(client):
 def test_a_position_without_its_topic_is_refused(client, at):
     tab = client(well, **QUICK)
     with pytest.raises(RuntimeError, match=r"TypeError: at.*expected"):
-        tab.evaluate(f"open_('/ws/odd/', {{ at: {at} }})")
+        tab.evaluate(f"open_(path, {{ at: {at} }})")
 
 
 NO_EVENTS = [
