@@ -1,5 +1,6 @@
 """Alerts: each proven by promtool to fire, to keep quiet and to end, and each with a runbook to follow."""
 
+import functools
 import re
 import subprocess
 from collections import defaultdict
@@ -17,6 +18,7 @@ METRIC = re.compile(r"(?<![:\w])(?:tidewire|process)_[a-z_0-9]+\b(?!:)")
 HEADINGS = ("Means", "Users see", "Check first", "Causes", "Do", "Over when")
 
 
+@functools.cache
 def rules():
     return [
         rule
@@ -30,6 +32,7 @@ ALERTS = [rule for rule in rules() if "alert" in rule]
 NAMES = sorted({rule["alert"] for rule in ALERTS})
 
 
+@functools.cache
 def cases():
     """Alert -> the number of its expected alerts in each promtool case."""
     found = defaultdict(list)

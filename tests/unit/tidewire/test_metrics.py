@@ -1,6 +1,7 @@
 """What every metric must say of itself, and the page that is made of it."""
 
 import ast
+import functools
 from collections import Counter as Counts
 from pathlib import Path
 
@@ -44,12 +45,17 @@ def test_every_metric_has_its_prefix_and_labels_of_a_closed_set(metric):
     assert len(set(metric._labelnames) - NAMED_BY_THE_CODE) == int(known and metric is not metrics.REQUESTS)
 
 
+@functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    """All nodes of a module's syntax tree."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def makes(path: Path) -> list[str]:
     """Names of prometheus_client's metrics that a module calls or imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {
         name.asname or name.name
-        for node in ast.walk(tree)
+        for node in nodes(path)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("prometheus_client")
         for name in node.names
     }
@@ -99,7 +105,7 @@ def literals(function: str, place: int) -> set[str]:
     """Every literal that the code passes to a function of that name, at that place behind `self`."""
     found = set()
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and len(node.args) > place:
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 argument = node.args[place]
@@ -112,7 +118,7 @@ def labelled() -> Counts[tuple[str, str]]:
     """(metric, value) of every `metrics.NAME.labels(..., "value")` in the code."""
     found: Counts[tuple[str, str]] = Counts()
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             match node:
                 case ast.Call(
                     func=ast.Attribute(attr="labels", value=ast.Attribute(attr=name, value=ast.Name(id="metrics"))),
