@@ -111,6 +111,24 @@ def launched() -> Iterator[Browser]:
         browser.close()
 
 
+class SharedChromium:
+    """A Chromium for all browser tests that follow one another: each start takes 2 s of CPU time."""
+
+    def __init__(self) -> None:
+        self._running = contextlib.ExitStack()
+        self._browser: Browser | None = None
+
+    def get(self) -> Browser:
+        if self._browser is None or not self._browser.is_connected():
+            self.close()
+            self._browser = self._running.enter_context(launched())
+        return self._browser
+
+    def close(self) -> None:
+        self._browser = None
+        self._running.close()
+
+
 @contextlib.contextmanager
 def seats(chromium: Browser) -> Iterator[Callable[..., Person]]:
     """`sit(name, url)`: somebody at a browser of their own. Options are those of a browser context.

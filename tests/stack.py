@@ -4,6 +4,7 @@ The processes are those of `make up` (deploy.local.processes), started bare so t
 """
 
 import fcntl
+import functools
 import http.cookiejar
 import itertools
 import json
@@ -44,6 +45,11 @@ NO_LIMITS = {
 }
 # Tests find the programs that `make up` runs: those of wheels, and servers outside an ordinary user's PATH.
 os.environ["PATH"] = search_path()
+
+
+# Sessions of the prepared database, and the settings by which a stack cannot use them.
+COOKIES = "cookies.json"
+PREPARED_BY = frozenset({"TIDEWIRE_DATABASE_URL", "TIDEWIRE_SECRET_KEY"})
 
 
 class StackError(Exception):
@@ -94,6 +100,7 @@ class Stack:
     def __init__(self, var: Path, *, web: int = 1, ws: int = 2, limits: Mapping[str, str] = NO_LIMITS, **env: str):
         self.layout = Layout(ports=Ports.free(web=web, ws=ws), var=var)
         self._limits = limits
+        self._has_prepared_sessions = PREPARED_BY.isdisjoint(env)
         # What a person's shell says about tidewire is not for the tests.
         base = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWIRE_")}
         self._env = self.layout.environment(base) | env
@@ -201,6 +208,14 @@ class Stack:
             raise StackError(f"{name} could not log in")
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
+    @functools.cached_property
+    def cookies(self) -> dict[str, str]:
+        """The demo's users, logged in: name -> Cookie header. For all tests of this stack: end none of them."""
+        path = self.layout.var / COOKIES
+        if self._has_prepared_sessions and path.exists():
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        return self.sessions(*self.users)
+
     def sessions(self, *names: str, tickets: bool = False) -> dict[str, str]:
         """Name -> Cookie header, without the page: for many users, which it makes where there are none.
 
@@ -291,8 +306,8 @@ class StackFactory:
         prepared = self._prepare()
         var.mkdir(parents=True)
         (var / "static").symlink_to(prepared / "static")
-        for database in prepared.glob("tidewire.sqlite3*"):
-            shutil.copy(database, var)
+        for path in (*prepared.glob("tidewire.sqlite3*"), prepared / COOKIES):
+            shutil.copy(path, var)
 
     def _prepare(self) -> Path:
         """The directory with both; the first process that comes makes it, and others wait."""
@@ -302,6 +317,8 @@ class StackFactory:
             if not prepared.exists():
                 preparing = Stack(self._shared / "preparing")
                 preparing.prepare()
+                cookies = json.dumps(preparing.sessions(*USERS))
+                (preparing.layout.var / COOKIES).write_text(cookies, encoding="utf-8")
                 preparing.layout.var.rename(prepared)
         return prepared
 

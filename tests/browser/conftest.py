@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browsers import Person, launched, seats
+from tests.browsers import Person, SharedChromium, seats
 from tests.sockets import open_socket
 from tests.stack import Stack
 
@@ -18,24 +18,28 @@ PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 LARGEST_BYTES = 200_000
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One Chromium per module, because other tiers must not meet its event loop."""
-    with launched() as browser:
-        yield browser
+SHARED = SharedChromium()
+
+
+@pytest.fixture
+def chromium() -> Browser:
+    return SHARED.get()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close Chromium before a test without a browser: no async test runs beside Playwright's event loop."""
+    try:
+        return (yield)
+    finally:
+        if "chromium" not in getattr(nextitem, "fixturenames", ()):
+            SHARED.close()
 
 
 @pytest.fixture(scope="session")
 def cookies() -> Callable[[Stack, str], str]:
-    """A user's session on a stack; all of a stack's are made at its first, because that starts a Python."""
-    known: dict[str, dict[str, str]] = {}
-
-    def cookie(stack: Stack, name: str) -> str:
-        if stack.url not in known:
-            known[stack.url] = stack.sessions(*stack.users)
-        return known[stack.url][name]
-
-    return cookie
+    """`cookies(stack, "ada")`: a user's session on a stack."""
+    return lambda stack, name: stack.cookies[name]
 
 
 @pytest.fixture

@@ -160,6 +160,7 @@ def test_pages_of_documents_say_what_became_of_them(own_stack, seat, absence):
     absence.begin()
     absence.submit(f"/documents/{taken}/delete/")
     absence.end(bob)
+    eve.find("[data-live-state]").dispatch_event("click")
     expect(eve.find("[data-changed]")).to_contain_text("This document has been deleted.", timeout=RECONNECT_MS)
     # Nothing is said of what did not change: the count shows that the page has asked.
     expect(bob.find("[data-toast=missed]")).to_be_visible()

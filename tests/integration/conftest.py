@@ -11,7 +11,7 @@ from tests.postgres import ROLE, Postgres, why_not
 @pytest.fixture(scope="session")
 def cookies(stack):
     """The demo's users, logged in: name -> Cookie header."""
-    return stack.sessions(*stack.users)
+    return stack.cookies
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from tests.sockets import close_code, event, open_socket
 @pytest.fixture(scope="module")
 def staff(stack):
     """The sessions of the demo's people; admin is staff, the others are not."""
-    return stack.sessions("ada", "admin")
+    return stack.cookies
 
 
 async def test_it_shows_every_node_again_and_again(stack, staff):
@@ -52,7 +52,7 @@ async def test_a_ticket_opens_it_to_staff_alone(stack, staff):
 async def test_staff_drain_one_node_and_see_it_go(start_stack):
     """It begins within a second, is shown until its end, exits 0, and the other node goes on."""
     stack = await asyncio.to_thread(start_stack, ws=2, TIDEWIRE_WS_DRAIN_SECONDS="4")
-    sessions = stack.sessions("ada", "admin")
+    sessions = stack.cookies
     going, staying = (f"ws://127.0.0.1:{node.port}" for node in stack.ws)
     async with open_socket(stack, "/ws/operations/", sessions["admin"], at=staying) as watch:
         sockets = [await open_socket(stack, "/ws/users/", sessions["ada"], at=going) for _ in range(30)]

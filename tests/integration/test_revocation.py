@@ -39,6 +39,7 @@ UNSEEN = {
     "a user deactivated by a query": "User.objects.filter(pk=ada.pk).update(is_active=False)",
     "a password set by a query": "User.objects.filter(pk=ada.pk).update(password='!')",
 }
+NAMES = {what: f"changed-{number}" for number, what in enumerate((*CHANGES, *UNSEEN))}
 
 
 def change(stack, name, cookie, code) -> float:
@@ -56,18 +57,23 @@ def on_both_nodes(stack, cookie):
     return [open_socket(stack, "/ws/users/", cookie, at=f"ws://127.0.0.1:{node.port}") for node in stack.ws]
 
 
+@pytest.fixture(scope="module")
+def people(stack):
+    """A user for each change, and a bystander, logged in."""
+    return stack.sessions("bob", *NAMES.values())
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("what", CHANGES)
-async def test_lost_access_closes_the_user_s_sockets_on_every_node(stack, what):
+async def test_lost_access_closes_the_user_s_sockets_on_every_node(stack, people, what):
     """Sockets of all their sessions close within a second. The code is final only if no session can be valid."""
-    name = f"user-{list(CHANGES).index(what)}"
-    mine, other = (await asyncio.to_thread(stack.sessions, name, "bob")).values()
+    mine, other = people[NAMES[what]], people["bob"]
     first, second = on_both_nodes(stack, mine)
     async with first as one, second as two, on_both_nodes(stack, other)[0] as bystander:
         for each in (one, two, bystander):
             await event(each, "users.count")
         watching = [asyncio.ensure_future(closed_at(each)) for each in (one, two)]
-        at = await asyncio.to_thread(change, stack, name, mine, CHANGES[what])
+        at = await asyncio.to_thread(change, stack, NAMES[what], mine, CHANGES[what])
         closed_with, opens_with = CODES.get(what, (EXPIRED, None))
         for code, seconds in await asyncio.gather(*watching):
             assert code == closed_with
@@ -112,16 +118,15 @@ def log_out(stack, cookie) -> float:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("what", UNSEEN)
-async def test_access_that_was_lost_without_an_event_is_noticed(watchful, what):
+async def test_access_that_was_lost_without_an_event_is_noticed(watchful, watched_people, what):
     """Each node looks at its sessions again and again; a socket that still may stay stays through it."""
-    name = f"unseen-{list(UNSEEN).index(what)}"
-    mine, other = (await asyncio.to_thread(watchful.sessions, name, "bob")).values()
+    mine, other = watched_people[NAMES[what]], watched_people["bob"]
     first, second = on_both_nodes(watchful, mine)
     async with first as one, second as two, on_both_nodes(watchful, other)[0] as bystander:
         for each in (one, two, bystander):
             await event(each, "users.count")
         watching = [asyncio.ensure_future(closed_at(each)) for each in (one, two)]
-        at = await asyncio.to_thread(change, watchful, name, mine, UNSEEN[what])
+        at = await asyncio.to_thread(change, watchful, NAMES[what], mine, UNSEEN[what])
         for code, seconds in await asyncio.gather(*watching):
             assert code == REVOKED
             assert seconds - at < 2 + PROMPT_SECONDS
@@ -134,3 +139,8 @@ def watchful(stack_factory):
     """A stack that looks every two seconds."""
     with stack_factory(TIDEWIRE_SESSION_CHECK_SECONDS="2") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def watched_people(watchful):
+    return watchful.sessions("bob", *NAMES.values())

@@ -41,7 +41,7 @@ def written(read, request_id, count):
 async def test_an_edit_is_traced_by_its_request_id(own_stack):
     """Redis is away at first, so that the row of the outbox can be looked at before the relay publishes it."""
     stack = own_stack
-    sessions = stack.sessions("ada", "bob")
+    sessions = stack.cookies
     async with open_socket(stack, "/ws/notifications/", sessions["bob"]) as socket:
         await event(socket, "resumed")
         await asyncio.to_thread(stack.stop, "redis")
@@ -71,7 +71,7 @@ def outbox_row(stack, request_id):
 async def test_a_socket_logs_one_line_at_connect_and_one_at_close(own_stack):
     """Both with the id of nginx's line for the handshake; the second with code, reason, duration and counts."""
     stack = own_stack
-    cookie = stack.sessions("eve")["eve"]
+    cookie = stack.cookies["eve"]
     async with open_socket(stack, "/ws/users/", cookie) as socket:
         await event(socket, "users.count")
         await socket.send('{"type":"ping"}')

@@ -277,7 +277,7 @@ async def test_sockets_open_whatever_form_the_origin_was_written_in(stack_factor
     port = stack.layout.ports.nginx
     stack.environment["TIDEWIRE_ORIGINS"] = f"HTTP://LocalHost:{port}/"
     with stack:
-        [cookie] = stack.sessions("ada").values()
+        cookie = stack.cookies["ada"]
         for written in (f"http://localhost:{port}", f"http://LOCALHOST:{port}"):
             async with open_socket(stack, "/ws/users/", cookie, origin=written) as socket:
                 await event(socket, "users.count")

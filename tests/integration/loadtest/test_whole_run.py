@@ -14,6 +14,7 @@ import time
 import pytest
 
 from deploy.local.layout import ROOT, free_port
+from deploy.local.processes import tie_to_parent
 from loadtest import figures, generators
 from loadtest.verdict import OBJECTIVES
 from loadtest.wires import ENGINES
@@ -25,7 +26,7 @@ QUICK = ROOT / "tests" / "integration" / "loadtest" / "quick.py"
 @pytest.fixture(scope="module")
 def address():
     port = free_port()
-    command = [sys.executable, "-m", "tests.integration.loadtest.stand_in", str(port)]
+    command = [*tie_to_parent(), sys.executable, "-m", "tests.integration.loadtest.stand_in", str(port)]
     process = subprocess.Popen(command, cwd=ROOT)
     until = time.monotonic() + 20.0
     while True:
@@ -76,7 +77,9 @@ def stretches(report):
     return [name for name, _ in report["phases"]]
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(
+    scope="module", params=[pytest.param(each, marks=pytest.mark.xdist_group(f"ramp-{each}")) for each in ENGINES]
+)
 def ramp(request, address, tmp_path_factory):
     """The engine, the directory and the report of a run."""
     directory = tmp_path_factory.mktemp("ramp")
