@@ -10,10 +10,24 @@ from playwright.sync_api import expect
 RECONNECT_MS = 40_000
 
 
+@pytest.fixture(scope="module")
+def own_stack(stack_factory):
+    with stack_factory(ws=2) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(own_stack):
+    """A stack whose second ws process is stopped. Processes that the test before has stopped run again."""
+    for name, process in own_stack.processes.items():
+        if not process.runs:
+            own_stack.start(name)
+    own_stack.stop_ws(1)
+    return own_stack
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_pages_come_back_through_the_other_process(start_stack, seat, number):
-    stack = start_stack(ws=2)
-    stack.stop_ws(1)
+def test_pages_come_back_through_the_other_process(stack, seat, number):
     ada, bob = seat(stack, "ada"), seat(stack, "bob")
     ada.goto("/")
     bob.goto("/notifications/")
@@ -38,8 +52,7 @@ def test_pages_come_back_through_the_other_process(start_stack, seat, number):
     expect(ada.badge(slug)).to_contain_text("bob is reading")
 
 
-def test_nothing_that_happened_meanwhile_is_missed(start_stack, seat):
-    stack = start_stack(ws=1)
+def test_nothing_that_happened_meanwhile_is_missed(stack, seat):
     ada, bob = seat(stack, "ada"), seat(stack, "bob")
     bob.goto("/notifications/")
     stack.stop_ws(0, signal.SIGKILL)
@@ -62,8 +75,7 @@ def test_nothing_that_happened_meanwhile_is_missed(start_stack, seat):
     expect(bob.find("[data-announcer]")).to_contain_text("live again")
 
 
-def test_pages_work_without_redis_and_recover(start_stack, seat):
-    stack = start_stack(ws=1)
+def test_pages_work_without_redis_and_recover(stack, seat):
     ada = seat(stack, "ada")
     ada.goto("/")
     stack.stop("redis", signal.SIGKILL)

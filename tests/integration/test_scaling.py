@@ -10,15 +10,33 @@ from tests.pages import fetch, metric
 from tests.sockets import event, open_socket
 
 
-@pytest.mark.parametrize(("web", "ws"), [(3, 1), (1, 3)])
-async def test_web_and_ws_scale_apart(start_stack, web, ws):
-    stack = await asyncio.to_thread(start_stack, web=web, ws=ws)
-    cookies = stack.sessions("ada", "bob")
-    pages = [await asyncio.to_thread(fetch, f"{stack.url}/login/") for _ in range(6 * web)]
+@pytest.fixture(scope="module")
+def scaled(stack_factory):
+    with stack_factory(web=3, ws=2) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(scaled):
+    """Processes that the test before has stopped run again."""
+    for name, process in scaled.processes.items():
+        if not process.runs:
+            scaled.start(name)
+    return scaled
+
+
+@pytest.fixture(scope="module")
+def cookies(scaled):
+    return scaled.cookies
+
+
+async def test_web_and_ws_scale_apart(stack, cookies):
+    """Three web and two ws processes; other tests have one web process and one to three of ws."""
+    pages = [await asyncio.to_thread(fetch, f"{stack.url}/login/") for _ in range(6 * len(stack.web_urls))]
     assert {page.status for page in pages} == {200}
-    assert len(served_by(stack)) == web
+    assert len(served_by(stack)) == len(stack.web_urls) == 3
     async with contextlib.AsyncExitStack() as opened:
-        for i in range(6 * ws):
+        for i in range(6 * len(stack.ws)):
             cookie = cookies["ada" if i % 2 else "bob"]
             last = await opened.enter_async_context(open_socket(stack, "/ws/users/", cookie))
         await event(last, "users.count", lambda event: event["count"] == 2)
@@ -35,11 +53,9 @@ def served_by(stack):
     return +counts
 
 
-async def test_a_client_of_a_stopped_node_is_told_and_finds_another(start_stack):
+async def test_a_client_of_a_stopped_node_is_told_and_finds_another(stack, cookies):
     """The node says when to come back, closes with a reconnect code and exits 0; the other has the client next."""
-    stack = await asyncio.to_thread(start_stack, ws=2)
-    cookie = stack.sessions("ada")["ada"]
-    node = stack.ws[0]
+    cookie, node = cookies["ada"], stack.ws[0]
     async with open_socket(stack, "/ws/users/", cookie, at=f"ws://127.0.0.1:{node.port}") as socket:
         stopping = asyncio.create_task(asyncio.to_thread(stack.stop_ws, 0))
         await event(socket, "drain")
@@ -49,13 +65,11 @@ async def test_a_client_of_a_stopped_node_is_told_and_finds_another(start_stack)
         assert await stopping == 0
     for _ in range(5):
         async with open_socket(stack, "/ws/users/", cookie) as socket:
-            assert (await event(socket, "users.count"))["names"] == ["ada"]
+            await event(socket, "users.count", lambda event: event["names"] == ["ada"])
 
 
-async def test_a_killed_node_leaves_nobody_behind(start_stack):
+async def test_a_killed_node_leaves_nobody_behind(stack, cookies):
     """Its members are gone when its lease ends, and those who came back to another node never left."""
-    stack = await asyncio.to_thread(start_stack, ws=2)
-    cookies = stack.sessions("ada", "bob", "eve")
     first, second = (f"ws://127.0.0.1:{node.port}" for node in stack.ws)
     async with (
         open_socket(stack, "/ws/users/", cookies["eve"], at=second) as watcher,
@@ -69,19 +83,15 @@ async def test_a_killed_node_leaves_nobody_behind(start_stack):
             assert set(told["names"]) == {"ada", "eve"}
 
 
-async def test_a_started_node_serves_again(start_stack):
-    stack = await asyncio.to_thread(start_stack, ws=1)
-    cookie = stack.sessions("ada")["ada"]
+async def test_a_started_node_serves_again(stack, cookies):
     assert await asyncio.to_thread(stack.stop_ws, 0) == 0
     await asyncio.to_thread(stack.start_ws, 0)
-    async with open_socket(stack, "/ws/users/", cookie) as socket:
+    async with open_socket(stack, "/ws/users/", cookies["ada"], at=f"ws://127.0.0.1:{stack.ws[0].port}") as socket:
         await event(socket, "users.count")
 
 
-def test_pages_are_served_while_redis_is_away(start_stack):
+def test_pages_are_served_while_redis_is_away(stack, cookies):
     """Redis carries the news, the database the truth."""
-    stack = start_stack(ws=1)
-    cookie = stack.sessions("ada")["ada"]
     stack.stop("redis")
-    assert fetch(f"{stack.url}/", headers={"Cookie": cookie}).status == 200
+    assert fetch(f"{stack.url}/", headers={"Cookie": cookies["ada"]}).status == 200
     stack.start("redis")

@@ -23,12 +23,17 @@ def test_a_page_without_a_network_does_not_show_live(bob):
     bob.is_live()
 
 
+@pytest.fixture(scope="module")
+def own_stack(stack_factory):
+    with stack_factory(ws=1) as stack:
+        yield stack
+
+
 @pytest.fixture
-def frozen_node(start_stack):
-    """A stack whose only ws process can be stopped with `SIGSTOP`; it runs on at the end."""
-    stack = start_stack(ws=1)
-    yield stack
-    os.kill(stack.ws[0].pid, signal.SIGCONT)
+def frozen_node(own_stack):
+    """A stack whose only ws process can be stopped with `SIGSTOP`; it continues after each test."""
+    yield own_stack
+    os.kill(own_stack.ws[0].pid, signal.SIGCONT)
 
 
 def test_a_page_that_connects_to_a_frozen_server_hears_that_the_network_is_back(frozen_node, seat):
