@@ -16,7 +16,8 @@ from tidewire.topics import Position
 # The fields of the hash with a topic's position.
 POSITION = ("epoch", "offset", "mark")
 
-_Chunks = Sequence[tuple[str, Sequence["Encoded"]]]
+# Topic, id of the event before these in their batch or "", events.
+_Chunks = Sequence[tuple[str, str, Sequence["Encoded"]]]
 
 # Redis blocks other clients during a script: 5 ms for this many events.
 SCRIPT_EVENTS = 100
@@ -97,7 +98,7 @@ class Streams:
         appended.
         """
         chunks = [
-            (topic, events[first : first + SCRIPT_EVENTS])
+            (topic, events[first - 1].id if first else "", events[first : first + SCRIPT_EVENTS])
             for topic, events in batch.items()
             for first in range(0, len(events), SCRIPT_EVENTS)
         ]
@@ -112,7 +113,7 @@ class Streams:
                 if isinstance(answer, Exception) and not _of_one_topic(answer):
                     raise answer
         results: dict[str, list[Appended] | ResponseError] = {}
-        for (topic, _), answer in zip(chunks, found, strict=True):
+        for (topic, _, _), answer in zip(chunks, found, strict=True):
             before = results.setdefault(topic, [])
             if isinstance(answer, ResponseError):
                 results[topic] = answer
@@ -120,12 +121,10 @@ class Streams:
                 before += self._appended(answer)
         return results
 
-    async def _append_chunks(
-        self, redis: Redis, sha: str, chunks: Sequence[tuple[str, Sequence[Encoded]]]
-    ) -> list[Any]:
+    async def _append_chunks(self, redis: Redis, sha: str, chunks: _Chunks) -> list[Any]:
         async with redis.pipeline(transaction=False) as pipe:
-            for topic, events in chunks:
-                keys, args = self._of(topic), self._args(events)
+            for topic, before, events in chunks:
+                keys, args = self._of(topic), self._args(events, before)
                 # Without the script object, because in a pipeline it would check each time that Redis knows the script.
                 pipe.evalsha(sha, len(keys), *keys, *args)
             return list(await pipe.execute(raise_on_error=False))
@@ -133,8 +132,8 @@ class Streams:
     def _of(self, topic: str) -> list[str]:
         return [self._keys.stream(topic), self._keys.position(topic), self._keys.seen(topic)]
 
-    def _args(self, events: Sequence[Encoded]) -> list[str | int]:
-        args: list[str | int] = [self._length, self._milliseconds, uuid.uuid4().hex[:12]]
+    def _args(self, events: Sequence[Encoded], before: str = "") -> list[str | int]:
+        args: list[str | int] = [self._length, self._milliseconds, uuid.uuid4().hex[:12], before]
         for event in events:
             args += [event.id, event.body, "" if event.sequence is None else event.sequence]
         return args

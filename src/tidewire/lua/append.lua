@@ -1,9 +1,11 @@
 -- Appends events to a stream topic, each of them once by its id, and returns the position of each.
 -- KEYS[1] stream   KEYS[2] position (hash epoch, offset, mark, sequence, event)   KEYS[3] seen (sorted set id -> offset)
 -- ARGV[1] history length   ARGV[2] history milliseconds   ARGV[3] an epoch, used if the topic has none
--- ARGV[4...] for each event: id, body (JSON), sequence number or ''
+-- ARGV[4] id of the event before these, if they are a later part of a batch, or ''
+-- ARGV[5...] for each event: id, body (JSON), sequence number or ''
 -- Returns {epoch, sequence of the topic, mark before the first appended, result, offset, mark, result, offset, mark, ...}
--- result: 1 appended, 0 a repeat, -1 refused: the topic is past this sequence number, and the id is unknown
+-- result: 1 appended, 0 a repeat, -1 refused: the topic is past this sequence number, and the id is unknown; or an event
+-- before it was refused
 -- SEEN, SEEN_MS: two batches, and an outage of Redis between two attempts, however short the history is.
 local SEEN, SEEN_MS = 1000, 3600000
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
@@ -18,7 +20,7 @@ local found = redis.call('HMGET', KEYS[2], 'sequence', 'event')
 local last, last_id = tonumber(found[1] or '0'), found[2]
 -- A batch that contains the topic's last event is a repeat up to that event, whether or not the ids are still known.
 local repeated = false
-for i = 4, #ARGV, 3 do
+for i = 5, #ARGV, 3 do
   repeated = repeated or (ARGV[i] == last_id and tonumber(ARGV[i + 2]) == last)
 end
 
@@ -31,8 +33,9 @@ end
 local offset = tonumber(redis.call('HGET', KEYS[2], 'offset') or '0')
 local first = offset
 local added, entries, ids = {}, {}, {}
-local refused = false
-for i = 4, #ARGV, 3 do
+-- No part of a batch passes the part before, which may have been refused for any reason: no memory, no script, a number.
+local refused = ARGV[4] ~= '' and ARGV[4] ~= last_id and not redis.call('ZSCORE', KEYS[3], ARGV[4])
+for i = 5, #ARGV, 3 do
   local id, sequence = ARGV[i], tonumber(ARGV[i + 2])
   local seen = added[id] or redis.call('ZSCORE', KEYS[3], id)
   local old = sequence and sequence <= last

@@ -109,6 +109,22 @@ class StreamsSuite:
         batch = {"talk": [said(number + 10, sequence=number) for number in (4, 5)]}
         assert await results(streams, batch) == [(True, None)] * 2
 
+    async def test_no_event_of_a_large_batch_passes_those_that_were_refused(self, streams):
+        """The stream's number is within a batch that Redis takes in parts: no part overtakes another."""
+        for first, last in ((1, 100), (101, 250)):
+            await results(streams, numbered(*range(first, last + 1)))
+            batch = {"talk": [said(number + 1000 * last, sequence=number) for number in range(1, 501)]}
+            assert await results(streams, batch) == [(False, last)] * 500
+            assert (await streams.ends(["talk"]))[0].offset == last
+
+    async def test_a_repeat_under_a_new_number_holds_up_nothing(self, streams):
+        """An application published an id a second time, at the end of a part of a batch."""
+        await results(streams, numbered(1))
+        batch = [said(number, sequence=number) for number in range(2, 252)]
+        batch[99] = said(1, sequence=101)
+        found = await results(streams, {"talk": batch})
+        assert found == [(number != 101, None) for number in range(2, 252)]
+
     async def test_a_store_that_was_emptied_takes_any_number(self, streams):
         """Redis lost the topic; the database's numbers go on."""
         await results(streams, numbered(1, 2))
