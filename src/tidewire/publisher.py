@@ -72,7 +72,7 @@ class Publisher:
             self._refuse(batch.failed)
             if not batch.rows:
                 return not (batch.waiting or self._refused)
-            if time.monotonic() - began > sequencing.TURN.total_seconds():
+            if time.monotonic() - self._turn.since > sequencing.TURN.total_seconds():
                 # This process was suspended beyond its turn: another publisher may have had one, so take a new turn
                 # before sending.
                 done, past = [], {}

@@ -5,6 +5,7 @@ the row of the turn: one write per batch instead of one per event.
 """
 
 import logging
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,6 +44,8 @@ class Turn:
 
     holder: str
     token: int = 0
+    # Just before its end was set, by this process's monotonic clock.
+    since: float = 0.0
 
 
 class Waiting(NamedTuple):
@@ -90,6 +93,7 @@ def advance(
         if batch.rows or token == turn.token:
             numbered |= {row.id: row.sequence for row in batch.rows}
             ends_at = Now() + TURN if batch.rows else Now()
+            turn.since = time.monotonic()
             PublisherTurn.objects.update(
                 holder=turn.holder, token=token, ends_at=ends_at, numbered=list(numbered.items())
             )

@@ -8,14 +8,15 @@ from uuid import UUID
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models.functions import Now
+from django.test.utils import isolate_apps
 from redis.exceptions import ResponseError
 
 from tests.unit.tidewire.fakes import MemoryStreams, Said
 from tidewire import background, outbox, publisher, sequencing
 from tidewire.exceptions import NoRedis
-from tidewire.models import OutboxEvent, PublisherTurn, TopicSequence
+from tidewire.models import OutboxEvent, PublisherTurn, Sequenced, TopicSequence
 from tidewire.publisher import Publisher, PublisherThread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +59,28 @@ def redis(monkeypatch):
     monkeypatch.setattr(publisher, "PACE_SECONDS", 0.0)
     monkeypatch.setattr(publisher, "LONGEST_PACE_SECONDS", 0.0)
     monkeypatch.setattr(outbox.publisher, "wake", lambda: None)
+    return made
+
+
+class Clock:
+    """A monotonic clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        assert self.now < 10_000.0, "it never ends"
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(publisher, "time", made)
+    monkeypatch.setattr(sequencing, "time", made, raising=False)
     return made
 
 
@@ -179,13 +202,34 @@ class TestTurn:
             ("word 3", 3),
         ]
 
-    def test_a_stop_of_a_whole_turn_is_noticed_before_anything_is_sent(self, redis, one, monkeypatch):
+    def test_a_stop_of_a_whole_turn_is_noticed_before_anything_is_sent(self, redis, one, clock, monkeypatch):
         """Other publishers may have had their turn since."""
         say(1)
-        times = iter([0.0, 0.0, 100.0] + [100.0] * 20)
-        monkeypatch.setattr(publisher, "time", SimpleNamespace(monotonic=lambda: next(times), sleep=lambda _s: None))
+        advance = sequencing.advance
+        advanced: list[int] = []
+
+        def stop(*arguments, **options):
+            batch = advance(*arguments, **options)
+            advanced.append(len(redis.batches))
+            if len(advanced) == 1:
+                clock.now += 100.0
+            return batch
+
+        monkeypatch.setattr(sequencing, "advance", stop)
         assert one.publish()
-        assert redis.batches == [1]
+        assert advanced == [0, 0, 1], "sent after the second look"
+
+    def test_a_slow_database_is_no_stop(self, redis, one, clock):
+        """Its answers took a turn together, from another continent: nothing was ever published."""
+        say(1)
+
+        def slowly(execute, *arguments):
+            clock.now += 0.4
+            return execute(*arguments)
+
+        with connection.execute_wrapper(slowly):
+            assert one.publish()
+        assert redis.texts == words(1)
 
     @pytest.mark.parametrize(("events", "seconds"), [(1, 0.05), (7, 0.07), (40, 0.1)])
     def test_events_are_collected_for_longer_the_more_there_are(self, redis, one, monkeypatch, events, seconds):
