@@ -319,4 +319,6 @@ def _literals(numbers: Iterable[int]) -> str:
 
 @cache
 def _models() -> dict[str, type[Sequenced]]:
-    return {model.stream: model for model in apps.get_models() if issubclass(model, Sequenced)}
+    models = [model for model in apps.get_models() if issubclass(model, Sequenced)]
+    # A model that inherits from another one has its number there.
+    return {model.stream: model for model in models if model._meta.get_field("sequence").model is model}

@@ -318,6 +318,29 @@ class TestSequences:
         assert sequencing.prune() == 1
         assert set(TopicSequence.objects.values_list("topic", flat=True)) == {"room.2", "notifications"}
 
+    @isolate_apps("dashboard")
+    def test_the_numbers_of_a_stream_are_in_the_table_that_has_the_column(self, monkeypatch):
+        """Not in that of a model which inherits it, as pictures among messages."""
+
+        class Message(Sequenced):
+            stream = "messages"
+
+            class Meta:
+                app_label = "dashboard"
+
+        class Picture(Message):
+            class Meta:
+                app_label = "dashboard"
+
+        class Recent(Message):
+            class Meta:
+                app_label = "dashboard"
+                proxy = True
+
+        monkeypatch.setattr(sequencing, "apps", Message._meta.apps)
+        assert Message._meta.apps.get_models() == [Message, Picture, Recent]
+        assert sequencing._models.__wrapped__() == {"messages": Message}
+
 
 class TestThread:
     @pytest.fixture
