@@ -70,25 +70,22 @@ class Batch:
 def advance(
     turn: Turn, *, done: Collection[int] = (), past: Mapping[str, int] | None = None, without: Collection[str] = ()
 ) -> Batch | None:
-    """Delete the finished rows, and return the next batch; the turn is given up if there is none.
+    """Delete the rows finished in this turn, and return the next batch; the turn is given up if there is none.
 
     `past`: topics of this turn with the higher number that their stream has, because the database was restored from a
     backup. `without`: topics to skip. Returns None if another publisher has its turn.
     """
     with transaction.atomic():
         _limit_this_transaction()
-        if done:
-            table = connection.ops.quote_name(OutboxEvent._meta.db_table)
-            with connection.cursor() as cursor:
-                cursor.execute(f"DELETE FROM {table} WHERE id IN ({_literals(done)})")  # noqa: S608 - numbers
         found = _take_turn(turn)
         if found is None:
             return None
         token, numbered = found
-        for row in done:
-            numbered.pop(row, None)
-        if past and token == turn.token:
-            _skip(past, numbered)
+        if token == turn.token:
+            # In a database that went back to a backup, other events may have the ids of these rows.
+            _delete(numbered.keys() & done, numbered)
+            if past:
+                _skip(past, numbered)
         batch = _next(without, numbered)
         if batch.rows or token == turn.token:
             numbered |= {row.id: row.sequence for row in batch.rows}
@@ -157,7 +154,17 @@ def _take_turn(turn: Turn) -> tuple[int, dict[int, int]] | None:
     numbered = dict(found["numbered"])
     if (found["holder"], found["token"]) == (turn.holder, turn.token):
         return turn.token, numbered
-    return (found["token"] + 1, numbered) if found["over"] else None
+    return (max(found["token"], turn.token) + 1, numbered) if found["over"] else None
+
+
+def _delete(rows: Collection[int], numbered: dict[int, int]) -> None:
+    if not rows:
+        return
+    table = connection.ops.quote_name(OutboxEvent._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {table} WHERE id IN ({_literals(rows)})")  # noqa: S608 - numbers
+    for row in rows:
+        del numbered[row]
 
 
 def _next(without: Collection[str], numbered: dict[int, int]) -> Batch:
@@ -210,7 +217,11 @@ def _numbered(found: Sequence[Waiting]) -> Batch:
     topics: dict[str, list[Waiting]] = {}
     for row in found:
         topics.setdefault(row.topic, []).append(row)
-    last = _last(topics)
+    last = _last(topics, skip_locked=connection.features.has_select_for_update_skip_locked)
+    if missing := topics.keys() - last:
+        # Those that have a number wait: an import is numbering rows of theirs.
+        for topic in TopicSequence.objects.filter(topic__in=missing).values_list("topic", flat=True):
+            del topics[topic]
     rows: list[Waiting] = []
     failed: set[str] = set()
     for topic, events in topics.items():
@@ -256,7 +267,8 @@ def _unlocked(model: type[Sequenced], events: list[Waiting]) -> list[Waiting]:
     ids = _literals(event.id for event in events)
     outbox, table = (connection.ops.quote_name(each._meta.db_table) for each in (OutboxEvent, model))
     rows = f"FROM {table} WHERE event_id IN (SELECT event_id FROM {outbox} WHERE id IN ({ids}))"  # noqa: S608 - own names
-    free = f"SELECT event_id {rows} FOR NO KEY UPDATE SKIP LOCKED"
+    # Not FOR NO KEY UPDATE: `sequence` is unique, so its UPDATE would wait for rows that refer to this one.
+    free = f"SELECT event_id {rows} FOR UPDATE SKIP LOCKED"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM ({free}) AS free")  # noqa: S608 - own names
         if cursor.fetchone()[0] == len(events):
@@ -280,9 +292,10 @@ def _write(model: type[Sequenced], events: Sequence[Waiting]) -> None:
         )
 
 
-def _last(topics: Collection[str]) -> dict[str, int]:
+def _last(topics: Collection[str], *, skip_locked: bool = False) -> dict[str, int]:
     """Return the number of each topic's newest event, for topics with recent events."""
-    return dict(TopicSequence.objects.select_for_update().filter(topic__in=topics).values_list("topic", "sequence"))
+    found = TopicSequence.objects.select_for_update(skip_locked=skip_locked).filter(topic__in=topics)
+    return dict(found.values_list("topic", "sequence"))
 
 
 def _newest(topic: str) -> int:

@@ -1,5 +1,6 @@
 """The outbox over a real Redis and real databases: many publishers at once, one order, each event once."""
 
+import contextlib
 import itertools
 import random
 import threading
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from django.core.management import call_command
+from django.core.management.color import no_style
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from django.db.models.functions import Now
 
@@ -335,6 +337,76 @@ def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(
     processes.settle()
 
 
+@contextlib.contextmanager
+def open_transaction(processes: Processes, work: Callable[[], Any]) -> Iterator[None]:
+    """Another process's transaction, which has done this and does not end yet."""
+    if processes.one(lambda: connection.vendor) != "postgresql":
+        pytest.skip("SQLite has one writer")
+    begun, going_on = threading.Event(), threading.Event()
+
+    def run() -> None:
+        with transaction.atomic():
+            work()
+            begun.set()
+            going_on.wait(PATIENCE_SECONDS)
+
+    running = processes._pool.submit(run)
+    try:
+        assert begun.wait(PATIENCE_SECONDS)
+        yield
+    finally:
+        going_on.set()
+        running.result(PATIENCE_SECONDS)
+
+
+def soon(true: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 3
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def test_a_row_that_another_transaction_refers_to_holds_up_no_other(processes, monkeypatch):
+    """Writing a unique column needs the whole row, which a foreign key to it keeps until the end of its transaction."""
+
+    def refer() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM dashboard_notification ORDER BY id LIMIT 1 FOR KEY SHARE")
+
+    def numbered() -> int:
+        return processes.one(Notification.objects.filter(sequence__isnull=False).count)
+
+    with monkeypatch.context() as unavailable:
+        unavailable.setattr(outbox, "_publish_waiting", lambda: None)
+        processes.one(lambda: notify(3))
+    with open_transaction(processes, refer):
+        processes.one(lambda: say(1))
+        soon(lambda: numbered() == 2, "the row holds up others of its topic")
+    processes.settle()
+    assert numbered() == 3
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_long_import_holds_up_no_other_topic(processes, monkeypatch, earlier):
+    """Its rows have numbers of a topic, which is locked until they are committed."""
+
+    def bring_in() -> None:
+        rows = [Notification(actor_name="ada", verb="created", slug="plan-1", title="Plan") for _ in range(3)]
+        sequencing.number(rows)
+        Notification.objects.bulk_create(rows)
+
+    monkeypatch.setattr(publisher, "REFUSED_SECONDS", 0.5)
+    processes.one(lambda: notify(earlier))
+    processes.settle()
+    with open_transaction(processes, bring_in):
+        processes.one(lambda: notify(1))
+        processes.one(lambda: say(1))
+        soon(lambda: processes.stream() == words(1), "the import holds up the other topic")
+    processes.settle()
+    numbers = processes.one(lambda: list(Notification.objects.order_by("sequence").values_list("sequence", flat=True)))
+    assert numbers == list(range(1, earlier + 5))
+
+
 def notify(count: int) -> None:
     with transaction.atomic():
         for _ in range(count):
@@ -374,6 +446,41 @@ def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatc
     assert not holding.result(PATIENCE_SECONDS) or processes.left() == 0
     assert processes.stream() == words(*range(1, 10))
     assert [event.sequence for event in processes.events()] == list(range(1, 10))
+
+
+def test_a_stopped_publisher_deletes_no_event_of_a_database_that_went_back(processes, monkeypatch):
+    """A backup was restored meanwhile, and new events have the ids of the rows that it published."""
+    sent, going_on = threading.Event(), threading.Event()
+    stopped = Publisher()
+    send = stopped._send
+
+    def hold(batch):
+        done = send(batch)
+        sent.set()
+        assert going_on.wait(PATIENCE_SECONDS)
+        return done
+
+    def go_back() -> None:
+        forget()
+        with connection.cursor() as cursor:
+            for each in connection.ops.sequence_reset_by_name_sql(no_style(), [table]):
+                cursor.execute(each)
+
+    table = {"table": OutboxEvent._meta.db_table, "column": "id"}
+    monkeypatch.setattr(stopped, "_send", hold)
+    monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
+    processes.one(go_back)
+    processes.one(lambda: say(1, 2))
+    stopping = processes._pool.submit(stopped.publish)
+    assert sent.wait(PATIENCE_SECONDS)
+    before = processes.one(lambda: set(OutboxEvent.objects.values_list("id", flat=True)))
+    processes.one(go_back)
+    processes.one(lambda: say(3, 4))
+    assert processes.one(lambda: set(OutboxEvent.objects.values_list("id", flat=True))) == before
+    going_on.set()
+    stopping.result(PATIENCE_SECONDS)
+    processes.one(Publisher().publish)
+    assert processes.stream() == words(1, 2, 3, 4)
 
 
 @pytest.mark.alone
