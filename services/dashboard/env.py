@@ -150,9 +150,11 @@ class Env(BaseModel):
         description="host:port of each Redis Sentinel, with commas between them. They name the primary; "
         f"{PREFIX}REDIS_URL then gives user, password, database and TLS, and its host is not used. Empty: no Sentinel.",
     )
-    redis_master: str = Field(default="mymaster", min_length=1, description="What the Sentinels call the primary.")
+    redis_master: str = Field(
+        default="mymaster", min_length=1, description="The name of the primary in the Sentinels' configuration."
+    )
     redis_sentinel_password: SecretStr = Field(
-        default=SecretStr(""), description="The Sentinels' own password, where they ask for one; secret."
+        default=SecretStr(""), description="The Sentinels' own password, if they require one; secret."
     )
     database_url: Annotated[str, AfterValidator(usable_url)] = Field(
         repr=False,
@@ -168,7 +170,7 @@ class Env(BaseModel):
     admin_path: Annotated[str, AfterValidator(_free_path)] = Field(
         default="admin/",
         pattern=r"^[a-z0-9-]{1,50}/$",
-        description="Where Django's admin is, with a slash at its end; another word keeps scanners away, no more.",
+        description="Where Django's admin is, with a slash at its end; another word only hides it from scanners.",
     )
     static_root: Path = Field(
         default=ROOT / "var" / "static", description="Where collectstatic puts the static files that nginx serves."

@@ -24,7 +24,7 @@ class CloseCode(IntEnum):
     SLOW = 4001, "the client read too slowly; reconnect and resume"
     FLOODING = 4002, "too many messages a second; reconnect later"
     FAILED = 4003, "the server failed; reconnect"
-    BUSY = 4004, "this node has all the connections it may hold; reconnect to another"
+    BUSY = 4004, "this node has as many connections as it may have; reconnect to another"
     EXPIRED = 4005, "the session must be checked again; reconnect"
     TOO_MANY = 4006, "this user has too many connections; reconnect later, or close some"
 

@@ -62,13 +62,13 @@ REFUSED = Counter(
 )
 REVOKED = Counter(
     "tidewire_revoked",
-    "Sockets closed because their user or session lost access. Act: when nobody was meant to lose it.",
+    "Sockets closed because their user or session lost access. Act: when no user should have lost it.",
 )
 
 # --- events ------------------------------------------------------------------------------------------------------
 PUBLISHED = Counter(
     "tidewire_events_published",
-    "Events published, by family of topic and result. Act: when `repeated` grows: somebody publishes twice.",
+    "Events published, by family of topic and result. Act: when `repeated` grows: a process publishes twice.",
     ["topic", "result"],
 )
 DELIVERED = Counter(
@@ -91,12 +91,12 @@ FANOUT_SECONDS = Histogram(
 )
 DROPPED = Counter(
     "tidewire_dropped",
-    "What did not arrive at once: a hint that the layer lost, a write that a socket refused. Act: on any.",
+    "Hints that the layer lost, and writes that a socket refused. Act: on any.",
     ["reason"],
 )
 RESUMES = Counter(
     "tidewire_resumes",
-    "Starts on a stream topic: new, recovered, or lost. Act: on any `lost`, somebody had to read all anew.",
+    "Starts on a stream topic: new, recovered, or lost. Act: on any `lost`: a client had to read its list again.",
     ["result"],
 )
 HISTORY_READS = Counter(
@@ -152,12 +152,12 @@ USERS = Gauge(
 )
 PRESENCE_MEMBERS = Gauge(
     "tidewire_presence_members",
-    "Members that this node holds, by family of topic; one on two nodes is held twice. Act: never; it is the load.",
+    "Members with a connection on this node, by family of topic; on two nodes twice. Act: never; it is the load.",
     ["topic"],
 )
 LEASES_REGISTERED = Counter(
     "tidewire_leases_registered",
-    "Times this node had to register and refill presence. Act: beyond once a start: Redis lost data or was away.",
+    "Times this node had to register and refill presence. Act: more than once a start: Redis lost data or was down.",
 )
 LEASES_EXPIRED = Counter(
     "tidewire_leases_expired",
@@ -165,12 +165,12 @@ LEASES_EXPIRED = Counter(
 )
 GHOSTS = Counter(
     "tidewire_presence_ghosts",
-    "Members given up because their node's lease ended before it said goodbye. Act: on any outside a deploy.",
+    "Members removed because the lease of their node expired. Act: on any outside a deploy.",
 )
 
 EDIT_LEASE_CHANGES = Counter(
     "tidewire_edit_lease_changes",
-    "Edit leases that got another holder or asker, by the move that did it. Act: never alone; it tells who edits.",
+    "Edit leases that got another holder or asker, by the move that did it. Act: never alone; editors change.",
     ["step"],
 )
 
@@ -181,14 +181,15 @@ HUB_RESTARTS = Counter(
     ["task"],
 )
 STALE = Gauge(
-    "tidewire_stale", "1 while Redis is away and sockets may show what is out of date. Act: when it lasts for a minute."
+    "tidewire_stale", "1 while Redis is unavailable and sockets may show old values. Act: when it lasts for a minute."
 )
-DRAINING = Gauge("tidewire_draining", "1 while this node drains. Act: when nobody asked for it.")
+DRAINING = Gauge("tidewire_draining", "1 while this node drains. Act: when no drain was requested.")
 DRAIN_STARTED_SECONDS = Gauge(
     "tidewire_drain_started_timestamp_seconds", "When the drain began; 0 before. Act: never; the alert counts from it."
 )
 DRAIN_LIMIT_SECONDS = Gauge(
-    "tidewire_drain_limit_seconds", "What a drain may take before the process goes. Act: when drains take 80 % of it."
+    "tidewire_drain_limit_seconds",
+    "The time that a drain may take before the process ends. Act: when drains take 80 % of it.",
 )
 LOOP_LAG_SECONDS = Histogram(
     "tidewire_loop_lag_seconds",

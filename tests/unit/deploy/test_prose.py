@@ -91,6 +91,7 @@ def test_a_fault_in_a_checked_directory_fails(tmp_path, monkeypatch, capsys):
     for name in (*prose.CHECKED, *prose.MEASURED):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.py").write_text("# A client must wait.\n")
+    (tmp_path / "docs" / "a.md").write_text("A client must wait.\n")
     assert prose.main() == 0
     (tmp_path / "tests" / "a.py").write_text("# Nobody waits.\n")
     assert prose.main() == 0

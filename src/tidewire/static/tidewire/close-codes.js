@@ -4,7 +4,7 @@ export const CLOSE_CODES = {
   4001: "the client read too slowly; reconnect and resume",
   4002: "too many messages a second; reconnect later",
   4003: "the server failed; reconnect",
-  4004: "this node has all the connections it may hold; reconnect to another",
+  4004: "this node has as many connections as it may have; reconnect to another",
   4005: "the session must be checked again; reconnect",
   4006: "this user has too many connections; reconnect later, or close some",
   4500: "log in first",
