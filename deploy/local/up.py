@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 PREPARE_SECONDS = 180.0
-# Two cores under load take 10; whatever takes this long will not come.
-READY_SECONDS = 90.0
+# Two idle cores take less than 10, and a very busy machine 100. A process that ends is noticed at once, so this is for
+# one that hangs.
+READY_SECONDS = 240.0
 # A process that has ended so often before all were ready will not come either: supervisord may take longer to say so,
 # because it counts one that lived through its second as started.
 STARTS = 3
@@ -189,7 +190,8 @@ def _wait_for_all(
         return not failed
     for name in failed:
         path = layout.log / f"{name}.log"
-        _say(f"{name} did not start; the end of {path}:\n{tail(path, lines=20) if path.exists() else '(none)'}")
+        why = "did not start" if name in ends else f"was not ready after {READY_SECONDS:.0f} s"
+        _say(f"{name} {why}; the end of {path}:\n{tail(path, lines=20) if path.exists() else '(none)'}")
     return False
 
 
