@@ -186,7 +186,7 @@ def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_pat
     killer.start()
     try:
         # Two editors among them, on two workers: one goes on.
-        report = run(address, tmp_path, workers=3, users=24, seconds=12)
+        report = run(address, tmp_path, workers=3, users=24, seconds=16)
     finally:
         done.set()
         killer.join()
