@@ -101,13 +101,15 @@ def _cross_checked(
 
 def _own_directory(results: Path, name: str) -> Path:
     """A new directory of this name; another run may have begun in the same second."""
-    for number in itertools.count(2):
-        with contextlib.suppress(FileExistsError):
-            directory = results / name
+    numbers = itertools.count(2)
+    directory = results / name
+    while True:
+        try:
             directory.mkdir(parents=True)
-            break
-        name = f"{name.partition('_')[0]}_{number}"
-    return directory
+        except FileExistsError:
+            directory = results / f"{name}_{next(numbers)}"
+        else:
+            return directory
 
 
 def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> int:
