@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy import versions
 from deploy.compose import budget
 from deploy.local.config import write_configuration
 from deploy.local.layout import ROOT, Layout, Ports
@@ -73,11 +74,12 @@ def compose_config(files: list[list[str]] = COMPOSE_FILES, directory: Path = ROO
 
 
 def workflows(github: list[Path] = GITHUB_WORKFLOWS, gitlab: list[Path] = GITLAB_WORKFLOWS) -> str:
-    """What is invalid or unsafe in the workflows of CI; empty: nothing. Both linters have their data with them."""
+    """What is invalid or unsafe in the files of CI and of the update bot; empty: nothing. No linter needs a network."""
     schema = [_tool("check-jsonschema"), "--builtin-schema"]
     found = [
         _complaints([*schema, "vendor.github-workflows", *map(str, github)]),
         _complaints([*schema, "vendor.gitlab-ci", "--data-transform=gitlab-ci", *map(str, gitlab)]),
+        _complaints([*schema, "vendor.renovate", str(ROOT / "renovate.json")]),
         _complaints([_tool("zizmor"), "--offline", "--no-progress", "--quiet", *map(str, github)]),
     ]
     return "\n".join(filter(None, found))
@@ -109,6 +111,7 @@ def main() -> int:
         "docker compose config": compose_config,
         "workflows": workflows,
         "budgets of compose": budget.problems,
+        "versions": versions.problems,
     }
     return max([_run(name, linter) for name, linter in linters.items()])
 

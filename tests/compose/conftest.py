@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deploy.compose.make_secrets import main as make_secrets
 from deploy.local.layout import free_port
@@ -100,6 +101,11 @@ class Compose:
         return "; ".join(cookie.partition(";")[0] for cookie in logged_in.headers.get_all("Set-Cookie"))
 
 
+def image_of(service: str) -> str:
+    """The image that compose.yaml names for a service."""
+    return str(yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"][service]["image"])
+
+
 def _has_image(name: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
 
@@ -113,7 +119,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     make_secrets(directory)
     port, prometheus, grafana = free_port(), free_port(), free_port()
     # No image of Grafana may be at hand; everything else is asked to run.
-    optional = frozenset({"grafana"}) if _has_image("grafana/grafana:12.3.0") else frozenset()
+    optional = frozenset({"grafana"}) if _has_image(image_of("grafana")) else frozenset()
     project = Compose(
         f"tidewire-test-{os.getpid()}",
         port,

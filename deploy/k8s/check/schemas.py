@@ -11,8 +11,8 @@ from typing import Any
 import jsonschema
 from kubernetes_validate import utils
 
-# The oldest that some provider still carries, the newest that the validator knows, and one between.
-VERSIONS = ("1.31", "1.34", "1.37")
+# The minors that the project supports: deploy/versions.toml.
+VERSIONS = ("1.35", "1.36", "1.37")
 # It would read megabytes anew for each object.
 utils.schema_contents = functools.cache(utils.schema_contents)
 

@@ -14,7 +14,7 @@ import yaml
 from deploy.local.layout import ROOT
 from tests.k8s.cluster.cluster import NAMESPACE, Cluster
 
-IMAGE = "prom/prometheus:v3.5.0"
+IMAGE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["prometheus"]["image"]
 MONITORING = "monitoring"
 SERVICE = "prometheus-operated"
 PORT = 9090

@@ -31,7 +31,7 @@ def test_dockerfiles_are_clean():
 @pytest.mark.parametrize(
     ("before", "after", "rule"),
     [
-        ("FROM python:3.13-slim-trixie\n", "FROM python:latest\n", "DL3007"),
+        ("FROM python:3.14-slim-trixie\n", "FROM python:latest\n", "DL3007"),
         ("USER 10001:10001\n", "USER root\n", "DL3002"),
         ('CMD ["gunicorn", ', "CMD gunicorn \nCMD [", "DL3025"),
     ],

@@ -1,0 +1,108 @@
+"""Whether deploy/versions.toml lists all that the kit uses, and whether all of it is still supported."""
+# ruff: noqa: INP001 - deploy/ is no package; found from the root
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.local.layout import ROOT
+
+LISTED = "deploy/versions.toml"
+IMAGE = re.compile(r"^\s*(?:- )?image: (\S+):(\S+)$", re.MULTILINE)
+BASE = re.compile(r"^(?:FROM |ARG PREVIOUS=)(\S+):(\S+)", re.MULTILINE)
+# In a workflow, and in a list of it.
+CI_IMAGE = re.compile(r"[ \"]([\w./-]+):(\d[\w.-]+)")
+ACTION = re.compile(r"uses: ([\w./-]+)@\w+ # v([\d.]+)")
+RUNNER = re.compile(r"runs-on: (ubuntu)-([\d.]+)")
+CODENAME = re.compile(r"-(bookworm|trixie|forky)$")
+CLASSIFIER = re.compile(r'"(?:Programming Language :: (Python)|Framework :: (Django)) :: (\d+\.\d+)"')
+PINNED = re.compile(r"^([\w-]+)==(\d+(?:\.\d+)*)", re.MULTILINE)
+GO_MODULE = re.compile(r"([\w./-]+)@v([\d.]+)")
+MINOR = re.compile(r'"(1\.\d+)"')
+# Built from this repository.
+OWN = "tidewire-"
+
+
+def used(root: Path = ROOT) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the version and the file of each image, program and platform that the kit uses."""
+    for file in sorted((*root.glob("compose*.yaml"), *root.glob("deploy/k8s/**/*.yaml"))):
+        yield from _images(IMAGE, file, root)
+    for file in sorted((*root.glob("services/*/Dockerfile"), root / "loadtest/Dockerfile")):
+        yield from _images(BASE, file, root)
+    yield from _images(CI_IMAGE, root / ".gitlab-ci.yml", root)
+    for file in sorted(root.glob(".github/workflows/*.yml")):
+        for name, version in (found for each in (ACTION, RUNNER) for found in each.findall(file.read_text("utf-8"))):
+            yield name, version, str(file.relative_to(root))
+    yield from _packages(root)
+    for file in ("Makefile", "deploy/k8s/check/crds.py"):
+        for name, version in GO_MODULE.findall(_read(root, file)):
+            yield name, version, file
+    [minors] = re.findall(r"^VERSIONS = (.*)$", _read(root, "deploy/k8s/check/schemas.py"), re.MULTILINE)
+    for version in MINOR.findall(minors):
+        yield "kubernetes", version, "deploy/k8s/check/schemas.py"
+
+
+def _packages(root: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield what the library claims to run on, the kit's own Django, and the programs that wheels carry."""
+    for python, django, version in CLASSIFIER.findall(_read(root, "pyproject.toml")):
+        yield (python or django).lower(), version, "pyproject.toml"
+    for name, version in PINNED.findall(_read(root, "services/web/requirements.txt")):
+        if name == "django":
+            yield name, version, "services/web/requirements.txt"
+    programs = {line.strip() for line in _read(root, "requirements/programs.in").splitlines()}
+    for name, version in PINNED.findall(_read(root, "requirements/programs.txt")):
+        if name in programs:
+            yield name, version, "requirements/programs.txt"
+
+
+def problems(root: Path = ROOT, today: dt.date | None = None) -> str:
+    """Return a line for each version that is not listed, no longer supported, or listed and not used."""
+    today = today or dt.datetime.now(tz=dt.UTC).date()
+    listed = tomllib.loads(_read(root, LISTED))
+    needed: set[tuple[str, str]] = set()
+    found = []
+    for name, version, file in used(root):
+        entry = next((each for each in listed.get(name, {}) if _is_of(version, each)), None)
+        if entry is None:
+            found.append(f"{file}: {name} {version} is not in {LISTED}: add it with the date on which its support ends")
+        else:
+            needed.add((name, entry))
+    for name, entries in listed.items():
+        for version, entry in entries.items():
+            found.extend(_of_entry(f"{LISTED}: {name} {version}", entry, today))
+            if (name, version) not in needed:
+                found.append(f"{LISTED}: {name} {version} is used nowhere: delete it")
+    return "\n".join(dict.fromkeys(found))
+
+
+def _of_entry(name: str, entry: dict[str, object], today: dt.date) -> Iterator[str]:
+    match entry:
+        case {"ends": dt.date() as ends, "source": str(), **more} if not more:
+            if ends < today:
+                yield f"{name} is not supported since {ends}: use a newer version"
+        case {"review": dt.date() as review, "source": str() as source, **more} if not more:
+            if review < today:
+                yield f"{name} was to be reviewed by {review}: see {source}, then use a newer version or a later day"
+        case _:
+            yield f"{name} needs `source`, and either `ends` or `review` with a date"
+
+
+def _is_of(version: str, prefix: str) -> bool:
+    return re.match(rf"{re.escape(prefix)}(?![\d])", version) is not None
+
+
+def _images(pattern: re.Pattern[str], file: Path, root: Path) -> Iterator[tuple[str, str, str]]:
+    where = str(file.relative_to(root))
+    for name, tag in pattern.findall(file.read_text(encoding="utf-8")):
+        if not name.startswith(OWN):
+            yield name, tag.removeprefix("v"), where
+            if codename := CODENAME.search(tag):
+                yield "debian", codename[1], where
+
+
+def _read(root: Path, file: str) -> str:
+    return (root / file).read_text(encoding="utf-8")
