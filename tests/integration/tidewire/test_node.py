@@ -25,6 +25,7 @@ from tidewire.presence import Hold
 from tidewire.publish import publish
 from tidewire.revocation import Revoked
 from tidewire.stores import stream_store
+from tidewire.tasks import end_all
 from tidewire.topics import StreamTopic
 
 TALK = StreamTopic("talk")
@@ -158,14 +159,13 @@ async def test_a_node_that_stops_hands_over(cluster):
 
 
 async def test_a_node_that_dies_is_outlived(cluster):
-    """Nobody tells of its end: its members leave with its lease."""
+    """No node announces its end: its members leave with its lease."""
     first, second = cluster.nodes
     socket = cluster.watch(second)
     first.register.join(Hold("hall", "in", "ada"))
     second.register.join(Hold("hall", "in", "bob"))
     await until(lambda: names(socket) == {"ada", "bob"})
-    for task in first._tasks:
-        task.cancel()
+    await end_all(first._tasks)
     await until(lambda: names(socket) == {"bob"})
 
 
