@@ -106,11 +106,11 @@ class TestRedisPresence(PresenceSuite):
         """In real time and with a short lease, a member is there while its node touches, and gone soon after."""
         presence = store(lease_seconds=0.6, grace_seconds=0.2)
         first, second = Witness("a"), Witness("b")
+        last_touch = await redis.time()
         await presence.touch(first)
         await presence.touch(second)
         await presence.put(first, [(ADA, 1)])
         await presence.put(second, [(BOB, 1)])
-        last_touch = await redis.time()
         told: set[str] = set()
         async with asyncio.timeout(10):
             while not told:
