@@ -72,19 +72,18 @@ LIST = (
     "print(json.dumps({d.name.lower(): d.version for d in m.distributions()} | {'python': platform.python_version()}))"
 )
 
-rows: dict[tuple[str, str], list[str]] = {}
-
 
 def try_corner(corner: Corner, session: nox.Session) -> None:
-    """Install a corner, run its tests, and keep its row of the table."""
-    key = corner.name, str(session.python)
-    rows[key] = [*key, *("" for _ in COLUMNS), "**not installed**"]
+    """Install a corner, run its tests, and keep its row of the table for `table`."""
+    row = Path(session.create_tmp()) / "row.json"
+    python = str(session.python)
+    keep(session, row, [corner.name, python, *("" for _ in COLUMNS), "**not installed**"])
     session.install("--resolution", corner.resolution, "-r", "pyproject.toml", "--extra", "daphne", *corner.packages)
     session.install(*TOOLS)
     if not corner.uvloop:
         session.run_install(uv.find_uv_bin(), "pip", "uninstall", "uvloop", external=True)
     versions = json.loads(str(session.run("python", "-c", LIST, silent=True)))
-    report = Path(session.create_tmp()) / "report.xml"
+    report = row.with_name("report.xml")
     report.unlink(missing_ok=True)
     arguments = ("-n", "4", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *session.posargs)
     session.run("python", "-m", "pytest", *corner.tests, *arguments, success_codes=range(6))
@@ -92,9 +91,17 @@ def try_corner(corner: Corner, session: nox.Session) -> None:
     tests, failures, errors, skipped = (int(counts.get(name, 0)) for name in ("tests", "failures", "errors", "skipped"))
     failed = failures + errors + (not tests)
     result = f"{tests - failures - errors - skipped} passed" + (f", **{failed} failed**" if failed else "")
-    rows[key] = [corner.name, versions["python"], *(versions.get(name, "none") for name in COLUMNS.values()), result]
+    keep(session, row, [corner.name, versions["python"], *(versions.get(n, "none") for n in COLUMNS.values()), result])
     if failed:
         session.error(result)
+
+
+def keep(session: nox.Session, file: Path, row: list[str]) -> None:
+    file.write_text(json.dumps({"commit": commit(session), "row": row}), encoding="utf-8")
+
+
+def commit(session: nox.Session) -> str:
+    return str(session.run("git", "rev-parse", "--short", "HEAD", external=True, silent=True)).strip()
 
 
 def register(corner: Corner) -> None:
@@ -110,19 +117,23 @@ for each in CORNERS:
 
 @nox.session(venv_backend="none")
 def table(session: nox.Session) -> None:
-    """Write what this run found into docs/compatibility.md, and name each interpreter that was absent."""
-    expected = [(corner.name, python) for corner in CORNERS for python in corner.pythons]
-    absent = sorted({python for name, python in expected if (name, python) not in rows})
-    heads = ["corner", "Python", *COLUMNS, "tests"]
-    lines = [heads, ["---"] * len(heads), *(rows[key] for key in expected if key in rows)]
-    today = dt.datetime.now(tz=dt.UTC).date()
-    commit = session.run("git", "rev-parse", "--short", "HEAD", external=True, silent=True)
+    """Write docs/compatibility.md from the corners that ran with this commit, and name those that did not."""
+    head, rows, absent = commit(session), [], []
+    for name, python in ((corner.name, python) for corner in CORNERS for python in corner.pythons):
+        file = Path("var/matrix", f"{name}-{python.replace('.', '-')}", "tmp", "row.json")
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if found.get("commit") == head:
+            rows.append(found["row"])
+        else:
+            absent.append(f"{name} on Python {python}")
+    titles = ["corner", "Python", *COLUMNS, "tests"]
     redis = programs.REDIS.of_the_system() or programs.REDIS.of_the_wheel() or ("none",)
-    text = f"Measured on {today} with commit {str(commit).strip()} on {platform.system()}; Redis {redis[0]}.\n\n"
-    text += "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    today = dt.datetime.now(tz=dt.UTC).date()
+    text = f"Measured on {today} with commit {head} on {platform.system()}; Redis {redis[0]}.\n\n"
+    text += "".join(f"| {' | '.join(line)} |\n" for line in [titles, ["---"] * len(titles), *rows])
     if absent:
-        text += f"\nNot run, because the machine had no such interpreter: Python {', '.join(absent)}.\n"
-        session.warn(f"no interpreter: Python {', '.join(absent)}")
+        text += f"\nNot run, for lack of the interpreter or of a request: {', '.join(absent)}.\n"
+        session.warn(f"not run: {', '.join(absent)}")
     page = PAGE.read_text(encoding="utf-8")
     before, _, rest = page.partition(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
