@@ -29,8 +29,8 @@ clean: ## remove .venv, the demo's data and all other generated files
 .PHONY: test test-fast test-faults autobahn test-matrix lint
 # Where the environment forbids it, each process of each stack would compile the same modules.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
-# More processes than cores, because most tests wait most of their time; the tiers that run only on request fill a machine.
-WORKERS ?= $(if $(filter faults monitoring compose k8s,$(TIER)),0,6)
+# As many processes as cores. The tiers that run only on request fill a machine by themselves.
+WORKERS ?= $(if $(filter faults monitoring compose k8s,$(TIER)),0,logical)
 test: ## run all tests that this machine can run; TIER=browser runs one tier, ARGS='-k name' narrows
 	@$(PYTHON) -m deploy.local.setup test
 	$(if $(filter monitoring,$(TIER)),@$(PYTHON) -m deploy.local.setup bench)

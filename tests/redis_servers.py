@@ -88,6 +88,11 @@ class Server:
         self.until(lambda: self.client.info("replication")["master_link_status"] == "up")
         self.until(lambda: self.client.dbsize() == primary.client.dbsize())
 
+    def has_all_of(self, primary: Server) -> None:
+        """Wait until this replica has received every write of its primary so far."""
+        end = primary.client.info("replication")["master_repl_offset"]
+        self.until(lambda: self.client.info("replication")["slave_repl_offset"] >= end)
+
     def lag(self) -> None:
         """Stay a replica, and get nothing more."""
         self.client.replicaof("127.0.0.1", str(free_port()))

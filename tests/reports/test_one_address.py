@@ -46,6 +46,7 @@ def pair(tmp_path):
 
 def switch(old: Server, new: Server, address: Address) -> None:
     """A planned failover: nothing is lost, no connection is closed."""
+    new.has_all_of(old)
     new.promote()
     old.client.replicaof("127.0.0.1", str(new.port))
     address.port = new.port
