@@ -198,12 +198,12 @@ async def test_a_page_learns_that_its_events_were_lost(fault, settings, said_sin
             await asyncio.to_thread(fault.lose)
             await _say(here, said_since)
             returning = _returns(here, stood)
-            await until(lambda: recovered(returning)[-1:] == [False])
-            await until(lambda: all(recovered(talk)[-1] is False for talk in here.talks))
+            # Another one may follow, which resumes from the first event of an empty Redis.
+            await until(lambda: all(False in recovered(talk) for talk in (*here.talks, returning)))
             await _say(here, 1)
             newest = next(here.cluster.numbers) - 1
             for talk in (*here.talks, returning):
-                await until(lambda talk=talk: talk.events[-1].get("text") == f"word {newest}")
+                await until(lambda talk=talk: _texts(talk)[-1:] == [f"word {newest}"])
 
 
 async def test_nothing_was_lost_and_no_page_reloads(tmp_path, settings):
@@ -307,6 +307,10 @@ def _losing(*which: int) -> Callable[[bytes], bool]:
         return count in which
 
     return loses
+
+
+def _texts(talk: FakeSocket) -> list[str]:
+    return [event["text"] for event in talk.events if "text" in event]
 
 
 async def _say(here: Hall, count: int) -> None:
