@@ -17,7 +17,8 @@ from tests.postgres import Postgres, why_not
 from tests.stack import PREPARE_SECONDS, Stack
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-PATIENCE_SECONDS = 20.0
+# A process that starts on a busy machine needs many seconds. What would fail here waits for ever.
+PATIENCE_SECONDS = 60.0
 ACT = """
 import sys, django
 django.setup()
