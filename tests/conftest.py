@@ -75,6 +75,9 @@ def _mark(item: pytest.Item) -> None:
     used = set(getattr(item, "fixturenames", ()))
     if name := next((name for name, places in TIERS.items() if place.startswith(places)), None):
         item.add_marker(name)
+    elif any(item.get_closest_marker(name) for name in ON_REQUEST):
+        # A test in containers, say, that also drives a browser.
+        return
     elif "chromium" in used:
         item.add_marker("browser")
     elif used & STACK and tier(item) == "unit":
