@@ -125,7 +125,7 @@ secrets: ## write the missing secrets of compose and Kubernetes into var/secrets
 
 # Where to find kustomize 5, a folder with checkov, and custom resources' schemas (GROUP/KIND_VERSION.json).
 export KUSTOMIZE ?= $(CURDIR)/var/bin/kustomize
-GET_KUSTOMIZE := GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.3
+GET_KUSTOMIZE := GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 export POLICIES ?= $(CURDIR)/var/k8s/policies
 export CRD_SCHEMAS ?= $(CURDIR)/var/k8s/crds
 k8s-check: ## build every combination of the Kubernetes manifests and check it without a cluster
