@@ -108,7 +108,7 @@ def _setting(name: str, field: FieldInfo, default: str) -> str:
 
 
 def _library_fields() -> Mapping[str, FieldInfo]:
-    return Settings.__pydantic_fields__  # type: ignore[attr-defined,no-any-return]
+    return Settings.__pydantic_fields__  # type: ignore[attr-defined,no-any-return]  # pydantic types it loosely
 
 
 def _library_default(field: FieldInfo) -> str:

@@ -19,7 +19,7 @@ def main(target: str) -> int:
     if found[:2] > NEWEST:
         sys.stderr.write(f"python3 is {_text(found)}; tidewire is tested up to {_text(NEWEST)}\n")
     # These modules need a Python that is new enough.
-    from deploy.local import machine  # noqa: PLC0415
+    from deploy.local import machine  # noqa: PLC0415 - parsed by newer interpreters only
 
     return machine.prepare(target)
 
