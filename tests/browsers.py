@@ -112,21 +112,44 @@ def launched() -> Iterator[Browser]:
 
 
 class SharedChromium:
-    """A Chromium for all browser tests that follow one another: each start takes 2 s of CPU time."""
+    """A Chromium for all browser tests that follow one another: each start takes 2 s of CPU time.
+
+    A pytest plugin, because it must be gone before any other test and before the fixtures of the session end: nothing
+    async, and none of Django's database calls, work beside Playwright's event loop.
+    """
 
     def __init__(self) -> None:
         self._running = contextlib.ExitStack()
         self._browser: Browser | None = None
+        self._in_use = self._keep = False
 
-    def get(self) -> Browser:
+    def get(self) -> Iterator[Browser]:
+        """For one test; afterwards it stays open only if the next test uses it too."""
         if self._browser is None or not self._browser.is_connected():
             self.close()
             self._browser = self._running.enter_context(launched())
-        return self._browser
+        self._in_use = True
+        yield self._browser
+        self._in_use = False
+        if not self._keep:
+            self.close()
 
     def close(self) -> None:
         self._browser = None
         self._running.close()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, nextitem: pytest.Item | None) -> None:
+        self._keep = self._uses(nextitem)
+        if not (self._keep or self._in_use):
+            self.close()
+
+    @staticmethod
+    def _uses(item: pytest.Item | None) -> bool:
+        return item is not None and "shared_chromium" in getattr(item, "fixturenames", ())
+
+
+SHARED_CHROMIUM = SharedChromium()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browsers import Person, SharedChromium, seats
+from tests.browsers import SHARED_CHROMIUM, Person, seats
 from tests.sockets import open_socket
 from tests.stack import Stack
 
@@ -18,22 +18,19 @@ PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 LARGEST_BYTES = 200_000
 
 
-SHARED = SharedChromium()
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.is_registered(SHARED_CHROMIUM):
+        config.pluginmanager.register(SHARED_CHROMIUM)
 
 
 @pytest.fixture
-def chromium() -> Browser:
-    return SHARED.get()
+def shared_chromium() -> Iterator[Browser]:
+    yield from SHARED_CHROMIUM.get()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
-    """Close Chromium before a test without a browser: no async test runs beside Playwright's event loop."""
-    try:
-        return (yield)
-    finally:
-        if "chromium" not in getattr(nextitem, "fixturenames", ()):
-            SHARED.close()
+@pytest.fixture
+def chromium(shared_chromium: Browser) -> Browser:
+    return shared_chromium
 
 
 @pytest.fixture(scope="session")
