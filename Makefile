@@ -29,8 +29,9 @@ clean: ## remove .venv, the demo's data and all other generated files
 .PHONY: test test-fast test-faults autobahn test-matrix lint
 # Where the environment forbids it, each process of each stack would compile the same modules.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
-# As many processes as cores. The tiers that run only on request fill a machine by themselves.
-WORKERS ?= $(if $(filter faults monitoring compose k8s,$(TIER)),0,logical)
+# Twice as many processes as cores, since tests spend half of their time waiting. The tiers that run only on request
+# fill a machine by themselves.
+WORKERS ?= $(if $(filter faults monitoring compose k8s,$(TIER)),0,$(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN)))
 test: ## run all tests that this machine can run; TIER=browser runs one tier, ARGS='-k name' narrows
 	@$(PYTHON) -m deploy.local.setup test
 	$(if $(filter monitoring,$(TIER)),@$(PYTHON) -m deploy.local.setup bench)
@@ -39,7 +40,7 @@ test: ## run all tests that this machine can run; TIER=browser runs one tier, AR
 
 test-fast: ## run the unit tests, which need no service
 	@$(PYTHON) -m deploy.local.setup dev
-	@$(VENV)/python -m pytest -n 2 --tier unit tests/unit $(ARGS)
+	@$(VENV)/python -m pytest -n logical --tier unit tests/unit $(ARGS)
 
 test-faults: ## run the tier of faults, which breaks the real stack under load and writes docs/faults.md
 	@$(MAKE) test TIER=faults

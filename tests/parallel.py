@@ -1,7 +1,7 @@
 """Several pytest processes over one list of tests (pytest-xdist): which tests stay together, and which run alone.
 
-`make test` starts more processes than there are cores, because most of the time goes by in waiting. Registered as a
-plugin by tests/conftest.py; without `-n` nothing here has an effect.
+`make test` starts twice as many processes as the machine has cores, because tests wait half of their time. Registered
+as a plugin by tests/conftest.py; without `-n` nothing here has an effect.
 """
 
 import contextlib
@@ -30,6 +30,9 @@ LONGEST = (
     "tests/monitoring/",
 )
 ALONE = "alone"
+# A browser keeps a core busy, so that more of them at once only make each other late.
+BROWSER = "browser "
+BROWSERS = os.cpu_count() or 2
 GROUPS = "groups.json"
 
 
@@ -40,9 +43,9 @@ def group(item: pytest.Item) -> str:
     if given := item.get_closest_marker("xdist_group"):
         return str(given.args[0])
     module = item.nodeid.partition("::")[0]
-    # A browser's event loop runs as long as its module, and no async test may come in between.
-    by_itself = module.startswith(LONGEST) and "chromium" not in getattr(item, "fixturenames", ())
-    return item.nodeid if by_itself else module
+    if item.get_closest_marker("browser"):
+        return f"{BROWSER}{module}"
+    return item.nodeid if module.startswith(LONGEST) else module
 
 
 def order(item: pytest.Item) -> int:
@@ -82,6 +85,24 @@ class Groups(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return self._groups[nodeid]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        browses = node in self.nodes[:BROWSERS]
+        if group := self._next(browses=browses):
+            self.workqueue.move_to_end(group, last=False)
+            super()._assign_work_unit(node)
+        else:
+            node.shutdown()
+
+    def _next(self, *, browses: bool) -> str | None:
+        """The next group for a process: the first ones of browsers for some, the first of all others for the rest."""
+        waiting = list(self.workqueue)
+        if waiting[0].startswith("tests/unit/"):
+            return waiting[0]
+        allowed = [name for name in waiting if name.startswith(BROWSER) == browses and name != ALONE]
+        # Processes for browsers help with the rest. What runs alone comes last, when the others have nothing more.
+        left = [name for name in waiting if browses and (name != ALONE or len(waiting) == 1)]
+        return next(iter(allowed or left), None)
 
 
 class Controller:

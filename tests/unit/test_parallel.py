@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.parallel import ALONE, Worker
+from tests.parallel import ALONE, Groups, Worker
 
 PATIENCE_SECONDS = 10.0
 
@@ -76,3 +76,21 @@ def test_no_two_processes_look_for_free_ports_in_the_same_range(worker):
         worker(number)
         ranges.append(range(*map(int, os.environ["FREE_PORTS"].split("-"))))
     assert len(set().union(*ranges)) == sum(map(len, ranges)) > 10_000
+
+
+@pytest.mark.parametrize(
+    ("browses", "waiting", "expected"),
+    [
+        (True, ["tests/unit/a.py", "long", "browser b", ALONE], "tests/unit/a.py"),
+        (False, ["tests/unit/a.py", "long", "browser b", ALONE], "tests/unit/a.py"),
+        (True, ["long", "browser b", ALONE], "browser b"),
+        (False, ["long", "browser b", ALONE], "long"),
+        (True, ["long", ALONE], "long"),
+        (False, ["browser b", ALONE], None),
+        (False, [ALONE], None),
+        (True, [ALONE], ALONE),
+    ],
+)
+def test_few_processes_run_browsers_and_what_runs_alone_is_the_last(browses, waiting, expected):
+    """A browser keeps a core busy."""
+    assert Groups._next(SimpleNamespace(workqueue=dict.fromkeys(waiting)), browses=browses) == expected

@@ -170,7 +170,6 @@ def test_deploy_ends_every_node_by_the_command(address, tmp_path):
     assert len(report["incidents"]) == 2
 
 
-@pytest.mark.alone
 def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_path):
     done = threading.Event()
 
