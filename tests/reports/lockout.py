@@ -1,7 +1,8 @@
-"""Run as `python -m tests.reports.lockout [tries]`: an attacker guesses at ada, and then ada logs in.
+"""Run as `python -m tests.reports.lockout [tries]`: an attacker guesses ada's password, and then ada logs in.
 
-Prints the processor time of a failed try at first and at last, the growth of the database, and the answer to each
-login. Runs the web service in this process over a database file of its own, without nginx and so without its limit.
+Prints the processor time of the first and of the last failed attempts, the growth of the database, and the response to
+each login. The web service runs in this process with a database file of its own, without nginx and therefore without
+nginx's rate limit.
 """
 
 import os
@@ -11,16 +12,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-# A body of the size that nginx lets pass to /login/.
+# The largest body, roughly, that nginx accepts for /login/.
 MORE = "x" * 7000
 TRIES = 1000
-# Tries over which the time of one is averaged.
+# Number of attempts over which the time is averaged.
 SAMPLE = 20
 
 
 def main(tries: int, database: Path) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    import django  # noqa: PLC0415 - the settings have to be named first
+    import django  # noqa: PLC0415 - the settings must be named first
     from django.conf import settings  # noqa: PLC0415
 
     settings.DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(database)}}
@@ -53,7 +54,7 @@ def main(tries: int, database: Path) -> None:
     seconds = []
     for number in range(tries):
         began = time.process_time()
-        # Most from one address, and enough from others to reach every limit.
+        # Most attempts come from one address, and enough from others to reach every limit.
         login("ada", f"wrong {number}", attacker if number % 4 else f"10.9.{number % 250}.1", more=MORE)
         seconds.append(time.process_time() - began)
     first, last = (sum(part) / SAMPLE for part in (seconds[:SAMPLE], seconds[-SAMPLE:]))

@@ -1,7 +1,7 @@
-"""Run as `python -m tests.reports.publishing`: what publishing costs a save, and how fast the outbox empties.
+"""Run as `python -m tests.reports.publishing`: measures the cost of publishing for a save, and the outbox's throughput.
 
-It starts a PostgreSQL with fsync, a Redis, and a proxy that delays Redis's answers, and measures in interleaved rounds.
-`--before DIRECTORY` also measures another commit, checked out there.
+Starts a PostgreSQL with fsync, a Redis, and a proxy that delays the replies of Redis, and measures in interleaved
+rounds. `--before DIRECTORY` also measures the commit that is checked out there.
 """
 
 import argparse
@@ -30,7 +30,7 @@ WANTED_SHARE, WANTED_EVENTS = 0.85, 5000
 
 
 class Proxy:
-    """A TCP proxy that passes each chunk on after a delay, in both directions together one round trip."""
+    """A TCP proxy that delays each chunk. The delays of both directions add up to one round trip."""
 
     def __init__(self, port: int, round_trip_seconds: float) -> None:
         self._to, self._delay = port, round_trip_seconds / 2
@@ -72,7 +72,7 @@ def redis() -> Iterator[int]:
 
 
 class Measurement:
-    """Workers of one checkout, over one database of their own."""
+    """Workers of one checkout, with a database of their own."""
 
     def __init__(self, directory: Path, database: str, redis_port: int) -> None:
         self._env = {

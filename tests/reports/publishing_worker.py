@@ -1,6 +1,6 @@
-"""One process of `tests.reports.publishing`: saves or publishes in a loop, in the environment that it is given.
+"""A process of `tests.reports.publishing`: saves or publishes in a loop.
 
-Run as a file, so that PYTHONPATH says which commit of the product it measures. Prints `ready`, waits for a line, works,
+Run as a file, so that PYTHONPATH selects the commit of the product to measure. Prints `ready`, waits for a line, works,
 and prints a JSON object.
 """
 
@@ -16,7 +16,7 @@ import django
 
 
 def save(threads: int, seconds: float, first: int, *, publishing: bool) -> dict[str, float]:
-    """Save as many documents as there are threads, each by its own thread, as fast as they can."""
+    """Save documents as fast as possible, each of `threads` threads its own document."""
     from django.contrib.auth.models import User  # noqa: PLC0415 - models need the setup
     from django.db import connection  # noqa: PLC0415
 
@@ -61,7 +61,7 @@ def save(threads: int, seconds: float, first: int, *, publishing: bool) -> dict[
 
 
 def drain(events: int) -> dict[str, float]:
-    """Publish so many waiting events, by one publisher."""
+    """Publish this number of waiting events with one publisher."""
     from django.db import transaction  # noqa: PLC0415 - models need the setup
 
     from dashboard.events import NotificationCreated  # noqa: PLC0415
@@ -94,7 +94,7 @@ def drain(events: int) -> dict[str, float]:
         from tidewire.publisher import Publisher  # noqa: PLC0415
 
         publish = Publisher().publish
-    except ImportError:  # a commit before the publisher: the loop of its relay
+    except ImportError:  # a commit from before the publisher: use the loop of its relay
         outbox.LEFT_SECONDS = -1.0
         publish = outbox.relay
     print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""Two nodes over one address of Redis, whose members and events a test compares with what they have to be."""
+"""Two nodes that share one address of Redis, and a page on each, which must show the right members and events."""
 
 import asyncio
 import time
@@ -17,9 +17,9 @@ from tidewire.redis_host import redis_host
 LEASE_SECONDS = 6.0
 GRACE_SECONDS = 1.0
 TOUCH_SECONDS = 0.2
-# A connected member shows again within a touch, a refill and a check of each hub; the rest is for a busy machine.
+# A connected member must show again after a touch, a refill and a check of each hub. The rest is for a busy machine.
 SHOWN_SECONDS = 3.0
-# A ghost has gone a second after the lease.
+# A ghost must be gone a second after the lease.
 GONE_SECONDS = LEASE_SECONDS + 1.0
 PATIENCE_SECONDS = 30.0
 
@@ -29,7 +29,7 @@ def hold(name: str) -> Hold:
 
 
 class Hall:
-    """Two nodes, the people on them, and a page on each node that shows them."""
+    """Two nodes, the members on them, and a page on each node that shows the members."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -39,7 +39,7 @@ class Hall:
         self.present: dict[str, int] = {}
 
     def enter(self, *people: str) -> None:
-        """People come to the two nodes in turn."""
+        """Let members join, on the two nodes in turn."""
         for person in people:
             self.present[person] = number = len(self.present) % 2
             self.cluster.nodes[number].register.join(hold(person))
@@ -55,7 +55,7 @@ class Hall:
         await until(self.is_right)
 
     async def heals(self, fault: str, *, within_seconds: float = GONE_SECONDS, patience_seconds: float = 0.0) -> None:
-        """Fail unless every page shows the right members in time, and go on doing so. Prints what was measured."""
+        """Fail unless every page shows the right members in time and keeps showing them. Prints the measured times."""
         began = time.monotonic()
         missing_until = ghosts_until = 0.0
         right_since: float | None = None
@@ -88,7 +88,7 @@ def recovered(talk: FakeSocket) -> list[bool]:
 
 
 def place(talk: FakeSocket) -> str:
-    """Where a client stands, as client.js works it out."""
+    """Return a client's position, computed as client.js does."""
     at = ""
     for event in talk.events:
         if event["type"] == "resumed":
@@ -101,13 +101,13 @@ def place(talk: FakeSocket) -> str:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not true():  # noqa: ASYNC110  # what is looked at has no event to wait for
+        while not true():  # noqa: ASYNC110  # the condition has no event to wait for
             await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
 async def hall(settings, url: str, **options: object):
-    """Nodes with this Redis, as the product's settings make them."""
+    """Yield nodes on this Redis, with the product's settings."""
     settings.TIDEWIRE = settings.TIDEWIRE | {
         "REDIS_URL": url,
         "LEASE_SECONDS": LEASE_SECONDS,

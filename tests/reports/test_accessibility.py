@@ -1,4 +1,4 @@
-"""What checkers and people report of the pages: axe, forced colours, no scripts, words that are not true."""
+"""Reports of checkers and people about the pages: axe, forced colours, no scripts, untrue messages."""
 
 import itertools
 
@@ -31,7 +31,7 @@ def violations(page) -> list[str]:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_axe_finds_nothing(seat, stack, path):
-    """The checker axe reports a link without a name on a phone, and links that differ from the text by colour alone."""
+    """Axe reports a link without a name on a phone, and links that differ from the text only by colour."""
     person = seat(stack, "admin", bypass_csp=True, reduced_motion="reduce")
     if path in LISTS:
         for _ in range(DocumentList.paginate_by):
@@ -67,21 +67,21 @@ def test_who_edits_is_shown_by_more_than_a_colour(ada, bob):
 
 
 def test_without_scripts_no_page_claims_to_connect(chromium, cookies, stack):
-    """With JavaScript off the page says Connecting for ever."""
+    """With JavaScript off, the page shows Connecting forever."""
     context = chromium.new_context(java_script_enabled=False)
     key, _, value = cookies(stack, "ada").partition("=")
     context.add_cookies([{"name": key, "value": value, "url": stack.url}])
     page = context.new_page()
     page.goto(f"{stack.url}/")
     expect(page.locator("[data-live-state]")).to_be_hidden()
-    # Playwright's locators by text pass over <noscript>.
+    # Playwright's locators by text ignore <noscript>.
     expect(page.locator("noscript .notice")).to_be_visible()
     assert "JavaScript is off" in page.locator("main").inner_text()
     context.close()
 
 
 def test_the_refusal_of_operations_speaks_of_operations(ada, stack):
-    """I opened Operations and was lectured about deleting documents."""
+    """I opened Operations, and the page explained that I cannot delete documents."""
     ada.page.goto(f"{stack.url}/operations/")
     expect(ada.find(".lead")).to_contain_text("operations pages are for staff")
     expect(ada.find("body")).not_to_contain_text("delet")

@@ -1,4 +1,4 @@
-"""Limits that must hold in every phase, over the real server and a real Redis."""
+"""Limits that must hold in every phase, on the real server and a real Redis."""
 
 import asyncio
 import json
@@ -39,13 +39,13 @@ def server(redis_server, tmp_path):  # noqa: F811  # the fixture
 def silent_sockets(
     server: RoomsServer, path: str, count: int, context: ssl.SSLContext | None = None
 ) -> Iterator[list[socket.socket]]:
-    """Sockets that are open and never read."""
+    """Open sockets that never read."""
     with ExitStack() as opened:
         sockets = []
         for number in range(count):
             made = socket.socket()
             opened.enter_context(made)
-            # Otherwise the kernel takes megabytes that the server would have to keep.
+            # With a larger buffer, the client's kernel would take megabytes that the server should have to keep.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             made.connect(("127.0.0.1", server.port))
             if context is not None:
@@ -84,12 +84,12 @@ async def test_clients_that_resume_and_do_not_read_stay_within_the_limit_of_thei
         limit = conf.settings().BACKLOG_BYTES
         assert waits <= SOCKETS * limit
         assert grown < SOCKETS * limit * 1.5 + 40 * 2**20
-        # They are disconnected as slow consumers.
+        # The server disconnects them as slow consumers.
         server.until(lambda: opened(server) == 0, "all are disconnected")
 
 
 async def test_snapshots_that_are_not_read_stay_within_the_limit_of_their_sockets(server, redis):  # noqa: F811
-    """A page with sixteen large rooms, opened on a train."""
+    """I opened a page with sixteen large rooms on a train."""
     names = ",".join(f"{number}-big-100000" for number in range(16))
     with silent_sockets(server, f"/rooms/{names}/", 20):
         server.until(lambda: opened(server) == 20, "all are open")
@@ -101,7 +101,7 @@ async def test_snapshots_that_are_not_read_stay_within_the_limit_of_their_socket
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A certificate of the test's own, and its key, in one file."""
+    """Make a certificate for the test, with its key in the same file."""
     if shutil.which("openssl") is None:
         pytest.skip("makes a certificate with openssl")
     path = tmp_path / "certificate.pem"
@@ -112,7 +112,7 @@ def certificate(tmp_path):
 
 
 async def test_the_limit_holds_over_tls_too(redis_server, redis, certificate, tmp_path):  # noqa: F811
-    """A server that speaks TLS itself kept everything for clients that do not read, and disconnected none of them."""
+    """A server that terminates TLS itself kept all data for clients that do not read, and disconnected none of them."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     await say(EVENTS)
@@ -127,7 +127,7 @@ async def test_the_limit_holds_over_tls_too(redis_server, redis, certificate, tm
 
 
 async def test_a_slow_client_that_reads_gets_all_of_a_long_resume(server, redis):  # noqa: F811
-    """A phone that reads slowly must get its thousand events, in order and once, not be disconnected for being slow."""
+    """A phone that reads slowly must receive its thousand events, in order and once, and must not be disconnected."""
     await say(EVENTS)
     seen: list[int] = []
     async with server.connect("/streams/talk/?at=talk:0:0", max_queue=1) as client:
@@ -136,6 +136,6 @@ async def test_a_slow_client_that_reads_gets_all_of_a_long_resume(server, redis)
             if event["type"] == "test.said":
                 seen.append(int(event["text"][:4]))
                 if len(seen) % 100 == 0:
-                    # Not a wait for something: a client that is slow.
+                    # This sleep waits for nothing: it makes the client slow.
                     await asyncio.sleep(0.1)
     assert seen == list(range(1, EVENTS + 1))

@@ -1,4 +1,4 @@
-"""What all processes may use together fits into what serves them; a sum that does not fit is refused, written out."""
+"""The sum that all processes may use must fit the servers' limits. A sum that does not fit is shown in an error."""
 
 import dataclasses
 import threading
@@ -67,7 +67,7 @@ OVERCOMMITTED = {
 
 @pytest.mark.parametrize("name", OVERCOMMITTED)
 def test_a_sum_that_does_not_fit_is_written_out(name):
-    """At a fifth of the load for which it was sized, half of the requests failed: too many clients already."""
+    """At a fifth of the intended load, half of the requests failed: too many clients already."""
     changed, said = OVERCOMMITTED[name]
     assert list(budgets.problems(FITS)) == []
     found = list(budgets.problems(dataclasses.replace(FITS, **changed)))
@@ -75,11 +75,11 @@ def test_a_sum_that_does_not_fit_is_written_out(name):
 
 
 def test_compose_fits():
-    """What is shipped adds up."""
+    """The shipped configuration is within its limits."""
     assert compose.problems() == ""
 
 
-# nginx has the same limit, with other lines behind it.
+# nginx has the same limit, followed by other lines.
 WS_FILES = "    ulimits: {nofile: 16384}\n    healthcheck: {interval: 5s}"
 IN_COMPOSE = {
     "web's replicas": (
@@ -107,7 +107,7 @@ IN_COMPOSE = {
 
 @pytest.mark.parametrize("name", IN_COMPOSE)
 def test_compose_is_refused_if_it_does_not_fit(tmp_path, name):
-    """The same for the compose file: `make lint` says so."""
+    """`make lint` also reports a compose file that does not fit."""
     old, new, said = IN_COMPOSE[name]
     text = (ROOT / "compose.yaml").read_text()
     assert old in text
@@ -120,13 +120,13 @@ def test_compose_is_refused_if_it_does_not_fit(tmp_path, name):
     [("worker_processes auto;", "not auto"), ("worker_processes 2;", "worker_connections, not nothing")],
 )
 def test_nginx_says_its_numbers(said, found):
-    """`auto` counts the host's processors, so no sum can be made of it."""
+    """`auto` depends on the host's processors, so the sum would be unknown."""
     with pytest.raises(ValueError, match=found):
         budgets.nginx_numbers(said)
 
 
 def test_make_lint_adds_compose_up(monkeypatch, capsys):
-    """It is one of the linters, and fails the door."""
+    """The budget check is a part of `make lint` and can fail it."""
     for name in ("hadolint", "gixy", "nginx", "compose_config"):
         monkeypatch.setattr(lint, name, lambda *_arguments: "")
     monkeypatch.setattr(compose, "problems", lambda: "budget of planted")
@@ -176,8 +176,8 @@ IN_KUBERNETES = {
 @KUSTOMIZE_AND_SCHEMAS
 @pytest.mark.parametrize("name", IN_KUBERNETES)
 def test_manifests_are_refused_if_they_do_not_fit(tmp_path, name):
-    """At the most pods that autoscalers allow, a roll-out included; `make k8s-check` says the sum."""
-    from deploy.k8s.check import budget, build  # noqa: PLC0415 - they need what may be absent
+    """The check covers the maximum of pods that autoscalers allow in a roll-out; `make k8s-check` reports the sum."""
+    from deploy.k8s.check import budget, build  # noqa: PLC0415 - the imports need optional packages
 
     file, old, new, components = IN_KUBERNETES[name]
     manifests = build.copy(tmp_path)
@@ -191,8 +191,8 @@ def test_manifests_are_refused_if_they_do_not_fit(tmp_path, name):
 
 @KUSTOMIZE_AND_SCHEMAS
 def test_a_database_outside_is_what_the_namespace_says(tmp_path):
-    """The check cannot ask a managed PostgreSQL; the overlay says what it allows."""
-    from deploy.k8s.check import budget, build  # noqa: PLC0415 - they need what may be absent
+    """The check cannot query a managed PostgreSQL, so the overlay declares its limit."""
+    from deploy.k8s.check import budget, build  # noqa: PLC0415 - the imports need optional packages
 
     manifests = build.copy(tmp_path)
     assert list(budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))) == []
@@ -203,14 +203,14 @@ def test_a_database_outside_is_what_the_namespace_says(tmp_path):
 
 
 def test_the_cluster_has_no_more_threads_than_compose_was_measured_with():
-    """Both files are YAML that this test reads, so that a renamed key is no silence."""
+    """The test also reads both files itself, so that it fails if a key is renamed."""
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     assert compose.fleet(services, (ROOT / "deploy/nginx/nginx.conf").read_text()).web_threads == 8
 
 
 @pytest.mark.integration
 async def test_processes_take_no_more_connections_than_the_budget_says(stack_factory):
-    """The sum is worth what its terms are: every thread of every process at work, and PostgreSQL counts."""
+    """The terms of the sum are right: with every thread of every process at work, PostgreSQL counts the connections."""
     if reason := postgres.why_not():
         pytest.skip(reason)
     with postgres.Postgres() as server:
@@ -266,14 +266,14 @@ print("soft", resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     ],
 )
 def test_a_node_has_the_open_files_that_its_sockets_need(soft, hard, connections, said):
-    """At 1,000 sockets the node stopped to accept, because its shell allowed 1,024 open files."""
+    """At 1,000 sockets the node stopped accepting connections, because its shell allowed 1,024 open files."""
     done = run("-c", LIMITED, str(soft), str(hard), str(connections), TIDEWIRE_ENVIRONMENT="development")
     assert said in done.stdout + done.stderr
 
 
 @pytest.mark.integration
 def test_a_node_without_enough_open_files_does_not_start():
-    """It started, and failed for the 4,000th user."""
+    """The node started, and failed for the 4,000th user."""
     code = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (2000, 2000));"
         "sys.argv = ['tidewire', 'ws.asgi:application']; runpy.run_module('tidewire', run_name='__main__')"

@@ -1,6 +1,6 @@
-"""Cleanup after bookkeeping that can fail: sockets that have closed and are counted as open.
+"""Cleanup after accounting that can fail: closed sockets must not count as open.
 
-What a project's consumer can do wrong is in `tests/contract/test_asgi_messages.py`, over real servers.
+`tests/contract/test_asgi_messages.py` covers the mistakes of a project's consumer, on real servers.
 """
 
 import json
@@ -13,7 +13,7 @@ from tests.pages import fetch, metric
 from tests.sockets import WAIT_SECONDS
 from tidewire.conf import Settings
 
-# As a page does it: `WebSocket.close()` sends a close frame without a status.
+# Like a page: `WebSocket.close()` sends a close frame without a status.
 OPEN_AND_CLOSE = """
 async ([path, times]) => {
   const url = new URL(path, location.href);
@@ -27,7 +27,7 @@ async ([path, times]) => {
   }
 }
 """
-# A socket that stays open tells its first event, or its close code.
+# Returns the type of the first event if the socket stays open, or else its close code.
 STAYS = """
 (path) => new Promise((tell) => {
   const url = new URL(path, location.href);
@@ -52,7 +52,7 @@ def sockets(stack, consumer):
 
 
 def told(stack, path, cookie, type_, matches):
-    """Whether a socket is sent such an event in time."""
+    """Return whether a socket receives a matching event in time."""
     end = time.monotonic() + WAIT_SECONDS
     with connect(f"{stack.ws_url}{path}", additional_headers={"Cookie": cookie}, proxy=None) as socket:
         try:
@@ -66,7 +66,7 @@ def told(stack, path, cookie, type_, matches):
 
 @pytest.fixture
 def page(seat, start_stack):
-    """A browser at a page of its own stack."""
+    """A browser on a page of its own stack."""
 
     def at(**environment):
         stack = start_stack(**environment)
@@ -92,7 +92,7 @@ def test_a_page_that_closed_its_sockets_is_gone(page, cookies):
     assert until(lambda: sockets(stack, "EditorConsumer") == 0), "closed editors are gone"
 
     bob = cookies(stack, "bob")
-    # Well before ada's lease would end by itself.
+    # Well before ada's lease would expire.
     edits = f"/ws/document/{slug}/update/"
     assert told(stack, edits, bob, "lease.status", lambda lease: lease["holder"] == "bob")
 

@@ -1,4 +1,4 @@
-"""A form that is sent twice does its work once, and says so."""
+"""A form that is sent twice does its work once, and the page reports the repeat."""
 
 import re
 import urllib.request
@@ -34,7 +34,7 @@ def titles(person):
 
 
 class Stay(urllib.request.HTTPRedirectHandler):
-    """The answer to the form is enough."""
+    """An opener that does not follow the redirect: the response to the form is enough."""
 
     def redirect_request(self, *_arguments):
         return None
@@ -44,14 +44,14 @@ class Stay(urllib.request.HTTPRedirectHandler):
 
 
 def carry_out(request):
-    """Send the form as the browser would, which sees nothing of the answer and keeps none of its cookies."""
+    """Send the form outside the browser, so that the browser receives neither the response nor its cookies."""
     headers = {**request.all_headers(), "Host": urlsplit(request.url).netloc}
     sent = urllib.request.Request(request.url, request.post_data_buffer, headers)  # noqa: S310
     urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay).open(sent, timeout=20).close()
 
 
 def send_twice(person, path):
-    """Each form reaches the server twice, as by a double click, and the browser gets the second answer."""
+    """Send each form to the server twice, as a double click does. The browser receives the second response."""
 
     def send(route):
         if route.request.method == "POST":
@@ -62,7 +62,7 @@ def send_twice(person, path):
 
 
 def drop_answers(person, path, answers):
-    """The server carries out so many forms, and the browser gets 502 for each."""
+    """Let the server process a form for each item of `answers`, and let the browser receive 502."""
 
     def lose(route):
         if route.request.method != "POST" or not answers:
@@ -76,7 +76,7 @@ def drop_answers(person, path, answers):
 
 
 def test_a_double_click_on_save_saves_once(ada):
-    """I double-clicked Save, and was told that two people wrote at once: I and I."""
+    """I double-clicked Save, and the page reported a conflict between two people: me and me."""
     slug = ada.write("Saved by a double click", "one")
     ada.goto(f"/documents/{slug}/edit/")
     text(ada).fill("two")
@@ -97,7 +97,7 @@ def test_a_double_click_on_create_makes_one_document(ada):
 
 
 def test_a_double_click_on_delete_deletes_and_says_so(ada):
-    """I double-clicked Delete and got an error for a document that was gone as I wanted."""
+    """I double-clicked Delete and got an error for a document that was deleted as I wanted."""
     slug = ada.write("Deleted by a double click")
     ada.goto(f"/documents/{slug}/delete/")
     send_twice(ada, "**/delete/")
@@ -108,7 +108,7 @@ def test_a_double_click_on_delete_deletes_and_says_so(ada):
 
 @pytest.mark.parametrize("way", ["reload", "back"])
 def test_create_after_a_lost_answer_makes_one_document(ada, way):
-    """The proxy said 502. I tried again, and there were two documents."""
+    """The proxy responded with 502. I tried again, and there were two documents."""
     title = f"Created behind a 502, {way}"
     ada.goto("/new/")
     ada.page.get_by_label("Title").fill(title)
@@ -126,7 +126,7 @@ def test_create_after_a_lost_answer_makes_one_document(ada, way):
 
 
 def test_save_after_a_lost_answer_saves_once(ada):
-    """The proxy said 502. I reloaded, and was told that I had written at once with myself."""
+    """The proxy responded with 502. I reloaded, and the page reported a conflict with myself."""
     slug = ada.write("Saved behind a 502", "one")
     ada.goto(f"/documents/{slug}/edit/")
     text(ada).fill("two")
@@ -146,13 +146,13 @@ def test_back_after_create_and_the_same_again_makes_one_document(ada):
     expect(ada.find("article")).to_be_visible()
     ada.page.go_back()
     ada.is_live()
-    # The server has the text, so the form is a new one. Nothing of the old one is left to send.
+    # The server has the text, so the form must be a new one, with nothing of the old one left to send.
     expect(text(ada)).to_have_value("")
     assert titles(ada).count("Created and gone back to") == 1
 
 
 def test_back_after_a_save_goes_on_from_what_is_saved(ada):
-    """I saved, went back to mend a word, and was told that somebody else had saved."""
+    """I saved, went back to correct a word, and the page reported that another user had saved."""
     slug = ada.write("Saved and gone back to", "one")
     ada.goto(f"/documents/{slug}/edit/")
     ada.save("two")
@@ -165,7 +165,7 @@ def test_back_after_a_save_goes_on_from_what_is_saved(ada):
 
 
 def test_a_save_that_changes_nothing_is_none(ada, bob):
-    """I opened a document, pressed Save to leave, and everybody was notified of a version without a change."""
+    """I opened a document, pressed Save to leave, and all users were notified of a version without a change."""
     slug = ada.write("Saved as it is", "one")
     bob.goto("/notifications/")
     ada.goto(f"/documents/{slug}/edit/")
@@ -178,7 +178,7 @@ def test_a_save_that_changes_nothing_is_none(ada, bob):
 
 
 def test_ones_own_second_tab_is_no_stranger(ada, stack):
-    """The page said that two people wrote at once, and named only me."""
+    """The page reported a conflict between two people, and named only me."""
     slug = ada.write("Written in two tabs", "one")
     ada.goto(f"/documents/{slug}/edit/")
     other = ada.page.context.new_page()
@@ -198,7 +198,7 @@ def test_ones_own_second_tab_is_no_stranger(ada, stack):
     ("path", "button"), [("edit", "Save"), ("new", "Create document"), ("delete", "Delete for everybody")]
 )
 def test_a_form_from_before_a_login_is_sent_again_by_one_click(seat, stack, path, button):
-    """I had logged in again in another tab. Save said 403, and "Go back, copy your text"."""
+    """I had logged in again in another tab. Save responded with 403 and "Go back, copy your text"."""
     ada = seat(stack, "ada")
     slug = ada.write(f"A form from before a login: {path}", "one")
     where = "/new/" if path == "new" else f"/documents/{slug}/{path}/"
@@ -220,7 +220,7 @@ def test_a_form_from_before_a_login_is_sent_again_by_one_click(seat, stack, path
 
 
 def test_login_twice_leads_on(seat, stack):
-    """I double-clicked Log in and got 403; in another tab I was logged in already and got it too."""
+    """I double-clicked Log in and got 403. In another tab, where I was already logged in, I got it too."""
     ada = seat(stack, "ada")
     ada.page.context.clear_cookies(name=SESSION_COOKIE)
     ada.page.goto(f"{stack.url}/people/")
@@ -233,7 +233,7 @@ def test_login_twice_leads_on(seat, stack):
 
 
 def log_in_elsewhere(person, stack):
-    """In another tab of the same browser; the token of all forms that were open is out of date then."""
+    """Log in in another tab of the same browser, which invalidates the tokens of all open forms."""
     other = person.page.context.new_page()
     other.goto(f"{stack.url}/login/")
     other.get_by_label("Username").fill(person.name)
@@ -245,7 +245,7 @@ def log_in_elsewhere(person, stack):
 
 @pytest.fixture
 def two_webs(stack_factory):
-    """Two web processes on one PostgreSQL, where transactions run side by side."""
+    """Two web processes with one PostgreSQL, in which transactions run concurrently."""
     if reason := why_not():
         pytest.skip(reason)
     with Postgres() as database:
@@ -256,7 +256,7 @@ def two_webs(stack_factory):
 
 
 def form_of(stack, path, cookie):
-    """The hidden fields of a page's form, and the cookies to send it with."""
+    """Return the hidden fields of a page's form, and the cookies to send with it."""
     page = fetch(f"{stack.url}{path}", headers={"Cookie": cookie})
     set_now = [value.partition(";")[0] for value in page.headers.get_all("Set-Cookie", [])]
     found = Page(path, page.text)
@@ -265,7 +265,7 @@ def form_of(stack, path, cookie):
 
 
 def test_copies_of_a_form_that_arrive_at_once_are_one(two_webs):
-    """Behind two web processes each copy of a form was carried out, at the same moment."""
+    """With two web processes, each copy of a form was processed, at the same moment."""
     cookie = two_webs.sessions("ada")["ada"]
 
     def send(path, text, attempt):

@@ -1,4 +1,4 @@
-"""A state of the page without a way out: what the page says, and how it comes back."""
+"""States without a way out: the page must explain them and recover from them."""
 
 import re
 
@@ -30,7 +30,7 @@ def notice(person):
 
 @pytest.fixture
 def login(chromium, seat):
-    """`login(stack, "eve")`: a person who logged in through the page, so that a logout ends this session only."""
+    """`login(stack, "eve")` logs a person in through the page, so that a logout ends only this session."""
 
     def log_in(stack, name) -> Person:
         person = seat(stack, name)
@@ -56,7 +56,7 @@ def log_out(page):
 
 
 def close_once(person, code, *, path="/ws/"):
-    """The person's sockets of that path are closed with a code, and those after them are as usual."""
+    """Close a person's sockets of that path with a code until `closing["now"]` is true; later ones stay open."""
     sockets = []
     closing = {"now": False}
 
@@ -78,7 +78,7 @@ def own_stack(stack_factory):
 
 
 def test_a_user_who_becomes_staff_stays_live(own_stack, seat):
-    """I was made staff, and my page said that I am signed out, though I am not."""
+    """An administrator made me staff, and my page showed that I am signed out, although I am not."""
     bob = seat(own_stack, "bob")
     bob.goto("/new/")
     bob.page.get_by_label("Text").fill("typed")
@@ -93,7 +93,7 @@ def test_a_user_who_becomes_staff_stays_live(own_stack, seat):
 
 
 def test_a_login_in_another_tab_brings_the_page_back_with_its_text(stack, login):
-    """I was signed out in another tab. "Log in again" led away from the text that I had typed."""
+    """I was signed out in another tab. "Log in again" left the page with the text that I had typed."""
     eve = login(stack, "eve")
     slug = eve.write("A text that survives", "one")
     eve.goto(f"/documents/{slug}/edit/")
@@ -106,7 +106,7 @@ def test_a_login_in_another_tab_brings_the_page_back_with_its_text(stack, login)
     expect(button(eve)).to_have_text("Offline")
     expect(button(eve)).to_be_enabled()
     expect(eve.find("[data-signed-out] a")).to_have_attribute("target", "_blank")
-    # The button asks, and does not make it worse.
+    # The button asks the server again and must not make the state worse.
     button(eve).click()
     expect(eve.find("[data-signed-out]")).to_be_visible()
 
@@ -114,13 +114,13 @@ def test_a_login_in_another_tab_brings_the_page_back_with_its_text(stack, login)
     eve.is_live()
     expect(eve.find("[data-signed-out]")).to_be_hidden()
     expect(eve.page.get_by_label("Text")).to_have_value("one, and what must not be lost")
-    # A login gives new CSRF tokens: the form of before the login is accepted nevertheless.
+    # A login rotates the CSRF token. A form from before the login must still be accepted.
     eve.page.get_by_role("button", name="Save", exact=True).click()
     expect(eve.find("article")).to_contain_text("one, and what must not be lost")
 
 
 def test_a_login_as_another_user_is_named(stack, login):
-    """My colleague logged in on this computer, and my page told me to log in, which I was."""
+    """My colleague logged in on this computer, and my page asked me to log in, although I was logged in."""
     eve = login(stack, "eve")
     eve.goto("/new/")
     eve.page.get_by_label("Text").fill("by eve")
@@ -140,7 +140,7 @@ def test_a_login_as_another_user_is_named(stack, login):
 
 @pytest.mark.parametrize("code", [CloseCode.UNAUTHENTICATED, CloseCode.REVOKED])
 def test_signed_out_is_said_only_where_it_is_true(bob, code):
-    """The page said that I was signed out, and every link on it worked."""
+    """The page showed that I was signed out, and every link on it worked."""
     closing = close_once(bob, code)
     bob.page.route("**/session/", lambda route: (closing.update(now=True), route.continue_()))
     bob.page.goto(f"{bob.url}/people/")
@@ -149,7 +149,7 @@ def test_signed_out_is_said_only_where_it_is_true(bob, code):
 
 
 def test_a_server_that_does_not_answer_is_no_logout(bob):
-    """The server was down for a minute, and my page said that I was signed out."""
+    """The server was down for a minute, and my page showed that I was signed out."""
     closing = close_once(bob, CloseCode.REVOKED)
     bob.page.route("**/session/", lambda route: route.fulfill(status=503))
     bob.page.goto(f"{bob.url}/people/")
@@ -166,7 +166,7 @@ def test_a_server_that_does_not_answer_is_no_logout(bob):
     "code", [CloseCode.FORBIDDEN, CloseCode.UNKNOWN, CloseCode.MALFORMED, CloseCode.TOO_LARGE, 3500, 4999]
 )
 def test_every_final_code_says_why_and_can_be_tried_again(bob, code):
-    """It says Offline, the button does nothing, and only a reload, which loses my text, helps."""
+    """The page shows Offline, the button does nothing, and only a reload helps, which loses my text."""
     closing = close_once(bob, code, path="/ws/users/")
     bob.page.goto(f"{bob.url}/people/")
     expect(notice(bob)).to_be_visible()
@@ -180,7 +180,7 @@ def test_every_final_code_says_why_and_can_be_tried_again(bob, code):
 
 
 def test_too_many_tabs_are_explained_and_come_back(own_stack, seat, crowd):
-    """My 34th tab said Offline, and stayed so after I had closed the others."""
+    """My 34th tab showed Offline, even after I had closed the others."""
     bob = seat(own_stack, "bob")
     bob.page.clock.install()
     crowd(own_stack, "ws-0", 50)
@@ -190,7 +190,7 @@ def test_too_many_tabs_are_explained_and_come_back(own_stack, seat, crowd):
     expect(button(bob)).to_be_enabled()
     assert " live" not in bob.find("html").get_attribute("data-states")
     crowd.close()
-    # The page returns by itself, within 20 s.
+    # The page must reconnect within 20 s without a click.
     bob.page.clock.fast_forward(20_000)
     expect(button(bob)).to_have_attribute("data-live-state", "live")
     expect(notice(bob)).to_be_hidden()

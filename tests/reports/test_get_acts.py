@@ -1,4 +1,4 @@
-"""A GET acts on nothing: not a look at headers, not a page that is loaded in case it is opened."""
+"""A GET changes nothing, neither a HEAD request nor a page that the browser loads ahead."""
 
 import re
 
@@ -17,7 +17,7 @@ __all__ = ["published", "user"]
 
 
 def started(person, title):
-    """Notifications in the list that say so, after one that is surely later."""
+    """Return how many notifications of an edit the list shows, after one that must be later."""
     person.write(f"After {title}")
     person.goto("/notifications/")
     expect(person.find("[data-events] li").first).to_contain_text(f"After {title}")
@@ -26,7 +26,7 @@ def started(person, title):
 
 @pytest.mark.parametrize("purpose", ["HEAD", "prefetch", "prefetch;prerender"])
 def test_a_request_for_the_editing_page_tells_nobody(ada, cookies, stack, purpose):
-    """My browser guessed that I would open the page, and everybody was notified that I edit it."""
+    """My browser prefetched the page, and all users were notified that I edit it."""
     title = f"Asked for by {purpose}"
     slug = ada.write(title)
     url, cookie = f"{stack.url}/documents/{slug}/edit/", cookies(stack, "bob")
@@ -55,9 +55,9 @@ SPECULATE = """(url) => {
 
 
 def test_a_prerendered_editing_page_tells_nobody_until_it_is_shown(seat, stack):
-    """Nobody had opened the page, and I was shown as editing, with the lease in my hand."""
+    """I had not opened the page, and the list showed me as editing, with the edit lease."""
     ada = seat(stack, "ada")
-    # Only so that the test may add its rules; the pages forbid inline scripts.
+    # Lets the test add its rules; the pages forbid inline scripts.
     bob = seat(stack, "bob", bypass_csp=True)
     slug = ada.write("Prerendered")
     bob.goto("/")
@@ -73,14 +73,14 @@ def test_a_prerendered_editing_page_tells_nobody_until_it_is_shown(seat, stack):
     ada.goto("/")
     expect(ada.badge(slug)).to_have_attribute("data-phase", "free")
 
-    # And as soon as it is.
+    # The notification follows as soon as the page is shown.
     bob.goto(path)
     expect(ada.badge(slug)).to_contain_text("bob is editing")
     expect(ada.toast("bob started editing Prerendered")).to_be_visible()
 
 
 def test_an_editing_page_that_is_shown_tells_it_once(ada, bob):
-    """Two tabs and a reload are one notification."""
+    """Two tabs and a reload cause one notification."""
     slug = ada.write("Shown")
     ada.goto("/notifications/")
     for _ in range(2):
@@ -90,12 +90,12 @@ def test_an_editing_page_that_is_shown_tells_it_once(ada, bob):
     assert started(ada, "Shown") == 1
 
 
-# What is no write: the statements that only read, and those around a transaction.
+# Statements that do not write: those that only read, and those around a transaction.
 READS = ("SELECT", "SAVEPOINT", "RELEASE SAVEPOINT", "BEGIN")
 
 
 def addresses(document):
-    """Every address of the pages and of the admin's, filled in."""
+    """Return every address of the pages and of the admin, with arguments."""
     arguments = {"slug": document.slug, "pk": 1, "node": "ws-0", "object_id": document.pk, "app_label": "dashboard"}
 
     def walk(patterns, prefix):
@@ -116,7 +116,7 @@ def addresses(document):
 @pytest.mark.parametrize("method", ["get", "head"])
 @pytest.mark.django_db
 def test_no_get_writes(client, user, published, monkeypatch, settings, method):  # noqa: PLR0917 - fixtures
-    """Every address, as staff and as anybody: the database and the outbox are as before."""
+    """No address changes the database or the outbox, for staff or for any other user."""
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }

@@ -1,4 +1,4 @@
-"""Gunicorn with workers whose threads are greenlets."""
+"""Gunicorn with workers that replace threads by greenlets."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ def test_gevent_workers_are_refused_with_what_to_do(stack_factory, worker):
 
 
 def test_a_project_of_its_own_is_refused_by_the_library(stack_factory):
-    """Any server that has replaced the threads before Django starts: the message names the remedy."""
+    """A server may have replaced the threads before Django starts: the message must name the remedy."""
     stack = stack_factory()
     code = "from gevent import monkey; monkey.patch_all(); import django; django.setup()"
     with pytest.raises(StackError, match=r"needs real threads, and gevent has replaced them.*--worker-class gthread"):

@@ -1,4 +1,4 @@
-"""Silence that is judged by a throttled timer, in a tab that Chromium hides and throttles."""
+"""Detection of silence by a throttled timer, in a tab that Chromium hides and throttles."""
 
 import time
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from tests.hidden import Hidden
 from tests.tabs import THROTTLED, running
 
-# Chromium runs the timers of such a tab once a minute. By its third run, a page that judges by its timers has closed
-# its sockets.
+# Chromium runs the timers of such a tab once a minute. A page that relies on them has closed its sockets by their third
+# run.
 THROTTLED_SECONDS = 330.0
 
 # Waits five minutes for three throttled timers; tests/conformance has the short cases.
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.faults
 
 
 def test_a_tab_in_the_background_stays_connected_and_keeps_its_lease(stack, tmp_path: Path):
-    """Each few minutes my colleagues saw me leave and come back, and my pen was given away meanwhile."""
+    """Every few minutes my colleagues saw me leave and come back, and meanwhile another user received my edit lease."""
     cookies = stack.sessions("ada", "bob")
     with running(tmp_path / "profile", THROTTLED) as chromium, Hidden(stack, chromium, cookies) as hidden:
         hidden.hide()

@@ -1,4 +1,4 @@
-"""A document is never taken for another, whatever both are called."""
+"""A document is never mistaken for another, even if both have the same title."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.pages import submit
 
 
 def replace(ada, slug, title, body):
-    """Delete a document and write another one of that title. Returns its slug."""
+    """Delete a document and write another one with the same title. Return its slug."""
     ada.goto(f"/documents/{slug}/delete/")
     ada.page.get_by_role("button", name="Delete for everybody").click()
     ada.page.wait_for_url(f"{ada.url}/")
@@ -41,7 +41,7 @@ def test_an_old_tab_does_not_delete_the_next_document_of_that_title(ada, stack):
 
 
 def test_a_document_that_was_saved_meanwhile_is_not_deleted_unseen(ada, bob):
-    """I deleted what I had read, and an hour of a colleague's work that I had not."""
+    """I deleted the version that I had read, and with it an hour of a colleague's work that I had not seen."""
     slug = ada.write("Saved before it is deleted", "one")
     ada.goto(f"/documents/{slug}/delete/")
     bob.goto(f"/documents/{slug}/edit/")
@@ -56,7 +56,7 @@ def test_a_document_that_was_saved_meanwhile_is_not_deleted_unseen(ada, bob):
 
 
 def test_readers_of_a_deleted_document_are_not_readers_of_the_next(ada, bob):
-    """Somebody was shown as reading a document that they had never opened, and its news went to their page."""
+    """A user was shown as reading a document that they had never opened, and its news appeared on their page."""
     old = ada.write("Timetable", "old")
     bob.goto(f"/documents/{old}/")
     unread = int(bob.find("[data-unread-count]").text_content())
@@ -66,13 +66,13 @@ def test_readers_of_a_deleted_document_are_not_readers_of_the_next(ada, bob):
     expect(bob.find("[data-changed]")).to_contain_text("deleted this document")
     ada.goto(f"/documents/{new}/edit/")
     ada.save("newer")
-    # Deleted, created, started editing, updated: the page has all of it now.
+    # The page must have all four by now: deleted, created, started editing, updated.
     expect(bob.find("[data-unread-count]")).to_have_text(str(unread + 4))
     expect(bob.find("[data-changed]")).to_contain_text("deleted this document")
 
 
 def test_no_title_takes_the_address_of_a_document_that_is_gone(ada, cookies, stack):
-    """A title that looks like an address led to it."""
+    """A title that looked like the address of a deleted document received that address."""
     first = ada.write("Plan", "one")
     taken = {first, replace(ada, first, "Plan", "two")}
     number = int(re.search(r"\d+$", first)[0])

@@ -1,4 +1,4 @@
-"""Locking others out: one attacker keeps the owner of an account, or all of an office, from logging in."""
+"""Lockouts of others: one attacker must not keep the owner of an account, or a whole office, from logging in."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ THREADS = 8
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def at_once(request, tmp_path, monkeypatch, django_db_blocker) -> Iterator[Callable[..., int]]:
-    """`at_once(ask, times)` calls it in several threads at the same moment; returns how often it was true."""
+    """`at_once(ask, times)` calls it concurrently in several threads and returns how often it was true."""
     if request.param == "sqlite":
         database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3"), "OPTIONS": SQLITE}
     else:
@@ -57,7 +57,7 @@ def at_once(request, tmp_path, monkeypatch, django_db_blocker) -> Iterator[Calla
 
 
 def tries(name: str, address: str) -> bool:
-    """Whether a password would be checked, after which it is wrong."""
+    """Return whether a password would be checked. The attempt then counts as failed."""
     request = HttpRequest()
     request.META["HTTP_X_REAL_IP"] = address
     limits = LoginLimits()
@@ -67,22 +67,22 @@ def tries(name: str, address: str) -> bool:
 
 
 def test_tries_at_the_same_moment_do_not_pass_the_limit(at_once):
-    """Guesses in parallel were all checked before the first of them was counted."""
+    """Concurrent guesses were all checked before the first of them was counted."""
     assert at_once(lambda _number: tries("ada", "10.0.0.1"), 64) == FOR_USER_AT_ADDRESS
 
 
 def test_one_address_cannot_lock_a_user_out_elsewhere(at_once):
-    """Failures of one address during its lockout counted for the user everywhere, and prolonged it for ever."""
+    """During its lockout, the failures of one address counted for the user everywhere, and prolonged it forever."""
     assert at_once(lambda _number: tries("ada", "10.0.0.1"), 160) == FOR_USER_AT_ADDRESS
     assert at_once(lambda _number: tries("ada", "10.0.0.2"), 8) == FOR_USER_AT_ADDRESS
 
 
 def test_guesses_from_many_addresses_are_bounded(at_once):
-    """A user is guessed at fifty times in a quarter of an hour, however many addresses take part."""
+    """A user's password can be guessed at most fifty times in a quarter of an hour, from any number of addresses."""
     assert at_once(lambda number: tries("ada", f"10.0.{number}.1"), 160) == FOR_USER
 
 
 def test_tries_never_wait_for_each_other(at_once, monkeypatch):
-    """The database ended one of two tries for a deadlock, and its login was answered with 500."""
+    """The database aborted one of two attempts because of a deadlock, and its login was answered with 500."""
     monkeypatch.setattr(logins, "PERIOD", timedelta(milliseconds=5))
     assert at_once(lambda number: tries(f"user-{number % 7}", f"10.0.{number % 5}.1") in (True, False), 200) == 200

@@ -1,7 +1,7 @@
-"""Acknowledged by Redis, then lost: a failover with a lagging replica, an older snapshot, another Redis.
+"""Writes that Redis acknowledged and then lost: a failover with a lagging replica, an older snapshot, another Redis.
 
-`python -m pytest tests/reports/test_lost_writes.py -s` prints, for each fault, members shown, ghosts, and the seconds
-until everything was right.
+`python -m pytest tests/reports/test_lost_writes.py -s` prints, for each fault, the members shown, the ghosts, and the
+seconds until everything was right.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tidewire.topics import Position, StreamTopic
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
-    # redis-py logs nothing; the library says that Redis is unavailable, as it should.
+    # redis-py does not log this; the library must log that Redis is unavailable.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
 
@@ -30,7 +30,7 @@ AFTER = [f"after-{number}" for number in range(19)]
 
 
 class Fault:
-    """Redis servers behind one address. `remember` is the moment to which `lose` goes back."""
+    """Redis servers behind one address. `lose` returns to the state at the time of `remember`."""
 
     def __init__(self, tmp_path) -> None:
         self.path = tmp_path
@@ -62,7 +62,7 @@ class Fault:
 
 
 class LaggingReplica(Fault):
-    """Failover: a replica that had not everything is the primary now."""
+    """A failover to a replica that had not received all writes."""
 
     def begin(self) -> Address:
         address = super().begin()
@@ -80,7 +80,7 @@ class LaggingReplica(Fault):
 
 
 class OlderSnapshot(Fault):
-    """Redis crashes and starts again with a snapshot that is a moment old, well within the lease."""
+    """Redis crashes and restarts with a snapshot that is a moment old, well within the lease."""
 
     def remember(self) -> None:
         self.primary.client.save()
@@ -91,7 +91,7 @@ class OlderSnapshot(Fault):
 
 
 class Empty(Fault):
-    """Redis crashes and starts again with nothing."""
+    """Redis crashes and restarts without data."""
 
     def lose(self) -> None:
         self.primary.kill()
@@ -99,14 +99,14 @@ class Empty(Fault):
 
 
 class Flushed(Fault):
-    """FLUSHALL: every connection stays."""
+    """FLUSHALL, after which every connection stays open."""
 
     def lose(self) -> None:
         self.primary.client.flushall()
 
 
 class TruncatedLog(Fault):
-    """An append-only file whose last second never reached the disk."""
+    """An append-only file of which the last second never reached the disk."""
 
     def options(self) -> tuple[str, ...]:
         return ("--appendonly", "yes", "--appendfsync", "no")
@@ -128,7 +128,7 @@ class TruncatedLog(Fault):
 
 
 class ThereAndBack(Fault):
-    """The address leads to another Redis, without data, and back to the first, which heard nothing meanwhile."""
+    """The address leads to another Redis, without data, and then back to the first, which was idle meanwhile."""
 
     def remember(self) -> None:
         self.other = self.server("b")
@@ -163,8 +163,8 @@ def fault(request, tmp_path):
 async def test_pages_show_everybody_and_no_ghost_after_redis_lost_writes(fault, settings, caplog):
     """After last night's failover two of twenty people were shown, and one of them had gone home.
 
-    Three people are there. A replica stops hearing, or a snapshot is made. One of the three leaves and nineteen come.
-    Then Redis goes back to that moment.
+    Three members are present. A replica stops receiving writes, or a snapshot is made. One of the three leaves and
+    nineteen join. Then Redis returns to the state of that moment.
     """
     with fault.begin() as address:
         async with hall(settings, address.url) as here:
@@ -180,10 +180,10 @@ async def test_pages_show_everybody_and_no_ghost_after_redis_lost_writes(fault, 
 
 @pytest.mark.parametrize("said_since", [0, 2, 5, 9])
 async def test_a_page_learns_that_its_events_were_lost(fault, settings, said_since):
-    """My notifications stopped at number five; the ones after it never came, and the page said Live.
+    """My notifications stopped at number five; the later ones never came, and the page showed Live.
 
-    Five events are lost and as many others, or fewer, or more, get their offsets. Sockets that stayed and sockets that
-    return with the position of the last lost event must reload.
+    Five events are lost, and as many others, or fewer, or more, get their offsets. Sockets that stayed, and sockets
+    that return with the position of the last lost event, must reload.
     """
     if isinstance(fault, ThereAndBack):
         pytest.skip("an event on the other Redis is not lost: the address leads to it again or never")
@@ -198,7 +198,7 @@ async def test_a_page_learns_that_its_events_were_lost(fault, settings, said_sin
             await asyncio.to_thread(fault.lose)
             await _say(here, said_since)
             returning = _returns(here, stood)
-            # Another one may follow, which resumes from the first event of an empty Redis.
+            # Another event may follow, which resumes from the first event of an empty Redis.
             await until(lambda: all(False in recovered(talk) for talk in (*here.talks, returning)))
             await _say(here, 1)
             newest = next(here.cluster.numbers) - 1
@@ -207,7 +207,7 @@ async def test_a_page_learns_that_its_events_were_lost(fault, settings, said_sin
 
 
 async def test_nothing_was_lost_and_no_page_reloads(tmp_path, settings):
-    """Every failover makes every page reload at once. A replica that had everything is no reason to."""
+    """Every failover made every page reload at once. A page must not reload if the replica had all writes."""
     fault = LaggingReplica(tmp_path)
     try:
         with fault.begin() as address:
@@ -227,7 +227,7 @@ async def test_nothing_was_lost_and_no_page_reloads(tmp_path, settings):
 
 
 async def test_a_redis_user_without_dangerous_commands_notices_as_well(tmp_path, settings):
-    """Our provider forbids INFO, so the loss was never seen. No command of @dangerous or @admin is needed."""
+    """Our provider forbids INFO, so the loss went undetected. The library must need no @dangerous or @admin command."""
     fault = OlderSnapshot(tmp_path)
     try:
         with fault.begin() as address:
@@ -257,8 +257,8 @@ async def test_a_redis_user_without_dangerous_commands_notices_as_well(tmp_path,
 async def test_a_lost_reply_loses_no_member(tmp_path, settings, nth):
     """Redis was emptied while the network dropped packets, and my colleague never came back on the list.
 
-    Redis is emptied. The reply to the first, second, third or fourth script after it is lost with its connection, and
-    one more a moment later.
+    Redis is emptied. The reply to the first, second, third or fourth script after that is lost with its connection, and
+    another one a moment later.
     """
     fault = Flushed(tmp_path)
     try:
@@ -266,7 +266,7 @@ async def test_a_lost_reply_loses_no_member(tmp_path, settings, nth):
             async with hall(settings, address.url) as here:
                 here.enter(*BEFORE, *AFTER)
                 await here.settle()
-                # redis-py repeats once by itself, so two in a row are lost.
+                # redis-py itself retries once, so two replies in a row are lost.
                 address.loses = _losing(nth, nth + 1, nth + 5)
                 await asyncio.to_thread(fault.lose)
                 await here.heals(f"reply {nth} lost after FLUSHALL")
@@ -278,7 +278,7 @@ async def test_a_lost_reply_loses_no_member(tmp_path, settings, nth):
     "key", ["nodes", "holds:*", "members:*", "deadlines", "audits", "versions", "witness:*", "changed:*", "lineage:*"]
 )
 async def test_a_key_that_redis_evicted_is_put_back(tmp_path, settings, monkeypatch, key):
-    """allkeys-lru evicted something, and since then the list shows nobody. Each key of presence, one at a time."""
+    """allkeys-lru evicted a key, and since then the list is empty. The test deletes each key of presence in turn."""
     monkeypatch.setattr(presence_redis, "AUDIT_MS", 1500, raising=False)
     fault = Flushed(tmp_path)
     try:
@@ -314,7 +314,7 @@ def _texts(talk: FakeSocket) -> list[str]:
 
 
 async def _say(here: Hall, count: int) -> None:
-    """As the outbox does: the same event again until Redis has it."""
+    """Publish like the outbox: the same event again until Redis has it."""
     for _ in range(count):
         number = next(here.cluster.numbers)
         async with asyncio.timeout(20):
@@ -322,14 +322,14 @@ async def _say(here: Hall, count: int) -> None:
                 here.cluster.numbers = itertools.count(number)
                 try:
                     await here.cluster.say()
-                except Exception:  # noqa: BLE001 - whatever it is, the event is not there yet
+                except Exception:  # noqa: BLE001 - after any exception the event is missing and must be sent again
                     await asyncio.sleep(0.05)
                 else:
                     break
 
 
 def _returns(here: Hall, stood: str) -> FakeSocket:
-    """A socket that comes back to the other node from where it stood."""
+    """Return a socket that resumes on the other node from its last position."""
     node, socket = here.second, FakeSocket()
     socket.connection = node.connect(socket.writer, consumer="T", user="2", session="", close=socket.closed.append)
     at = Position.parse(stood)

@@ -1,4 +1,4 @@
-"""Many topics on one node, over a real Redis: what they cost after a flush, and what is left when they have gone."""
+"""Many topics on one node with a real Redis: their cost after a flush, and the memory that they leave behind."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ async def here(redis_server):  # noqa: F811  # the fixture
 
 
 async def until(true, what: str) -> float:
-    """Seconds until something is true."""
+    """Return the seconds until a condition is true."""
     started = time.monotonic()
     while not true():
         assert time.monotonic() - started < WAIT_SECONDS, what
@@ -47,7 +47,7 @@ async def until(true, what: str) -> float:
 
 
 def enter(here: Node, names: list[str]) -> FakeSocket:
-    """A socket in these rooms, present in each."""
+    """Return a socket that subscribes to these rooms and is present in each."""
     socket = FakeSocket()
     socket.connection = here.connect(socket.writer, consumer="Test", user="1", session="", close=socket.closed.append)
     for name in names:
@@ -67,7 +67,7 @@ def errors() -> float:
 
 
 async def test_a_flush_is_made_good_with_few_calls_and_no_errors(here, redis_server):  # noqa: F811  # the fixture
-    """After an emptied Redis the node was busy for 17 s, and its log had 19,457 errors of the connection pool."""
+    """After Redis was emptied, the node was busy for 17 s, and its log had 19,457 errors of the connection pool."""
     names = [f"room.{number}" for number in range(ROOMS)]
     enter(here, names)
 
@@ -86,19 +86,19 @@ async def test_a_flush_is_made_good_with_few_calls_and_no_errors(here, redis_ser
     calls = {name.partition("_")[2]: found["calls"] for name, found in redis_server.client.info("commandstats").items()}
     logger.info("%d rooms: first in %.1f s, again in %.1f s, Redis was sent %s", ROOMS, first, again, calls)
     assert errors() == before
-    # Each room is put once, announced once or twice, and read at most when it is missed, when it is empty, and with
-    # its member.
+    # Each room is put once, announced once or twice, and read at most three times: when it is missed, when it is empty,
+    # and with its member.
     assert calls["evalsha"] < 1.1 * ROOMS
     assert calls["publish"] <= 2 * ROOMS
     assert calls["zrange"] <= 3 * ROOMS
-    # Reads of one turn of the event loop share a call.
+    # Reads of one iteration of the event loop share a call.
     assert calls["multi"] < ROOMS / 2
     assert len(redis_server.client.client_list()) < 40
 
 
 @pytest.fixture
 def hasty(redis_server, settings, monkeypatch):  # noqa: F811  # the fixture
-    """Topics and members that go soon after their last socket."""
+    """Topics and members that expire soon after their last socket."""
     settings.TIDEWIRE = settings.TIDEWIRE | {"GRACE_SECONDS": 0.2, "LEASE_SECONDS": 5.0, "INDEXES": {"room": "rooms"}}
     conf.settings.cache_clear()
     monkeypatch.setattr(hub, "LINGER_SECONDS", 0.2)
@@ -113,12 +113,12 @@ def keys(redis_server) -> list[str]:  # noqa: F811  # not the fixture
 
 
 def present(redis_server) -> int:  # noqa: F811  # not the fixture
-    """Rooms with members."""
+    """Return the number of rooms with members."""
     return sum(1 for _ in redis_server.client.scan_iter("tidewire:members:*", count=1000))
 
 
 async def test_rooms_that_were_opened_and_closed_leave_nothing_behind(hasty, here, redis_server):  # noqa: F811
-    """The memory of a node and of Redis grew with every room that was ever opened, and so did Prometheus's series."""
+    """The memory of a node and of Redis grew with every room that was ever opened, as did Prometheus's series."""
     await until(lambda: here.hub._feeds["revocations"].joined, "the node has begun")
     before, memory = keys(redis_server), None
     for turn in range(4):
@@ -140,7 +140,7 @@ async def test_rooms_that_were_opened_and_closed_leave_nothing_behind(hasty, her
     assert redis_server.client.scard("tidewire:busy:rooms") == 0
     assert redis_server.client.zcard("tidewire:changed:rooms") <= 1000
     assert redis_server.client.zcard("tidewire:audits") == 0
-    # An hour's pruning, a week later.
+    # The hourly pruning, as it would run a week later.
     assert redis_server.client.hlen("tidewire:versions") > 1000
     await here.presence.prune(older_seconds=-1)
     assert redis_server.client.hlen("tidewire:versions") == 0
@@ -149,7 +149,7 @@ async def test_rooms_that_were_opened_and_closed_leave_nothing_behind(hasty, her
 
 
 async def test_the_list_of_documents_costs_what_is_busy_and_forgets_none(here, redis_server):  # noqa: F811
-    """The list took 1.5 s once 9,000 documents had been opened, and did not show a document that was being read."""
+    """The list took 1.5 s after 9,000 documents had been opened, and omitted a document that was being read."""
     settings = conf.settings()
     presence = RedisPresence(
         Keys(settings.PREFIX), lease_seconds=5.0, grace_seconds=0.1, indexes={"document": "documents"}

@@ -1,4 +1,4 @@
-"""Names that documents, alerts and dashboards use exist, and code that exists is used by more than its test."""
+"""The names in documents, alerts and dashboards exist, and the product uses all of its code outside tests."""
 
 import ast
 import inspect
@@ -14,7 +14,7 @@ from deploy.prometheus.metrics_page import declared, exported
 from loadtest import metrics as load
 from tidewire import metrics
 
-# What people and Prometheus read. Figures of an earlier day keep the names of that day.
+# Files that people and Prometheus read. Figures of an earlier day keep the names of that day.
 READ = sorted(
     path
     for pattern in (
@@ -26,7 +26,7 @@ READ = sorted(
     )
     for path in ROOT.glob(pattern)
 )
-# Of a name in front of which nothing makes it part of another: a path, a recording rule, a module.
+# A name that is not a part of another name: a path, a recording rule or a module.
 NAME = re.compile(r"(?<![\w:./$@-])tidewire_[a-z_]+\b(?!:)(\{[^}]*\})?")
 LABEL = re.compile(r'(\w+)=~?"([^"]*)"')
 
@@ -38,7 +38,7 @@ def queried(name: str, kind: str) -> set[str]:
 KNOWN = {name for metric in declared() for name in queried(exported(metric), metric.describe()[0].type)} | {
     name for each in load.DECLARED for name in queried(each.exported, each.kind)
 }
-# No metrics: a cookie, a schema of the database, a host of Docker.
+# Names that are not metrics: a cookie, a schema of the database, a host of Docker.
 OTHERS = {"tidewire_ticket", "tidewire_front", "tidewire_outboxevent"}
 
 
@@ -56,7 +56,7 @@ def test_every_metric_that_is_named_exists():
 
 
 def test_every_label_that_is_named_exists_with_that_value():
-    """The same for `{reason="hints"}`: an alert on a value that never comes keeps quiet."""
+    """An alert on `{reason="hints"}`, a value that never occurs, never fires."""
     of = {name: metric for metric in declared() for name in queried(exported(metric), metric.describe()[0].type)}
     odd, checked = [], 0
     for path, found in mentions():
@@ -66,7 +66,7 @@ def test_every_label_that_is_named_exists_with_that_value():
         for label, value in LABEL.findall(found[1]):
             sets = metrics.VALUES.get(metric) or metrics.VALUES_OF_EACH.get(metric)
             closed = label in metric._labelnames and sets is not None and label not in {"consumer", "topic"}
-            # A pattern stands for several values, a variable of a dashboard for any.
+            # A pattern stands for several values, and a variable of a dashboard for any value.
             if closed and not value.startswith("$"):
                 checked += 1
                 if not any(re.fullmatch(value, each) for each in sets):
@@ -75,7 +75,7 @@ def test_every_label_that_is_named_exists_with_that_value():
     assert odd == []
 
 
-# Called by name from a framework, or told to one by a path; their base classes do not declare them.
+# Functions that a framework calls by name or by a configured path, so that no base class declares them.
 HOOKS = {
     *("ready", "clean", "handle", "add_arguments", "upgrade", "callback", "errback", "on_starting", "child_exit"),
     *("render_GET", "render_POST", "client_address", "reset_user_attempts", "get_failures"),
@@ -86,7 +86,7 @@ EXPRESSION = re.compile(r"\{[{%](.*?)[%}]\}")
 
 
 def used_in(path):
-    """What a file may call: of a template its expressions."""
+    """Return the text of a file that can contain calls; for a template, its expressions."""
     text = path.read_text(encoding="utf-8")
     return " ".join(EXPRESSION.findall(text)) if path.suffix == ".html" else text
 
@@ -106,7 +106,7 @@ WORDS = Counter(re.findall(r"\w+", USED))
 
 
 def defined():
-    """(module, class or "", name) of every function and method of the product."""
+    """Yield (module, class or "", name) of every function and method of the product."""
     for folder in ("src", "services"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             module = ".".join(path.relative_to(ROOT / folder).with_suffix("").parts)
@@ -120,12 +120,12 @@ def defined():
 
 
 def registered(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether a decorator hands it to pydantic, which calls it."""
+    """Return whether a decorator registers the function with pydantic, which calls it."""
     return any("validator" in ast.unparse(each) for each in function.decorator_list)
 
 
 def is_a_hook(module: str, owner: str, name: str) -> bool:
-    """Whether a base class calls it, or a decorator takes it."""
+    """Return whether a base class calls the method, or a decorator replaces it."""
     if name.startswith("__") or name in HOOKS or not owner:
         return name in HOOKS
     found = getattr(import_module(module), owner)
@@ -134,7 +134,7 @@ def is_a_hook(module: str, owner: str, name: str) -> bool:
 
 
 def test_no_code_is_there_for_its_test_alone():
-    """`Frame.key` and `Background.submit` were tested, and nothing else used them."""
+    """`Frame.key` and `Background.submit` were tested and not used otherwise."""
     once = [(module, owner, name) for module, owner, name in defined() if WORDS[name] == 1]
     dead = [each for each in once if each[2] not in HOOKS and not each[2].startswith("__") and not is_a_hook(*each)]
     assert dead == [], dead
@@ -142,7 +142,7 @@ def test_no_code_is_there_for_its_test_alone():
 
 @pytest.mark.parametrize("metric", declared(), ids=exported)
 def test_every_metric_is_measured(metric: MetricWrapperBase):
-    """A metric that nothing sets shows a zero that looks like health."""
+    """A metric that is never set shows a zero that looks healthy."""
     [name] = [name for name, value in vars(metrics).items() if value is metric and name.isupper()]
     sources = "".join(
         path.read_text(encoding="utf-8")

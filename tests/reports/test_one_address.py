@@ -1,6 +1,6 @@
 """A demoted primary behind one address: after a planned failover, connections stay with the server that refuses writes.
 
-The address (a name, a virtual address, a proxy) leads new connections to the new primary; open ones stay.
+The address (a name, a virtual address, a proxy) leads new connections to the new primary. Open connections stay.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture
 def pair(tmp_path):
-    """A primary and its replica, and the address of the primary."""
+    """A primary, its replica, and the address of the primary."""
     servers = [Server(tmp_path / name) for name in "ab"]
     try:
         for server in servers:
@@ -45,7 +45,7 @@ def pair(tmp_path):
 
 
 def switch(old: Server, new: Server, address: Address) -> None:
-    """A planned failover: nothing is lost, no connection is closed."""
+    """Perform a planned failover, which loses no write and closes no connection."""
     new.has_all_of(old)
     new.promote()
     old.client.replicaof("127.0.0.1", str(new.port))
@@ -53,9 +53,9 @@ def switch(old: Server, new: Server, address: Address) -> None:
 
 
 async def test_nodes_follow_to_the_new_primary_and_hear_hints_there(pair, settings, caplog):
-    """Since the maintenance of Redis all pages say "out of date", and only a restart of the nodes helped.
+    """Since the maintenance of Redis all pages showed "out of date", and only a restart of the nodes helped.
 
-    Members and events go on; no page reloads. Hints arrive too: the check of each hub is off.
+    Members and events must continue without a reload. Hints must arrive too, so the check of each hub is off.
     """
     old, new, address = pair
     async with hall(settings, address.url) as here:
@@ -68,13 +68,14 @@ async def test_nodes_follow_to_the_new_primary_and_hear_hints_there(pair, settin
             here.leave("ada")
             here.enter("new")
             await here.heals("planned failover behind one address")
-            # The old primary is no replica any more that passes on what the new one publishes.
+            # The old primary must no longer be a replica, which would pass on the messages of the new one.
             old.client.replicaof("NO", "ONE")
             checks = [node.hub._check for node in here.cluster.nodes]
             for node in here.cluster.nodes:
                 node.hub._check = _nothing
             await until(lambda: all(_subscribers(server) == count for server, count in ((old, 0), (new, 1))))
-            # One hint may be lost while the last connections are cut; without the check the next one heals that.
+            # A hint may be lost while the last connections are aborted. Without the check, the next hint must recover
+            # it.
             async with asyncio.timeout(20):
                 while not all(len(offsets(talk)) > 2 for talk in here.talks):
                     await here.cluster.say()
@@ -89,7 +90,7 @@ async def test_nodes_follow_to_the_new_primary_and_hear_hints_there(pair, settin
 
 
 async def test_the_first_write_after_a_failover_succeeds(pair):
-    """A publisher that was idle fails once for each connection of its pool."""
+    """An idle publisher failed once for each connection of its pool."""
     old, new, address = pair
     client = redis.asyncio.Redis.from_pool(pool(redis_host(address.url) | {"max_connections": 8, "timeout": 2.0}))
     try:
@@ -106,7 +107,7 @@ async def test_the_first_write_after_a_failover_succeeds(pair):
 
 
 async def test_reads_leave_the_demoted_primary_too(pair):
-    """One write met the replica; idle connections would go on reading from it, however far it falls behind."""
+    """After one write has reached the replica, idle connections must not go on reading its outdated data."""
     old, new, address = pair
     client = redis.asyncio.Redis.from_pool(pool(redis_host(address.url) | {"max_connections": 8, "timeout": 2.0}))
     try:
@@ -122,7 +123,7 @@ async def test_reads_leave_the_demoted_primary_too(pair):
 
 
 async def test_a_server_that_hangs_costs_one_wait(pair, monkeypatch):
-    """After the old host lost its network each connection of the pool waited its two seconds, one after the other."""
+    """After the old host lost its network, each connection of the pool waited its two seconds, one after the other."""
     old, new, address = pair
     host = redis_host(address.url) | {"max_connections": 8, "timeout": 2.0, "socket_timeout": 1.0}
     client = redis.asyncio.Redis.from_pool(pool(host))
@@ -161,14 +162,14 @@ async def test_a_server_that_hangs_costs_one_wait(pair, monkeypatch):
     ],
 )
 def test_which_replies_are_of_a_wrong_server(reply, is_wrong):
-    """As redis-py reads them from the wire. A right server that refuses one command keeps its connections."""
+    """Errors as redis-py reads them from the wire. A correct server that refuses one command keeps its connections."""
     error = _AsyncRESP3Parser.parse_error(reply)
     assert isinstance(error, ResponseError)
     assert is_wrong_server(error) == is_wrong
 
 
 async def test_a_connection_that_was_lost_and_made_again_is_counted(pair):
-    """By this a node knows that Redis may be another one; the growth of a pool is no such sign."""
+    """A reconnection lets a node detect that Redis may be another one. The growth of a pool must not count as one."""
     _, _, address = pair
     client = redis.asyncio.Redis.from_pool(pool(redis_host(address.url) | {"max_connections": 8, "timeout": 2.0}))
     try:
@@ -183,7 +184,7 @@ async def test_a_connection_that_was_lost_and_made_again_is_counted(pair):
 
 
 def test_commands_that_are_under_way_survive_a_cut_on_the_servers_event_loop(pair):
-    """After the failover the log said "unable to perform operation on TCPTransport; the handler is closed" (uvloop)."""
+    """After the failover the log had "unable to perform operation on TCPTransport; the handler is closed" (uvloop)."""
     _, _, address = pair
 
     async def run() -> None:
@@ -202,7 +203,7 @@ def test_commands_that_are_under_way_survive_a_cut_on_the_servers_event_loop(pai
             results = await asyncio.gather(*(write(n) for n in range(8)), cut(), return_exceptions=True)
         finally:
             await client.aclose()
-        # Two cuts in one command are an outage, which callers expect as this error and no other.
+        # Two aborted connections in one command are an outage, for which callers expect this error and no other.
         assert {type(result) for result in results} <= {type(None), RedisConnectionError}
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -220,6 +221,6 @@ def _subscribers(server: Server) -> int:
 
 
 def _clients(server: Server) -> int:
-    """Connections of the tests' address, which are not this client's own and no replication."""
+    """Return the number of connections through the test's address, without this client's own and replication."""
     listed = server.client.client_list(_type="normal")
     return len([each for each in listed if each["cmd"] != "client|list" and each["id"] != server.client.client_id()])

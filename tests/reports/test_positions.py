@@ -1,4 +1,4 @@
-"""Two stream topics on one socket: each resumes from its own position, over the real server and a real Redis."""
+"""Two stream topics on one socket: each must resume from its own position, on the real server with a real Redis."""
 
 import asyncio
 import itertools
@@ -33,7 +33,7 @@ def server(redis_server, tmp_path):  # noqa: F811  # the fixture
 
 
 class Publisher:
-    """Publishes numbered events; `said` has what a topic's readers must see."""
+    """Publishes numbered events; `said` has those that a topic's subscribers must receive."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -53,7 +53,7 @@ async def publisher(server, redis):  # noqa: F811  # the fixture
 
 
 class Reader:
-    """A client as the wire asks for it: one position per topic, all of them in the query of each socket."""
+    """A client of the wire protocol: it sends one position per topic in the query of each socket."""
 
     def __init__(self, server: RoomsServer) -> None:
         self.server = server
@@ -67,7 +67,7 @@ class Reader:
         return self.server.connect(f"/streams/{','.join(TOPICS)}/?{query}")
 
     async def read(self, socket: Any, until: Callable[[], bool]) -> None:
-        """Take what comes until something is true, and what has arrived besides by the answer of a ping."""
+        """Receive events until a condition is true, and then those that arrive before the reply to a ping."""
         async with asyncio.timeout(WAIT_SECONDS):
             while not until():
                 self._take(json.loads(await socket.recv()))
@@ -76,7 +76,7 @@ class Reader:
                 self._take(event)
 
     def has_resumed(self) -> bool:
-        """Whether every topic has said where it stands."""
+        """Return whether every topic has sent its position."""
         return {topic for topic, _recovered in self.resumed} == set(TOPICS)
 
     async def read_until_closed(self, socket: Any) -> int:
@@ -101,7 +101,7 @@ class Reader:
 
 @pytest.fixture
 async def reader(server, publisher):
-    """A client that has 5 events of one topic and 2 of the other, and no socket."""
+    """A client without a socket that has received 5 events of one topic and 2 of the other."""
     made = Reader(server)
     await publisher.say("talk", 5)
     await publisher.say("news", 2)
@@ -112,7 +112,7 @@ async def reader(server, publisher):
 
 
 async def test_both_topics_resume_where_the_client_was(reader, publisher):
-    """After my phone was in a tunnel the chat is complete, but the news between are missing."""
+    """After my phone was in a tunnel, the chat is complete, but the news of that time is missing."""
     await publisher.say("talk", 3)
     await publisher.say("news", 4)
     async with reader.connect() as socket:
@@ -126,13 +126,13 @@ async def test_both_topics_resume_where_the_client_was(reader, publisher):
 
 
 async def test_a_new_epoch_of_one_topic_costs_the_other_nothing(reader, publisher, redis_server):  # noqa: F811
-    """The chat was restored from a backup, and since then I miss news that were never touched."""
+    """The chat was restored from a backup, and since then I miss news, although its topic was not touched."""
     prefix = conf.settings().PREFIX
     redis_server.client.delete(*(f"{prefix}:{kind}:talk" for kind in ("stream", "position", "seen")))
     await publisher.say("talk", 2)
     await publisher.say("news", 2)
     async with reader.connect() as socket:
-        # A node that has not heard of the new epoch yet says so a moment later.
+        # A node that has not yet received the new epoch may report it a moment later.
         await reader.read(socket, lambda: reader.has_resumed() and ("talk", False) in reader.resumed)
         await publisher.say("news")
         await reader.read(socket, lambda: reader.seen["news"] == publisher.said["news"])
@@ -141,11 +141,11 @@ async def test_a_new_epoch_of_one_topic_costs_the_other_nothing(reader, publishe
 
 
 async def test_a_lost_history_of_one_topic_costs_the_other_nothing(reader, publisher, redis_server):  # noqa: F811
-    """The history of one topic had expired, and the other topic lost events with it."""
+    """The history of one topic had expired, and the other topic lost events too."""
     await publisher.say("talk", 2)
     await publisher.say("news", 2)
     redis_server.client.delete(f"{conf.settings().PREFIX}:stream:news")
-    # A node that has the events in memory would serve them from there.
+    # A node with the events in memory would serve them from there.
     reader.server.stop()
     reader.server.start()
     async with reader.connect() as socket:
@@ -155,7 +155,7 @@ async def test_a_lost_history_of_one_topic_costs_the_other_nothing(reader, publi
 
 
 async def test_a_drain_between_events_loses_none_of_either_topic(reader, publisher):
-    """During every deploy some people miss the messages of the second channel."""
+    """During every deploy some users missed the messages of the second channel."""
     async with reader.connect() as socket:
         await reader.read(socket, reader.has_resumed)
         stopping = asyncio.get_running_loop().run_in_executor(None, reader.server.stop)
@@ -172,7 +172,7 @@ async def test_a_drain_between_events_loses_none_of_either_topic(reader, publish
 
 @pytest.mark.parametrize("query", ["at={talk}", "at=rubbish", "at=", "at=talk&at=news", "at={talk}&at=news:{news}"])
 async def test_a_position_without_its_topic_is_an_error_and_no_loss(reader, publisher, query):
-    """An old tab from before the update shows no error, and misses messages."""
+    """An old tab from before the update showed no error, and missed messages."""
     await publisher.say("talk", 1)
     await publisher.say("news", 1)
     query = query.format(**reader.at)

@@ -1,4 +1,4 @@
-"""What a page shows is its user's alone: not after a logout, not to another project on the same host."""
+"""A page is only for its user: not for anyone after a logout, and not for another project on the same host."""
 
 from contextlib import suppress
 
@@ -13,7 +13,7 @@ from tests.stack import CSRF_COOKIE, SESSION_COOKIE, Stack
 
 @pytest.fixture(scope="module")
 def caching_chromium():
-    """A Chromium as people have it: Playwright's own keeps no page to go back to."""
+    """A Chromium with the usual settings: Playwright's own keeps no page to go back to."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium")
     with sync_playwright() as playwright:
@@ -57,7 +57,7 @@ def test_back_after_a_logout_shows_nothing(stack: Stack, caching_chromium, page_
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 @pytest.mark.parametrize("away", [True, False], ids=["no network", "network"])
 def test_a_browser_keeps_no_page_for_after_the_logout(stack: Stack, caching_chromium, scripts, away):
-    """The next person switched the network off, or scripts, and Back showed my page as I had left it."""
+    """The next person switched off the network or scripts, and Back showed my page as I had left it."""
     context = caching_chromium.new_context(base_url=stack.url, java_script_enabled=scripts)
     [cookie] = stack.sessions("ada").values()
     name, _, value = cookie.partition("=")
@@ -70,7 +70,7 @@ def test_a_browser_keeps_no_page_for_after_the_logout(stack: Stack, caching_chro
         page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/login/**")
         context.set_offline(away)
-        with suppress(Error):  # there is no page to come to
+        with suppress(Error):  # there may be no page to go back to
             page.go_back(timeout=BACK_MS)
         page.wait_for_url("chrome-error://**" if away else "**/login/?next=**")
         assert "online" not in page.locator("body").inner_text()
@@ -80,7 +80,7 @@ def test_a_browser_keeps_no_page_for_after_the_logout(stack: Stack, caching_chro
 
 @pytest.mark.integration
 def test_cookies_have_names_of_the_projects_own(stack: Stack):
-    """Beside another Django project on localhost each login there ended mine here: both called it sessionid."""
+    """Next to another Django project on localhost, each login there ended mine here: both used the cookie sessionid."""
     names = {pair.partition("=")[0] for pair in stack.login("ada").split("; ")}
     assert names == {SESSION_COOKIE, CSRF_COOKIE, "tidewire_ticket", "tidewire_device"}
     assert settings.MESSAGES_COOKIE_NAME == "tidewire_messages"
@@ -88,7 +88,7 @@ def test_cookies_have_names_of_the_projects_own(stack: Stack):
 
 @pytest.mark.integration
 def test_behind_tls_only_this_host_can_set_the_cookies():
-    """Another application below the same domain could give my visitors its session."""
+    """Another application on a subdomain could set a session cookie for my visitors."""
     names = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "MESSAGES_COOKIE_NAME", "SESSION_COOKIE_PATH")
     code = f"from django.conf import settings; print(*(getattr(settings, name) for name in {names}))"
     done = run("-c", code, **PRODUCTION)

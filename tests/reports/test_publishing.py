@@ -1,4 +1,4 @@
-"""One process that is stopped, killed or on a host with another clock, and the events of all others."""
+"""A process that is stopped, killed or on a host with a wrong clock must not delay the events of the others."""
 
 import contextlib
 import signal
@@ -17,7 +17,7 @@ from tests.postgres import Postgres, why_not
 from tests.stack import PREPARE_SECONDS, Stack
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-# A process that starts on a busy machine needs many seconds. What would fail here waits for ever.
+# A process that starts on a busy machine needs many seconds. A failure would wait forever.
 PATIENCE_SECONDS = 60.0
 ACT = """
 import sys, django
@@ -31,7 +31,7 @@ user = User.objects.get(username="ada")
 
 @pytest.fixture(scope="module")
 def stack(stack_factory) -> Iterator[Stack]:
-    """On PostgreSQL, where transactions run side by side."""
+    """A stack with PostgreSQL, in which transactions run concurrently."""
     if reason := why_not():
         pytest.skip(reason)
     with Postgres() as database:
@@ -43,7 +43,7 @@ def stack(stack_factory) -> Iterator[Stack]:
 
 @contextlib.contextmanager
 def process(stack: Stack, code: str, **env: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of the site that acts; it waits for a line wherever the code reads one."""
+    """Start a process of the site that performs actions. It waits for a line of input if the code reads one."""
     made = subprocess.Popen(
         [sys.executable, "-c", ACT + code],
         cwd=ROOT,
@@ -85,7 +85,7 @@ def soon_published(stack: Stack, title: str) -> bool:
 
 
 def test_a_process_that_is_stopped_while_it_publishes_stops_nobody_else(stack):
-    """One web process hung while Redis was slow: nobody got a notification or was logged out until it was killed."""
+    """A web process hung while Redis was slow: until its end, no user received a notification or was logged out."""
     with process(
         stack, "print('ready', flush=True); input()\nactions.create_document(user, title='Mine', body='')\ninput()"
     ) as one:
@@ -93,7 +93,7 @@ def test_a_process_that_is_stopped_while_it_publishes_stops_nobody_else(stack):
         server = stack.processes["redis"].process
         server.send_signal(signal.SIGSTOP)
         go_on(one)
-        # Redis is asked now, and does not answer.
+        # The process is now waiting for Redis, which does not reply.
         time.sleep(0.5)
         one.send_signal(signal.SIGSTOP)
         server.send_signal(signal.SIGCONT)
@@ -107,7 +107,7 @@ def test_a_process_that_is_stopped_while_it_publishes_stops_nobody_else(stack):
 
 
 def test_a_save_that_hangs_stops_no_other_save_and_hides_nothing(stack):
-    """A save hung before its commit: everybody's saves hung too. Without that, its notification was born as read."""
+    """A save hung before its commit, and all other saves hung too; or its notification would later count as read."""
     bob = stack.sessions("bob")["bob"]
     mark_read(stack, bob, 10**9)
     hanging = """
@@ -157,7 +157,7 @@ def test_the_clock_of_a_web_host_delays_no_event(stack, minutes):
     """A web host 20 minutes ahead was restarted: a logout that it had committed took effect 20 minutes later."""
     clock = {"LD_PRELOAD": str(LIBRARIES[-1]), "FAKETIME": f"{minutes * 60:+}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     title = f"Left by a host {minutes} minutes ahead"
-    # As a process that is killed between its commit and its publishing.
+    # Like a process that is killed between its commit and its publishing.
     killed = f"""
 transaction.on_commit = lambda *_, **__: None
 actions.create_document(user, title='{title}', body='')

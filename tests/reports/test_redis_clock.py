@@ -1,4 +1,4 @@
-"""Clocks of Redis: another Redis takes over whose clock is behind or ahead, or the clock of its host is set."""
+"""Clocks of Redis: the clock of a new primary is behind or ahead, or the clock of the host is set."""
 
 import asyncio
 
@@ -37,7 +37,7 @@ def clock(server: Server) -> int:
 
 
 def test_the_clock_of_these_servers_can_be_set(servers):
-    """A test that sets a clock in vain would show nothing."""
+    """If setting the clock had no effect, the other tests would prove nothing."""
     server = servers(0.0)
     before = clock(server)
     server.step_clock(-40.0)
@@ -47,7 +47,7 @@ def test_the_clock_of_these_servers_can_be_set(servers):
 
 
 async def kill(node) -> None:
-    """As kill -9 does: no member is handed over."""
+    """Stop a node without handing over its members, as `kill -9` does."""
     from tidewire.tasks import end_all  # noqa: PLC0415
 
     await end_all(node._tasks)
@@ -61,9 +61,9 @@ async def _nothing() -> None:
 @pytest.mark.parametrize("seconds", [-40.0, +40.0], ids=["behind", "ahead"])
 @pytest.mark.parametrize("how", ["failover", "set"])
 async def test_ghosts_go_in_time_whatever_the_clock_of_redis_does(servers, settings, how, seconds):
-    """After a failover a colleague who had closed the laptop was shown for 49 seconds more: that clock was 40 s behind.
+    """After a failover to a clock 40 s behind, a colleague with a closed laptop was shown for 49 seconds more.
 
-    One person leaves just before, one node dies just before; everybody else stays.
+    One member leaves and one node dies just before. All other members stay.
     """
     first = servers(0.0)
     with Address(first.port) as address:
@@ -74,7 +74,7 @@ async def test_ghosts_go_in_time_whatever_the_clock_of_redis_does(servers, setti
             if how == "failover":
                 await asyncio.to_thread(second.follow, first)
             here.leave("ada")
-            # The second node's page is of no use any more, and its people have gone.
+            # The second node's page is of no use any more, and its members have left.
             await kill(here.second)
             here.pages.pop()
             for person in [person for person, node in here.present.items() if node == 1]:
@@ -93,7 +93,7 @@ async def test_ghosts_go_in_time_whatever_the_clock_of_redis_does(servers, setti
 
 @pytest.mark.parametrize("seconds", [-40.0, +40.0], ids=["behind", "ahead"])
 async def test_an_edit_lease_ends_in_time(servers, settings, seconds):
-    """After the clock of Redis was set, nobody could edit for a minute: the lease of one who had left did not end."""
+    """After Redis's clock was set, no user could edit for a minute: the lease of a user that had left did not end."""
     server = servers(0.0)
     with Address(server.port) as address:
         async with hall(settings, address.url, EDIT_LEASE_SECONDS=3.0) as here:
@@ -109,7 +109,7 @@ async def test_an_edit_lease_ends_in_time(servers, settings, seconds):
 
 
 async def test_a_dead_node_looks_silent_after_the_clock_was_set_back(servers, settings):
-    """Operations showed a node as listening that had died before the clock of Redis was set back."""
+    """Operations showed a node as connected although it had died before the clock of Redis was set back."""
     from tests.integration.tidewire.test_reports import report  # noqa: PLC0415
 
     server = servers(0.0)
@@ -125,7 +125,7 @@ async def test_a_dead_node_looks_silent_after_the_clock_was_set_back(servers, se
 
 
 async def test_versions_grow_while_the_clock_is_behind(servers, settings):
-    """A page that compares versions never takes a newer value for an older one, and shows every change."""
+    """A page that compares versions must never mistake a newer value for an older one, and must show every change."""
     server = servers(0.0)
     with Address(server.port) as address:
         async with hall(settings, address.url) as here:

@@ -1,4 +1,4 @@
-"""Waits without a deadline on the server's side: a node that stands still, a handshake that hangs."""
+"""Waits of the server without a deadline: a node that hangs, a handshake that hangs."""
 
 import asyncio
 import os
@@ -13,13 +13,14 @@ from deploy.local.layout import ROOT
 from tests.sockets import event, open_socket
 from tidewire.__main__ import DEFAULTS
 
-# A stopped node refuses after 3.5 s; the rest is for a loaded machine. nginx alone would wait for its read timeout.
+# A stopped node refuses after 3.5 s; the rest is for a busy machine. Without that, nginx would wait for its read
+# timeout.
 LIVE_SECONDS = 15.0
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no such signal")
 async def test_new_sockets_pass_over_a_node_that_stands_still(start_stack):
-    """One of two ws processes hangs, and every second page says Connecting for over a minute."""
+    """If one of two ws processes hangs, every second page shows Connecting for over a minute."""
     stack = await asyncio.to_thread(start_stack, ws=2)
     cookie = (await asyncio.to_thread(stack.sessions, "ada"))["ada"]
     frozen = stack.ws[0]
@@ -53,7 +54,7 @@ async def test_new_sockets_pass_over_a_node_that_stands_still(start_stack):
 
 
 def test_an_idle_socket_outlives_the_proxy_s_patience():
-    """Nginx has one read timeout for the handshake and for an idle socket: it must leave room for two pings."""
+    """Nginx has one read timeout for handshakes and idle sockets: it must be longer than two pings."""
     template = (ROOT / "deploy" / "nginx" / "tidewire.conf.template").read_text(encoding="utf-8")
     location = template.partition("location ^~ /ws/ {")[2].partition("}\n")[0]
     [read] = re.findall(r"proxy_read_timeout (\d+)s;", location)

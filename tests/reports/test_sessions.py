@@ -1,4 +1,4 @@
-"""What sessions do besides, over each of Django's session engines: rotated keys, unavailable stores, new keys."""
+"""Effects of sessions with each of Django's session engines: rotated keys, unavailable stores, new keys."""
 
 import shutil
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ OLD, NEW = "old" * 20, "new" * 20
 
 @pytest.fixture(scope="module")
 def redis_process() -> Iterator[RedisServer]:
-    """A Redis of this module's own."""
+    """A Redis for this module."""
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server on this machine")
     server = RedisServer()
@@ -42,12 +42,12 @@ def redis_process() -> Iterator[RedisServer]:
 
 @pytest.fixture(params=NAMES)
 def engine(request, settings, tmp_path, redis_process: RedisServer, monkeypatch) -> Engine:
-    """One engine after another, with pages of this module. Events wait in the outbox; no other Redis is asked."""
+    """Each engine in turn, with the pages of this module. Events wait in the outbox, and no other Redis is used."""
     redis_process.client.flushall()
     found = engines(tmp_path, redis_process)[request.param]
     for name, value in found.settings.items():
         setattr(settings, name, value)
-    # The file store remembers its directory on the class.
+    # The file store caches its directory on the class.
     monkeypatch.setattr("django.contrib.sessions.backends.file.SessionStore._storage_path", None, raising=False)
     monkeypatch.delattr("django.contrib.sessions.backends.file.SessionStore._storage_path")
     settings.ROOT_URLCONF = __name__
@@ -78,7 +78,7 @@ def key_of(browser: Client) -> str:
 
 
 def handshake(key: str) -> Any:
-    """The scope that a consumer gets, or the code with which the socket was closed before."""
+    """Return the scope that a consumer receives, or the code of a socket that was closed before."""
     got: list[Any] = []
 
     async def application(scope: dict[str, Any], _receive: Any, _send: Any) -> None:
@@ -97,7 +97,7 @@ def handshake(key: str) -> Any:
 
 
 def ended(*keys: str, user: User) -> set[str]:
-    """The sessions that a node's watch finds ended."""
+    """Return the sessions that a node's watch finds ended."""
     found, _error = async_to_sync(session_watch._ended)([(key, str(user.pk)) for key in keys])
     return found
 
@@ -115,7 +115,7 @@ def test_a_socket_has_the_user_of_the_page(engine, browser, ada):
 
 
 def test_a_logout_revokes_the_session(engine, browser, ada):
-    """With signed cookies the server cannot end a session, so all sockets return and come without the cookie."""
+    """The server cannot end a session in signed cookies, so all sockets reconnect, and then lack the cookie."""
     key = key_of(browser)
     browser.post("/out/")
     if engine.in_cookie:
@@ -127,14 +127,14 @@ def test_a_logout_revokes_the_session(engine, browser, ada):
 
 
 def test_a_session_that_a_page_flushes_is_revoked_too(engine, browser, ada):
-    """A project that ends sessions without Django's logout() left the sockets open."""
+    """In a project that ended sessions without Django's logout(), the sockets stayed open."""
     key = key_of(browser)
     browser.post("/flush/")
     assert revoked() == [(str(ada.pk), None if engine.in_cookie else session_mark(key), not engine.in_cookie)]
 
 
 def test_another_user_s_login_in_the_same_browser_revokes_the_session(engine, browser, ada):
-    """Whatever the page of the login: sockets of the user before stayed open."""
+    """The sockets of the previous user stayed open, whatever page performed the login."""
     key = key_of(browser)
     User.objects.create_user("bob", password="x")
     assert browser.post("/in/bob/").text == "bob"
@@ -143,7 +143,7 @@ def test_another_user_s_login_in_the_same_browser_revokes_the_session(engine, br
 
 
 def test_the_own_new_password_lets_the_sockets_return(engine, browser, ada):
-    """It closed them for good: the session got another key."""
+    """The sockets were closed with a final code, because the session got another key."""
     key, other = key_of(browser), Client()
     other.force_login(ada)
     browser.post("/password/")
@@ -157,7 +157,7 @@ def test_the_own_new_password_lets_the_sockets_return(engine, browser, ada):
 
 
 def test_a_new_key_of_a_session_lets_the_sockets_return(engine, browser, ada):
-    """A project gives its session another key, as after a second factor; other tabs said *signed out*."""
+    """A project gave its session another key, as after a second factor, and other tabs showed *signed out*."""
     key = key_of(browser)
     browser.post("/cycle/")
     assert revoked() == ([] if engine.in_cookie else [(str(ada.pk), session_mark(key), False)])
@@ -166,7 +166,7 @@ def test_a_new_key_of_a_session_lets_the_sockets_return(engine, browser, ada):
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"password": "!"}, None])
 def test_a_change_behind_the_signals_is_found(engine, browser, ada, change):
-    """Deactivated, or with another password by a query, or deleted while no node heard of it."""
+    """A user was deactivated or got another password by a query, or was deleted, and no node was notified."""
     pk = ada.pk
     if change:
         User.objects.filter(pk=pk).update(**change)
@@ -187,7 +187,7 @@ def test_an_expired_session_has_ended(engine, browser, ada, settings):
 
 
 def test_an_unavailable_store_ends_no_session(engine, browser, ada):
-    """All sockets closed for good while the cache was restarted, and their pages said *signed out*."""
+    """All sockets closed with a final code while the cache was restarted, and their pages showed *signed out*."""
     if engine.unavailable is None:
         pytest.skip("the session is in the cookie")
     key = key_of(browser)
@@ -200,7 +200,7 @@ def test_an_unavailable_store_ends_no_session(engine, browser, ada):
 
 
 def test_reading_writes_nothing(engine, browser, ada, tmp_path, redis_process):
-    """Sessions that ended, never were, or have an odd key leave no row, no file and no key behind."""
+    """Sessions that ended, never existed, or have an invalid key leave no row, no file and no key behind."""
     key = key_of(browser)
 
     def stored() -> Any:
@@ -223,25 +223,25 @@ def test_a_rotated_key_logs_no_socket_out(engine, browser, ada, settings):
     for _ in range(2):
         assert ended(key, user=ada) == set()
         assert handshake(key)["user"].username == "ada"
-    # Two tabs ask at once: neither answer may log the other out.
+    # Two tabs send a request at once: neither response may log the other out.
     tab = Client()
     tab.cookies["sessionid"] = key
     assert browser.get("/me/").text == tab.get("/me/").text == "ada"
     assert engine.in_cookie or key_of(browser) == key_of(tab) == key
     assert revoked() == []
     assert ended(key, user=ada) == set()
-    # The page renewed the session, so the old key can go.
+    # The page renewed the session, so the old key can be removed.
     settings.SECRET_KEY_FALLBACKS = []
     engine.forget_cache()
     assert handshake(key_of(browser))["user"].username == "ada"
 
 
 def test_a_process_without_the_new_key_ends_no_session(engine, browser, ada, settings):
-    """In a roll-out an old node met sessions that a new page had signed. It cannot read them, and must not judge."""
+    """In a roll-out an old node cannot read sessions that a new page has signed, and must not end them."""
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
     assert browser.get("/me/").text == "ada"
     key = key_of(browser)
-    # A process that knows both, as in the two steps of docs/kubernetes.md, reads them whichever comes first.
+    # A process that knows both keys, as in the two steps of docs/kubernetes.md, can read sessions of either.
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, [NEW]
     assert handshake(key)["user"].username == "ada"
     assert ended(key, user=ada) == set()
@@ -263,7 +263,7 @@ def _name(request: HttpRequest) -> HttpResponse:
 
 
 def _out(request: HttpRequest) -> HttpResponse:
-    from django.contrib.auth import logout  # noqa: PLC0415 - beside its only use
+    from django.contrib.auth import logout  # noqa: PLC0415 - next to its only use
 
     logout(request)
     return HttpResponse()

@@ -1,4 +1,4 @@
-"""A setting that cannot work stops the start and is named; what has several forms is brought into one."""
+"""An invalid setting prevents the start, with an error that names it. A setting with several forms is normalised."""
 
 import contextlib
 import dataclasses
@@ -32,7 +32,7 @@ PRODUCTION = {
     "TIDEWIRE_REDIS_URL": "redis://redis:6379/0",
     "TIDEWIRE_DATABASE_URL": "postgres://tidewire@db/tidewire",
 }
-# All that a password can have which means something in a URL.
+# Characters that a password can contain and that have a meaning in a URL.
 ODD = "p@:/#%?[]&=+ ü%41"
 ENCODED = urllib.parse.quote(ODD, safe="")
 
@@ -172,18 +172,18 @@ def test_a_value_that_cannot_work_stops_the_start(name, value):
     ],
 )
 def test_a_slip_in_a_name_is_found(slip, meant):
-    """I had set TIDEWIRE_SECURE_COOKIE=false and wondered for an hour why nothing changed."""
+    """I had set TIDEWIRE_SECURE_COOKIE=false, and spent an hour searching why nothing changed."""
     assert f"TIDEWIRE_{slip} is no setting. TIDEWIRE_{meant} is meant?" in refusal(**{slip: "1"})
 
 
 def test_a_name_in_lower_case_is_found():
-    """The same for tidewire_origins."""
+    """A misspelt name in lower case, such as tidewire_origins, must be found too."""
     with pytest.raises(SystemExit, match=r"tidewire_origins is no setting\. TIDEWIRE_ORIGINS is meant"):
         read_env(PRODUCTION | {"tidewire_origins": "https://docs.example.com"})
 
 
 def test_another_name_is_said_to_be_ignored(capsys):
-    """What other programs or Kubernetes itself put there keeps nothing from starting."""
+    """Variables of other programs or of Kubernetes itself must not prevent the start."""
     read(PORT_8000_TCP_PROTO="tcp")
     assert "TIDEWIRE_PORT_8000_TCP_PROTO is no setting of tidewire" in capsys.readouterr().err
 
@@ -196,7 +196,7 @@ def test_no_path_of_a_page_is_free_for_the_admin():
 
 @pytest.mark.parametrize("text", ["{}\n", "{}\r\n", "\ufeff{}", " {} "])
 def test_a_secret_is_the_same_however_its_file_was_written(tmp_path, text):
-    """The file was made with an editor on Windows; nobody could log in to Redis."""
+    """The file was created by an editor on Windows, and no process could log in to Redis."""
     url = "redis://:hunter2@redis:6379/0"
     (tmp_path / "TIDEWIRE_REDIS_URL").write_text(text.format(url))
     given = PRODUCTION | {"TIDEWIRE_SECRETS_DIR": str(tmp_path)}
@@ -230,7 +230,7 @@ def wide(path):
     ],
 )
 def test_a_file_that_holds_no_secret_is_named(tmp_path, make, said):
-    """Docker makes a directory of a file that is not there."""
+    """Docker creates a directory in place of a file that does not exist."""
     make(tmp_path / "TIDEWIRE_REDIS_URL")
     given = PRODUCTION | {"TIDEWIRE_SECRETS_DIR": str(tmp_path)}
     del given["TIDEWIRE_REDIS_URL"]
@@ -239,7 +239,7 @@ def test_a_file_that_holds_no_secret_is_named(tmp_path, make, said):
 
 
 def test_no_secret_stands_in_a_representation():
-    """A traceback that shows the settings shows no password."""
+    """A traceback that shows the settings must not show a password."""
     shown = repr(
         read(REDIS_URL="redis://:hunter2@h", DATABASE_URL="postgres://u:hunter2@h/d", SECRET_KEY="hunter2" * 9)
     )
@@ -249,7 +249,7 @@ def test_no_secret_stands_in_a_representation():
 @pytest.mark.integration
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 def test_every_program_says_the_same_and_ends(name):
-    """A wrong value was a traceback of a hundred lines, or a server that served and answered nothing."""
+    """An invalid value caused a traceback of a hundred lines, or a server that started and answered no request."""
     odd = {"TIDEWIRE_ORIGINS": "docs.example.com", "TIDEWIRE_REDIS_URL": "redis://:hunter2#@h"}
     done = run(*ENTRY_POINTS[name], settings="ws.settings" if name == "ws" else "web.settings", **PRODUCTION | odd)
     said = done.stdout + done.stderr
@@ -261,7 +261,7 @@ def test_every_program_says_the_same_and_ends(name):
 
 @pytest.mark.integration
 def test_gunicorn_does_not_start_without_its_static_files(tmp_path):
-    """Every page was a 500, because collectstatic had not run."""
+    """Every page responded with 500, because collectstatic had not run."""
     given = {"TIDEWIRE_STATIC_ROOT": str(tmp_path), "TIDEWIRE_DATABASE_URL": "sqlite:///:memory:"}
     done = run(*ENTRY_POINTS["gunicorn"], **PRODUCTION | given)
     assert done.returncode != 0
@@ -272,7 +272,7 @@ def test_gunicorn_does_not_start_without_its_static_files(tmp_path):
 
 @pytest.mark.integration
 async def test_sockets_open_whatever_form_the_origin_was_written_in(stack_factory):
-    """I wrote my address with a slash at its end: pages came, Live never did."""
+    """I wrote my address with a slash at its end: pages loaded, but never became Live."""
     stack = stack_factory(ws=1)
     port = stack.layout.ports.nginx
     stack.environment["TIDEWIRE_ORIGINS"] = f"HTTP://LocalHost:{port}/"
@@ -301,7 +301,7 @@ def redis_with_password(password: str):
 
 @pytest.mark.integration
 async def test_the_oddest_password_reaches_redis():
-    """The library and the channel layer read one URL, and read the same password in it."""
+    """The library and the channel layer must read the same password from one URL."""
     with redis_with_password(ODD) as port:
         url = read(REDIS_URL=f"redis://:{ENCODED}@{LOOPBACK}:{port}/3").redis_url
         client = Redis.from_pool(pool(redis_host(url)))
@@ -317,7 +317,7 @@ async def test_the_oddest_password_reaches_redis():
 
 @pytest.mark.integration
 def test_the_oddest_password_reaches_postgresql():
-    """The same for Django's database."""
+    """Django must read the same password from the URL of the database."""
     if reason := postgres.why_not():
         pytest.skip(reason)
     with postgres.Postgres() as server:
@@ -361,7 +361,7 @@ LIBRARY = {
 
 @pytest.fixture
 def library(settings):
-    """The library's settings of a project that has these."""
+    """The library's settings, read from these settings of a project."""
 
     def read(**changed: object) -> conf.Settings:
         settings.TIDEWIRE = {"REDIS_URL": "redis://h"} | changed
@@ -374,7 +374,7 @@ def library(settings):
 
 @pytest.mark.parametrize(("name", "value"), [(name, each) for name, values in LIBRARY.items() for each in values])
 def test_a_setting_of_another_type_stops_the_start(library, name, value):
-    """ORIGINS="https://docs.example.com" was a tuple of characters, and every socket was refused."""
+    """ORIGINS="https://docs.example.com" became a tuple of characters, and every socket was refused."""
     with pytest.raises(ImproperlyConfigured, match=name) as refused:
         library(**{name: value})
     assert "hunter2" not in str(refused.value)
@@ -387,7 +387,7 @@ def test_a_list_is_as_good_as_a_tuple_and_a_whole_number_as_a_float(library):
 
 
 def test_every_wrong_setting_is_named_at_once(library):
-    """Nobody should have to start three times to learn of three mistakes."""
+    """An operator should not have to start three times to find three mistakes."""
     with pytest.raises(ImproperlyConfigured) as refused:
         library(LEASE_SECONDS="10", ORIGINS="https://a", ADMIN_PORT=70000)
     assert {"LEASE_SECONDS", "ORIGINS", "ADMIN_PORT"} <= set(str(refused.value).replace(":", "").split())
@@ -395,7 +395,7 @@ def test_every_wrong_setting_is_named_at_once(library):
 
 @pytest.mark.parametrize(("said", "host"), [("::", "[::1]"), ("[::1]", "[::1]"), ("localhost", "localhost")])
 def test_a_drain_asks_where_the_node_listens(monkeypatch, capsys, said, host):
-    """`python -m tidewire drain` asked 127.0.0.1, whatever TIDEWIRE_ADMIN_HOST said."""
+    """`python -m tidewire drain` connected to 127.0.0.1, whatever the value of TIDEWIRE_ADMIN_HOST."""
     monkeypatch.setenv("TIDEWIRE_ADMIN_HOST", said)
     monkeypatch.setenv("TIDEWIRE_ADMIN_PORT", str(free_port()))
     assert drain([]) == 1
@@ -404,7 +404,7 @@ def test_a_drain_asks_where_the_node_listens(monkeypatch, capsys, said, host):
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "8300/tcp"), ("PORT", "70000"), ("HOST", "http://localhost")])
 def test_a_drain_names_what_it_cannot_use(monkeypatch, capsys, name, value):
-    """It ended with a traceback."""
+    """The command ended with a traceback."""
     monkeypatch.setenv(f"TIDEWIRE_ADMIN_{name}", value)
     with pytest.raises(SystemExit, match="2"):
         drain([])
@@ -413,7 +413,7 @@ def test_a_drain_names_what_it_cannot_use(monkeypatch, capsys, name, value):
 
 @pytest.mark.integration
 def test_a_path_prefix_is_refused():
-    """The pages came below /docs, and every link and socket led away from it."""
+    """The pages were served below /docs, and every link and socket led out of it."""
     done = run(
         *ENTRY_POINTS["gunicorn"], **PRODUCTION | {"TIDEWIRE_DATABASE_URL": "sqlite:///:memory:"}, SCRIPT_NAME="/docs"
     )
@@ -423,7 +423,7 @@ def test_a_path_prefix_is_refused():
 
 @pytest.mark.integration
 def test_a_node_listens_on_ipv6(stack_factory):
-    """On a host with IPv6 alone the node had no health."""
+    """On a host with only IPv6 the node had no health endpoint."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     stack = stack_factory(ws=1)

@@ -1,4 +1,4 @@
-"""Headers that are meant for a success never stand on a failure, and a roll-out serves the files of both releases."""
+"""Headers for a success never appear on a failure, and during a roll-out the files of both releases are served."""
 
 import contextlib
 import dataclasses
@@ -31,13 +31,13 @@ def layout(tmp_path):
 
 @pytest.fixture
 def site(layout):
-    """Nginx in front of web processes that have no static file, and answer 404."""
+    """Nginx in front of web processes that have no static files and respond with 404."""
     with echo(layout.ports.web[0], status=404), echo(layout.ports.web[1], status=404), proxy(layout) as url:
         yield url
 
 
 def ask(url: str, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None):
-    """One request as it is, whatever the method: status and headers."""
+    """Send one request with any method, and return status and headers."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
     with contextlib.closing(connection):
         connection.request(method, path, body=body, headers=headers or {})
@@ -62,7 +62,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_no_failure_of_a_static_file_may_be_kept(site, layout, failure):
-    """After a deploy the page is dead in my browser for good, and a reload does not help: it kept a 404 for a year."""
+    """After a deploy the page stayed broken in my browser, even after a reload: the browser kept a 404 for a year."""
     (layout.static / "web/dir.0123456789ab.css").mkdir()
     loop = layout.static / "web/loop.0123456789ab.css"
     loop.symlink_to(loop)
@@ -75,13 +75,13 @@ def test_no_failure_of_a_static_file_may_be_kept(site, layout, failure):
     "headers", [{}, {"Range": "bytes=0-9"}, {"Range": "bytes=90000-"}, {"Accept-Encoding": "gzip"}]
 )
 def test_a_hashed_file_is_kept(site, headers):
-    """A file whose name carries its hash is loaded once, not with each page, whatever range is asked for."""
+    """A file with a hash in its name is loaded once and not with each page, whatever range is requested."""
     status, said = ask(site, "GET", f"/static/{HASHED}", headers)
     assert (status, said.get_all("Cache-Control")) == (200, [KEPT])
 
 
 def test_a_file_that_has_not_changed_is_kept(site):
-    """The same for the answer to a conditional request."""
+    """The response to a conditional request must have the same header."""
     _, said = ask(site, "GET", f"/static/{HASHED}")
     status, again = ask(site, "GET", f"/static/{HASHED}", {"If-None-Match": said["ETag"]})
     assert (status, again.get_all("Cache-Control")) == (304, [KEPT])
@@ -90,7 +90,7 @@ def test_a_file_that_has_not_changed_is_kept(site):
 
 
 def test_a_redirect_of_nginx_names_no_host_of_its_own(site):
-    """Behind TLS the redirect to /static/web/ led to http:// and to the port of nginx inside."""
+    """Behind TLS, the redirect to /static/web/ led to http:// and to nginx's internal port."""
     _, said = ask(site, "GET", "/static/web")
     assert said["Location"] == "/static/web/"
 
@@ -113,7 +113,7 @@ NGINX_FAILS = {
 
 @pytest.mark.parametrize("failure", NGINX_FAILS)
 def test_an_error_of_nginx_is_a_page_in_words_that_is_not_kept(layout, failure):
-    """I saw "502 Bad Gateway" and nothing else; Back brought it again."""
+    """I saw only "502 Bad Gateway", and Back showed it again."""
     method, path, headers, expected = NGINX_FAILS[failure]
     with proxy(layout) as url:
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
@@ -141,14 +141,14 @@ def test_an_error_of_nginx_is_a_page_in_words_that_is_not_kept(layout, failure):
     ],
 )
 def test_an_error_without_a_page_of_its_own_is_not_kept(layout, path, headers, expected):
-    """Requests that nginx cannot read."""
+    """The same applies to requests that nginx cannot parse."""
     with proxy(layout) as url:
         status, said = ask(url, "GET", path, headers)
     assert (status, said.get_all("Cache-Control")) == (expected, ["no-store"])
 
 
 def test_too_many_requests_are_refused_in_words(layout):
-    """The page said "429 Too Many Requests" and not what to do."""
+    """The page showed only "429 Too Many Requests", without a remedy."""
     limits = NO_LIMITS | {"TIDEWIRE_LOGIN_RATE": "1r/m"}
     with echo(layout.ports.web[0]), echo(layout.ports.web[1]), proxy(layout, limits) as url:
         last = [fetch(f"{url}/login/", fields={"username": "ada"}) for _ in range(22)][-1]
@@ -158,14 +158,14 @@ def test_too_many_requests_are_refused_in_words(layout):
 
 
 def test_an_error_of_the_application_keeps_its_own_header(layout):
-    """Nginx neither doubles nor replaces what a page says about caching."""
+    """Nginx must neither duplicate nor replace a page's own header for caching."""
     with echo(layout.ports.web[0], status=404, cache_control="private"), proxy(layout) as url:
         assert fetch(f"{url}/").headers.get_all("Cache-Control") == ["private"]
 
 
 @pytest.fixture
 def two_releases(stack_factory, tmp_path):
-    """`two_releases("old" or "new")`: a stack whose nginx has the files of that release; web-0 is old, web-1 is new."""
+    """`two_releases("old" or "new")`: a stack with the files of that release in nginx; web-0 is old, web-1 is new."""
 
     def make(nginx_has: str):
         stack = stack_factory(web=3, ws=1)
@@ -190,7 +190,7 @@ def two_releases(stack_factory, tmp_path):
 
 @pytest.mark.parametrize("nginx_has", ["old", "new"])
 def test_a_page_of_either_release_finds_its_files_at_either_nginx(two_releases, nginx_has):
-    """During the roll-out the page had no style and no script, in whichever order the parts were replaced."""
+    """During the roll-out the page had no style and no script, in whatever order the parts were replaced."""
     stack, styles = two_releases(nginx_has)
     with stack:
         for web, style in styles.items():
@@ -207,7 +207,7 @@ def test_a_page_of_either_release_finds_its_files_at_either_nginx(two_releases, 
 
 
 def test_a_web_process_serves_nothing_but_hashed_files(two_releases):
-    """Nobody reads the service's own files by way of the fallback."""
+    """The fallback must not serve the service's own files."""
     stack, _ = two_releases("old")
     (stack.layout.var / "secret.0123456789ab.txt").write_text("secret")
     with stack:
@@ -224,7 +224,7 @@ def test_a_web_process_serves_nothing_but_hashed_files(two_releases):
 
 
 def release(directory, files):
-    """The static files of one release as collectstatic leaves them."""
+    """Write the static files of one release as collectstatic does."""
     directory.mkdir()
     for name in files:
         (directory / name).write_text(name)
@@ -233,7 +233,7 @@ def release(directory, files):
 
 
 def test_a_release_keeps_the_files_of_the_one_before_and_no_others(tmp_path):
-    """A page that was open over the deploy lost its style; and a volume that keeps every release fills the disk."""
+    """A page that was open during the deploy lost its style. A volume that keeps every release would fill the disk."""
     target = tmp_path / "served"
     releases = [
         release(tmp_path / str(number), [f"a.{number}23456789012.js", "b.aaaaaaaaaaaa.css"]) for number in (1, 2, 3)
@@ -245,7 +245,7 @@ def test_a_release_keeps_the_files_of_the_one_before_and_no_others(tmp_path):
     publish(releases[0], target)
     publish(releases[1], target)
     assert served() == ["a.123456789012.js", "a.223456789012.js", "b.aaaaaaaaaaaa.css"]
-    # A restart of the same release is no release.
+    # A restart of the same release must not count as a release.
     publish(releases[1], target)
     assert served() == ["a.123456789012.js", "a.223456789012.js", "b.aaaaaaaaaaaa.css"]
     publish(releases[2], target)

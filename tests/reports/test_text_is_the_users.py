@@ -1,4 +1,4 @@
-"""Text is the user's: what was typed comes back by itself, until the server has it."""
+"""A user's text must not be lost: the browser restores typed text until the server has it."""
 
 import re
 import time
@@ -14,7 +14,7 @@ WRITTEN = "Object.keys(localStorage).filter((key) => key.startsWith('tidewire.dr
 
 
 def until(page, expression, value):
-    """Wait for a value in the page. Playwright's own wait needs an `eval` that the pages forbid."""
+    """Wait for a value in the page. Playwright's own wait needs `eval`, which the pages forbid."""
     due = time.monotonic() + PATIENCE_MS / 1000
     while (found := page.evaluate(expression)) != value:
         assert time.monotonic() < due, f"{expression} is {found}, not {value}"
@@ -26,12 +26,12 @@ def text(person):
 
 
 def kept(person, count=1):
-    """Wait until the browser keeps so many drafts."""
+    """Wait until the browser has stored this number of drafts."""
     until(person.page, WRITTEN, count)
 
 
 def type_in(person, path, body, title=None):
-    """Open a form and type into it, until the browser keeps it."""
+    """Open a form and type into it, and wait until the browser has stored the draft."""
     person.goto(path)
     if title:
         person.page.get_by_label("Title").fill(title)
@@ -59,7 +59,7 @@ def press(person, name):
 
 
 def test_a_session_that_ended_in_mid_edit_costs_no_text(ada):
-    """I pressed Save, was asked to log in, and my text was gone."""
+    """I pressed Save and had to log in, and my text was lost."""
     slug = ada.write("Written through a logout", "one")
     type_in(ada, f"/documents/{slug}/edit/", "one, and an hour of work")
     end_session(ada)
@@ -75,7 +75,7 @@ def test_a_session_that_ended_in_mid_edit_costs_no_text(ada):
 
 
 def test_a_session_that_ended_while_a_new_document_was_written_costs_no_text(ada):
-    """The same on the page of a new document."""
+    """The same must hold on the page of a new document."""
     type_in(ada, "/new/", "the first hour of work", title="New through a logout")
     end_session(ada)
     press(ada, "Create document")
@@ -90,7 +90,7 @@ def test_a_session_that_ended_while_a_new_document_was_written_costs_no_text(ada
 
 @pytest.mark.parametrize("status", [500, 502, 413, 403])
 def test_a_save_that_fails_costs_no_text(ada, status):
-    """The server said that something broke, and the page I went back to had the old text."""
+    """The page reported that something broke, and the page I went back to had the old text."""
     slug = ada.write(f"A save that fails with {status}", "one")
     path = f"/documents/{slug}/edit/"
     type_in(ada, path, "one, and more")
@@ -129,7 +129,7 @@ def test_a_tab_that_was_closed_costs_no_text(ada, path):
 
 
 def test_the_text_of_a_conflict_comes_back_and_overwrites_nothing(ada, bob):
-    """I closed the page of the conflict, and thought that my text was gone; it was, or the other one was."""
+    """I closed the page of the conflict, and thought that my text was lost; either it was, or the other one was."""
     slug = ada.write("A conflict that is closed", "one")
     path = f"/documents/{slug}/edit/"
     type_in(ada, path, "one by ada")
@@ -153,7 +153,7 @@ def test_the_text_of_a_conflict_comes_back_and_overwrites_nothing(ada, bob):
 
 
 def test_text_for_a_document_that_was_deleted_meanwhile_is_offered(ada, bob):
-    """My session ended, the document was deleted, and after the login there was a 404 in place of my text."""
+    """My session ended, the document was deleted, and after the login I got a 404 in place of my text."""
     slug = ada.write("Deleted behind a login", "one")
     type_in(bob, f"/documents/{slug}/edit/", "bob's hour of work")
     end_session(bob)
@@ -168,7 +168,7 @@ def test_text_for_a_document_that_was_deleted_meanwhile_is_offered(ada, bob):
 
 
 def test_a_session_that_ends_on_the_page_of_a_deleted_document_costs_no_text(ada):
-    """My text was offered as a new document, I was asked to log in, and came to an empty form."""
+    """The page offered my text as a new document, asked me to log in, and then showed an empty form."""
     slug = ada.write("Deleted, and then a logout", "one")
     type_in(ada, f"/documents/{slug}/edit/", "an hour of work")
     other = ada.page.context.new_page()
@@ -203,7 +203,7 @@ def test_the_list_leads_to_text_that_is_not_saved(ada):
 
 
 def test_text_whose_save_was_never_answered_is_no_unsaved_text(ada):
-    """The proxy said 502, the document was there, and its text was still called unsaved."""
+    """The proxy responded with 502, the document existed, and its text was still listed as unsaved."""
     ada.goto("/new/")
     ada.page.get_by_label("Title").fill("Saved without an answer")
     drop_answers(ada, "**/new/", [1])
@@ -216,7 +216,7 @@ def test_text_whose_save_was_never_answered_is_no_unsaved_text(ada):
 
 
 def test_text_that_came_back_can_be_dropped_and_brought_back(ada):
-    """I wanted the saved text, and could not get rid of the other."""
+    """I wanted the saved text, and could not discard the draft."""
     slug = ada.write("A draft to drop", "one")
     path = f"/documents/{slug}/edit/"
     type_in(ada, path, "no good")
@@ -235,7 +235,7 @@ def test_text_that_came_back_can_be_dropped_and_brought_back(ada):
 
 
 def test_no_user_sees_the_text_of_another(ada, stack):
-    """I logged in on a shared computer and saw what a colleague had not saved yet."""
+    """I logged in on a shared computer and saw the unsaved text of a colleague."""
     # A session of its own, which this test may end.
     end_session(ada)
     ada.page.goto(f"{stack.url}/login/")
@@ -261,7 +261,7 @@ def test_another_tab_that_is_open_keeps_its_text_to_itself(ada, stack):
     type_in(ada, "/new/", "the first", title="First")
     other = ada.page.context.new_page()
     other.goto(f"{stack.url}/new/")
-    # Until it has looked for drafts: the page claims its own after that.
+    # Wait until the page has searched for drafts, after which it claims its own.
     held = "navigator.locks.query().then(({ held }) => held.filter((lock) => lock.name.includes('.new.')).length)"
     until(other, held, 2)
     expect(other.get_by_label("Text")).to_have_value("")
@@ -290,7 +290,7 @@ def test_a_full_or_blocked_store_keeps_nothing_and_says_so(ada):
 
 
 FULL = """Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); };"""
-# Room for what is there and for 50 characters more.
+# Space for the existing keys and for 50 more characters.
 ALMOST_FULL = """(() => {
   const set = Storage.prototype.setItem;
   const size = (store, key) => (store.getItem(key) ?? "").length;
@@ -306,7 +306,7 @@ ALMOST_FULL = """(() => {
 
 @pytest.mark.parametrize("store", [FULL, ALMOST_FULL], ids=["full", "almost full"])
 def test_a_text_that_cannot_be_kept_costs_no_other(ada, store):
-    """I typed while the disk was full, and lost what I had typed before on three other pages."""
+    """I typed while the disk was full, and lost the texts that I had typed before on three other pages."""
     slug = ada.write("A browser whose store is full", "one")
     ada.goto("/")
     ada.page.evaluate(
@@ -325,7 +325,7 @@ def test_a_text_that_cannot_be_kept_costs_no_other(ada, store):
 
 
 def test_drafts_are_bounded(ada):
-    """A browser must not fill up with texts that are forgotten."""
+    """A browser must not fill up with forgotten texts."""
     ada.goto("/")
     ada.page.evaluate(
         """() => {

@@ -1,4 +1,4 @@
-"""Titles and names in every script, and in none, on the pages where other people meet them."""
+"""Titles and names in all scripts, or without a visible character, on the pages that show them to others."""
 
 import pytest
 from playwright.sync_api import expect
@@ -8,7 +8,7 @@ HEBREW = "דוח 2026"
 
 
 def test_a_title_of_zero_width_spaces_is_refused(ada):
-    """A document has a link that nobody can click: its title is 0 px wide."""
+    """The link of a document could not be clicked, because its title was 0 px wide."""
     page = ada.goto("/new/")
     page.get_by_label("Title").fill("\u200b\u200b\u2060")
     page.get_by_label("Text").fill("kept")
@@ -19,7 +19,7 @@ def test_a_title_of_zero_width_spaces_is_refused(ada):
 
 @pytest.mark.parametrize("title", [ARABIC, HEBREW])
 def test_a_right_to_left_document_reads_from_the_right(ada, title):
-    """My Arabic documents stand on the left, and their punctuation is at the wrong end."""
+    """My Arabic documents are aligned to the left, and their punctuation is at the wrong end."""
     slug = ada.write(title, f"{title}.\n\nAn English paragraph.")
     page = ada.goto(f"/documents/{slug}/")
     right_to_left = "element => getComputedStyle(element).direction"
@@ -37,7 +37,7 @@ def test_a_right_to_left_document_reads_from_the_right(ada, title):
 
 
 def test_a_title_does_not_turn_the_text_beside_it(ada, bob):
-    """After "שלום (1)" the rest of the line is the wrong way round."""
+    """After "שלום (1)" the rest of the line is in the wrong direction."""
     bob.goto("/notifications/")
     ada.write("שלום (1)")
     event = bob.find("[data-events] li").first
@@ -49,14 +49,14 @@ def test_a_title_does_not_turn_the_text_beside_it(ada, bob):
 
 
 def test_a_title_cannot_reverse_what_follows(ada):
-    """A file name with U+202E shows as 'invoiceexe.pdf', and is a program."""
+    """A file name with U+202E was shown as 'invoiceexe.pdf', although it is a program."""
     slug = ada.write("invoice\u202efdp.exe")
     ada.goto(f"/documents/{slug}/")
     expect(ada.find("h1")).to_have_text("invoicefdp.exe")
 
 
 def test_a_very_long_word_stays_inside_the_page(ada):
-    """One title without spaces makes the whole page scroll sideways."""
+    """A title without spaces made the whole page scroll sideways."""
     slug = ada.write("W" * 200, "w" * 2000)
     ada.goto(f"/documents/{slug}/")
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

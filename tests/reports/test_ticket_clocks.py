@@ -1,4 +1,4 @@
-"""Tickets between hosts whose clocks differ: a ticket from a host ahead survived the deactivation of its user."""
+"""Tickets between hosts with different clocks: a ticket from a host ahead survived the deactivation of its user."""
 
 import asyncio
 import dataclasses
@@ -19,7 +19,7 @@ pytestmark = [
 
 
 def moved(stack: Stack, name: str, minutes: int) -> None:
-    """Let a process of the stack live so many minutes ahead of the others."""
+    """Set the clock of a process ahead of the others by this number of minutes."""
     running = stack.processes[name]
     faketime = {
         "LD_PRELOAD": str(LIBRARIES[-1]),
@@ -31,7 +31,7 @@ def moved(stack: Stack, name: str, minutes: int) -> None:
 
 
 def by_tickets(stack: Stack) -> float:
-    """Handshakes that a ticket authenticated, of all nodes."""
+    """Return the number of handshakes that a ticket authenticated, on all nodes."""
     found = 0.0
     for node in stack.ws:
         with urllib.request.urlopen(f"http://127.0.0.1:{node.admin_port}/metrics", timeout=10) as page:
@@ -42,7 +42,7 @@ def by_tickets(stack: Stack) -> float:
 
 
 async def accepted_by_ticket(stack: Stack, cookie: str) -> None:
-    """A node that has just started reads sessions until it has Redis's clock and all revocations."""
+    """Wait for tickets: a new node reads sessions until it has Redis's clock and all revocations."""
     async with asyncio.timeout(20):
         while not await asyncio.to_thread(by_tickets, stack):
             async with open_socket(stack, "/ws/users/", cookie) as socket:
@@ -51,9 +51,9 @@ async def accepted_by_ticket(stack: Stack, cookie: str) -> None:
 
 @pytest.mark.parametrize("minutes", [-5, 20])
 async def test_a_ticket_ends_with_its_user_whatever_the_clocks_show(stack_factory, minutes):
-    """Deactivated within a minute of its issue. Until then a ticket between such hosts is as good as any other."""
+    """The user is deactivated within a minute of the ticket's issue. Before that, the ticket must be accepted."""
     stack = stack_factory(ws=1)
-    # A node behind is to its tickets what a web host ahead is. Gunicorn does not run with libfaketime.
+    # A node behind has the same effect as a web host ahead. Gunicorn does not run with libfaketime.
     moved(stack, stack.ws[0].name, minutes)
     with stack:
         cookie = await asyncio.to_thread(stack.login, "bob")

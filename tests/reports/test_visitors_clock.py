@@ -1,4 +1,4 @@
-"""A visitor's clock that is wrong, or is set while a page is open."""
+"""A visitor's clock that is wrong, or that is set while a page is open."""
 
 import re
 
@@ -8,14 +8,14 @@ from playwright.sync_api import expect
 from tests.reports.test_text_is_the_users import is_back, kept
 
 WRONG = "Date.now = ((now) => () => now() + {milliseconds})(Date.now.bind(Date));"
-# What the page does again and again, it does each second.
+# Makes the page repeat its intervals each second.
 QUICK = "setInterval = ((repeat) => (run, ms) => repeat(run, Math.min(ms, 1000)))(setInterval);"
 CLOCKS = {"6 min fast": 6 * 60_000, "a day fast": 86400_000, "10 min slow": -600_000, "a year slow": -365 * 86400_000}
 
 
 @pytest.fixture(params=CLOCKS, ids=[name.replace(" ", "-") for name in CLOCKS])
 def late_bob(request, seat, stack):
-    """Bob at a computer whose clock is wrong."""
+    """Bob on a computer with a wrong clock."""
     bob = seat(stack, "bob")
     bob.page.add_init_script(WRONG.format(milliseconds=CLOCKS[request.param]))
     return bob
@@ -30,13 +30,13 @@ def test_a_visitor_whose_clock_is_wrong_sees_toasts(ada, late_bob):
 
 
 def test_times_on_a_page_go_by_the_server_s_clock(ada, late_bob):
-    """A minute after the page was shown, everything in my list happened "in 10 minutes" or a year ago."""
+    """A minute after I opened the page, all events in my list had happened "in 10 minutes" or a year ago."""
     ada.write("Written a minute ago")
     late_bob.page.add_init_script(QUICK)
     late_bob.goto("/notifications/")
     row = late_bob.find("[data-events] li").filter(has_text="Written a minute ago").first
     expect(row.locator("time")).to_have_text("just now")
-    # What the page makes of a time by itself, at its next look, and of one that is three hours old.
+    # The page updates a time at its next interval. Add a time that is three hours old, too.
     late_bob.page.evaluate(
         """() => {
           const time = document.querySelector("[data-events] time");
@@ -74,7 +74,7 @@ def test_the_lease_s_countdown_runs_by_no_clock_that_can_be_set(ada, bob):
 
 
 def test_a_holder_whose_clock_is_set_types_on(ada):
-    """My clock was corrected by an hour while I wrote, and the page took the pen from me."""
+    """My clock was corrected by an hour while I wrote, and the page took the edit lease from me."""
     slug = ada.write("Written while a clock is set", "one")
     ada.goto(f"/documents/{slug}/edit/")
     expect(ada.find("[data-editor]")).to_have_attribute("data-lease", "mine")
@@ -87,7 +87,7 @@ def test_a_holder_whose_clock_is_set_types_on(ada):
         }"""
     )
     ada.page.evaluate(WRONG.format(milliseconds=3600_000))
-    ada.page.wait_for_timeout(1500)  # the page looks each second
+    ada.page.wait_for_timeout(1500)  # the page checks its lease each second
     expect(ada.find("[data-editor]")).to_have_attribute("data-lease", "mine")
     assert "unsure" not in ada.page.evaluate("leases")
     ada.page.get_by_label("Text").press_sequentially("two ")
@@ -95,7 +95,7 @@ def test_a_holder_whose_clock_is_set_types_on(ada):
 
 
 def test_text_that_was_typed_by_a_wrong_clock_is_not_old(ada):
-    """My computer thought that it was last year. It corrected its clock, and my unsaved text was gone."""
+    """The clock of my computer was a year behind. It was corrected, and my unsaved text was lost."""
     path = f"/documents/{ada.write('Typed last year', 'one')}/edit/"
     ada.goto("/")
     tab = ada.page.context.new_page()

@@ -1,4 +1,4 @@
-"""A wait without a deadline, on the side of the page. `tests/conformance` has the client's own."""
+"""Waits of the page without a deadline. `tests/conformance` tests those of the client."""
 
 import os
 import re
@@ -37,13 +37,13 @@ def frozen_node(own_stack):
 
 
 def test_a_page_that_connects_to_a_frozen_server_hears_that_the_network_is_back(frozen_node, seat):
-    """It said Connecting for minutes, and went on so when the server was there again."""
+    """The page showed Connecting for minutes, even after the server was available again."""
     bob = seat(frozen_node, "bob")
     os.kill(frozen_node.ws[0].pid, signal.SIGSTOP)
     bob.page.goto(f"{frozen_node.url}/people/")
     expect(button(bob)).to_have_text("Connecting")
     expect(button(bob)).to_be_enabled()
-    # Without any event the page says after its deadline that something is wrong.
+    # Without any event the page must report a problem after its deadline.
     expect(button(bob)).to_have_text("Reconnecting")
     os.kill(frozen_node.ws[0].pid, signal.SIGCONT)
     bob.page.evaluate("window.dispatchEvent(new Event('online'))")
@@ -51,7 +51,7 @@ def test_a_page_that_connects_to_a_frozen_server_hears_that_the_network_is_back(
 
 
 def test_a_server_that_freezes_is_noticed_when_the_page_is_looked_at(frozen_node, seat):
-    """I opened my laptop, the page said Live for a minute, and nothing that I saw was true."""
+    """I opened my laptop, the page showed Live for a minute, and none of its values was current."""
     bob = seat(frozen_node, "bob")
     bob.page.goto(f"{frozen_node.url}/people/")
     bob.is_live()
@@ -59,7 +59,7 @@ def test_a_server_that_freezes_is_noticed_when_the_page_is_looked_at(frozen_node
     bob.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(button(bob)).to_have_text("Reconnecting", timeout=10_000)
     os.kill(frozen_node.ws[0].pid, signal.SIGCONT)
-    # Pressed only where it can be: the page may have come back by itself.
+    # Click only if the button is enabled: the page may have reconnected already.
     button(bob).dispatch_event("click")
     bob.is_live()
 
@@ -68,7 +68,7 @@ def test_a_request_that_hangs_does_not_end_catching_up(bob, ada):
     """A request of the page was never answered, and the list was never brought up to date again."""
     hanging = []
     bob.page.add_init_script("AbortSignal.timeout = ((timeout) => () => timeout(300))(AbortSignal.timeout)")
-    # No stream has this position, so the page has to catch up.
+    # No stream has this position, so the page must catch up.
     bob.page.add_init_script(
         "document.addEventListener('readystatechange', () => {"
         "if (document.readyState !== 'interactive') return;"

@@ -1,7 +1,7 @@
-"""A small Channels project on tidewire, for tests of the library over its real server.
+"""A small Channels project on tidewire, for tests of the library on its real server.
 
-`/streams/<name>,<name>/` is a socket on stream topics. `/rooms/<name>,<name>/` is a socket on rooms, which are state
-topics, and present there as the user that the query names.
+A socket of `/streams/<name>,<name>/` subscribes to stream topics. A socket of `/rooms/<name>,<name>/` subscribes to
+rooms, which are state topics, and is present in them as the user that the query names.
 """
 
 import os
@@ -35,7 +35,7 @@ settings.configure(
 )
 django.setup()
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - models exist after django.setup
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - models can be imported after django.setup
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.urls import path  # noqa: E402
 
@@ -49,7 +49,7 @@ from tidewire.topics import StateTopic, StreamTopic, Topic  # noqa: E402
 
 
 class RoomStatus(StateEvent):
-    """The members of a room, and a text of the size that the room's name asks for."""
+    """The members of a room, and a text of the size that the room's name contains."""
 
     type: Literal["room.status"] = "room.status"
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ class RoomStatus(StateEvent):
 
 @dataclass(frozen=True)
 class RoomTopic(StateTopic):
-    """One room. The status of `room.big-5000` has 5,000 characters of text."""
+    """A room. The status of `room.big-5000` has 5,000 characters of text."""
 
     async def read(self, presence: Presence, version: int) -> RoomStatus:
         [members] = await presence.members([(self.name, "in")], names=20)
@@ -67,7 +67,7 @@ class RoomTopic(StateTopic):
 
 
 class Base(LiveConsumer):
-    """Everyone may connect; the socket's `names` are those of its path."""
+    """A socket that any user may open. Its `names` come from the path."""
 
     async def refuse(self) -> CloseCode | None:
         return None
@@ -95,7 +95,7 @@ class RoomsConsumer(Base):
 
 
 def named(application: Any) -> Any:
-    """ASGI middleware: the user that the query names."""
+    """ASGI middleware that sets the user named in the query."""
 
     async def with_user(scope: dict[str, Any], receive: Any, send: Any) -> None:
         name = parse_qs(scope["query_string"].decode()).get("user", ["ada"])[0]

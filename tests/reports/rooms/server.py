@@ -1,4 +1,4 @@
-"""Runs the rooms application on tidewire's own server, over a Redis of the test."""
+"""Runs the rooms application on tidewire's own server, with a Redis of the test."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ STOP_SECONDS = 20.0
 
 
 class RoomsServer:
-    """One node. `with` starts and stops it; its output is in `log`."""
+    """A node. `with` starts and stops it; `log` has its output."""
 
     def __init__(self, redis_url: str, log: Path, *, certificate: Path | None = None) -> None:
         self.port, self.admin_port = free_port(), free_port()
@@ -61,7 +61,7 @@ class RoomsServer:
         self.until(lambda: self.admin("/readyz") is not None, "the node is ready")
 
     def stop(self) -> int:
-        """Send SIGTERM, which drains; returns the exit code."""
+        """Send SIGTERM, which drains the node, and return its exit code."""
         assert self.process is not None
         self.process.terminate()
         try:
@@ -72,7 +72,7 @@ class RoomsServer:
             raise
 
     def admin(self, path: str) -> str | None:
-        """A page of the admin port; None where there is no answer."""
+        """Return a page of the admin port, or None if there is no response."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", timeout=5) as page:
                 return str(page.read().decode())
@@ -80,11 +80,11 @@ class RoomsServer:
             return None
 
     def connect(self, path: str, **options: Any) -> connect:
-        """`async with` it: a socket."""
+        """Open a socket, with `async with`."""
         return connect(f"ws://127.0.0.1:{self.port}{path}", **{"proxy": None, "max_size": None, **options})
 
     def rss_bytes(self) -> int:
-        """The resident memory of the node."""
+        """Return the resident memory of the node."""
         line = next(
             line for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if line.startswith("VmRSS")
         )
