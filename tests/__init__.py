@@ -1,1 +1,1 @@
-"""The tests' own package, so that its modules can be imported whatever else is called tests."""
+"""Package of the tests, so that their modules can be imported even if another package is named tests."""

@@ -1,4 +1,4 @@
-"""People at browsers: each has a context of their own in one Chromium."""
+"""Users with browsers: each has a browser context in one shared Chromium."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from deploy.local import system
 from deploy.local.system import find_program
 
 CHROMIUM = find_program(*system.CHROMIUM.programs)
-# No sandbox: tests may run as root. The rest keeps an offline Chromium from asking the network for anything.
+# No sandbox, because tests may run as root. The other flags keep an offline Chromium from sending network requests.
 FLAGS = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -26,9 +26,9 @@ FLAGS = [
     "--no-first-run",
     "--no-pings",
 ]
-# Each window would prepare the popups of its address bar in a renderer of their own, at 0.7 s of CPU time.
+# Chromium would prepare the popups of each window's address bar in separate renderers, at 0.7 s of CPU time.
 NO_POPUPS = "WebUIOmniboxPopup,WebUIOmniboxAimPopup"
-# Chromium reads the last switch of a name alone, so this one repeats the features that Playwright disables.
+# Chromium uses only the last switch of a name, so this one must repeat the features that Playwright disables.
 PLAYWRIGHT_FLAGS = [
     *FLAGS,
     "--disable-features=AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,"
@@ -36,12 +36,11 @@ PLAYWRIGHT_FLAGS = [
     "AvoidCorsURLLoaderRestartOnRedirect,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch,"
     + NO_POPUPS,
 ]
-# Events take milliseconds; a loaded machine with two cores is waited for.
+# Events take milliseconds, but a busy machine with two cores may need much longer.
 PATIENCE_MS = 15_000
 DESKTOP = {"width": 1280, "height": 800}
 
-# Every state that the indicator shows is kept, in an attribute that a test can wait for: looking at the right
-# moment would be luck.
+# Every state that the indicator shows is recorded in an attribute, so that a test cannot miss a short one.
 WATCH_STATES = """
 document.addEventListener("DOMContentLoaded", () => {
   const signal = document.querySelector("[data-live-state]");
@@ -56,7 +55,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
 @dataclass
 class Person:
-    """Somebody at a page. Whatever the page's console or scripts complain about is kept."""
+    """A user at a page. Errors of the page's console and scripts are collected in `complaints`."""
 
     name: str
     page: Page
@@ -64,7 +63,7 @@ class Person:
     complaints: list[str]
 
     def goto(self, path: str) -> Page:
-        """Opens a page and waits until it is live."""
+        """Open a page and wait until it is live."""
         self.page.goto(f"{self.url}{path}")
         self.is_live()
         return self.page
@@ -92,7 +91,7 @@ class Person:
         self.page.get_by_role("button", name=button, exact=True).click()
 
     def write_anyway(self) -> None:
-        """Types beside whoever holds the edit lease, as the page offers."""
+        """Start typing although another user has the edit lease, with the page's own button."""
         self.page.get_by_role("button", name="Write anyway").click()
 
     def toast(self, text: str) -> Locator:
@@ -101,7 +100,7 @@ class Person:
 
 @contextlib.contextmanager
 def launched() -> Iterator[Browser]:
-    """One Chromium. Playwright keeps an event loop running meanwhile, beside which no async test can run."""
+    """Run one Chromium. Playwright runs an event loop meanwhile, so no async test can run in this process."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium: see `make test`")
     expect.set_options(timeout=PATIENCE_MS)
@@ -112,10 +111,10 @@ def launched() -> Iterator[Browser]:
 
 
 class SharedChromium:
-    """A Chromium for all browser tests that follow one another: each start takes 2 s of CPU time.
+    """A Chromium for consecutive browser tests, because each start takes 2 s of CPU time.
 
-    A pytest plugin, because it must be gone before any other test and before the fixtures of the session end: nothing
-    async, and none of Django's database calls, work beside Playwright's event loop.
+    A pytest plugin, because the browser must be closed before any other test and before the session's fixtures end:
+    neither async code nor Django's database calls work while Playwright's event loop runs.
     """
 
     def __init__(self) -> None:
@@ -124,7 +123,7 @@ class SharedChromium:
         self._in_use = self._keep = False
 
     def get(self) -> Iterator[Browser]:
-        """For one test; afterwards it stays open only if the next test uses it too."""
+        """Yield the browser for one test. It stays open afterwards only if the next test uses it too."""
         if self._browser is None or not self._browser.is_connected():
             self.close()
             self._browser = self._running.enter_context(launched())
@@ -154,9 +153,9 @@ SHARED_CHROMIUM = SharedChromium()
 
 @contextlib.contextmanager
 def seats(chromium: Browser) -> Iterator[Callable[..., Person]]:
-    """`sit(name, url)`: somebody at a browser of their own. Options are those of a browser context.
+    """Yield `sit(name, url)`, which opens a browser context for a user and takes the options of a context.
 
-    At the end all are gone, and nobody's console or scripts may have complained.
+    At the end all contexts are closed, and no page may have had an error in its console or scripts.
     """
     complaints: list[str] = []
     with contextlib.ExitStack() as contexts:
@@ -177,6 +176,6 @@ def seats(chromium: Browser) -> Iterator[Callable[..., Person]]:
 
 
 def _odd(message: ConsoleMessage) -> bool:
-    """Errors, but for those of the network: a refused save and a stopped process are what some tests are about."""
+    """Return whether a message is an error. Network errors do not count: some tests refuse a save or stop a process."""
     network = ("Failed to load resource", "WebSocket connection to")
     return message.type == "error" and not message.text.startswith(network)

@@ -1,4 +1,4 @@
-"""The tiers of tests, and fixtures that each of them may use; the stack's processes are in tests.stack."""
+"""The tiers of tests, and fixtures for all of them. `tests.stack` has the stack's processes."""
 
 import contextlib
 from collections import Counter, defaultdict
@@ -10,8 +10,8 @@ import pytest
 from tests import parallel
 from tests.stack import Stack, StackFactory, why_not
 
-# Each tier's name on the command line, from quick to slow, with the directories whose tests are of that tier, all of
-# them. In others a test is of the tier of the fixtures that it uses.
+# The tiers as they are named on the command line, from quick to slow, each with the directories that contain only tests
+# of that tier. In other directories a test's fixtures determine its tier.
 TIERS: dict[str, tuple[str, ...]] = {
     "unit": (),
     "integration": ("integration/", "contract/"),
@@ -21,7 +21,7 @@ TIERS: dict[str, tuple[str, ...]] = {
     "compose": (),
     "k8s": ("k8s/cluster/",),
 }
-# What runs only when its tier is named, and why. Tests marked smoke run always.
+# Tiers that run only if they are named, and why. Tests marked smoke always run.
 ON_REQUEST = {
     "faults": "takes a quarter of an hour",
     "monitoring": "takes twelve minutes",
@@ -70,13 +70,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _mark(item: pytest.Item) -> None:
-    """Give a test the marker of its tier, from its directory or from what it uses."""
+    """Give a test the marker of its tier, from its directory or its fixtures."""
     place = item.path.relative_to(HERE).as_posix()
     used = set(getattr(item, "fixturenames", ()))
     if name := next((name for name, places in TIERS.items() if place.startswith(places)), None):
         item.add_marker(name)
     elif any(item.get_closest_marker(name) for name in ON_REQUEST):
-        # A test in containers, say, that also drives a browser.
+        # For example a test in containers that also drives a browser.
         return
     elif "chromium" in used:
         item.add_marker("browser")
@@ -86,7 +86,7 @@ def _mark(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def stack_factory(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> StackFactory:
-    """Stacks that are not started yet, for what needs its own span of life."""
+    """Make stacks that are not started yet, for tests and fixtures that must control a stack's lifetime."""
     if reason := why_not():
         pytest.skip(reason)
     return StackFactory(tmp_path_factory.mktemp("stacks"), parallel.shared_directory(pytestconfig))
@@ -94,14 +94,14 @@ def stack_factory(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest
 
 @pytest.fixture(scope="session")
 def stack(stack_factory: StackFactory) -> Iterator[Stack]:
-    """The running stack that all tests share: leave its processes running and other tests' documents alone."""
+    """Start the stack that all tests share. They must leave its processes and other tests' documents alone."""
     with stack_factory() as running:
         yield running
 
 
 @pytest.fixture
 def start_stack(stack_factory: StackFactory) -> Iterator[Callable[..., Stack]]:
-    """`start_stack(web=1, ws=2, **env)` starts a stack of the test's own, whose processes it may stop and break."""
+    """Yield `start_stack(web=1, ws=2, **env)`, which starts a stack for one test. The test may stop its processes."""
     with contextlib.ExitStack() as running:
 
         def start(**options) -> Stack:
@@ -112,7 +112,7 @@ def start_stack(stack_factory: StackFactory) -> Iterator[Callable[..., Stack]]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """After a failure, the end of every process's log stands beside it."""
+    """After a failure, add the end of every process's log to the report."""
     report = yield
     report.tier = tier(item)
     if report.failed:
@@ -123,12 +123,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the tests of each tier, the time that they took and, of several processes, the time in which."""
+    """Print each tier's results, the total time of its tests and the time from its first start to its last end."""
     results: defaultdict[str, Counter[str]] = defaultdict(Counter)
     reports: defaultdict[str, list[pytest.TestReport]] = defaultdict(list)
     for outcome, each in terminalreporter.stats.items():
         for report in each:
-            # A module that could not be imported belongs to no tier; pytest names it.
+            # A module that could not be imported has no tier; pytest reports it.
             if isinstance(report, pytest.TestReport):
                 reports[report.tier].append(report)
                 if outcome in OUTCOMES:

@@ -1,4 +1,4 @@
-"""ada edits a document in a tab that is hidden behind another; bob, at a page in front, sees who is there."""
+"""A user edits a document in a hidden tab, while another user watches presence on a visible page."""
 
 import itertools
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Self
 from tests.stack import Stack
 from tests.tabs import Chromium
 
-# Runs before the page's own scripts: counts sockets and their closes, and notes every state that the page shows.
+# Runs before the page's scripts: counts sockets and their closes, and records every state that the page shows.
 WATCH = """
 window.watched = { opened: 0, closes: 0, states: [], leases: [], runs: [], seen: [] };
 window.WebSocket = class extends WebSocket {
@@ -34,13 +34,13 @@ document.addEventListener("DOMContentLoaded", () => {
   follow("[data-badge]", watched.seen, people);
 });
 """
-# A timer that runs once a minute rather than once a second.
+# A throttled timer runs once a minute instead of once a second, so its intervals are longer than this.
 THROTTLED_MS = 50_000
 
 
 @dataclass
 class Found:
-    """What was seen since the tab was hidden; each list has a value only where it is another than the one before."""
+    """Observations since the tab was hidden. A list has a value each time it changes."""
 
     closes: int
     states: list[str]
@@ -49,9 +49,9 @@ class Found:
 
 
 class Hidden:
-    """`with Hidden(stack, chromium, cookies) as hidden`: both are live; `hide` puts another tab in front of ada's.
+    """`with Hidden(stack, chromium, cookies) as hidden` opens two live pages; `hidden.hide()` hides ada's tab.
 
-    `others` is how many other users are online, so that nothing but a fault changes their count.
+    `others` must be the number of other users online, so that only a fault can change the count that the pages show.
     """
 
     def __init__(self, stack: Stack, chromium: Chromium, cookies: dict[str, str], *, others: int = 0) -> None:
@@ -86,7 +86,7 @@ class Hidden:
             tab.close()
 
     def hide(self) -> None:
-        """Hide ada's tab. What was seen before does not count."""
+        """Hide ada's tab, and discard all earlier observations."""
         self._front.front()
         self.ada.wait("document.visibilityState === 'hidden'")
         for tab in (self.ada, self.bob):
@@ -97,18 +97,18 @@ class Hidden:
             )
 
     def show(self) -> None:
-        """Look at ada's tab again."""
+        """Show ada's tab again."""
         self.ada.front()
         self.ada.wait("document.visibilityState === 'visible'")
 
     @property
     def throttled_runs(self) -> int:
-        """How often Chromium made a timer of the hidden page wait for the minute."""
+        """Return how many intervals of a one-second timer Chromium extended to a minute."""
         runs: list[float] = self.ada.evaluate("watched.runs")
         return sum(after - before > THROTTLED_MS for before, after in itertools.pairwise(runs))
 
     def look(self) -> Found:
-        """What both pages noted."""
+        """Return the observations of both pages."""
         ada: dict[str, Any] = self.ada.evaluate("watched")
         bob: dict[str, Any] = self.bob.evaluate("watched")
         return Found(ada["closes"] + bob["closes"], ada["states"], ada["leases"], bob["seen"])

@@ -1,4 +1,4 @@
-"""Plain HTTP for tests: one request, no redirect followed, no exception for a status."""
+"""HTTP requests for tests: redirects are not followed, and no status raises an exception."""
 
 import json
 import urllib.error
@@ -25,7 +25,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-# Without the proxies that the environment may name: everything here is on loopback.
+# Ignores the proxies that the environment may name, because all servers are on loopback.
 _OPENER = urllib.request.build_opener(_Stay, urllib.request.ProxyHandler({}))
 
 
@@ -36,7 +36,7 @@ def fetch(
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float = 20.0,
 ) -> Page:
-    """GETs, or POSTs the `fields` of a form."""
+    """Send a GET request, or POST the `fields` of a form."""
     body = urllib.parse.urlencode(fields).encode() if fields is not None else None
     request = urllib.request.Request(url, body, dict(headers or {}))  # noqa: S310 - the tests' own URLs
     try:
@@ -48,7 +48,7 @@ def fetch(
 
 
 def submit(url: str, cookie: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Page:
-    """POSTs a form as a logged-in browser does: with a token of the page before."""
+    """POST a form as a logged-in browser does, with the CSRF token of the page at the same URL."""
     before = fetch(url, headers={"Cookie": cookie})
     token = before.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
     set_now = [value.partition(";")[0] for value in before.headers.get_all("Set-Cookie", [])]
@@ -59,7 +59,7 @@ def submit(url: str, cookie: str, fields: Mapping[str, str], headers: Mapping[st
 
 
 def metric(text: str, name: str, **labels: str) -> float:
-    """The sum of a metric's samples that carry these labels, of a page in Prometheus text."""
+    """Return the sum of a metric's samples that have these labels, from a page in Prometheus text format."""
     total = 0.0
     for line in text.splitlines():
         sample, _, value = line.rpartition(" ")

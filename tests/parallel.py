@@ -1,7 +1,7 @@
-"""Several pytest processes over one list of tests (pytest-xdist): which tests stay together, and which run alone.
+"""Scheduling of tests over several pytest processes (pytest-xdist): which share a process, and which must run alone.
 
-`make test` starts twice as many processes as the machine has cores, because tests wait half of their time. Registered
-as a plugin by tests/conftest.py; without `-n` nothing here has an effect.
+`make test` starts twice as many processes as the machine has cores, because tests wait half of their time.
+tests/conftest.py registers this module as a plugin; it has no effect without `-n`.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from xdist.workermanage import WorkerController
 
 from deploy.local.layout import FREE_PORTS
 
-# Longest first, and each of their tests by itself: a module here takes minutes.
+# Scheduled first, and test by test, because each of these modules takes minutes.
 LONGEST = (
     "tests/integration/loadtest/test_product.py",
     "tests/integration/loadtest/test_whole_run.py",
@@ -30,14 +30,14 @@ LONGEST = (
     "tests/monitoring/",
 )
 ALONE = "alone"
-# A browser keeps a core busy, so that more of them at once only make each other late.
+# A browser keeps a core busy, so more browsers than cores only delay each other.
 BROWSER = "browser "
 BROWSERS = os.cpu_count() or 2
 GROUPS = "groups.json"
 
 
 def group(item: pytest.Item) -> str:
-    """Tests of one group run in one process, in order: those of a module, because they share its fixtures."""
+    """Return the group of a test, usually its module. A group runs in order in one process, and shares its fixtures."""
     if item.get_closest_marker(ALONE):
         return ALONE
     if given := item.get_closest_marker("xdist_group"):
@@ -49,7 +49,7 @@ def group(item: pytest.Item) -> str:
 
 
 def order(item: pytest.Item) -> int:
-    """Unit tests come first, since they show a fault soonest, then what takes longest; at the end what runs alone."""
+    """Return a sort key: unit tests, which find faults soonest, then the longest tests, then those that run alone."""
     if item.get_closest_marker(ALONE):
         return len(LONGEST) + 1
     if item.nodeid.startswith("tests/unit/"):
@@ -58,7 +58,7 @@ def order(item: pytest.Item) -> int:
 
 
 def shared_directory(config: pytest.Config) -> Path | None:
-    """The directory of all processes of this run; None where there is one process."""
+    """Return the directory that all processes of this run share, or None if there is only one process."""
     given = getattr(config, "workerinput", {}).get("shared")
     return Path(given) if given else None
 
@@ -71,10 +71,10 @@ def locked(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
 
 
 class Groups(LoadScopeScheduling):
-    """Give each process the next group when it is about to run out of tests."""
+    """Assigns the next group to a process when its tests are about to run out."""
 
     def __init__(self, config: pytest.Config, log: Producer, file: Path) -> None:
-        # In the order of the processes, not by the number of tests.
+        # Keeps the order of `order`, instead of sorting groups by their number of tests.
         config.option.loadscopereorder = False
         super().__init__(config, log)
         self._file = file
@@ -95,18 +95,18 @@ class Groups(LoadScopeScheduling):
             node.shutdown()
 
     def _next(self, *, browses: bool) -> str | None:
-        """The next group for a process: the first ones of browsers for some, the first of all others for the rest."""
+        """Return the next group for a process. Groups with browsers are reserved for the first `BROWSERS` processes."""
         waiting = list(self.workqueue)
         if waiting[0].startswith("tests/unit/"):
             return waiting[0]
         allowed = [name for name in waiting if name.startswith(BROWSER) == browses and name != ALONE]
-        # Processes for browsers help with the rest. What runs alone comes last, when the others have nothing more.
+        # Processes for browsers may also take other groups. Tests that run alone come last.
         left = [name for name in waiting if browses and (name != ALONE or len(waiting) == 1)]
         return next(iter(allowed or left), None)
 
 
 class Controller:
-    """The process that hands out tests."""
+    """The process that assigns tests to the others."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -123,7 +123,7 @@ class Controller:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            # At once, because the end of the run may be minutes later.
+            # Printed at once, because the run may end minutes later.
             terminal = self._config.pluginmanager.get_plugin("terminalreporter")
             lines = report.longreprtext.splitlines()
             error = next((line[1:].strip() for line in lines if line.startswith("E ")), "")
@@ -135,22 +135,22 @@ class Controller:
 
 
 class Worker:
-    """One of the processes that run them."""
+    """A process that runs tests."""
 
     def __init__(self, config: pytest.Config, shared: Path) -> None:
         self._turn, self._machine = shared / "turn.lock", shared / "machine.lock"
         number, count = int(config.workerinput["workerid"].removeprefix("gw")), config.workerinput["workercount"]
-        # Two processes never look for free ports in the same range: between the look and the use is a moment.
+        # Each process has its own range of free ports, because another process could take a port between check and use.
         first, last = FREE_PORTS
         share = (last - first) // count
         os.environ["FREE_PORTS"] = f"{first + number * share}-{first + (number + 1) * share}"
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """A test that measures the machine waits until the others have ended theirs, and they wait for it."""
+        """A test that measures the machine waits until all other tests have ended, and they wait for it."""
         kind = fcntl.LOCK_EX if item.get_closest_marker(ALONE) else fcntl.LOCK_SH
         with contextlib.ExitStack() as held:
-            # In turn, so that one who wants the machine alone gets it however many share it.
+            # Each test takes the turn lock first, so that the shared locks of others cannot starve an exclusive one.
             with locked(self._turn):
                 held.enter_context(locked(self._machine, kind))
             return (yield)
@@ -164,7 +164,7 @@ def register(config: pytest.Config) -> None:
 
 
 def name_groups(items: list[pytest.Item], shared: Path) -> None:
-    """Write the group of each test for the process that hands them out; all processes write the same."""
+    """Write the group of each test for the controller. All processes write the same file."""
     written = shared / f"{GROUPS}-{os.getpid()}"
     written.write_text(json.dumps({item.nodeid: group(item) for item in items}), encoding="utf-8")
     written.rename(shared / GROUPS)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of these tests' own: on a free port, without a sync unless asked, as a user that it agrees to run as."""
+"""A PostgreSQL server for tests, on a free port, with fsync off by default, run by a user that PostgreSQL accepts."""
 
 import os
 import pwd
@@ -11,12 +11,12 @@ from typing import Self
 from deploy.local.layout import LOOPBACK, free_port
 
 ROLE = "tidewire"
-# It refuses root.
+# PostgreSQL refuses to run as root.
 USER = "postgres"
 
 
 def why_not() -> str | None:
-    """The reason that none can be started on this machine, if there is one."""
+    """Return the reason if this machine cannot start PostgreSQL."""
     if not (_program("initdb") and _program("pg_ctl")):
         return "there is no PostgreSQL on this machine"
     if os.geteuid() == 0 and USER not in {each.pw_name for each in pwd.getpwall()}:
@@ -25,12 +25,13 @@ def why_not() -> str | None:
 
 
 class Postgres:
-    """`with` makes an empty one and starts it; `stop` and `start` in between keep what it has."""
+    """`with` creates an empty cluster and starts it. `stop` and `start` keep its data."""
 
     def __init__(self, *, fsync: bool = False) -> None:
         self._fsync = fsync
         self.port = free_port()
-        # Below /tmp and not pytest's own directory, which another user may not enter; its socket's path must be short.
+        # Under /tmp, because the server's user may have no access to pytest's directory, and a socket's path must be
+        # short.
         self._directory = Path(tempfile.mkdtemp(prefix="tidewire-"))
 
     @property
@@ -50,24 +51,24 @@ class Postgres:
         shutil.rmtree(self._directory)
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         options = f"-p {self.port} -h {LOOPBACK} -k {self._directory}{'' if self._fsync else ' -F'}"
         self._run("pg_ctl", "-w", "-o", options, "start")
 
     def stop(self) -> None:
-        """At once, as a machine that loses its power: the next start recovers."""
+        """Stop immediately, as after a loss of power: the next start runs recovery."""
         self._run("pg_ctl", "-m", "immediate", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
         before = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
         command = [*before, _program(program) or program, "-D", str(self._directory / "data"), *arguments]
-        # Not captured: the server would keep the pipe open, and reading it would never end.
+        # Output is not captured: the server would inherit the pipe, and reading would never end.
         subprocess.run(
             command, check=True, cwd=self._directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60
         )
 
 
 def _program(name: str) -> str | None:
-    # Debian keeps them off the path, one directory for each version.
+    # Debian installs these programs outside PATH, in a directory for each version.
     beside = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     return shutil.which(name) or (str(beside[-1]) if beside else None)

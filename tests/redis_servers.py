@@ -1,4 +1,4 @@
-"""Redis processes that lose writes, and one address in front of them that may lead to another: for tests of faults."""
+"""Redis servers that can lose writes, and an address that can be moved between them, for tests of faults."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ SHIM = Path(__file__).with_name("clock_shim.c")
 
 
 def why_not() -> str:
-    """Why there is no Redis for tests; empty: there is."""
+    """Return the reason if this machine has no Redis, else an empty string."""
     return "" if shutil.which("redis-server") else "there is no redis-server on this machine"
 
 
 def why_no_clock() -> str:
-    """Why there is no Redis with a clock of its own; empty: there is."""
+    """Return the reason if this machine cannot run a Redis with another clock, else an empty string."""
     return why_not() or (
         "" if shutil.which("cc") and sys.platform == "linux" else "there is no C compiler, or no Linux"
     )
 
 
 class Server:
-    """A redis-server with a directory of its own. `start` again after `kill`: with what is on its disk."""
+    """A redis-server with its own directory. `start` after `kill` loads the data that is on disk."""
 
     def __init__(self, directory: Path, *options: str) -> None:
         directory.mkdir(parents=True)
@@ -47,7 +47,7 @@ class Server:
         self.client = redis.Redis(port=self.port, decode_responses=True, socket_timeout=5)
 
     def start(self, *, clock_seconds: float | None = None) -> None:
-        """Start, with a clock that is ahead by so many seconds (behind: negative) where that is given."""
+        """Start the server. `clock_seconds` sets its clock ahead of this machine's, or behind it if negative."""
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
         command += ["--save", "", "--repl-diskless-sync-delay", "0", *self._options]
         env = dict(os.environ)
@@ -61,13 +61,13 @@ class Server:
         self.until(lambda: bool(self.client.ping()))
 
     def step_clock(self, seconds: float) -> None:
-        """Set the clock of the host to so much ahead of this machine's."""
+        """Set the server's clock this far ahead of this machine's clock."""
         written = self.directory / "clock.new"
         written.write_text(f"{seconds:+f}\n")
         written.replace(self.directory / "clock")
 
     def kill(self) -> None:
-        """As a machine that loses its power."""
+        """Kill the server, as a loss of power would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -83,18 +83,18 @@ class Server:
             self._process.send_signal(signal.SIGCONT)
 
     def follow(self, primary: Server) -> None:
-        """Become its replica, and have all that it has."""
+        """Become a replica of `primary`, and wait until both have the same keys."""
         self.client.replicaof("127.0.0.1", str(primary.port))
         self.until(lambda: self.client.info("replication")["master_link_status"] == "up")
         self.until(lambda: self.client.dbsize() == primary.client.dbsize())
 
     def has_all_of(self, primary: Server) -> None:
-        """Wait until this replica has received every write of its primary so far."""
+        """Wait until this replica has received all writes of its primary so far."""
         end = primary.client.info("replication")["master_repl_offset"]
         self.until(lambda: self.client.info("replication")["slave_repl_offset"] >= end)
 
     def lag(self) -> None:
-        """Stay a replica, and get nothing more."""
+        """Remain a replica, but receive no further writes."""
         self.client.replicaof("127.0.0.1", str(free_port()))
 
     def promote(self) -> None:
@@ -112,11 +112,12 @@ class Server:
 
 
 class Address:
-    """One address, as a name, a virtual address or a proxy is: new connections lead to `port`, old ones stay."""
+    """An address like a host name, a virtual IP or a proxy: new connections lead to `port`, open ones are kept."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        # Called with each request; True: it is passed on, and its reply is lost with the connection.
+        # Called with each request. If it returns True, the request is forwarded, but its connection closes without a
+        # reply.
         self.loses: Callable[[bytes], bool] = lambda _request: False
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.own_port = int(self._listening.getsockname()[1])
@@ -132,7 +133,7 @@ class Address:
         self.cut()
 
     def cut(self) -> None:
-        """End every connection."""
+        """Close all connections."""
         for each in list(self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

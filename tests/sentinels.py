@@ -1,4 +1,4 @@
-"""A Redis primary, its replica and three Sentinels on free ports, as processes of these tests' own."""
+"""A Redis primary, its replica and three Sentinels on free ports, as processes of the tests."""
 
 import contextlib
 import shutil
@@ -15,18 +15,18 @@ from deploy.local.layout import LOOPBACK, Ports
 
 MASTER = "tide"
 QUORUM = 2
-# A primary that is silent for so long is gone. As short as a busy machine allows.
+# A primary that does not answer for this long is considered down. As short as a busy machine allows.
 DOWN_MILLISECONDS = 1000
 FAILOVER_SECONDS = 30.0
 
 
 class Sentinels:
-    """`with` starts them all and stops them. `primary` and `replica` are ports, as the Sentinels see them at first."""
+    """`with` starts and stops all processes. `primary` and `replica` are the ports of these roles at the start."""
 
     def __init__(self, directory: Path, *, password: str = "") -> None:
         self._directory = directory
         self._password = password
-        # Only for its search of free ports.
+        # Used only to find free ports.
         ports = Ports.free(web=1, ws=3)
         self.primary, self.replica = ports.redis, ports.nginx
         self.sentinels = ports.ws
@@ -58,20 +58,20 @@ class Sentinels:
         return sync_redis.Redis(LOOPBACK, port, password=password, decode_responses=True, socket_timeout=2)
 
     def start_redis(self, port: int, *, of: int | None = None) -> None:
-        """Start a Redis without a disk, as a replica where it says of which."""
+        """Start a Redis without persistence. With `of` it is a replica of the server on that port."""
         options = ["--requirepass", self._password, "--masterauth", self._password] if self._password else []
         if of is not None:
             options += ["--replicaof", LOOPBACK, str(of)]
         self._start(port, "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", *options)
 
     def kill(self, port: int) -> None:
-        """As a machine that lost its power."""
+        """Kill the process, as a loss of power would."""
         self._processes[port].kill()
         self._processes[port].wait()
 
     @contextlib.contextmanager
     def paused(self, port: int) -> Iterator[None]:
-        """Stand still: connections stay open and nothing answers."""
+        """Suspend the process: its connections stay open and receive no answer."""
         self._processes[port].send_signal(signal.SIGSTOP)
         try:
             yield
@@ -79,19 +79,19 @@ class Sentinels:
             self._processes[port].send_signal(signal.SIGCONT)
 
     def named(self) -> int:
-        """The port of the primary that the first Sentinel names."""
+        """Return the port of the primary according to the first Sentinel."""
         with self.client(self.sentinels[0]) as sentinel:
-            # As redis-py discovers it. Its other two commands about one primary fail in version 6.
+            # The command that redis-py's discovery uses. Its other two commands about one primary fail in version 6.
             return int(sentinel.sentinel_masters()[MASTER]["port"])
 
     def wait_for_replica(self) -> None:
-        """Until the replica has all that was written."""
+        """Wait until the replica has received all writes."""
         with self.client(self.primary) as primary:
             primary.set("replicated", 1)
             self._until("the replica has it all", lambda: primary.wait(1, 500) == 1)
 
     def wait_for_failover(self) -> None:
-        """Until the Sentinels name the replica, and it is one no more."""
+        """Wait until the Sentinels name the replica as primary and it has that role."""
         self._until("failover", lambda: self.named() == self.replica and self._role(self.replica)[0] == "master")
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Sentinels:
             process.wait()
 
     def _start_sentinel(self, port: int) -> None:
-        # A Sentinel writes what it learns into its own file.
+        # A Sentinel rewrites its own configuration file.
         lines = [
             f"sentinel monitor {MASTER} {LOOPBACK} {self.primary} {QUORUM}",
             f"sentinel down-after-milliseconds {MASTER} {DOWN_MILLISECONDS}",

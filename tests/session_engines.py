@@ -1,4 +1,4 @@
-"""Django's session engines for tests: each as it is, with a way to make its store unavailable."""
+"""Django's session engines for tests, each with a way to make its store unavailable."""
 
 import contextlib
 import shutil
@@ -15,23 +15,23 @@ BACKENDS = "django.contrib.sessions.backends"
 
 @dataclass(frozen=True)
 class Engine:
-    """`unavailable`: a context without the store; None where the session is in the cookie."""
+    """A session engine. `unavailable()` disables its store for a `with` block; None if the store is the cookie."""
 
     name: str
     settings: dict[str, Any]
     unavailable: Callable[[], contextlib.AbstractContextManager[None]] | None
-    # Whether the key is the data: such a session cannot be ended by the server.
+    # If the session key contains the data, the server cannot end a session.
     in_cookie: bool = False
 
     def forget_cache(self) -> None:
-        """Make the next reading come from the store."""
+        """Make the next read use the store."""
         if self.name == "cached_db":
             caches["default"].clear()
 
 
 @contextlib.contextmanager
 def without_table() -> Iterator[None]:
-    """The database answers with an error."""
+    """Make the database answer with an error."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE django_session RENAME TO elsewhere")
     try:
@@ -43,7 +43,7 @@ def without_table() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_values() -> Iterator[None]:
-    """The cache answers None and keeps nothing, as memcached's clients do while their server is unavailable."""
+    """Make the cache return None and store nothing, as memcached's clients do while their server is unavailable."""
     cache: Any = caches["default"]
     kept = cache.get
     cache.get = lambda *_arguments, **_options: None
@@ -54,7 +54,7 @@ def without_values() -> Iterator[None]:
 
 
 def engines(directory: Path, redis: Any) -> dict[str, Engine]:
-    """All of Django's engines. `redis` is a server that can be stopped and started: see tests/integration/tidewire."""
+    """Return Django's engines by name. `redis` must be a server of tests/integration/tidewire that can be stopped."""
     files = directory / "sessions"
     files.mkdir(exist_ok=True)
 
@@ -74,7 +74,7 @@ def engines(directory: Path, redis: Any) -> dict[str, Engine]:
 
     @contextlib.contextmanager
     def without_redis() -> Iterator[None]:
-        # Its process goes on, so that the sessions are still there afterwards.
+        # The Redis process keeps running, so that the sessions still exist afterwards.
         with redis.paused():
             yield
 

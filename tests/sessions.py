@@ -1,6 +1,6 @@
-"""Run as `python -m tests.sessions ada bob` in a stack's environment: these users, logged in, as JSON name -> Cookie.
+"""`python -m tests.sessions ada bob`, in a stack's environment: log these users in, print name -> Cookie as JSON.
 
-Logging each in through the page would spend most of a test on hashing passwords. `--tickets` adds what a page adds.
+Logging in through the page would spend most of a test hashing passwords. `--tickets` adds the ticket that a page sets.
 """
 
 import json
@@ -11,7 +11,7 @@ import django
 
 def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     django.setup()
-    from django.conf import settings  # noqa: PLC0415 - as above
+    from django.conf import settings  # noqa: PLC0415 - the settings need the setup above
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
     from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
 

@@ -1,4 +1,4 @@
-"""Websockets for tests: opened as a browser opens them, read event by event, every wait bounded."""
+"""WebSocket clients for tests, with the headers of a browser. Every wait has a timeout."""
 
 import asyncio
 import json
@@ -10,20 +10,20 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.stack import Stack
 
-# Generous, because three stacks and a browser may share two cores; nothing waits this long when all is well.
+# Generous, because three stacks and a browser may share two cores. Usually the wait is much shorter.
 WAIT_SECONDS = 15.0
 
 
 def open_socket(
     stack: Stack, path: str, cookie: str | None = None, *, at: str | None = None, **options: Any
 ) -> connect:
-    """`async with` it; through nginx, or straight to a node with `at="ws://127.0.0.1:port"`."""
+    """Return a connection for `async with`, through nginx or directly to a node with `at="ws://127.0.0.1:port"`."""
     headers = {"Cookie": cookie} if cookie else {}
     return connect(
         f"{at or stack.ws_url}{path}",
         **{
             "additional_headers": headers,
-            # Never what the shell says: everything is on loopback.
+            # Ignores the environment's proxies, because all servers are on loopback.
             "proxy": None,
             "open_timeout": WAIT_SECONDS,
             "close_timeout": WAIT_SECONDS,
@@ -39,7 +39,7 @@ async def event(
     *,
     timeout_seconds: float = WAIT_SECONDS,
 ) -> dict[str, Any]:
-    """The next event of this type that matches; others on the way are passed over."""
+    """Return the next event of this type that matches, and skip all others."""
     seen = []
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -52,7 +52,7 @@ async def event(
 
 
 async def close_code(socket: ClientConnection) -> int | None:
-    """The code with which the server closes, after whatever it says before."""
+    """Return the server's close code, and skip all events before it."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
             try:

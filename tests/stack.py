@@ -1,6 +1,6 @@
 """The real stack for tests: Redis, Gunicorn, the relay, Daphne and nginx on free ports in a directory of their own.
 
-The processes are those of `make up` (deploy.local.processes), started bare so that a test can stop each by name.
+The processes are those of `make up` (deploy.local.processes), but unsupervised, so that a test can stop each by name.
 """
 
 import fcntl
@@ -27,27 +27,27 @@ from deploy.local.processes import Process, processes
 from deploy.local.ready import wait_until_ready
 from deploy.local.system import NGINX, REDIS, missing, search_path, tail
 
-# A stack starts in 3 s on two idle cores; a loaded machine is waited for.
+# A stack starts in 3 s on two idle cores, and may need much longer on a busy machine.
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 PREPARE_SECONDS = 300.0
-# What the demo makes: see dashboard.management.commands.demo.
+# The users that the demo creates: see dashboard.management.commands.demo.
 USERS = {"ada": "demo", "bob": "demo", "eve": "demo", "admin": "demo"}
-# All tests come from one address; those about limits say their own.
-# Cookies' names without HTTPS: see dashboard.settings.
+# Cookie names without HTTPS: see dashboard.settings.
 SESSION_COOKIE = "tidewire_session"
 CSRF_COOKIE = "tidewire_csrf"
+# All tests share one address, so its limits must not apply. Tests of limits pass their own.
 NO_LIMITS = {
     "TIDEWIRE_PAGE_RATE": "5000r/s",
     "TIDEWIRE_LOGIN_RATE": "5000r/s",
     "TIDEWIRE_SOCKET_RATE": "5000r/s",
     "TIDEWIRE_SOCKETS_PER_ADDRESS": "20000",
 }
-# Tests find the programs that `make up` runs: those of wheels, and servers outside an ordinary user's PATH.
+# Adds the programs that `make up` runs: those installed by wheels, and servers outside an ordinary user's PATH.
 os.environ["PATH"] = search_path()
 
 
-# Sessions of the prepared database, and the settings by which a stack cannot use them.
+# Sessions of the prepared database. A stack with its own value for one of these settings cannot use them.
 COOKIES = "cookies.json"
 PREPARED_BY = frozenset({"TIDEWIRE_DATABASE_URL", "TIDEWIRE_SECRET_KEY"})
 
@@ -58,7 +58,7 @@ class StackError(Exception):
 
 @dataclass
 class Running:
-    """One process of the stack; `pid` changes with each start."""
+    """A process of the stack. `pid` changes with each start."""
 
     definition: Process
     process: subprocess.Popen[bytes] | None = None
@@ -80,20 +80,20 @@ class Running:
 
 @dataclass
 class Node(Running):
-    """A ws process, with the port of its sockets and that of its health and metrics."""
+    """A ws node, with its port for sockets and its port for health and metrics."""
 
     port: int = 0
     admin_port: int = 0
 
 
 def why_not() -> str | None:
-    """The reason that no stack can be started on this machine, if there is one."""
+    """Return the reason if this machine cannot start a stack."""
     absent = missing((REDIS, NGINX))
     return f"needs {' and '.join(need.name for need in absent)}: see `make test`" if absent else None
 
 
 class Stack:
-    """Users, URLs and processes. Everything it starts ends with `close`, or with the test run, however that ends."""
+    """Users, URLs and processes. Each process that it starts ends with `close`, or with the test run in any case."""
 
     users = USERS
 
@@ -101,10 +101,10 @@ class Stack:
         self.layout = Layout(ports=Ports.free(web=web, ws=ws), var=var)
         self._limits = limits
         self._has_prepared_sessions = PREPARED_BY.isdisjoint(env)
-        # What a person's shell says about tidewire is not for the tests.
+        # Settings of tidewire in the shell's environment must not affect the tests.
         base = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWIRE_")}
         self._env = self.layout.environment(base) | env
-        # The kernel ends a process with the thread that started it, so all are started by one that stays.
+        # The kernel kills a process when the thread that started it ends, so one lasting thread starts all processes.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="stack")
         ports = self.layout.ports
         self.ws: list[Node] = []
@@ -131,12 +131,12 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a further process of this stack needs to be told."""
+        """Return the environment that another process of this stack needs."""
         return self._env
 
     @property
     def web_urls(self) -> list[str]:
-        """The web processes themselves, past nginx."""
+        """Return the URLs of the web processes, without nginx in front."""
         return [f"http://{LOOPBACK}:{port}" for port in self.layout.ports.web]
 
     def __enter__(self) -> Self:
@@ -155,12 +155,12 @@ class Stack:
         self.close()
 
     def prepare(self) -> None:
-        """A database with the demo's users and documents, and the static files."""
+        """Create a database with the demo's users and documents, and collect the static files."""
         self.layout.make_directories()
         self.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
 
     def run(self, *arguments: str, timeout_seconds: float = 60.0) -> str:
-        """Runs Python with the stack's environment; returns what it printed."""
+        """Run Python in the stack's environment and return its output."""
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=ROOT,
@@ -176,12 +176,15 @@ class Stack:
         return done.stdout
 
     def start(self, name: str) -> None:
-        """Starts a process that was stopped and waits until it is ready."""
+        """Start a stopped process and wait until it is ready."""
         self._spawn(name)
         self._wait([name])
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
-        """Sends a signal, waits for the end and returns the exit code (negative: that of the signal that killed it)."""
+        """Send a signal, wait for the exit and return its code.
+
+        A negative code is the signal that killed the process.
+        """
         running = self.processes[name]
         if running.process is None:
             raise StackError(f"{name} was never started")
@@ -197,7 +200,7 @@ class Stack:
         return self.stop(self.ws[i].name, number)
 
     def login(self, name: str) -> str:
-        """Logs in through the page, as a browser does; returns the Cookie header."""
+        """Log in through the page, as a browser does, and return the Cookie header."""
         jar = http.cookiejar.CookieJar()
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
         browser.open(f"{self.url}/login/", timeout=10).close()
@@ -210,29 +213,29 @@ class Stack:
 
     @functools.cached_property
     def cookies(self) -> dict[str, str]:
-        """The demo's users, logged in: name -> Cookie header. For all tests of this stack: end none of them."""
+        """Cookie headers of the demo's users, by name. Tests share these sessions and must not end them."""
         path = self.layout.var / COOKIES
         if self._has_prepared_sessions and path.exists():
             return dict(json.loads(path.read_text(encoding="utf-8")))
         return self.sessions(*self.users)
 
     def sessions(self, *names: str, tickets: bool = False) -> dict[str, str]:
-        """Name -> Cookie header, without the page: for many users, which it makes where there are none.
+        """Return Cookie headers by name, without requests to the page, for many users. Creates users that do not exist.
 
-        With `tickets` as after a page, which gives one to every user.
+        `tickets` adds the ticket that a page sets for every user.
         """
         return dict(json.loads(self.run("-m", "tests.sessions", *(["--tickets"] if tickets else []), *names)))
 
     def log(self, name: str) -> str:
-        """All that a process has printed, over its restarts."""
+        """Return all output of a process, including earlier runs."""
         return (self.layout.log / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
     def last_words(self) -> str:
-        """The end of every log: what to read after a failure."""
+        """Return the end of every log, to read after a failure."""
         return "\n".join(f"--- {path.name}\n{tail(path, lines=40)}" for path in sorted(self.layout.log.iterdir()))
 
     def close(self) -> None:
-        """Stops all, Redis last. Raises where one had to be killed: no process of ours may need that."""
+        """Stop all processes, Redis last. Raises if one had to be killed, because every process must end on SIGTERM."""
         killed = []
         by_priority = sorted(self.processes.values(), key=lambda each: -each.definition.priority)
         for _priority, members in itertools.groupby(by_priority, key=lambda each: each.definition.priority):
@@ -259,7 +262,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C is for pytest, which then stops these in their order.
+                # Only pytest should receive Ctrl-C; it then stops these processes in order.
                 start_new_session=True,
             )
 
@@ -275,7 +278,7 @@ class Stack:
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it ended by itself within the bound; if not it is killed."""
+    """Return whether a process ended within the timeout. If not, it is killed."""
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
@@ -286,23 +289,23 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 class StackFactory:
-    """Makes stacks that start from one prepared database, because preparing takes longer than all the rest."""
+    """Makes stacks that start from one prepared database, because preparing takes longer than everything else."""
 
     def __init__(self, directory: Path, shared: Path | None = None) -> None:
         self._directory = directory
-        # Of all processes that run tests.
+        # Shared by all processes that run tests.
         self._shared = shared or directory
         self._stacks: list[Stack] = []
 
     def __call__(self, *, web: int = 1, ws: int = 2, limits: Mapping[str, str] = NO_LIMITS, **env: str) -> Stack:
-        """A stack that is not started yet: `with` starts it and stops it."""
+        """Return a stack that is not started yet: `with` starts and stops it."""
         stack = Stack(self._directory / f"stack-{len(self._stacks)}", web=web, ws=ws, limits=limits, **env)
         self._stacks.append(stack)
         self.furnish(stack.layout.var)
         return stack
 
     def furnish(self, var: Path) -> None:
-        """Makes a stack's directory with the prepared database and static files."""
+        """Create a stack's directory with the prepared database and static files."""
         prepared = self._prepare()
         var.mkdir(parents=True)
         (var / "static").symlink_to(prepared / "static")
@@ -310,7 +313,7 @@ class StackFactory:
             shutil.copy(path, var)
 
     def _prepare(self) -> Path:
-        """The directory with both; the first process that comes makes it, and others wait."""
+        """Return the directory with both. The first process creates it, and others wait."""
         with (self._shared / "prepared.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             prepared = self._shared / "prepared"

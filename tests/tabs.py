@@ -1,7 +1,7 @@
-"""Tabs of a Chromium that nothing keeps awake: they are hidden, throttled and frozen as people's are.
+"""Tabs of a Chromium that hides, throttles and freezes them as it does for real users.
 
-Playwright pretends that each of its pages has the focus and switches throttling off, so these are driven by the
-DevTools protocol itself.
+Playwright makes its pages believe that they have the focus, and disables throttling. These tabs are driven with the
+DevTools protocol instead.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import websocket
 
 from tests.browsers import CHROMIUM, FLAGS, NO_POPUPS
 
-# Chromium throttles the timers of a hidden tab to one run a minute, after 5 minutes or so many seconds.
+# Chromium throttles the timers of a hidden tab to one run a minute, after 5 minutes or this many seconds.
 THROTTLED = "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/10"
 START_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
@@ -29,7 +29,7 @@ LOOK_SECONDS = 0.05
 
 
 class Tab:
-    """One tab. `evaluate` returns a value that JSON can carry; a promise is awaited."""
+    """A tab. `evaluate` returns a value that JSON can represent, and awaits a promise."""
 
     def __init__(self, chromium: "Chromium", target: str) -> None:
         self._chromium = chromium
@@ -50,7 +50,7 @@ class Tab:
                 return dict(answer["result"])
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression. Raises `RuntimeError` where the script throws."""
+        """Return the value of a JavaScript expression. Raises `RuntimeError` if the script throws."""
         result = self.command("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in result:
             details = result["exceptionDetails"]
@@ -58,7 +58,7 @@ class Tab:
         return result["result"].get("value")
 
     def before_load(self, script: str) -> None:
-        """Run a script in each page that this tab opens, before the page's own."""
+        """Run a script in each page that this tab opens, before the page's own scripts."""
         self.command("Page.enable")
         self.command("Page.addScriptToEvaluateOnNewDocument", source=script)
 
@@ -68,10 +68,10 @@ class Tab:
         self.wait(f"document.readyState === 'complete' && location.href.startsWith({json.dumps(url)})")
 
     def wait(self, expression: str, seconds: float = WAIT_SECONDS) -> Any:
-        """The first true value of an expression, which is evaluated again and again."""
+        """Evaluate an expression repeatedly and return its first true value."""
         end = time.monotonic() + seconds
         while True:
-            # A page that is being replaced has no context for a moment.
+            # While a page is being replaced, it briefly has no context.
             with contextlib.suppress(RuntimeError):
                 if value := self.evaluate(expression):
                     return value
@@ -79,12 +79,12 @@ class Tab:
             time.sleep(LOOK_SECONDS)
 
     def text(self, selector: str) -> str | None:
-        """The text of an element, or None where there is none or it is hidden."""
+        """Return an element's text, or None if it is missing or hidden."""
         found = f"document.querySelector({json.dumps(selector)})"
         return self.evaluate(f"{found}?.checkVisibility() ? {found}.innerText.trim() : null")
 
     def cookie(self, url: str, header: str) -> None:
-        """Take the cookies of a `Cookie` header."""
+        """Set the cookies of a `Cookie` header."""
         for each in header.split("; "):
             name, _, value = each.partition("=")
             self.command("Network.setCookie", url=url, name=name, value=value)
@@ -94,7 +94,7 @@ class Tab:
         self.command("Page.bringToFront")
 
     def offline(self, *, away: bool) -> None:
-        """Take the network from the page, or give it back."""
+        """Disconnect the page from the network, or connect it again."""
         self.command("Network.enable")
         self.command(
             "Network.emulateNetworkConditions", offline=away, latency=0, downloadThroughput=-1, uploadThroughput=-1
@@ -113,12 +113,12 @@ class Tab:
 
 
 class Chromium:
-    """`with Chromium(directory) as chromium`; each tab has cookies of its own unless it is made beside another."""
+    """`with Chromium(directory) as chromium`. A tab has its own cookies unless it is opened `beside` another."""
 
     def __init__(self, directory: Path, *flags: str) -> None:
         assert CHROMIUM is not None
         self._directory = directory
-        # A session of its own: a wrapper script, the browser and its processes end together.
+        # A separate session, so that a wrapper script, the browser and its child processes end together.
         self._process = subprocess.Popen(
             [
                 CHROMIUM, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={directory}",
@@ -149,11 +149,11 @@ class Chromium:
             self._browser.close()
         os.killpg(self._process.pid, signal.SIGTERM)
         self._process.wait(START_SECONDS)
-        # Chromium's last processes may still write into it.
+        # Chromium's last processes may still write to the directory.
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def tab(self, *, beside: Tab | None = None) -> Tab:
-        """A tab in a window of its own, or in the window of another tab."""
+        """Open a tab in its own window, or in the window of another tab."""
         if beside is None:
             context = self._command("Target.createBrowserContext")["browserContextId"]
         else:
@@ -187,7 +187,7 @@ class Chromium:
 
 @contextlib.contextmanager
 def running(directory: Path, *flags: str) -> Iterator[Chromium]:
-    """A Chromium with its own profile in a directory that must not exist yet."""
+    """Run a Chromium with its own profile. The directory must not exist yet."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium: see `make test`")
     with Chromium(directory, *flags) as chromium:
@@ -195,7 +195,7 @@ def running(directory: Path, *flags: str) -> Iterator[Chromium]:
 
 
 def until(condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
-    """Wait until a condition of the test's own process holds."""
+    """Wait until a condition in the test's process is true."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""tests.parallel: what several processes over one list of tests may do at the same time."""
+"""tests.parallel: which tests may run at the same time in several processes."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 10.0
 
 @pytest.fixture
 def worker(tmp_path, monkeypatch):
-    """`worker(0)`: the first of three processes."""
+    """Return `worker(number)`, which makes one of three processes."""
     monkeypatch.setenv("FREE_PORTS", "")
 
     def make(number):
@@ -24,7 +24,7 @@ def worker(tmp_path, monkeypatch):
 
 
 class Started:
-    """A test that a process starts in a thread of its own and that ends when it is told."""
+    """A test that runs in a thread and ends when it is asked to."""
 
     def __init__(self, worker, *, alone=False):
         item = SimpleNamespace(get_closest_marker=lambda name: alone and name == ALONE)

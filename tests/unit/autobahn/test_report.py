@@ -1,4 +1,4 @@
-"""What `make autobahn` makes of the suite's results."""
+"""The report that `make autobahn` makes of the suite's results."""
 
 import pytest
 
@@ -23,6 +23,6 @@ def test_one_failure_fails_and_is_named(capsys, bad):
 
 @pytest.mark.parametrize("results", [{}, {"direct": {"1.1.1": GOOD}}, {"direct": {"1.1.1": GOOD}, "nginx": {}}])
 def test_a_server_that_was_not_tested_fails(capsys, results):
-    """A suite that could not connect reports no failure of any case."""
+    """A suite that could not connect reports no failed case."""
     assert report(results, ("direct", "nginx")) == 1
     assert "nginx: was not tested" in capsys.readouterr().out

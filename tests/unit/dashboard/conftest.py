@@ -1,4 +1,4 @@
-"""Users, a document, and what the actions published."""
+"""Users, a document, and the events that actions publish."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from tidewire import outbox
 
 @pytest.fixture
 def published(monkeypatch) -> list[tuple[str, NotificationCreated]]:
-    """What the actions gave to the outbox, in order; nothing reaches Redis. Their rows are numbered at once."""
+    """Record the events that actions publish, in order. None reaches Redis. Their rows are numbered at once."""
     events: list[tuple[str, NotificationCreated]] = []
 
     def publish(topic: str, event: NotificationCreated) -> None:
@@ -47,7 +47,7 @@ def staff(user) -> User:
 
 @pytest.fixture
 def plan(ada, published) -> Document:
-    """A document of ada's; its creation is forgotten, so that a test sees only its own events."""
+    """A document of ada's. The event of its creation is dropped, so that a test sees only its own events."""
     document = actions.create_document(ada, title="Plan", body="first")
     published.clear()
     return document

@@ -1,4 +1,4 @@
-"""Stands in for the nodes' reports in Redis."""
+"""A fake for the nodes' reports in Redis."""
 
 from tidewire.exceptions import NoRedis
 from tidewire.reports import NodeReport
@@ -22,7 +22,7 @@ def report(node: str, run: str) -> NodeReport:
 
 
 class FakeReports:
-    """What `tidewire.reports.Reports` does for a page."""
+    """The methods of `tidewire.reports.Reports` that a page uses."""
 
     def __init__(self, *reports: NodeReport) -> None:
         self.reports = list(reports)

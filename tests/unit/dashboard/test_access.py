@@ -1,4 +1,4 @@
-"""Permissions lost from whichever side they are taken away: whose sockets are ended."""
+"""Users that lose a permission in any way, and whether their sockets are closed."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User

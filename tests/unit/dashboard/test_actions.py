@@ -1,4 +1,4 @@
-"""Each action writes what it says, tells it once, and refuses what it must."""
+"""Each action changes the database, publishes exactly one event, and refuses invalid requests."""
 
 from datetime import timedelta
 
@@ -55,7 +55,7 @@ class TestCreate:
         assert actions.create_document(bob, title="Plan", body="").slug != plan.slug
 
     def test_the_slug_of_a_deleted_document_is_never_given_again(self, ada, plan):
-        """Whatever the next title is, the slug with its number at the end included."""
+        """Even if the next title is the deleted document's slug with its number."""
         slugs = {plan.slug}
         for title in ("Plan", plan.slug, f"Plan {plan.pk}", f"Plan {plan.pk + 3}"):
             document = actions.create_document(ada, title=title, body="")
@@ -64,7 +64,7 @@ class TestCreate:
             actions.delete_document(ada, document.pk)
 
     def test_slugs_stay_short(self, ada, published):
-        """A slug is part of topic names and routes, which have their bounds."""
+        """A slug is part of topic names and routes, and their length is limited."""
         slugs = {actions.create_document(ada, title="x" * TITLE_LENGTH, body="").slug for _ in range(3)}
         assert len(slugs) == 3
         assert max(map(len, slugs)) <= SLUG_LENGTH
@@ -84,7 +84,7 @@ class TestCreate:
 
 class TestUpdate:
     def test_saves_over_the_version_it_names(self, bob, plan, published):
-        # SQLite's clock has milliseconds.
+        # SQLite stores times in milliseconds.
         before = plan.updated_at - timedelta(seconds=1)
         Document.objects.update(updated_at=before)
         saved = actions.update_document(bob, plan.pk, version=1, title="Plan B", body="second")
@@ -93,7 +93,7 @@ class TestUpdate:
         assert told(published) == [("notifications", "bob", "updated", plan.slug, "Plan B")]
 
     def test_the_slug_survives_a_new_title(self, bob, plan):
-        """Open pages and sockets know the document by its slug."""
+        """Open pages and sockets identify the document by its slug."""
         assert actions.update_document(bob, plan.pk, version=1, title="Other", body="").slug == plan.slug
 
     def test_a_stale_version_is_refused_with_both_texts(self, ada, bob, plan, published):
@@ -198,7 +198,7 @@ class TestMarkRead:
         assert ReadPointer.objects.get(user=bob).last_read == newest
 
     def test_never_passes_what_exists(self, ada, bob, plan):
-        """A number from the future would hide what is yet to happen."""
+        """A number from the future would hide later notifications."""
         actions.mark_read(bob, 10**18)
         actions.create_document(ada, title="Later", body="")
         assert Notification.objects.unread_by(bob).count() == 1
@@ -209,7 +209,7 @@ class TestMarkRead:
 
 
 class TestTransaction:
-    """The outbox's row stands or falls with what the user did."""
+    """The outbox's row is written in the same transaction as the user's change."""
 
     def test_both_are_written(self, ada):
         actions.create_document(ada, title="Plan", body="")

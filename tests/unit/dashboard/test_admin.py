@@ -1,4 +1,4 @@
-"""The admin shows all of it and writes documents through the actions alone."""
+"""The admin lists all models, and changes documents only through the actions."""
 
 import pytest
 from django.contrib.admin.sites import site

@@ -1,4 +1,4 @@
-"""Real threads on a real database file: the fence lets exactly one of many savers through each version."""
+"""Real threads on a real database file: of concurrent saves of one version, exactly one may succeed."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ ROUNDS = 5
 
 
 class Threads:
-    """Threads that start together, each with a connection of its own to one database file."""
+    """Threads that start together. Each has its own connection to one database file."""
 
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(THREADS)
@@ -42,7 +42,7 @@ class Threads:
 
 @pytest.fixture
 def threads(tmp_path, monkeypatch, django_db_blocker) -> Iterator[Threads]:
-    # The tests' own database is in memory, where SQLite locks by table and never waits.
+    # The usual test database is in memory, where SQLite locks tables and never waits for a lock.
     own = connections.databases["default"]
     on_file = {**own, "NAME": str(tmp_path / "db.sqlite3"), "OPTIONS": SQLITE}
     monkeypatch.setitem(connections.databases, "default", on_file)

@@ -1,4 +1,4 @@
-"""`manage.py demo` gives a first run something to look at, and production nothing."""
+"""`manage.py demo` creates sample data for a first run, and refuses to run in production."""
 
 from io import StringIO
 
@@ -28,7 +28,7 @@ def test_makes_users_and_documents():
 
 
 def test_its_past_adds_up():
-    """One notification per version, numbered in the order of time, and none of them in the future."""
+    """Each version has one notification. They are numbered in the order of time, and none is in the future."""
     run()
     times = list(Notification.objects.order_by("sequence").values_list("created_at", flat=True))
     assert times == sorted(times)

@@ -1,4 +1,4 @@
-"""What pages read of Redis: nothing of one that is away, and then nobody waits for it."""
+"""Values of Redis on pages: while Redis is unavailable, pages show none and do not wait for it."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from tidewire.publisher import PublisherThread
 
 
 class Store:
-    """Presence on a Redis that may be away."""
+    """Presence in a Redis that may be unavailable."""
 
     def __init__(self) -> None:
         self.away = False
@@ -50,7 +50,7 @@ def store(monkeypatch, clock):
 
 
 def test_a_redis_that_is_away_is_asked_once_in_two_seconds(store, clock, caplog):
-    """A page reads three times; it waits for one of them, and the next pages for none."""
+    """A page reads three times. It may wait for the first of them; the next pages must not wait at all."""
     store.away = True
     with caplog.at_level(logging.WARNING):
         assert [live.everyone() for _ in range(10)] == [None] * 10
@@ -70,7 +70,7 @@ def test_a_redis_that_is_back_is_read_again(store, clock):
 
 
 def test_pages_need_not_find_out_what_the_publisher_found_out(store, monkeypatch):
-    """One wait for Redis in the process is enough."""
+    """A process should wait only once for a Redis that is unavailable."""
     thread = PublisherThread()
 
     def unavailable() -> bool:

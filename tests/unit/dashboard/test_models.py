@@ -1,4 +1,4 @@
-"""What is unread, and for whom. Who is asked for first joined first: earlier news is unread by nobody."""
+"""Unread notifications. A user does not see those from before the account, so the order of fixtures matters."""
 
 from datetime import timedelta
 
@@ -40,7 +40,7 @@ def test_one_users_pointer_is_no_other_users(ada, bob, staff, plan):
 
 @pytest.mark.parametrize("minutes", [-20, 0, 20])
 def test_what_happened_before_a_user_joined_is_read(ada, plan, user, minutes):
-    """Whatever the clock of the host says on which the account was made."""
+    """Even if the clock of the host that created the account was wrong."""
     newcomer = user("new", date_joined=timezone.now() + timedelta(minutes=minutes))
     assert unread(newcomer) == []
     actions.update_document(ada, plan.pk, version=1, title="Plan", body="x")

@@ -1,4 +1,4 @@
-"""Who may drain a node, and which."""
+"""Draining a node from the page of operations: which users may do it, and which nodes accept it."""
 
 import pytest
 from django.core.exceptions import PermissionDenied

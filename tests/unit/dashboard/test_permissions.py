@@ -1,4 +1,4 @@
-"""Author and staff delete; everybody who is logged in edits."""
+"""Authors and staff may delete a document; all users that are logged in may edit it."""
 
 import pytest
 

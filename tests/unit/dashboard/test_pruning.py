@@ -1,4 +1,4 @@
-"""What the dashboard deletes by itself, and what it keeps."""
+"""Rows that the dashboard deletes when they are old, and rows that it keeps."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ def test_the_relay_prunes_them():
 
 
 def test_unread_notifications_are_counted_up_to_a_limit(ada, bob, monkeypatch):
-    """Every page shows the count: it must not read a year of rows."""
+    """Every page shows the count, so it must not read a year of rows."""
     monkeypatch.setattr(models, "UNREAD_LIMIT", 3)
     for sequence in range(1, 6):
         notify(bob, sequence, 0)

@@ -1,4 +1,4 @@
-"""A form is carried out once, and the record of it is pruned."""
+"""A form is processed once, and its record is pruned later."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -32,7 +32,7 @@ class TestCreate:
         assert Document.objects.count() == 3
 
     def test_the_same_form_of_another_user_is_another_document(self, ada, bob, published):
-        """A page that was open through a logout is sent by the next user."""
+        """A page that stays open during a logout may be submitted by the next user."""
         for user in (ada, bob):
             actions.create_document(user, title="Plan", body="one", form=FORM)
         assert Document.objects.count() == 2
@@ -71,7 +71,7 @@ class TestUpdate:
         assert (caught.value.document.version, caught.value.version) == (3, 2)
 
     def test_the_same_form_with_another_text_is_no_repeat(self, bob, plan):
-        """A page that the browser brought back was changed again. Nothing of it may be dropped in silence."""
+        """The user may return to a submitted page and change its text, which must not be lost silently."""
         self.save(bob, plan, "two")
         with pytest.raises(actions.Conflict):
             self.save(bob, plan, "two and a half")
@@ -111,7 +111,7 @@ class TestPrune:
             actions.create_document(ada, title="Plan", body=str(number), form=UUID(int=number))
         old = Submission.objects.filter(key__in=[UUID(int=number) for number in (1, 2, 3)])
         old.update(created_at=F("created_at") - KEPT - timedelta(days=1))
-        # A key that is a multiple of 64.
+        # This key is a multiple of 64.
         actions.create_document(ada, title="Plan", body="5", form=UUID(int=64))
         assert Submission.objects.count() == 3
         assert submissions.prune() == 1

@@ -1,4 +1,4 @@
-"""Titles and names as they are kept: visible, on one line, without control over the text around them."""
+"""Stored titles and names are visible, on one line, and have no effect on the text around them."""
 
 import unicodedata
 
@@ -48,7 +48,7 @@ def test_a_title_in_any_script_is_kept_as_it_is(text):
         ("a\u200bb\ufeffc\u00add", "abcd"),
         ("e\u0301", "é"),
         ("a\x00b\x1bc\x7f", "abc"),
-        ("نامه\u200cها", "نامه\u200cها"),  # Persian needs its joiner
+        ("نامه\u200cها", "نامه\u200cها"),  # Persian needs this joiner
     ],
 )
 def test_a_title_stays_on_its_line(text, kept):

@@ -1,4 +1,4 @@
-"""What the audit of dependencies makes of pip-audit's answers."""
+"""The audit of dependencies: how it handles pip-audit's results."""
 
 import json
 

@@ -38,7 +38,7 @@ def test_each_process_is_a_server_of_its_upstream(layout):
 
 @pytest.mark.parametrize("file", ["compose.yaml", "deploy/k8s/base/kustomization.yaml", None])
 def test_a_restarted_node_is_taken_back_at_once(layout, file):
-    """Nginx would wait for a socket to end: the template says why."""
+    """Otherwise nginx would return to a node only when a socket has ended; the template has the details."""
     text = render(TEMPLATE, nginx_variables(layout)) if file is None else (ROOT / file).read_text(encoding="utf-8")
     ports = [str(port) for port in layout.ports.ws]
     lines = [line for line in text.splitlines() if "WS_SERVERS" in line or any(port in line for port in ports)]
@@ -68,19 +68,19 @@ def test_forwarded_headers_are_overwritten_never_appended_to():
 
 
 def test_no_location_adds_a_header_of_its_own():
-    """Nginx inherits add_header and proxy_set_header only where a location has none of its own."""
+    """Nginx inherits add_header and proxy_set_header only if a location has none of its own."""
     lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if re.match(r"\s{8,}(add_header|proxy_set_header)", line)] == []
 
 
 def test_prometheus_reads_every_rule(layout):
-    """The configuration that `make up` writes names all of them."""
+    """The configuration that `make up` writes must list all files of rules."""
     [named] = yaml.safe_load(prometheus_configuration(layout))["rule_files"]
     assert len(list(Path(named).parent.glob(Path(named).name))) == len(list(RULES.glob("*.yml"))) > 1
 
 
 def test_nginx_reads_paths_with_spaces(tmp_path):
-    """A clone in a directory such as "My Projects" has them, and nginx takes what follows one as an argument more."""
+    """The path of a clone may contain a space, as in "My Projects". Without quotes nginx would read two arguments."""
     layout = Layout(ports=Ports.from_variables({}), var=tmp_path / "My Projects" / "var")
     layout.make_directories()
     write_configuration(layout)

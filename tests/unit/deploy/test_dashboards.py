@@ -1,4 +1,4 @@
-"""Grafana's dashboards: what is committed is what the code says, and it asks for what exists."""
+"""Grafana's dashboards: the committed files match the code, and all metrics in their queries exist."""
 
 import json
 import re
@@ -13,10 +13,10 @@ from deploy.local.layout import ROOT
 from deploy.prometheus.metrics_page import names
 
 EVERY = [(dashboard, panel) for dashboard in DASHBOARDS for panel in dashboard.panels()]
-# What the exporters and Prometheus itself bring: their names are proven where they run.
+# Metrics of the exporters and of Prometheus itself. Other tests check their names against the running programs.
 ELSEWHERE = re.compile(r"\b(?:redis|nginx|process|scrape)_\w+|\bup\b|\bALERTS\b")
 
-# Grafana's names of units; one that it does not know is shown as text behind the figure.
+# Grafana's names of units. Grafana shows an unknown unit as text behind the figure.
 UNITS = {"short", "s", "bytes", "cps", "reqps", "percentunit"}
 
 
@@ -26,7 +26,7 @@ def named(value) -> str | None:
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
 def test_what_is_committed_is_what_the_code_says(dashboard):
-    """`make generate` writes them."""
+    """`make generate` writes the files."""
     assert path(dashboard).read_text(encoding="utf-8") == text(dashboard)
 
 
@@ -44,7 +44,7 @@ def test_every_metric_of_a_panel_is_declared_or_an_exporters(dashboard, panel):
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
 def test_nothing_is_left_to_what_grafana_would_choose(dashboard):
-    """Its own thresholds would turn every figure over 80 red, and a variable could open at its first value alone."""
+    """Grafana's default thresholds turn every value over 80 red, and its variables select a single value."""
     made = json.loads(text(dashboard))
     assert len({panel["id"] for panel in made["panels"]}) == len(made["panels"])
     for panel in made["panels"]:
@@ -62,7 +62,7 @@ def test_nothing_is_left_to_what_grafana_would_choose(dashboard):
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
 def test_grafanas_own_model_reads_every_word(dashboard):
-    """What it does not know it drops: read and written again, nothing may be missing but what marks say."""
+    """The model drops fields that it does not know, which may only be these fields of annotations."""
     made = json.loads(text(dashboard))
     for mark in made["annotations"]["list"]:
         for name in ("titleFormat", "textFormat", "step"):
@@ -72,7 +72,7 @@ def test_grafanas_own_model_reads_every_word(dashboard):
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
 def test_panels_fill_the_grid_and_do_not_overlap(dashboard):
-    """Grafana would move them, each time to another place."""
+    """Grafana would move panels that overlap or leave gaps."""
     taken = set()
     for panel in json.loads(text(dashboard))["panels"]:
         at = panel["gridPos"]
@@ -96,7 +96,7 @@ def test_every_dashboard_has_its_variables_links_and_annotations(dashboard):
     assert [each["name"] for each in made["templating"]["list"]] == ["node", "consumer", "runbooks"]
     assert {each["name"] for each in made["annotations"]["list"]} == {"starts", "drains", "alerts"}
     assert any(each["title"] == "Runbooks" for each in made["links"])
-    # The uid of the provisioned source; another one would show "not found" in every panel.
+    # The uid of the provisioned data source. Any other would show "not found" in every panel.
     source = yaml.safe_load((ROOT / "deploy/compose/grafana-datasource.yml").read_text(encoding="utf-8"))
     [given] = {panel["datasource"]["uid"] for panel in made["panels"] if panel["type"] != "row"}
     assert given == source["datasources"][0]["uid"]

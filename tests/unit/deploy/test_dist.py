@@ -1,4 +1,4 @@
-"""The release: exactly what belongs in a wheel and an sdist, the changelog's form, and the lists of licences."""
+"""The release: the exact contents of the wheel and the sdist, the format of the changelog, the lists of licences."""
 
 import re
 import tomllib
@@ -9,7 +9,7 @@ from deploy.local.layout import ROOT
 from deploy.release import dist
 from tidewire import __version__
 
-# Keep a Changelog has these and no others.
+# All headings that Keep a Changelog allows.
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 

@@ -1,4 +1,4 @@
-"""The front page is short, and the files and make targets that documents name exist."""
+"""The README is short, and the files and make targets that documents name exist."""
 
 import os
 import re
@@ -14,7 +14,8 @@ from deploy.local.layout import ROOT
 FRONT = ("README.md", "CONTRIBUTING.md")
 LINK = re.compile(r'(?:\]\(|src="|srcset="|`)((?:docs|src|services|deploy|tests|requirements)/[\w./-]*)[)"`]')
 TARGET = re.compile(r"^([a-z0-9-]+):.*## ", flags=re.MULTILINE)
-# `make up ...`, a command of a workflow, and a line of a code block: the target, then nothing, a variable or a comment.
+# Matches `make up ...`, commands of workflows, and lines of code blocks. Only a variable or a comment may follow the
+# target.
 NAMED = re.compile(
     r"(?:(?:`|run: |script: )make ([a-z0-9-]+)|^ *make ([a-z0-9-]+)(?= *$| +#| +[A-Z_]+=| +&&))", flags=re.MULTILINE
 )
@@ -40,7 +41,7 @@ def test_the_readme_is_read_in_one_go():
 
 
 def test_the_example_of_the_readme_runs():
-    """In a process of its own, because a class of an event is known to all of its process."""
+    """In its own process, because a class of an event stays registered for the rest of its process."""
     [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(str(ROOT / each) for each in (".", "src", "services")),
@@ -64,7 +65,7 @@ def test_every_file_that_is_named_is_there(name):
 
 
 def test_every_target_that_is_named_exists():
-    """In documents, comments, docstrings and messages alike; the changelog names those of its time."""
+    """In documents, comments, docstrings and messages. The changelog may name targets of its time."""
     targets = {"help", *TARGET.findall(makefile())}
     assert len(targets) > 10
     named = {
@@ -77,7 +78,7 @@ def test_every_target_that_is_named_exists():
 
 
 def test_help_shows_every_target_below_its_heading():
-    """Each line fits a terminal of 120 columns, and each group is declared phony as a whole."""
+    """Each line must fit a terminal of 120 columns, and each group must be declared phony as a whole."""
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     groups = {lines[0]: lines[1:] for lines in (block.splitlines() for block in shown.strip().split("\n\n"))}
     assert list(groups) == ["Run", "Test", "Measure", "Deploy", "Write"]

@@ -1,4 +1,4 @@
-"""dashboard.env: what production insists on, and that its documentation is true."""
+"""dashboard.env: the variables that production requires, and the accuracy of their documentation."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ PRODUCTION = {
 
 @pytest.fixture
 def environ(monkeypatch):
-    """An environment without a word about tidewire; call it with what to set."""
+    """Remove all settings of tidewire from the environment. Call the fixture to set some."""
     monkeypatch.delenv("TIDEWIRE_ENVIRONMENT", raising=False)
 
     def set_all(variables):
@@ -35,7 +35,7 @@ def refusal():
 
 @pytest.mark.usefixtures("environ")
 def test_production_names_every_missing_variable_at_once():
-    """A start names all missing variables at once."""
+    """A failed start should name all missing variables."""
     said = refusal()
     for name in PRODUCTION:
         assert f"{name} is not set" in said
@@ -90,7 +90,7 @@ def test_fallback_keys_are_a_list(environ):
 
 @pytest.mark.parametrize("key", ["short", DEVELOPMENT["secret_key"]])
 def test_production_refuses_a_weak_fallback_key(environ, key):
-    """With that key anyone could sign sessions."""
+    """Anyone with the fallback key can sign sessions."""
     environ(PRODUCTION | {"TIDEWIRE_SECRET_KEY_FALLBACKS": key})
     assert "TIDEWIRE_SECRET_KEY_FALLBACKS has a public key, or one under 50 characters" in refusal()
 
@@ -117,7 +117,7 @@ def test_an_odd_value_names_its_variable(environ, name, value):
 
 
 def test_secrets_may_be_files_named_like_the_variables(environ, tmp_path):
-    """As Docker and Kubernetes mount them; the environment wins where both say something."""
+    """Docker and Kubernetes mount secrets as files. A variable in the environment has precedence."""
     environ({name: value for name, value in PRODUCTION.items() if name != "TIDEWIRE_SECRET_KEY"})
     environ({"TIDEWIRE_SECRETS_DIR": str(tmp_path)})
     (tmp_path / "TIDEWIRE_SECRET_KEY").write_text("f" * 30 + "s" * 30 + "\n")
@@ -133,7 +133,7 @@ def test_a_secrets_directory_that_is_not_there_is_named(environ, tmp_path):
 
 
 def test_a_refusal_never_shows_a_value(environ):
-    """The message ends in logs, and the value may be a password."""
+    """The message is logged, and the value may contain a password."""
     environ(PRODUCTION | {"TIDEWIRE_REDIS_URL": "http://:hunter2@redis"})
     assert "hunter2" not in refusal()
 
@@ -144,7 +144,7 @@ def test_the_key_does_not_show_in_what_is_logged(environ):
 
 
 def test_env_example_is_generated_from_the_fields():
-    """`make generate` writes it."""
+    """`make generate` writes the file."""
     assert Path(ROOT / ".env.example").read_text(encoding="utf-8") == env_example()
 
 

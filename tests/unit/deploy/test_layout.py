@@ -33,7 +33,7 @@ def test_an_odd_variable_is_named(name, value):
 
 
 def test_an_empty_variable_is_the_default():
-    """`make up PORT=` says nothing."""
+    """`make up PORT=` must mean the default."""
     assert Ports.from_variables({"PORT": ""}).nginx == 18080
 
 
@@ -54,7 +54,7 @@ def test_free_ports_are_free_and_differ():
 
 
 def test_free_ports_are_of_the_part_that_a_process_was_given(monkeypatch):
-    """Several processes look for ports at the same time, and use them a moment later."""
+    """Several processes search for free ports at the same time, so each must search in its own range."""
     monkeypatch.setenv("FREE_PORTS", "21000-21100")
     assert free_range() == (21000, 21100)
     numbers = [number for _process, _variable, number in Ports.free(web=3, ws=3).named()]

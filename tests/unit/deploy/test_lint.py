@@ -1,4 +1,4 @@
-"""The linters of what runs in containers: each is content with what is here, and finds a planted mistake."""
+"""The linters of files for containers: each accepts the repository's files and finds a planted mistake."""
 
 import shutil
 
@@ -76,7 +76,7 @@ def test_nginx_accepts_its_configuration(configuration):
 
 
 def test_an_nginx_without_the_status_module_checks_the_rest(configuration, tmp_path, monkeypatch):
-    """That of a Python package was built without; the image's has it."""
+    """The nginx of a Python package lacks this module; that of the container image has it."""
     assert lint.STATUS in configuration.read_text()
     plain = tmp_path / "nginx"
     plain.write_text(f'#!/bin/sh\n[ "$1" = -V ] || ! grep -q "{lint.STATUS}" "$4" || echo "unknown directive"\n')
@@ -140,7 +140,7 @@ def test_a_misspelled_workflow_of_gitlab_is_found(tmp_path):
 
 
 def test_a_complaint_fails_the_door(monkeypatch, capsys):
-    """And what cannot run is said, not hidden."""
+    """The output must contain the linter's message."""
     monkeypatch.setattr(lint, "hadolint", lambda: "DL0000 planted")
     assert lint.main() == 1
     assert "hadolint: DL0000 planted" in capsys.readouterr().out

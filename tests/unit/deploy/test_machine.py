@@ -1,4 +1,4 @@
-"""deploy.local.machine and venv: what is installed for a target, and what is printed of it."""
+"""deploy.local.machine and venv: the packages that a target installs, and the lines that it prints."""
 
 import dataclasses
 import sys
@@ -12,7 +12,7 @@ ABSENT = dataclasses.replace(system.CHROMIUM, programs=("no-such-program",))
 
 @pytest.fixture
 def prepare(monkeypatch, capsys, tmp_path):
-    """`prepare(required=..., optional=...)` on a machine with apt-get and without the right to use it."""
+    """Return `prepare(required=..., optional=...)`, on a machine that has apt-get but gives no right to use it."""
     for name in ("apt-get", "prometheus"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)

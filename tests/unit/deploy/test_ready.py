@@ -1,4 +1,4 @@
-"""deploy.local.ready: bounded waiting. The question itself is asked in the integration tests."""
+"""deploy.local.ready: waiting with a timeout. Integration tests cover the requests themselves."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from deploy.local import ready
 
 @pytest.fixture
 def answers(monkeypatch):
-    """Names the URLs that answer."""
+    """Return a set, to which a test adds the URLs that answer."""
     answering = set()
     monkeypatch.setattr(ready, "is_ready", answering.__contains__)
     monkeypatch.setattr(ready, "BETWEEN_SECONDS", 0)

@@ -1,4 +1,4 @@
-"""The documentation: pages that are written from the code are up to date, and the index has each page."""
+"""The documentation: generated pages are up to date, and the index lists each page."""
 
 import re
 
@@ -8,14 +8,14 @@ from deploy.docs import reference
 
 DOCS = reference.DOCS
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)")
-# A part of metrics.md.
+# Pages that are included in metrics.md.
 PARTS = {"metrics-cost.md"}
 MARKDOWN = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
 
 
 @pytest.mark.parametrize("name", sorted(reference.pages()))
 def test_a_page_that_is_written_from_the_code_is_up_to_date(name):
-    """`make generate` writes it."""
+    """`make generate` writes the pages."""
     assert (DOCS / name).read_text(encoding="utf-8") == reference.pages()[name]
 
 

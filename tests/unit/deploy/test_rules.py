@@ -1,4 +1,4 @@
-"""Alerts: each proven by promtool to fire, to keep quiet and to end, and each with a runbook to follow."""
+"""Alerts: promtool proves that each fires, stays quiet and ends, and each has a runbook."""
 
 import functools
 import re
@@ -34,7 +34,7 @@ NAMES = sorted({rule["alert"] for rule in ALERTS})
 
 @functools.cache
 def cases():
-    """Alert -> the number of its expected alerts in each promtool case."""
+    """Return the number of expected alerts in each promtool case, by alert."""
     found = defaultdict(list)
     for path in TESTS:
         for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
@@ -72,7 +72,7 @@ def test_every_alert_is_proven_to_be_quiet_to_fire_and_to_end(name):
 
 
 def test_the_map_names_every_alert_and_what_made_it_fire():
-    """In its list and in its table, without the prefix that all have."""
+    """In the page's list and its table, where names have no prefix."""
     text = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
     listed, _, table = text.partition("\n## The fault behind each alert")
     for part in (listed.partition("\n## Alerts")[2], table):

@@ -1,4 +1,4 @@
-"""deploy.local.setup: which interpreters are accepted, and the line for one that is too old."""
+"""deploy.local.setup: the accepted interpreters, and the error for one that is too old."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ from deploy.local.layout import ROOT
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """`run((3, 10, 9))`: the exit status under that version, and what was printed."""
+    """Return `run((3, 10, 9))`, which gives the exit status under that version and the output."""
     monkeypatch.setattr(machine, "prepare", lambda target: sys.stdout.write(f"preparing for {target}\n") * 0)
 
     def main(version):
@@ -62,7 +62,7 @@ def test_the_package_says_the_same_versions():
 def test_an_old_interpreter_can_read_the_file():
     source = (ROOT / "deploy" / "local" / "setup.py").read_text(encoding="utf-8")
     tree = ast.parse(source, feature_version=(3, 6))
-    # Of these two, the first is an error below 3.7 wherever it stands, and the second would run before the check.
+    # `from __future__ import annotations` is a syntax error before 3.7; other imports would run before the check.
     imported = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     assert [ast.unparse(node) for node in imported] == ["import shutil", "import subprocess", "import sys"]
 
@@ -86,7 +86,7 @@ def test_an_interrupted_installation_ends_without_a_traceback(tmp_path):
 
 @pytest.mark.parametrize("version", ["3.6", "3.9", "3.10"])
 def test_a_real_old_interpreter_gets_the_line(version):
-    """Below 3.7 the usual first import is a syntax error, and 3.10 is the newest that is too old."""
+    """Before 3.7 the usual first import is a syntax error. 3.10 is the newest version that is too old."""
     candidates = (shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python3"))
     python = next((str(path) for path in candidates if path and setup._runs(str(path))), None)
     if python is None:

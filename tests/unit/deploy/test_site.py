@@ -1,4 +1,4 @@
-"""The documentation's site is strict: whatever leads nowhere fails `make docs`."""
+"""The documentation's site is strict: each broken link must fail `make docs`."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ INDEX = """\
 
 @pytest.fixture
 def build(tmp_path):
-    """Build a site of an index and a page with the repository's settings; returns the output of a failed build."""
+    """Return a function that builds a site of an index and one page, and returns the output of a failed build."""
     (tmp_path / "source").mkdir()
 
     def run(page, index=INDEX):

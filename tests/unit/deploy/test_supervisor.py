@@ -1,4 +1,4 @@
-"""deploy.local.supervisor: supervisord's configuration and what its log says."""
+"""deploy.local.supervisor: the configuration of supervisord, and the events that are read from its log."""
 
 import configparser
 

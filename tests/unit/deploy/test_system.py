@@ -1,4 +1,4 @@
-"""deploy.local.system: finding programs, and the command that installs those that are missing."""
+"""deploy.local.system: the search for programs, and the command that installs missing ones."""
 
 import dataclasses
 
@@ -61,7 +61,7 @@ def test_nothing_is_installed_without_the_right_to(monkeypatch, tmp_path):
 
 
 def test_services_cannot_start_while_packages_are_installed(monkeypatch, tmp_path):
-    """Debian asks policy-rc.d, and 101 says no; what stood there before stands there after."""
+    """Debian runs policy-rc.d, whose exit status 101 forbids a start. Its original content must be restored."""
     policy = tmp_path / "policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 0\n")
     monkeypatch.setattr(system, "POLICY", policy)

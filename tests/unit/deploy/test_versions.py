@@ -1,4 +1,4 @@
-"""The list of supported versions: complete for what is here, and red for each way in which it can go wrong."""
+"""The list of supported versions: it is complete for this repository, and each kind of mistake is reported."""
 
 import datetime as dt
 import re
@@ -14,7 +14,7 @@ TODAY = dt.date(2026, 11, 30)
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the files that name versions: `copy(file, before, after)` changes one of them."""
+    """Return `copy(file, before, after)`, which changes one file in a copy of all files that name versions."""
     for file in {file for _, _, file in versions.used()} | {versions.LISTED}:
         target = tmp_path / file
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def test_every_version_in_use_is_listed_and_supported():
 
 
 def test_a_copy_is_clean_on_the_day_of_the_list(copy):
-    """So what the other tests find is what they planted."""
+    """The other tests can then find only planted mistakes."""
     assert versions.problems(copy.root, TODAY) == ""
 
 

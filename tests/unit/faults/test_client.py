@@ -1,4 +1,4 @@
-"""The accounted client behaves as client.js: what a page would show is what it writes down."""
+"""The accounted client must behave as client.js: it records the notifications that a page would show."""
 
 import json
 
@@ -26,7 +26,7 @@ def hear(one, **changes):
 
 
 def test_an_event_is_shown_once_by_its_id():
-    """A repeat under the same id is dropped; the same news under another id shows twice, and counts."""
+    """A repeat with the same id is dropped; the same notification with another id is shown twice, and counted."""
     one = client()
     hear(one)
     hear(one, offset=4)

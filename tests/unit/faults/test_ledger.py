@@ -1,4 +1,4 @@
-"""The accounts of `make test-faults`: what counts as lost, duplicated, reordered; peaks and evenness."""
+"""The ledger of `make test-faults`: lost, duplicated and reordered events, peaks and evenness."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def account(shown, due, **options):
         ([1, 2, 2, 3], [1, 2, 3], (3, 3, 0, 1, 0)),
         ([1, 3, 2], [1, 2, 3], (3, 3, 0, 0, 1)),
         ([], [1, 2], (2, 0, 2, 0, 0)),
-        # What was there before the run is nothing to account for.
+        # Events from before the run do not count.
         ([7, 1], [1], (1, 1, 0, 0, 0)),
     ],
 )

@@ -1,4 +1,4 @@
-"""Rows of docs/faults.md, and what a fault fails for."""
+"""Rows of docs/faults.md, and the results with which a fault fails."""
 
 from tests.faults.ledger import Account
 from tests.faults.table import Row, Target, document, saved, unmet

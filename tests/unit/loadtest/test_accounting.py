@@ -1,4 +1,4 @@
-"""The arithmetic of the bench: what /proc says, per delivery, over rounds."""
+"""The arithmetic of the benchmark: values of /proc, costs per delivery, medians over rounds."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What Locust is told a second at a time stands in its statistics as if told one by one."""
+"""Values that Locust receives once a second give the same statistics as values that it receives one by one."""
 
 import subprocess
 import sys
@@ -26,6 +26,6 @@ for of in (lambda stats: stats.total, lambda stats: stats.entries["x", "EVENT"])
 
 
 def test_batch_is_as_good_as_its_values_one_by_one():
-    """In a process of its own: Locust patches the standard library when it is imported."""
+    """In its own process, because Locust patches the standard library on import."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

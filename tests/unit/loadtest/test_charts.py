@@ -1,4 +1,4 @@
-"""Axes with round numbers, percentiles by rank, names that do not overlap."""
+"""Axes with round numbers, percentiles by rank, labels that do not overlap."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""The servers' clock is found from saves and arrivals alone, and never with less error than there is."""
+"""The servers' clock is estimated from saves and arrivals alone, and the stated error must cover the real one."""
 
 import math
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from loadtest.clocks import DRIFT, SAME, Clocks
 
 AHEAD = 3.25
-# On the way there until the stamp, and from the stamp until it is here.
+# Seconds from the request to the stamp, and from the stamp to the arrival.
 ways = st.tuples(st.floats(0.002, 0.5), st.floats(0.001, 0.5))
 
 
@@ -26,7 +26,7 @@ def test_truth_lies_within_the_error(trips):
         saved(clocks, 100.0 + n, there, back)
     found = clocks.difference
     assert abs(found.seconds - AHEAD) <= found.error + 1e-9
-    # No better than the quickest ways allow, and no worse, but for what clocks drift meanwhile.
+    # The error must be neither below nor above the limit that the fastest trips allow, except for the clocks' drift.
     least = (min(there for there, _ in trips) + min(back for _, back in trips)) / 2
     assert found.error == pytest.approx(least, abs=len(trips) * DRIFT)
     assert not found.contradicted

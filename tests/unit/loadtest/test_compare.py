@@ -1,4 +1,4 @@
-"""Two runs side by side: every figure of either, what changed, and what was different about them."""
+"""The comparison of two runs: all figures of either run, their changes, and different configurations."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Two programs' figures of one run, of the same seconds, side by side."""
+"""Two programs' figures of one run, compared over the same seconds."""
 
 import json
 

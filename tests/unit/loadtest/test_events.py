@@ -1,4 +1,4 @@
-"""Everybody's event has the same size on the wire, whoever writes it."""
+"""Events have the same size on the wire with every server."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A server's frames are read right, however the stream was cut; what no server may send is refused."""
+"""Frames of a server are parsed correctly in chunks of any size, and invalid frames are refused."""
 
 import itertools
 
@@ -23,7 +23,7 @@ def fed(data, cuts=()):
     return found
 
 
-# On both sides of each width that a length can have.
+# Lengths around each change in the width of the length field.
 bodies = st.one_of(st.binary(max_size=130), st.sampled_from([b"x" * 65535, b"y" * 65536]))
 
 
@@ -50,7 +50,7 @@ def test_message_in_parts_is_one_and_a_control_frame_may_come_between(parts, pin
 @pytest.mark.parametrize(
     ("stream", "why"),
     [
-        # With a key of zeros; with a random one the test would have another name in each process.
+        # The mask is zero, because a random one would give the test another name in each process.
         (b"\x81\x81\0\0\0\0x", "never masked"),
         (b"\xc1\x01x", "first byte 0xc1: no extension"),
         (b"\x80\x01x", "opcode 0 outside a message"),

@@ -1,4 +1,4 @@
-"""The load generator counts exactly what a server does to its clients, right or wrong."""
+"""The load generator counts exactly the correct and faulty deliveries of a server."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ SECONDS = 10.0
 
 @pytest.fixture(scope="module", autouse=True)
 def _built_apart(tmp_path_factory):
-    """The generator is built for these tests alone."""
+    """Build the generator for these tests only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generator, "PROGRAM", tmp_path_factory.mktemp("bench") / "client")
         yield
@@ -29,7 +29,7 @@ def _built_apart(tmp_path_factory):
 
 @contextlib.asynccontextmanager
 async def measuring(script, clients=1, head=None, **options):
-    """The generator over a server with that script; gives the generator and what it said of the handshakes."""
+    """Run the generator against a server with that script; yield the generator and its result of the handshakes."""
     more = {} if head is None else {"head": head}
     async with serving(script, **more) as port:
         load = Load(port=port, path="/ws/", clients=clients, connect_seconds=SECONDS, **options)
@@ -62,7 +62,7 @@ async def test_whole_delivery_is_counted_without_a_fault():
 
 
 async def test_each_fault_is_counted_as_what_it_is():
-    """Of four clients one misses an event, one gets one twice, one gets two the wrong way round."""
+    """Of four clients one misses an event, one receives an event twice, one receives two in the wrong order."""
     orders = {0: (0, 1, 3, 4), 1: (0, 1, 2, 2, 3, 4), 2: (0, 2, 1, 3, 4), 3: (0, 1, 2, 3, 4)}
 
     async def script(peer):
@@ -113,7 +113,7 @@ async def test_reset_forgets_latencies_and_keeps_what_was_lost():
 
 
 async def test_frames_are_read_however_they_are_cut():
-    """Single bytes, several in one read, two lengths of length field, and a message in fragments."""
+    """Single bytes, several frames in one read, both extended length fields, and a message in fragments."""
     fragments = [
         frame(b'{"n":3,', final=False),
         frame(b"are you there", opcode=9),
@@ -211,7 +211,7 @@ async def test_closes_are_counted_by_code():
 
 
 async def test_stalled_clients_read_nothing_and_the_others_are_waited_for():
-    """What cannot be sent piles up at the server, which then cuts: that is counted apart."""
+    """Unsent bytes fill the server's backlog until it disconnects the client, which must be counted separately."""
     piled_up = asyncio.Event()
 
     async def script(peer):
@@ -220,7 +220,7 @@ async def test_stalled_clients_read_nothing_and_the_others_are_waited_for():
             peer.writer.write(event(1, pad="x" * 8_000_000))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(peer.writer.drain(), 0.3)
-            # Without this the end would wait in line behind what is not read.
+            # Without this the close would be queued behind bytes that the client does not read.
             linger = struct.pack("ii", 1, 0)
             peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             peer.writer.transport.abort()

@@ -1,4 +1,4 @@
-"""How many processes make a load, and that none outlives its run."""
+"""The number of processes that generate a load. None of them may outlive its run."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def test_processes_are_as_many_as_the_users_need_and_cores_allow(users, wanted, 
 
 
 SPEAK = "import sys; print(' '.join(sys.argv[1:])); {then}"
-# A master that ends once both workers have said what they were given; however late they begin.
+# A master that ends after both workers have printed their arguments, however late they start.
 UNTIL_WORKERS_SPOKE = """
 import sys, time
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_each_process_with_users_answers_prometheus_at_a_port_of_its_own(tmp_pat
 
 
 def test_workers_are_ended_with_the_master(tmp_path, monkeypatch):
-    """The master ends at once; the workers would go on for ever."""
+    """The master ends at once; the workers would never end."""
     then = "import time; '--worker' in sys.argv and time.sleep(1000)"
     monkeypatch.setattr(generators, "LOCUST", (sys.executable, "-c", SPEAK.format(then=then)))
     assert run(["--users", "5"], tmp_path, workers=2, timeout_seconds=20.0) == 0

@@ -1,4 +1,4 @@
-"""What the hold had in it is counted apart from the ramp before it and the settling after it."""
+"""Figures of the hold exclude the ramp before it and the seconds after it."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Nodes are replaced one after another, and one that does not come back is told."""
+"""Nodes are replaced one after another, and a node that does not come back is reported."""
 
 import shlex
 import subprocess
@@ -10,7 +10,7 @@ from loadtest.incidents import BACK_SECONDS, NodesByCommand, replace
 
 
 class Nodes:
-    """Each node takes a few polls to be back; one that is `gone` never is."""
+    """Each node takes a few polls to come back, unless it is `gone`."""
 
     def __init__(self, *names, gone=()):
         self._names = names

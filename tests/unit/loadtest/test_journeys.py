@@ -1,4 +1,4 @@
-"""The option that says which journeys a run has."""
+"""The option that selects the journeys of a run."""
 
 import argparse
 
@@ -34,7 +34,7 @@ def test_what_is_no_weight_is_named(text):
 
 
 def test_text_stays_text():
-    """Locust's master hands its options to workers as text."""
+    """Locust's master sends its options to workers as text."""
     assert formed("Editor=2,Watcher=1") == "Editor=2,Watcher=1"
     assert weights("Editor=2,Watcher=1") == {"Editor": 2, "Watcher": 1}
 

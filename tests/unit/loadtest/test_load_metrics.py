@@ -1,4 +1,4 @@
-"""What Prometheus is told of a run, when it asks."""
+"""The metrics of a run for Prometheus."""
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -45,7 +45,7 @@ def test_figures_are_a_histogram_that_only_grows(run, asked, clock):
     delivery = {"figure": "delivery"}
     for second, seconds in ((0, 0.004), (0, 0.2), (1, 9.0)):
         meter.add(second, seconds)
-    # The second that runs is not over, and is told with the next scrape.
+    # The current second is incomplete, so only the next scrape may include it.
     clock.now += 1.0
     assert asked("tidewire_load_seconds_count", delivery) == 2
     clock.now += 1.0

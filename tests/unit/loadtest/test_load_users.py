@@ -1,4 +1,4 @@
-"""Who may make load users, what a page says to them, and which process is which service."""
+"""Load users: when they may be created, how they read pages, and which processes belong to a service."""
 
 import pytest
 

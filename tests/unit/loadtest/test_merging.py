@@ -1,4 +1,4 @@
-"""Books of several processes are one run's: what one alone could not know is settled over all."""
+"""Accounts of several processes are merged into one run, which decides questions that no process can decide alone."""
 
 import msgpack
 import pytest
@@ -18,7 +18,7 @@ def event(offset, title="plan"):
 
 
 def process(client, offsets, *, saves=(), end=None):
-    """A process with one client that got these offsets."""
+    """A process with one client that received these offsets."""
     run = make_run()
     ledger = Ledger(client)
     run.ledgers.append(ledger)
@@ -40,7 +40,7 @@ def merged(*processes, ends):
 
 
 def over_the_wire(page):
-    """As it goes between processes."""
+    """Encode and decode, as between processes."""
     return msgpack.loads(msgpack.dumps(page), strict_map_key=False)
 
 
@@ -97,7 +97,7 @@ def test_fault_of_any_process_is_the_runs(kind):
 
 
 def test_pages_bound_together_are_the_whole_book():
-    """What was new between two pages stands in the book once, and the second that was not over is told anew."""
+    """Changes between two pages must count once. A second that was incomplete must be sent again."""
     ada = process("ada", [1, 2], saves=["save 1"])
     ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
     ada.figures.deliveries["notification.created"][0] += 1

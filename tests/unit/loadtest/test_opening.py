@@ -1,4 +1,4 @@
-"""Where a live socket connects to."""
+"""The URLs of live sockets."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The order of the steps, and what the progress makes of it."""
+"""The order of the steps, and the progress that is printed from it."""
 
 from collections import Counter
 

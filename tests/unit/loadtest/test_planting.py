@@ -1,4 +1,4 @@
-"""What is planted is what the books then find: each kind spoils one event of one client and no other."""
+"""Each planted fault must be found: each kind changes one event of one client and no other."""
 
 import json
 
@@ -13,7 +13,7 @@ NAMES = {("e", n): f"notification {n}" for n in EVENTS}
 
 
 def ledgers_through(*kinds):
-    """Two clients that hear each event one after the other, as they do in a run."""
+    """Two clients receive each event in turn, as in a run."""
     planters = Planters(kinds, 3.0)
     ledgers = {client: Ledger(client, late_seconds=1.0) for client in ("ada", "bob")}
     for ledger in ledgers.values():

@@ -1,4 +1,4 @@
-"""Every planted fault is found and named; a clean run has none."""
+"""Each planted fault must be found and named, and a clean run must have none."""
 
 import pytest
 

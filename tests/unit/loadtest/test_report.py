@@ -1,4 +1,4 @@
-"""From records to medians, verdicts and the document."""
+"""The report of a benchmark: medians, verdicts and the document."""
 
 import pytest
 
@@ -214,7 +214,7 @@ def test_document_says_where_its_figures_come_from():
     assert "| tidewire | 10.0 (10.0-10.0) | 10.0 (10.0-10.0) |" in text
     assert "![cpu](benchmarks/cpu.svg)" in text
     assert "Python 3.11.7, npm ws 8.23.0." in text
-    assert text.count("**not met**") == 3  # all cost the same here, and three targets ask for less than others take
+    assert text.count("**not met**") == 3  # all costs are equal, and three targets require lower ones
     assert all(f"## {title}\n" in text for title in ("Targets", "Idle connections", "The connect storm", "Limits"))
     assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
 
@@ -227,7 +227,7 @@ def test_screen_has_the_verdicts_that_there_are():
 
 def test_plots_are_the_same_for_the_same_figures(tmp_path):
     pytest.importorskip("matplotlib", reason="only `make bench` installs it")
-    from loadtest.bench.plots import draw_all  # noqa: PLC0415 - after the look whether it can be imported
+    from loadtest.bench.plots import draw_all  # noqa: PLC0415 - only after the check that it can be imported
 
     measured = run(fanout("ws", 1), fanout("tidewire", 1), idle("tidewire", "ticket"))
     first, second = (draw_all(measured, tmp_path / name) for name in ("first", "second"))

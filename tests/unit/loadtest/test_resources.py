@@ -1,4 +1,4 @@
-"""Who was the bottleneck of a run, in one sentence."""
+"""The bottleneck of a run, named in one sentence."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What users of one run share: names of events, saves that came back, who should be seen, when all is even."""
+"""The state that users of a run share: names of events, saves, expected editors, and whether all have caught up."""
 
 import pytest
 

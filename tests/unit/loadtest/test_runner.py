@@ -1,10 +1,10 @@
-"""Which try of a disturbed step counts."""
+"""Which attempt at a disturbed step counts."""
 
 from loadtest.bench.runner import TRIES, calmest
 
 
 def trying(*tries):
-    """A measure whose next record is the next of these."""
+    """Return a measure that returns these records one after another."""
     made = iter(tries)
 
     async def measure():
@@ -31,7 +31,7 @@ async def test_where_no_try_is_calm_the_calmest_counts():
 
 
 async def test_what_was_lost_is_not_measured_away():
-    """However disturbed the machine was."""
+    """A disturbance of the machine must not hide a lost event."""
     measure, _ = trying({"disturbance": 0.4}, {"disturbance": 0.9, "lost": 1}, {"disturbance": 0.0})
     assert await calmest(measure) == [{"disturbance": 0.9, "lost": 1, "tries": 2}]
 

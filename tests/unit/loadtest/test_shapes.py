@@ -1,4 +1,4 @@
-"""What happens when in a run, and how a search for the most users ends and reads."""
+"""The timeline of a run, and how a search for the largest number of users ends and is described."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""A generator that was the bottleneck is found out; one that had time is not."""
+"""A load generator that was the bottleneck is detected; one with CPU time left is not."""
 
 import itertools
 
@@ -42,7 +42,7 @@ def test_unmeasured_generator_is_no_healthy_one():
 
 
 def test_pulse_sees_a_loop_that_sleeps_too_long(monkeypatch):
-    """Each sleep takes 300 ms longer than asked: by a clock of the test's own."""
+    """By the test's clock, each sleep takes 300 ms longer than requested."""
     now = [0.0]
     cpu = itertools.count(step=0.5)
     monkeypatch.setattr(generator.time, "monotonic", lambda: now[0])

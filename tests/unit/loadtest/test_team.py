@@ -1,4 +1,4 @@
-"""Several processes of users: what they say adds up, orders reach who comes late, and a lost one is named."""
+"""Users in several processes: their states add up, late workers receive orders, and a lost worker is reported."""
 
 from types import SimpleNamespace
 
@@ -27,7 +27,7 @@ def make_run(clock=lambda: 1000.0):
 
 
 class Worker:
-    """A worker's end of the wire: its follower, and whether it still answers."""
+    """A worker's end of the connection: its follower, and whether it still answers."""
 
     def __init__(self, runner, name, users):
         self.run = make_run()
@@ -60,7 +60,7 @@ class Worker:
 
 
 class Runner:
-    """Locust's master as far as a team uses it."""
+    """The methods of Locust's master that a team uses."""
 
     def __init__(self):
         self.workers = []

@@ -1,4 +1,4 @@
-"""Two products' searches, round by round."""
+"""Two products' searches, by rounds."""
 
 from loadtest.versus import table
 

@@ -1,4 +1,4 @@
-"""A websocket server small enough to be wrong on purpose: a script per client says what it sends."""
+"""A small WebSocket server that can send invalid frames: a script defines the bytes that each client receives."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnecti
 
 
 def frame(body: bytes, *, opcode: int = 1, final: bool = True) -> bytes:
-    """A server's frame, with the shortest length field that fits."""
+    """Return a server's frame, with the shortest length field that fits."""
     head = bytes([(0x80 if final else 0) | opcode])
     if len(body) < 126:
         return head + bytes([len(body)]) + body
@@ -21,13 +21,13 @@ def frame(body: bytes, *, opcode: int = 1, final: bool = True) -> bytes:
 
 
 def event(n: int, *, age_seconds: float = 0.0, pad: str = "") -> bytes:
-    """The frame of event `n`, published so long ago."""
+    """Return the frame of event `n`, published `age_seconds` ago."""
     published = time.monotonic_ns() - int(age_seconds * 1e9)
     return frame(json.dumps({"type": "tick", "n": n, "t": published, "pad": pad}).encode())
 
 
 class Peer:
-    """One client, as the server sees it."""
+    """A client, seen from the server."""
 
     def __init__(self, number: int, request: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.number = number
@@ -40,7 +40,7 @@ class Peer:
         await self.writer.drain()
 
     async def receive(self) -> tuple[int, bytes]:
-        """The next frame of the client, unmasked, as opcode and body; a frame without a mask is an error."""
+        """Read a frame of the client and return its opcode and unmasked body. A frame without a mask is an error."""
         opcode, length = await self.reader.readexactly(2)
         assert length & 0x80, "a client must mask"
         mask = await self.reader.readexactly(4)
@@ -53,7 +53,7 @@ Script = Callable[[Peer], Awaitable[None]]
 
 @contextlib.asynccontextmanager
 async def serving(script: Script, *, head: bytes = SWITCHING):
-    """Runs the server; gives its port. After its script a connection stays open until the client ends it."""
+    """Run the server and yield its port. Connections stay open after their script, until the client closes them."""
     peers = 0
 
     async def serve(reader, writer):

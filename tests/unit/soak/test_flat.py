@@ -1,4 +1,4 @@
-"""When a series counts as flat, and when as a leak."""
+"""Whether a series of measurements is flat or a leak."""
 
 import random
 
@@ -14,24 +14,24 @@ def series(value_at, *, seconds=840, every=5):
 
 
 def test_the_slope_is_that_of_the_line():
-    """Whatever the distance of the samples."""
+    """The interval of the samples must not matter."""
     assert slope([(0, 1.0), (10, 2.0), (40, 5.0)]) == pytest.approx(0.1)
 
 
 def test_noise_about_a_level_is_flat():
-    """A process gives memory back and takes it again."""
+    """The memory of a process varies even without a leak."""
     noise = random.Random(1)
     assert judge("RSS", series(lambda _: 100 + noise.uniform(-3, 3)), BOUND).flat
 
 
 def test_a_step_before_the_warm_up_s_end_is_no_leak():
-    """What is judged begins after it."""
+    """Samples from the warm-up must be ignored."""
     assert judge("RSS", series(lambda _: 140.0), BOUND).flat
 
 
 @pytest.mark.parametrize("leaked_bytes", [1000, 10_000])
 def test_a_leak_of_every_connection_grows(leaked_bytes):
-    """Ten connects a second for fourteen minutes: one kilobyte of each is 8 MiB, and stands out of the noise."""
+    """At ten connects a second for fourteen minutes, one kilobyte of each adds up to 8 MiB, which exceeds the noise."""
     noise = random.Random(2)
     leak = lambda at: 100 + noise.uniform(-1, 1) + (at - 360) * 10 * leaked_bytes / 2**20  # noqa: E731
     found = judge("RSS", series(leak), BOUND)
@@ -40,16 +40,16 @@ def test_a_leak_of_every_connection_grows(leaked_bytes):
 
 
 def test_a_descriptor_a_minute_grows():
-    """Fourteen in the time that is judged."""
+    """Fourteen descriptors in the measured time."""
     assert not judge("fd", series(lambda at: 60 + at // 60), Bound(0.05, 3.0)).flat
 
 
 def test_a_fall_is_flat():
-    """What shrinks does not leak."""
+    """A series that shrinks cannot be a leak."""
     assert judge("RSS", series(lambda at: 200 - at / 20), BOUND).flat
 
 
 def test_one_moment_has_no_slope():
-    """Rather than a division by nothing."""
+    """The error must be clear, instead of a division by zero."""
     with pytest.raises(ValueError, match="2 samples of one moment"):
         slope([(1.0, 2.0), (1.0, 3.0)])

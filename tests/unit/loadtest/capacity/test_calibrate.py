@@ -1,4 +1,4 @@
-"""What is printed is lines that a file of costs can be made of."""
+"""The printed lines can be copied into a file of costs."""
 
 import tomllib
 

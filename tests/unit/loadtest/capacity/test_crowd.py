@@ -1,4 +1,4 @@
-"""What a cheap client says to the server and hears of it."""
+"""The frames that a cheap client sends and accepts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The line through what was measured with so many nodes."""
+"""The straight line through costs that were measured with several numbers of nodes."""
 
 import pytest
 

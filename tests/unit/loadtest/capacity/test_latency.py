@@ -1,4 +1,4 @@
-"""Latency of queues whose answer is known by hand."""
+"""Latency of queues, compared with answers that are calculated by hand."""
 
 import math
 
@@ -23,7 +23,7 @@ def test_full_node_has_no_latency_at_all():
 
 
 def test_wait_grows_as_the_queue_of_one_server_does():
-    """Half busy, single service time of 10 ms: those who wait, wait 10 ms on average, and ln(10) times that at p95."""
+    """At 50 % half of the requests wait, 10 ms on average, so the 95th percentile of the wait is ln(10) times that."""
     assert p95(workload(topics=(("stream", 50.0, 1.0),))) == pytest.approx(9.5 + math.log(10) * 10.0)
 
 
@@ -36,25 +36,25 @@ def test_way_at_rest_is_the_least():
 
 
 def test_event_counts_as_often_as_it_is_delivered():
-    """A hundred events to nobody do not make the one to everybody any earlier."""
+    """A hundred events without subscribers must not improve the latency of one event to all sockets."""
     assert p95(workload(topics=(("stream", 0.001, 1.0), ("state", 0.1, 0.0)))) == pytest.approx(9.5)
 
 
 def test_event_waits_for_the_pages_of_its_web_process():
-    """Half of a core's pages, with half as headroom: one process, which is half busy with pages of 20 ms."""
+    """Pages need half a core, and headroom as much again: one process, which spends half its time on pages of 20 ms."""
     found = workload(topics=(), pages=25 * 60 / 1000)
     busy = plan(found, costing(connect_ticket_ms=0.0), nodes=1)
     assert (busy.web_processes, busy.p95_ms) == (1, pytest.approx(math.log(10) * 20.0))
 
 
 def test_machine_that_all_share_does_all_of_an_events_work():
-    """10 us of the node, 5 of nginx, 15 of the reader, by two cores: half as much again as the node's alone."""
+    """30 us of node, nginx and reader on two cores take one and a half times as long as the node's 10 us alone."""
     found = workload(topics=(("stream", 0.001, 1.0),), machine=shared(reading_us=15.0))
     assert p95(found, costing(nginx_delivery_us=5.0)) == pytest.approx(0.95 * 15.0, rel=1e-3)
 
 
 def test_machine_that_others_use_stretches_the_way():
-    """Half of two cores are taken: a third more."""
+    """Other programs use half of two cores, so an event takes a third longer."""
     found = workload(topics=(), machine=shared(others=1.0))
     assert p95(found, costing(base_p95_ms=9.0)) == pytest.approx(12.0)
     assert p95(workload(topics=(), machine=shared(others=2.0))) == math.inf

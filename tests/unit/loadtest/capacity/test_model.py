@@ -1,4 +1,4 @@
-"""The capacity model on workloads whose answer is known by hand."""
+"""The capacity model, compared with answers that are calculated by hand."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ from loadtest.capacity import model
 from loadtest.capacity.model import SPARE_FILES, plan
 from loadtest.capacity.workload import WORKLOAD, Costs, Machine, Topic, Wanted, Workload, WorkloadError
 
-# What a test is not about costs nothing.
+# Costs that a test does not set are zero.
 NOTHING = {field.name: 0.0 for field in dataclasses.fields(Costs)}
 COSTS = Costs(
     **NOTHING
@@ -62,7 +62,7 @@ def test_delivery_costs_what_it_does_at_that_many_sockets():
 
 
 def test_cpu_of_a_node_is_its_deliveries_and_its_connects():
-    """1,000 deliveries a second of 10 us, and 1,000 pages a minute with a socket each of 1 ms."""
+    """1,000 deliveries a second of 10 us each; 1,000 pages a minute, each with a handshake of 1 ms."""
     found = plan(workload(pages=1.0), COSTS, nodes=1)
     assert found.ws_cores == pytest.approx(0.010 + 1000 / 60 * 0.001)
 
@@ -75,7 +75,7 @@ def test_handshake_without_a_ticket_costs_more():
 
 
 def test_node_works_at_rest_and_for_sockets_that_are_idle():
-    """Of 1,000 sockets each node has half; each node has its own rest."""
+    """Each node has half of the 1,000 sockets, and its own load at rest."""
     found = plan(workload(topics=()), costing(rest_core=0.02, socket_us=10.0), nodes=2)
     assert found.ws_cores == pytest.approx(2 * 0.02 + 1000 * 10e-6)
 
@@ -138,7 +138,7 @@ def test_web_is_pages_and_passwords():
 
 
 def test_nodes_are_as_many_as_cpu_needs():
-    """50,000 deliveries of 15 us are three quarters of one node; of 10 us, on two, a quarter of each."""
+    """50,000 deliveries of 15 us use three quarters of one node; at 10 us, on two nodes, a quarter of each."""
     topics = (("stream", 25.0, 1.0),)
     found = plan(workload(users=2000, topics=topics), COSTS)
     assert (found.nodes, found.fits) == (2, True)
@@ -146,7 +146,7 @@ def test_nodes_are_as_many_as_cpu_needs():
 
 
 def test_nodes_are_as_many_as_memory_needs():
-    """Half of 300 MiB less 100 are 50 MiB: 6,400 sockets of 8 KiB."""
+    """Half of 300 MiB, less 100 MiB, leaves 50 MiB for 6,400 sockets of 8 KiB."""
     machine = dataclasses.replace(MACHINE, node_memory_mib=300.0)
     for users, nodes in ((6_400, 1), (6_401, 2), (64_000, 10)):
         assert plan(workload(users=users, topics=(), machine=machine), COSTS).nodes == nodes
@@ -159,7 +159,7 @@ def test_nodes_are_as_many_as_open_files_need():
 
 
 def test_nodes_are_as_many_as_latency_needs():
-    """One event a while to 10,000 sockets of 20 us each takes 190 ms to 95 % of them; 100 ms allow half as many."""
+    """A rare event to 10,000 sockets at 20 us takes 190 ms for 95 % of them. 100 ms are enough for half as many."""
     topics = (("stream", 0.01, 1.0),)
     found = plan(workload(users=10_000, topics=topics, p95_ms=100.0), COSTS)
     assert found.first.resource == "latency"

@@ -1,4 +1,4 @@
-"""Costs from readings whose answer is known by hand."""
+"""Costs from measurements, compared with answers that are calculated by hand."""
 
 import dataclasses
 import tomllib
@@ -37,7 +37,7 @@ FOUND = Readings(
 
 def test_each_cost_is_of_one_thing_alone():
     expected = {
-        # 2 ms of the fan-out are not the save's own.
+        # 2 ms belong to the fan-out, not to the save itself.
         "delivery_us": {"100": 20.0},
         "node": {
             "rest_core": 0.015,
@@ -46,7 +46,7 @@ def test_each_cost_is_of_one_thing_alone():
             "hold_ms": 1.0,
             "query_ms": 2.0,
             "hear_ms": 0.5,
-            # Two versions and two nodes in 4 ms.
+            # 4 ms for two versions on two nodes.
             "read_ms": 1.0,
             "edit_us": 70.0,
         },
@@ -75,7 +75,7 @@ def test_each_cost_is_of_one_thing_alone():
 
 
 def test_what_is_measured_is_in_the_file_under_the_same_names():
-    """The rest is of the benchmark."""
+    """The remaining costs must come from the benchmark."""
     file = tomllib.loads(COSTS.read_text(encoding="utf-8"))
     found = costs_of(FOUND)
     assert all(costs.keys() <= file[section].keys() for section, costs in found.items() if section != "delivery_us")

@@ -1,4 +1,4 @@
-"""Incidents whose course is known by hand, and what must hold of all of them."""
+"""Incidents, compared with answers that are calculated by hand, and properties that all of them must have."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ from tests.unit.loadtest.capacity.test_model import COSTS, workload
 
 @pytest.fixture(autouse=True)
 def _coarse(monkeypatch):
-    """Coarser than a plan's, and quick."""
+    """Fewer cohorts than in a plan, so that the tests are fast."""
     monkeypatch.setattr(simulate, "COHORTS", 1000)
 
 
@@ -32,7 +32,7 @@ def world(*, users=4000, nodes=4, jitter=True, seed=1, **more):
 
 
 def test_storm_without_jitter_takes_as_long_as_its_handshakes():
-    """1,000 sockets on each of four nodes, a millisecond each."""
+    """Each of four nodes has 1,000 sockets, at one millisecond each."""
     found = storm(world(jitter=False))
     assert found.sockets == pytest.approx(4000)
     assert found.all_back == pytest.approx(1.0, rel=0.01)
@@ -42,7 +42,7 @@ def test_storm_without_jitter_takes_as_long_as_its_handshakes():
 
 
 def test_others_take_the_sockets_of_a_lost_node():
-    """1,000 sockets for three nodes that live."""
+    """The three remaining nodes share 1,000 sockets."""
     found = node_loss(world(jitter=False))
     assert found.sockets == pytest.approx(1000)
     assert found.all_back == pytest.approx(1 / 3, rel=0.02)
@@ -54,14 +54,14 @@ def test_single_node_takes_its_own_back():
 
 
 def test_jitter_spreads_a_storm_that_the_nodes_could_take_at_once():
-    """40 sockets are nothing to open: half are back when half of the first delay has passed."""
+    """A node can open 40 sockets at once, so half of them are back after half of the first delay."""
     found = storm(world(users=40))
     assert found.half_back == pytest.approx(FIRST_DELAY_SECONDS / 2, abs=0.03)
     assert found.all_back == pytest.approx(FIRST_DELAY_SECONDS, abs=0.05)
 
 
 def test_storm_beyond_the_patience_of_handshakes_times_out_and_ends_nevertheless():
-    """A single node needs 60 s for all; who waited for 20 s comes again later."""
+    """A single node needs 60 s for all sockets. A client that has waited for 20 s retries later."""
     found = storm(world(users=60_000, nodes=1, jitter=False))
     assert found.timeouts > 0
     assert 60.0 <= found.all_back < simulate.LONGEST_SECONDS
@@ -71,7 +71,7 @@ def test_deploy_takes_a_drain_and_a_start_for_each_step():
     found = deploy(world(), at_once=2)
     assert found.sockets == pytest.approx(4000)
     assert DRAIN_SECONDS + START_SECONDS + DRAIN_SECONDS - 1.0 < found.all_back < 2 * (DRAIN_SECONDS + START_SECONDS)
-    # Closed at an even pace and back within half a second: few are away at any moment.
+    # Sockets are closed at an even pace and are back within half a second, so few are closed at any moment.
     assert found.worst_open > 0.95
 
 

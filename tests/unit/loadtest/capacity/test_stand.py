@@ -1,4 +1,4 @@
-"""Arithmetic of what was used beyond rest."""
+"""CPU use beyond the use at rest."""
 
 import pytest
 

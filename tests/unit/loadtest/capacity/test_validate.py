@@ -1,4 +1,4 @@
-"""A run's workload is read from its report, and the prediction's error is of what was measured."""
+"""The workload is read from a run's report, and the prediction's error is relative to the measured value."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_workload_is_what_the_users_did_in_the_hold():
 
 
 def test_events_are_what_was_delivered_less_the_first_values_of_handshakes():
-    """Counts: 109 a second to 100 sockets, 9 of them first ones; of a document 24, 20 of them, to 2 on each of 20."""
+    """Counts: 9 of 109 a second to 100 sockets are initial values. Document status: 20 of 24, to 2 sockets each."""
     found = {topic.name: topic for topic in workload_of(RUN).topic}
     assert {name: (topic.kind, topic.events_per_second) for name, topic in found.items()} == {
         "notification.created": ("stream", pytest.approx(2.0)),
