@@ -1,4 +1,4 @@
-"""All of this directory needs the real stack."""
+"""All tests of this directory need the real stack."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +10,14 @@ from tests.postgres import ROLE, Postgres, why_not
 
 @pytest.fixture(scope="session")
 def cookies(stack):
-    """The demo's users, logged in: name -> Cookie header."""
+    """The users of the demo, logged in, as name -> Cookie header."""
     return stack.cookies
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[dict[str, Any]]:
-    """A PostgreSQL of the tests' own, as Django is told of it."""
-    # A machine without PostgreSQL runs all the rest, and says why not this.
+    """A PostgreSQL for the tests, as a database of Django's settings."""
+    # Without PostgreSQL the other tests run, and the reason of the skip names the missing program.
     if reason := why_not():
         pytest.skip(reason)
     with Postgres() as server:

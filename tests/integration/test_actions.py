@@ -1,6 +1,6 @@
-"""The dashboard's actions on PostgreSQL, where transactions run side by side.
+"""The dashboard's actions on PostgreSQL, in which transactions run concurrently.
 
-No save waits for another one, and pages and read pointers go by the order of publishing.
+A save must not wait for another one. Pages and read pointers follow the order of publishing.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 20.0
 
 
 class Threads:
-    """Each call in a thread with a connection of its own."""
+    """Runs each call in a thread with its own connection."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS + 1)
@@ -52,7 +52,7 @@ class Threads:
 @pytest.fixture
 def threads(postgres, monkeypatch, django_db_blocker) -> Iterator[Threads]:
     monkeypatch.setitem(connections.databases, "default", connections.databases["default"] | postgres)
-    # Nothing here is about Redis.
+    # These tests do not need Redis.
     monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
     made = Threads()
     with django_db_blocker.unblock():
@@ -85,7 +85,7 @@ def documents(threads, ann, bob) -> list[int]:
 
 
 def publish(turn: sequencing.Turn | None = None) -> int:
-    """As a publisher does, without Redis. Returns how many were published."""
+    """Publish like a publisher, but without Redis. Return the number of published events."""
     turn = turn or sequencing.Turn("test")
     done: list[int] = []
     count = 0
@@ -98,13 +98,13 @@ def publish(turn: sequencing.Turn | None = None) -> int:
 
 
 def save(user: User, pk: int) -> None:
-    """Save over whatever is there."""
+    """Save over any version."""
     version = Document.objects.get(pk=pk).version
     actions.update_document(user, pk, version=version, title="Saved", body=f"over version {version}")
 
 
 class Slow:
-    """An action in a transaction that stays open until it may commit."""
+    """An action in a transaction that stays open until `commit` is called."""
 
     def __init__(self, threads: Threads, action: Callable[[], object]) -> None:
         self._acted, self._commit = threading.Event(), threading.Event()
@@ -128,7 +128,7 @@ def unread(user: User) -> list[str]:
 
 
 def test_a_save_waits_for_no_save_of_another_document(threads, ann, documents):
-    """A process that was stopped in the middle of a save stops nobody else's."""
+    """A process that is stopped during a save must not block the saves of others."""
     slow = Slow(threads, lambda: save(ann, documents[0]))
     threads.one(lambda: save(ann, documents[1]))
     assert threads.one(publish) == 1
@@ -137,7 +137,7 @@ def test_a_save_waits_for_no_save_of_another_document(threads, ann, documents):
 
 
 def test_what_is_marked_as_read_was_there_to_be_seen(threads, ann, bob, documents):
-    """A notification that was written earlier and committed later is unread, though everything was marked as read."""
+    """A notification that was written earlier and committed later is unread, even if all were marked as read."""
     threads.one(lambda: actions.mark_read(bob, 10**9))
     slow = Slow(threads, lambda: save(ann, documents[0]))
     threads.one(lambda: save(ann, documents[1]))
@@ -154,7 +154,7 @@ def test_what_is_marked_as_read_was_there_to_be_seen(threads, ann, bob, document
 
 
 def test_what_was_not_published_yet_cannot_be_marked_as_read(threads, ann, bob, documents):
-    """Whatever number a request names."""
+    """A request cannot mark it as read, whatever number the request contains."""
     threads.one(lambda: save(ann, documents[0]))
     threads.one(lambda: actions.mark_read(bob, 10**9))
     threads.one(publish)
@@ -162,7 +162,7 @@ def test_what_was_not_published_yet_cannot_be_marked_as_read(threads, ann, bob, 
 
 
 def test_no_lower_number_appears_later(threads, ann, documents):
-    """While many act on the same documents, and several publishers take turns."""
+    """Many users act on the same documents, and several publishers take turns."""
     stop = threading.Event()
 
     def watch() -> set[int]:
@@ -205,7 +205,7 @@ def test_no_lower_number_appears_later(threads, ann, documents):
 
 
 def test_a_stopped_delete_does_not_stop_publishing(threads, ann, bob, documents):
-    """It holds the lock of a notification that has no number yet: that one waits, the others do not."""
+    """The action locks a notification without a number: only that one waits, the others do not."""
     one, two = documents
     threads.one(lambda: save(ann, one))
     slow = Slow(threads, lambda: actions.delete_document(ann, one))
@@ -219,7 +219,7 @@ def test_a_stopped_delete_does_not_stop_publishing(threads, ann, bob, documents)
 
 
 def test_a_table_that_cannot_be_written_stops_one_topic(threads, ann, documents):
-    """The notifications' table is away, as in a migration: logouts are published, and notifications afterwards."""
+    """The table of notifications is missing, as in a migration: logouts are published at once, notifications later."""
     threads.one(lambda: save(ann, documents[0]))
     threads.one(lambda: revoke(ann.pk))
     threads.one(lambda: execute("ALTER TABLE dashboard_notification RENAME TO away"))
@@ -237,7 +237,7 @@ def execute(statement: str) -> None:
 
 
 def test_the_clocks_of_web_hosts_do_not_matter(threads, ann, documents, monkeypatch):
-    """A host 20 minutes ahead or behind: times, and the ten minutes until the next notification, are the database's."""
+    """For times and for the ten minutes until the next notification, only the database's clock may count."""
     real = timezone.now
     for minutes in (20, -20, 0):
         with monkeypatch.context() as moved:

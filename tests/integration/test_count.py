@@ -1,6 +1,6 @@
-"""The count is the truth at rest, whatever went before: 200 sockets of 50 users come and go at random on two nodes.
+"""At rest the count must be right: 200 sockets of 50 users come and go at random on two nodes.
 
-`TIDEWIRE_COUNT_RUNS=20 make test ARGS='-k count_is_the_truth'` runs it twenty times.
+`TIDEWIRE_COUNT_RUNS=20 make test ARGS='-k count_is_the_truth'` runs the test twenty times.
 """
 
 import asyncio
@@ -15,25 +15,25 @@ from tests.sockets import event, open_socket
 
 RUNS = int(os.environ.get("TIDEWIRE_COUNT_RUNS", "1"))
 USERS, SOCKETS = 50, 200
-# Longer than the grace of a leave, within which a count that is still to fall has not fallen yet.
+# Longer than the grace of a leave: before that, a count may still have to decrease.
 REST_SECONDS = 4.0
 SETTLE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
 def crowd(stack):
-    """Name -> Cookie header."""
+    """The users of the crowd, as name -> Cookie header."""
     return stack.sessions(*(f"user-{i}" for i in range(USERS)))
 
 
 async def come_and_go(stack, cookie, chance):
-    """Opens and closes a socket some times, politely or not; the socket if the last was left open."""
+    """Open and close a socket a few times, with and without a close frame. Return the socket if it stays open."""
     socket = None
     for _ in range(chance.randint(2, 6)):
         if socket is None:
             socket = await open_socket(stack, "/ws/users/", cookie)
         elif chance.random() < 0.3:
-            # As when a laptop's lid closes: no close frame.
+            # Like the closed lid of a laptop: no close frame.
             socket.transport.abort()
             socket = None
         else:
@@ -45,7 +45,7 @@ async def come_and_go(stack, cookie, chance):
 
 @pytest.mark.parametrize("run", range(RUNS))
 async def test_the_count_is_the_truth_at_rest(stack, cookies, crowd, run):
-    """Both nodes agree on it, and it stays."""
+    """Both nodes must agree on the count, and it must not change afterwards."""
     chance = random.Random(run)
     names = list(crowd)
     nodes = [f"ws://127.0.0.1:{node.port}" for node in stack.ws]
@@ -57,7 +57,7 @@ async def test_the_count_is_the_truth_at_rest(stack, cookies, crowd, run):
         try:
             present = {names[i % USERS] for i, socket in enumerate(left_open) if socket} | {"ada"}
             told = await asyncio.gather(at_rest(first), at_rest(second))
-            # First, because a socket too many says why a user is too many.
+            # Checked first, because a surplus socket explains a surplus user.
             assert await open_sockets(stack) == len([socket for socket in left_open if socket]) + 2
             for each in told:
                 assert each["count"] == len(present)
@@ -69,7 +69,7 @@ async def test_the_count_is_the_truth_at_rest(stack, cookies, crowd, run):
 
 
 async def at_rest(watcher):
-    """The last that is told before nothing more is."""
+    """Return the last event before a pause."""
     last = None
     async with asyncio.timeout(SETTLE_SECONDS):
         while True:
@@ -80,6 +80,6 @@ async def at_rest(watcher):
 
 
 async def open_sockets(stack):
-    """What the metrics of both nodes say."""
+    """Return the number of open sockets in the metrics of both nodes."""
     pages = [await asyncio.to_thread(fetch, f"http://127.0.0.1:{node.admin_port}/metrics") for node in stack.ws]
     return sum(metric(page.text, "tidewire_connections", consumer="UsersConsumer") for page in pages)

@@ -1,4 +1,4 @@
-"""Each entry point refuses to start in production without what it needs, in words and at once."""
+"""In production each entry point refuses to start without a required setting, at once and with an error message."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ PRODUCTION = {
 
 
 def run(*arguments, settings="web.settings", **environment):
-    """Bounded: a process that starts instead of refusing is a failure, not a hanging test."""
+    """Run with a timeout: a process that starts instead of refusing must fail the test, not block it."""
     base = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEWIRE_", "DJANGO_"))}
     paths = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'services'}", "DJANGO_SETTINGS_MODULE": settings}
     return subprocess.run(
@@ -70,7 +70,7 @@ def test_production_has_no_demo_users():
 
 
 def test_ws_loads_no_page():
-    """Neither the admin nor templates nor static files: what it does not serve costs memory for each process."""
+    """A ws process must not load the admin, templates or static files, which would cost memory in each process."""
     unwanted = "[m for m in sys.modules if m.startswith('web.') or m == 'django.contrib.admin.sites']"
     code = f"import django, sys; django.setup(); import ws.asgi; print({unwanted})"
     done = run("-c", code, settings="ws.settings", **PRODUCTION)

@@ -1,4 +1,4 @@
-"""The bounds of a real node: each ends the connection that meets it, says which, is counted, and spares the others."""
+"""The limits of a real node: a client over a limit is disconnected with the reason and counted, and no other client."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ import pytest
 from tests.pages import fetch, metric
 from tests.sockets import close_code, event, open_socket
 
-# Below the time that a client has for its request, so that a test tells a bound from a client that gave up.
+# Shorter than a client's time for its request, so that the test can distinguish a limit from a client that gave up.
 BETWEEN_BYTES_SECONDS = 0.5
 HANDSHAKE_SECONDS = 10.0
 HANDSHAKE = (
@@ -31,7 +31,7 @@ def at(node):
 
 @pytest.fixture
 def refused(node):
-    """How often the node has refused at a bound."""
+    """Return how many connections the node has refused at a limit."""
 
     async def count(bound):
         page = await asyncio.to_thread(fetch, f"http://127.0.0.1:{node.admin_port}/metrics")
@@ -42,7 +42,7 @@ def refused(node):
 
 @pytest.fixture
 def served_quickly(stack, cookies, at):
-    """A client that behaves has its socket within a second, whatever others do."""
+    """A client within the limits must receive its socket within a second, whatever other clients do."""
 
     async def served() -> None:
         started = time.monotonic()
@@ -57,12 +57,12 @@ def served_quickly(stack, cookies, at):
 
 @pytest.fixture
 def open_here(stack, cookies, at):
-    """A socket of a user's, straight to the node."""
+    """Open a user's socket on the node itself, without nginx."""
     return lambda name="ada", **options: open_socket(stack, "/ws/users/", cookies[name], at=at, **options)
 
 
 async def said_to(port: int, *parts: bytes, pause_seconds: float = 0.0) -> tuple[bytes, float]:
-    """What a node answers to bytes sent one after another, and after how many seconds it has ended the connection."""
+    """Send parts of bytes to a node. Return its response, and the seconds until it ended the connection."""
     started = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = asyncio.ensure_future(reader.read())
@@ -83,7 +83,7 @@ async def said_to(port: int, *parts: bytes, pause_seconds: float = 0.0) -> tuple
 
 @pytest.mark.alone
 async def test_slow_handshakes_have_their_time_and_starve_nobody(node, served_quickly, refused):
-    """A hundred clients that send a byte now and then are ended after ten seconds; others are served at once."""
+    """A hundred clients that send single bytes are disconnected after ten seconds; others are served at once."""
     before = await refused("handshake_seconds")
     byte_by_byte = [bytes([byte]) for byte in HANDSHAKE.encode()]
     slow = [
@@ -122,7 +122,7 @@ async def test_what_is_no_handshake_is_refused_with_a_status(stack, node, served
 
 @pytest.mark.alone
 async def test_who_talks_before_the_handshake_is_answered_breaks_nothing(stack, node, served_quickly):
-    """Frames right behind the request, which is forbidden: refused, or cut as a flood where the answer was out."""
+    """Frames right behind the request are an error: the node refuses them, or disconnects the client for a flood."""
     before = stack.log(node.name).count("Traceback")
     answer, seconds = await said_to(node.port, HANDSHAKE.encode() + b"\r\n", b"\x81\x80\0\0\0\0" * 1000)
     assert answer[:13] in {b"HTTP/1.1 400 ", b"HTTP/1.1 101 ", b""}
@@ -134,10 +134,10 @@ async def test_who_talks_before_the_handshake_is_answered_breaks_nothing(stack, 
 @pytest.mark.parametrize("size", [5_000, 200_000, 3_000_000])
 @pytest.mark.parametrize("compression", ["deflate", None])
 async def test_an_oversized_message_closes_its_socket_for_good(open_here, refused, size, compression):
-    """By its own code, below the consumer: 3 MB are never put together."""
+    """The node closes the socket with a code of its own, and never assembles 3 MB for the consumer."""
     before = await refused("message_bytes")
     async with open_here(compression=compression) as socket:
-        # No compression makes this small.
+        # Random data cannot be compressed.
         with contextlib.suppress(Exception):
             await socket.send(secrets.token_hex(size // 2))
         assert await close_code(socket) == 4507
@@ -145,7 +145,7 @@ async def test_an_oversized_message_closes_its_socket_for_good(open_here, refuse
 
 
 async def test_a_small_frame_that_inflates_past_the_bound_closes_too(open_here):
-    """The bound is on what the consumer would get."""
+    """The limit applies to the size that the consumer would receive."""
     async with open_here(compression="deflate") as socket:
         await socket.send("x" * 100_000)
         assert await close_code(socket) == 4507
@@ -159,7 +159,7 @@ async def test_who_floods_with_messages_is_cut_until_later(open_here):
 
 
 async def test_who_floods_with_pings_is_cut_until_later(open_here, refused):
-    """They never reach a consumer, and each would be answered."""
+    """Pings never reach a consumer, but each would need a response."""
     before = await refused("frames_per_second")
     async with open_here() as socket:
         await event(socket, "users.count")
@@ -170,7 +170,7 @@ async def test_who_floods_with_pings_is_cut_until_later(open_here, refused):
 
 @pytest.mark.alone
 async def test_floods_starve_nobody(open_here):
-    """Twenty clients that come back with pings as soon as they are cut; the others' answers stay quick."""
+    """Twenty disconnected clients reconnect at once and send pings; other clients' responses must stay fast."""
     stop = asyncio.Event()
 
     async def flood() -> None:
@@ -182,7 +182,7 @@ async def test_floods_starve_nobody(open_here):
             await asyncio.sleep(0.1)
 
     async def answers(socket) -> float:
-        """The median time of an answer, in seconds."""
+        """Return the median response time in seconds."""
         took = []
         for _ in range(15):
             started = time.monotonic()

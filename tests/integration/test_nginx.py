@@ -1,4 +1,4 @@
-"""The nginx template before stand-ins that tell what reached them: headers, limits, passing over what is down."""
+"""The nginx template with stand-ins that return the requests they received: headers, limits, unavailable upstreams."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ HANDSHAKE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what it got and on which port; or with another status, as a draining node does with 503."""
+    """Responds with the request and the port that received it, or with a status such as a draining node's 503."""
 
     status = 200
     cache_control = ""
@@ -43,7 +43,7 @@ class Echo(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *_arguments):
-        """Say nothing: the test tells what went wrong."""
+        """Log nothing: failures show in the test."""
 
 
 @contextlib.contextmanager
@@ -60,13 +60,13 @@ def echo(port, **behaviour):
 
 
 def trusting(address, **limits):
-    """A proxy in front, with whose clients' addresses limits go by."""
+    """Settings with a trusted proxy in front: limits then apply to the addresses of its clients."""
     return NO_LIMITS | limits | {"TIDEWIRE_TRUSTED_PROXIES": f"set_real_ip_from {address};"}
 
 
 @contextlib.contextmanager
 def proxy(layout, limits=NO_LIMITS):
-    """Nginx alone, as the stack starts it; its address."""
+    """Run nginx without the stack, with the stack's configuration. Yields its address."""
     if reason := why_not():
         pytest.skip(reason)
     layout.make_directories()
@@ -106,7 +106,7 @@ def reached(layout):
 
 @pytest.mark.parametrize("path", ["/", "/ws/users/"])
 def test_what_a_client_says_of_itself_is_not_believed(reached, path):
-    """Addresses, scheme and id are nginx's own words, not added to the client's."""
+    """Nginx sets addresses, scheme and id itself and drops the client's."""
     lies = {
         "X-Forwarded-For": "6.6.6.6",
         "X-Real-IP": "6.6.6.6",
@@ -137,7 +137,7 @@ def test_what_a_client_says_of_itself_is_not_believed(reached, path):
     ids=["a proxy", "a client that lies to it", "two proxies", "somebody else"],
 )
 def test_a_proxy_that_is_trusted_says_who_its_client_is(layout, path, trusted, said, address):
-    """What is passed on has that one address alone; the log has it too."""
+    """The upstream must receive only that one address, and the log must contain it too."""
     with contextlib.ExitStack() as servers:
         for port in (*layout.ports.web, *layout.ports.ws):
             servers.enter_context(echo(port))
@@ -149,7 +149,7 @@ def test_a_proxy_that_is_trusted_says_who_its_client_is(layout, path, trusted, s
 
 
 def test_the_host_keeps_its_port(reached):
-    """Django and the origin check compare it with the browser's Origin, which has the port."""
+    """Django and the origin check compare the host with the browser's Origin, which contains the port."""
     assert reached("/", {"Host": "localhost:1234"})["Host"] == "localhost:1234"
 
 
@@ -182,7 +182,7 @@ def test_the_access_log_is_json_and_carries_the_request_id(layout):
 
 @pytest.mark.parametrize("path", ["/", "/ws/users/"])
 def test_a_process_that_drains_or_is_down_is_passed_over(layout, path):
-    """A 503 and a refused connection alike; the client sees neither."""
+    """Nginx tries another process after a 503 and after a refused connection; the client must see neither."""
     draining, well = layout.ports.web if path == "/" else layout.ports.ws
     with echo(draining, status=503), echo(well), proxy(layout) as url:
         assert {fetch(f"{url}{path}").json()["port"] for _ in range(6)} == {well}
@@ -191,23 +191,23 @@ def test_a_process_that_drains_or_is_down_is_passed_over(layout, path):
 
 
 def test_what_may_not_be_sent_twice_has_a_connection_of_its_own(tmp_path):
-    """A kept connection may close under a request, and only one that reads is then sent to another process."""
+    """A kept connection may close during a request; only a request that reads can then be sent to another process."""
     layout = Layout(ports=Ports.free(web=1, ws=1), var=tmp_path)
     with echo(layout.ports.web[0], protocol_version="HTTP/1.1"), proxy(layout) as url:
         reads = [fetch(f"{url}/").json()["peer"] for _ in range(10)]
         writes = [fetch(f"{url}/", fields={"title": "A"}).json()["peer"] for _ in range(10)]
         reads += [fetch(f"{url}/").json()["peer"] for _ in range(10)]
-    # One for each of nginx's workers.
+    # Each of nginx's workers has one.
     assert len(set(reads)) <= 2
     assert len(set(writes) - set(reads)) == 10
 
 
 def test_one_address_is_held_to_its_limits(layout):
-    """The login has the lowest, and only attempts count; each answer past a limit is 429."""
+    """The login has the lowest limit, and only attempts count. The response beyond a limit is 429."""
     limits = NO_LIMITS | {"TIDEWIRE_LOGIN_RATE": "1r/m"}
     with echo(layout.ports.web[0]), echo(layout.ports.web[1]), proxy(layout, limits) as url:
         looks = Counter(fetch(f"{url}/login/").status for _ in range(30))
-        # The burst allows for 20 more.
+        # The burst allows 20 more.
         attempts = Counter(fetch(f"{url}/login/", fields={"username": "ada"}).status for _ in range(30))
     assert looks == {200: 30}
     assert attempts == {200: 21, 429: 9}
@@ -221,7 +221,7 @@ def test_one_address_has_so_many_sockets(layout):
 
 
 def test_clients_of_one_proxy_have_limits_of_their_own(layout):
-    """Nobody is kept from logging in by somebody who came the same way."""
+    """A client's failed logins must not lock out another client of the same proxy."""
 
     def attempts(number):
         headers = {"X-Forwarded-For": f"198.51.100.{number}"}

@@ -1,4 +1,4 @@
-"""The operations page's socket over two nodes: who may have it, what it shows, and the drain of one node by staff."""
+"""The operations page's socket on two nodes: its permissions, the status of each node, and a drain by staff."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -11,12 +11,12 @@ from tests.sockets import close_code, event, open_socket
 
 @pytest.fixture(scope="module")
 def staff(stack):
-    """The sessions of the demo's people; admin is staff, the others are not."""
+    """The sessions of the demo's users; only admin is staff."""
     return stack.cookies
 
 
 async def test_it_shows_every_node_again_and_again(stack, staff):
-    """Each as itself, with what it holds."""
+    """Each node is listed under its own name, with its connections."""
     async with open_socket(stack, "/ws/operations/", staff["admin"]) as socket:
         first = await event(socket, "operations.status", lambda told: len(told["nodes"]) == 2)
         assert [node["node"] for node in first["nodes"]] == ["ws-0", "ws-1"]
@@ -31,13 +31,13 @@ async def test_it_shows_every_node_again_and_again(stack, staff):
 
 @pytest.mark.parametrize(("who", "code"), [("ada", 4503), (None, 4500)])
 async def test_others_are_refused(stack, staff, who, code):
-    """By a code on which a page does not come back."""
+    """The close code is final, so that the page does not reconnect."""
     async with open_socket(stack, "/ws/operations/", staff[who] if who else None) as socket:
         assert await close_code(socket) == code
 
 
 async def test_a_ticket_opens_it_to_staff_alone(stack, staff):
-    """A ticket does not say who is staff, so it is looked up."""
+    """A ticket does not contain the staff flag, so the consumer must read it from the database."""
     for who, refused in (("ada", True), ("admin", False)):
         page = await asyncio.to_thread(fetch, f"{stack.url}/", headers={"Cookie": staff[who]})
         [ticket] = [each for each in page.headers.get_all("Set-Cookie") if each.startswith("tidewire_ticket=")]
@@ -50,7 +50,7 @@ async def test_a_ticket_opens_it_to_staff_alone(stack, staff):
 
 @pytest.mark.alone
 async def test_staff_drain_one_node_and_see_it_go(start_stack):
-    """It begins within a second, is shown until its end, exits 0, and the other node goes on."""
+    """The drain begins within a second, is shown until its end, and exits 0, and the other node continues."""
     stack = await asyncio.to_thread(start_stack, ws=2, TIDEWIRE_WS_DRAIN_SECONDS="4")
     sessions = stack.cookies
     going, staying = (f"ws://127.0.0.1:{node.port}" for node in stack.ws)

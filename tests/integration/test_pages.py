@@ -1,4 +1,4 @@
-"""Pages through nginx and Gunicorn: what the public sees, and what it does not."""
+"""Pages through nginx and Gunicorn, and the paths that the public cannot reach."""
 
 import re
 
@@ -28,7 +28,7 @@ def test_a_user_logs_in_through_the_page(stack):
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "//metrics", "/x/../metrics", "/%6detrics"])
 def test_health_and_metrics_are_not_for_the_public(stack, path):
-    """However the path is written: nginx matches what it means."""
+    """The test includes other spellings of the paths, because nginx matches the normalised path."""
     assert fetch(f"{stack.url}{path}").status == 404
 
 
@@ -45,7 +45,7 @@ def test_ws_serves_health_and_metrics_on_its_admin_port_alone(stack, path):
 
 
 def test_the_web_metrics_speak_for_all_processes(stack, cookies):
-    """Two Gunicorn processes answer in turn; a scrape that saw one would now and then count backwards."""
+    """Two Gunicorn processes respond in turn. A scrape of only one would sometimes show a decreasing counter."""
 
     def requests():
         return metric(fetch(f"{stack.web_urls[0]}/metrics").text, "tidewire_requests_total", view="people")
@@ -66,7 +66,7 @@ def test_static_files_have_hashed_names_and_are_kept_for_a_year(stack):
 
 
 def test_scripts_import_each_other_by_hashed_names(stack, cookies):
-    """Else a browser would run a new page with an old module."""
+    """Otherwise a browser could run a new page with an old module."""
     page = fetch(f"{stack.url}/", headers={"Cookie": cookies["ada"]})
     scripts = [path for path in HASHED.findall(page.text) if path.endswith(".js")]
     assert scripts
@@ -90,7 +90,7 @@ def test_every_answer_carries_the_security_headers_once(stack, path):
 
 @pytest.mark.parametrize("path", ["/login/", "/no-such-page/"])
 def test_a_pages_policy_is_its_own(stack, path):
-    """As Gunicorn sent it: the proxy neither repeats nor replaces it."""
+    """The policy must be as Gunicorn sent it: nginx must neither repeat nor replace it."""
     passed = fetch(f"{stack.url}{path}").headers.get_all("Content-Security-Policy")
     assert passed == fetch(f"{stack.web_urls[0]}{path}").headers.get_all("Content-Security-Policy")
     assert "default-src 'self'" in passed[0]
@@ -98,7 +98,7 @@ def test_a_pages_policy_is_its_own(stack, path):
 
 @pytest.mark.parametrize("path", ["/static/tidewire/client.js", "/static/no-such-file.js", "/healthz", "/ws/users/"])
 def test_what_is_no_page_may_load_nothing(stack, path):
-    """Static files, the proxy's own answers, and what a node says over plain HTTP."""
+    """Static files, nginx's own responses, and a node's responses over plain HTTP."""
     policy = fetch(f"{stack.url}{path}").headers["Content-Security-Policy"].split("; ")
     assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy)
 
@@ -130,6 +130,6 @@ def test_a_document_too_large_is_refused_without_being_read(stack, cookies):
 
 
 def test_the_longest_document_is_taken(stack, cookies):
-    """100,000 characters of four bytes each, form-encoded, come to 1.2 MB."""
+    """100,000 characters of four bytes each have a size of 1.2 MB when form-encoded."""
     page = submit(f"{stack.url}/new/", cookies["ada"], {"title": "Longest", "body": "\N{WATER WAVE}" * 100_000})
     assert page.status == 302, page.text[:2000]

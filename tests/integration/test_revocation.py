@@ -1,4 +1,4 @@
-"""Sockets of a user whose access changed close on every node within a second; without an event, within an interval."""
+"""If a user's access changes, all nodes close their sockets within a second, or without an event within an interval."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ UNAUTHENTICATED = 4500
 REVOKED = 4501
 PROMPT_SECONDS = 1.0
 
-# What an administrator, a command or the user does, in a process of its own; `ada` and her other session are there.
+# Actions of an administrator, a command or the user, in a process of its own, for `ada` and her other session.
 DJANGO = """
 import django
 django.setup()
@@ -32,7 +32,7 @@ CHANGES = {
     "a lost group": "group = Group.objects.create(name=NAME); ada.groups.add(group); "
     "print(time.time()); group.user_set.clear()",
 }
-# The code of the close, and of the handshake that follows. The session is still valid after the other changes.
+# The codes of the close and of the next handshake. After the other changes, the session is still valid.
 CODES = {"deactivation": (REVOKED, UNAUTHENTICATED), "a new password": (EXPIRED, UNAUTHENTICATED)}
 UNSEEN = {
     "a session deleted by hand": "Session.objects.filter(pk=KEY)._raw_delete('default')",
@@ -43,7 +43,7 @@ NAMES = {what: f"changed-{number}" for number, what in enumerate((*CHANGES, *UNS
 
 
 def change(stack, name, cookie, code) -> float:
-    """Does it; returns when, in seconds since 1970."""
+    """Make a change; return its time in seconds since 1970."""
     key = cookie.partition("=")[2]
     text = f"NAME, KEY = {name!r}, {key!r}\n{DJANGO}\n{code}"
     return float(stack.run("-c", text).split()[-1])
@@ -59,7 +59,7 @@ def on_both_nodes(stack, cookie):
 
 @pytest.fixture(scope="module")
 def people(stack):
-    """A user for each change, and a bystander, logged in."""
+    """A user for each change, and an unaffected one, logged in."""
     return stack.sessions("bob", *NAMES.values())
 
 
@@ -89,7 +89,7 @@ async def test_lost_access_closes_the_user_s_sockets_on_every_node(stack, people
 
 @pytest.mark.alone
 async def test_logout_closes_that_session_s_sockets_on_every_node(stack):
-    """The user's other session, at another browser, goes on."""
+    """The user's other session, in another browser, must continue."""
     mine = (await asyncio.to_thread(stack.sessions, "leaver"))["leaver"]
     elsewhere = (await asyncio.to_thread(stack.sessions, "leaver"))["leaver"]
     first, second = on_both_nodes(stack, mine)
@@ -106,7 +106,7 @@ async def test_logout_closes_that_session_s_sockets_on_every_node(stack):
 
 
 def log_out(stack, cookie) -> float:
-    """By the page's own form; returns when it was sent, in seconds since 1970."""
+    """Log out with the page's own form; return the time of the request in seconds since 1970."""
     before = fetch(f"{stack.url}/", headers={"Cookie": cookie})
     token = before.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
     set_now = [value.partition(";")[0] for value in before.headers.get_all("Set-Cookie", [])]
@@ -119,7 +119,7 @@ def log_out(stack, cookie) -> float:
 @pytest.mark.alone
 @pytest.mark.parametrize("what", UNSEEN)
 async def test_access_that_was_lost_without_an_event_is_noticed(watchful, watched_people, what):
-    """Each node looks at its sessions again and again; a socket that still may stay stays through it."""
+    """Each node checks its sessions at intervals, and valid sockets must stay open."""
     mine, other = watched_people[NAMES[what]], watched_people["bob"]
     first, second = on_both_nodes(watchful, mine)
     async with first as one, second as two, on_both_nodes(watchful, other)[0] as bystander:
@@ -136,7 +136,7 @@ async def test_access_that_was_lost_without_an_event_is_noticed(watchful, watche
 
 @pytest.fixture(scope="module")
 def watchful(stack_factory):
-    """A stack that looks every two seconds."""
+    """A stack that checks sessions every two seconds."""
     with stack_factory(TIDEWIRE_SESSION_CHECK_SECONDS="2") as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""web and ws scale apart, and every process of either takes its part."""
+"""Web and ws scale independently, and every process of both must serve clients."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ def scaled(stack_factory):
 
 @pytest.fixture
 def stack(scaled):
-    """Processes that the test before has stopped run again."""
+    """Processes that the previous test has stopped are started again."""
     for name, process in scaled.processes.items():
         if not process.runs:
             scaled.start(name)
@@ -31,7 +31,7 @@ def cookies(scaled):
 
 
 async def test_web_and_ws_scale_apart(stack, cookies):
-    """Three web and two ws processes; other tests have one web process and one to three of ws."""
+    """The stack has three web and two ws processes. Other tests have one web process and one to three ws processes."""
     pages = [await asyncio.to_thread(fetch, f"{stack.url}/login/") for _ in range(6 * len(stack.web_urls))]
     assert {page.status for page in pages} == {200}
     assert len(served_by(stack)) == len(stack.web_urls) == 3
@@ -46,7 +46,7 @@ async def test_web_and_ws_scale_apart(stack, cookies):
 
 
 def served_by(stack):
-    """The pages that each web process answered, by what it counts itself."""
+    """Return the number of pages that each web process served, from its own metric."""
     counts = Counter()
     for url in stack.web_urls:
         counts[url] = metric(fetch(f"{url}/metrics").text, "tidewire_requests_total", view="login")
@@ -54,7 +54,7 @@ def served_by(stack):
 
 
 async def test_a_client_of_a_stopped_node_is_told_and_finds_another(stack, cookies):
-    """The node says when to come back, closes with a reconnect code and exits 0; the other has the client next."""
+    """The node sends the delay, closes with a reconnect code and exits 0; the client can then use the other node."""
     cookie, node = cookies["ada"], stack.ws[0]
     async with open_socket(stack, "/ws/users/", cookie, at=f"ws://127.0.0.1:{node.port}") as socket:
         stopping = asyncio.create_task(asyncio.to_thread(stack.stop_ws, 0))
@@ -69,7 +69,7 @@ async def test_a_client_of_a_stopped_node_is_told_and_finds_another(stack, cooki
 
 
 async def test_a_killed_node_leaves_nobody_behind(stack, cookies):
-    """Its members are gone when its lease ends, and those who came back to another node never left."""
+    """Its members leave when its lease ends, but users that came back on another node never leave."""
     first, second = (f"ws://127.0.0.1:{node.port}" for node in stack.ws)
     async with (
         open_socket(stack, "/ws/users/", cookies["eve"], at=second) as watcher,
@@ -91,7 +91,7 @@ async def test_a_started_node_serves_again(stack, cookies):
 
 
 def test_pages_are_served_while_redis_is_away(stack, cookies):
-    """Redis carries the news, the database the truth."""
+    """Redis is only needed for events; pages read from the database."""
     stack.stop("redis")
     assert fetch(f"{stack.url}/", headers={"Cookie": cookies["ada"]}).status == 200
     stack.start("redis")

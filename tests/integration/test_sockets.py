@@ -1,4 +1,4 @@
-"""Sockets through nginx and Daphne: who gets one, what comes, and what happens to nonsense."""
+"""Sockets through nginx and Daphne: permissions, events, and invalid input."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ ROUTES = ["/ws/users/", "/ws/documents/", "/ws/notifications/"]
 
 
 async def create_document(stack, cookie, title):
-    """Through the page; the page that answered the form."""
+    """Create a document through the page. Return the response to the form."""
     return await asyncio.to_thread(submit, f"{stack.url}/new/", cookie, {"title": title, "body": "Text."})
 
 
@@ -37,7 +37,7 @@ async def test_users_on_different_nodes_are_counted_together(stack, cookies):
 
 
 async def test_a_socket_that_vanishes_without_a_close_frame_leaves(stack, cookies):
-    """A phone without a signal, a killed browser: nobody says goodbye, and nobody stays a member."""
+    """A phone without signal or a killed browser sends no close frame, and the user must leave nevertheless."""
     node = f"ws://127.0.0.1:{stack.ws[0].port}"
     async with open_socket(stack, "/ws/users/", cookies["ada"]) as ada:
         eve = await open_socket(stack, "/ws/users/", cookies["eve"], at=node)
@@ -64,7 +64,7 @@ async def test_a_document_that_is_not_there_has_its_own_code(stack, cookies):
 
 @pytest.mark.parametrize("route", ROUTES)
 async def test_another_sites_page_gets_no_socket(stack, cookies, route):
-    """Its script would speak with this site's cookies."""
+    """The script of that page would act with this site's cookies."""
     with pytest.raises(InvalidStatus) as refused:
         async with open_socket(stack, route, cookies["ada"], origin="https://evil.example"):
             pass
@@ -77,7 +77,7 @@ async def test_the_sites_own_page_gets_a_socket(stack, cookies):
 
 
 async def test_a_notification_carries_the_request_id_that_nginx_made(stack, cookies):
-    """What the client calls its request reaches nobody."""
+    """The client's own request id must be dropped."""
     async with open_socket(stack, "/ws/notifications/", cookies["bob"]) as socket:
         await event(socket, "resumed")
         page = await asyncio.to_thread(
@@ -94,7 +94,7 @@ async def test_a_notification_carries_the_request_id_that_nginx_made(stack, cook
 
 
 async def test_what_happened_while_away_comes_on_return(stack, cookies):
-    """In order and once: the page resumes from its position."""
+    """The page resumes from its position: the events arrive in order and once."""
     async with open_socket(stack, "/ws/notifications/", cookies["bob"]) as socket:
         position = (await event(socket, "resumed"))["at"]
     for title in ("Away 1", "Away 2"):
@@ -175,7 +175,7 @@ async def test_who_floods_is_cut_until_later(stack, cookies):
     "raw", [b"\x81\x04nope", b"\xff" * 64, b"\x83\x80\x00\x00\x00\x00", b"\x89\xff" + b"\xff" * 12]
 )
 async def test_bytes_that_are_no_websocket_frames_end_only_that_connection(stack, cookies, raw):
-    """Unmasked, reserved and impossible frames: the protocol's own error, and the next socket is served."""
+    """Unmasked, reserved and impossible frames cause a protocol error, and the next socket is served."""
     pids = [node.pid for node in stack.ws]
     async with open_socket(stack, "/ws/users/", cookies["ada"]) as socket:
         socket.transport.write(raw)
@@ -198,7 +198,7 @@ async def test_a_plain_request_on_a_socket_route_is_no_error(stack):
 
 @pytest.fixture
 def counted(stack):
-    """What the first node's metrics say of the sockets on the list of documents."""
+    """Return values of the first node's metrics for sockets on the list of documents."""
     node = stack.ws[0]
 
     async def count(name, **labels):
@@ -209,7 +209,7 @@ def counted(stack):
 
 
 async def until(count, expected):
-    """Polls, because a metric announces nothing."""
+    """Poll the metric, because it has no event to wait for."""
     for _ in range(200):
         if await count("tidewire_connections") == expected:
             return
@@ -229,7 +229,7 @@ async def test_sockets_and_connects_are_counted_by_consumer(stack, cookies, coun
 
 
 async def test_a_client_that_is_cut_off_is_noticed(stack, cookies, counted):
-    """Its TCP connection ends without a close frame, as when a laptop's lid is shut."""
+    """Its TCP connection ends without a close frame, as when the lid of a laptop is closed."""
     before = await counted("tidewire_connections")
     cut = await counted("tidewire_closes_total", code="1006")
     socket = await open_socket(stack, "/ws/documents/", cookies["ada"], at=f"ws://127.0.0.1:{stack.ws[0].port}")

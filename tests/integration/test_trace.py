@@ -1,4 +1,4 @@
-"""One edit followed by its request id, from nginx's line to the event in a browser; and what a socket's life logs."""
+"""The request id of an edit, from nginx's log to the event in a browser, and the log lines of a socket."""
 
 import asyncio
 import json
@@ -15,13 +15,13 @@ PATIENCE_SECONDS = 10.0
 
 @pytest.fixture(scope="module")
 def own_stack(stack_factory):
-    """With the log of production, and processes that a test may stop."""
+    """A stack with the log format of production, and with processes that a test may stop."""
     with stack_factory(ws=1, TIDEWIRE_LOG_FORMAT="json") as stack:
         yield stack
 
 
 def lines(text):
-    """Every line of a log: one that is no JSON is an error."""
+    """Parse every line of a log as JSON. A line that is not JSON is an error."""
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -30,7 +30,7 @@ def with_id(found, request_id):
 
 
 def written(read, request_id, count):
-    """So many lines with an id, as soon as a process has written them."""
+    """Wait until a process has written this number of lines with an id."""
     end = time.monotonic() + PATIENCE_SECONDS
     while len(found := with_id(lines(read()), request_id)) < count:
         assert time.monotonic() < end, found
@@ -39,7 +39,7 @@ def written(read, request_id, count):
 
 
 async def test_an_edit_is_traced_by_its_request_id(own_stack):
-    """Redis is away at first, so that the row of the outbox can be looked at before the relay publishes it."""
+    """Redis is unavailable at first, so that the test can read the row of the outbox before the relay publishes it."""
     stack = own_stack
     sessions = stack.cookies
     async with open_socket(stack, "/ws/notifications/", sessions["bob"]) as socket:
@@ -69,7 +69,7 @@ def outbox_row(stack, request_id):
 
 
 async def test_a_socket_logs_one_line_at_connect_and_one_at_close(own_stack):
-    """Both with the id of nginx's line for the handshake; the second with code, reason, duration and counts."""
+    """Both lines have the id of nginx's line for the handshake; the second has code, reason, duration and counts."""
     stack = own_stack
     cookie = stack.cookies["eve"]
     async with open_socket(stack, "/ws/users/", cookie) as socket:
@@ -88,7 +88,7 @@ async def test_a_socket_logs_one_line_at_connect_and_one_at_close(own_stack):
 
 
 def test_every_process_logs_json_alone(own_stack):
-    """Also what Gunicorn, Daphne and Django say of themselves."""
+    """The log must be JSON also for messages of Gunicorn, Daphne and Django."""
     for name in ("web-0", "relay", "ws-0"):
         found = lines(own_stack.log(name))
         assert found, name

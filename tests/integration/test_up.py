@@ -1,4 +1,4 @@
-"""`make up` itself: it comes up, says where, names a taken port, and leaves no process behind however it ends."""
+"""`make up`: the start, the address in its output, the error for a taken port, and the end of all its processes."""
 
 import os
 import random
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 
 def some_ports():
-    """Values of make's variables whose ports are free, with room for scaling."""
+    """Return make variables with free ports, with some distance for scaling."""
     first, last = free_range()
     while True:
         base = random.randrange(first, last - 20 * len(PORT_VARIABLES))
@@ -31,7 +31,7 @@ def some_ports():
 
 
 class Up:
-    """One `make up`, as started from a terminal: make leads a process group."""
+    """A `make up`, started as from a terminal: make leads a process group."""
 
     def __init__(self, var, output, variables):
         self.var = var
@@ -59,7 +59,7 @@ class Up:
         return re.search(r"tidewire runs: (\S+)", self.said)[1]
 
     def processes(self):
-        """Every process that was told of this directory, by its environment: pid -> command."""
+        """Return each process that has this directory in its environment, as pid -> command."""
         found = {}
         mark = f"VAR_DIR={self.var}".encode()
         for entry in Path("/proc").iterdir():
@@ -79,7 +79,7 @@ class Up:
 
 
 def wait_for(condition, seconds):
-    """Polls another process's doings, which cannot tell us."""
+    """Poll, because the state of another process has no event to wait for."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -87,7 +87,7 @@ def wait_for(condition, seconds):
 
 @pytest.fixture
 def up(tmp_path, stack_factory):
-    """Starts `make up`, on a database that is there unless it is `fresh`; whatever a failed test leaves is ended."""
+    """Starts `make up`, with a prepared database unless `fresh`. Ends the processes that a failed test leaves."""
     started = []
 
     def start(name="var", *, fresh=False, **variables):
@@ -105,7 +105,7 @@ def up(tmp_path, stack_factory):
 
 
 def test_it_comes_up_and_ctrl_c_leaves_nothing(up):
-    """One start for all of a first visit, because each takes seconds."""
+    """All checks of a first visit share one start, because each start takes seconds."""
     first = up(fresh=True, WEB="2", WS="1")
     url = first.wait_until_up()
     assert fetch(f"{url}/login/").status == 200
@@ -125,7 +125,7 @@ def test_it_comes_up_and_ctrl_c_leaves_nothing(up):
     assert same_directory.make.wait(UP_SECONDS) != 0
     assert "it already runs here" in same_directory.said
 
-    # What Ctrl-C does at a terminal: the whole foreground group gets it.
+    # Like Ctrl-C in a terminal: the whole foreground group receives the signal.
     os.killpg(first.make.pid, signal.SIGINT)
     first.make.wait(END_SECONDS)
     assert "stopped in" in first.said
@@ -134,7 +134,7 @@ def test_it_comes_up_and_ctrl_c_leaves_nothing(up):
 
 @pytest.mark.parametrize("who", ["make", "deploy.local.up"])
 def test_nothing_is_left_of_a_killed_run(up, who):
-    """Killed at any height of the tree: the rest ends too, on Linux without any help. See the next test, too."""
+    """If a process at any level of the tree is killed, the rest must end too, on Linux without help (see below)."""
     started = up(WS="1")
     started.wait_until_up()
     os.kill(started.make.pid if who == "make" else started.pid_of(who), signal.SIGKILL)
@@ -143,7 +143,7 @@ def test_nothing_is_left_of_a_killed_run(up, who):
 
 
 def test_a_dead_process_is_replaced_and_a_second_start_keeps_the_data(up):
-    """A killed supervisor, and a terminal that is closed, leave nothing either."""
+    """A killed supervisor or a closed terminal must not leave processes either."""
     first = up(WS="1")
     first.wait_until_up()
     old = first.pid_of("-m tidewire")
@@ -165,7 +165,7 @@ def test_a_dead_process_is_replaced_and_a_second_start_keeps_the_data(up):
 
 
 def test_a_process_that_cannot_start_is_named_with_its_last_words(up, tmp_path):
-    """Nginx may not write where its log should be."""
+    """Nginx cannot write its log."""
     (tmp_path / "odd" / "log" / "nginx-access.log").mkdir(parents=True)
     started = up("odd", WS="1")
     assert started.make.wait(UP_SECONDS) != 0

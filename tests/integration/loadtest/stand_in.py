@@ -1,7 +1,7 @@
-"""Run as `python -m tests.integration.loadtest.stand_in PORT`: as much of the dashboard as the load's journeys need.
+"""Run as `python -m tests.integration.loadtest.stand_in PORT`: the parts of the dashboard that the journeys need.
 
-One process, all in memory: pages with a position, one stream, the count. It measures nothing; it lets the load test
-itself be tested as a whole, shapes and several processes included, without a stack and on a fraction of a core.
+A single process with all data in memory: pages with a position, one stream, the count. Its only purpose is to test the
+load test as a whole, with shapes and several processes, without a stack and on a fraction of a core.
 """
 
 import asyncio

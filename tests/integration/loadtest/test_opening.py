@@ -1,4 +1,4 @@
-"""An answer is read in a few calls, and nothing of what follows it is taken."""
+"""A response is read in a few calls, without the bytes that follow it."""
 
 import gevent
 import gevent.socket
@@ -14,7 +14,7 @@ SECONDS = 10.0
 
 
 def serve(listener, answered, after=b"", pieces=1):
-    """One handshake by the book, in so many pieces, and bytes that come right behind it."""
+    """Respond to one handshake according to RFC 6455, in this number of pieces, followed by more bytes."""
     client, _ = listener.accept()
     protocol = ServerProtocol()
     while not (requests := protocol.events_received()):
@@ -31,7 +31,7 @@ def serve(listener, answered, after=b"", pieces=1):
 
 @pytest.fixture
 def listener(monkeypatch):
-    # What Locust's patching does to the whole process.
+    # Locust's patching does this to the whole process.
     monkeypatch.setattr(opening, "socket", gevent.socket)
     made = gevent.socket.socket()
     made.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A small load of the real product, through every door that `make load-smoke` has."""
+"""A small load on the real product, with each option of `make load-smoke`."""
 
 import json
 import re
@@ -17,7 +17,7 @@ RUN_SECONDS = 240.0
 
 @pytest.mark.parametrize("shape", ["deploy", "storm"])
 def test_nothing_is_lost_and_every_node_comes_back(tmp_path, shape):
-    """By two processes, on a stack of its own, with sessions made beforehand."""
+    """Two processes load a stack of their own, with sessions from before."""
     if reason := why_not():
         pytest.skip(reason)
     options = [

@@ -1,4 +1,4 @@
-"""The stock version of the dashboard does what the load's journeys need of it: what it is compared by is the same."""
+"""The stock version of the dashboard supports the load's journeys, so that comparisons run the same ones."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ def stock(tmp_path_factory):
 
 
 def opened(stock, path, cookie):
-    # Stock Channels refuses who does not say where it comes from.
+    # Stock Channels refuses a handshake without an Origin header.
     return open_socket(stock, path, cookie, origin=stock.url)
 
 
@@ -43,17 +43,17 @@ async def test_event_reaches_whoever_stands_where_the_page_stood(stock):
     assert (made["offset"], made["notification_id"], made["title"]) == (newest, newest, "Tide table")
     async with opened(stock, f"/ws/notifications/?at=notifications:{at}", ada) as socket:
         resumed = await event(socket, "resumed")
-        # It has no history, and says so.
+        # The stock version has no history, and the event must report that.
         assert (resumed["at"], resumed["recovered"]) == (f"stock:{newest}", False)
         await socket.send(json.dumps({"type": "ping"}))
         await event(socket, "pong")
 
 
 async def freed(stock, watching, cookie) -> bool:
-    """The document is told to be free, once the last has gone.
+    """Return whether the document is shown as free after its last user has left.
 
     channels_redis may lose an event while another consumer of the process ends (docs/load-testing.md counts them), and
-    nothing repeats it: then somebody else comes and goes.
+    the event is not repeated. In that case another user comes and goes.
     """
     for _ in range(3):
         with contextlib.suppress(AssertionError):

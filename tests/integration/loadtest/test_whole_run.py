@@ -1,4 +1,4 @@
-"""The load test as a whole, against a stand-in for the dashboard: what a run finds, alone and by several processes."""
+"""The load test as a whole, with a stand-in for the dashboard: the results with one and with several processes."""
 
 import csv
 import json
@@ -42,7 +42,7 @@ def address():
 
 
 def patient_objectives(directory, *, late_seconds=60000, lag_ms=60000):
-    """As shipped, but for what a busy machine decides: what is tested here is the accounting."""
+    """Relax the objectives that a busy machine can miss: these tests are about the accounting."""
     text = OBJECTIVES.read_text()
     allowed = {"delivery_p95_ms": 60000, "generator_cpu_share": 60000}
     allowed |= {"late_seconds": late_seconds, "generator_lag_ms": lag_ms}
@@ -55,7 +55,7 @@ def patient_objectives(directory, *, late_seconds=60000, lag_ms=60000):
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Processes of Locust whose waits are short."""
+    """Start processes of Locust with short waits."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generators, "LOCUST", (sys.executable, "-m", "locust", "-f", str(QUICK)))
         yield
@@ -94,7 +94,7 @@ def test_ramp_delivers_everything(ramp):
     assert stretches(report) == ["ramp", "hold", "settle", "ended"]
     held = report["held"]
     assert held["seconds"] >= 4
-    # What was open by name is all that was open, and nothing of the hold alone is more than there was in all.
+    # The sockets by name must add up to all open sockets, and the hold must not count more than the whole run.
     assert sum(held["sockets"].values()) == pytest.approx(report["totals"]["sockets_at_once"], rel=0.3)
     assert 0 < sum(held["handshakes"].values()) < report["totals"]["handshakes"]
     assert 0 < sum(held["pages"].values()) < sum(page["count"] for page in report["pages"])
@@ -102,7 +102,7 @@ def test_ramp_delivers_everything(ramp):
 
 @pytest.mark.alone
 def test_every_planted_fault_is_named(address, tmp_path):
-    """One of each, at a client of its own."""
+    """Each fault is planted once, on a different client."""
     plants = "drop,double,swap,delay"
     report = run(address, tmp_path, "--plant", plants, users=30, seconds=10, late_seconds=2)
     at = {kind: set() for kind in ("lost", "duplicated", "reordered", "late")}
@@ -112,7 +112,7 @@ def test_every_planted_fault_is_named(address, tmp_path):
     assert [len(at[kind]) for kind in ("lost", "duplicated", "reordered")] == [1, 1, 1], report["faults"]
     spoiled = at["lost"] | at["duplicated"] | at["reordered"]
     assert len(spoiled) == 3
-    # What stands behind an event that is held up is late with it; so is one of two that swap, where they are far apart.
+    # Events behind a delayed event are late too, and so is one of two swapped events if they are far apart.
     assert len(at["late"] - spoiled) == 1, report["faults"]
     assert wrong(report)["late"] == len(report["faults"]) - 3
     assert not report["passed"]
@@ -132,7 +132,7 @@ def test_both_engines_account_for_the_same(ramp):
     assert report["configuration"]["engine"] == engine
     with (directory / "locust_stats.csv").open() as table:
         locusts = {each["Name"]: int(each["Request Count"]) for each in csv.DictReader(table)}
-    # What Locust is told a second at a time is every delivery that the books have.
+    # The deliveries that Locust is notified of each second must be all deliveries in the ledger.
     told = locusts[figures.DELIVERY] + locusts.get(figures.REPLAY, 0)
     assert told == report["totals"]["deliveries"]
 
@@ -151,7 +151,7 @@ def test_spike_is_of_users_who_were_away(address, tmp_path):
     assert not wrong(report), report["faults"]
     at = dict(report["phases"])
     before = {name: [row for row in report["series"]["users"] if row[0] <= begin - 2] for name, begin in at.items()}
-    # The newest row of each, because the series of a busy machine may lack a second.
+    # Use the newest row of each, because the series of a busy machine may lack a second.
     quiet, high = (before[name][-1][2] for name in ("spike", "a quarter again"))
     assert quiet < high / 2
 
@@ -177,7 +177,7 @@ def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_pat
         log = tmp_path / "locust.log"
         while not done.wait(0.2):
             if log.exists() and "phase hold" in log.read_text():
-                # Long enough for a few saves, and pages of books after them.
+                # Long enough for a few saves, and for accounts of them to be sent afterwards.
                 done.wait(4.0)
                 os.kill(int((tmp_path / "worker-2.pid").read_text()), signal.SIGKILL)
                 return
@@ -185,7 +185,7 @@ def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_pat
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        # Two editors among them, on two workers: one goes on.
+        # Two of the users are editors, on two workers, so that one editor continues.
         report = run(address, tmp_path, workers=3, users=24, seconds=16)
     finally:
         done.set()

@@ -1,4 +1,4 @@
-"""Both engines read the same from a socket and end for the same reasons."""
+"""Both engines read the same data from a socket and end for the same reasons."""
 
 import socket
 import struct
@@ -16,7 +16,7 @@ SECONDS = 10.0
 
 
 class End:
-    """A socket that is open already, with its other end."""
+    """A socket that is already open, with its other end."""
 
     def __init__(self, engine, silence_seconds=SECONDS):
         self.near, self.far = gevent.socket.socketpair()
@@ -30,7 +30,7 @@ class End:
     def _read(self):
         try:
             self.wire.read()
-        except Exception as error:  # noqa: BLE001 - whatever it was is what a test asks for
+        except Exception as error:  # noqa: BLE001 - tests check for any exception
             return error
         return None
 
@@ -38,7 +38,7 @@ class End:
         self.far.sendall(b"".join(Frame(opcode, body).serialize(mask=False) for opcode, body in frames))
 
     def ended(self):
-        """Why it did."""
+        """Return the reason of the end."""
         return self.reading.get(timeout=SECONDS)
 
     def close(self):
@@ -66,7 +66,7 @@ def test_texts_arrive_in_order_and_a_ping_is_answered(end):
     until(lambda: len(end.texts) == 2)
     assert end.texts == [b"one", b"two" * 100]
     with gevent.Timeout(SECONDS):
-        # A client's are masked: two bytes, four of the mask, the body.
+        # A frame from a client is masked: two bytes, four of the mask, the body.
         assert end.far.recv(100)[0] == 0x80 | Opcode.PONG
 
 
@@ -109,7 +109,7 @@ def test_loop_that_is_stopped_reads_no_more():
     end.wire.stop()
     assert end.ended() is None
     end.send((Opcode.TEXT, b"late"))
-    # Whoever reads would have been told in the next turn of the loop.
+    # A reader would be notified in the next iteration of the loop.
     gevent.sleep(0.01)
     assert not end.texts
     end.close()

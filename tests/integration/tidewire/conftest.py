@@ -1,4 +1,4 @@
-"""A Redis of these tests' own, and the library set up to use it."""
+"""A Redis for these tests, and the library with settings for it."""
 
 import contextlib
 import shutil
@@ -22,7 +22,7 @@ START_SECONDS = 20.0
 
 
 class RedisServer:
-    """A redis-server process without a disk, that a test may stop, pause and empty."""
+    """A redis-server process without persistence, which a test may stop, pause and flush."""
 
     def __init__(self, program: str = "redis-server") -> None:
         self.program = program
@@ -47,7 +47,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Stand still, as a stopped container does."""
+        """Suspend the process, like a paused container."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         try:
@@ -62,7 +62,7 @@ class RedisServer:
             self.process = None
 
 
-# What the library asks of Redis, command by command: these run on Valkey too. The other modules are about outages.
+# Tests of the commands that the library uses, which run on Valkey too. The other modules are about outages.
 ON_VALKEY_TOO = {"test_edit_lease", "test_layers", "test_presence", "test_reports", "test_streams", "test_versions"}
 
 
@@ -76,7 +76,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def _server(request) -> Iterator[RedisServer]:
-    # Modules of other directories that import this fixture run on Redis alone.
+    # Modules of other directories that import this fixture run only on Redis.
     program = getattr(request, "param", shutil.which("redis-server"))
     if program is None:
         pytest.skip("this machine has no such server")
@@ -89,7 +89,7 @@ def _server(request) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_server(_server, settings) -> Iterator[RedisServer]:
-    """The server, empty and running, and the library's settings pointed at it."""
+    """The running server without data, and the library's settings for it."""
     if _server.process is None:
         _server.start()
     _server.client.flushall()
@@ -105,14 +105,14 @@ def redis_server(_server, settings) -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def redis(redis_server):
-    """The library's client for this test's loop."""
+    """The library's client for the event loop of this test."""
     yield tidewire.redis.client()
     await tidewire.redis.close()
 
 
 @pytest.fixture
 def background_loop(redis_server, monkeypatch):
-    """The loop of synchronous code, with connections of its own to this server."""
+    """The event loop of synchronous code, with its own connections to this server."""
     made = background.Background()
     monkeypatch.setattr(publisher, "background", lambda: made)
     yield made
@@ -128,21 +128,21 @@ async def _close_all() -> None:
 
 
 async def pass_time(client, presence: RedisPresence, seconds: float) -> None:
-    """Let time pass for what presence keeps: all its deadlines come nearer by so much."""
+    """Simulate the passing of time: move all deadlines of presence nearer by this number of seconds."""
     for key in (presence._keys.nodes, presence._keys.deadlines, presence._keys.audits):
         for name, at_ms in await client.zrange(key, 0, -1, withscores=True):
             await client.zadd(key, {name: at_ms - seconds * 1000}, xx=True)
 
 
 async def dump(client) -> dict[str, bytes]:
-    """All that Redis holds, to be put back later: as in a snapshot on disk."""
+    """Return all keys of Redis, for a later `restore`: like a snapshot on disk."""
     raw = client.connection_pool.connection_kwargs | {"decode_responses": False}
     async with Redis(host=raw["host"], port=raw["port"]) as copying:
         return {key.decode(): await copying.dump(key) for key in await copying.keys("*")}
 
 
 async def restore(client, kept: dict[str, bytes]) -> None:
-    """Go back to that."""
+    """Replace all keys of Redis by those of a `dump`."""
     await client.flushall()
     for key, value in kept.items():
         await client.restore(key, 0, value)

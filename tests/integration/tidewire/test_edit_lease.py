@@ -1,4 +1,4 @@
-"""Edit leases in Redis keep what edit leases promise, by Redis's own clock."""
+"""Edit leases in Redis have the guarantees of edit leases, by Redis's own clock."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ class InRedis(LeasePlace):
         self.leases = store()
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass for what is kept: all its deadlines come nearer by so much."""
+        """Simulate the passing of time: move all deadlines of edit leases nearer by this number of seconds."""
         for key in await self.client.keys(KEYS.edit_lease("*")):
             kept = await self.client.hgetall(key)
             for name in ("ends", "answer_by", "asks_until"):
@@ -54,14 +54,14 @@ class TestRedisEditLeases(LeaseSuite):
         return InRedis(redis)
 
     async def test_of_many_who_come_at_once_one_has_it(self, place):
-        """From as many nodes, each over its own call."""
+        """Fifty nodes try at once, each with its own call."""
         editors = [Editor(TOPIC, f"user{number}") for number in range(50)]
         moved = await asyncio.gather(*(store().move([Move("take", editor)]) for editor in editors))
         holders = [editor.member for editor, [became] in zip(editors, moved, strict=True) if became.holds]
         assert [(await place.look()).holder] == holders
 
     async def test_redis_s_own_clock_ends_it(self, redis):
-        """In real time and with a short lease."""
+        """The test waits in real time, with a short lease."""
         leases = store(lease_seconds=0.3, grace_seconds=0.1)
         ada, bob = Editor(TOPIC, "ada"), Editor(TOPIC, "bob")
         await leases.move([Move("take", ada)])
@@ -74,19 +74,19 @@ class TestRedisEditLeases(LeaseSuite):
         assert ended[0] - began[0] + (ended[1] - began[1]) / 1e6 >= 0.29
 
     async def test_what_nobody_edits_is_forgotten(self, place):
-        """Documents come and go by the thousand: a lease's key has an end, after everything that it may promise."""
+        """The key of a lease must expire, because documents come and go by the thousand, but only after the lease."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         left_ms = await place.client.pttl(KEYS.edit_lease(TOPIC))
         assert (ANSWER_SECONDS + LEASE_SECONDS) * 1000 < left_ms <= (ANSWER_SECONDS + 2 * LEASE_SECONDS) * 1000
 
     async def test_every_key_is_under_the_prefix(self, place):
-        """Two projects in one Redis do not meet."""
+        """Two projects must be able to share one Redis."""
         await place.move("take", "ada")
         assert {key.partition(":")[0] for key in await place.client.keys("*")} == {"t"}
 
     async def test_redis_being_away_is_said(self, place, redis_server):
-        """As the one error that callers know how to bear."""
+        """The error must be the one that callers handle."""
         redis_server.stop()
         with pytest.raises(NoRedis):
             await place.move("take", "ada")
@@ -97,7 +97,7 @@ class TestRedisEditLeases(LeaseSuite):
         assert await place.look() == EditLease("ada")
 
 
-# Without shrinking, which would take minutes: memory plays the same scripts, and shrinks them.
+# The tests in memory run the same scripts and shrink them. Shrinking here would take minutes.
 @settings(
     max_examples=15,
     deadline=None,
@@ -106,7 +106,7 @@ class TestRedisEditLeases(LeaseSuite):
 )
 @given(scripts)
 def test_whoever_was_told_it_is_theirs_may_rely_on_it(redis_server, script):
-    """The same scripts that memory plays, in Redis."""
+    """Run the scripts of the tests in memory with Redis."""
 
     async def play() -> None:
         client = tidewire.redis.client()

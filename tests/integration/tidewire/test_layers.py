@@ -1,4 +1,4 @@
-"""The layers of channels_redis keep what the hub needs of a layer."""
+"""The layers of channels_redis have the behaviour that the hub needs."""
 
 import pytest
 from channels_redis.core import RedisChannelLayer

@@ -1,4 +1,4 @@
-"""Nodes over a real Redis and its pub/sub layer: what one tells the other sees, whatever becomes of Redis."""
+"""Nodes on a real Redis and its pub/sub layer: events of one node reach the other, also after faults of Redis."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 20.0
 
 
 class Cluster:
-    """Nodes in one process, each with a hub, a register and a lease of its own."""
+    """Nodes in one process, each with its own hub, register and lease."""
 
     def __init__(self, names: str) -> None:
         self.nodes = [Node(conf.settings()) for _ in names]
@@ -48,7 +48,7 @@ class Cluster:
             await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=given.PREFIX)
 
     async def say_until_it_is_taken(self, number: int) -> None:
-        """Repeat an event while Redis refuses it, as the outbox does: its id makes it one event."""
+        """Repeat an event while Redis refuses it, as the outbox does. Its id prevents duplicates."""
         async with asyncio.timeout(20):
             while True:
                 self.numbers = itertools.count(number)
@@ -89,9 +89,9 @@ async def cluster(redis, settings):
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Look until it is so, for a while."""
+    """Wait until a condition is true, with a timeout."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not true():  # noqa: ASYNC110  # what is looked at has no event to wait for
+        while not true():  # noqa: ASYNC110  # the condition has no event to wait for
             await asyncio.sleep(0.01)
 
 
@@ -100,13 +100,13 @@ def offsets(socket: FakeSocket) -> list[int]:
 
 
 def names(socket: FakeSocket) -> set[str]:
-    """Who is in, by the newest that the socket got."""
+    """Return the members of the newest event that the socket received."""
     values = [event["names"] for event in socket.events if event["type"] == "test.here"]
     return set(values[-1]) if values else set()
 
 
 async def test_an_event_reaches_the_sockets_of_every_node(cluster):
-    """In order and once, whichever node they are on."""
+    """The events must arrive in order and once on each node."""
     sockets = [cluster.listen(node) for node in cluster.nodes for _ in range(3)]
     await cluster.say(20)
     await until(lambda: all(len(offsets(socket)) >= 20 for socket in sockets))
@@ -114,7 +114,7 @@ async def test_an_event_reaches_the_sockets_of_every_node(cluster):
 
 
 async def test_a_user_on_two_nodes_is_one(cluster):
-    """And has left when both say so."""
+    """The user has left only after both nodes have reported it."""
     first, second = cluster.nodes
     sockets = [cluster.watch(node) for node in cluster.nodes]
     ada = Hold("hall", "in", "ada")
@@ -129,7 +129,7 @@ async def test_a_user_on_two_nodes_is_one(cluster):
 
 
 async def test_at_rest_the_count_equals_the_truth(cluster):
-    """Fifty users come and go at random on both nodes; when they rest, every page shows who is there."""
+    """Fifty users come and go at random on both nodes. At rest, every page must show the connected users."""
     script = random.Random(7)
     sockets = [cluster.watch(node) for node in cluster.nodes]
     held: Counter[tuple[int, str]] = Counter()
@@ -149,7 +149,7 @@ async def test_at_rest_the_count_equals_the_truth(cluster):
 
 
 async def test_a_node_that_stops_hands_over(cluster):
-    """Its members leave after the grace, seen by the other."""
+    """Its members leave after the grace, which the other node must show."""
     first, second = cluster.nodes
     socket = cluster.watch(second)
     first.register.join(Hold("hall", "in", "ada"))
@@ -159,7 +159,7 @@ async def test_a_node_that_stops_hands_over(cluster):
 
 
 async def test_a_node_that_dies_is_outlived(cluster):
-    """No node announces its end: its members leave with its lease."""
+    """A killed node sends no message: its members must leave when its lease ends."""
     first, second = cluster.nodes
     socket = cluster.watch(second)
     first.register.join(Hold("hall", "in", "ada"))
@@ -170,7 +170,7 @@ async def test_a_node_that_dies_is_outlived(cluster):
 
 
 async def test_three_hundred_topics_are_read_at_once(cluster):
-    """More readings than connections to Redis: each gets its turn, and all are shown at the first try."""
+    """If there are more reads than connections to Redis, they must wait, and all must succeed at the first attempt."""
     first = cluster.nodes[0]
     sockets = {f"hall.{number}": cluster.watch(first, f"hall.{number}") for number in range(300)}
     for topic in sockets:
@@ -179,7 +179,7 @@ async def test_three_hundred_topics_are_read_at_once(cluster):
 
 
 async def test_after_a_restart_of_redis_everything_goes_on(cluster, redis_server, caplog):
-    """It comes back empty: sockets stay open, say stale and then not, presence is refilled, events are told anew."""
+    """Redis returns empty: sockets stay open and become stale for a while, presence is refilled, events repeated."""
     first, second = cluster.nodes
     hall, talk = cluster.watch(second), cluster.listen(second)
     first.register.join(Hold("hall", "in", "ada"))
@@ -206,7 +206,7 @@ async def test_after_a_restart_of_redis_everything_goes_on(cluster, redis_server
 
 
 async def test_a_flush_is_healed_within_the_lease(cluster, redis):
-    """Everybody who is connected is there again, and nobody else."""
+    """All connected users must be members again, and no others."""
     sockets = [cluster.watch(node) for node in cluster.nodes]
     for number, node in enumerate(cluster.nodes):
         for user in range(20):
@@ -227,7 +227,7 @@ async def revoke(user: str) -> None:
 
 @pytest.mark.parametrize("data", ["rolled back", "gone"])
 async def test_the_first_revocation_after_a_loss_closes_its_sockets(cluster, redis, data):
-    """Redis gives its offset a second time; the revocation is found by looking back."""
+    """Redis assigns its offset a second time, so a check of the previous entries must find the revocation."""
     sockets = {user: FakeSocket() for user in ("8", "9")}
     for number, (user, socket) in enumerate(sockets.items()):
         cluster.nodes[number].connect(socket.writer, consumer="Test", user=user, session="", close=socket.closed.append)
@@ -244,7 +244,7 @@ async def test_the_first_revocation_after_a_loss_closes_its_sockets(cluster, red
 
 
 async def test_a_redis_that_takes_nothing_makes_sockets_stale(cluster, redis, caplog):
-    """It answers every question, but what it cannot take nobody hears of, a revocation among it."""
+    """Redis answers reads, but without writes no event is delivered, and neither is a revocation."""
     talk = cluster.listen(cluster.nodes[0])
     await cluster.say()
     await until(lambda: offsets(talk) == [1])
@@ -259,7 +259,7 @@ async def test_a_redis_that_takes_nothing_makes_sockets_stale(cluster, redis, ca
 
 
 async def test_a_pause_of_redis_loses_nothing(cluster, redis_server, monkeypatch, caplog):
-    """What is published once it goes on again is delivered, in order and once."""
+    """Events that are published after the pause must be delivered in order and once."""
     talk = cluster.listen(cluster.nodes[0])
     await cluster.say(3)
     await until(lambda: offsets(talk) == [1, 2, 3])
@@ -268,7 +268,7 @@ async def test_a_pause_of_redis_loses_nothing(cluster, redis_server, monkeypatch
             with pytest.raises(NoRedis):
                 await cluster.say()
             await asyncio.sleep(0.5)
-        # The attempt may have been carried out when Redis went on: it is repeated, as the outbox does.
+        # The first attempt may have succeeded when Redis continued, so it is repeated, as in the outbox.
         for number in (4, 5, 6):
             await cluster.say_until_it_is_taken(number)
         await until(lambda: offsets(talk)[-1:] == [6])

@@ -1,4 +1,4 @@
-"""The outbox over a real Redis and real databases: many publishers at once, one order, each event once."""
+"""The outbox with a real Redis and real databases: concurrent publishers, one order, each event once."""
 
 import contextlib
 import itertools
@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 20.0
 
 
 class Processes:
-    """Threads that save, each with a connection of its own, and publishers as of several processes."""
+    """Threads that save, each with its own connection, and publishers like those of several processes."""
 
     def __init__(self, background_loop) -> None:
         self._pool = ThreadPoolExecutor(THREADS)
@@ -40,7 +40,7 @@ class Processes:
         self._turns = itertools.cycle(self.publishers)
 
     def wake(self) -> None:
-        """As a commit in any of the processes does."""
+        """Wake a publisher, like a commit in any of the processes."""
         next(self._turns).wake()
 
     def one(self, call: Callable[[], Any]) -> Any:
@@ -54,7 +54,7 @@ class Processes:
         return [future.result() for future in [self._pool.submit(together, number) for number in range(THREADS)]]
 
     def stream(self) -> list[str]:
-        """The texts in the stream, in its order."""
+        """Return the texts in the stream, in order."""
         return [event.text for event in self.events()]
 
     def events(self) -> list[Said]:
@@ -65,7 +65,7 @@ class Processes:
         return self.one(OutboxEvent.objects.count)
 
     def settle(self) -> None:
-        """Wait until no event waits."""
+        """Wait until no event is waiting."""
         end = time.monotonic() + PATIENCE_SECONDS
         while self.left():
             assert time.monotonic() < end, f"{self.left()} events still wait"
@@ -110,14 +110,14 @@ def words(*numbers: int) -> list[str]:
 
 
 def test_an_event_is_in_the_stream_soon_after_its_request(processes):
-    """Published after the commit, by the process's own publisher."""
+    """The process's own publisher publishes the event after the commit."""
     processes.one(lambda: say(1))
     processes.settle()
     assert processes.stream() == words(1)
 
 
 def test_publishers_at_the_same_time_neither_reorder_nor_double(processes):
-    """Each thread's events are in the order of its requests, every event once, numbered without a gap."""
+    """Each thread's events must be in the order of its requests, once each, and numbered without a gap."""
 
     def publish(thread: int) -> None:
         for request in range(10):
@@ -135,7 +135,7 @@ def test_publishers_at_the_same_time_neither_reorder_nor_double(processes):
 
 
 def test_the_stream_has_the_order_of_the_commits(processes):
-    """If one request begins after another has ended, so do their events."""
+    """If a request begins after another has ended, its events must follow those of the other."""
     lock = threading.Lock()
     order: list[int] = []
 
@@ -152,7 +152,7 @@ def test_the_stream_has_the_order_of_the_commits(processes):
 
 
 def test_events_that_waited_for_redis_are_published_in_order(processes, redis_server):
-    """Redis was unavailable: its return brings everything, in order, once, without another request."""
+    """After an outage of Redis, all events must be published in order and once, without another request."""
     redis_server.stop()
     processes.one(lambda: say(1, 2))
     processes.one(lambda: say(3))
@@ -165,7 +165,7 @@ def test_events_that_waited_for_redis_are_published_in_order(processes, redis_se
 
 
 def test_relays_at_the_same_time_publish_each_event_once_and_in_order(processes, monkeypatch):
-    """Two relays, and requests beside them, after processes ended that could not publish."""
+    """Two relays publish events of processes that ended, while other requests publish too."""
     with monkeypatch.context() as ended:
         ended.setattr(outbox, "_publish_waiting", lambda: None)
         processes.one(lambda: [say(number) for number in range(1, 41)])
@@ -185,7 +185,7 @@ def test_relays_at_the_same_time_publish_each_event_once_and_in_order(processes,
 
 
 def test_a_process_that_is_killed_between_redis_and_the_database_publishes_nothing_twice(processes, monkeypatch):
-    """At least once up to Redis, once beyond it: the row is still there, and Redis knows its event."""
+    """The row still exists, but Redis knows its event: at least once up to Redis, exactly once in it."""
     advance = sequencing.advance
 
     def killed(turn, *, done=(), **options):
@@ -209,7 +209,7 @@ def test_a_process_that_is_killed_between_redis_and_the_database_publishes_nothi
 
 
 def test_a_storm_with_outages_loses_nothing(processes, monkeypatch):
-    """Redis refuses at random while many publish; afterwards everything is there, in each thread's order, once."""
+    """Redis fails at random during many saves. Afterwards all events must exist, once and in each thread's order."""
     chance = random.Random(4)
     publish_all = publisher.publish_all
 
@@ -241,7 +241,7 @@ def test_a_storm_with_outages_loses_nothing(processes, monkeypatch):
 
 
 def test_a_database_that_went_back_to_a_backup_loses_no_event(processes, monkeypatch):
-    """Its numbers begin below those that Redis has: they go on above them."""
+    """The database's numbers restart below those in Redis: new events must be numbered above them."""
     processes.one(lambda: say(1, 2, 3))
     processes.settle()
     processes.one(lambda: TopicSequence.objects.update(sequence=1))
@@ -253,7 +253,7 @@ def test_a_database_that_went_back_to_a_backup_loses_no_event(processes, monkeyp
 
 
 def test_one_topic_that_redis_refuses_does_not_hold_up_the_others(processes, redis_server, monkeypatch):
-    """More events than a batch has wait on it, and a logout on another topic is published at once."""
+    """More events than fit a batch wait on the refused topic; a logout on another topic must be published at once."""
     monkeypatch.setattr(sequencing, "BATCH", 3)
     monkeypatch.setattr(publisher, "REFUSED_SECONDS", 0.5)
     redis_server.client.set("tidewire:position:odd", "text")
@@ -275,7 +275,7 @@ def test_one_topic_that_redis_refuses_does_not_hold_up_the_others(processes, red
 
 
 def test_rows_that_another_transaction_has_locked_do_not_hold_up_other_topics(processes, monkeypatch):
-    """A migration changed the rows of more notifications than a batch has, and until its end no logout took effect."""
+    """A migration updated the rows of more notifications than fit a batch, and until its end no logout took effect."""
     if processes.one(lambda: connection.vendor) != "postgresql":
         pytest.skip("SQLite has one writer")
     monkeypatch.setattr(sequencing, "BATCH", 3)
@@ -308,7 +308,7 @@ def test_rows_that_another_transaction_has_locked_do_not_hold_up_other_topics(pr
 
 
 def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(processes, monkeypatch):
-    """A migration holds the table of a model whose first events wait."""
+    """A migration locks the table of a model with first events that wait."""
     if processes.one(lambda: connection.vendor) != "postgresql":
         pytest.skip("SQLite has one writer")
     monkeypatch.setattr(publisher, "REFUSED_SECONDS", 0.5)
@@ -339,7 +339,7 @@ def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(
 
 @contextlib.contextmanager
 def open_transaction(processes: Processes, work: Callable[[], Any]) -> Iterator[None]:
-    """Another process's transaction, which has done this and does not end yet."""
+    """Keep a transaction of another process open after `work`."""
     if processes.one(lambda: connection.vendor) != "postgresql":
         pytest.skip("SQLite has one writer")
     begun, going_on = threading.Event(), threading.Event()
@@ -367,7 +367,7 @@ def soon(true: Callable[[], bool], what: str) -> None:
 
 
 def test_a_row_that_another_transaction_refers_to_holds_up_no_other(processes, monkeypatch):
-    """Writing a unique column needs the whole row, which a foreign key to it keeps until the end of its transaction."""
+    """An update of a unique column needs the whole row, which a foreign key locks until the end of its transaction."""
 
     def refer() -> None:
         with connection.cursor() as cursor:
@@ -388,7 +388,7 @@ def test_a_row_that_another_transaction_refers_to_holds_up_no_other(processes, m
 
 @pytest.mark.parametrize("earlier", [0, 1])
 def test_a_long_import_holds_up_no_other_topic(processes, monkeypatch, earlier):
-    """Its rows have numbers of a topic, which is locked until they are committed."""
+    """The rows of the import have numbers of a topic, which stays locked until they are committed."""
 
     def bring_in() -> None:
         rows = [Notification(actor_name="ada", verb="created", slug="plan-1", title="Plan") for _ in range(3)]
@@ -416,7 +416,7 @@ def notify(count: int) -> None:
 
 @pytest.mark.alone
 def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatch):
-    """Stopped with a batch in its hands, it sends it after others published that and more."""
+    """The publisher is stopped with a batch, and sends it after others have published the same events and more."""
     late, going_on = threading.Event(), threading.Event()
     stopped = Publisher()
     send = stopped._send
@@ -438,7 +438,7 @@ def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatc
     while not processes.one(other.publish):
         assert time.monotonic() - began < 3
         time.sleep(0.02)
-    # As many as make Redis forget the ids.
+    # Enough events to make Redis forget the ids.
     monkeypatch.setattr(stream_store(), "_length", 1)
     processes.one(lambda: say(*range(4, 10)))
     assert processes.one(other.publish)
@@ -449,7 +449,7 @@ def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatc
 
 
 def test_a_stopped_publisher_deletes_no_event_of_a_database_that_went_back(processes, monkeypatch):
-    """A backup was restored meanwhile, and new events have the ids of the rows that it published."""
+    """A backup was restored meanwhile, and new events have the ids of the rows that the publisher sent."""
     sent, going_on = threading.Event(), threading.Event()
     stopped = Publisher()
     send = stopped._send
@@ -485,7 +485,7 @@ def test_a_stopped_publisher_deletes_no_event_of_a_database_that_went_back(proce
 
 @pytest.mark.alone
 def test_a_publisher_stopped_inside_its_transaction_delays_others_by_less_than_three_seconds(processes, monkeypatch):
-    """Its locks end with the database's patience, its turn by the database's clock."""
+    """Its locks end with the database's timeout, and its turn ends by the database's clock."""
     if processes.one(lambda: connection.vendor) != "postgresql":
         pytest.skip("SQLite has one writer: a process that is stopped in any transaction stops every writer")
     inside, going_on = threading.Event(), threading.Event()

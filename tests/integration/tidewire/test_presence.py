@@ -1,4 +1,4 @@
-"""Presence in Redis keeps what presence promises, and keeps it by Redis's own clock."""
+"""Presence in Redis has the guarantees of presence, by Redis's own clock."""
 
 import asyncio
 
@@ -61,7 +61,7 @@ class TestRedisPresence(PresenceSuite):
         return InRedis(redis)
 
     async def test_sweepers_at_the_same_time_take_each_member_off_once(self, place):
-        """However their steps interleave, what one has done the other does not do again."""
+        """However their steps interleave, a sweeper must not repeat the work of another."""
         holds = [Hold("doc.plan", "read", f"user{number}") for number in range(300)]
         await place.live("a", "b", "c")
         await place.put("a", *holds)
@@ -83,7 +83,7 @@ class TestRedisPresence(PresenceSuite):
         assert await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers)) == [set()] * 4
 
     async def test_two_who_release_a_dead_node_s_hold_release_it_once(self, place):
-        """Both may have read that the dead node held it; the living node's hold is not released with it."""
+        """Both may have read that the dead node has the member; the living node's entry must not be released too."""
         await place.live("a", "b")
         await place.put("a", ADA)
         await place.put("b", ADA)
@@ -103,7 +103,7 @@ class TestRedisPresence(PresenceSuite):
         assert await place.names() == ("ada",)
 
     async def test_redis_s_own_clock_ends_leases_and_graces(self, redis):
-        """In real time and with a short lease, a member is there while its node touches, and gone soon after."""
+        """In real time and with a short lease, a member must stay while its node touches, and leave soon after."""
         presence = store(lease_seconds=0.6, grace_seconds=0.2)
         first, second = Witness("a"), Witness("b")
         last_touch = await redis.time()
@@ -126,14 +126,14 @@ class TestRedisPresence(PresenceSuite):
         assert left[0] - last_touch[0] + (left[1] - last_touch[1]) / 1e6 >= 0.6
 
     async def test_every_key_of_presence_is_under_the_prefix(self, place):
-        """Two projects in one Redis do not meet."""
+        """Two projects must be able to share one Redis."""
         await place.live("a")
         await place.put("a", ADA, BOB)
         await place.put("a", ADA, count=0)
         assert {key.partition(":")[0] for key in await place.client.keys("*")} == {"t"}
 
     async def test_nothing_is_left_of_who_has_gone(self, place):
-        """Topics come and go by the thousand: of one without members only its version stays."""
+        """Topics come and go by the thousand: of a topic without members only the version may stay."""
         await place.live("a")
         await place.put("a", ADA, BOB)
         await place.put("a", ADA, BOB, count=0)
@@ -148,7 +148,7 @@ class TestRedisPresence(PresenceSuite):
         ]
 
     async def test_the_versions_of_topics_that_are_no_longer_used_are_forgotten(self, place):
-        """All that was kept of them, the tags too."""
+        """All data of such topics must be deleted, including the tags."""
         await place.live("a")
         await place.put("a", ADA, USERS)
         for version in await place.client.hgetall("t:versions"):
@@ -159,7 +159,7 @@ class TestRedisPresence(PresenceSuite):
         assert set(await place.client.hgetall("t:versions:tags")) == {"users"}
 
     async def test_tags_whose_versions_were_evicted_are_forgotten(self, place):
-        """Nothing else would find them."""
+        """Only the pruning can find them."""
         await place.live("a")
         await place.put("a", ADA, USERS)
         await place.client.hdel("t:versions", "doc.plan")
@@ -167,7 +167,7 @@ class TestRedisPresence(PresenceSuite):
         assert set(await place.client.hgetall("t:versions:tags")) == {"docs", "users"}
 
     async def test_a_lost_list_of_busy_topics_is_a_change_of_the_index(self, place):
-        """Readers that read the list while it was lost read it again when it is back."""
+        """Readers that read the list while it was lost must read it again when it is back."""
         await place.live("a")
         await place.put("a", ADA)
         await place.client.delete("t:busy:docs")
@@ -180,7 +180,7 @@ class TestRedisPresence(PresenceSuite):
         assert await place.outlive(62.0, "a") == set()
 
 
-# Without shrinking, which would take minutes: memory plays the same scripts, and shrinks them.
+# The tests in memory run the same scripts and shrink them. Shrinking here would take minutes.
 @settings(
     max_examples=15,
     deadline=None,
@@ -189,7 +189,7 @@ class TestRedisPresence(PresenceSuite):
 )
 @given(scripts)
 def test_members_are_who_is_connected(redis_server, script):
-    """The same scripts that memory plays, in Redis."""
+    """Run the scripts of the tests in memory with Redis."""
 
     async def play() -> None:
         client = tidewire.redis.client()
@@ -203,7 +203,7 @@ def test_members_are_who_is_connected(redis_server, script):
 
 
 async def test_who_was_not_handed_over_is_counted_as_a_ghost_once(redis):
-    """However many nodes sweep at once; a node that handed over leaves none, and both leases are counted."""
+    """Concurrent sweeps must not count a ghost twice. A node that handed over leaves none; both leases are counted."""
     presence = store()
     ghosts, expired = metrics.GHOSTS._value.get(), metrics.LEASES_EXPIRED._value.get()
     killed, drained = Witness("killed"), Witness("drained")

@@ -44,7 +44,7 @@ async def test_the_last_report_of_each_node_is_read_by_name(reports):
 
 
 async def test_each_report_moves_the_topics_version(reports, redis):
-    """By which hubs notice that there is something new."""
+    """Hubs compare the version to detect a new report."""
     versions = []
     for _ in range(3):
         await reports.put(report())
@@ -53,7 +53,7 @@ async def test_each_report_moves_the_topics_version(reports, redis):
 
 
 async def test_who_reports_no_more_is_silent_and_then_gone(reports, redis):
-    """Dead, stuck or cut off; for a while it is shown as such."""
+    """A dead, hanging or disconnected node is shown as silent for a while."""
     await reports.put(report("ws-0", "aaaa"))
     await reports.put(report("ws-1", "bbbb"))
     await age(redis, "aaaa", 4)
@@ -72,7 +72,7 @@ async def test_who_was_drained_is_not_called_silent(reports, redis):
 
 @pytest.mark.parametrize("end", ["drained", "silent"])
 async def test_a_run_that_ended_gives_way_to_the_next_of_its_name(reports, redis, end):
-    """A supervisor starts a drained node again; two that live under one name are both shown."""
+    """A supervisor restarts a drained node. Two nodes that are alive under one name must both be shown."""
     await reports.put(report("ws-0", "aaaa", state="drained" if end == "drained" else "listening"))
     await age(redis, "aaaa", 5)
     await reports.put(report("ws-0", "bbbb"))
@@ -82,7 +82,7 @@ async def test_a_run_that_ended_gives_way_to_the_next_of_its_name(reports, redis
 
 
 async def test_an_order_is_told_to_one_run_of_a_node_until_it_ends(reports, redis):
-    """A node that was started again under its name does not obey what was meant for the one before."""
+    """A node that was restarted under its name must not execute an order for its predecessor."""
     await reports.order("aaaa", DRAIN)
     assert await reports.put(report("ws-0", "bbbb")) == ""
     assert [await reports.put(report("ws-0", "aaaa")) for _ in range(2)] == [DRAIN, DRAIN]
@@ -96,7 +96,7 @@ async def test_nothing_stays_when_all_nodes_are_gone(reports, redis):
 
 
 async def test_an_outage_has_one_name(reports, redis_server):
-    """Whoever reads or reports need know no other error."""
+    """Callers that read or report must not need to handle another error."""
     redis_server.stop()
     for attempt in (reports.read(), reports.put(report()), reports.order("aaaa", DRAIN)):
         with pytest.raises(NoRedis):

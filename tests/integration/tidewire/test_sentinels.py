@@ -1,4 +1,4 @@
-"""Failover by Sentinel: connections follow to the primary that is left, the pub/sub layer's with them."""
+"""Failover by Sentinel: connections must move to the remaining primary, including those of the pub/sub layer."""
 
 import asyncio
 import gc
@@ -30,7 +30,7 @@ def sentinels(tmp_path):
 
 @pytest.fixture
 async def cluster(sentinels, settings):
-    """Two nodes that know the Sentinels alone: the URL's host does not exist."""
+    """Two nodes that can only use the Sentinels: the URL's host does not exist."""
     url = f"redis://:{PASSWORD}@no-such-host.invalid:1/0"
     settings.TIDEWIRE = settings.TIDEWIRE | {
         "REDIS_URL": url,
@@ -54,13 +54,13 @@ async def cluster(sentinels, settings):
     await get_channel_layer().flush()
     await tidewire.redis.close()
     conf.settings.cache_clear()
-    # redis-py and channels_redis leave connections to Sentinels to the garbage collector, which says so.
+    # redis-py and channels_redis leave connections to Sentinels to the garbage collector, which causes warnings.
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
         gc.collect()
 
 
 async def say(cluster: Cluster) -> None:
-    """As the outbox does: the same event again until it is published."""
+    """Publish like the outbox: the same event again until it is published."""
     number = next(cluster.numbers)
     async with asyncio.timeout(20):
         while True:
@@ -74,7 +74,7 @@ async def say(cluster: Cluster) -> None:
     cluster.numbers = iter(range(number + 1, 1000))
 
 
-# The collector may come upon those connections within the test, too.
+# The garbage collector may also find those connections during the test.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize("fault", ["killed", "paused"])
 async def test_nodes_follow_to_the_new_primary(cluster, sentinels, fault, caplog):
@@ -114,7 +114,7 @@ async def _after_failover(cluster, sentinels, talk, hall) -> None:
 
 
 async def _hears_hints(cluster, node, talk) -> None:
-    """The subscription followed too: an event arrives without any check."""
+    """Check that the subscription has moved too: an event must arrive without any check."""
     check, node.hub._check = node.hub._check, _nothing
     try:
         async with asyncio.timeout(15):

@@ -1,4 +1,4 @@
-"""Streams in Redis: the truth about what happened on a topic."""
+"""Streams in Redis, which are the history of a topic."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ class TestRedisStreams(StreamsSuite):
 
 
 async def test_events_appended_at_once_are_all_there_in_one_order(streams):
-    """Many publishers at once: no offset is given twice, none is left out."""
+    """With many concurrent publishers, no offset may be assigned twice or skipped."""
     appended = await asyncio.gather(*(streams.append(said(number)) for number in range(1, 61)))
     assert sorted(each.position.offset for each in appended) == list(range(1, 61))
     _, entries = await streams.read("talk", 0, limit=100)
@@ -43,21 +43,21 @@ async def test_events_appended_at_once_are_all_there_in_one_order(streams):
 
 
 async def test_an_event_appended_from_everywhere_is_appended_once(streams):
-    """Two relays and a request may try the same event at the same time."""
+    """Two relays and a request may publish the same event at the same time."""
     appended = await asyncio.gather(*(streams.append(said(1)) for _ in range(20)))
     assert sum(each.new for each in appended) == 1
     assert {each.position.offset for each in appended} == {1}
 
 
 async def test_what_is_remembered_of_ids_is_bounded(streams, redis):
-    """The memory of ids is as long as the history or two batches, not as long as the topic."""
+    """The number of remembered ids must be limited by the history or two batches, not grow with the topic."""
     for first in range(0, 2000, 100):
         await streams.append_all({"talk": [said(number) for number in range(first, first + 100)]})
     assert await redis.zcard("t:seen:talk") == 1000
 
 
 async def test_a_lost_history_keeps_the_position(streams, redis):
-    """Where only the history has gone, offsets go on: what was lost shows as a gap, not as a new beginning."""
+    """If only the history is lost, offsets must continue, so that the loss appears as a gap and not as a new stream."""
     first = await streams.append(said(1))
     await redis.delete("t:stream:talk", "t:seen:talk")
     second = await streams.append(said(2))
@@ -68,7 +68,7 @@ async def test_a_lost_history_keeps_the_position(streams, redis):
 
 
 async def test_a_lost_position_begins_a_new_epoch_without_the_old_history(streams, redis):
-    """Old entries under new offsets would be taken for what they are not."""
+    """Old entries under new offsets would be mistaken for new events."""
     for number in (1, 2, 3):
         await streams.append(said(number))
     await redis.delete("t:position:talk")
@@ -79,7 +79,7 @@ async def test_a_lost_position_begins_a_new_epoch_without_the_old_history(stream
 
 
 async def test_a_redis_user_without_dangerous_commands_can_publish(streams, redis, redis_server):
-    """`INFO` is one of them."""
+    """`INFO` is such a command."""
     first = await streams.append(said(1))
     await redis.acl_setuser("narrow", enabled=True, nopass=True, keys=["t:*"], commands=["+@all", "-@dangerous"])
     try:
@@ -92,7 +92,7 @@ async def test_a_redis_user_without_dangerous_commands_can_publish(streams, redi
 
 
 async def test_history_expires_and_the_position_does_not(redis):
-    """A topic that nothing happens on costs nothing but its position."""
+    """A topic without events must use no memory except for its position."""
     await InRedis(seconds=30.0).append(said(1))
     assert 0 < await redis.pttl("t:stream:talk") <= 30_000
     assert 0 < await redis.pttl("t:seen:talk") <= 3_600_000
@@ -100,7 +100,7 @@ async def test_history_expires_and_the_position_does_not(redis):
 
 
 async def test_a_topic_that_redis_refuses_does_not_hold_up_the_others(streams, redis):
-    """A key of another type is one topic's fault."""
+    """A key of another type must fail only its own topic."""
     await streams.append(said(9, topic="odd"))
     await redis.set("t:stream:odd", "text")
     done = await streams.append_all({"odd": [said(1, topic="odd", sequence=1)], "talk": [said(2, sequence=1)]})
@@ -109,7 +109,7 @@ async def test_a_topic_that_redis_refuses_does_not_hold_up_the_others(streams, r
 
 
 async def test_numbered_events_that_redis_refused_are_no_repeats_later(streams, redis):
-    """The history's key had another type for a while: each event is appended once afterwards, none is dropped."""
+    """The history's key had another type for a while: afterwards each event must be appended once, and none dropped."""
     await streams.append(said(9))
     await redis.set("t:stream:talk", "text")
     numbered = [said(number)._replace(sequence=number) for number in range(1, 4)]
@@ -125,21 +125,21 @@ async def test_numbered_events_that_redis_refused_are_no_repeats_later(streams, 
 
 
 async def test_an_event_twice_in_one_batch_is_appended_once(streams):
-    """Its second copy gets the position of the first."""
+    """The second copy must get the position of the first."""
     found = await streams.append_all({"talk": [said(1), said(2), said(1)]})
     assert [(each.new, each.position.offset) for each in found["talk"]] == [(True, 1), (True, 2), (False, 1)]
     assert found["talk"][2].position == found["talk"][0].position
 
 
 async def test_a_topic_that_cannot_be_read_keeps_no_other_from_it(streams, redis):
-    """One key of another type made every socket of the node stale, and no other topic was resumed."""
+    """A key of another type made every socket of the node stale, and no other topic could resume."""
     at = (await streams.append(said(1))).position
     await redis.set("t:position:odd", "text")
     assert await streams.ends(["odd", "talk"]) == [None, at]
 
 
 async def test_a_redis_that_takes_no_writes_is_no_fault_of_a_topic(streams, redis):
-    """All is tried again later, by any publisher."""
+    """Any publisher may retry all events later."""
     await redis.config_set("min-replicas-to-write", 1)
     try:
         with pytest.raises(NoRedis, match="NOREPLICAS"):
@@ -149,7 +149,7 @@ async def test_a_redis_that_takes_no_writes_is_no_fault_of_a_topic(streams, redi
 
 
 async def test_a_redis_that_forgot_its_scripts_is_told_again(streams, redis):
-    """As after a restart."""
+    """Scripts are lost after a restart of Redis."""
     for number in (1, 2):
         await redis.script_flush()
         done = await streams.append_all({"talk": [said(number, sequence=number)]})
@@ -157,14 +157,14 @@ async def test_a_redis_that_forgot_its_scripts_is_told_again(streams, redis):
 
 
 async def test_many_reads_at_once_wait_for_a_connection(streams):
-    """More commands than the pool has connections: each gets its turn, none is taken for an outage."""
+    """If there are more commands than connections in the pool, they must wait, and none may count as an outage."""
     await streams.append(said(1))
     ends = await asyncio.gather(*(streams.ends(["talk"]) for _ in range(20 * tidewire.redis.MAX_CONNECTIONS)))
     assert {end.offset for [end] in ends} == {1}
 
 
 async def test_without_redis_every_call_says_so_soon(redis_server, streams):
-    """A Redis that is gone is one kind of error, whatever the client library raised."""
+    """Callers must see one exception for an unavailable Redis, whatever the client library raised."""
     await streams.append(said(1))
     redis_server.stop()
     for call in (streams.append(said(2)), streams.ends(["talk"]), streams.read("talk", 0, limit=1)):
@@ -176,7 +176,7 @@ async def test_without_redis_every_call_says_so_soon(redis_server, streams):
 
 
 async def test_a_paused_redis_is_noticed(redis_server, streams, monkeypatch):
-    """A Redis that stands still is an outage too, after the time that a command may take."""
+    """A Redis that hangs must also count as an outage, after the timeout of a command."""
     monkeypatch.setattr(tidewire.redis, "SOCKET_SECONDS", 0.2)
     await tidewire.redis.close()
     await streams.append(said(1))

@@ -1,4 +1,4 @@
-"""A Redis server that is too old ends the start of a ws process with one line."""
+"""A Redis server that is too old ends the start of a ws process with a one-line error."""
 
 import json
 
@@ -15,7 +15,7 @@ async def test_this_machine_s_redis_is_new_enough(redis):
 
 
 async def test_a_redis_that_is_too_old_is_refused(redis, monkeypatch):
-    """Any server is too old where a newer one than any is needed: its version is read of the real reply."""
+    """The minimum is above any existing version. The server's version is read from its real reply."""
     monkeypatch.setattr(versions, "REDIS_SERVER", "99.0")
     with pytest.raises(ImproperlyConfigured, match=r"the Redis server is \d+\.\d+.*needs Redis 99\.0 or newer"):
         await require_version()
@@ -29,7 +29,7 @@ def test_a_redis_that_is_too_old_ends_the_start(redis_server):
 
 
 async def test_a_redis_that_is_unavailable_may_still_come(redis_server, redis):
-    """The kit bears an outage, at its start too."""
+    """The library must tolerate an outage, also at its start."""
     redis_server.stop()
     await require_version()
 

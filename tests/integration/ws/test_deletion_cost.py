@@ -1,4 +1,4 @@
-"""The program against an API server and nodes that are fakes on loopback."""
+"""The program with a fake API server and fake nodes on the loopback interface."""
 
 import json
 import threading
@@ -11,10 +11,10 @@ from ws.deletion_cost import ANNOTATION, Cluster, once
 
 
 class Fake(ThreadingHTTPServer):
-    """An API server with one namespace, and the admin port of every node at once: loopback has many addresses."""
+    """An API server with one namespace, and the admin ports of all nodes: the loopback interface has many addresses."""
 
     def __init__(self) -> None:
-        super().__init__(("0.0.0.0", 0), Answer)  # noqa: S104 - 127.0.0.2 and up are its nodes
+        super().__init__(("0.0.0.0", 0), Answer)  # noqa: S104 - the nodes have the addresses from 127.0.0.2
         self.pods: dict[str, dict] = {}
         self.sockets: dict[str, int] = {}
         self.asked: list[tuple[str, str, str]] = []
