@@ -1,4 +1,4 @@
-"""One live socket as the page's client has it (tidewire/client.js), which writes down all that a page would show."""
+"""A live socket with the behaviour of the page's client (tidewire/client.js), which records all events for the page."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from typing import Any
 
 from tests.faults.wire import TEXT, Wire, handshake
 
-# The numbers of client.js.
+# The values of client.js.
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 LIVED_SECONDS = 10.0
 HEARTBEAT_SECONDS = 20.0
 PATIENCE_SECONDS = 20.0
 SEEN_IDS = 1000
-# The dashboard's one stream topic.
+# The only stream topic of the dashboard.
 STREAM = "notifications"
-# A browser's own patience is longer; a socket that takes so long counts as refused.
+# The timeout of browsers is longer. A handshake that takes this long counts as refused.
 HANDSHAKE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class Page:
-    """Where a socket goes and as whom. `returns`: whether it comes back when it is lost, or its lid was closed."""
+    """The user, the path and the behaviour of a socket. If `returns` is false, a lost socket does not reconnect."""
 
     user: str
     cookie: str
@@ -43,7 +43,7 @@ class Page:
 
 @dataclass
 class Diary:
-    """What happened to one socket. Times are of `time.time()`."""
+    """The records of one socket. Times are those of `time.time()`."""
 
     shown: array[int] = field(default_factory=lambda: array("q"))
     repeats: int = 0
@@ -51,7 +51,7 @@ class Diary:
     opens: array[float] = field(default_factory=lambda: array("d"))
     closes: list[tuple[float, int]] = field(default_factory=list)
     refusals: Counter[int] = field(default_factory=Counter)
-    # When the server said that something cannot be had again; the page then reads its list from the database.
+    # Times at which the server reported events that it cannot send again; a page then reads its list from the database.
     reloads: list[float] = field(default_factory=list)
     resumed: int = 0
     counts: list[tuple[float, int]] = field(default_factory=list)
@@ -61,14 +61,14 @@ class Diary:
 
 @lru_cache(4096)
 def _read(text: bytes) -> tuple[dict[str, Any], float]:
-    """An event and when it happened: one frame goes to hundreds of sockets, and is parsed once."""
+    """Return an event and its time. The cache parses a frame once for hundreds of sockets."""
     event = json.loads(text)
     at = event.get("at", "")
     return event, datetime.fromisoformat(at).timestamp() if event["type"] == "notification.created" else 0.0
 
 
 class Client:
-    """Connects, resumes, returns. `late` is told how long each delivery took since its event was committed."""
+    """Connects, resumes and reconnects. `late` is called with the seconds from an event's commit to its delivery."""
 
     def __init__(self, page: Page, *, port: int, late: Callable[[float], None], host: str = "127.0.0.1") -> None:
         self.page = page
@@ -97,7 +97,7 @@ class Client:
         task.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
-        """Leave for good, without a close frame, as a closed tab does."""
+        """Leave without a close frame and without a return, like a closed tab."""
         self.ended = True
         self._stop()
         if self._wire is not None and self._wire.transport is not None:
@@ -112,7 +112,7 @@ class Client:
         wire = Wire(request, opened=self._opened, heard=self._heard, lost=self._lost)
         self._wire = wire
         loop = asyncio.get_running_loop()
-        # Before the connection is there: it may be open before this goes on.
+        # Started before the connection exists, which may be open before this coroutine continues.
         self._timer = loop.call_later(HANDSHAKE_SECONDS, self._give_up)
         try:
             await loop.create_connection(lambda: wire, self._host, self._port)
@@ -136,7 +136,7 @@ class Client:
             self._timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._judge, asked_at)
 
     def _judge(self, asked_at: float) -> None:
-        """Whether the server answered: the next heartbeat follows from it."""
+        """Give up unless the server has answered; otherwise schedule the next heartbeat."""
         if self._heard_at <= asked_at:
             self._give_up()
         else:
@@ -164,7 +164,7 @@ class Client:
             self.diary.errors[event["code"]] += 1
 
     def _shown(self, event: dict[str, Any], committed: float, now: float) -> None:
-        """Once beyond Redis, as client.js: an event is known by its id, its place by its offset."""
+        """Record an event once, like client.js: it identifies events by their id and its position by the offset."""
         epoch = re.split("[.:]", self.at or "0:0")[0]
         self.at = f"{epoch}.{event['mark']}:{event['offset']}"
         if event["id"] in self._seen:
@@ -174,7 +174,7 @@ class Client:
         if len(self._seen) > SEEN_IDS:
             del self._seen[next(iter(self._seen))]
         self.diary.shown.append(event["sequence"])
-        # What happened before the socket was open came by a resume.
+        # Older events arrived by a resume.
         if committed > self._opened_at:
             self._late(now - committed)
 

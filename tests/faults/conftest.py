@@ -9,7 +9,7 @@ COMMAND = "make test-faults"
 
 
 def in_full(config: pytest.Config) -> bool:
-    """Whether the document's sizes are asked for; those marked smoke run in small with all other tests."""
+    """Return whether to run the sizes of the document. Tests marked smoke run in small with all other tests."""
     return config.getoption("tier") == "faults"
 
 
@@ -27,12 +27,12 @@ def size(pytestconfig):
 
 @pytest.fixture
 def tell(request):
-    """Writes a line for whoever waits, past pytest's capture."""
+    """Writes a line of progress to the terminal, past pytest's capture."""
     plugins = request.config.pluginmanager
     reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
 
     def write(line: str) -> None:
-        # One of several processes has no terminal.
+        # A worker process of pytest has no terminal.
         if reporter is None:
             return
         with capture.global_and_fixture_disabled():

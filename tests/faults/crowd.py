@@ -1,4 +1,4 @@
-"""A crowd of accounted clients in a process of its own: this side starts it, asks it and ends it."""
+"""A crowd of accounted clients in a process of its own: this side starts it, sends it commands and ends it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ END_SECONDS = 10.0
 
 
 class CrowdError(Exception):
-    """The crowd did not do in time what was asked of it."""
+    """The crowd did not complete a command in time."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where an nginx listens that is no stack's."""
+    """The address of an nginx that does not belong to a stack."""
 
     host: str
     port: int
@@ -56,7 +56,7 @@ class Crowd:
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        # The end of its input is the end of it; its sockets close with it.
+        # The process ends at the end of its input, which closes its sockets.
         self._process.stdin.close()
         self._process.stdout.close()
         try:
@@ -71,7 +71,7 @@ class Crowd:
         return self._process.pid
 
     def ask(self, do: str, **arguments: Any) -> Any:
-        """Have the process do something; its answer."""
+        """Send a command to the process and return its reply."""
         self._write({"do": do, **arguments})
         assert self._process is not None
         assert self._process.stdout is not None
@@ -81,13 +81,13 @@ class Crowd:
         return json.loads(line)
 
     def connect(self, *, per_second: float = 250.0, timeout_seconds: float = 90.0) -> None:
-        """Open all sockets, and wait until each is, and stands somewhere on its stream."""
+        """Open all sockets. Return after each is open and has a position in its stream."""
         self.ask("connect", per_second=per_second)
         news = sum(page.path.startswith("/ws/notifications/") for page in self.pages)
         self.wait(lambda status: status["open"] == len(self.pages) and status["resumed"] == news, timeout_seconds)
 
     def wait(self, when: Callable[[dict[str, Any]], bool], timeout_seconds: float, **asked: Any) -> float:
-        """Wait until the status is so; returns how long it took."""
+        """Wait until the status matches. Return the seconds that it took."""
         began = time.monotonic()
         while True:
             status = self.ask("status", **asked)
@@ -111,7 +111,7 @@ class Crowd:
 
 
 class Diary:
-    """What one client wrote down, as the other side tells it (`client.Diary` says what each is)."""
+    """The records of a client, as received from the other process (`client.Diary` describes the fields)."""
 
     user: str
     path: str
@@ -132,10 +132,10 @@ class Diary:
 
 
 def codes(diaries: Sequence[Diary], since: float = 0.0) -> Counter[int]:
-    """Close codes, and how many of each."""
+    """Return close codes with their counts."""
     return Counter(code for diary in diaries for at, code in diary.closes if at >= since)
 
 
 def peak_connects(diaries: Sequence[Diary], since: float) -> int:
-    """The most connects that were tried within one second."""
+    """Return the maximum of connection attempts within one second."""
     return peak_per_second(at for diary in diaries for at in diary.attempts if at >= since)

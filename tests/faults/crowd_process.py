@@ -1,6 +1,6 @@
-"""`python -m tests.faults.crowd_process`: many clients in a process of their own, told what to do by lines of JSON.
+"""`python -m tests.faults.crowd_process`: many clients in a process of their own, which reads commands as JSON lines.
 
-Each line in is {"do": name, ...}; each line out is its answer. See `crowd.py` for the other side.
+Each line of input is {"do": name, ...}; each line of output is the reply. `crowd.py` is the other side.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LINE_BYTES = 1 << 26
 
 
 class CrowdProcess:
-    """The clients of one process. Methods are what `do` names."""
+    """The clients of one process. `do` names a method."""
 
     def __init__(self, host: str, port: int, pages: list[dict[str, Any]]) -> None:
         self._late: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
@@ -33,13 +33,13 @@ class CrowdProcess:
         self._late[self._span].append(seconds)
 
     async def connect(self, per_second: float) -> None:
-        """Open all, so many a second."""
+        """Open all sockets, at this rate."""
         for client in self.clients:
             client.connect()
             await asyncio.sleep(1 / per_second)
 
     async def status(self, shown: int = 0, count: int = 0) -> dict[str, Any]:
-        """How many are open, how many on notifications have not shown an id, how many show another count of users."""
+        """Return the numbers of open sockets, of those that lack an event, and of those with another count of users."""
         news = [each for each in self.clients if each.page.path.startswith("/ws/notifications/")]
         return {
             "open": sum(each.open for each in self.clients),
@@ -54,17 +54,17 @@ class CrowdProcess:
         }
 
     async def mark(self, span: str) -> None:
-        """Latencies from now on belong to this span."""
+        """Assign all latencies from now on to this span."""
         self._span = span
 
     async def leave(self, user: str) -> None:
-        """A user closes all tabs."""
+        """Close all tabs of a user."""
         for client in self.clients:
             if client.page.user == user:
                 client.close()
 
     async def account(self, due: list[tuple[int, float]]) -> dict[str, Any]:
-        """What every client on notifications was due and showed, and the diaries' sums. `due`: (id, committed)."""
+        """Compare the events due to each client on notifications with those that it showed. `due`: (id, committed)."""
         total = Account()
         committed = dict(due)
         ids = [each for each, _ in due]
@@ -81,7 +81,7 @@ class CrowdProcess:
         return {"account": total.as_dict()}
 
     async def diaries(self) -> list[dict[str, Any]]:
-        """One for each client, less what it showed."""
+        """Return the records of each client without the shown events."""
         return [
             {
                 "user": each.page.user,
@@ -102,7 +102,7 @@ class CrowdProcess:
         ]
 
     async def latencies(self) -> dict[str, list[float]]:
-        """Seconds from commit to page, by span."""
+        """Return the seconds from commit to page, by span."""
         return {span: [round(each, 5) for each in found] for span, found in self._late.items()}
 
     async def close(self) -> None:
@@ -116,7 +116,7 @@ async def main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     first = json.loads(await reader.readline())
     crowd = CrowdProcess(**first)
-    # A thousand clients are one heap that only grows: looking through it stops them all for a while.
+    # A garbage collection over the heap of a thousand clients would pause them all.
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
     background: set[asyncio.Task[None]] = set()

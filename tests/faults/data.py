@@ -1,4 +1,4 @@
-"""What the faults of data have in common: somebody leaves meanwhile, and soon after the end everything is right."""
+"""Common parts of the faults of data: a user leaves during the fault, and soon after it all pages must be right."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tidewire.conf import Settings
 
 LEASE_SECONDS = Settings.LEASE_SECONDS
 HEAL_SECONDS = LEASE_SECONDS + 2.0
-# The publisher of events is a process that has to start.
+# The publisher of events is a process that must start first.
 FLOW_SECONDS = 60.0
-# Whoever leaves while it lasts: a count that is only left standing would be wrong.
+# This user leaves during the fault, so that an unchanged count would be wrong.
 LEAVER = "person-0"
 
 
 def start(run: Scene, words: str) -> float:
-    """The fault begins once every page has shown an event: before that it would have nothing to spoil."""
+    """Begin the fault after every page has shown an event; before that, a fault could have no effect."""
     run.crowd.wait(lambda status: not status["behind"], FLOW_SECONDS, shown=1)
     return run.begin(words)
 
 
 def judge(run: Scene, *, people: int, ended: float, gone: Sequence[str] = (LEAVER,), saves: bool = True) -> None:
-    """Wait until all is right again, and state the targets. `people` were there before those left who are `gone`.
+    """Wait until all pages are right again, and state the targets. `people` includes those in `gone`, which have left.
 
-    `ended`: when the fault ended, in seconds since 1970; `saves`: whether documents could be saved while it lasted.
+    `ended`: the time of the fault's end, in seconds since 1970; `saves`: whether saves should succeed during the fault.
     """
     right_count = people - len(gone)
     with contextlib.suppress(CrowdError):
@@ -39,11 +39,11 @@ def judge(run: Scene, *, people: int, ended: float, gone: Sequence[str] = (LEAVE
     run.settle()
     account = run.row.account
     if not (account.lost or account.duplicated or account.reordered):
-        # What a page missed and then read from the database is no example of a loss.
+        # Events that a page missed and then read from the database must not be listed as losses.
         account.examples.clear()
     run.nothing_lost()
     lasted = [at for _, at in committed(run.stack) if run.began <= at <= ended]
-    # A machine that is too busy to save anything meanwhile has shown nothing.
+    # If the machine was too busy to save during the fault, the run proves nothing.
     if saves:
         run.target("events were committed while it lasted", len(lasted) > 1, f"{len(lasted)}")
     row, stayed = run.row, [diary for diary in run.diaries if diary.user not in gone]
@@ -68,13 +68,13 @@ def judge(run: Scene, *, people: int, ended: float, gone: Sequence[str] = (LEAVE
 
 
 def last_for(run: Scene, seconds: float) -> None:
-    """Let the fault last, while LEAVER leaves in the middle of it."""
+    """Let the fault last for this long. LEAVER leaves half-way."""
     time.sleep(seconds / 2)
     run.crowd.ask("leave", user=LEAVER)
     time.sleep(seconds / 2)
 
 
 def page(stack: Stack, run: Scene) -> int:
-    """The status of the list of documents, for somebody who is logged in."""
+    """Return the status of the list of documents for a user that is logged in."""
     cookie = run.crowd.pages[-1].cookie
     return fetch(f"{stack.web_urls[0]}/", headers={"Cookie": cookie, "Host": "localhost"}).status

@@ -1,4 +1,4 @@
-"""What every client was due, and what its page showed: the arithmetic alone, no socket and no clock."""
+"""The comparison of events due to each client with those that its page showed, without sockets and without a clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXAMPLES = 10
 
 @dataclass
 class Account:
-    """Sums over clients. `lost` is what a page never showed; `reloaded` what it then read from the database instead."""
+    """Sums over clients. A page never showed `lost` events; it read `reloaded` events from the database instead."""
 
     clients: int = 0
     due: int = 0
@@ -23,7 +23,7 @@ class Account:
     reordered: int = 0
     reloaded: int = 0
     not_recovered: int = 0
-    # Dropped by their id, as the page does: nobody sees them.
+    # Repeats that the page drops by their id, so that they are never shown.
     repeats: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -35,7 +35,7 @@ class Account:
 
     @classmethod
     def of(cls, client: str, shown: Sequence[int], due: Sequence[int], *, until: int | None = None) -> Self:
-        """One client's. `due`: ids in the order in which they happened; up to `until`, where the client left then."""
+        """Return the account of a client. `due`: ids in order; those after `until`, its leave, are not due."""
         account = cls(clients=1)
         account._add(client, shown, [each for each in due if until is None or each <= until])
         return account
@@ -63,7 +63,7 @@ class Account:
                 self.examples.append(f"{client}: {word} {_some(found)}")
 
     def reload(self, reloads: Sequence[float], missing: Iterable[float]) -> None:
-        """The page read the database at these times, so it has what was committed before the last of them."""
+        """Count events that the page read from the database at these times: those committed before the last of them."""
         self.not_recovered = len(reloads)
         had = bisect.bisect_left(sorted(missing), max(reloads, default=0.0))
         self.reloaded += had
@@ -74,7 +74,7 @@ class Account:
 
 
 def peak_per_second(times: Iterable[float]) -> int:
-    """The most that fell into any one second, wherever it begins."""
+    """Return the maximum number of times within any interval of one second."""
     ordered = sorted(times)
     peak = first = 0
     for last, at in enumerate(ordered):
@@ -85,7 +85,7 @@ def peak_per_second(times: Iterable[float]) -> int:
 
 
 def unevenness(times: Iterable[float], start: float, seconds: float) -> float:
-    """How far the times are from an even spread over the seconds: the greatest gap of shares (Kolmogorov-Smirnov)."""
+    """Return the distance of the times from an even spread: the greatest gap of shares (Kolmogorov-Smirnov)."""
     ordered = sorted(times)
     count = len(ordered)
     if not count:
@@ -95,7 +95,7 @@ def unevenness(times: Iterable[float], start: float, seconds: float) -> float:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile; 0 of nothing."""
+    """Return the nearest-rank percentile, or 0 if there are no values."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
 

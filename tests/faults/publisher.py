@@ -1,4 +1,4 @@
-"""Events at a given rate, by a process of its own, and what the database has of them."""
+"""A process that publishes events at a given rate, and the events that the database has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ END_SECONDS = 30.0
 
 
 class Publisher:
-    """`with Publisher(stack, 50)` publishes 50 events a second until `stop`; `saved` and `failed` are told then."""
+    """`with Publisher(stack, 50)` publishes 50 events a second until `stop`, which sets `saved` and `failed`."""
 
     def __init__(self, stack: Stack, per_second: float, **env: str) -> None:
         self._stack = stack
@@ -42,7 +42,7 @@ class Publisher:
         return self._process.pid
 
     def stop(self) -> None:
-        """Publish nothing more."""
+        """Stop publishing."""
         if self._process is None:
             return
         told, _ = self._process.communicate(timeout=END_SECONDS)
@@ -61,5 +61,5 @@ class Publisher:
 
 
 def committed(stack: Stack, after: int = 0) -> list[tuple[int, float]]:
-    """The notifications in the database: (sequence number, committed), in the order of publishing."""
+    """Return the notifications in the database as (sequence number, committed), in the order of publishing."""
     return [(sequence, at) for sequence, at in json.loads(stack.run("-m", "tests.faults.rows", str(after)))]

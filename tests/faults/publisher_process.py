@@ -1,6 +1,6 @@
-"""`python -m tests.faults.publisher_process RATE` in a stack's environment: saves a document so many times a second.
+"""`python -m tests.faults.publisher_process RATE` in a stack's environment: saves a document at this rate per second.
 
-Through the dashboard's own action, so that each save is a row, an outbox row and an event. Ends with its input.
+It calls the dashboard's own action, so that each save is a row, an outbox row and an event. Ends with its input.
 """
 
 import json
@@ -25,7 +25,7 @@ def main(per_second: float) -> dict[str, int | str]:
     saved, failed, last = 0, 0, ""
     due = time.monotonic()
     while not stop.wait(max(due - time.monotonic(), 0)):
-        # Never more than a second behind: what a fault held up is not made up for in a burst.
+        # Limit the delay to a second, so that saves missed during a fault are not repeated in a burst.
         due = max(due + 1 / per_second, time.monotonic() - 1.0)
         try:
             document = actions.update_document(
@@ -33,7 +33,7 @@ def main(per_second: float) -> dict[str, int | str]:
             )
         except (Error, actions.Conflict) as error:
             failed, last = failed + 1, repr(error)
-            # As at the end of a request: the next one finds out whether the database is back.
+            # Like the end of a request, so that the next one connects again.
             close_old_connections()
             if isinstance(error, actions.Conflict) and error.theirs is not None:
                 document = error.theirs

@@ -1,6 +1,6 @@
-"""`python -m tests.faults.rows AFTER` in a stack's environment: the notifications that were committed, as JSON.
+"""`python -m tests.faults.rows AFTER` in a stack's environment: prints the committed notifications as JSON.
 
-The database is the truth about what was due: (sequence number, seconds since 1970), in the order of publishing.
+The database defines which events are due: (sequence number, seconds since 1970), in the order of publishing.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A fault's scene: the stack, a crowd on pages, events at a rate, a watch on presence; and its row at the end."""
+"""The scene of a fault: the stack, a crowd on pages, events at a rate, a watch on presence, and the row of results."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from tests.faults.watcher import USERS, Watcher
 from tests.stack import Stack
 
 USERS_PATH = "/ws/users/"
-# The pages of a person: the list, with the count of users and the notifications.
+# The sockets of a person's page: the list with the count of users and the notifications.
 PATHS = (USERS_PATH, "/ws/notifications/", "/ws/documents/")
 SOCKETS_PER_PERSON = len(PATHS)
-# After the last event, until every page has shown it: longer than the longest delay of a return that failed twice.
+# Time after the last event for every page to show it: longer than the longest delay of a return that failed twice.
 SETTLE_SECONDS = 30.0
-# Until the first events have reached every page.
+# Time for the first events to reach every page.
 FLOW_SECONDS = 60.0
 # Some events flow before a fault, and some after it.
 CALM_SECONDS = 3.0
-# By then every client has noticed that its socket is gone.
+# By then every client must have detected that its socket is lost.
 NOTICED_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Size:
-    """How big the fault is: full for `make test-faults`, small for a run with all other tests."""
+    """The size of a fault: full for `make test-faults`, small for a run with all other tests."""
 
     full: bool
 
@@ -50,19 +50,19 @@ def people(
     prefix: str = "person",
     paths: Sequence[str] = PATHS,
 ) -> list[Page]:
-    """The sockets of so many people's pages. `returns(i)`: whether person i comes back when a socket is lost."""
+    """Return the pages of `count` people. `returns(i)`: whether person i reconnects after a socket is lost."""
     names = [f"{prefix}-{i}" for i in range(count)]
     cookies = stack.sessions(*names, tickets=True)
     pages = [Page(name, cookies[name], path, returns=returns(i)) for i, name in enumerate(names) for path in paths]
-    # In turn, nginx would give each kind of socket a node of its own.
+    # Otherwise nginx, which assigns nodes in turn, would give each kind of socket a node of its own.
     random.Random(0).shuffle(pages)
     return pages
 
 
 class Scene:
-    """`with Scene(stack, "kill -9", pages=..., per_second=50, tell=print) as scene`: everybody is there, events flow.
+    """`with Scene(stack, "kill -9", pages=..., per_second=50, tell=print) as scene`: all sockets are open, events flow.
 
-    The test breaks something, then calls `settle`, states targets, and calls `verdict`.
+    The test causes the fault, then calls `settle`, states targets, and calls `verdict`.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Scene:
             self.crowd.connect(per_second=self._connects_per_second)
             if self.row.per_second:
                 closing.enter_context(self.publisher)
-                # On a busy machine a publisher takes long to start: a fault without events would show nothing.
+                # A publisher may start slowly on a busy machine, and a fault without events would prove nothing.
                 self.crowd.wait(lambda status: status["behind"] == 0, FLOW_SECONDS, shown=self.after + 2)
             self.calm()
             self._closing = closing.pop_all()
@@ -121,33 +121,33 @@ class Scene:
         time.sleep(seconds)
 
     def begin(self, words: str) -> float:
-        """The fault begins now; what was before it does not count for codes, connects and presence."""
+        """Begin the fault: earlier codes, connects and changes of presence do not count."""
         self.tell(words)
         self.began = time.time()
         return self.began
 
     def back(self, timeout_seconds: float = 60.0) -> None:
-        """Wait until every socket that returns is open again."""
+        """Wait until every socket that should return is open again."""
         time.sleep(NOTICED_SECONDS)
         self.crowd.wait(lambda status: status["away"] == 0, timeout_seconds)
 
     def until(self, seconds: float) -> None:
-        """Wait until so long after the fault began."""
+        """Wait until this number of seconds after the fault began."""
         time.sleep(max(self.began + seconds - time.time(), 0.0))
 
     def span(self, name: str, seconds: float) -> None:
-        """Let so much time pass; what arrives in it belongs to that span."""
+        """Wait for this number of seconds, and assign the latencies of arriving events to the span."""
         self.crowd.ask("mark", span=name)
         time.sleep(seconds)
         self.crowd.ask("mark", span="between")
 
     def settle(self, timeout_seconds: float = SETTLE_SECONDS) -> None:
-        """Publish nothing more, wait until every page has shown the last event, and draw up the account."""
+        """Stop publishing, wait until every page has shown the last event, and compute the account."""
         self.tell("the last events arrive")
         self.publisher.stop()
         due = self.due = committed(self.stack, self.after)
         if due:
-            # What never comes is a finding of the account, which says which.
+            # The account reports events that never arrive.
             with contextlib.suppress(CrowdError):
                 self.crowd.wait(lambda status: status["behind"] == 0, timeout_seconds, shown=due[-1][0])
         row = self.row
@@ -160,7 +160,7 @@ class Scene:
         row.healed_seconds = max(returns) - self.began if returns else None
 
     def presence(self, *, leave: Collection[str] = (), may: Collection[str] = ()) -> None:
-        """Judge who left since the fault: `leave` had to, once, `may` might; anybody else's leaving is a flicker."""
+        """Check all leaves since the fault: `leave` must have left once, `may` can have left, others are flickers."""
         left = self.watcher.left(self.began)
         had_to = set(leave)
         self.row.flickers = sum(1 for _, member in left if member not in had_to.union(may))
@@ -181,7 +181,7 @@ class Scene:
         )
 
     def latency_target(self, span: str, without: Sequence[str]) -> None:
-        """The others' p99 within twice what it is without the fault: the worse of the spans before and after it."""
+        """State the target that the others' p99 is within twice that of the worse span before or after the fault."""
         late = self.latencies
         base = max(percentile(late.get(each, ()), 0.99) for each in without)
         found = percentile(late.get(span, ()), 0.99)
@@ -189,14 +189,14 @@ class Scene:
         self.target(f"{span}: the others' p99 within 2 times of without", 0 < found <= 2 * base, measured)
 
     def counts(self) -> None:
-        """Judge what pages showed of the count of users since the fault began: nothing but everybody."""
+        """Check the counts of users that pages showed since the fault began: each must be the number of all users."""
         everybody = len({page.user for page in self.crowd.pages if page.path == USERS_PATH})
         shown = {count for diary in self.diaries for at, count in diary.counts if at >= self.began}
         odd = sorted(shown - {everybody})
         self.target(f"no page showed another count of users than {everybody}", not odd, odd[:5] or "none did")
 
     def nothing_lost(self) -> None:
-        """The targets of every fault: none lost, duplicated, reordered."""
+        """State the targets of every fault: no event lost, duplicated or reordered."""
         account = self.row.account
         self.target("events were due", account.due > 0, f"{account.due:,}")
         for word in ("lost", "duplicated", "reordered"):
@@ -212,7 +212,7 @@ class Scene:
         self.row.remarks.append(words)
 
     def verdict(self) -> None:
-        """Show the row, keep it for the document where that was asked, and fail for what was not met."""
+        """Print the row, save it for the document if requested, and fail for targets that were not met."""
         self.row.when, self.row.commit = table.now(), table.commit()
         for line in self.row.lines():
             self._tell(line)

@@ -1,4 +1,4 @@
-"""One row for each fault: what was measured, which targets it met; and the document that all rows make."""
+"""The results of each fault as a row with targets, and the document of all rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLUMNS = (
 
 @dataclass
 class Target:
-    """What was aimed at and what came of it. `reason`: why a target that was not met is none to fail for."""
+    """A target and its result. If there is a `reason`, the test does not fail for a missed target."""
 
     words: str
     met: bool
@@ -40,7 +40,7 @@ class Target:
 
 @dataclass
 class Row:
-    """One fault. `ghosts` are members that stayed when they had gone; the time is the longest any stayed."""
+    """A fault. `ghosts` are members that stayed after they had left; the time is the longest that a ghost stayed."""
 
     fault: str
     order: int = 0
@@ -55,7 +55,7 @@ class Row:
     healed_seconds: float | None = None
     targets: list[Target] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    # Not in the size of `make test-faults`, but in that of a run with all other tests.
+    # True for a run with all other tests, which is smaller than that of `make test-faults`.
     small: bool = False
     when: str = ""
     commit: str = ""
@@ -77,13 +77,13 @@ class Row:
         ]
 
     def lines(self) -> list[str]:
-        """The row as it is shown when its fault ends."""
+        """Return the row as lines of text, for the end of its fault."""
         names = [name.strip() for name in COLUMNS.split("|")]
         told = "; ".join(f"{name} {cell}" for name, cell in zip(names[1:], self.cells()[1:], strict=True) if cell)
         return [f"{self.fault}: {told}", *(f"  {each}" for each in (*self.targets, *self.remarks))]
 
     def save(self, directory: Path = RESULTS) -> None:
-        """Keep it for the document: a tier of a quarter of an hour may be run fault by fault."""
+        """Save the row for the document, so that a tier of a quarter of an hour may run fault by fault."""
         directory.mkdir(parents=True, exist_ok=True)
         name = "".join(letter if letter.isalnum() else "-" for letter in self.fault.lower())[:80]
         (directory / f"{self.order:02}-{name}.json").write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
@@ -96,7 +96,7 @@ class Row:
 
 
 def document(rows: Iterable[Row], *, machine: str, command: str) -> str:
-    """The whole page: the words of `faults.md` beside this module, with the table in their place."""
+    """Return the page: the text of `faults.md` beside this module, with the table inserted."""
     rows = sorted(rows, key=lambda row: row.order)
     names = [name.strip() for name in COLUMNS.split("|")]
     table = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
@@ -118,7 +118,7 @@ def saved(directory: Path = RESULTS) -> list[Row]:
 
 
 def machine() -> str:
-    """What it ran on, in words."""
+    """Return a description of the machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     model = next(
         (
@@ -132,7 +132,7 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit that runs, marked where files differ from it; not for what the runs write themselves."""
+    """Return the current commit, marked as dirty if files differ, except for those that the runs write."""
     named = _git("describe", "--always", "--abbrev=9", "--exclude=*") or "unknown"
     return f"{named}-dirty" if _git("status", "--porcelain", "--untracked-files=no", "--", ".", *WRITTEN) else named
 
@@ -147,5 +147,5 @@ def now() -> str:
 
 
 def unmet(targets: Sequence[Target]) -> list[str]:
-    """The targets to fail for."""
+    """Return the targets for which the test must fail."""
     return [str(target) for target in targets if not target.met and not target.reason]

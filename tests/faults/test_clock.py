@@ -1,4 +1,4 @@
-"""The clock of one node jumps while it works: presence and history go by Redis's clock, tickets by the pages'."""
+"""The clock of one node jumps under load: presence and history use Redis's clock, tickets that of web processes."""
 
 import dataclasses
 import time
@@ -14,14 +14,14 @@ from tests.stack import Stack
 from tidewire.close_codes import CloseCode
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-# Further than a ticket lives.
+# Longer than a ticket is valid.
 MOVED_SECONDS = 1200
 CLOSED_SECONDS = 1.0
 LOGGED_OUT = [f"person-{i}" for i in range(1, 6)]
 
 
 def log_out(stack: Stack, cookie: str) -> bool:
-    """By the button of a page, which has the token."""
+    """Submit the form of a page, which has the token."""
     page = fetch(f"{stack.url}/", headers={"Cookie": cookie})
     token = page.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
     cookies = [cookie, *(value.partition(";")[0] for value in page.headers.get_all("Set-Cookie", []))]
@@ -34,7 +34,7 @@ def log_out(stack: Stack, cookie: str) -> bool:
 )
 @pytest.mark.parametrize("direction", ["ahead", "back"])
 def test_clock(stack_factory, scene, size, tmp_path, direction):
-    """Nobody is closed, nobody leaves, whoever logs out is closed at once, and new sockets are let in."""
+    """No socket closes, no member leaves, a logout closes its sockets at once, and new sockets are accepted."""
     moved = tmp_path / "clock"
     moved.write_text("+0\n")
     stack = stack_factory(ws=2)
@@ -43,7 +43,7 @@ def test_clock(stack_factory, scene, size, tmp_path, direction):
         "LD_PRELOAD": str(LIBRARIES[-1]),
         "FAKETIME_TIMESTAMP_FILE": str(moved),
         "FAKETIME_CACHE_DURATION": "1",
-        # A machine's clock may jump; the time since its start does not.
+        # A machine's clock may jump, but the time since its start may not.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     node.definition = dataclasses.replace(node.definition, environment={**node.definition.environment, **faketime})
@@ -56,7 +56,7 @@ def test_clock(stack_factory, scene, size, tmp_path, direction):
             moved.write_text(f"{'+' if direction == 'ahead' else '-'}{MOVED_SECONDS}\n")
             run.until(LEASE_SECONDS + 5.0)
             run.target("no member left", not run.watcher.left(run.began), f"{len(run.watcher.left(run.began))} did")
-            # Of new sessions, whose sockets' age is by the clock of their node.
+            # Sockets of new sessions, with an age by the clock of their node.
             newer = [page for page in people(stack, 10) if page.user != LEAVER]
             with Crowd(stack, newer) as late:
                 late.connect()

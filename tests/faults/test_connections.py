@@ -1,4 +1,4 @@
-"""Faults between browsers and nodes: nginx reloaded, clients that vanish without a word, readers that stall."""
+"""Faults between browsers and nodes: nginx reloads, clients vanish without a FIN, readers stall."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ from tests.faults.wire import handshake
 from tests.pages import fetch, metric
 from tidewire.conf import Settings
 
-# nginx's own words for how long an old worker keeps its sockets after a reload.
+# The directive of nginx for how long an old worker keeps its sockets after a reload.
 SHUTDOWN_SECONDS = 6
-# Daphne's defaults: a ping after so much silence, and so long for its answer.
+# Daphne's defaults: the silence before a ping, and the timeout of its answer.
 PING_SECONDS, PONG_SECONDS = 20, 30
-# Daphne looks at every socket once in so many seconds.
+# Daphne checks every socket at this interval.
 LOOK_SECONDS = 2
 
 
@@ -25,12 +25,12 @@ def reload(stack):
 
 
 def test_nginx_reload(start_stack, scene, size):
-    """A reload keeps sockets for worker_shutdown_timeout, then cuts them: 1006, and a resume that misses nothing."""
+    """A reload keeps sockets for worker_shutdown_timeout, then aborts them with 1006. A resume must miss nothing."""
     stack = start_stack(ws=2)
     main = stack.layout.run / "nginx" / "nginx.conf"
     words = main.read_text(encoding="utf-8")
     main.write_text(f"worker_shutdown_timeout {SHUTDOWN_SECONDS}s;\n{words}", encoding="utf-8")
-    # Workers keep to the configuration that they began with.
+    # Workers keep the configuration that they started with.
     reload(stack)
     time.sleep(2.0)
     pages = people(stack, size(250, 30))
@@ -56,7 +56,7 @@ def test_nginx_reload(start_stack, scene, size):
 
 
 def test_half_open(start_stack, scene, size):
-    """Clients that stand still without a FIN are noticed by ping; their members leave, and resume when they wake."""
+    """A ping detects clients that hang without a FIN. Their members leave, and resume when the clients continue."""
     stack = start_stack(ws=2)
     pages = people(stack, size(100, 30))
     frozen = people(stack, size(40, 10), prefix="frozen")
@@ -87,7 +87,7 @@ def test_half_open(start_stack, scene, size):
         sleepers.wait(lambda status: status["away"] == 0, 60.0)
         run.settle()
         run.nothing_lost()
-        # They came after the first events, which nobody owes them.
+        # These clients came after the first events, which are not due to them.
         due = [(each, at) for each, at in run.due if at >= run.began]
         sleepers.wait(lambda status: status["behind"] == 0, 30.0, shown=due[-1][0])
         theirs = sleepers.account(due)
@@ -100,7 +100,7 @@ def test_half_open(start_stack, scene, size):
 
 
 def stall(port, page, count):
-    """Sockets that ask for everything and read nothing, straight at a node: nginx's buffers would take minutes."""
+    """Open sockets that subscribe and never read, on a node itself: nginx's buffers would take minutes to fill."""
     stalled = []
     for _ in range(count):
         wire = socket.socket()
@@ -112,7 +112,7 @@ def stall(port, page, count):
 
 
 def test_stalled_readers(start_stack, scene, size):
-    """Readers that stall cost the others nothing, and are cut once what waits for them passes the bound."""
+    """Stalled readers must not affect others, and must be disconnected when their backlog exceeds the limit."""
     stack = start_stack(ws=1)
     pages = people(stack, size(200, 30))
     with scene(stack, "Stalled readers among others", pages=pages, per_second=50, order=44) as run:

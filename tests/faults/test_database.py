@@ -1,4 +1,4 @@
-"""Faults of the database under load: SQLite locked and then gone, PostgreSQL stopped. Sockets go on without it."""
+"""Faults of the database under load: SQLite locked and then missing, PostgreSQL stopped. Sockets must continue."""
 
 import contextlib
 import sqlite3
@@ -18,7 +18,7 @@ FAULT_SECONDS = 5.0
 
 @contextlib.contextmanager
 def locked(database: Path) -> Iterator[None]:
-    """Somebody else writes and does not come to an end."""
+    """Hold a write transaction open in another connection."""
     connection = sqlite3.connect(database, isolation_level=None, timeout=30)
     try:
         connection.execute("BEGIN EXCLUSIVE")
@@ -30,13 +30,13 @@ def locked(database: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def gone(database: Path) -> Iterator[None]:
-    """The file is no more where it was, as on a volume that is not mounted; a directory stands in its place."""
+    """Replace the file by a directory, as if its volume were not mounted."""
     names = [database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))]
     away = [name.with_name(f"away-{name.name}") for name in names]
     pairs = [(name, other) for name, other in zip(names, away, strict=True) if name.exists()]
     for name, other in pairs:
         name.rename(other)
-    # Else SQLite would make an empty database there.
+    # Otherwise SQLite would create an empty database there.
     database.mkdir()
     try:
         yield
@@ -47,7 +47,7 @@ def gone(database: Path) -> Iterator[None]:
 
 
 def test_sqlite(start_stack, scene, size):
-    """Locked for 5 s, writes wait and go on; gone for 5 s, pages fail and sockets do not notice."""
+    """While the file is locked for 5 s, writes wait; while it is missing for 5 s, pages fail. Sockets continue."""
     stack = start_stack()
     count = size(100, 20)
     database = stack.layout.var / "tidewire.sqlite3"
@@ -69,7 +69,7 @@ def test_sqlite(start_stack, scene, size):
 
 
 def test_postgresql(stack_factory, scene, size):
-    """Stopped as by a power cut and started again: saves fail meanwhile, and all that was committed arrives."""
+    """The database is stopped as by a power cut and restarted: saves fail meanwhile, all committed events arrive."""
     if reason := why_not():
         pytest.skip(reason)
     with Postgres() as database:

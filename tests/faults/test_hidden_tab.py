@@ -1,4 +1,4 @@
-"""A browser's fault: the tab of an editor is hidden for minutes, and its timers run once a minute."""
+"""A fault of the browser: an editor's tab is hidden for minutes, and its timers run once a minute."""
 
 import time
 
@@ -12,7 +12,7 @@ DRAINED_SECONDS = 8.0
 
 
 def test_hidden_tab(start_stack, scene, size, tmp_path):
-    """Chromium throttles the tab: no socket closes, nobody sees its editor leave, and the edit lease stays."""
+    """Chromium throttles the tab: no socket closes, no other user sees its editor leave, and the edit lease stays."""
     stack = start_stack(ws=2)
     cookies = stack.sessions("ada", "bob")
     others = size(100, 10)

@@ -1,4 +1,4 @@
-"""Hostile clients beside a crowd: floods, garbage, oversize messages, slow handshakes. Refused, counted, unnoticed."""
+"""Hostile clients beside a crowd: floods, garbage, oversize messages, slow handshakes. Each is refused and counted."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings
 
 SECONDS = 20.0
-# How each attack is refused, and where it is counted with its reason.
+# The close code of each attack, and the metric that counts it by reason.
 CODES = {
     "flood": int(CloseCode.FLOODING),
     "malformed": int(CloseCode.MALFORMED),
@@ -31,18 +31,19 @@ COUNTED = {
     "oversize": ("tidewire_refused_total", {"bound": "message_bytes"}),
     "slow handshakes": ("tidewire_refused_total", {"bound": "handshake_seconds"}),
 }
-# A busy client's own lateness.
+# Allowance for a client that is late because the machine is busy.
 NOTICED_SECONDS = 0.5
 
 
 async def flood(stack, page):
-    """Pings as fast as they go, for as long as the server listens; the code that it closed with."""
+    """Send pings as fast as possible until the server closes the socket. Return the close code."""
     with contextlib.suppress(InvalidStatus):
         async with open_socket(stack, page.path, page.cookie) as wire:
             try:
                 while True:
                     await wire.send('{"type":"ping"}')
-                    # Else this client would never read, and lose the close frame to the reset that follows.
+                    # Otherwise this client would never read, and lose the close frame because of the reset that
+                    # follows.
                     await asyncio.sleep(0)
             except ConnectionClosed as closed:
                 return closed.rcvd.code if closed.rcvd else 1006
@@ -50,7 +51,7 @@ async def flood(stack, page):
 
 
 async def misspeak(stack, page, text):
-    """Texts that are no messages, one after another; the code that it closed with."""
+    """Send texts that are not messages, one after another. Return the close code."""
     with contextlib.suppress(InvalidStatus):
         async with open_socket(stack, page.path, page.cookie) as wire:
             try:
@@ -63,11 +64,11 @@ async def misspeak(stack, page, text):
 
 
 async def babble(stack, page):
-    """A proper handshake, then bytes that are no frames: 1 where the server ended it."""
+    """Complete a handshake, then send bytes that are not frames. Return 1 if the server ended the connection."""
     reader, writer = await asyncio.open_connection(LOOPBACK, stack.layout.ports.nginx)
     writer.write(handshake(f"localhost:{stack.layout.ports.nginx}", page.path, page.cookie))
     await reader.readuntil(b"\r\n\r\n")
-    # Reserved bits: no frame may begin so.
+    # Reserved bits, which are invalid at the start of a frame.
     writer.write(b"\xff" + os.urandom(200))
     try:
         async with asyncio.timeout(10):
@@ -83,7 +84,7 @@ async def babble(stack, page):
 
 
 async def oversize(stack, page, size):
-    """One message of so many bytes; the code that it closed with."""
+    """Send one message of this number of bytes. Return the close code."""
     with contextlib.suppress(InvalidStatus):
         async with open_socket(stack, page.path, page.cookie) as wire:
             try:
@@ -96,7 +97,7 @@ async def oversize(stack, page, size):
 
 
 async def dawdle(port, page, seconds):
-    """A handshake a byte a second; how long the server took to end it."""
+    """Send a handshake at a byte per second. Return the seconds until the server ended it."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     began = time.monotonic()
     request = handshake(f"localhost:{port}", page.path, page.cookie)
@@ -118,7 +119,7 @@ async def dawdle(port, page, seconds):
 
 
 async def again_and_again(seconds, attack):
-    """The attack until the time is over; how often each end came."""
+    """Repeat the attack until the time is over. Return the counts of its results."""
     ends = Counter()
     over = time.monotonic() + seconds
     while time.monotonic() < over:
@@ -136,7 +137,7 @@ def counted(stack, name, **labels):
 
 
 async def attack(run, stack, name, attackers, seconds):
-    """All attackers at once, while the crowd's latency is measured."""
+    """Run all attackers concurrently, while the crowd's latency is measured."""
     run.crowd.ask("mark", span=name)
     ends = await asyncio.gather(*(again_and_again(seconds, attacker) for attacker in attackers))
     run.crowd.ask("mark", span="between")
@@ -144,7 +145,7 @@ async def attack(run, stack, name, attackers, seconds):
 
 
 def test_hostile_clients(start_stack, scene, size):
-    """Each attack is refused with its reason and counted, the processes stay up, and the others' p99 stays."""
+    """Each attack is refused with its reason and counted, all processes stay up, and the others' p99 stays low."""
     stack = start_stack(ws=2)
     pages = people(stack, size(150, 30))
     villains = people(stack, 20, prefix="villain", paths=("/ws/users/",))

@@ -1,4 +1,4 @@
-"""Faults of ws processes under load: killed, drained, drained in a hurry, all restarted one after another."""
+"""Faults of ws processes under load: killed, drained, drained early, all restarted one after another."""
 
 import asyncio
 import os
@@ -17,17 +17,17 @@ from tidewire.conf import Settings
 from tidewire.drain import CLOSING_PART
 
 LEASE_SECONDS = Settings.LEASE_SECONDS
-# Beyond the lease: a sweep comes once a second.
+# Sweeps run once a second, after the lease.
 SWEEP_SECONDS = 1.0
-# What the server allows itself beyond the drain time (`tidewire.server`, whose import starts a reactor).
+# Time that the server may take beyond the drain time (`tidewire.server`, whose import starts a reactor).
 LATE_SECONDS = 5
-# A page asks each 20 s whether its node is there, and waits 20 s for the answer; then it comes back.
+# A page sends a ping each 20 s and waits 20 s for the answer; then it reconnects.
 NOTICED_SECONDS = 45.0
 
 
 @pytest.mark.smoke
 def test_kill(start_stack, scene, size):
-    """`kill -9` of one of three: its sockets resume elsewhere; who does not return leaves once, within the lease."""
+    """`kill -9` of one of three: sockets resume elsewhere, and users without a socket leave once, within the lease."""
     stack = start_stack(ws=3)
     pages = people(stack, size(500, 30), returns=lambda i: i % 5 != 0)
     with scene(stack, "kill -9 of one of three ws processes", pages=pages, per_second=size(50, 20), order=10) as run:
@@ -48,7 +48,7 @@ def test_kill(start_stack, scene, size):
 
 
 async def _arrive(stack, cookie, count):
-    """Seconds until each of so many new sockets, one after another, has its first event."""
+    """Return, for each of `count` new sockets in turn, the seconds until its first event."""
     took = []
     for _ in range(count):
         began = time.monotonic()
@@ -63,7 +63,7 @@ def _open_on(node):
 
 
 def test_frozen(start_stack, scene, size):
-    """One of two stands still (SIGSTOP): new sockets pass to the other at once, its own notice and come back there."""
+    """If one of two nodes hangs (SIGSTOP): new sockets go to the other at once, its own sockets reconnect there."""
     stack = start_stack(ws=2)
     pages = people(stack, size(300, 20))
     [newcomer] = stack.sessions("newcomer").values()
@@ -79,7 +79,7 @@ def test_frozen(start_stack, scene, size):
             os.kill(frozen.pid, signal.SIGCONT)
         run.tell("ws-0 goes on")
         run.back()
-        # Until its lease, which ended meanwhile, is taken again and no member waits for an end.
+        # Time for the node to renew its lease, which ended meanwhile, and for all expired members to leave.
         run.until(NOTICED_SECONDS + LEASE_SECONDS + 2 * SWEEP_SECONDS)
         run.settle()
         worst = max(took)
@@ -92,7 +92,7 @@ def test_frozen(start_stack, scene, size):
             f"{run.row.healed_seconds or 0:.1f} s",
         )
         run.nothing_lost()
-        # Its members leave when its lease ends, and join again where their sockets come back.
+        # Its members leave when its lease ends, and join again after their sockets have reconnected.
         everybody = {page.user for page in pages}
         run.presence(may=everybody | {"newcomer"})
         here = set(run.watcher.members[USERS])
@@ -103,7 +103,7 @@ def test_frozen(start_stack, scene, size):
 
 
 def drained(run, seconds, *, most_connects=None):
-    """What every drain aims at."""
+    """State the targets of every drain."""
     lost = run.row.codes.get("1006", 0)
     run.target(
         "0 closes with 1006", lost == 0, f"{lost}, {run.row.codes.get(str(int(CloseCode.DRAINING)), 0):,} with 4000"
@@ -122,7 +122,7 @@ def drained(run, seconds, *, most_connects=None):
 @pytest.mark.smoke
 @pytest.mark.alone
 def test_sigterm(start_stack, scene, size):
-    """SIGTERM to a node that has all sockets: they are let go evenly and are all back on other nodes."""
+    """After SIGTERM to a node with all sockets, they close at an even pace and reconnect to other nodes."""
     seconds = size(15, 4)
     stack = start_stack(ws=3, TIDEWIRE_WS_DRAIN_SECONDS=str(seconds))
     for i in (1, 2):
@@ -151,7 +151,7 @@ def test_sigterm(start_stack, scene, size):
 
 
 def test_second_sigterm(start_stack, scene, size):
-    """A second SIGTERM cuts the drain short; nobody loses anything by it."""
+    """A second SIGTERM ends the drain early, without a loss."""
     seconds = 15
     stack = start_stack(ws=3, TIDEWIRE_WS_DRAIN_SECONDS=str(seconds))
     pages = people(stack, size(200, 30))
@@ -170,7 +170,7 @@ def test_second_sigterm(start_stack, scene, size):
 
 
 def test_rolling_restart(start_stack, scene, size):
-    """All ws processes are restarted one after another: nobody notices but by a new socket."""
+    """All ws processes are restarted one after another: users notice only a new socket."""
     seconds = size(15, 4)
     stack = start_stack(ws=3, TIDEWIRE_WS_DRAIN_SECONDS=str(seconds))
     pages = people(stack, size(500, 30))

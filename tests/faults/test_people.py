@@ -1,4 +1,4 @@
-"""Faults that people make: somebody logs out on one of many pages; a web process ends while they save."""
+"""Faults caused by people: a user logs out on one of many pages; a web process ends during saves."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ SAVERS = 4
 
 
 def test_logout(start_stack, scene, size):
-    """Logging out closes that session's sockets, on every node, within a second; everybody else's stay."""
+    """A logout closes that session's sockets on every node within a second. All other sockets stay."""
     stack = start_stack(ws=3)
     leavers = [name for name in stack.users if name != "ada"]
     cookies = stack.sessions(*leavers, tickets=True)
@@ -47,7 +47,7 @@ def test_logout(start_stack, scene, size):
 
 
 def submit_logout(stack, cookie):
-    """As the page's button does: its form stands on every page."""
+    """Submit the form of the page's button, which is on every page."""
     before = fetch(f"{stack.url}/people/", headers={"Cookie": cookie})
     token = before.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
     set_now = [value.partition(";")[0] for value in before.headers.get_all("Set-Cookie", [])]
@@ -60,7 +60,7 @@ def submit_logout(stack, cookie):
 
 
 class Saver(threading.Thread):
-    """Makes documents through the page, one after another, and keeps what each answer was."""
+    """Creates documents through the page, one after another, and records each response."""
 
     def __init__(self, stack, cookie, number):
         super().__init__(daemon=True)
@@ -82,7 +82,7 @@ class Saver(threading.Thread):
 
 
 def test_web_graceful_stop(start_stack, scene, size):
-    """Each web process is ended and started again while people save: no answered write is lost, none is refused."""
+    """Each web process is restarted during saves: no acknowledged write may be lost, and none refused."""
     stack = start_stack(ws=2, web=2)
     cookies = stack.sessions(*(f"saver-{i}" for i in range(SAVERS)), tickets=True)
     pages = people(stack, size(100, 20))

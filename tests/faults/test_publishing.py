@@ -1,4 +1,4 @@
-"""Faults of publishing, on PostgreSQL: the process that publishes is stopped, a web host's clock is ahead."""
+"""Faults of publishing, on PostgreSQL: the publishing process is stopped, a web host's clock is ahead."""
 
 import contextlib
 import os
@@ -16,10 +16,10 @@ from tests.postgres import Postgres, why_not
 from tests.stack import PREPARE_SECONDS, Stack
 
 STOPPED_SECONDS = 8.0
-# What a stopped publisher, or a process that was killed after its commit, may delay the events of others by.
+# A stopped publisher, or a process that is killed after its commit, may delay other events for this long.
 DELAY_SECONDS = 3.0
 HOLDER = "from tidewire.models import PublisherTurn; print(PublisherTurn.objects.get().holder)"
-# As a process that is killed between its commit and its publishing.
+# Like a process that is killed between its commit and its publishing.
 LEAVE = (
     "from tidewire import publisher; publisher.wake = lambda: None;"
     "from django.contrib.auth.models import User; from dashboard import actions;"
@@ -47,7 +47,7 @@ def shell(stack: Stack, code: str) -> str:
 
 
 def test_publisher_stopped(start_on_postgresql, scene, size):
-    """Two processes save; the one that publishes is stopped (SIGSTOP): the other's events arrive in time."""
+    """Two processes save; the one that publishes is stopped (SIGSTOP): the other's events must arrive in time."""
     stack = start_on_postgresql()
     count = size(100, 20)
     with (
@@ -80,7 +80,7 @@ def test_publisher_stopped(start_on_postgresql, scene, size):
     not LIBRARIES, reason="moving a process's clock takes libfaketime (Debian: apt-get install faketime)"
 )
 def test_web_host_ahead(start_on_postgresql, scene, size):
-    """A host 20 minutes ahead commits an event and dies before it publishes it: the relay does so in time."""
+    """A host 20 minutes ahead commits an event and is killed before it publishes it: the relay must do so in time."""
     stack = start_on_postgresql()
     count = size(100, 20)
     ahead = {"LD_PRELOAD": str(LIBRARIES[-1]), "FAKETIME": "+1200", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}

@@ -1,4 +1,4 @@
-"""Faults of Redis under load: stopped, killed, paused, emptied, failed over."""
+"""Faults of Redis under load: stopped, killed, paused, flushed, failed over."""
 
 import contextlib
 import dataclasses
@@ -19,13 +19,13 @@ from tests.sentinels import MASTER, Sentinels
 from tests.stack import Stack
 
 FAULT_SECONDS = 5.0
-# What Redis acknowledges for so long is lost; well within a lease.
+# Redis loses the writes that it acknowledged in this time, which is much shorter than a lease.
 LOST_SECONDS = 2.0
 
 
 @pytest.fixture
 def begin(scene, size):
-    """`begin(stack, fault, order)` is a scene with everybody there, and how many they are."""
+    """`begin(stack, fault, order)` returns the number of people and a scene with all of them connected."""
 
     def begin(stack: Stack, fault: str, order: int):
         count = size(100, 20)
@@ -36,7 +36,7 @@ def begin(scene, size):
 
 @pytest.mark.smoke
 def test_restart(start_stack, begin):
-    """Stopped and started again, empty: what was published meanwhile waits in the outbox, presence is refilled."""
+    """Redis is stopped and restarted without data: events wait in the outbox meanwhile, presence is refilled."""
     stack = start_stack()
     count, scene = begin(stack, "Redis stopped for 5 s, without persistence", 50)
     with scene as run:
@@ -51,7 +51,7 @@ def test_restart(start_stack, begin):
 
 
 def test_kill_with_persistence(stack_factory, begin):
-    """Killed and started again with what its append-only file has."""
+    """Redis is killed and restarted with the data of its append-only file."""
     stack = stack_factory()
     running = stack.processes["redis"]
     command = list(running.definition.command)
@@ -69,14 +69,14 @@ def test_kill_with_persistence(stack_factory, begin):
 
 
 def test_rollback(start_stack, begin):
-    """Crashed and started at once, with a snapshot 2 s older: it has the nodes' leases, and not the last events."""
+    """Redis crashes and restarts at once with a snapshot 2 s older: it has all leases, but not the last events."""
     stack = start_stack()
     count, scene = begin(stack, "Redis restarted with a snapshot 2 s older", 52)
     with scene as run:
         start(run, "a snapshot is made")
         with redis.Redis.from_url(stack.redis_url) as client:
             client.save()
-        # Someone leaves and events are published, and Redis loses both.
+        # A user leaves and events are published, and Redis loses both.
         last_for(run, LOST_SECONDS)
         stack.stop("redis", signal.SIGKILL)
         stack.start("redis")
@@ -87,7 +87,7 @@ def test_rollback(start_stack, begin):
 
 @pytest.fixture
 def addressed(tmp_path, start_stack):
-    """A stack whose Redis has one address, with the primary and the replica behind it."""
+    """A stack with one address for Redis, and the primary and the replica behind it."""
     if reason := why_not():
         pytest.skip(reason)
     with contextlib.ExitStack() as closing:
@@ -102,7 +102,7 @@ def addressed(tmp_path, start_stack):
 
 
 def test_lagging_replica(addressed, begin):
-    """The primary is lost; its replica, which has heard nothing for 2 s, takes over."""
+    """The primary is lost; its replica, which has received nothing for 2 s, takes over."""
     stack, primary, replica, address = addressed
     count, scene = begin(stack, "failover to a Redis replica that is 2 s behind", 59)
     with scene as run:
@@ -118,7 +118,7 @@ def test_lagging_replica(addressed, begin):
 
 
 def test_planned_failover(addressed, begin):
-    """The address leads to the replica, which has everything; connections to the demoted primary stay open."""
+    """The address leads to the replica, which has all data; connections to the demoted primary stay open."""
     stack, primary, replica, address = addressed
     count, scene = begin(stack, "planned failover of Redis behind one address", 59)
     with scene as run:
@@ -134,7 +134,7 @@ def test_planned_failover(addressed, begin):
 
 
 def test_pause(start_stack, begin):
-    """SIGSTOP for 5 s: connections stay open and nothing answers."""
+    """SIGSTOP for 5 s: connections stay open, and no command is answered."""
     stack = start_stack()
     count, scene = begin(stack, "Redis paused for 5 s (SIGSTOP)", 53)
     with scene as run:
@@ -149,7 +149,7 @@ def test_pause(start_stack, begin):
 
 
 def test_flush(start_stack, begin):
-    """FLUSHALL: Redis goes on as if it were new."""
+    """After FLUSHALL, Redis continues without data."""
     stack = start_stack()
     count, scene = begin(stack, "Redis emptied (FLUSHALL)", 54)
     with scene as run:
@@ -163,14 +163,14 @@ def test_flush(start_stack, begin):
 
 
 def test_full(start_stack, begin):
-    """Its memory is full: it keeps what it has, takes nothing. Nobody reloads or saves again: the relay serves."""
+    """Its memory is full, so Redis refuses writes. No page reloads and no user saves again: the relay must publish."""
     stack = start_stack()
     count, scene = begin(stack, "Redis full for 5 s (refuses writes)", 55)
     with scene as run, redis.Redis.from_url(stack.redis_url) as client:
         start(run, "Redis is full")
         client.config_set("maxmemory", 1)
         last_for(run, FAULT_SECONDS)
-        # The next save would publish what was left before it, and hide whether the relay does.
+        # The next save would publish the remaining events, and hide whether the relay does.
         run.publisher.stop()
         client.config_set("maxmemory", 0)
         judge(run, people=count, ended=time.time())
@@ -179,7 +179,7 @@ def test_full(start_stack, begin):
 
 
 def test_deaf(start_stack, begin):
-    """Subscriptions are cut again and again until the end: nearly no hint is heard, and the checks bring everything."""
+    """Subscriptions are killed repeatedly until the end: nearly no hint is received, so the checks deliver events."""
     stack = start_stack()
     count, scene = begin(stack, "subscriptions to Redis cut ten times a second", 56)
     with scene as run, cutting(stack):
@@ -190,7 +190,7 @@ def test_deaf(start_stack, begin):
 
 
 def test_mute(start_stack, begin):
-    """Redis refuses every hint until the end, and keeps all else: the checks alone bring events and counts."""
+    """Redis refuses every hint until the end, but keeps all data: the checks alone deliver events and counts."""
     stack = start_stack()
     count, scene = begin(stack, "Redis passes no hint on (refuses PUBLISH)", 57)
     with scene as run, redis.Redis.from_url(stack.redis_url) as client:
@@ -204,7 +204,7 @@ def test_mute(start_stack, begin):
 
 @contextlib.contextmanager
 def cutting(stack: Stack) -> Iterator[None]:
-    """End every subscription, ten times a second."""
+    """Kill every subscription, ten times a second."""
     over = threading.Event()
 
     def cut() -> None:
@@ -222,7 +222,7 @@ def cutting(stack: Stack) -> Iterator[None]:
 
 
 def test_failover(stack_factory, begin, tmp_path):
-    """The primary is killed: Sentinels name its replica, and everything goes on there."""
+    """The primary is killed: the Sentinels name its replica, and all clients continue there."""
     if shutil.which("redis-server") is None:
         pytest.skip("Sentinels are a redis-server")
     with Sentinels(tmp_path / "sentinels", password="s3cret") as sentinels:

@@ -1,6 +1,6 @@
-"""Looks at presence in Redis all the time: who joined, who left, who left and came back.
+"""Polls presence in Redis and records each join, leave and return.
 
-A member's score is when they joined, so a leave and a return between two looks shows as well.
+A member's score is the time of the join, so that a leave and a return between two polls are also detected.
 """
 
 import threading
@@ -19,7 +19,7 @@ USERS = ("users", "online")
 
 @dataclass
 class Moves:
-    """(time, member), in order."""
+    """Joins and leaves as (time, member), in order."""
 
     joined: list[tuple[float, str]] = field(default_factory=list)
     left: list[tuple[float, str]] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Watcher(threading.Thread):
                 try:
                     found = self._redis.zrange(self._keys.members(*hold), 0, -1, withscores=True)
                 except (redis.RedisError, OSError):
-                    # Nobody can tell now; what changed meanwhile shows at the next look.
+                    # Redis is unavailable. The next poll finds the changes of the meantime.
                     continue
                 self._compare(hold, dict(found))
 
@@ -62,7 +62,7 @@ class Watcher(threading.Thread):
         self.members[hold] = now
 
     def left(self, since: float, hold: tuple[str, str] = USERS) -> list[tuple[float, str]]:
-        """Who left after a time, as often as they did."""
+        """Return the leaves after a time; a member that left twice is listed twice."""
         return [(at, member) for at, member in self.moves[hold].left if at >= since]
 
     def joined(self, since: float, hold: tuple[str, str] = USERS) -> list[tuple[float, str]]:

@@ -1,6 +1,6 @@
-"""One websocket over a bare transport (RFC 6455), as cheap as Python can have it: thousands share one core.
+"""A WebSocket on a plain transport (RFC 6455), as cheap as possible in Python: thousands share one core.
 
-Knows frames and the handshake; what the texts say is for the client.
+Handles frames and the handshake. The client handles the texts.
 """
 
 import asyncio
@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 CLOSE, PING, PONG, TEXT = 8, 9, 10, 1
-# RFC 6455 names it for connections that end without a close frame.
+# RFC 6455 defines this code for connections that end without a close frame.
 ABNORMAL = 1006
-# A server that closed has so long to end the connection, as in browsers.
+# After a close frame, a server must end the connection within this time, as in browsers.
 CLOSE_SECONDS = 5.0
 
 
 def handshake(host: str, path: str, cookie: str) -> bytes:
-    """What a browser asks with, less what nobody reads."""
+    """Return a browser's handshake request, without the headers that the server does not read."""
     key = base64.b64encode(os.urandom(16)).decode()
     return (
         f"GET {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nCookie: {cookie}\r\n"
@@ -28,7 +28,7 @@ def handshake(host: str, path: str, cookie: str) -> bytes:
 
 
 def masked(opcode: int, body: bytes) -> bytes:
-    """A client's frame. The mask is zero, which a server may not mind."""
+    """Return a client's frame. The mask is zero, which a server must accept."""
     size = len(body)
     if size < 126:
         head = struct.pack("!BB", 0x80 | opcode, 0x80 | size)
@@ -62,7 +62,7 @@ class Wire(asyncio.Protocol):
         return self._status == 101
 
     def connection_made(self, transport: Any) -> None:
-        # uvloop's transports are none of asyncio's classes.
+        # uvloop's transports do not inherit from asyncio's classes.
         self.transport = transport
         transport.write(self._request)
 
@@ -85,7 +85,7 @@ class Wire(asyncio.Protocol):
             self._waiting = data[start:]
 
     def _frames(self, data: bytes) -> int:
-        """Take whole frames; returns where the first that is not whole begins."""
+        """Process all complete frames. Return the start of the first incomplete one."""
         start, size = 0, len(data)
         while start + 2 <= size:
             opcode, length, body = data[start] & 15, data[start + 1], start + 2
