@@ -1,4 +1,4 @@
-// What every page owes to people who cannot see it, or not well: returns what is missing, in words.
+// Accessibility checks that every page must pass. Returns the failed ones as texts.
 () => {
   const missing = [];
   const all = (selector) => [...document.querySelectorAll(selector)];
@@ -35,7 +35,7 @@
   }
   for (const element of all("a[href], button").filter(shown)) {
     const { width, height } = element.getBoundingClientRect();
-    // Links in running text are exempt (WCAG 2.2, 2.5.8); a document's title spreads over its whole row.
+    // Links in running text are exempt (WCAG 2.2, 2.5.8); a document's title covers its whole row.
     if (element.closest("p, .crumbs, .notice, .plain-more") || element.matches(".document-title")) continue;
     if (width < 24 || height < 24) {
       missing.push(`smaller than a finger: ${Math.round(width)}x${Math.round(height)} ${what(element)}`);
@@ -46,7 +46,7 @@
   if (all("[tabindex]").some((element) => element.tabIndex > 0)) missing.push("a tabindex above 0");
   if (all("[style], [onclick]").length) missing.push("inline style or script");
 
-  // Contrast (WCAG 2.2, 1.4.3), of every text over the colours that lie behind it.
+  // Contrast (WCAG 2.2, 1.4.3) of every text with the colours behind it.
   const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const paint = canvas.getContext("2d", { willReadFrequently: true });
   const luminance = ([red, green, blue]) => {

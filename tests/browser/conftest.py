@@ -1,4 +1,4 @@
-"""People at browsers, logged in to the real stack."""
+"""Users with browsers, logged in to the real stack."""
 
 import asyncio
 import os
@@ -35,13 +35,13 @@ def chromium(shared_chromium: Browser) -> Browser:
 
 @pytest.fixture(scope="session")
 def cookies() -> Callable[[Stack, str], str]:
-    """`cookies(stack, "ada")`: a user's session on a stack."""
+    """`cookies(stack, "ada")` returns a user's session on a stack."""
     return lambda stack, name: stack.cookies[name]
 
 
 @pytest.fixture
 def seat(chromium, cookies) -> Iterator[Callable[..., Person]]:
-    """`seat(stack, "ada")`: ada at a browser of her own, logged in to that stack."""
+    """`seat(stack, "ada")` returns ada with a browser of her own, logged in to that stack."""
     with seats(chromium) as sit:
 
         def seat(stack: Stack, name: str, **options: Any) -> Person:
@@ -65,7 +65,7 @@ def bob(seat, stack) -> Person:
 
 @pytest.fixture
 def picture(tmp_path):
-    """`picture(page, name)` takes one, to keep with TIDEWIRE_SCREENSHOTS=1."""
+    """`picture(page, name)` takes a picture, which TIDEWIRE_SCREENSHOTS=1 keeps."""
     keep = os.environ.get("TIDEWIRE_SCREENSHOTS") == "1"
     directory = PICTURES if keep else tmp_path
     directory.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def picture(tmp_path):
 
 @pytest.fixture
 def crowd(cookies):
-    """`crowd(stack, "ws-0", 60)`: so many sockets of bob's straight on one node, until `crowd.close()` or the end."""
+    """`crowd(stack, "ws-0", 60)` opens 60 sockets of bob's on that node itself, until `crowd.close()` or the end."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""The pages on a phone, by keyboard, for screen readers, in the dark, and for people who want no motion."""
+"""The pages on a phone, by keyboard, for screen readers, in dark mode, and with reduced motion."""
 
 import itertools
 from pathlib import Path
@@ -27,7 +27,7 @@ ERROR_PAGES = ["/nothing/here/"]
 
 
 def conflict(person) -> None:
-    """Brings a person to the conflict page, with texts that are hard to lay out."""
+    """Bring a person to the conflict page, with texts that are hard to lay out."""
     long_line = "unbroken" * 60
     slug = person.write("W" * TITLE_LENGTH, f"{long_line}\nshort")
     person.goto(f"/documents/{slug}/edit/")
@@ -46,13 +46,14 @@ def overflow(page) -> int:
 
 
 def missing(page) -> list[str]:
-    # A page that fades in is measured when it has; what was cancelled meanwhile (a toast that went) has ended too.
+    # Wait for the end of animations before measuring. Cancelled animations, such as a dismissed toast's, have ended
+    # too.
     page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
     return page.evaluate(AUDIT)
 
 
 def faults(page, *, sizes=SIZES) -> dict:
-    """What a page lacks and by how much it is too wide, on each screen in each scheme: none where all is well."""
+    """Return the faults and the overflow of a page for each screen and colour scheme that has any."""
     found = {}
     for (size, viewport), scheme in itertools.product(sizes.items(), ("light", "dark")):
         page.set_viewport_size(viewport)
@@ -156,7 +157,7 @@ def test_a_document_is_written_by_keyboard_alone(ada):
 
 
 def test_live_regions_do_not_chatter(ada, bob):
-    """Counts and badges change in silence; news is polite; only the second editor interrupts."""
+    """Counts and badges change silently, news is polite, and only the second editor interrupts."""
     page = ada.goto("/")
     for silent in ("[data-users-count]", "[data-badge]", "[data-own-toasts]", "[data-unread]", "[data-live-state]"):
         assert page.locator(silent).first.evaluate("element => element.closest('[aria-live], [role=status]')") is None

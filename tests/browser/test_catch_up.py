@@ -1,4 +1,4 @@
-"""A page that missed more than Redis keeps: it reads the rest from the database, by itself, and is right."""
+"""A page that missed more than Redis keeps must read the rest from the database, without a click, and be right."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ STREAM = "tidewire:stream:notifications"
 
 
 class Absence:
-    """A stack whose only ws process is gone, so that its pages miss what happens."""
+    """A stack without its only ws process, so that its pages miss events."""
 
     def __init__(self, stack, cookie) -> None:
         self._stack = stack
@@ -25,7 +25,7 @@ class Absence:
         self._stack.stop_ws(0, signal.SIGKILL)
 
     def write(self, *titles: str) -> list[str]:
-        """Create documents of these titles. Returns their slugs."""
+        """Create documents with these titles. Return their slugs."""
         slugs = []
         for title in titles:
             page = submit(f"{self._stack.url}/new/", self._cookie, {"title": title, "body": "first"})
@@ -37,13 +37,13 @@ class Absence:
         assert submit(f"{self._stack.url}{path}", self._cookie, fields).status == 302
 
     def end(self, *people) -> None:
-        """Redis keeps nothing of what was missed; the pages come back."""
+        """Delete the missed events from Redis, then let the pages reconnect."""
         until(lambda: metric(fetch(f"{self._stack.web_urls[0]}/metrics").text, "tidewire_outbox_waiting") == 0)
         with redis.Redis.from_url(self._stack.redis_url) as client:
             assert client.xtrim(STREAM, maxlen=0) > 0
         self._stack.start_ws(0)
         for person in people:
-            # Pressed only where it can be: the page may have come back by itself.
+            # Click only if the button is enabled: the page may have reconnected already.
             person.find("[data-live-state]").dispatch_event("click")
             expect(person.find("[data-live-state]")).to_have_attribute("data-live-state", "live", timeout=RECONNECT_MS)
 
@@ -72,11 +72,11 @@ def test_the_list_of_notifications_is_complete_and_each_is_there_once(own_stack,
     for at, title in enumerate(["Missed 3", "Missed 2", "Missed 1", "Before the absence"]):
         expect(rows.nth(at)).to_contain_text(f"ada created {title}")
     expect(bob.find("[data-unread-count]")).to_have_text(str(unread + 3))
-    # One line for all of it, not a toast for each.
+    # The page must show one toast for all missed events.
     expect(bob.find("[data-toasts] [data-toast] p")).to_have_text(["While this page was away: 3 notifications"])
     expect(bob.find("[data-mark-all]")).to_have_attribute("value", rows.first.get_attribute("data-notification"))
 
-    # From here on it is as live as any, and nothing comes twice.
+    # From now on the page must be live again, and no event may show twice.
     absence.write("After the absence")
     expect(rows.first).to_contain_text("ada created After the absence")
     expect(bob.find("[data-unread-count]")).to_have_text(str(unread + 4))
@@ -84,7 +84,7 @@ def test_the_list_of_notifications_is_complete_and_each_is_there_once(own_stack,
 
 
 def test_what_comes_while_the_database_is_asked_is_kept(own_stack, seat, absence):
-    """The answer is older than the event that overtook it."""
+    """The response is older than the event that arrived before it."""
     bob = seat(own_stack, "bob")
     bob.goto("/notifications/")
     unread = int(bob.find("[data-unread-count]").text_content())
@@ -98,7 +98,7 @@ def test_what_comes_while_the_database_is_asked_is_kept(own_stack, seat, absence
     absence.begin()
     absence.write("Missed alone")
     absence.end(bob)
-    # The count is asked for first, the list only when the count has come.
+    # The page requests the count first, and the list only after the count.
     for number in (1, 2):
         while len(late) < number:
             bob.page.wait_for_timeout(50)
@@ -133,7 +133,7 @@ def test_a_server_that_does_not_answer_is_asked_again(own_stack, seat, absence):
 
 
 def test_the_list_of_documents_is_complete(own_stack, seat, absence):
-    """In place, with badges, and without a click."""
+    """Documents must appear in their places, with badges and without a click."""
     bob, eve = seat(own_stack, "bob"), seat(own_stack, "eve")
     [slug] = absence.write("Read by eve")
     bob.goto("/")
@@ -148,7 +148,7 @@ def test_the_list_of_documents_is_complete(own_stack, seat, absence):
     expect(titles.nth(1)).to_have_text("Missed in the list")
     expect(bob.badge(slug)).to_contain_text("eve is reading")
     expect(bob.find("[data-news]")).to_be_hidden()
-    # A reader keeps the text that they read, and is told that there is a newer one.
+    # A reader keeps the text on the page, with a notice that there is a newer one.
     expect(eve.find("[data-changed]")).to_contain_text("Another user saved a newer version")
 
 
@@ -162,13 +162,13 @@ def test_pages_of_documents_say_what_became_of_them(own_stack, seat, absence):
     absence.end(bob)
     eve.find("[data-live-state]").dispatch_event("click")
     expect(eve.find("[data-changed]")).to_contain_text("This document has been deleted.", timeout=RECONNECT_MS)
-    # Nothing is said of what did not change: the count shows that the page has asked.
+    # The page reports no change for this document; the missed count shows that it has checked.
     expect(bob.find("[data-toast=missed]")).to_be_visible()
     expect(bob.find("[data-changed]")).to_be_hidden()
 
 
 def test_a_page_made_while_redis_was_away_has_what_came_before_its_socket(own_stack, seat, absence):
-    """It cannot know where it stands, so it asks once."""
+    """Such a page cannot know its position, so it must catch up once."""
     bob = seat(own_stack, "bob")
     held = []
 

@@ -1,4 +1,4 @@
-"""Both save: the second sees both versions, merges them, and nothing is lost."""
+"""If two people save, the second sees both versions and merges them, and no text is lost."""
 
 from playwright.sync_api import expect
 
@@ -56,7 +56,7 @@ def test_leaving_with_unsaved_text_asks_first(ada, seat, stack):
 
 
 def come_back(person):
-    """To a page that the browser has to fetch anew: its ticket was renewed meanwhile, and pages vary by cookies."""
+    """Go back to a page that the browser must load again: its ticket was renewed, and pages vary by cookies."""
     person.page.context.clear_cookies(name="tidewire_ticket")
     person.goto("/people/")
     person.page.go_back()
@@ -64,7 +64,7 @@ def come_back(person):
 
 
 def test_text_that_the_browser_brings_back_is_still_of_its_version(ada, bob):
-    """The page is the newest, its text is not: it must not be saved over what it has never seen."""
+    """The page is the newest, its text is not: it must not be saved over a version that it was not based on."""
     slug = ada.write("A document to come back to", "one")
     ada.goto(f"/documents/{slug}/edit/")
     ada.page.get_by_label("Text").fill("one by ada")

@@ -1,4 +1,4 @@
-"""The documentation's site, once `make docs` has built it: readable on each screen, and complete by itself."""
+"""The documentation's site, after `make docs` has built it: readable on each screen, without other sites."""
 
 import functools
 import http.server
@@ -12,7 +12,7 @@ from deploy.local.layout import ROOT
 SITE = ROOT / "var" / "docs" / "html"
 SCREENS = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 900}}
 PAGES = ("index.html", "start.html", "library.html", "events.html", "close-codes.html", "settings.html", "search.html")
-# A page with code and a picture, one with a table, one with a form: axe takes seconds for each.
+# A page with code and a picture, one with a table, one with a form: axe needs seconds for each.
 LOOKED_AT = ("start.html", "close-codes.html", "search.html")
 SERIOUS = {"serious", "critical"}
 

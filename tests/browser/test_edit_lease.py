@@ -1,4 +1,4 @@
-"""Two people at one document: one of them writes, the other asks, and who lost it is told before they type on."""
+"""Two people on one document: one writes, the other asks, and a holder must be notified before typing after a loss."""
 
 import re
 import signal
@@ -10,14 +10,14 @@ from tests.browser.test_access import PHONE, faults
 from tests.browsers import DESKTOP
 
 RECONNECT_MS = 40_000
-# A lease, and some more for a busy machine.
+# A lease, with additional time for a busy machine.
 LEASE_MS = 60_000
-# Neither a page that closes nor a final code: the client comes back.
+# A code that is neither final nor caused by the page, so that the client reconnects.
 LOST = 3001
 
 
 def edit(person, slug):
-    """Opens the editing page and waits until it knows whose turn it is."""
+    """Open the editing page and wait until it shows the holder of the lease."""
     person.goto(f"/documents/{slug}/edit/")
     expect(form(person)).to_have_attribute("data-lease", re.compile("^(mine|asked|theirs)$"))
 
@@ -60,7 +60,7 @@ def test_who_is_asked_hands_over_and_cannot_type_on(ada, bob):
     ada.page.keyboard.type("too late")
     expect(text(ada)).to_have_value("one\ntwo by ada")
 
-    # Whatever the lease says, the fence decides: the late save is refused, with both versions.
+    # The fence decides, whatever the state of the lease: the late save is refused, and both versions are shown.
     bob.save("one\nTWO by bob")
     bob.page.wait_for_url(f"**/documents/{slug}/")
     expect(ada.find("[data-changed]")).to_contain_text("bob saved a newer version")
@@ -68,7 +68,7 @@ def test_who_is_asked_hands_over_and_cannot_type_on(ada, bob):
     conflict = ada.find("[data-conflict]")
     expect(conflict.locator(".is-yours .differs")).to_have_text(["Differs: two by ada"])
     expect(conflict.locator(".is-theirs .differs")).to_have_text(["Differs: TWO by bob"])
-    # bob has gone, so the page that merges is ada's to write.
+    # bob has left, so ada holds the lease of the page that merges.
     expect(text(ada)).to_be_editable()
 
 
@@ -87,7 +87,7 @@ def test_a_holder_may_keep_it_and_the_asker_may_write_anyway(ada, bob):
 
 
 def test_who_waits_is_next_and_starts_from_what_was_saved(ada, bob):
-    """Without a click: the other one saved and left, and nothing was typed here."""
+    """No click is needed: the other user saved and left, and this one had typed nothing."""
     slug = ada.write("A document with a queue", "one")
     edit(ada, slug)
     edit(bob, slug)
@@ -117,7 +117,7 @@ def test_one_s_own_second_tab_shares_it(ada, stack):
 
 
 class Lid:
-    """What closes under a page: its sockets are lost and none can be opened until it is lifted."""
+    """The lid of a laptop: when it closes, the page's sockets are lost, and none can be opened until it is lifted."""
 
     def __init__(self, person):
         self._person = person
@@ -133,7 +133,7 @@ class Lid:
 
     def lift(self):
         self._closed = False
-        # Pressed only where it can be: the page may have come back by itself.
+        # Click only if the button is enabled: the page may have reconnected already.
         self._person.find("[data-live-state]").dispatch_event("click")
 
     def _open(self, socket):
@@ -156,7 +156,7 @@ def test_the_first_key_after_a_sleep_waits_until_it_is_known_whose_turn_it_is(ad
     expect(text(ada)).to_have_value("one, and more")
     expect(says(ada)).to_contain_text("The connection is away")
 
-    # There is a way on without it, and the lease is as before when the page is back in time.
+    # Writing is possible without it, and the lease is unchanged if the page reconnects in time.
     ada.write_anyway()
     ada.page.keyboard.press("Control+End")
     ada.page.keyboard.type("!")
@@ -173,7 +173,7 @@ def test_who_lost_it_in_their_sleep_is_told_before_they_type_on(ada, bob):
     text(ada).fill("one by ada")
     edit(bob, slug)
     lid.close()
-    # After the whole lease: a closed lid is no closed page.
+    # The whole lease must expire, because a closed lid does not close the page.
     expect(form(bob)).to_have_attribute("data-lease", "gained", timeout=LEASE_MS)
     expect(text(ada)).to_have_js_property("readOnly", True)
     lid.lift()
@@ -218,7 +218,7 @@ def test_whatever_it_says_fits_and_lacks_nothing(seat, stack, viewport):
     def look(person, state):
         expect(form(person)).to_have_attribute("data-lease", state)
         found[state] = faults(person.page, sizes={"": viewport})
-        # News never covers what asks for an answer.
+        # News must never cover buttons that need an answer.
         for button in person.find("[data-lease-panel] button").filter(visible=True).all():
             button.click(trial=True)
 
@@ -238,7 +238,7 @@ def test_whatever_it_says_fits_and_lacks_nothing(seat, stack, viewport):
 
 
 def test_by_keyboard_from_the_text_and_read_out_once(ada, bob):
-    """The next stop after the text is the answer; what counts down is not read out."""
+    """The next stop after the text is the answer, and the countdown is not read out."""
     slug = ada.write("A document by keyboard", "one")
     edit(ada, slug)
     edit(bob, slug)

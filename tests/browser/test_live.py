@@ -94,7 +94,7 @@ def test_a_toast_and_the_unread_count_tell_of_what_others_do(ada, bob):
 
 
 def test_own_actions_are_told_discreetly(ada, seat, stack):
-    """In the other tab too, but neither read out nor counted."""
+    """The other tab must show the action too, but neither read it out nor count it."""
     elsewhere = seat(stack, "ada")
     elsewhere.goto("/people/")
     before = elsewhere.find("[data-unread-count]").text_content()

@@ -1,4 +1,4 @@
-"""The operations page as a person of staff meets it: live figures, sparklines, and the drain of one node."""
+"""The operations page for staff: live figures, sparklines, and the drain of one node."""
 
 import re
 
@@ -6,13 +6,13 @@ import pytest
 from playwright.sync_api import expect
 
 DRAIN_SECONDS = "6"
-# What the picture shows being drained: more than a node closes at once.
+# Sockets on the drained node in the picture: more than a node closes at once.
 CROWD = 40
 
 
 @pytest.fixture(scope="module")
 def own_stack(stack_factory):
-    """Nodes of these tests' own, because they end some."""
+    """A stack for these tests only, because they end some of its nodes."""
     with stack_factory(ws=3, TIDEWIRE_WS_DRAIN_SECONDS=DRAIN_SECONDS) as stack:
         yield stack
 
@@ -35,7 +35,7 @@ def test_a_card_for_each_node_with_figures_and_trails(own_stack, seat):
     node = card(admin, "ws-0")
     expect(node).to_have_attribute("data-state", "listening")
     assert node.locator("svg.spark").count() == 3
-    # A point each five seconds, and the first at once.
+    # A point every five seconds, and the first at once.
     expect(node.locator("polyline").first).to_have_attribute("points", re.compile(r"[\d.]+,[\d.]+ [\d.]+,[\d.]+"))
 
 
@@ -50,7 +50,7 @@ def test_who_is_no_staff_is_not_let_in(own_stack, seat):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_staff_drain_a_node_and_watch(own_stack, seat, picture, crowd, scheme):
-    """The confirmation says what happens; the page shows it until the node is gone."""
+    """The confirmation describes the drain, and the page shows it until the node has ended."""
     node = "ws-0"
     admin = seat(
         own_stack, "admin", color_scheme=scheme, reduced_motion="reduce", viewport={"width": 1280, "height": 1000}
@@ -77,7 +77,7 @@ def test_staff_drain_a_node_and_watch(own_stack, seat, picture, crowd, scheme):
 
 
 def test_a_node_that_died_is_called_silent(own_stack, seat):
-    """For half a minute, so that whoever looks sees what was lost."""
+    """The node must be shown for half a minute, so that staff can see its loss."""
     admin = seat(own_stack, "admin")
     admin.goto("/operations/")
     expect(card(admin, "ws-2")).to_have_attribute("data-state", "listening")

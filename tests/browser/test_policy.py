@@ -1,12 +1,12 @@
-"""The content security policy: no page asks for what it forbids, and it forbids a script that got into a page."""
+"""The content security policy: no page violates it, and it blocks a script that was injected into a page."""
 
 import pytest
 
 from tests.browser.test_access import DOCUMENT, PAGES
 
-# The admin too: it is Django's own, and the policy is not loosened for it.
+# Also the admin, which is Django's own: the policy must not be relaxed for it.
 ADMIN = ["/admin/", "/admin/dashboard/document/", "/admin/dashboard/document/add/", "/admin/auth/user/1/change/"]
-# Kept in the document, so that a test can ask for them after everything was loaded.
+# Stored in the document, so that a test can read the violations after everything was loaded.
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -43,11 +43,11 @@ def test_the_pages_of_strangers_do_not_either(visitor):
 
 
 def test_a_script_that_got_into_a_page_does_not_run(visitor):
-    """The policy is there, and a violation of it is seen by these tests."""
+    """The policy is active, and these tests detect a violation of it."""
     assert visit(visitor, DOCUMENT) == []
     visitor.page.evaluate(PLANT)
     visitor.page.wait_for_function("window.violations.length > 0")
     assert visitor.page.evaluate("window.planted") is None
     assert visitor.page.evaluate("window.violations")[0].startswith("script-src")
-    # What the console says of it is the point here.
+    # The console reports the violation, which this test expects.
     visitor.complaints.clear()

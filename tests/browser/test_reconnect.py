@@ -1,4 +1,4 @@
-"""The ws process that the pages are on goes away: they say so, come back through the other, and are right."""
+"""When the ws process of the pages ends, they show it, reconnect to the other process, and are right again."""
 
 import re
 import signal
@@ -6,7 +6,7 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
-# A client's third attempt may wait four seconds, and nginx passes over a process that failed for some more.
+# A client's third attempt may wait four seconds, and nginx skips a failed process for some more.
 RECONNECT_MS = 40_000
 
 
@@ -18,7 +18,7 @@ def own_stack(stack_factory):
 
 @pytest.fixture
 def stack(own_stack):
-    """A stack whose second ws process is stopped. Processes that the test before has stopped run again."""
+    """A stack with a stopped second ws process. Processes that the previous test has stopped are started again."""
     for name, process in own_stack.processes.items():
         if not process.runs:
             own_stack.start(name)
@@ -43,7 +43,7 @@ def test_pages_come_back_through_the_other_process(stack, seat, number):
         expect(person.find("html")).to_have_attribute("data-states", states, timeout=RECONNECT_MS)
         expect(person.find("[data-users-count]")).to_have_text("2")
 
-    # The page is as live as before: it hears of what happens, once.
+    # The page must be as live as before: it receives each event once.
     slug = ada.write("After the reconnect")
     expect(bob.toast("ada created After the reconnect")).to_be_visible()
     expect(bob.find("[data-unread-count]")).to_have_text(str(unread + 1))
@@ -62,7 +62,7 @@ def test_nothing_that_happened_meanwhile_is_missed(stack, seat):
     expect(signal_button).to_be_enabled()
     expect(bob.find("[data-announcer]")).to_contain_text("reconnecting")
 
-    # Pages need no socket: documents are written as ever.
+    # Pages need no socket, so documents can still be written.
     ada.page.goto(f"{stack.url}/new/")
     ada.page.get_by_label("Title").fill("Written meanwhile")
     ada.page.get_by_role("button", name="Create document").click()
@@ -80,7 +80,8 @@ def test_pages_work_without_redis_and_recover(stack, seat):
     ada.goto("/")
     stack.stop("redis", signal.SIGKILL)
     expect(ada.find("[data-live-state]")).to_have_attribute("data-live-state", "stale")
-    # As the server renders it: the page's own socket soon shows what its node remembers, marked as stale.
+    # The page as rendered by the server. In the browser, its socket soon shows the node's cached count, marked as
+    # stale.
     page = ada.page.context.request.get(f"{stack.url}/new/").text()
     assert "<b data-users-count>–</b>" in page  # noqa: RUF001 - the dash that the page shows
     ada.page.goto(f"{stack.url}/new/")

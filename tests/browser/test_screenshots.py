@@ -1,6 +1,6 @@
-"""The two pages that the README shows, light and dark, with real people in them.
+"""The two pages in the README's pictures, light and dark, with connected users.
 
-With TIDEWIRE_SCREENSHOTS=1 the pictures are written to docs/screenshots; without, they are looked at and dropped.
+With TIDEWIRE_SCREENSHOTS=1 the pictures are written to docs/screenshots. Otherwise they are checked and deleted.
 """
 
 import pytest
@@ -13,7 +13,7 @@ AGENDA, NOTES, CHECKLIST = "agenda-thursday-planning-7", "customer-notes-harbour
 
 @pytest.fixture(scope="module")
 def fresh_stack(stack_factory):
-    """The demo as it is after `make up`, without the documents of other tests."""
+    """The demo in its state after `make up`, without the documents of other tests."""
     with stack_factory() as stack:
         yield stack
 
@@ -46,7 +46,7 @@ def test_editing_conflict(fresh_stack, seat, picture, scheme):
     # The second scheme finds the text that the first has saved.
     line = next(line for line in text.splitlines() if line.startswith("10:15"))
     bob.write_anyway()
-    # A text that is saved already would be no save.
+    # The text must differ from the saved one, or it would not count as a save.
     weeks = {"light": "two", "dark": "three"}[scheme]
     bob.save(text.replace(line, f"10:15  Search: ship it with the old ranking, measure for {weeks} weeks (bob)"))
     bob.page.wait_for_url(f"**/documents/{AGENDA}/")

@@ -1,4 +1,4 @@
-"""The pages' scripts at their edges: hostile text, bursts, missed events, the browser's own notifications."""
+"""Edge cases of the pages' scripts: hostile text, bursts, missed events, the browser's own notifications."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +9,7 @@ from web.templatetags.people import hue
 
 ATTACK = '<img src=x onerror="window.attacked=1"><script>window.attacked=1</script>'
 
-# Counts what the page would show, and shows nothing.
+# Records the notifications without showing them.
 FAKE_NOTIFICATIONS = """
 window.shown = [];
 window.Notification = class extends EventTarget {
@@ -25,8 +25,8 @@ window.Notification = class extends EventTarget {
 Object.defineProperty(document, "hidden", { get: () => window.away === true });
 """
 
-# As after a night asleep: the page's position is older than the history that Redis keeps, its list is yesterday's.
-# This state of the document comes just before the page's own scripts.
+# A page after a night asleep: its position is older than the history in Redis, and its list is from yesterday. This
+# `readyState` comes just before the page's own scripts.
 ASLEEP_SINCE_YESTERDAY = """
 document.addEventListener("readystatechange", () => {
   if (document.readyState !== "interactive") return;
@@ -37,7 +37,7 @@ document.addEventListener("readystatechange", () => {
 
 
 def test_text_from_events_is_text(ada, bob):
-    """In the toast, the list of documents, the list of notifications and the page's warnings."""
+    """The toast, both lists and the page's warnings must show the text without interpreting it as HTML."""
     slug = ada.write("Harmless")
     bob.goto("/")
     elsewhere = bob.page.context.new_page()
@@ -77,12 +77,12 @@ def test_a_burst_does_not_cover_the_page(ada, bob):
     slug = ada.write("Burst")
     bob.page.clock.install()
     bob.goto("/people/")
-    bob.page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=1))  # no toast leaves by itself
+    bob.page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=1))  # no toast expires
     for number in range(5):
         ada.goto(f"/documents/{slug}/edit/")
         ada.save(f"text {number}")
         ada.page.wait_for_url(f"**/documents/{slug}/")
-    # Five saves and one start of editing (five visits are one piece of news): three toasts and three more.
+    # Five saves and one start of editing (five visits are one notification): three toasts and three more.
     expect(bob.find("[data-toasts] [data-more]")).to_have_text(" and 3 more")
     expect(bob.find("[data-toasts] [data-toast]")).to_have_count(3)
 
@@ -135,7 +135,7 @@ def test_the_count_is_asked_for_again_when_the_page_is_looked_at(ada, bob):
 
 
 def test_logging_out_elsewhere_ends_the_live_page(stack, chromium):
-    """A session of its own, so that the other tests keep theirs."""
+    """The test needs a session of its own, so that the other tests keep theirs."""
     context = chromium.new_context()
     for cookie in stack.login("eve").split("; "):
         key, _, value = cookie.partition("=")
