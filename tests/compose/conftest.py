@@ -1,4 +1,4 @@
-"""The compose project under a name, ports and secrets of its own, for `make test TIER=compose`."""
+"""The compose project with its own name, ports and secrets, for `make test TIER=compose`."""
 
 import json
 import os
@@ -34,12 +34,12 @@ def why_no_engine() -> str:
 
 @dataclass(frozen=True)
 class Compose:
-    """One running project."""
+    """A running project."""
 
     project: str
     port: int
     environment: dict[str, str]
-    # Services that run where their image can be had.
+    # Services that run only if their image is available.
     optional: frozenset[str] = frozenset()
 
     @property
@@ -51,7 +51,7 @@ class Compose:
         return f"ws://127.0.0.1:{self.port}"
 
     def __call__(self, *command: str, check: bool = True, timeout_seconds: float = UP_SECONDS) -> str:
-        """`docker compose COMMAND`; its output."""
+        """Run `docker compose COMMAND` and return its output."""
         done = subprocess.run(
             ["docker", "compose", "-p", self.project, *command],
             capture_output=True,
@@ -69,7 +69,7 @@ class Compose:
         self("up", "--detach", "--wait", "--no-recreate", "--scale", f"ws={ws}")
 
     def running(self, *services: str) -> list[dict[str, Any]]:
-        """What `docker inspect` says of each running container."""
+        """Return the output of `docker inspect` for each running container."""
         ids = self("ps", "--quiet", *services).split()
         inspected = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True)
         return list(json.loads(inspected.stdout))
@@ -80,7 +80,7 @@ class Compose:
         )
 
     def let_in(self, name: str) -> str:
-        """Makes the user where there is none; a new password."""
+        """Create the user if there is none, and return a new password."""
         password = secrets.token_urlsafe(16)
         code = (
             "from django.contrib.auth.models import User as U;"
@@ -90,7 +90,7 @@ class Compose:
         return password
 
     def log_in(self, name: str) -> str:
-        """Logs a user in through the page; the cookies."""
+        """Log a user in through the page and return the cookies."""
         password = self.let_in(name)
         page = fetch(f"{self.url}/login/")
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
@@ -102,7 +102,7 @@ class Compose:
 
 
 def image_of(service: str) -> str:
-    """The image that compose.yaml names for a service."""
+    """Return the image of a service in compose.yaml."""
     return str(yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"][service]["image"])
 
 
@@ -112,13 +112,13 @@ def _has_image(name: str) -> bool:
 
 @pytest.fixture(scope="session")
 def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    """The project up and healthy; gone with its volumes afterwards."""
+    """The project, up and healthy. Its volumes are removed afterwards."""
     if reason := why_no_engine():
         pytest.skip(reason)
     directory = tmp_path_factory.mktemp("secrets")
     make_secrets(directory)
     port, prometheus, grafana = free_port(), free_port(), free_port()
-    # No image of Grafana may be at hand; everything else is asked to run.
+    # Only Grafana is optional, because its image may not be available.
     optional = frozenset({"grafana"}) if _has_image(image_of("grafana")) else frozenset()
     project = Compose(
         f"tidewire-test-{os.getpid()}",
@@ -130,7 +130,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
             "TIDEWIRE_PROMETHEUS_PORT": str(prometheus),
             "TIDEWIRE_GRAFANA_PORT": str(grafana),
             "TIDEWIRE_VERSION": "test",
-            # What the load test's containers call it.
+            # The host name that the load test's containers use.
             "TIDEWIRE_ALLOWED_HOSTS": "localhost,127.0.0.1,nginx",
             "COMPOSE_PROFILES": ",".join(optional),
         },

@@ -1,4 +1,4 @@
-"""A compose project where the tools of other tiers expect a stack: its port, and Python run in its web container."""
+"""A compose project as a stack for the tools of other tiers: its port, and Python in its web container."""
 
 import json
 import subprocess
@@ -13,23 +13,23 @@ END_SECONDS = 30.0
 
 
 class Inside:
-    """What `tests.faults` asks of a `tests.stack.Stack`, of containers instead."""
+    """Implements the part of a `tests.stack.Stack` that `tests.faults` uses, for containers."""
 
     def __init__(self, compose: Compose) -> None:
         self.compose = compose
         self.layout = SimpleNamespace(ports=SimpleNamespace(nginx=compose.port))
 
     def run(self, _m: str, module: str, *arguments: str) -> str:
-        """`python -m MODULE`, of a module that no image holds; what it printed."""
+        """Run a module that is in no image, like `python -m MODULE`, and return its output."""
         return self.compose("exec", "-T", "web", "python", "-c", _source(module), *arguments)
 
     def sessions(self, *names: str, tickets: bool = False) -> dict[str, str]:
-        """Name -> Cookie header, as `Stack.sessions`."""
+        """Return name -> Cookie header, like `Stack.sessions`."""
         return dict(json.loads(self.run("-m", "tests.sessions", *(["--tickets"] if tickets else []), *names)))
 
 
 class Publisher:
-    """`with Publisher(inside, 20)`: events at a rate from the web container, until `stop`; then `saved` is told."""
+    """`with Publisher(inside, 20)` publishes 20 events/s from the web container until `stop`, which sets `saved`."""
 
     def __init__(self, inside: Inside, per_second: float) -> None:
         compose = inside.compose
@@ -52,7 +52,7 @@ class Publisher:
         return self
 
     def stop(self) -> None:
-        """Publish nothing more."""
+        """Stop publishing."""
         told, said = self._process.communicate(timeout=END_SECONDS)
         assert self._process.returncode == 0, said[-2000:]
         result = json.loads(told.splitlines()[-1])

@@ -1,6 +1,6 @@
-"""Two people at browsers, through the published port alone: pages of PostgreSQL, events of Redis, and one edit traced.
+"""Two people with browsers use only the published port: pages from PostgreSQL, events from Redis, and a traced edit.
 
-First of this tier's files, and a module's own browser, because Playwright's event loop must be gone before async tests.
+This must be the first module of the tier and have its own browser: Playwright's event loop must end before async tests.
 """
 
 import json
@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 15.0
 
 
 class Frames:
-    """Every event that a browser's sockets received, as the browser got it."""
+    """Every event that a browser's sockets received."""
 
     def __init__(self, person: Person) -> None:
         self.page = person.page
@@ -31,11 +31,11 @@ class Frames:
         self.events.append(json.loads(text))
 
     def with_id(self, request_id: str) -> dict[str, object]:
-        """The one event of a request, once it has come."""
+        """Return the only event of a request, after it has arrived."""
         end = time.monotonic() + PATIENCE_SECONDS
         while not (found := [each for each in self.events if each.get("request_id") == request_id]):
             assert time.monotonic() < end, self.events[-5:]
-            # Playwright tells of frames only while it waits.
+            # Playwright reports frames only while it waits.
             self.page.wait_for_timeout(50)
         [event] = found
         return event
@@ -49,7 +49,7 @@ def chromium(compose):
 
 @pytest.fixture
 def people(compose, chromium) -> Iterator[tuple[Person, Person]]:
-    """Two who log in as everybody does: by name and password, at the page."""
+    """Two people that log in with name and password on the page."""
     with seats(chromium) as sit:
         yield log_in(compose, sit, "ada"), log_in(compose, sit, "bob")
 
@@ -67,7 +67,7 @@ def log_in(compose, sit, name: str) -> Person:
 
 
 def sql(compose, query: str) -> str:
-    """What PostgreSQL itself answers."""
+    """Query PostgreSQL itself."""
     asked = ("psql", "-h", "127.0.0.1", "-U", "tidewire", "-d", "tidewire", "-Atc", query)
     return compose(
         "exec", "-T", "postgres", "sh", "-c", 'PGPASSWORD=$(cat /run/secrets/postgres_password) "$@"', "sh", *asked
@@ -75,7 +75,7 @@ def sql(compose, query: str) -> str:
 
 
 def test_two_people_see_each_other_and_a_conflict_loses_nothing(compose, people):
-    """Count, badge, toast, edit, conflict: the whole of the dashboard, and its rows in PostgreSQL."""
+    """The whole dashboard, with count, badge, toast, edit and conflict, and its rows in PostgreSQL."""
     ada, bob = people
     for person in people:
         expect(person.find("[data-users-count]")).to_have_text("2")
@@ -113,7 +113,7 @@ def test_two_people_see_each_other_and_a_conflict_loses_nothing(compose, people)
 
 
 def test_an_edit_is_traced_from_nginx_to_the_browsers_event(compose, people):
-    """By the id in the answer to ada's form: nginx's line, web's line, and the event that bob's browser got."""
+    """The id of the response to ada's form must be in nginx's line, in web's and in the event in bob's browser."""
     ada, bob = people
     frames = Frames(bob)
     slug = ada.write("Traced", "first")

@@ -1,4 +1,4 @@
-"""What can be said of the compose project without an engine."""
+"""Checks of the compose project without a container engine."""
 
 import re
 import stat
@@ -8,17 +8,17 @@ import pytest
 
 from deploy.compose.make_secrets import main as make_secrets
 
-# Methods of redis-py that are no commands.
+# Methods of redis-py that are not commands.
 METHODS = {"execute", "pipeline", "register|script", "from|url", "aclose"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
-# Words of the scripts in capitals that are options of commands, or types.
+# Words in capitals in the scripts that are options of commands, or types.
 OPTIONS = {"EX", "GT", "INF", "KEEPTTL", "LIMIT", "LT", "MAXLEN", "NX", "PX", "XX", "WITHSCORES", "COUNT", "MATCH"}
 
 
 def test_the_list_of_redis_commands_has_every_command_of_the_code():
-    """The list of documents stayed as it was: a script chose between two commands that the list lacked."""
+    """The list of documents did not change: a script chose between two commands that were not allowed."""
     rules = (ROOT / "deploy/compose/redis.acl").read_text()
     scripts = "".join(path.read_text() for path in (ROOT / "src/tidewire/lua").glob("*.lua"))
     used = {name.lower() for name in set(re.findall(r"'([A-Z]{2,})'", scripts)) - OPTIONS}

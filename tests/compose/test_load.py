@@ -13,9 +13,9 @@ from tests.compose.test_up import wait_for
 
 pytestmark = pytest.mark.compose
 
-# One user in ten writes: two on each worker, of whom one may lose every save to somebody else.
+# Every tenth user writes: two per worker, of which one may lose every save to another user.
 USERS, WORKERS, HOLD_SECONDS = 60, 3, 40
-# Two logins a second, and what a busy machine takes besides.
+# Two logins a second, and additional time for a busy machine.
 RAMP_SECONDS = 120.0
 END_SECONDS = 120.0
 SERVICES = ("loadtest-master", "loadtest-worker", "loadtest-people")
@@ -25,7 +25,7 @@ UNKNOWN = re.compile(r"of (worker \d): unknown")
 
 @pytest.fixture
 def loaded(compose):
-    """The project with its load test's services started; they are gone afterwards."""
+    """The project with the load test's services started. They are removed afterwards."""
     given = {"LOADTEST_USERS": USERS, "LOADTEST_WORKERS": WORKERS, "LOADTEST_SECONDS": HOLD_SECONDS}
     environment = {**compose.environment, **{name: str(value) for name, value in given.items()}}
     project = replace(compose, environment={**environment, "COMPOSE_PROFILES": "loadtest"})
@@ -34,7 +34,7 @@ def loaded(compose):
         project("up", "--detach", "--no-recreate", "--scale", f"loadtest-worker={WORKERS}", *SERVICES[:2])
         yield project
     finally:
-        # Shown where the test fails.
+        # The logs are shown if the test fails.
         sys.stdout.write(project("logs", "--no-color", "--tail", "40", *SERVICES, check=False))
         project("rm", "--force", "--stop", *SERVICES, check=False)
 
@@ -44,7 +44,7 @@ def log(project):
 
 
 def test_worker_that_is_killed_half_way_does_not_spoil_the_report(loaded, tmp_path):
-    """What its users were due until then is counted, the others' to the end; each worker's clock is estimated."""
+    """Its users' events count until its end, the others' to the end of the run; each worker's clock is estimated."""
     wait_for(lambda: log(loaded), lambda said: "phase hold" in said, RAMP_SECONDS)
     time.sleep(HOLD_SECONDS / 2)
     subprocess.run(["docker", "kill", loaded.running("loadtest-worker")[1]["Id"]], check=True, capture_output=True)
@@ -64,8 +64,8 @@ def test_worker_that_is_killed_half_way_does_not_spoil_the_report(loaded, tmp_pa
     assert "unaccounted_users" in broken
     assert code == "1"
 
-    # All containers have one clock, which the workers were not told. The one that was killed may have gone before a
-    # save of its own came back, and then the report says so.
+    # All containers have the same clock, which the workers do not know. If the killed worker ended before a save of its
+    # own came back, the report must list its clock as unknown.
     clock = report["configuration"]["clock"]
     clocks, unknown = CLOCK.findall(clock), UNKNOWN.findall(clock)
     assert sorted([*unknown, *(worker for worker, _, _ in clocks)]) == ["worker 1", "worker 2", "worker 3"]

@@ -1,4 +1,4 @@
-"""ws scaled up and down under 500 sockets, with an account of every event that each of them was due."""
+"""Ws scaled up and down with 500 sockets, and an account of every event that is due to each of them."""
 
 import random
 import sys
@@ -17,17 +17,17 @@ pytestmark = pytest.mark.compose
 
 SOCKETS = 500
 PER_SECOND = 20
-# Below nginx's default for one address (100 a second), from which all of them come.
+# Below nginx's default limit for one address (100 a second), from which all sockets come.
 CONNECTS_PER_SECOND = 80.0
-# nginx keeps an answer of the name server for two seconds.
+# nginx caches a response of the name server for two seconds.
 RESOLVED_SECONDS = 4.0
-# Who is sent away comes back within a drain; the last ones after their backoff.
+# A drained socket reconnects within a drain; the last ones after their backoff.
 BACK_SECONDS = 60.0
 SETTLE_SECONDS = 30.0
 
 
 def test_scaling_under_load_loses_nothing(compose):
-    """Two replicas become four and two again; nginx is not restarted, no socket sees 1006, no page misses an event."""
+    """Two replicas become four and two again, without a restart of nginx, a close with 1006 or a missed event."""
     inside = Inside(compose)
     started = compose.running("nginx")[0]["State"]["StartedAt"]
     pages = people(inside, SOCKETS // 2, paths=("/ws/users/", "/ws/notifications/"))
@@ -54,7 +54,7 @@ def test_scaling_under_load_loses_nothing(compose):
             crowd.wait(lambda status: status["away"] == 0, BACK_SECONDS)
         left = connections_by_node(compose)
         publisher.stop()
-        # A socket without a position begins where the stream is: what was before it is not due to it.
+        # A socket without a position begins at the current one: earlier events are not due to it.
         due = committed(inside, first_here)
         later = [each for each in due if each[0] > second_here]
         for crowd in (first, second):
@@ -67,7 +67,7 @@ def test_scaling_under_load_loses_nothing(compose):
         f"spread {sorted(map(int, held.values()))}, then {sorted(map(int, left.values()))}; codes {dict(closed)}; "
         f"refused {refused}; down in {down_seconds:.0f} s; {len(due)} events; {account}\n"
     )
-    # Those who came while there were two stay; least_conn gives the others to the two new ones first.
+    # Sockets opened with two replicas stay; least_conn prefers the two new replicas for the others.
     assert min(held.values()) >= SOCKETS / 4 * 0.8
     assert sum(left.values()) == SOCKETS
     assert set(closed) == {CloseCode.DRAINING}
@@ -80,5 +80,5 @@ def test_scaling_under_load_loses_nothing(compose):
 
 
 def newest(inside: Inside) -> int:
-    """The id of the last notification that was committed; 0: none was."""
+    """Return the id of the last committed notification, or 0 if there is none."""
     return max((pk for pk, _at in committed(inside)), default=0)

@@ -1,4 +1,4 @@
-"""The compose project as a person, a scraper and an intruder meet it."""
+"""The compose project as used by a person, a scraper and an intruder."""
 
 import asyncio
 import base64
@@ -19,12 +19,12 @@ from tests.sockets import event, open_socket
 pytestmark = pytest.mark.compose
 
 CHECKED = {"nginx", "web", "ws", "relay", "redis", "postgres", "prometheus", "alertmanager"}
-# Their images hold one program and nothing to ask it with; Prometheus tells whether they live.
+# Their images contain only one program, without a tool for a health check; Prometheus monitors them.
 EXPORTERS = {"redis-exporter", "nginx-exporter", "postgres-exporter"}
 PUBLISHED = {"nginx", "prometheus"}
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 ROOT = Path(__file__).resolve().parents[2]
-# A scrape every 5 s, and DNS asked every 5 s before it.
+# A scrape every 5 s, after a DNS lookup every 5 s.
 SCRAPED_SECONDS = 30.0
 
 
@@ -44,7 +44,7 @@ def test_everything_runs_and_is_healthy(compose):
 
 
 async def test_who_logs_in_is_counted_live(compose):
-    """Through nginx: page from Gunicorn and PostgreSQL, count from Daphne and Redis."""
+    """The page comes from Gunicorn and PostgreSQL, the count from Daphne and Redis, both through nginx."""
     ada, bob = compose.log_in("ada"), compose.log_in("bob")
     page = fetch(f"{compose.url}/", headers={"Cookie": ada})
     assert page.status == 200
@@ -70,7 +70,7 @@ def test_probes_and_metrics_are_not_public(compose, path):
 def test_no_container_has_privileges_or_a_file_system_to_write(compose):
     for each in compose.running():
         name = each["Name"].strip("/")
-        # As the kernel says it of the process itself, since not every image holds a program to ask inside.
+        # Read from the kernel, because not every image contains a program to query inside.
         facts = status_of(each["State"]["Pid"])
         assert "0" not in facts["Uid"].split(), name
         assert "0" not in facts["Gid"].split(), name
@@ -85,7 +85,7 @@ def test_no_container_has_privileges_or_a_file_system_to_write(compose):
 
 @pytest.mark.parametrize("service", ["web", "ws", "relay", "nginx", "redis", "postgres"])
 def test_a_shell_inside_can_write_nothing_and_become_nobody(compose, service):
-    """What an intruder would try first, from inside."""
+    """These are the first attempts of an intruder inside a container."""
     tried = "id -u; touch /planted /usr/bin/planted /app/planted 2>&1; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status"
     said = compose("exec", "-T", service, "sh", "-c", tried)
     assert not said.startswith("0\n")
@@ -107,7 +107,7 @@ def test_an_image_says_what_it_is(compose, service):
     labels = {key.removeprefix("org.opencontainers.image."): value for key, value in config["Labels"].items()}
     assert {"title", "description", "licenses", "version", "revision"} <= set(labels)
     assert config["User"] == "10001:10001"
-    # Exec form: signals reach the process itself.
+    # Exec form: signals must reach the process itself.
     assert config["Cmd"][0] != "/bin/sh"
     assert config["Healthcheck"]["Test"][0] == "CMD"
 
@@ -197,7 +197,7 @@ def test_alerts_have_somewhere_to_go(compose):
 
 
 def test_every_rule_is_loaded(compose):
-    """As many as the files name, each evaluated without an error."""
+    """All rules of the files are loaded, and each is evaluated without an error."""
     text = "".join(path.read_text() for path in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
     written = re.findall(r"^\s+- (?:alert|record): (\S+)", text, re.MULTILINE)
     rules = [rule for group in ask(compose, "rules")["groups"] for rule in group["rules"]]
@@ -214,11 +214,11 @@ def query(compose, expression: str) -> list[dict[str, Any]]:
 
 
 async def test_scaling_ws_up_and_down_needs_no_restart_of_nginx_and_breaks_no_socket(compose):
-    """All four replicas get sockets; those of the two that go are closed with a code to reconnect by."""
+    """All four replicas get sockets. Those of the two removed replicas are closed with a reconnect code."""
     ada = compose.log_in("ada")
     started = compose.running("nginx")[0]["State"]["StartedAt"]
     await asyncio.to_thread(compose.up, ws=4)
-    # Two seconds is how long nginx keeps an answer of the name server.
+    # nginx caches a response of the name server for two seconds.
     await asyncio.sleep(3)
     sockets = [await open_socket(compose, "/ws/users/", ada) for _ in range(24)]
     try:
@@ -240,7 +240,7 @@ async def test_scaling_ws_up_and_down_needs_no_restart_of_nginx_and_breaks_no_so
 
 
 def connections_by_node(compose) -> dict[str, float]:
-    """Container -> open sockets, as its own metrics say."""
+    """Return the open sockets by container, from the metrics of each."""
     asking = "from urllib.request import urlopen;print(urlopen('http://127.0.0.1:8300/metrics').read().decode())"
     found = {}
     for each in compose.running("ws"):
@@ -251,5 +251,5 @@ def connections_by_node(compose) -> dict[str, float]:
 
 
 def test_nothing_was_refused_by_redis_in_all_of_this(compose):
-    """The list of allowed commands is long enough: it runs last, after everything above used them."""
+    """The list of allowed commands is complete: this test runs last, after the others have used the commands."""
     assert "NOPERM" not in compose("logs", "--no-color", "web", "ws", "relay", "redis-exporter")
