@@ -1,4 +1,4 @@
-"""What these tests need of the machine; `make k8s-check` brings it."""
+"""Requirements of these tests; `make k8s-check` installs them."""
 
 import importlib.util
 import os

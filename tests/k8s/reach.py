@@ -1,4 +1,4 @@
-"""Who may connect to whom: what is meant, and what NetworkPolicies say of it by the rules of their documentation."""
+"""Connections between pods: the intended ones, and those that NetworkPolicies allow by their documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.k8s.check.references import WORKLOADS, containers, of, selects
 NAME = "app.kubernetes.io/name"
 NAMESPACE = "tidewire"
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
-# Who is not of the product: Prometheus in its namespace, and anybody else in the cluster.
+# Sources outside the product: Prometheus in its namespace, and any other pod in the cluster.
 OUTSIDE = {"prometheus": "monitoring", "stranger": "default"}
 APPLICATIONS = ("web", "ws", "relay", "migrate")
 
@@ -21,7 +21,7 @@ class Flow(NamedTuple):
     port: int
 
 
-# All that is meant to be. nginx is everybody's, since whoever ends TLS is the installation's own.
+# All intended connections. nginx accepts any source, because the installation chooses the proxy that terminates TLS.
 MEANT = {
     *(Flow("nginx", target, 8000) for target in ("web", "ws")),
     *(Flow("prometheus", target, 8000) for target in ("web", "ws")),
@@ -44,12 +44,12 @@ def workloads(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def allowed(objects: list[dict[str, Any]]) -> set[Flow]:
-    """Every connection that the policies among the objects let through, to ports that are open."""
+    """Return every connection to an open port that the policies among the objects allow."""
     return {flow for flow in possible(objects) if _out(flow, objects) and _in(flow, objects)}
 
 
 def possible(objects: list[dict[str, Any]]) -> Iterator[Flow]:
-    """Every connection that somebody could try, but for a pod's to its own like."""
+    """Yield every possible connection, except for those between pods of the same workload."""
     there = workloads(objects)
     for source in (*there, *OUTSIDE):
         for target, workload in there.items():

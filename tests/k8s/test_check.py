@@ -1,4 +1,4 @@
-"""`make k8s-check` is green for what is committed, and each planted mistake turns it red."""
+"""`make k8s-check` passes for the committed manifests, and fails for each planted mistake."""
 
 import os
 import re
@@ -17,8 +17,8 @@ Found = Callable[..., list[str]]
 
 @pytest.fixture
 def found_after(tmp_path) -> Found:
-    """`found_after(file, old, new)`: what the checks say of a copy of the manifests with `old` replaced by `new`."""
-    from deploy.k8s.check import build, combination, schemas  # noqa: PLC0415 - they need what may be absent
+    """`found_after(file, old, new)` returns the findings for a copy of the manifests with `old` replaced by `new`."""
+    from deploy.k8s.check import build, combination, schemas  # noqa: PLC0415 - the imports need optional packages
 
     manifests = build.copy(tmp_path)
 
@@ -247,7 +247,7 @@ SENTINELS = {
 def test_a_planted_mistake_about_sentinels_is_found(found_after, planted):
     file, old, new, expected = SENTINELS[planted]
     found = found_after(f"components/redis-sentinel/{file}", old, new, components=("redis-sentinel",))
-    # kustomize gives the names of ConfigMaps and Secrets an ending.
+    # kustomize appends a hash to the names of ConfigMaps and Secrets.
     assert any(expected in re.sub(r"-[a-z0-9]{10}\b", "", said) for said in found)
 
 
@@ -281,7 +281,7 @@ def test_a_planted_mistake_about_an_account_is_found(found_after, planted):
 
 
 def test_a_token_is_for_one_component_alone(found_after):
-    """The same line that deletion-cost may have is found in any other pod: see "a service account's token" above."""
+    """The line that deletion-cost may have is a finding in any other pod: see "a service account's token" above."""
     assert found_after(components=("deletion-cost",)) == []
 
 
@@ -315,7 +315,7 @@ def test_the_clusters_copy_of_the_rules_and_the_list_of_dashboards_are_current()
 
 
 def test_rules_and_dashboards_become_objects(tmp_path):
-    """Whatever stands in the two directories is in the cluster, word for word."""
+    """All files of the two directories must be in the cluster, unchanged."""
     from deploy.k8s import monitoring  # noqa: PLC0415 - as above
 
     groups = [{"name": "a", "rules": [{"alert": "A", "expr": "up == 0", "labels": {"severity": "page"}}]}]
@@ -331,7 +331,7 @@ def test_rules_and_dashboards_become_objects(tmp_path):
     not (Path(os.environ.get("POLICIES", "")) / "checkov").is_dir(), reason="k8s: POLICIES has no checkov"
 )
 def test_policies_find_what_they_are_there_for(tmp_path):
-    """And leave out what is excepted, but only for whom it is."""
+    """The policies must skip the exceptions, but only for the workloads that they name."""
     from deploy.k8s.check import build, policies  # noqa: PLC0415 - as above
 
     objects = build.build(KUSTOMIZE, build.copy(tmp_path), "local", ("deletion-cost", "network-policies"))

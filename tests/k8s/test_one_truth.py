@@ -1,4 +1,4 @@
-"""What compose and Kubernetes both say, they say alike. Reads files alone."""
+"""Settings in both compose and Kubernetes must be equal. The tests only read files."""
 
 import re
 from pathlib import Path
@@ -9,15 +9,15 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "deploy" / "k8s"
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-# Where the two run differs, and so must these.
+# Settings that differ because the two run in different places.
 PLACES = {
     *("TIDEWIRE_WEB_SERVERS", "TIDEWIRE_WS_SERVERS"),
     *("TIDEWIRE_SECRETS_DIR", "TIDEWIRE_ALLOWED_HOSTS", "TIDEWIRE_ORIGINS", "TIDEWIRE_SECURE_COOKIES"),
-    # One web service or many: each thread holds a connection of the database.
+    # There may be many web services instead of one, and each thread has a connection to the database.
     "TIDEWIRE_WEB_THREADS",
     *("LOCUST_HOST", "LOADTEST_PASSWORD_FILE", "LOADTEST_TITLE"),
 }
-# Compose offers these to the shell, with the settings' own defaults.
+# Compose reads these from the shell, with the settings' own defaults.
 OFFERED = {"TIDEWIRE_SIGNUP", "TIDEWIRE_LOG_LEVEL"}
 
 
@@ -28,7 +28,7 @@ def literals(kustomization: Path, name: str) -> dict[str, str]:
 
 
 def workload(file: str, name: str) -> dict:
-    """The container of that name."""
+    """Return the container with that name."""
     for found in yaml.safe_load_all((K8S / file).read_text()):
         if found["kind"] in {"Deployment", "StatefulSet", "Job"}:
             for container in found["spec"]["template"]["spec"]["containers"]:
@@ -38,7 +38,7 @@ def workload(file: str, name: str) -> dict:
 
 
 def default(value: str) -> str:
-    """What compose takes where the shell says nothing: ${NAME:-this}."""
+    """Return compose's default for a variable that the shell does not set: ${NAME:-this}."""
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value).replace("$$", "$")
 
 
@@ -70,7 +70,7 @@ def test_the_load_test_is_told_the_same():
         compose = {key: default(value) for key, value in COMPOSE[f"loadtest-{name}"]["environment"].items()}
         own = workload(f"components/loadtest/{name}.yaml", name)["env"]
         told = cluster | {each["name"]: each["value"] for each in own}
-        # Compose's workers take over what makes a master, and have to unsay it.
+        # Compose's workers inherit the settings of a master, and must unset them.
         unsaid = {"LOCUST_MODE_MASTER", "LOCUST_CSV", "LOCUST_HTML"} if name == "worker" else set()
         assert compose.keys() - unsaid == told.keys()
         assert {key for key in told if told[key] != compose[key]} <= PLACES
@@ -85,7 +85,7 @@ def test_load_users_are_made_by_the_same_command():
 
 
 def test_redis_with_sentinels_is_started_like_the_one():
-    """But for what only its start can know: who is the primary, and who else may come in."""
+    """Except for options that are only known at the start: the primary, and the other users."""
     alone = workload("components/redis/redis.yaml", "redis")["args"]
     where = alone.index("--aclfile")
     assert (

@@ -1,4 +1,4 @@
-"""What the network policies let through is what is meant, and nothing else. Enforcing it is the cluster's."""
+"""The network policies allow the intended connections and no others. The cluster must enforce them."""
 
 import pytest
 
@@ -9,8 +9,8 @@ pytestmark = KUSTOMIZE_AND_SCHEMAS
 
 @pytest.fixture
 def built(tmp_path):
-    """Everything that can stand in one overlay, with the one Redis and with Sentinels."""
-    from deploy.k8s.check import build  # noqa: PLC0415 - it needs what may be absent
+    """All components of one overlay, with the single Redis and with Sentinels."""
+    from deploy.k8s.check import build  # noqa: PLC0415 - the import needs optional packages
 
     manifests = build.copy(tmp_path)
     parts = ("network-policies", "deletion-cost", "loadtest")
@@ -32,7 +32,7 @@ def test_without_the_component_everybody_reaches_everybody(built):
 
 
 def test_no_policy_allows_different_things_in_its_two_directions(built):
-    """k3s asks all rules of a policy in both: only that of the Sentinels, which are each other's, may have both."""
+    """k3s applies all rules of a policy in both directions: only that between the Sentinels may have both."""
     objects = [each for found in built for each in found if each["kind"] == "NetworkPolicy"]
     both = {each["metadata"]["name"] for each in objects if "ingress" in each["spec"] and "egress" in each["spec"]}
     assert both == {"redis-sentinel"}

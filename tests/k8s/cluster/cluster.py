@@ -1,4 +1,4 @@
-"""A Kubernetes cluster with the product in it, as `kubectl` shows it. Knows a KUBECONFIG and nothing of whose it is."""
+"""A Kubernetes cluster with the product, controlled with `kubectl`. Any cluster of a KUBECONFIG will do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OVERLAYS = "tests/k8s/cluster/overlays"
 
 
 def why_no_cluster() -> str:
-    """Empty where the tier can run."""
+    """Return the reason why the tier cannot run, or an empty string."""
     if not os.environ.get("KUBECONFIG"):
         return "k8s: KUBECONFIG names no cluster"
     if not (KUBECTL and KUSTOMIZE):
@@ -37,7 +37,7 @@ def why_no_cluster() -> str:
 
 
 class Cluster:
-    """The namespace that the tier makes, fills and removes. `images`: what the nodes have, by the manifests' names."""
+    """The namespace that the tier creates and removes. `images`: the nodes' images by their names in the manifests."""
 
     def __init__(self, directory: Path, images: Mapping[str, str]) -> None:
         self._directory = directory
@@ -46,7 +46,7 @@ class Cluster:
     def kubectl(
         self, *arguments: str, check: bool = True, stdin: str | None = None, timeout_seconds: float = 120.0
     ) -> str:
-        """Of the product's namespace, but for what is applied: that says its own."""
+        """Run kubectl in the product's namespace, except for `apply`, because manifests have their own."""
         where = () if arguments[0] == "apply" else ("--namespace", NAMESPACE)
         done = subprocess.run(
             [KUBECTL, *where, *arguments],
@@ -64,7 +64,7 @@ class Cluster:
         return json.loads(self.kubectl("get", *arguments, "--output", "json"))
 
     def manifests(self, overlay: str) -> str:
-        """An overlay of the repository's, in a copy that has secrets and these images; as YAML."""
+        """Build an overlay of the repository as YAML, from a copy with secrets and these images."""
         copy = self._directory / "copy"
         if not copy.exists():
             self._copy(copy)
@@ -86,14 +86,14 @@ class Cluster:
                 )
 
     def up(self) -> None:
-        """Apply the test's overlay to a cluster that has none of it, and wait until all has rolled out."""
+        """Apply the test's overlay to a cluster without the product, and wait until all workloads have rolled out."""
         assert "NotFound" in self.kubectl("get", "namespace", NAMESPACE, check=False), (
             f"the cluster has a namespace {NAMESPACE} already, which may be somebody's: remove it first"
         )
         self.become("plain")
 
     def become(self, overlay: str) -> None:
-        """Apply one of the test's overlays, as an upgrade would, and wait until all has rolled out."""
+        """Apply one of the test's overlays, like an upgrade, and wait until all workloads have rolled out."""
         self.kubectl("delete", "job", "migrate", "--ignore-not-found")
         self.apply(self.manifests(f"{OVERLAYS}/{overlay}"))
         for name in ("nginx", "web", "ws", "relay", "deletion-cost"):
@@ -106,7 +106,7 @@ class Cluster:
         self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout_seconds=180)
 
     def rolled_out(self, name: str, kind: str = "deployment") -> None:
-        """Wait until a workload has rolled out and the pods of the version before have gone."""
+        """Wait until a workload has rolled out and the pods of the previous version have ended."""
         self.kubectl(
             *("rollout", "status", f"{kind}/{name}", f"--timeout={ROLLOUT_SECONDS}s"),
             timeout_seconds=ROLLOUT_SECONDS + 20,
@@ -117,7 +117,7 @@ class Cluster:
         return list(self.get("pods", "--selector", f"app.kubernetes.io/name={name}")["items"])
 
     def ready(self, name: str) -> list[dict[str, Any]]:
-        """Those that take clients, oldest first."""
+        """Return the pods that accept clients, oldest first."""
         found = [pod for pod in self.pods(name) if not self._leaves(pod) and _is_ready(pod)]
         return sorted(found, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
@@ -126,7 +126,7 @@ class Cluster:
         return "deletionTimestamp" in pod["metadata"]
 
     def until(self, so: Callable[[], object], what: str, timeout_seconds: float = 120.0) -> float:
-        """Wait until it is so; returns how long that took."""
+        """Wait until a condition is true. Return the seconds that it took."""
         began = time.monotonic()
         while not so():
             assert time.monotonic() - began < timeout_seconds, f"not in {timeout_seconds:.0f} s: {what}"
@@ -134,25 +134,25 @@ class Cluster:
         return time.monotonic() - began
 
     def sockets(self, pod: dict[str, Any]) -> int:
-        """How many a node has open, by its own metrics."""
+        """Return the number of a node's open sockets, from its own metrics."""
         path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:{ADMIN_PORT}/proxy/metrics"
         return int(metric(self.kubectl("get", "--raw", path), "tidewire_connections"))
 
     @property
     def address(self) -> Address:
-        """nginx, by a node's address and the Service's port on it."""
+        """The address of nginx: that of a node, with the Service's port on it."""
         node = self.get("nodes")["items"][0]
         host = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
         return Address(host, self.get("service", "nginx")["spec"]["ports"][0]["nodePort"])
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        """The command that runs a file of the repository inside, where the settings and the database are."""
+        """Return the command that runs a file of the repository in a pod, with its settings and database."""
         source = (ROOT / program).read_text(encoding="utf-8")
         inside = ("exec", "--stdin", "deployment/relay", "--container", "relay", "--", "python", "-c", source)
         return [KUBECTL, "--namespace", NAMESPACE, *inside, *arguments]
 
     def run(self, program: str, *arguments: str) -> Any:
-        """What it says, as JSON."""
+        """Run a file in a pod. Return its output, parsed as JSON."""
         done = subprocess.run(
             self.command(program, *arguments), capture_output=True, text=True, check=True, timeout=120, input=""
         )
@@ -160,7 +160,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def careless(self, name: str, command: str) -> Iterator[None]:
-        """The failing control: pods without a preStop, whose program is killed at SIGTERM."""
+        """Control experiment that must fail: pods without a preStop hook, with a program that is killed at SIGTERM."""
         before = self.get("deployment", name)["spec"]["template"]["spec"]["containers"][0]
         killed = f"trap 'kill -9 -1; exit 0' TERM; {command} & wait"
         path = "/spec/template/spec/containers/0"

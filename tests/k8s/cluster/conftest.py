@@ -1,4 +1,4 @@
-"""All of this directory applies the manifests to a cluster: see `why_no_cluster`."""
+"""All tests of this directory apply the manifests to a cluster: see `why_no_cluster`."""
 
 import os
 import time
@@ -13,19 +13,19 @@ IMAGES = ("web", "ws", "loadtest")
 
 @pytest.fixture(scope="session")
 def tell(request):
-    """Writes a line for whoever waits, past pytest's capture."""
+    """Writes a line of progress to the terminal, past pytest's capture."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def write(line: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\n{line}", end="", flush=True)  # noqa: T201 - it talks to a person at a terminal
+            print(f"\n{line}", end="", flush=True)  # noqa: T201 - the output is for a person at a terminal
 
     return write
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory, tell):
-    """The product in the cluster, rolled out; gone with its namespace afterwards."""
+    """The product in the cluster, rolled out. Its namespace is removed afterwards."""
     if reason := why_no_cluster():
         pytest.skip(reason)
     running = Cluster(
@@ -44,7 +44,7 @@ def cluster(tmp_path_factory, tell):
 
 @pytest.fixture
 def load(cluster, tell):
-    """Makes the load of so many sockets, to be entered by `with`."""
+    """Returns a load of this number of sockets, which `with` starts."""
 
     def make(sockets: int, per_second: float = 10.0) -> Load:
         return Load(cluster, sockets=sockets, per_second=per_second, tell=tell)

@@ -1,4 +1,4 @@
-"""Accounted sockets through the cluster's nginx while events flow: what came of something that was done meanwhile."""
+"""Accounted sockets through the cluster's nginx while events flow, to measure the effect of an operation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Load:
             self._publisher = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
-            # On a busy machine the program takes a while to begin: until every page has shown something, nothing flows.
+            # On a busy machine the program may start slowly. Wait until every page has shown an event.
             self.crowd.wait(lambda status: status["behind"] == 0, SETTLE_SECONDS)
             self._closing = closing.pop_all()
         return self
@@ -64,18 +64,18 @@ class Load:
         self._closing.__exit__(kind, error, at)
 
     def begin(self) -> None:
-        """What was before does not count for codes and connects."""
+        """Begin the operation: earlier closes and connects do not count."""
         self.began = time.time()
 
     def settle(self, words: str) -> None:
-        """Wait until all are back, publish nothing more, wait for the last event, and tell the account."""
+        """Wait until all sockets are open again, stop publishing, wait for the last event, and print the account."""
         took = time.time() - self.began
         self.crowd.wait(lambda status: status["away"] == 0, SETTLE_SECONDS)
         time.sleep(CALM_SECONDS)
         self._stop()
         due = self._committed()
         if due:
-            # What never comes is a finding of the account, which says which.
+            # The account reports events that never arrive.
             with contextlib.suppress(CrowdError):
                 self.crowd.wait(lambda status: status["behind"] == 0, SETTLE_SECONDS, shown=due[-1][0])
         self.account = self.crowd.account(due)
@@ -94,7 +94,7 @@ class Load:
         )
 
     def nothing_lost(self) -> None:
-        """Every event that was committed reached every page on notifications, once and in order."""
+        """Check that every committed event reached every page on notifications, once and in order."""
         account = self.account
         assert account.due > 0
         assert (account.lost, account.duplicated, account.reordered) == (0, 0, 0), account.examples
@@ -104,7 +104,7 @@ class Load:
         told, _ = self._publisher.communicate(timeout=END_SECONDS)
         assert self._publisher.returncode == 0, "the publisher failed"
         self._publisher = None
-        # Before it there may be what the library logged.
+        # Log lines of the library may precede it.
         result = json.loads(told.splitlines()[-1])
         assert result["saved"] > 0, result
         if result["failed"]:
@@ -116,6 +116,6 @@ class Load:
 
 
 def _longest_stale(told: Sequence[tuple[float, bool]]) -> float:
-    """The longest that a page was told to be stale, and not yet told otherwise."""
+    """Return the longest time that a page was shown as stale."""
     ends = [*told[1:], (time.time(), False)] if told else []
     return max((after[0] - at for (at, stale), after in zip(told, ends, strict=True) if stale), default=0.0)

@@ -1,6 +1,6 @@
-"""A Prometheus in the cluster, where the autoscaler looks for one, that scrapes what the PodMonitors name.
+"""A Prometheus in the cluster at the autoscaler's address, which scrapes the pods of the PodMonitors.
 
-Without the operator that would write its configuration from them: `scrapes` does it, for what the project's say.
+There is no operator to write its configuration from the PodMonitors, so `scrapes` does it for those of the project.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ NAME_LABEL = "app.kubernetes.io/name"
 
 
 def component(file: str) -> list[dict[str, Any]]:
-    """The objects of a component's file, as they are committed."""
+    """Return the committed objects of a component's file."""
     return list(yaml.safe_load_all((COMPONENTS / file).read_text(encoding="utf-8")))
 
 
 def scrapes(monitor: dict[str, Any]) -> list[dict[str, Any]]:
-    """Prometheus's own words for a PodMonitor, with the labels that the operator gives."""
+    """Convert a PodMonitor to Prometheus's configuration, with the labels that the operator would add."""
     [(label, value)] = monitor["spec"]["selector"]["matchLabels"].items()
     assert label == monitor["spec"]["jobLabel"] == NAME_LABEL
     pod = "__meta_kubernetes_pod_label_app_kubernetes_io_name"
@@ -56,7 +56,7 @@ def scrapes(monitor: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class Prometheus:
-    """`with Prometheus(cluster) as prometheus` makes it in a namespace of its own, and removes that."""
+    """`with Prometheus(cluster) as prometheus` creates it in a namespace of its own, which is removed afterwards."""
 
     def __init__(self, cluster: Cluster, image: str = IMAGE) -> None:
         self._cluster = cluster
@@ -80,7 +80,7 @@ class Prometheus:
         self._cluster.kubectl("delete", "role,rolebinding", "prometheus", "--ignore-not-found")
 
     def value(self, query: str) -> float | None:
-        """What the query says now; None where it finds nothing."""
+        """Return the current value of the query, or None if it has no result."""
         found = self._ask(f"query?query={urllib.parse.quote(query)}")["data"]["result"]
         assert len(found) <= 1, f"an autoscaler wants one value, and this has {len(found)}: {query}"
         return float(found[0]["value"][1]) if found else None

@@ -1,4 +1,4 @@
-"""Sockets open, the autoscaler's own query says so, and where KEDA is, nodes follow."""
+"""Sockets open, the autoscaler's own query counts them, and if KEDA is installed, the number of nodes follows."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from tests.k8s.cluster.prometheus import IMAGE, PORT, SERVICE, Prometheus, compo
 from tidewire.close_codes import CloseCode
 
 SOCKETS = 500
-# So that these few sockets need five nodes, then two.
+# Thresholds with which these few sockets need five nodes, then two.
 MANY, FEW = 100, 250
 SCRAPED_SECONDS = 60
 SCALED_SECONDS = 180
@@ -32,13 +32,13 @@ def scaled():
 
 
 def trigger(scaled: dict) -> dict[str, str]:
-    """Its one question to Prometheus, and what it wants per node."""
+    """Return its only trigger: the query to Prometheus, and the threshold per node."""
     [found] = scaled["spec"]["triggers"]
     return found["metadata"]
 
 
 def nodes(value: float, threshold: float, scaled: dict) -> int:
-    """What the HorizontalPodAutoscaler makes of an average value, as its documentation computes it."""
+    """Return the number of replicas of a HorizontalPodAutoscaler for a value, as its documentation computes it."""
     spec = scaled["spec"]
     return min(max(math.ceil(value / threshold), spec["minReplicaCount"]), spec["maxReplicaCount"])
 
@@ -49,7 +49,7 @@ def test_the_autoscaler_asks_the_prometheus_that_is_there(scaled):
 
 
 def test_the_query_counts_the_sockets(cluster, prometheus, load, tell, scaled):
-    """None, five hundred, none: in the Prometheus of the cluster, through the PodMonitor's port and path."""
+    """The query must count 0, 500 and 0 sockets in the cluster's Prometheus, through the PodMonitor's port and path."""
     query, threshold = trigger(scaled)["query"], float(trigger(scaled)["threshold"])
     cluster.until(lambda: prometheus.value(query) == 0, "a first scrape, without sockets", SCRAPED_SECONDS)
     with load(SOCKETS) as run:
@@ -74,8 +74,8 @@ def keda(cluster):
 
 @pytest.mark.usefixtures("prometheus", "keda")
 def test_nodes_follow_the_sockets(cluster, load, tell, scaled):
-    """Up to five and down to two while everybody stays: nobody's socket ends but by a drain."""
-    # Within a test's time: production's windows are minutes.
+    """The nodes scale up to five and down to two during the load, and sockets must only be closed by a drain."""
+    # Shortened for the test: production has windows of minutes.
     behaviour = scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     behaviour["scaleDown"] = {
         "stabilizationWindowSeconds": 5,

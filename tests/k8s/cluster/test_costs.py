@@ -1,4 +1,4 @@
-"""What sockets and deliveries cost each pod, by the cluster's own count: requests are of these figures."""
+"""The cost of sockets and deliveries for each pod, from the cluster's own metrics, as a basis for resource requests."""
 
 import json
 import time
@@ -9,22 +9,22 @@ from tests.k8s.cluster.cluster import NAMESPACE
 
 SOCKETS = 500
 PER_SECOND = 10.0
-# Metrics are of windows; so long until none reaches back into the time before.
+# Metrics are averages of windows: wait until none includes the time before.
 WINDOW_SECONDS = 30
-# The load's publisher runs in its container, so that only what it has without one is its own.
+# The load's publisher runs in its container, so that only the figures without a publisher are its own.
 PUBLISHES = "relay"
 METRICS = f"/apis/metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/pods"
 UNITS = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
 def amount(text: str) -> float:
-    """A quantity as Kubernetes writes it: cores or bytes."""
+    """Convert a quantity of Kubernetes to cores or bytes."""
     unit = next((unit for unit in UNITS if text.endswith(unit)), "")
     return float(text.removesuffix(unit)) * UNITS.get(unit, 1)
 
 
 def usage(cluster) -> dict[str, tuple[float, float]]:
-    """Cores of all pods of a workload, and MiB of the largest of them."""
+    """Return the cores of all pods of each workload, and the MiB of the largest pod."""
     found: dict[str, tuple[float, float]] = {}
     for pod in json.loads(cluster.kubectl("get", "--raw", METRICS))["items"]:
         for container in pod["containers"]:
@@ -38,7 +38,7 @@ def usage(cluster) -> dict[str, tuple[float, float]]:
 
 
 def requested(cluster) -> dict[str, float]:
-    """MiB of memory that each workload's container asks for."""
+    """Return the memory request of each workload's container, in MiB."""
     return {
         container["name"]: amount(container["resources"]["requests"]["memory"]) / UNITS["Mi"]
         for workload in cluster.get("deployments,statefulsets")["items"]
@@ -65,7 +65,7 @@ def test_what_is_requested_is_what_is_used(cluster, load, tell):
     deliveries = PER_SECOND * SOCKETS / 2
     asked = requested(cluster)
     assert asked.keys() <= idle.keys() & busy.keys(), "a workload without figures"
-    # Besides them there may be what runs once: init containers of a pod that was made meanwhile.
+    # There may also be init containers, of a pod that was created meanwhile.
     for name in sorted(asked):
         cores, mebibytes = busy[name]
         before = idle[name]

@@ -7,7 +7,7 @@ RUN_SECONDS = 240
 
 @pytest.fixture
 def image(cluster):
-    """What the nodes have of it."""
+    """The image that the nodes have of the load test."""
     wanted = cluster.images["tidewire-loadtest"]
     nodes = cluster.get("nodes")["items"]
     there = [name for node in nodes for image in node["status"]["images"] for name in image.get("names", [])]
@@ -25,18 +25,18 @@ def test_a_small_load_test_accounts_for_every_event(cluster, tell, image):
     assert finished(cluster)["loadtest-worker"] == "Complete"
     assert "20 users" in report
     assert "0 lost, 0 duplicated, 0 reordered, 0 late, 0 forgotten, 0 unpublished" in report
-    # Where the machine has more to do than this, the generator measures itself, and fails the run for it.
+    # On a busy machine the generator measures its own delay, and fails the run because of it.
     assert [line for line in broken(report) if not line.startswith("generator_")] == []
     cluster.kubectl("delete", "job/loadtest-master", "job/loadtest-worker", "service/loadtest-master")
 
 
 def broken(report: str) -> list[str]:
-    """The objectives that the run did not keep."""
+    """Return the objectives that the run missed."""
     return [line.split("|")[1].strip() for line in report.splitlines() if "**broken**" in line]
 
 
 def finished(cluster) -> dict[str, str]:
-    """How each of the two Jobs ended; empty while one of them runs."""
+    """Return the result of each of the two Jobs, or an empty dict while one of them runs."""
     ended = {
         job["metadata"]["name"]: condition["type"]
         for job in cluster.get("jobs")["items"]

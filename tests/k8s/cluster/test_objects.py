@@ -1,4 +1,4 @@
-"""What the API server makes of the manifests, and what of a pod that breaks the namespace's rules."""
+"""The API server accepts the manifests, and rejects a pod that violates the namespace's rules."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ DRY_RUN = ("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-
 
 @pytest.mark.parametrize("overlay", ["local", "production"])
 def test_the_api_server_takes_an_overlay_as_it_is_committed(cluster, tell, overlay):
-    """A server-side dry run: admission and validation, of which schemas know only a part."""
+    """A server-side dry run includes admission and validation, of which the schemas cover only a part."""
     said = cluster.kubectl(
         *DRY_RUN,
         stdin=cluster.manifests(f"deploy/k8s/overlays/{overlay}").replace("\n  name: migrate\n", "\n  name: again\n"),
@@ -21,13 +21,13 @@ def test_the_api_server_takes_an_overlay_as_it_is_committed(cluster, tell, overl
     tell(f"overlays/{overlay}: {said.count('serverside-applied')} objects taken")
     assert "serverside-applied" in said
     assert "error" not in said.lower(), said
-    # Pod Security says of a Deployment only this, and then refuses its pods.
+    # Pod Security only warns about a Deployment, but then rejects its pods.
     assert "Warning" not in said, said
 
 
 @pytest.mark.parametrize("kind", ["HTTPRoute", "Ingress", "PodMonitor", "PrometheusRule", "ScaledObject"])
 def test_the_api_server_takes_what_components_ask_of_others(cluster, tell, kind):
-    """Where their definitions are installed: rules of those too, and a field that there is not is refused."""
+    """If their definitions are installed, their rules apply too, and an unknown field must be rejected."""
     built = yaml.safe_load_all(cluster.manifests(f"{OVERLAYS}/options"))
     objects = [each for each in built if each["kind"] == kind]
     said = cluster.kubectl(*DRY_RUN, stdin=yaml.safe_dump_all(objects), check=False)
@@ -55,12 +55,12 @@ def test_nothing_served_before_the_migrations_were_done(cluster, tell):
             state = pod["status"]["containerStatuses"][0]["state"]
             began[pod["metadata"]["name"]] = _seconds(state["running"]["startedAt"]) - migrated
     tell(f"the first program began {min(began.values()):.0f} s after the last migration")
-    # Kubernetes tells whole seconds.
+    # Kubernetes reports whole seconds.
     assert min(began.values()) >= -1, began
 
 
 def test_only_one_account_may_do_anything(cluster):
-    """deletion-cost may list and patch pods of its namespace; nodes have no token at all."""
+    """deletion-cost may list and patch pods of its namespace. Nodes must have no token."""
 
     def may(*asked: str, account: str = "deletion-cost") -> bool:
         whom = f"--as=system:serviceaccount:{NAMESPACE}:{account}"

@@ -1,4 +1,4 @@
-"""Pages while their pods roll: nobody sees an error, and the control shows that somebody could."""
+"""Pages while their pods roll out: no client may see an error, and a control shows that errors are possible."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ CALM_SECONDS = 3.0
 
 @dataclass
 class Readers:
-    """Clients that post one after the other, since a POST that was sent is never sent again. `with Readers(...)`."""
+    """Clients that post one after another, because a POST must never be sent again. `with Readers(...)`."""
 
     url: str
     cookie: str
@@ -75,7 +75,7 @@ def test_a_rolling_update_fails_no_request(cluster, tell):
 
 
 def test_the_control_without_a_drain_fails_some(cluster, tell):
-    """The same rollout, of pods that sleep for nothing and die at SIGTERM."""
+    """The same rollout must fail with pods that neither wait nor drain, but die at SIGTERM."""
     with cluster.careless("web", WEB), readers(cluster) as run:
         restart(cluster)
     share = 100 * len(run.failed) / run.asked

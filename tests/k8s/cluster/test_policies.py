@@ -1,4 +1,4 @@
-"""Network policies, where the cluster enforces them: what is meant goes through, and nothing else."""
+"""Network policies, if the cluster enforces them: the intended connections succeed, and no others."""
 
 import json
 import time
@@ -9,12 +9,12 @@ import yaml
 from tests.k8s.cluster.cluster import NAMESPACE
 from tests.k8s.reach import MEANT, NAME, OUTSIDE, Flow
 
-# They stand for the product's pods of that name: labels are all that a policy knows of a pod.
+# Each represents the product's pods of that name, because policies can only match labels.
 ASKERS = ("nginx", "web", "ws", "deletion-cost", "redis", "stranger")
 TARGETS = (("web", 8000), ("ws", 8000), ("ws", 8300), ("nginx", 8080), ("redis", 6379), ("postgres", 5432))
-# Dropped packets are answered by nobody; whoever answers does so at once.
+# Dropped packets are never answered. A pod that answers does so at once.
 SECONDS = 3
-# Whoever enforces policies is told of them as everybody is, a little later.
+# Policies take effect with a delay.
 ENFORCED_SECONDS = 20
 ASK = f"""
 import json, socket, sys
@@ -31,7 +31,7 @@ print(json.dumps(list(ThreadPoolExecutor(len(targets)).map(reaches, targets))))
 
 
 def asker(name: str, image: str) -> dict:
-    """A pod that only sleeps. It has no port of that name, so no Service sends it anybody."""
+    """Return a pod that only sleeps. Without a port of that name, no Service can select it for traffic."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -76,7 +76,7 @@ def askers(cluster):
 
 
 def reached(cluster, askers) -> set[Flow]:
-    """Which connections are made, of every asker to a pod of every target."""
+    """Return the connections that succeed, from every asker to a pod of every target."""
     hosts = {name: _address(cluster, name) for name, _ in TARGETS}
     asked = json.dumps([[hosts[name], port] for name, port in TARGETS])
     found = set()
@@ -88,7 +88,7 @@ def reached(cluster, askers) -> set[Flow]:
 
 
 def settled(cluster, askers, meant: set[Flow]) -> set[Flow]:
-    """The same when it is as meant, or when whoever enforces policies had the time for it."""
+    """Return the same as `reached`, after the result is as intended or the policies had time to take effect."""
     end = time.monotonic() + ENFORCED_SECONDS
     while (found := reached(cluster, askers)) != meant and time.monotonic() < end:
         pass

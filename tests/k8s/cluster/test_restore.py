@@ -1,22 +1,22 @@
-"""A backup of the database brought back, as docs/kubernetes.md says it."""
+"""A backup of the database is restored, according to docs/kubernetes.md."""
 
 import pytest
 
 POSTGRES = ("exec", "postgres-0", "--")
 ROLE = ("-U", "tidewire", "-d", "tidewire")
-# Of /tmp, which the pod can write.
+# In /tmp, which the pod can write.
 BACKUP = "/tmp/backup"  # noqa: S108 - a container's own
 SERVING = {"web": 2, "ws": 2, "relay": 1}
 
 
 @pytest.fixture
 def sql(cluster):
-    """`sql(statement)`: what PostgreSQL says."""
+    """`sql(statement)` returns the output of PostgreSQL."""
     return lambda statement: cluster.kubectl(*POSTGRES, "psql", *ROLE, "-At", "-c", statement).strip()
 
 
 def test_a_backup_comes_back(cluster, load, sql):
-    """What was there is there, what came later is gone, and sockets account for what follows."""
+    """Rows of the backup exist, later ones do not, and sockets must receive all following events."""
     document = (
         "insert into dashboard_document (slug, title, body, author_id, updated_by_id, version, created_at, updated_at) "
         "select '{0}', '{0}', '', min(id), min(id), 1, now(), now() from auth_user"

@@ -1,4 +1,4 @@
-"""Sockets while their nodes roll, drain, die and scale: every event is accounted for."""
+"""Sockets while their nodes roll out, drain, die and scale: every event must be accounted for."""
 
 import threading
 
@@ -12,7 +12,7 @@ ABNORMAL = 1006
 
 
 def test_presence_is_one_over_all_nodes(cluster, load, tell):
-    """Sockets of one user are on any node; everybody sees the same number of users."""
+    """Sockets of one user are on any node, and all pages must show the same number of users."""
     with load(100) as run:
         run.begin()
         spread = [cluster.sockets(pod) for pod in cluster.ready("ws")]
@@ -32,19 +32,19 @@ def test_a_rolling_update_closes_nobody_without_a_word(cluster, load):
         run.settle("rolling update of ws")
     run.nothing_lost()
     assert set(run.codes) == {CloseCode.DRAINING}
-    # Paced over 24 s, a node's half would come back at 10 a second; a stampede would be hundreds.
+    # Paced over 24 s, a node's half comes back at 10 a second; a stampede would be hundreds.
     assert run.peak < SOCKETS / 4
 
 
 def test_the_control_without_a_drain_cuts_everybody(cluster, load):
-    """The same rollout, of pods that sleep for nothing and die at SIGTERM: it shows that the test above can fail."""
+    """A rollout of pods that neither wait nor drain, but die at SIGTERM, shows that the test above can fail."""
     with cluster.careless("ws", WS), load(SOCKETS) as run:
         run.begin()
         cluster.kubectl("rollout", "restart", "deployment/ws")
         cluster.rolled_out("ws")
         run.settle("control: no preStop, killed at SIGTERM")
     assert run.codes[ABNORMAL] >= SOCKETS / 2
-    # Which the positions mend: that is what they are for.
+    # The clients' positions must repair that.
     run.nothing_lost()
 
 
@@ -78,7 +78,7 @@ def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, tell):
         cluster.kubectl("scale", "deployment/ws", "--replicas=2")
         cluster.rolled_out("ws")
         stayed = {pod["metadata"]["name"] for pod in cluster.ready("ws")}
-        # Nobody was on those two; of the next, half of all are.
+        # Those two nodes had no sockets; the next one has half of all.
         cluster.kubectl("scale", "deployment/ws", "--replicas=1")
         cluster.rolled_out("ws")
         run.settle("scale of ws from 2 to 4, to 2, to 1")
@@ -94,7 +94,7 @@ def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, tell):
 
 @pytest.fixture
 def two_nodes(cluster):
-    """The names of two nodes that take pods; both do again afterwards."""
+    """The names of two nodes that accept pods, and which are uncordoned afterwards."""
     nodes = [
         node["metadata"]["name"] for node in cluster.get("nodes")["items"] if not node["spec"].get("unschedulable")
     ]
@@ -106,7 +106,7 @@ def two_nodes(cluster):
 
 
 def test_a_node_of_the_cluster_is_drained_within_the_budget(cluster, load, tell, two_nodes):
-    """Both pods are on it: the second may go only when the first is ready elsewhere."""
+    """Both pods are on that node: the second may only leave after the first is ready elsewhere."""
     stays, goes = two_nodes
     cluster.kubectl("cordon", stays)
     cluster.kubectl("rollout", "restart", "deployment/ws")
@@ -137,7 +137,7 @@ def test_a_node_of_the_cluster_is_drained_within_the_budget(cluster, load, tell,
 
 
 def test_redis_may_be_deleted(cluster, load):
-    """Without a disk it forgets all: sockets stay, pages are told to reload what it had."""
+    """Redis loses all data: sockets stay, and pages must reload the lost events."""
     with load(SOCKETS) as run:
         run.begin()
         cluster.kubectl("delete", "pod", "--selector=app.kubernetes.io/name=redis", "--wait=true")

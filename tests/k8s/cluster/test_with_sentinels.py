@@ -1,4 +1,4 @@
-"""Redis with Sentinels while its primary goes. The last file by its name: the product stays changed."""
+"""Redis with Sentinels during the loss of its primary. Must be the last file, because the product stays changed."""
 
 import pytest
 
@@ -9,7 +9,7 @@ DETECTED_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def sentinels(cluster, tell):
-    """The product with the component redis-sentinel in place of the one Redis."""
+    """The product with the component redis-sentinel in place of the single Redis."""
     cluster.become("sentinels")
     cluster.kubectl("delete", "deployment/redis", "service/redis")
     cluster.rolled_out(NAME, "statefulset")
@@ -18,14 +18,14 @@ def sentinels(cluster, tell):
 
 
 def primary(cluster, asked: int = 0) -> str:
-    """The pod that the Sentinels call so."""
+    """Return the pod that is the primary according to the Sentinels."""
     script = ("sh", "/etc/redis-sentinel/primary.sh")
     said = cluster.kubectl("exec", f"{NAME}-{asked}", "--container=sentinel", "--", *script, check=False)
     return said.partition(".")[0]
 
 
 def replicas(cluster, pod: str) -> int:
-    """How many follow it, as itself says."""
+    """Return the number of replicas that follow a pod, from its own report."""
     asked = (
         "REDISCLI_AUTH=$(cat /run/secrets/redis/redis_replication_password) redis-cli --user sentinel info replication"
     )
@@ -34,14 +34,14 @@ def replicas(cluster, pod: str) -> int:
 
 
 def another(cluster, than: str) -> str:
-    """Wait until the Sentinels of the pods that stayed name another primary."""
+    """Wait until the Sentinels of the remaining pods name another primary."""
     asked = next(number for number in range(3) if f"{NAME}-{number}" != than)
     cluster.until(lambda: primary(cluster, asked) not in ("", than), "another primary", DETECTED_SECONDS)
     return primary(cluster, asked)
 
 
 def whole(cluster) -> None:
-    """Wait until the one that went is back, as a replica."""
+    """Wait until the lost pod is back, as a replica."""
     cluster.rolled_out(NAME, "statefulset")
     cluster.until(lambda: replicas(cluster, primary(cluster)) == 2, "two replicas that follow the primary")
 
@@ -52,7 +52,7 @@ def whole(cluster) -> None:
     ids=["deleted", "killed"],
 )
 def test_the_primary_may_go(sentinels, load, words, options):
-    """Sockets stay, every event arrives, and what comes back follows the new primary."""
+    """Sockets must stay, every event must arrive, and the lost pod must follow the new primary."""
     cluster = sentinels
     whole(cluster)
     with load(SOCKETS) as run:
@@ -68,7 +68,7 @@ def test_the_primary_may_go(sentinels, load, words, options):
 
 
 def test_whoever_asks_a_sentinel_may_do_no_more(sentinels):
-    """The password that applications have is good for the question alone."""
+    """The applications' password must only be valid for queries."""
     with_password = "REDISCLI_AUTH=$(cat /run/secrets/sentinel/TIDEWIRE_REDIS_SENTINEL_PASSWORD) redis-cli -p 26379"
     inside = ("exec", f"{NAME}-0", "--container=sentinel", "--", "sh", "-c")
     assert "mymaster" in sentinels.kubectl(*inside, f"{with_password} sentinel masters")
