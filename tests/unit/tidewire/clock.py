@@ -1,15 +1,15 @@
-"""An event loop whose clock jumps to the next timer as soon as nothing else is to be done."""
+"""An event loop whose clock jumps to the next timer when the loop has nothing to do."""
 
 import asyncio
 import selectors
 from typing import Any
 
-# A turn of the loop takes a little time too: what waits for less than the clock's resolution would wait for ever.
+# Each iteration advances the clock a little, because a timer below the clock's resolution would never expire.
 TURN_SECONDS = 1e-7
 
 
 class _Jumping(selectors.DefaultSelector):
-    """Never waits: what it is asked to wait for has passed on the loop's clock."""
+    """A selector that never waits. Instead it advances the loop's clock by the timeout."""
 
     loop: "JumpingLoop"
 
@@ -25,7 +25,7 @@ class _Jumping(selectors.DefaultSelector):
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """For tests without I/O: waiting costs nothing, and the order of events does not depend on the machine."""
+    """For tests without I/O: waiting takes no real time, and the order of events does not depend on the machine."""
 
     def __init__(self) -> None:
         selector = _Jumping()

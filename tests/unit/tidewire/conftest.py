@@ -1,4 +1,4 @@
-"""Unit tests of the library run on a clock that jumps, with memory in place of Redis."""
+"""Unit tests of the library run on a clock that jumps, with stores in memory instead of Redis."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 @pytest.fixture
 def configure(settings):
-    """Set some of the library's settings, before its node is made."""
+    """Set some of the library's settings, before the node is created."""
 
     def configure(**given: object) -> None:
         settings.TIDEWIRE = settings.TIDEWIRE | given
@@ -34,7 +34,7 @@ def configure(settings):
 
 @pytest.fixture
 async def here(monkeypatch, settings, configure):
-    """This test's node: on memory, in the loop's time."""
+    """Create the test's node, with stores in memory that use the loop's clock."""
     loop = asyncio.get_running_loop()
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     given = conf.settings()

@@ -1,4 +1,4 @@
-"""An edit lease under a random script of three editors, against what each of them may rely on."""
+"""A random script of three editors with one edit lease, checked against the guarantees that each editor has."""
 
 from dataclasses import dataclass
 
@@ -10,36 +10,36 @@ from tidewire.edit_lease import EditLease, Moved, Step
 
 MEMBERS = ("ada", "bob", "eve")
 TICK_SECONDS = 1.0
-# What a step takes in real time, at the most.
+# The longest real time that a step may take.
 MARGIN_SECONDS = 0.5
 HAPPENINGS = (
     *("come", "come", "vanish", "leave", "ask", "ask", "hand_over", "keep"),
     *("tick", "tick", "tick", "pause", "pause", "flush"),
 )
-# Two bytes a step: cheap to draw and to shrink.
+# Two bytes per step, which are cheap to draw and to shrink.
 scripts = st.binary(min_size=40, max_size=160)
 
 
 @dataclass
 class Claim:
-    """Who was last told that it is theirs, and until when they may rely on that."""
+    """The member that last received the lease, and the time until which it may rely on it."""
 
     member: str
     until: float
 
 
 class LeaseModel:
-    """Editors come, vanish, leave, ask and answer; a node touches those who are there.
+    """Editors come, vanish, leave, ask and answer; a node touches those with open sockets.
 
-    The truth is kept apart from the store: whoever was told that they hold it may type until their lease ends, until
-    they hand it over, or until they leave an asker without an answer for too long.
+    The model does not use the store's state. A member that received the lease may type until the lease ends, until the
+    member hands it over, or until the member has left an asker without an answer for too long.
     """
 
     def __init__(self, place: LeasePlace) -> None:
         self.place = place
         self.now = 0.0
         self.here: set[str] = set()
-        # Whom the node takes for the holder, or who has just come: as its register does.
+        # The editors that have the lease according to the node, or have just come: the state that its register has.
         self.first: set[str] = set()
         self.claim: Claim | None = None
         self.asked_at = 0.0
@@ -59,7 +59,7 @@ class LeaseModel:
         await self.move("take", member)
 
     async def vanish(self, member: str) -> None:
-        """A closed lid: nobody is told."""
+        """Remove an editor without a message, as when a laptop is closed."""
         self.here.discard(member)
         self.first.discard(member)
 
@@ -89,12 +89,12 @@ class LeaseModel:
             await self.move("take" if member in self.first else "touch", member)
 
     async def pause(self, _member: str = "", seconds: float = TICK_SECONDS) -> None:
-        """Time passes and no node does anything."""
+        """Let time pass without a step of any node."""
         await self.place.pass_time(seconds)
         self.now += seconds
 
     async def flush(self, _member: str) -> None:
-        """What Redis lost it cannot promise any more: the fence protects until the living have come back."""
+        """Redis loses all leases, so no claim is valid. Until the editors return, only the fence protects the text."""
         await self.place.flush()
         self.claim, self.seen, self.version = None, EditLease(), 0
 
@@ -110,7 +110,7 @@ class LeaseModel:
         if moved.holds and step in ("take", "touch", "ask"):
             assert lease.holder == member
             self.check_claim(member)
-            # Who asks for what they hold is told that they do, and renews nothing.
+            # A holder that asks for its own lease receives it, but this does not renew it.
             if step != "ask" or self.seen.holder != member:
                 self.claim = Claim(member, self.now + LEASE_SECONDS)
         if lease.asker != self.seen.asker:
@@ -118,7 +118,7 @@ class LeaseModel:
         self.seen = lease
 
     def check_claim(self, taker: str) -> None:
-        """Nobody else is told that it is theirs while the one who was told so before may rely on it."""
+        """Check that no other member receives the lease while the holder may rely on it."""
         claim = self.claim
         if claim is None or claim.member == taker or self.now >= claim.until - MARGIN_SECONDS:
             return
@@ -126,7 +126,7 @@ class LeaseModel:
         assert self.now - self.asked_at >= ANSWER_SECONDS - MARGIN_SECONDS, f"{claim.member} had time to answer"
 
     async def check_version(self, lease: EditLease, moved: Moved) -> None:
-        """A version is new exactly where something shows differently, and who caused it is told to announce it."""
+        """Check that the version changes exactly if a visible value changes, and that the move returns this."""
         version = await self.place.version()
         assert moved.changed == (lease != self.seen)
         assert (version > self.version) == moved.changed
@@ -135,7 +135,7 @@ class LeaseModel:
         self.version = version
 
     async def come_to_rest(self) -> None:
-        """Whoever vanished has lost it, if anybody waits; an ask is answered by time."""
+        """In the end a vanished holder must lose the lease to a waiting editor, and every request must be answered."""
         for _ in range(int(LEASE_SECONDS + ANSWER_SECONDS + GRACE_SECONDS) + 3):
             await self.tick()
         if not self.here:

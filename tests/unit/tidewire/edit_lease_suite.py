@@ -1,4 +1,4 @@
-"""What edit leases promise, as tests that run over every implementation of them."""
+"""The guarantees of edit leases, as tests that run with every implementation."""
 
 from abc import ABC, abstractmethod
 
@@ -11,21 +11,21 @@ TOPIC = "lease.plan"
 
 
 class LeasePlace(ABC):
-    """A store of edit leases, and its time."""
+    """A store of edit leases, with a clock that a test can advance."""
 
     leases: EditLeases
 
     @abstractmethod
     async def pass_time(self, seconds: float) -> None:
-        """Let so much time pass on the store's clock."""
+        """Advance the store's clock by this many seconds."""
 
     @abstractmethod
     async def flush(self) -> None:
-        """Lose everything, as FLUSHALL does."""
+        """Delete everything, as FLUSHALL does."""
 
     @abstractmethod
     async def version(self, topic: str = TOPIC) -> int:
-        """The topic's version, as hubs compare it."""
+        """Return the topic's version, which hubs compare."""
 
     async def move(self, step: Step, member: str, asker: str = "", *, topic: str = TOPIC) -> Moved:
         [moved] = await self.leases.move([Move(step, Editor(topic, member), asker)])
@@ -36,7 +36,7 @@ class LeasePlace(ABC):
         return lease
 
     async def stay(self, seconds: float, *members: str) -> None:
-        """Let time pass while these editors are there: each is touched every second."""
+        """Let time pass while these editors have open sockets: their node touches them every second."""
         while seconds > 0:
             await self.pass_time(min(seconds, 1.0))
             seconds -= 1.0
@@ -45,16 +45,16 @@ class LeasePlace(ABC):
 
 
 class LeaseSuite:
-    """Subclasses give the fixture `place`."""
+    """Subclasses must provide the fixture `place`."""
 
     async def test_nobody_holds_anything_at_first(self, place):
-        """An empty store knows no holder, no asker and no version."""
+        """An empty store has no holder, asker or version."""
         assert await place.look() == EditLease()
         assert await place.version() == 0
         assert await place.leases.move([]) == []
 
     async def test_who_comes_first_has_it(self, place):
-        """And who comes second has not."""
+        """The first editor gets the lease, and the second does not."""
         assert await place.move("take", "ada") == Moved(holds=True, changed=True)
         assert await place.look() == EditLease("ada")
         version = await place.version()
@@ -64,31 +64,31 @@ class LeaseSuite:
         assert await place.version() == version
 
     async def test_a_second_tab_is_the_same_editor(self, place):
-        """A member takes what they have, and nothing shows differently."""
+        """A member that takes its own lease again causes no visible change."""
         await place.move("take", "ada")
         assert await place.move("take", "ada") == Moved(holds=True, changed=False)
 
     async def test_topics_are_kept_apart(self, place):
-        """A lease is for one document."""
+        """Each lease belongs to one document."""
         await place.move("take", "ada")
         assert (await place.move("take", "bob", topic="lease.notes")).holds
         assert await place.leases.look([TOPIC, "lease.notes"]) == [EditLease("ada"), EditLease("bob")]
 
     async def test_many_moves_are_made_in_order(self, place):
-        """In one call, each answered for itself."""
+        """A single call applies all moves in order, and returns a result for each."""
         ada, bob = Editor(TOPIC, "ada"), Editor(TOPIC, "bob")
         moved = await place.leases.move([Move("take", ada), Move("take", bob), Move("ask", bob)])
         assert [each.holds for each in moved] == [True, False, False]
         assert [each.changed for each in moved] == [True, False, True]
 
     async def test_who_is_there_keeps_it(self, place):
-        """An idle tab is touched by its node, however long nobody types."""
+        """The node touches idle tabs, so their leases must last even if the user does not type."""
         await place.move("take", "ada")
         await place.stay(3 * LEASE_SECONDS, "ada", "bob")
         assert await place.look() == EditLease("ada")
 
     async def test_a_holder_who_is_gone_loses_it_to_who_waits(self, place):
-        """A closed lid: after the lease and not before."""
+        """A closed laptop: the waiting editor must get the lease when it expires, and not before."""
         await place.move("take", "ada")
         await place.stay(LEASE_SECONDS - 1.5, "bob")
         assert await place.look() == EditLease("ada")
@@ -97,7 +97,7 @@ class LeaseSuite:
         assert not (await place.move("touch", "ada")).holds
 
     async def test_a_holder_who_returns_in_time_keeps_it(self, place):
-        """A short loss of network, a drain to another node: nothing shows differently."""
+        """After a short loss of the network, or a drain to another node, there must be no visible change."""
         await place.move("take", "ada")
         version = await place.version()
         await place.stay(LEASE_SECONDS - 1.5, "bob")
@@ -107,13 +107,13 @@ class LeaseSuite:
         assert await place.version() == version
 
     async def test_a_holder_who_returns_late_has_it_while_nobody_took_it(self, place):
-        """There was nobody to lose it to."""
+        """No other editor was waiting."""
         await place.move("take", "ada")
         await place.pass_time(LEASE_SECONDS + 5)
         assert await place.move("take", "ada") == Moved(holds=True, changed=False)
 
     async def test_who_closes_the_page_leaves_it_after_the_grace(self, place):
-        """Whoever waits need not wait for the whole lease."""
+        """A waiting editor must not have to wait for the whole lease."""
         await place.move("take", "ada")
         assert await place.move("leave", "ada") == Moved(holds=True, changed=False)
         await place.stay(GRACE_SECONDS - 0.5, "bob")
@@ -122,7 +122,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_a_reload_keeps_it(self, place):
-        """Who is back within the grace has lost nothing."""
+        """An editor that returns within the grace keeps the lease."""
         await place.move("take", "ada")
         await place.move("leave", "ada")
         await place.stay(GRACE_SECONDS - 0.5, "bob")
@@ -131,7 +131,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("ada")
 
     async def test_leaving_never_lengthens_it(self, place):
-        """Who leaves shortly before the end of the lease has it until that end."""
+        """An editor that leaves shortly before the end of the lease must lose it at that end."""
         await place.move("take", "ada")
         await place.stay(LEASE_SECONDS - 1, "bob")
         await place.move("leave", "ada")
@@ -139,7 +139,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_an_asker_shows(self, place):
-        """To the holder, who may answer, and to everybody else."""
+        """The request is visible to all editors, and the holder may answer it."""
         await place.move("take", "ada")
         version = await place.version()
         assert await place.move("ask", "bob") == Moved(holds=False, changed=True)
@@ -147,7 +147,7 @@ class LeaseSuite:
         assert await place.version() > version
 
     async def test_one_asks_at_a_time(self, place):
-        """The first one is answered first; asking twice is asking once."""
+        """The first request must be answered first, and a repeated request changes nothing."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         assert await place.move("ask", "bob") == Moved(holds=False, changed=False)
@@ -155,18 +155,18 @@ class LeaseSuite:
         assert await place.look() == EditLease("ada", "bob")
 
     async def test_asking_for_what_nobody_has_takes_it(self, place):
-        """Also where the last holder's time is over."""
+        """Also if the lease of the last holder has expired."""
         assert (await place.move("ask", "ada")).holds
         await place.pass_time(LEASE_SECONDS + 1)
         assert (await place.move("ask", "bob")).holds
 
     async def test_the_holder_asks_for_nothing(self, place):
-        """And does not become their own asker."""
+        """The holder must not become the asker of its own lease."""
         await place.move("take", "ada")
         assert await place.move("ask", "ada") == Moved(holds=True, changed=False)
 
     async def test_handing_over_gives_it_to_the_asker(self, place):
-        """At once, with a lease of their own."""
+        """The asker gets a new lease at once."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         assert await place.move("hand_over", "ada", "bob") == Moved(holds=False, changed=True)
@@ -175,7 +175,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_only_the_holder_answers_and_only_who_asked_is_answered(self, place):
-        """A click on an old page does nothing: neither another's, nor one meant for another asker."""
+        """A click on an old page must do nothing, whether it is another editor's or was meant for another asker."""
         await place.move("take", "ada")
         for step in ("hand_over", "keep"):
             assert not (await place.move(step, "ada", "")).changed
@@ -189,7 +189,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("ada", "bob")
 
     async def test_a_holder_may_keep_it(self, place):
-        """The asker is no asker any more, and may ask again."""
+        """The request ends, and the asker may ask again."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         assert await place.move("keep", "ada", "bob") == Moved(holds=True, changed=True)
@@ -198,7 +198,7 @@ class LeaseSuite:
         assert (await place.move("ask", "bob")).changed
 
     async def test_who_does_not_answer_loses_it_to_the_asker(self, place):
-        """After the time to answer and not before, though they are there all the while."""
+        """The lease changes when the time to answer is over, and not before, although the holder is connected."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.stay(ANSWER_SECONDS - 1, "ada", "bob", "eve")
@@ -207,7 +207,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_an_asker_comes_before_others_who_wait(self, place):
-        """When the holder goes away, whoever is touched first."""
+        """When the holder leaves, the asker must get the lease, even if another editor is touched first."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.move("leave", "ada")
@@ -215,7 +215,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_an_asker_who_leaves_asks_no_more(self, place):
-        """The holder is not asked for nobody, but for the grace of a reload."""
+        """After the grace of a reload, the holder no longer sees the request of an asker that has left."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         assert await place.move("leave", "bob") == Moved(holds=False, changed=False)
@@ -227,7 +227,7 @@ class LeaseSuite:
         assert (await place.move("ask", "eve")).changed
 
     async def test_an_asker_who_closes_one_of_two_tabs_still_asks(self, place):
-        """The other tab may be on another node, which knows nothing of this one's end."""
+        """The other tab may be on another node, which does not know that this one has closed."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.move("leave", "bob")
@@ -237,7 +237,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_an_asker_who_reloads_still_asks(self, place):
-        """Until when they are answered at the latest is as before."""
+        """The time limit for an answer remains the same."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.stay(ANSWER_SECONDS - GRACE_SECONDS, "ada", "bob")
@@ -248,7 +248,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_an_asker_who_leaves_again_is_not_asked_for_any_longer(self, place):
-        """Each node where they were says that they left; the first one counts."""
+        """Each node of the asker reports that it left; only the first report counts."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.move("leave", "bob")
@@ -258,7 +258,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("ada")
 
     async def test_what_is_handed_over_to_who_has_left_is_not_theirs_for_long(self, place):
-        """The holder could not know yet; whoever waits gets it after the grace, as when a holder leaves."""
+        """The holder could not know. After the grace the waiting editor gets the lease, as when a holder leaves."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.move("leave", "bob")
@@ -269,7 +269,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("ada")
 
     async def test_an_asker_who_vanished_does_not_block_it(self, place):
-        """Their time to come for it is bounded; then others may ask, and the holder has it as before."""
+        """The asker's time to take the lease is limited. After that the holder has it again, and others may ask."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.stay(ANSWER_SECONDS + LEASE_SECONDS + 1, "ada", "eve")
@@ -278,13 +278,13 @@ class LeaseSuite:
         assert await place.look() == EditLease("ada", "eve")
 
     async def test_leaving_what_one_does_not_have_changes_nothing(self, place):
-        """Nor does leaving what nobody has."""
+        """Leaving a lease without a holder changes nothing either."""
         assert await place.move("leave", "bob") == Moved(holds=False, changed=False)
         await place.move("take", "ada")
         assert await place.move("leave", "bob") == Moved(holds=False, changed=False)
 
     async def test_after_a_loss_the_holder_comes_first(self, place):
-        """The store lost everything: who waits lets the one who had it come back."""
+        """After the store has lost everything, a waiting editor must give the holder time to return."""
         await place.move("take", "ada")
         await place.flush()
         assert not (await place.move("touch", "bob")).holds
@@ -294,14 +294,14 @@ class LeaseSuite:
         assert await place.look() == EditLease("ada")
 
     async def test_after_a_loss_who_waits_has_it_soon(self, place):
-        """Where the one who had it does not come back."""
+        """If the holder does not return, the waiting editor gets the lease."""
         await place.move("take", "ada")
         await place.flush()
         await place.stay(GRACE_SECONDS + 2, "bob")
         assert await place.look() == EditLease("bob")
 
     async def test_a_name_may_hold_any_character(self, place):
-        """Names are the users' business."""
+        """Users may choose any name."""
         odd = "a|b:c|ü 😀"
         await place.move("take", "ada")
         await place.move("ask", odd)

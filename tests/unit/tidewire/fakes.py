@@ -1,4 +1,4 @@
-"""Stand-ins for what does I/O: a socket's writer, the streams in Redis, a consumer's life in the node."""
+"""Fakes for parts that do I/O: a socket's writer, the streams in Redis, a consumer's life in the node."""
 
 import json
 import time
@@ -24,11 +24,11 @@ from tidewire.streams import Appended, Encoded, Entry, Stamp
 from tidewire.topics import Position, StateTopic
 
 LIMIT = 1000
-# Of a server's sockets, for tests that are not about them.
+# Limits of a server's sockets for tests that do not test limits.
 BOUNDS = Bounds(message_bytes=10**9, frames_per_second=10**9, handshakes=10**9)
 
 
-# The messages of Daphne, as `tests/contract/test_asgi_messages.py` finds them on a real one: how a socket ends, ...
+# Messages of Daphne, as `tests/contract/test_asgi_messages.py` records them from a real one: the end of a socket.
 ENDS: dict[str, dict[str, Any]] = {
     "close()": {"type": "websocket.disconnect", "code": None},
     "close(1000)": {"type": "websocket.disconnect", "code": 1000},
@@ -37,7 +37,7 @@ ENDS: dict[str, dict[str, Any]] = {
     "reset": {"type": "websocket.disconnect", "code": 1006},
     "vanish": {"type": "websocket.disconnect", "code": 1006},
 }
-# ... and what its client said before.
+# Messages of a client before the end of its socket.
 MESSAGES: dict[str, dict[str, Any]] = {
     "text": {"type": "websocket.receive", "text": "hello"},
     "empty text": {"type": "websocket.receive", "text": ""},
@@ -55,14 +55,14 @@ class Said(StreamEvent):
 
 
 class Here(StateEvent):
-    """A state event of the tests: who is on a topic."""
+    """A state event of the tests: the users on a topic."""
 
     type: Literal["test.here"] = "test.here"
     names: tuple[str, ...]
 
 
 class Joined(StateEvent):
-    """What changed of it, for who has the version before."""
+    """The changes since the version that a client has."""
 
     type: Literal["test.joined"] = "test.joined"
     count: int
@@ -70,7 +70,7 @@ class Joined(StateEvent):
 
 @dataclass(frozen=True)
 class Hall(StateTopic):
-    """A state topic of the tests; with `changes` it tells what changed in another event than the whole."""
+    """A state topic of the tests. If `changes` is set, it publishes changes in a smaller event than the whole value."""
 
     changes: bool = False
 
@@ -90,7 +90,7 @@ class Hall(StateTopic):
 
 
 class FakeWriter:
-    """Keeps what is written; a full one holds more than any limit until it is drained. `accepts`: offers until then."""
+    """Records frames. A full writer exceeds any limit until it is drained. `accepts`: offers before it becomes full."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
@@ -124,7 +124,7 @@ class FakeWriter:
 
 
 class FakeSocket:
-    """A connection with a fake writer, and what its client would have read."""
+    """A connection with a fake writer, and the events that its client would have read."""
 
     def __init__(self, *, user: str = "1") -> None:
         self.writer = FakeWriter()
@@ -145,7 +145,7 @@ class FakeSocket:
         return [json.loads(each.text) for each in self.writer.frames]
 
     def take(self) -> list[dict[str, Any]]:
-        """What came since the last call."""
+        """Return the events since the last call."""
         events = self.events
         self.writer.frames.clear()
         self.writer.writes.clear()
@@ -163,14 +163,14 @@ class FakeSocket:
 class MemoryStreams:
     """`Streams` in memory, with faults: `away`, a flush, a trimmed or lost history.
 
-    `asked` is awaited when a question leaves and when its answer comes back: what happens in between is the test's.
+    `asked` is awaited before and after each request, so that a test can change the streams in between.
     """
 
     def __init__(self, *, length: int = 1000) -> None:
         self.away = False
         self.reads = 0
         self.asked: Callable[[], Awaitable[None]] = _at_once
-        # Redis's clock, in seconds since 1970.
+        # The clock of Redis, in seconds since 1970.
         self.clock = time.time
         self._length = length
         self._epochs = 0
@@ -252,18 +252,18 @@ class MemoryStreams:
         return self._ends.get(topic)
 
     def place(self, topic: str, offset: int) -> Position:
-        """The position at an offset; without a mark where history does not have it."""
+        """Return the position at an offset. Its mark is empty if history does not have the event."""
         epoch = self._ends[topic].epoch if topic in self._ends else NOTHING.epoch
         marks = {entry.offset: entry.mark for entry in self._history.get(topic, ())}
         return Position(epoch, offset, marks.get(offset, ""))
 
     def flush(self) -> None:
-        """As FLUSHALL does."""
+        """Delete everything, as FLUSHALL does."""
         self._ends.clear()
         self._history.clear()
 
     def roll_back(self, topic: str, events: int) -> None:
-        """As a lagging replica does that takes over: the last events were never there."""
+        """Remove the last events, as when a replica without them becomes the primary."""
         history = self._history.get(topic, deque())
         for _ in range(min(events, len(history))):
             lost = history.pop()
@@ -271,7 +271,7 @@ class MemoryStreams:
             self._seen[topic] = {name: at for name, at in self._seen[topic].items() if at < lost.offset}
 
     def lose_history(self, topic: str, *, keep: int = 0) -> None:
-        """As an expiry does: the position stays."""
+        """Delete the history but not the position, as an expiry does."""
         history = self._history.get(topic, deque())
         while len(history) > keep:
             history.popleft()
@@ -283,7 +283,7 @@ class MemoryStreams:
 
 
 def place(offset: int, epoch: str = "e1", *, first: int = 1) -> Position:
-    """The position in a topic whose events have consecutive numbers as ids."""
+    """Return a position in a topic with consecutive numbers as the ids of its events."""
     mark = ""
     for number in range(first, first + offset):
         mark = _mark(mark, str(UUID(int=number)))
@@ -291,7 +291,7 @@ def place(offset: int, epoch: str = "e1", *, first: int = 1) -> Position:
 
 
 def _mark(after: str, event_id: str) -> str:
-    """As append.lua makes it."""
+    """Return the mark that append.lua would compute."""
     return sha1((after + event_id).encode(), usedforsecurity=False).hexdigest()[:12]
 
 
@@ -300,7 +300,7 @@ async def _at_once() -> None:
 
 
 def step(work: Coroutine[Any, Any, Any]) -> bool:
-    """Run a coroutine, without a loop, until it next waits. False: it has ended."""
+    """Run a coroutine without a loop until it waits. Returns False if it has ended."""
     try:
         work.send(None)
     except StopIteration:
@@ -316,5 +316,5 @@ def finish(work: Coroutine[Any, Any, Any]) -> None:
 
 @types.coroutine
 def paused() -> Generator[None, None, None]:
-    """Wait once, for whoever runs the coroutine step by step."""
+    """Wait once, until the coroutine is resumed by `step`."""
     yield

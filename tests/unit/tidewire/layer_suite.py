@@ -1,4 +1,4 @@
-"""The hub's needs of a channel layer, as tests that run over the tests' own layer and over those of channels_redis."""
+"""The requirements on a channel layer, as tests that run with the tests' own layer and with those of channels_redis."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ def hint(number: int) -> dict[str, object]:
 
 
 class LayerSuite:
-    """Subclasses give the fixture `layer`."""
+    """Subclasses must provide the fixture `layer`."""
 
     async def _joined(self, layer, *groups: str) -> str:
         channel = await layer.new_channel()
@@ -26,7 +26,7 @@ class LayerSuite:
             return await layer.receive(channel)
 
     async def test_a_hint_arrives_as_it_was_sent(self, layer):
-        """Numbers, lists and text of any language."""
+        """A hint may contain numbers, lists and text in any language."""
         channel = await self._joined(layer, "t.talk")
         await layer.group_send("t.talk", hint(1))
         assert await self._receive(layer, channel) == hint(1)
@@ -39,14 +39,14 @@ class LayerSuite:
         assert received == list(range(50))
 
     async def test_one_channel_hears_all_groups_that_it_joined(self, layer):
-        """A process has one channel, whatever the number of its topics."""
+        """A process has one channel, regardless of the number of its topics."""
         channel = await self._joined(layer, "t.one", "t.two")
         await layer.group_send("t.one", hint(1))
         await layer.group_send("t.two", hint(2))
         assert sorted([(await self._receive(layer, channel))["offset"] for _ in range(2)]) == [1, 2]
 
     async def test_joining_twice_is_joining_once(self, layer):
-        """The hub joins again every hour, and after each restart of its receiving."""
+        """The hub joins again every hour, and after each restart of its receiver."""
         channel = await self._joined(layer, "t.talk", "t.talk")
         await layer.group_send("t.talk", hint(1))
         await layer.group_send("t.talk", hint(2))
@@ -64,18 +64,18 @@ class LayerSuite:
         await layer.group_discard("t.talk", channel)
 
     async def test_a_group_without_members_takes_a_hint(self, layer):
-        """Nobody is on the topic: sending is no error."""
+        """A topic may have no subscribers, so sending must not raise an error."""
         await layer.group_send("t.nobody", hint(1))
 
     async def test_each_member_of_a_group_hears_it(self, layer):
-        """Two nodes."""
+        """The channels of two nodes."""
         channels = [await self._joined(layer, "t.talk") for _ in range(2)]
         assert channels[0] != channels[1]
         await layer.group_send("t.talk", hint(1))
         assert [(await self._receive(layer, channel))["offset"] for channel in channels] == [1, 1]
 
     async def test_the_largest_hint_arrives(self, layer):
-        """As large as a batch of events may be."""
+        """A hint may be as large as a batch of events."""
         channel = await self._joined(layer, "t.talk")
         large = hint(1) | {"bodies": ["x" * HINT_CHARACTERS]}
         await layer.group_send("t.talk", large)

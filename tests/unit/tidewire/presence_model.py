@@ -1,4 +1,4 @@
-"""Presence under a random script of several nodes and users, against a truth in a few lines of Python."""
+"""A random script of several nodes and users, checked against a simple model of presence."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ HOLDS = tuple(
 )
 KEYS = sorted({hold[:2] for hold in HOLDS})
 TICK_SECONDS = 1.0
-# What a step takes in real time, at the most.
+# The longest real time that a step may take.
 MARGIN_SECONDS = 0.5
 HAPPENINGS = (
     *("connect",) * 4,
@@ -31,22 +31,22 @@ HAPPENINGS = (
     "start",
     "flush",
 )
-# Two bytes a step: cheap to draw and to shrink.
+# Two bytes per step, which are cheap to draw and to shrink.
 scripts = st.binary(min_size=60, max_size=160)
 
 
 class Gone:
-    """A hold that no living node has any more: when it was let go, and which looks may have seen it."""
+    """An entry that no running node has: the time of its removal, and which sweeps may have seen it."""
 
     def __init__(self, at: float) -> None:
         self.at = at
-        # A look after the end of the lease starts the grace, a look after the grace ends the member.
+        # A sweep after the end of the lease starts the grace; a sweep after the grace removes the member.
         self.seen_at: float | None = None
         self.over = False
 
 
 class Model:
-    """A cluster of nodes on one store. A node's register tells the store; the truth is who is connected where."""
+    """A cluster of nodes on one store. Registers update the store; the model knows which users are connected."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -55,7 +55,7 @@ class Model:
         self.frozen: set[str] = set()
         self.connected: dict[str, Counter[Hold]] = defaultdict(Counter)
         self.gone: dict[Hold, Gone] = {}
-        # The store lost everything, and living nodes have not refilled it yet.
+        # The store has lost everything, and the running nodes have not restored it yet.
         self.emptied = False
         self.seen: dict[str, tuple[int, object]] = {}
         self.seen_index = 0
@@ -73,7 +73,7 @@ class Model:
         await self.come_to_rest()
 
     async def start(self, node: str, _hold: Hold) -> None:
-        """A process starts; under the name of one that was killed, if there was one."""
+        """Start a process, under the name of a killed one if there is one."""
         if node not in self.registers:
             self.registers[node] = PresenceRegister(
                 self.place.presence, node=node, touch_seconds=TICK_SECONDS, announce=self._announce
@@ -95,7 +95,7 @@ class Model:
             await self.registers[node]._put()
 
     async def tick(self, _node: str = "", _hold: Hold = HOLDS[0]) -> None:
-        """Time passes, and every living node does what it does every second."""
+        """Let a second pass, and let each running node do its work of a second."""
         await self.place.pass_time(TICK_SECONDS)
         for node in self.registers:
             if self._lives(node):
@@ -103,17 +103,17 @@ class Model:
         self.emptied = False
 
     async def wait(self, _node: str, _hold: Hold) -> None:
-        """A moment passes in which no node does anything."""
+        """Let a moment pass in which no node does anything."""
         await self.place.pass_time(TICK_SECONDS / 4)
 
     async def freeze(self, node: str, _hold: Hold) -> None:
-        """A node stands still: a paused container, a blocked loop."""
+        """Suspend a node, as when its container is paused or its loop is blocked."""
         if self._lives(node):
             self.frozen.add(node)
             self._let_go(+self.connected[node], await self.place.now())
 
     async def thaw(self, node: str, _hold: Hold) -> None:
-        """It goes on, with all its sockets."""
+        """Resume a suspended node with all its sockets."""
         if node in self.frozen:
             self.frozen.discard(node)
             await self._look(node)
@@ -121,7 +121,7 @@ class Model:
                 self.gone.pop(hold, None)
 
     async def kill(self, node: str, _hold: Hold) -> None:
-        """As kill -9 does: nobody is told."""
+        """Kill a node, as kill -9 does: it cannot update the store."""
         if node in self.registers:
             lived = self._lives(node)
             del self.registers[node]
@@ -155,7 +155,7 @@ class Model:
         self.seen_index = await self.place.version("docs")
 
     async def come_to_rest(self) -> None:
-        """Whoever is connected to a living node is there, and nobody else."""
+        """Check that the members are exactly the users that are connected to a running node."""
         for node in list(self.frozen):
             await self.thaw(node, HOLDS[0])
         for node in NODES:
@@ -167,7 +167,7 @@ class Model:
             assert set(await self.place.names(topic, phase)) == connected
 
     async def _check_version(self, topic: str, value: object) -> None:
-        """A version is new where the value is, and is told; it stays where nothing shows."""
+        """Check that the version changes exactly if the value does, and that each change is announced."""
         version = await self.place.version(topic)
         version_before, value_before = self.seen.get(topic, (version, value))
         self.seen[topic] = version, value
@@ -190,7 +190,7 @@ class Model:
     def _let_go(self, holds: Iterable[Hold], now: float) -> None:
         for hold in holds:
             if self.emptied:
-                # Nobody knows whether it was refilled before.
+                # The node may or may not have restored the entry before.
                 self.gone.pop(hold, None)
             elif not self._holders(hold) and hold not in self.gone:
                 self.gone[hold] = Gone(now)

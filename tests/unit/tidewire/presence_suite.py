@@ -1,4 +1,4 @@
-"""What presence promises, as tests that run over every implementation of it."""
+"""The guarantees of presence, as tests that run with every implementation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from tidewire.witness import Witness
 
 LEASE_SECONDS = 10.0
 GRACE_SECONDS = 3.0
-# The grace runs inside the lease, so this long after its last touch a node is taken for dead.
+# The grace is part of the lease, so a node counts as dead this long after its last touch.
 DEAD_SECONDS = LEASE_SECONDS - GRACE_SECONDS
 INDEXES = {"doc": "docs"}
 
@@ -20,7 +20,7 @@ USERS = Hold("users", "online", "ada")
 
 
 class Place(ABC):
-    """A store of presence, and its time."""
+    """A store of presence, with a clock that a test can advance."""
 
     presence: Presence
 
@@ -32,19 +32,19 @@ class Place(ABC):
 
     @abstractmethod
     async def now(self) -> float:
-        """The store's clock, with what was let pass on it. Seconds."""
+        """Return the store's clock in seconds, including the time that a test has let pass."""
 
     @abstractmethod
     async def pass_time(self, seconds: float) -> None:
-        """Let so much time pass on the store's clock."""
+        """Advance the store's clock by this many seconds."""
 
     @abstractmethod
     async def next_moment(self) -> None:
-        """Let the store's clock show another time."""
+        """Wait until the store's clock shows a different time."""
 
     @abstractmethod
     async def flush(self) -> None:
-        """Lose everything, as FLUSHALL does."""
+        """Delete everything, as FLUSHALL does."""
 
     async def live(self, *nodes: str) -> None:
         for node in nodes:
@@ -84,10 +84,10 @@ class Place(ABC):
 
 
 class PresenceSuite:
-    """Subclasses give the fixture `place`."""
+    """Subclasses must provide the fixture `place`."""
 
     async def test_nobody_is_anywhere_at_first(self, place):
-        """An empty store knows no member, no version and no change."""
+        """An empty store has no members, versions or changes."""
         assert await place.presence.members([("doc.plan", "read")], names=20) == [Members(0, ())]
         assert await place.presence.versions(["doc.plan", "users"]) == [0, 0]
         assert await place.presence.versions([]) == []
@@ -96,7 +96,7 @@ class PresenceSuite:
         assert await place.presence.sweep() == set()
 
     async def test_a_member_joins(self, place):
-        """The first connection of a user makes a member, and says which topics show it."""
+        """A user's first connection adds a member, and returns the topics that show it."""
         await place.live("a")
         assert await place.put("a", ADA) == {"doc.plan", "docs"}
         assert await place.names() == ("ada",)
@@ -105,12 +105,12 @@ class PresenceSuite:
         assert await place.presence.changed("docs", 0) == ["doc.plan"]
 
     async def test_a_topic_of_no_index_changes_alone(self, place):
-        """Only families that are named have an index."""
+        """Only the configured families have an index."""
         await place.live("a")
         assert await place.put("a", USERS) == {"users"}
 
     async def test_further_connections_change_nothing(self, place):
-        """A user with five tabs, on two nodes, is one member."""
+        """A user with five tabs on two nodes is one member."""
         await place.live("a", "b")
         await place.put("a", ADA)
         version = await place.version()
@@ -120,7 +120,7 @@ class PresenceSuite:
         assert await place.version() == version
 
     async def test_a_member_stays_while_any_node_holds_it(self, place):
-        """What one node gives up another may still have."""
+        """A member that one node removes may still be connected to another."""
         await place.live("a", "b")
         await place.put("a", ADA)
         await place.put("b", ADA)
@@ -132,7 +132,7 @@ class PresenceSuite:
         assert await place.names() == ()
 
     async def test_a_count_may_be_told_any_number_of_times(self, place):
-        """Counts are absolute: a repeat, as after a lost answer, changes nothing."""
+        """Counts are absolute, so a repeat after a lost reply changes nothing."""
         await place.live("a")
         for _ in range(3):
             await place.put("a", ADA, count=2)
@@ -142,14 +142,14 @@ class PresenceSuite:
         assert await place.names() == ()
 
     async def test_giving_up_what_was_not_held_changes_nothing(self, place):
-        """A zero for an unknown hold neither makes nor ends a member."""
+        """A count of zero for an unknown entry neither adds nor removes a member."""
         await place.live("a")
         assert await place.put("a", ADA, count=0) == set()
         assert await place.outlive(GRACE_SECONDS + 1, "a") == set()
         assert await place.version() == 0
 
     async def test_a_member_leaves_after_the_grace(self, place):
-        """Not at once, and not much later."""
+        """The member must not leave at once, and not much later."""
         await place.live("a")
         await place.put("a", ADA)
         version = await place.version()
@@ -163,7 +163,7 @@ class PresenceSuite:
         assert await place.version() > version
 
     async def test_who_returns_in_time_neither_left_nor_joined(self, place):
-        """A reload shows nowhere: the version is the same, so nobody is told anything."""
+        """A reload must not be visible: the version stays the same, so no client is notified."""
         await place.live("a", "b")
         await place.put("a", ADA)
         before = await place.version(), await place.version("docs")
@@ -175,7 +175,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_who_returns_late_but_unswept_never_left(self, place):
-        """A leave takes effect when it is swept, and until then it can be taken back."""
+        """A leave takes effect when it is swept; until then the member may return."""
         await place.live("a")
         await place.put("a", ADA)
         await place.put("a", ADA, count=0)
@@ -185,7 +185,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_a_leave_is_told_once(self, place):
-        """Two nodes sweep: one of them takes the member off, the other finds nothing to do."""
+        """Of two nodes that sweep, one removes the member and the other must find nothing to do."""
         await place.live("a", "b")
         await place.put("a", ADA, BOB)
         await place.put("a", ADA, BOB, count=0)
@@ -196,7 +196,7 @@ class PresenceSuite:
         assert await place.version() == version
 
     async def test_phases_are_kept_apart(self, place):
-        """Who reads and writes is two members, each with an end of its own."""
+        """A user that reads and writes is two members, each with its own end."""
         await place.live("a")
         await place.put("a", ADA, ADA_WRITES)
         asked = [("doc.plan", "read"), ("doc.plan", "update"), ("doc.other", "read")]
@@ -211,7 +211,7 @@ class PresenceSuite:
         assert await place.names(phase="update") == ()
 
     async def test_topics_are_kept_apart(self, place):
-        """A change of one topic is none of another, but both show in their index."""
+        """A change of one topic does not change another, but both appear in their index."""
         await place.live("a")
         await place.put("a", ADA)
         index = await place.version("docs")
@@ -223,7 +223,7 @@ class PresenceSuite:
         assert await place.presence.changed("docs", await place.version("docs")) == []
 
     async def test_an_index_names_the_topics_that_have_members(self, place):
-        """However many topics were ever opened: one without members leaves the index."""
+        """A topic without members must be removed from the index, so that the index cannot grow without limit."""
         await place.live("a")
         await place.put("a", ADA, ADA_WRITES, ELSEWHERE)
         before = await place.version("docs")
@@ -238,7 +238,7 @@ class PresenceSuite:
         assert await place.presence.changed("docs", 0) == ["doc.other"]
 
     async def test_names_are_those_there_longest_and_bounded(self, place):
-        """The count is of all, the names are the first so many."""
+        """The count includes all members; only the first names are returned."""
         await place.live("a")
         for name in ("eve", "ada", "bob"):
             await place.put("a", Hold("doc.plan", "read", name))
@@ -250,7 +250,7 @@ class PresenceSuite:
         assert await place.names() == ("eve", "ada", "bob")
 
     async def test_a_name_may_hold_any_character(self, place):
-        """What separates the parts of a hold may be part of a user's name."""
+        """A name may contain the separator of an entry's parts."""
         odd = Hold("doc.plan", "read", "a|b:c|ü 😀")
         await place.live("a")
         await place.put("a", odd)
@@ -260,7 +260,7 @@ class PresenceSuite:
         assert await place.names() == ()
 
     async def test_a_node_without_a_lease_keeps_nothing(self, place):
-        """What an unknown node says is refused, so that it registers and says all of it."""
+        """Writes of an unknown node are refused, so that it registers and writes all its entries again."""
         kept, changed = await place.presence.put(Witness("a"), [(ADA, 1)])
         assert (kept, changed) == (False, set())
         assert await place.names() == ()
@@ -268,14 +268,14 @@ class PresenceSuite:
         assert await place.touch("a")
 
     async def test_a_node_that_touches_keeps_its_members(self, place):
-        """Members live as long as their node does, however long nothing happens to them."""
+        """Members last as long as their node, even if nothing happens to them."""
         await place.live("a")
         await place.put("a", ADA)
         assert await place.outlive(3 * LEASE_SECONDS, "a") == set()
         assert await place.names() == ("ada",)
 
     async def test_a_dead_node_s_members_leave_with_the_lease(self, place):
-        """Its members are gone a lease after its last touch, as seen by nodes that sweep every second."""
+        """If nodes sweep every second, the members of a dead node must leave one lease after its last touch."""
         await place.live("a", "b")
         await place.put("a", ADA)
         await place.put("b", BOB)
@@ -285,7 +285,7 @@ class PresenceSuite:
         assert await place.names() == ("bob",)
 
     async def test_a_late_sweep_makes_no_ghost_stay_longer(self, place):
-        """The grace of a dead node's members runs from the end of its lease, not from the sweep that finds it."""
+        """The grace of a dead node's members starts at the end of its lease, not at the sweep that finds it."""
         await place.live("a", "b")
         await place.put("a", ADA)
         await place.pass_time(0.8)
@@ -294,7 +294,7 @@ class PresenceSuite:
         assert await place.presence.sweep() == {"doc.plan", "docs"}
 
     async def test_who_let_go_after_the_lease_has_the_whole_grace(self, place):
-        """A member of a dead node that another node lets go before a sweep finds the dead one."""
+        """Another node removes a dead node's member before a sweep has found the dead node."""
         await place.live("a", "b")
         await place.put("a", ADA)
         await place.put("b", ADA)
@@ -309,7 +309,7 @@ class PresenceSuite:
         assert await place.presence.sweep() == {"doc.plan", "docs"}
 
     async def test_members_may_return_after_an_outage(self, place):
-        """Where nobody swept for longer, clients were away as well: the grace runs from the sweep."""
+        """If no node swept for longer than a lease, clients were disconnected too: the grace starts at the sweep."""
         await place.live("a")
         await place.put("a", ADA)
         await place.pass_time(2 * LEASE_SECONDS)
@@ -319,7 +319,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_a_lease_ends_exactly_once(self, place):
-        """Two nodes sweep after a third: its member leaves once, in one version."""
+        """Two nodes sweep a third one's member, which must leave once, in one version."""
         await place.live("a", "b", "c")
         await place.put("a", ADA)
         version = await place.version()
@@ -334,7 +334,7 @@ class PresenceSuite:
         assert await place.names() == ()
 
     async def test_a_dead_node_s_users_may_return_elsewhere(self, place):
-        """Who reconnects to another node before the lease ends never left."""
+        """A user that reconnects to another node before the lease ends has never left."""
         await place.live("a", "b")
         await place.put("a", ADA)
         version = await place.version()
@@ -345,7 +345,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_a_lapsed_node_registers_under_another_name(self, place):
-        """A node that was silent for too long learns it, and puts everything again: no member left."""
+        """After too long a pause a node must register again and write all its entries, and no member may leave."""
         await place.live("a", "b")
         await place.put("a", ADA)
         version = await place.version()
@@ -358,7 +358,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_the_old_name_of_a_node_can_be_ended(self, place):
-        """Members that the node no longer has leave after the grace, not after the old lease; the others stay."""
+        """Members without a connection must leave after the grace instead of the old lease; the others stay."""
         await place.live("a")
         await place.put("a", ADA, BOB)
         old = place.witness("a").name
@@ -370,7 +370,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_a_touch_counts_the_node_s_holds(self, place):
-        """A node notices where some of them are missing."""
+        """The number lets a node notice that some of its entries are missing."""
         await place.live("a", "b")
         await place.put("a", ADA, BOB)
         await place.put("b", ADA)
@@ -378,7 +378,7 @@ class PresenceSuite:
         assert await place.presence.touch(place.witness("a")) == (True, 1)
 
     async def test_a_version_that_was_lost_is_not_in_the_history(self, place):
-        """Its reader cannot know what changed since, so it reads the whole."""
+        """The reader cannot know the changes since that version, so it must read the whole value."""
         await place.live("a")
         await place.put("a", ADA)
         lost = await place.version("docs")
@@ -389,7 +389,7 @@ class PresenceSuite:
         assert await place.presence.changed("docs", 0) == ["doc.other"]
 
     async def test_a_lapsed_node_s_old_counts_are_forgotten(self, place):
-        """What it no longer holds when it comes back is not held any more."""
+        """Connections that the node no longer has when it registers again must not keep members."""
         await place.live("a")
         await place.put("a", ADA, BOB)
         await place.pass_time(DEAD_SECONDS + 1)
@@ -400,7 +400,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_many_ended_leases_are_swept_in_the_end(self, place):
-        """A cluster that stopped all at once is cleaned up, however many nodes it had."""
+        """After all nodes of a cluster have stopped, everything must be removed, whatever their number."""
         nodes = [f"n{number}" for number in range(25)]
         await place.live(*nodes)
         for number, node in enumerate(nodes):
@@ -411,7 +411,7 @@ class PresenceSuite:
         assert await place.names() == ()
 
     async def test_a_sweep_takes_any_number_of_members(self, place):
-        """More members than one step handles leave in one sweep."""
+        """A single sweep removes all members, even more than one step handles."""
         many = [Hold("doc.plan", "read", f"user{number}") for number in range(1200)]
         await place.live("a")
         await place.put("a", *many)
@@ -422,7 +422,7 @@ class PresenceSuite:
         assert await place.names() == ()
 
     async def test_an_emptied_store_is_refilled_by_the_living(self, place):
-        """Nodes find that they are unknown, register, and put what they hold."""
+        """Nodes notice that they are unknown, register, and write their entries again."""
         await place.live("a", "b")
         await place.put("a", ADA)
         await place.put("b", ADA, BOB)

@@ -1,4 +1,4 @@
-"""What the streams promise, as tests that run over Redis and over the memory that stands in for it in other tests."""
+"""The guarantees of streams, as tests that run with Redis and with the memory that replaces it in other tests."""
 
 from uuid import UUID
 
@@ -20,16 +20,16 @@ async def results(streams, batch: dict[str, list[Encoded]]) -> list[tuple[bool, 
 
 
 class StreamsSuite:
-    """Subclasses give the fixture `streams`, and `flush()` on it."""
+    """Subclasses must provide the fixture `streams`, with a method `flush`."""
 
     async def test_an_empty_topic_has_no_end(self, streams):
-        """Before any event a topic has neither epoch nor history."""
+        """A topic without events has neither epoch nor history."""
         assert await streams.ends(["talk", "other"]) == [None, None]
         assert await streams.ends([]) == []
         assert await streams.read("talk", 0, limit=10) == (None, [])
 
     async def test_events_are_numbered_from_one(self, streams):
-        """Offsets follow each other without a gap, in one epoch."""
+        """Offsets are consecutive, in one epoch."""
         positions = [(await streams.append(said(number))).position for number in (1, 2, 3)]
         assert [position.offset for position in positions] == [1, 2, 3]
         assert len({position.epoch for position in positions}) == 1
@@ -37,7 +37,7 @@ class StreamsSuite:
         assert Position.parse(str(positions[-1])) == positions[-1], "a page can carry it"
 
     async def test_a_stamp_is_the_end_and_the_time_of_redis(self, streams):
-        """A topic without events gets its epoch by it, which the first event keeps."""
+        """A stamp gives a topic without events its epoch, which the first event must keep."""
         before = await streams.stamp("talk")
         assert before.position.offset == 0
         assert await streams.ends(["talk"]) == [before.position]
@@ -48,7 +48,7 @@ class StreamsSuite:
         assert 0 <= after.at_ms - before.at_ms < 60_000
 
     async def test_history_is_read_in_order_after_an_offset(self, streams):
-        """What is read is what was appended, the end of the same moment beside it."""
+        """A read returns the appended events together with the end of the stream at that moment."""
         marks = [(await streams.append(said(number))).position.mark for number in (1, 2, 3)]
         last = await streams.append(said(4))
         assert await streams.read("talk", 2, limit=10) == (
@@ -59,7 +59,7 @@ class StreamsSuite:
         assert await streams.read("talk", 99, limit=10) == (last.position, [])
 
     async def test_a_read_is_bounded(self, streams):
-        """The oldest so many are read; the end tells that there are more."""
+        """A read returns the oldest events up to the limit; the end shows that there are more."""
         for number in (1, 2, 3, 4):
             last = await streams.append(said(number))
         end, entries = await streams.read("talk", 0, limit=2)
@@ -67,7 +67,7 @@ class StreamsSuite:
         assert end == last.position
 
     async def test_an_event_is_appended_once_by_its_id(self, streams):
-        """A repeat is told where the first one stands, and changes nothing."""
+        """A repeat returns the position of the first append, and changes nothing."""
         first = await streams.append(said(1))
         await streams.append(said(2))
         again = await streams.append(said(1))
@@ -80,7 +80,7 @@ class StreamsSuite:
         assert len(entries) == 2
 
     async def test_a_batch_is_appended_in_its_order(self, streams):
-        """Several topics at once, each with offsets of its own."""
+        """A batch may contain several topics, each with its own offsets."""
         batch = {"talk": [said(3), said(1)], "other": [said(2, topic="other")]}
         done = await streams.append_all(batch)
         assert [each.position.offset for each in done["talk"]] == [1, 2]
@@ -89,12 +89,12 @@ class StreamsSuite:
         assert [entry.body for entry in entries] == [said(3).body, said(1).body]
 
     async def test_a_batch_whose_answer_was_lost_is_a_repeat(self, streams):
-        """The publisher sends the whole batch again; events behind it are still new."""
+        """The publisher must send the whole batch again; events after it are still new."""
         assert await results(streams, numbered(1, 2, 3)) == [(True, None)] * 3
         assert await results(streams, numbered(1, 2, 3, 4)) == [(False, None)] * 3 + [(True, None)]
 
     async def test_a_late_publisher_changes_nothing(self, streams):
-        """A process that was stopped before it sent its batch sends it long after another one published the rows."""
+        """A suspended process sends its batch long after another process has published the rows."""
         assert await results(streams, numbered(1, 2)) == [(True, None)] * 2
         assert await results(streams, numbered(*range(3, 1500))) == [(True, None)] * 1497
         assert await results(streams, numbered(1, 2)) == [(False, 1499)] * 2
@@ -102,7 +102,7 @@ class StreamsSuite:
         assert end.offset == 1499
 
     async def test_a_number_that_the_stream_is_past_is_refused_with_all_behind_it(self, streams):
-        """The database went back to a backup: its numbers begin below the stream's, and no event may be lost."""
+        """A database restored from a backup has numbers below the stream's, and none of its events may be lost."""
         await results(streams, numbered(1, 2, 3))
         batch = {"talk": [said(number + 10, sequence=number) for number in (3, 4)]}
         assert await results(streams, batch) == [(False, 3), (False, 3)]
@@ -110,7 +110,7 @@ class StreamsSuite:
         assert await results(streams, batch) == [(True, None)] * 2
 
     async def test_no_event_of_a_large_batch_passes_those_that_were_refused(self, streams):
-        """The stream's number is within a batch that Redis takes in parts: no part overtakes another."""
+        """Redis takes a batch in parts. If the stream's number is within the batch, no part may overtake another."""
         for first, last in ((1, 100), (101, 250)):
             await results(streams, numbered(*range(first, last + 1)))
             batch = {"talk": [said(number + 1000 * last, sequence=number) for number in range(1, 501)]}
@@ -118,7 +118,7 @@ class StreamsSuite:
             assert (await streams.ends(["talk"]))[0].offset == last
 
     async def test_a_repeat_under_a_new_number_holds_up_nothing(self, streams):
-        """An application published an id a second time, at the end of a part of a batch."""
+        """An application may publish an id again, at the end of a part of a batch."""
         await results(streams, numbered(1))
         batch = [said(number, sequence=number) for number in range(2, 252)]
         batch[99] = said(1, sequence=101)
@@ -126,13 +126,13 @@ class StreamsSuite:
         assert found == [(number != 101, None) for number in range(2, 252)]
 
     async def test_a_store_that_was_emptied_takes_any_number(self, streams):
-        """Redis lost the topic; the database's numbers go on."""
+        """Redis has lost the topic, but the database's numbers continue."""
         await results(streams, numbered(1, 2))
         await streams.flush()
         assert await results(streams, numbered(3)) == [(True, None)]
 
     async def test_topics_are_kept_apart(self, streams):
-        """Each has offsets and an epoch of its own, and ids of its own."""
+        """Each topic has its own offsets, epoch and ids."""
         await streams.append(said(1))
         await streams.append(said(2))
         other = await streams.append(said(1, topic="other"))
@@ -142,7 +142,7 @@ class StreamsSuite:
         assert (talk.offset, ends, none) == (2, other.position, None)
 
     async def test_history_is_bounded(self, streams):
-        """Old events go; those that are left are the newest, without a hole."""
+        """Old events are deleted. The remaining ones are the newest, without a gap."""
         for number in range(1, 401):
             await streams.append(said(number))
         _, entries = await streams.read("talk", 0, limit=1000)
@@ -151,20 +151,20 @@ class StreamsSuite:
         assert streams.length <= len(offsets) <= streams.length + 200
 
     async def test_a_mark_depends_on_every_event_before(self, streams):
-        """The same event at the same offset has another mark after another event."""
+        """The same event at the same offset has another mark if the event before it differs."""
         one = [(await streams.append(said(number))).position for number in (1, 2)]
         other = [(await streams.append(said(number, topic="other"))).position for number in (3, 2)]
         assert one[1].mark != other[1].mark
         assert one == [place(1, one[0].epoch), place(2, one[0].epoch)]
 
     async def test_a_repeat_has_the_position_of_the_first(self, streams):
-        """Whoever repeats an event can resume from there."""
+        """A publisher that repeats an event can resume from its position."""
         first = await streams.append(said(1))
         await streams.append(said(2))
         assert (await streams.append(said(1))).position == first.position
 
     async def test_an_emptied_store_begins_a_new_epoch(self, streams):
-        """Offsets that are counted anew are never taken for the old ones, nor is an old id remembered."""
+        """New offsets must never be mistaken for old ones, and old ids must be forgotten."""
         old = await streams.append(said(1))
         await streams.flush()
         assert await streams.ends(["talk"]) == [None]

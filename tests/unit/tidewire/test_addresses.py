@@ -1,4 +1,4 @@
-"""The forms of addresses: each in its normal form, or refused in words that show no URL."""
+"""Addresses are converted to their normal form, or refused with a message that does not show the URL."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ SCHEMES = ("redis", "rediss")
     ],
 )
 def test_an_origin_has_the_form_that_browsers_send(text, normal):
-    """And a second look changes nothing."""
+    """The conversion of a normal form must not change it."""
     assert origin_setting(text) == normal
     assert origin_setting(normal) == normal
 
@@ -66,14 +66,14 @@ def test_an_origin_has_the_form_that_browsers_send(text, normal):
     ],
 )
 def test_what_is_no_origin_is_refused(text, said):
-    """In words of what is wrong."""
+    """The message must name the problem."""
     with pytest.raises(ValueError, match=said):
         origin_setting(text)
 
 
 @given(st.text())
 def test_an_origin_is_normal_or_refused(text):
-    """Whatever stands in a header, there is no other exception."""
+    """No header may raise any other exception."""
     for made in (text, f"https://{text}"):
         try:
             found = origin(made)
@@ -140,7 +140,7 @@ def test_a_url_that_every_client_reads_alike(text):
     ],
 )
 def test_a_password_that_is_not_encoded_is_refused_and_not_shown(text):
-    """The reason says how to write it."""
+    """The message must show how to encode the password."""
     with pytest.raises(ValueError, match="%40") as refused:
         server_url(text, SCHEMES)
     assert "hunter2" not in str(refused.value)

@@ -1,17 +1,17 @@
-"""Waits after failures: longer and longer, never too long, never all the same."""
+"""Delays after failures: they grow up to a limit, and are random."""
 
 from tidewire.backoff import Backoff
 
 
 def test_waits_double_up_to_a_bound():
-    """Each lies between a half of its step and all of it."""
+    """Each delay must be between half of its step and the whole step."""
     backoff = Backoff(0.5, 3.0)
     for step in (0.5, 1.0, 2.0, 3.0, 3.0, 3.0):
         assert step / 2 <= backoff.failed() <= step
 
 
 def test_it_begins_anew_after_a_success():
-    """The next failure is another story."""
+    """A success must reset the delay."""
     backoff = Backoff(1.0, 60.0)
     for _ in range(5):
         backoff.failed()
@@ -20,7 +20,7 @@ def test_it_begins_anew_after_a_success():
 
 
 def test_a_hundred_nodes_come_back_at_a_hundred_times():
-    """All saw Redis go at one moment."""
+    """All nodes may lose Redis at the same moment."""
     waits = sorted(Backoff(1.0, 1.0).failed() for _ in range(100))
     assert len(set(waits)) == 100
     assert waits[-1] - waits[0] > 0.3

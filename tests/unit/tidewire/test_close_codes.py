@@ -1,4 +1,4 @@
-"""Close codes: one table, that the browser has too."""
+"""Close codes: one table for the server and the browser."""
 
 from pathlib import Path
 
@@ -11,30 +11,30 @@ JAVASCRIPT = Path(tidewire.__file__).parent / "static" / "tidewire" / "close-cod
 
 
 def test_the_client_has_the_same_table():
-    """The file that browsers load is what the table says; `manage.py close_codes` writes it."""
+    """`manage.py close_codes` writes the file that browsers load."""
     assert JAVASCRIPT.read_text() == as_javascript()
 
 
 @pytest.mark.parametrize("code", CloseCode)
 def test_a_code_lies_where_an_application_may_send_it(code):
-    """Daphne sends 1000 and 3000-4999 only; ours are in the private part."""
+    """Daphne can send only 1000 and 3000-4999, of which 4000 and above are for private use."""
     assert 4000 <= code < 5000
 
 
 @pytest.mark.parametrize("code", CloseCode)
 def test_a_code_says_what_the_client_does(code):
-    """Codes that end with reconnecting say so, in their number and in their text."""
+    """A code that lets the client reconnect must show this in its number and in its text."""
     assert code.final == (code >= 4500)
     assert code.final != ("reconnect" in code.meaning)
 
 
 def test_final_codes_are_two_ranges():
-    """Below 500 of a thousand a client comes back, from there it does not."""
+    """In each thousand, a client reconnects after codes below 500, and must stop after the others."""
     final = CloseCode.final.fget
     assert [final(code) for code in (1000, 3000, 3499, 4000, 4499)] == [False] * 5
     assert [final(code) for code in (3500, 3999, 4500, 4999)] == [True] * 4
 
 
 def test_no_code_is_given_twice():
-    """A number has one meaning: an enum would fold a second one into the first, in silence."""
+    """An enum would silently turn a second name for a number into an alias."""
     assert len(CloseCode) == len(CloseCode.__members__)

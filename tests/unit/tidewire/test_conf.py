@@ -1,4 +1,4 @@
-"""The library's settings: an odd value stops the start and names itself."""
+"""The library's settings: an invalid value must stop the start with a message that names it."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -11,7 +11,7 @@ GIVEN = {"REDIS_URL": "redis://127.0.0.1:1/0"}
 
 @pytest.fixture
 def read(settings):
-    """The settings as the library reads them of a project's."""
+    """Return a function that reads a project's settings as the library does."""
 
     def read(given: object) -> Settings:
         settings.TIDEWIRE = given
@@ -23,19 +23,19 @@ def read(settings):
 
 
 def test_what_is_not_given_has_a_default(read):
-    """A project names its Redis, and may name anything else."""
+    """A project must set its Redis, and may set anything else."""
     found = read(GIVEN | {"LEASE_SECONDS": 20.0})
     assert found.LEASE_SECONDS == 20.0
     assert found.GRACE_SECONDS == 3.0
 
 
 def test_settings_are_read_once(read):
-    """Later changes of the dict change nothing."""
+    """Later changes of the dict must have no effect."""
     assert read(GIVEN) is read({})
 
 
 def test_an_unknown_name_is_refused(read):
-    """A misspelt setting is named, beside those that exist."""
+    """The message must name the misspelt setting and all known ones."""
     with pytest.raises(ImproperlyConfigured, match=r"unknown \['LEASE_SECOND'\]; known are \[.*'LEASE_SECONDS'"):
         read(GIVEN | {"LEASE_SECOND": 20.0})
 
@@ -49,7 +49,7 @@ def test_a_missing_url_is_refused(read, given):
 
 @pytest.mark.parametrize("given", [None, [], "redis://"])
 def test_missing_settings_are_refused(read, given):
-    """The message says what to write."""
+    """The message must show a minimal setting."""
     with pytest.raises(ImproperlyConfigured, match=r"TIDEWIRE is missing: set at least \{"):
         read(given)
 
@@ -65,7 +65,7 @@ def test_missing_settings_are_refused(read, given):
     ],
 )
 def test_what_does_not_add_up_is_refused(read, given, said):
-    """The grace runs inside the lease, and the rest of it is touched at least twice."""
+    """The grace is part of the lease, and the node must be able to touch it twice in the rest."""
     with pytest.raises(ImproperlyConfigured, match=said):
         read(GIVEN | given)
 

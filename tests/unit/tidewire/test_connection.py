@@ -1,4 +1,4 @@
-"""A connection's limit: events that do not fit are not kept, and control messages have a part of their own."""
+"""A connection's limit: events that do not fit are not kept, and control messages have their own room."""
 
 import pytest
 
@@ -10,7 +10,7 @@ MADE = frame("hello")
 
 @pytest.fixture
 def socket(monkeypatch):
-    """A socket whose backlog is `socket.waits`."""
+    """A socket with a backlog of `socket.waits` bytes."""
     made = FakeSocket()
     made.waits = 0
     monkeypatch.setattr(type(made.writer), "backlog", property(lambda _: made.waits))
@@ -27,7 +27,7 @@ def test_a_socket_with_room_takes_events(socket):
 
 
 def test_a_full_socket_is_skipped_and_reported_once(socket):
-    """However often it is asked, a full socket takes nothing and is reported when it first was full."""
+    """A full socket must refuse every event, and report only once that it is full."""
     socket.waits = LIMIT
     assert not offer(socket)
     assert not offer(socket)
@@ -37,7 +37,7 @@ def test_a_full_socket_is_skipped_and_reported_once(socket):
 
 
 def test_events_and_what_waits_stay_within_the_limit_together(socket):
-    """The limit is for what would wait, not for what waits already."""
+    """The limit applies to the backlog including the new event."""
     socket.waits = socket.connection.room - len(MADE.wire) + 1
     assert not offer(socket)
     assert socket.connection.drained() is False
@@ -47,7 +47,7 @@ def test_events_and_what_waits_stay_within_the_limit_together(socket):
 
 
 def test_an_event_above_the_limit_is_taken_where_nothing_waits(socket):
-    """It could never be delivered otherwise, and it is the only thing that waits."""
+    """An event that is larger than the limit could never be delivered otherwise."""
     large = frame("x" * 2 * LIMIT)
     socket.waits = 1
     assert not offer(socket, large)
@@ -58,7 +58,7 @@ def test_an_event_above_the_limit_is_taken_where_nothing_waits(socket):
 
 
 def test_a_socket_is_full_until_half_of_its_limit_is_free(socket):
-    """A socket at the edge of its limit does not flap."""
+    """A socket at its limit must not alternate between full and writable."""
     socket.waits = LIMIT
     assert not offer(socket)
     socket.waits = LIMIT // 2 + 1
@@ -71,7 +71,7 @@ def test_a_socket_is_full_until_half_of_its_limit_is_free(socket):
 
 
 def test_a_socket_full_of_events_takes_control_messages(socket):
-    """They are small, and what they say cannot be had later."""
+    """Control messages are small, and clients cannot request them later."""
     socket.waits = socket.connection.room
     assert not offer(socket)
     socket.connection.write(MADE)
@@ -79,7 +79,7 @@ def test_a_socket_full_of_events_takes_control_messages(socket):
 
 
 def test_a_client_that_asks_and_never_reads_stays_full(socket):
-    """Replies stay within the limit too; what is left out cannot be had later, so the socket has to come back."""
+    """Replies are limited too. A client cannot request a dropped reply later, so the socket must reconnect."""
     socket.waits = LIMIT
     socket.connection.write(MADE)
     socket.connection.write(MADE)

@@ -1,4 +1,4 @@
-"""Live consumers over plain ASGI: who gets in, what a client may say, and that nobody stays by accident."""
+"""Live consumers over plain ASGI: authorization, messages of clients, and complete cleanup."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ TALK = StreamTopic("talk")
 
 
 class HallConsumer(LiveConsumer):
-    """Shows who is in the hall, and is in it."""
+    """Shows the users in the hall, and adds its own user."""
 
     def topics(self) -> Sequence[Topic]:
         return (Hall("hall"),)
@@ -42,35 +42,35 @@ class HallConsumer(LiveConsumer):
 
 
 class TalkConsumer(LiveConsumer):
-    """Hears what is said."""
+    """Receives the events of the talk."""
 
     def topics(self) -> Sequence[Topic]:
         return (TALK,)
 
 
 class PublicConsumer(LiveConsumer):
-    """Lets anonymous visitors in."""
+    """Accepts anonymous visitors."""
 
     async def refuse(self) -> CloseCode | None:
         return None
 
 
 class BothConsumer(LiveConsumer):
-    """Hears two stream topics."""
+    """Subscribes to two stream topics."""
 
     def topics(self) -> Sequence[Topic]:
         return (TALK, StreamTopic("other"))
 
 
 class TwiceConsumer(LiveConsumer):
-    """Names a topic twice."""
+    """Names the same topic twice."""
 
     def topics(self) -> Sequence[Topic]:
         return (TALK, TALK)
 
 
 class OddConsumer(LiveConsumer):
-    """Fails where its user's name says."""
+    """Fails in the method that its user's name selects."""
 
     says: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
 
@@ -107,14 +107,14 @@ ROUTER = with_fallback(
 
 
 class Client(WebsocketCommunicator):
-    """A client's side of a socket."""
+    """The client's side of a socket."""
 
     def __init__(self, where: str, *, user: Any = ADA, **scope: Any) -> None:
         super().__init__(ROUTER, where)
         self.scope |= {"user": user, **scope}
 
     async def sent(self, seconds: float = 0.5) -> list[dict[str, Any]]:
-        """All that the server sent by the end of so many seconds, accept and close among it."""
+        """Return everything that the server sends in this time, including accept and close."""
         await asyncio.sleep(seconds)
         messages = []
         while not self.output_queue.empty():
@@ -132,7 +132,7 @@ class Client(WebsocketCommunicator):
 
 @pytest.fixture
 async def connect(here):
-    """Opens sockets, and closes those still open at the end of the test."""
+    """Open sockets, and close those that are still open at the end of the test."""
     clients: list[Client] = []
 
     async def connect(where: str, **scope: Any) -> Client:
@@ -163,13 +163,13 @@ async def say_on_talk(here: Node, number: int, text: str) -> None:
 
 class TestConnecting:
     async def test_a_user_is_let_in_and_shown_the_topic(self, connect):
-        """The first event is the value with this user in it."""
+        """The first event is a value that includes this user."""
         client = await connect("hall/")
         [event] = await client.events()
         assert (event["type"], event["names"]) == ("test.here", ["ada"])
 
     async def test_the_anonymous_are_closed_with_a_code_of_their_own(self, connect, here):
-        """A browser sees the code only after an accepted handshake; nothing of the topic is sent before it."""
+        """A browser receives the code only after an accepted handshake. No event may be sent before the close."""
         before = counted(metrics.CONNECTS, "HallConsumer", "unauthenticated")
         client = await connect("hall/", user=NOBODY)
         assert await client.sent() == [{"type": "websocket.close", "code": 4500}]
@@ -177,33 +177,33 @@ class TestConnecting:
         assert counted(metrics.CONNECTS, "HallConsumer", "unauthenticated") == before + 1
 
     async def test_whose_session_ends_during_the_handshake_is_not_let_in(self, connect, here):
-        """The event that told of it found no socket to close."""
+        """The revocation found no socket to close."""
         await here.revocations.end("1", "key", True)
         client = await connect("hall/", session_mark=session_mark("key"), asked_at=time.monotonic())
         assert closes(await client.sent()) == [CloseCode.REVOKED]
         assert here.connections == set()
 
     async def test_what_a_refused_client_says_is_ignored(self, connect):
-        """It has no connection that could answer."""
+        """A refused client has no connection that could reply."""
         client = await connect("hall/", user=NOBODY)
         await client.sent()
         await client.say('{"type":"ping"}')
         assert await client.sent() == []
 
     async def test_a_consumer_may_refuse_for_its_own_reasons(self, connect):
-        """With the code that says which."""
+        """The close code names the reason."""
         client = await connect("odd/", user=SimpleNamespace(**vars(ADA) | {"get_username": lambda: "forbidden"}))
         assert closes(await client.sent()) == [CloseCode.FORBIDDEN]
 
     async def test_an_unknown_path_is_closed_with_its_code(self, connect):
-        """Not with a traceback, and not in silence."""
+        """The socket must not close with a traceback or without a code."""
         before = counted(metrics.CONNECTS, "none", "unknown")
         client = await connect("nowhere/")
         assert closes(await client.sent()) == [4504]
         assert counted(metrics.CONNECTS, "none", "unknown") == before + 1
 
     async def test_an_error_of_a_consumer_is_not_taken_for_an_unknown_path(self, here):
-        """A ValueError from inside is the project's bug, and it shows."""
+        """A ValueError from a consumer is a bug of the project, which must be visible."""
         client = Client("odd/", user=SimpleNamespace(**vars(ADA) | {"get_username": lambda: "greedy"}))
         await client.send_input({"type": "websocket.connect"})
         with pytest.raises(ValueError, match="OddConsumer: 100 topics, 16 at most"):
@@ -241,7 +241,7 @@ class TestConnecting:
         assert here.users == 4
 
     async def test_a_stream_socket_resumes_from_where_the_page_stands(self, connect, here):
-        """The position is part of the address."""
+        """The URL contains the position."""
         for number in (1, 2, 3):
             here.streams.append_now(Said(id=UUID(int=number), text="hello"))
         client = await connect(f"talk/?at=talk:{place(1)}")
@@ -251,7 +251,7 @@ class TestConnecting:
 
     @pytest.mark.parametrize("query", ["?at=", "?at=rubbish", "?at=%ff", "?at=e1:1", "?at=talk:e1:1&at=talk:e1:2"])
     async def test_a_position_that_cannot_be_read_is_answered_as_missed_events(self, connect, here, query):
-        """The client learns what was wrong, and reloads rather than miss an event."""
+        """The client receives the error, and reloads instead of missing an event."""
         for number in (1, 2):
             here.streams.append_now(Said(id=UUID(int=number), text="hello"))
         client = await connect(f"talk/{query}")
@@ -281,13 +281,13 @@ class TestConnecting:
         assert sorted(said) == [("other", 3), ("talk", 2), ("talk", 3)]
 
     async def test_a_topic_that_a_socket_names_twice_is_delivered_once(self, connect, here):
-        """A list from a database may name a topic twice."""
+        """A list of topics from a database may contain duplicates."""
         here.streams.append_now(Said(id=UUID(int=1), text="hello"))
         client = await connect("twice/?at=talk:0:0")
         assert [event["type"] for event in await client.events()] == ["resumed", "test.said"]
 
     async def test_the_scope_is_cut_to_what_an_open_socket_needs(self, connect, here):
-        """Headers and cookies are not kept for ten thousand sockets."""
+        """Headers and cookies must not be kept for ten thousand sockets."""
         seen: list[dict[str, Any]] = []
         client = Client("talk/")
         client.scope["headers"] = [(b"cookie", b"x" * 1000)]
@@ -310,7 +310,7 @@ class TestConnecting:
 
 class TestSpeaking:
     async def test_a_ping_is_answered(self, connect):
-        """The client's heartbeat; browsers cannot send websocket pings."""
+        """The client's heartbeat, because browsers cannot send WebSocket pings."""
         client = await connect("talk/")
         await client.events()
         await client.say('{"type":"ping"}')
@@ -320,7 +320,7 @@ class TestSpeaking:
         "text", ["hello", "", "[]", '{"type":"hello"}', '{"type":"ping","x":1}', '{"type":"pong"}']
     )
     async def test_what_cannot_be_understood_is_refused_with_the_reason(self, connect, text):
-        """An error event, not a close; what a server says is nothing that a client may say."""
+        """The server replies with an error event and does not close. Clients must not send events of the server."""
         before = counted(metrics.REJECTED, "TalkConsumer", "malformed")
         client = await connect("talk/")
         await client.events()
@@ -333,7 +333,7 @@ class TestSpeaking:
         assert await client.events() == [{"type": "pong"}]
 
     async def test_binary_messages_are_refused(self, connect):
-        """The contract is text."""
+        """The contract allows only text."""
         client = await connect("talk/")
         await client.events()
         await client.send_input({"type": "websocket.receive", "bytes": b'{"type":"ping"}'})
@@ -342,7 +342,7 @@ class TestSpeaking:
 
     @pytest.mark.parametrize("message", [{"text": "x" * 5000}, {"text": "€" * 2000}, {"bytes": b"x" * 5000}])
     async def test_a_message_too_large_is_refused_unread(self, connect, here, message):
-        """The bound is on bytes, whatever the letters are."""
+        """The limit is in bytes, regardless of the characters."""
         client = await connect("talk/")
         await client.events()
         await client.send_input({"type": "websocket.receive"} | message)
@@ -353,7 +353,7 @@ class TestSpeaking:
         assert closes([closed]) == [CloseCode.TOO_LARGE]
 
     async def test_malformed_messages_in_a_row_close_the_socket(self, connect):
-        """So many are no accident; the client should not come back."""
+        """Several in a row are no accident, so the client should not reconnect."""
         client = await connect("talk/")
         await client.events()
         for _ in range(MALFORMED_LIMIT):
@@ -363,7 +363,7 @@ class TestSpeaking:
         assert closes(messages) == [CloseCode.MALFORMED]
 
     async def test_a_good_message_forgives_the_bad_ones_before_it(self, connect):
-        """Only those in a row count."""
+        """Only consecutive malformed messages count."""
         client = await connect("talk/")
         await client.events()
         for _ in range(3):
@@ -373,7 +373,7 @@ class TestSpeaking:
             assert (await client.events(1.5))[-1] == {"type": "pong"}
 
     async def test_a_flood_closes_the_socket(self, connect, here):
-        """With a code that comes back later; what else the flood brings is not looked at."""
+        """The code lets the client reconnect later. Further messages of the flood must be ignored."""
         before = counted(metrics.REJECTED, "TalkConsumer", "flooding")
         client = await connect("talk/")
         await client.events()
@@ -387,7 +387,7 @@ class TestSpeaking:
         assert counted(metrics.REJECTED, "TalkConsumer", "flooding") == before + 1
 
     async def test_a_steady_client_is_no_flood(self, connect, here):
-        """The bound is per second."""
+        """The limit is per second."""
         client = await connect("talk/")
         await client.events()
         for _ in range(100):
@@ -396,7 +396,7 @@ class TestSpeaking:
         assert await client.events() == [{"type": "pong"}] * 100
 
     async def test_what_is_refused_is_logged_on_one_line(self, connect, caplog):
-        """What a client sends cannot write lines of its own into the log."""
+        """A client must not be able to add lines to the log."""
         client = await connect("talk/")
         with caplog.at_level(logging.INFO, logger="tidewire.consumer"):
             await client.say(json.dumps({"type": "ping", "x\nERROR all is lost": 1}))
@@ -409,7 +409,7 @@ class TestSpeaking:
 
 class TestLeaving:
     async def test_a_disconnect_leaves_everything(self, connect, here):
-        """Topics, presence and the node's own set."""
+        """The topics, presence and the node's set of connections."""
         client = await connect("hall/")
         await client.events()
         [connection] = here.connections
@@ -424,7 +424,7 @@ class TestLeaving:
         assert members.names == ()
 
     async def test_one_of_several_tabs_may_close(self, connect, here):
-        """A member stays until the last connection has gone."""
+        """A member stays until its last connection has closed."""
         first, second = await connect("hall/"), await connect("hall/")
         await first.events()
         await first.disconnect()
@@ -442,7 +442,7 @@ class TestLeaving:
         ],
     )
     async def test_a_socket_leaves_everything_however_its_end_is_told(self, connect, here, end, code):
-        """Optional fields of ASGI's message are absent, None or empty: 1005 is its own number for no code."""
+        """Optional fields of ASGI's message may be absent, None or empty; 1005 then represents the missing code."""
         client = await connect("hall/")
         await client.events()
         label = "other" if code in (3000, 4999) else str(code)
@@ -453,7 +453,7 @@ class TestLeaving:
         assert counted(metrics.CLOSES, "HallConsumer", label) == before + 1
 
     async def test_a_handler_that_hangs_holds_up_no_cleanup(self, connect, here):
-        """The disconnect is taken while the message before it is handled, which then has a deadline."""
+        """The disconnect is handled while an earlier message is still being handled, which then has a deadline."""
         client = await connect("odd/", user=SimpleNamespace(**vars(ADA) | {"get_username": lambda: "hanging"}))
         await client.say('{"type":"ping"}')
         await asyncio.sleep(0.1)
@@ -464,7 +464,7 @@ class TestLeaving:
         await client.wait(timeout=60)
 
     async def test_a_connect_that_hangs_is_closed_with_a_code_that_comes_back(self, here):
-        """The database hangs: a page would say Connecting for as long."""
+        """Otherwise a page would show "Connecting" for as long as the database hangs."""
         client = Client("odd/", user=SimpleNamespace(**vars(ADA) | {"get_username": lambda: "undecided"}))
         accepted, _ = await client.connect(timeout=60)
         assert accepted
@@ -472,7 +472,7 @@ class TestLeaving:
         await client.disconnect()
 
     async def test_a_client_that_answers_no_close_is_left(self, connect, here):
-        """Not every server ends such a socket by itself, and a drain would wait for it."""
+        """Some servers do not end such a socket, and a drain would have to wait for it."""
         client = await connect("talk/")
         await client.events()
         [connection] = here.connections
@@ -484,14 +484,14 @@ class TestLeaving:
         ("code", "label"), [(1000, "1000"), (1006, "1006"), (4000, "4000"), (4999, "other"), (3000, "other")]
     )
     async def test_codes_are_counted_in_a_closed_set(self, connect, code, label):
-        """A client may close with any number: labels are ours and the protocol's."""
+        """A client may close with any code, but labels must be limited to those of the library and the protocol."""
         before = counted(metrics.CLOSES, "TalkConsumer", label)
         client = await connect("talk/")
         await client.disconnect(code=code)
         assert counted(metrics.CLOSES, "TalkConsumer", label) == before + 1
 
     async def test_an_application_that_is_cancelled_leaves(self, connect, here):
-        """The server gave up on it: nobody stays a member by accident."""
+        """The server has cancelled the application, and the user must not remain a member."""
         client = await connect("hall/")
         await client.events()
         client.future.cancel()
@@ -499,7 +499,7 @@ class TestLeaving:
         assert here.connections == set()
 
     async def test_a_consumer_that_fails_leaves(self, connect, here):
-        """The error is the server's to report, and the process lives."""
+        """The server reports the error, and the process continues."""
         client = await connect("odd/")
         await client.say('{"type":"ping"}')
         with pytest.raises(KeyError, match="a bug"):
@@ -507,7 +507,7 @@ class TestLeaving:
         assert here.connections == set()
 
     async def test_a_close_from_this_end_comes_after_what_was_written(self, connect, here):
-        """Events, the drain's hint, then the close, and nothing after it."""
+        """The order is events, the drain's hint, the close, and nothing after it."""
         client = await connect("talk/")
         await client.events()
         [connection] = here.connections
@@ -523,7 +523,7 @@ class TestLeaving:
         assert [json.loads(message["text"]).get("text") for message in messages[:-1]][-1] == "last words"
 
     async def test_connecting_and_leaving_are_one_line_each(self, connect, caplog):
-        """And none per message."""
+        """Single messages must not be logged."""
         with caplog.at_level(logging.INFO, logger="tidewire.consumer"):
             client = await connect("talk/")
             await client.say('{"type":"ping"}')
@@ -538,7 +538,7 @@ class TestLeaving:
 
 class TestDelivery:
     async def test_it_works_over_plain_send(self, connect, here):
-        """Without a server's writer, events go through ASGI's `send`, to every socket and in order."""
+        """Without a server's writer, events are sent with ASGI's `send`, to every socket and in order."""
         clients = [await connect("talk/") for _ in range(3)]
         for client in clients:
             await client.events()
@@ -548,17 +548,17 @@ class TestDelivery:
             assert [event.get("offset") for event in await client.events()][-20:] == list(range(1, 21))
 
     async def test_a_server_s_writer_is_used_where_it_is_offered(self, connect, here):
-        """Events go to the writer, not through `send`."""
+        """Events are sent with the writer instead of `send`."""
         writer = FakeWriter()
         client = await connect("talk/", extensions={"tidewire.writer": writer})
         assert await client.events() == []
         assert json.loads(writer.frames[0].text)["type"] == "resumed"
 
     async def test_an_open_socket_has_no_task_of_its_own_but_the_application_s(self, connect, here):
-        """Stock Channels has one more per connection, waiting on the channel layer."""
+        """Stock Channels has one more task per connection, which waits for the channel layer."""
 
         async def lasting() -> int:
-            # A check of the hub has a task for a moment.
+            # A check of the hub briefly has a task.
             counts = []
             for _ in range(20):
                 await asyncio.sleep(0.07)
@@ -575,7 +575,7 @@ class TestDelivery:
 
 
 def test_the_consumer_names_no_layer_that_exists():
-    """Naming one would give each connection a channel and a task."""
+    """A layer that exists would give each connection a channel and a task."""
     from django.conf import settings  # noqa: PLC0415
 
     assert consumer.LiveConsumer.channel_layer_alias not in settings.CHANNEL_LAYERS

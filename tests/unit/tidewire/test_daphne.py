@@ -1,6 +1,6 @@
-"""Daphne's protocol as tidewire uses it: the private names are still there, and bytes leave in the order of the calls.
+"""The private names of Daphne that tidewire uses still exist, and bytes are sent in the order of the calls.
 
-An upgrade of Daphne, autobahn or Twisted that moves a name fails here, before it fails in production.
+If an upgrade of Daphne, autobahn or Twisted moves a name, these tests must fail before production does.
 """
 
 import ast
@@ -24,7 +24,7 @@ from tidewire.frames import frame
 
 
 class Socket:
-    """A socket that takes some of what it is sent, none of it, or fails."""
+    """A socket that accepts some of the bytes, none of them, or fails."""
 
     def __init__(self, takes: deque[int | None]) -> None:
         self.takes = takes
@@ -39,7 +39,7 @@ class Socket:
 
 
 class Transport(FileDescriptor):
-    """Twisted's own buffering over such a socket; `drain` does what the reactor does."""
+    """Twisted's own buffering on top of such a socket. `drain` does the work of the reactor."""
 
     def __init__(self, takes=()) -> None:
         super().__init__(reactor=object())
@@ -70,7 +70,7 @@ def factory():
 
 @pytest.fixture
 def make(factory):
-    """An open connection over a transport that takes so much at each try."""
+    """Return a function that opens a connection. Its transport takes this many bytes at each attempt."""
     protocol_class = protocol_of(factory, BOUNDS)
 
     def made(takes=(), protocol_class=protocol_class) -> tuple[DirectProtocol, Transport]:
@@ -86,7 +86,7 @@ def make(factory):
 
 
 def play(protocol: DirectProtocol, transport: Transport, seed: int) -> bytes:
-    """A random script of everything that writes; returns what the wire must carry."""
+    """Run a random sequence of all kinds of writes. Returns the bytes that the wire must carry."""
     script = random.Random(seed)
     due = b""
     for number in range(200):
@@ -122,14 +122,14 @@ def takes_of(seed: int) -> list[int | None]:
 
 @pytest.mark.parametrize("seed", range(25))
 def test_the_wire_carries_every_write_in_order_and_whole(make, seed):
-    """Hub and consumer mixed, partial writes, full sockets, pings and the close."""
+    """Mixed writes of hub and consumer, partial writes, full sockets, pings and the close."""
     protocol, transport = make(takes_of(seed))
     due = play(protocol, transport, seed)
     assert transport.socket.wire == due
 
 
 def test_a_writer_that_bypasses_the_buffer_fails_the_same_check(make, factory):
-    """The check can fail: a hub that always tries the socket first overtakes what waits."""
+    """The check must be able to fail: a hub that always tries the socket first overtakes buffered bytes."""
 
     class Wrong(protocol_of(factory, BOUNDS)):
         def offer(self, frames, wire, limit):
@@ -162,7 +162,7 @@ def test_an_offer_is_declined_above_its_bound_and_taken_again_below(make):
 
 @pytest.mark.parametrize("write", ["write", "offer", "sendData"])
 def test_a_lost_socket_is_left_to_the_reactor(make, write):
-    """Whoever writes sees a reset first: the bytes are buffered, and the reactor meets the error and reports it."""
+    """A write may meet a reset first. The bytes are buffered, and the reactor then receives and reports the error."""
     protocol, transport = make()
     made = frame("hello")
 
@@ -178,7 +178,7 @@ def test_a_lost_socket_is_left_to_the_reactor(make, write):
 
 
 def test_bytes_for_a_transport_that_is_closing_go_through_it(make):
-    """Behind what it has still to send, as Twisted has it: nothing is written past it to the socket."""
+    """Bytes must follow those that the transport has buffered, and must not be written directly to the socket."""
     protocol, transport = make()
     transport.disconnecting = True
     transport._postLoseConnection = lambda: None
@@ -192,7 +192,7 @@ def test_bytes_for_a_transport_that_is_closing_go_through_it(make):
 
 
 def test_a_connection_that_compresses_is_written_through_autobahn(make):
-    """Ready frames are not compressed: such a client gets each message from autobahn, in the same order."""
+    """Prepared frames are not compressed, so autobahn must send such a client's messages, in the same order."""
     protocol, transport = make()
     protocol._plain = False
     sent = []
@@ -207,7 +207,7 @@ def test_a_connection_that_compresses_is_written_through_autobahn(make):
 
 
 def test_a_connection_over_tls_is_written_through_its_transport(make):
-    """There is no socket to write plain bytes to."""
+    """Plain bytes must not be written to the socket of a TLS connection."""
     protocol, transport = make()
     protocol._direct = protocol._plain = False
     made = frame("x")
@@ -220,7 +220,7 @@ def test_a_connection_over_tls_is_written_through_its_transport(make):
 
 
 def test_a_cut_drops_the_connection(make):
-    """Without a handshake: the reader has not read for seconds."""
+    """There is no closing handshake, because the client has not read for seconds."""
     protocol, transport = make()
     aborted = []
     transport.abortConnection = lambda: aborted.append(True)
@@ -236,7 +236,7 @@ def test_a_closed_connection_takes_nothing(make):
 
 
 def names_on(*owners: str) -> set[str]:
-    """What our protocol's modules read of variables so called, or of their attributes so called."""
+    """Return the attributes that the protocol's modules read of variables or attributes with these names."""
     found = set()
     for node in (each for module in (_daphne, _inbound) for each in ast.walk(ast.parse(inspect.getsource(module)))):
         if isinstance(node, ast.Attribute):
@@ -248,7 +248,7 @@ def names_on(*owners: str) -> set[str]:
 
 
 def test_every_name_that_is_read_of_a_transport_is_there():
-    """Whatever the module comes to use of Twisted's transport, this looks at it."""
+    """Checks each attribute of Twisted's transport that the module uses."""
     used = names_on("transport")
     assert used >= {"dataBuffer", "offset", "_tempDataLen", "connected", "disconnecting", "socket", "write"}
     transport = Connection(mock.Mock(), None, reactor=object())
@@ -256,7 +256,7 @@ def test_every_name_that_is_read_of_a_transport_is_there():
 
 
 def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(factory):
-    """Whatever the module comes to use of the protocol, this looks at it."""
+    """Checks each attribute of the protocol that the module uses."""
     stock = WebSocketProtocol()
     stock.factory = factory
     stock.openHandshakeTimeout = 0
@@ -285,7 +285,7 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
 
 
 def test_what_daphne_sets_in_a_handshake_is_still_set_there():
-    """The names that an open connection keeps of it."""
+    """Attributes of the handshake that an open connection keeps."""
     source = inspect.getsource(WebSocketProtocol)
     for name in ("application_queue", "client_addr", "last_ping", "path", "request", "server", "socket_opened"):
         assert f"self.{name} = " in source, name
@@ -307,7 +307,7 @@ def test_every_private_name_is_where_it_was():
 
 
 def test_a_read_takes_little_memory(monkeypatch):
-    """An accepted socket is read with the size that was set, and with no other."""
+    """An accepted socket must be read with the configured size only."""
     monkeypatch.setattr(AcceptedSocket, "bufferSize", AcceptedSocket.bufferSize)
     _daphne.read_in_small_pieces()
     asked = mock.Mock(**{"socket.recv.return_value": b"", "bufferSize": AcceptedSocket.bufferSize})
@@ -316,7 +316,7 @@ def test_a_read_takes_little_memory(monkeypatch):
 
 
 def test_what_autobahn_sets_on_each_connection_is_set_on_ours(factory, make):
-    """Attribute by attribute: ours has it from its class, autobahn's on the instance."""
+    """Each attribute must exist: this protocol has it from its class, autobahn's on the instance."""
     stock = WebSocketProtocol()
     stock.factory = factory
     stock.openHandshakeTimeout = 0
@@ -332,7 +332,7 @@ def test_what_autobahn_sets_on_each_connection_is_set_on_ours(factory, make):
 
 
 def test_slimming_keeps_what_a_close_needs(make):
-    """A lost connection is told to the server: what autobahn and Daphne read on the way is still there."""
+    """Autobahn and Daphne must still find everything that they read when a lost connection is reported."""
     told = []
 
     class Daphne:

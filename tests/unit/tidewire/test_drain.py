@@ -1,4 +1,4 @@
-"""A drain: nobody new, everybody told and closed in time, presence handed over."""
+"""A drain: no new clients, all clients notified and closed in time, presence handed over."""
 
 import asyncio
 import dataclasses
@@ -20,7 +20,7 @@ DRAIN_SECONDS = 10.0
 
 
 class Client:
-    """A socket whose client answers a close after a while, or never."""
+    """A socket whose client answers a close after a delay, or never."""
 
     def __init__(self, here: Node, *, answers_seconds: float | None = 0.1) -> None:
         self.here = here
@@ -55,7 +55,7 @@ class Scene:
         self.clients = [Client(self.here, **options) for _ in range(count)]
 
     async def drain(self) -> float:
-        """How long it took."""
+        """Run the drain and return its duration."""
         started = asyncio.get_running_loop().time()
         await self.drainer.drain()
         return asyncio.get_running_loop().time() - started
@@ -70,7 +70,7 @@ async def scene(here):
 
 
 async def test_a_drain_has_three_states(scene):
-    """Ready until it begins, draining until all are gone."""
+    """The node is ready until the drain begins, and draining until all sockets have closed."""
     assert (scene.drainer.state, scene.drainer.ready, scene.drainer.draining) == ("listening", True, False)
     scene.fill(1, answers_seconds=1.0)
     draining = asyncio.ensure_future(scene.drain())
@@ -83,14 +83,14 @@ async def test_a_drain_has_three_states(scene):
 
 
 async def test_the_listener_closes_first(scene):
-    """A node that went on listening would attract those whom it closes."""
+    """Otherwise the node would attract the clients that it closes."""
     scene.fill(50)
     await scene.drain()
     assert scene.calls == ["closed to new clients"]
 
 
 async def test_every_client_is_told_then_closed_with_a_code_that_reconnects(scene):
-    """The hint goes before the close frame, which has no room for it."""
+    """The hint must be sent before the close frame, which has no room for it."""
     scene.fill(30)
     await scene.drain()
     for client in scene.clients:
@@ -100,7 +100,7 @@ async def test_every_client_is_told_then_closed_with_a_code_that_reconnects(scen
 
 
 async def test_closes_are_spread_evenly(scene):
-    """The other nodes get their new clients at an even rate."""
+    """The other nodes must receive their new clients at an even rate."""
     scene.fill(800)
     seconds = await scene.drain()
     started = min(at for client in scene.clients for at, _ in client.closed)
@@ -111,7 +111,7 @@ async def test_closes_are_spread_evenly(scene):
 
 
 async def test_a_loop_that_was_held_up_makes_up_for_it_slowly(scene):
-    """A second that is missing is not made up for at once: that would be a storm for the other nodes."""
+    """Closes that a blocked loop has delayed must not all follow at once: other nodes would see a storm."""
     scene.fill(800)
     loop = asyncio.get_running_loop()
 
@@ -127,18 +127,18 @@ async def test_a_loop_that_was_held_up_makes_up_for_it_slowly(scene):
 
 
 async def test_a_few_sockets_are_closed_at_once(scene):
-    """A development server stops when it is told to."""
+    """A development server should stop at once."""
     scene.fill(drain.AT_ONCE)
     assert await scene.drain() < 1
 
 
 async def test_an_empty_node_is_drained_at_once(scene):
-    """There is nothing to wait for."""
+    """An empty node has no sockets to wait for."""
     assert await scene.drain() < 0.1
 
 
 async def test_who_never_answers_is_waited_for_in_time(scene):
-    """The grace period of whoever sent the signal is not exceeded."""
+    """The drain must not exceed the grace period of the signal's sender."""
     scene.fill(50, answers_seconds=None)
     seconds = await scene.drain()
     assert DRAIN_SECONDS - 0.1 < seconds <= DRAIN_SECONDS + 0.1
@@ -146,7 +146,7 @@ async def test_who_never_answers_is_waited_for_in_time(scene):
 
 
 async def test_who_connected_last_is_closed_too(scene):
-    """A handshake that was under way when the listener closed ends in a socket like any other."""
+    """A handshake that was in progress when the listener closed may still become a socket."""
     scene.fill(30)
     late: list[Client] = []
     asyncio.get_running_loop().call_later(DRAIN_SECONDS * CLOSING_PART - 1, lambda: late.append(Client(scene.here)))
@@ -157,7 +157,7 @@ async def test_who_connected_last_is_closed_too(scene):
 
 
 async def test_who_left_by_themselves_is_not_closed(scene):
-    """A closed socket is not written to."""
+    """A closed socket must not be written to."""
     scene.fill(100)
     gone = scene.clients[:50]
     asyncio.get_running_loop().call_later(0.01, lambda: [client.leave() for client in gone])
@@ -167,7 +167,7 @@ async def test_who_left_by_themselves_is_not_closed(scene):
 
 
 async def test_a_second_signal_cuts_it_short(scene):
-    """All are closed at once, and a moment is left for the closes to go out."""
+    """All sockets are closed at once, and the drain waits briefly for the close frames to be sent."""
     scene.fill(500)
     asyncio.get_running_loop().call_later(1.0, scene.drainer.hurry)
     seconds = await scene.drain()
@@ -176,14 +176,14 @@ async def test_a_second_signal_cuts_it_short(scene):
 
 
 async def test_a_second_signal_does_not_wait_for_who_never_answers(scene):
-    """The moment is short."""
+    """The wait must be short."""
     scene.fill(500, answers_seconds=None)
     asyncio.get_running_loop().call_later(1.0, scene.drainer.hurry)
     assert await scene.drain() < 1.0 + HURRY_SECONDS + 0.2
 
 
 async def test_a_second_drain_waits_for_nothing(scene):
-    """Whoever asks again is not kept."""
+    """A second call must return at once."""
     scene.fill(100)
     first = asyncio.ensure_future(scene.drainer.drain())
     await asyncio.sleep(0.1)
@@ -193,7 +193,7 @@ async def test_a_second_drain_waits_for_nothing(scene):
 
 
 async def test_presence_is_handed_over_at_the_end(scene):
-    """What is still held is given up, so that who does not return leaves after the grace and not after the lease."""
+    """Remaining members are handed over. Members that do not return then leave after the grace instead of the lease."""
     scene.here.register.join(Hold("hall", "in", "ada"))
     await asyncio.sleep(0.5)
     scene.fill(1, answers_seconds=None)

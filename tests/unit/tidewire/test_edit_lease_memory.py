@@ -1,4 +1,4 @@
-"""Edit leases in memory keep what edit leases promise."""
+"""Edit leases in memory keep the guarantees of edit leases."""
 
 import pytest
 from hypothesis import given, settings
@@ -52,5 +52,5 @@ class TestMemoryEditLeases(LeaseSuite):
 @settings(max_examples=300, deadline=None)
 @given(scripts)
 def test_whoever_was_told_it_is_theirs_may_rely_on_it(script):
-    """Nobody loses it but by the end of the lease, by their own word, or by their silence when asked."""
+    """A member may lose the lease only by its expiry, by handing it over, or by not answering a request."""
     finish(LeaseModel(Memory()).play(script))

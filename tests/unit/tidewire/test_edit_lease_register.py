@@ -1,4 +1,4 @@
-"""What a node tells of its editors: once when they come, every second while they are there, once when they leave."""
+"""A node's calls for its editors: one when they come, one each second while they stay, one when they leave."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ ADA, BOB, ELSEWHERE = Editor("lease.plan", "ada"), Editor("lease.plan", "bob"), 
 
 
 class Store(MemoryEditLeases):
-    """Leases that keep account of what they are told, and may be away."""
+    """Leases that record their calls, and may be unavailable."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -81,7 +81,7 @@ async def running(store, announced):
 
 
 async def test_who_comes_is_told_at_once_and_announced(register, store, announced):
-    """Nobody waits for the next touch to hear whose turn it is."""
+    """An editor must not have to wait for the next touch to receive the state of the lease."""
     await asyncio.sleep(0.5)
     register.join(ADA)
     await asyncio.sleep(0.01)
@@ -90,7 +90,7 @@ async def test_who_comes_is_told_at_once_and_announced(register, store, announce
 
 
 async def test_the_holder_takes_again_and_who_waits_is_touched(register, store):
-    """Who had it comes first where the store lost everything; others come after."""
+    """After the store has lost everything, the former holder must come first."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     register.join(BOB)
@@ -101,7 +101,7 @@ async def test_the_holder_takes_again_and_who_waits_is_touched(register, store):
 
 
 async def test_two_tabs_are_one_editor(register, store):
-    """The last one to close leaves."""
+    """The editor leaves when the last tab closes."""
     register.join(ADA)
     register.join(ADA)
     await asyncio.sleep(0.01)
@@ -116,7 +116,7 @@ async def test_two_tabs_are_one_editor(register, store):
 
 
 async def test_who_is_expected_back_is_not_said_to_leave(register, store):
-    """Their lease goes on until it ends; nothing more is told of them."""
+    """The lease must remain until it expires, without further calls for the editor."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     store.take_told()
@@ -127,7 +127,7 @@ async def test_who_is_expected_back_is_not_said_to_leave(register, store):
 
 
 async def test_a_reload_within_one_round_is_no_leaving(register, store):
-    """The new socket may come before the old one's end was told."""
+    """The new socket may open before the end of the old one has been sent to the store."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     store.take_told()
@@ -138,7 +138,7 @@ async def test_a_reload_within_one_round_is_no_leaving(register, store):
 
 
 async def test_another_node_gets_it_when_this_one_s_editor_has_gone(register, other_node, store):
-    """Whether they left, or their node did not say anything any more."""
+    """Also if the editor's node sends nothing any more."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     other_node.join(BOB)
@@ -152,7 +152,7 @@ async def test_another_node_gets_it_when_this_one_s_editor_has_gone(register, ot
 
 
 async def test_an_editor_who_moves_to_another_node_keeps_it(register, other_node, store, announced):
-    """As in a drain: nothing is announced, because nothing changed."""
+    """As in a drain: the lease does not change, so it must not be announced."""
     register.join(ADA)
     other_node.join(BOB)
     await asyncio.sleep(0.01)
@@ -166,7 +166,7 @@ async def test_an_editor_who_moves_to_another_node_keeps_it(register, other_node
 
 
 async def test_an_asker_s_tab_on_another_node_may_close(register, other_node, store):
-    """The node of the tab that is still open goes on asking for it."""
+    """The node of the open tab must keep the request."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     register.join(BOB)
@@ -182,7 +182,7 @@ async def test_an_asker_s_tab_on_another_node_may_close(register, other_node, st
 
 
 async def test_an_outage_only_delays(register, store):
-    """After it everybody here is told again; who left meanwhile is not, for their lease ends by itself."""
+    """Afterwards the store receives all present editors. The lease of an editor that left meanwhile simply expires."""
     register.join(ADA)
     register.join(ELSEWHERE)
     await asyncio.sleep(0.01)
@@ -199,7 +199,7 @@ async def test_an_outage_only_delays(register, store):
 
 
 async def test_an_editor_s_own_move_is_made_and_announced(register, store, announced):
-    """Asking and answering wait for nothing."""
+    """Asking and answering must not wait for the next touch."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     before = metrics.EDIT_LEASE_CHANGES.labels("ask")._value.get()
@@ -214,7 +214,7 @@ async def test_an_editor_s_own_move_is_made_and_announced(register, store, annou
 
 
 async def test_thousands_of_editors_travel_in_bounded_batches(register, store):
-    """No single call blocks the store for long."""
+    """No single call may block the store for long."""
     for number in range(3 * MOVES_AT_ONCE):
         register.join(Editor(f"lease.{number}", "ada"))
     await asyncio.sleep(0.01)
@@ -222,14 +222,14 @@ async def test_thousands_of_editors_travel_in_bounded_batches(register, store):
 
 
 async def test_an_end_that_comes_together_with_an_editor_is_an_end(store):
-    """A drain's last editor leaves in the moment in which the node stops."""
+    """The last editor may leave at the moment in which a drained node stops."""
 
     async def announce(_topics: set[str]) -> None: ...
 
     register = LeaseRegister(store, touch_seconds=TOUCH_SECONDS, announce=announce)
     running = asyncio.ensure_future(register.run())
     await asyncio.sleep(0.5)
-    # Both before the waiter has its next turn.
+    # Both happen before the waiting task runs again.
     register.join(ADA)
     running.cancel()
     async with asyncio.timeout(30):

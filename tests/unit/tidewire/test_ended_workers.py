@@ -1,4 +1,4 @@
-"""Workers come and go; their counts stay, and their files do not."""
+"""The counts of ended workers remain, but their files do not."""
 
 import gc
 import warnings
@@ -12,11 +12,11 @@ from tidewire import ended_workers
 
 @pytest.fixture
 def work(tmp_path):
-    """Counts as a worker of that process id does: `work(pid)`."""
+    """Return `work(pid)`, which counts as a worker with that process id does."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         yield _worker(monkeypatch, tmp_path)
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        # prometheus_client 0.21 closes the files of a worker when its objects are collected.
+        # prometheus_client 0.21 closes a worker's files when its objects are collected.
         gc.collect()
 
 
@@ -43,7 +43,7 @@ def scrape(path) -> dict[str, float]:
 
 
 def test_counts_of_ended_workers_stay_and_their_files_do_not(work, tmp_path):
-    """A service whose workers are replaced for months has as many files as after an hour."""
+    """After months of replaced workers, a service must not have more files than after an hour."""
     for pid in range(1, 31):
         work(pid)
         if pid > 2:

@@ -1,4 +1,4 @@
-"""Events: what each looks like on the wire, and that nothing else is taken for one."""
+"""Events: their form on the wire, and the refusal of everything else."""
 
 import contextlib
 import json
@@ -104,51 +104,51 @@ json_values = st.recursive(
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)
 def test_an_event_looks_like_its_golden_file(event):
-    """A change of what goes over the wire shows as a change of a golden file, which the client's author reads."""
+    """A change of the wire format must change a golden file, which the authors of clients read."""
     pretty = json.dumps(json.loads(event.encode()), indent=2) + "\n"
     assert (GOLDEN / f"{event.type}.json").read_text() == pretty
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)
 def test_a_golden_file_is_read_as_its_event(event):
-    """What is written can be read, into the same event."""
+    """Decoding must return the same event."""
     assert decode_any((GOLDEN / f"{event.type}.json").read_text()) == event
 
 
 def test_every_event_has_a_golden_file_and_every_golden_file_an_event():
-    """No event goes over the wire that the golden files do not show."""
+    """Every event that is sent must have a golden file."""
     assert {event.type for event in EXAMPLES} == set(OURS) == {path.stem for path in GOLDEN.glob("*.json")}
 
 
 @pytest.mark.parametrize("known", OURS.values(), ids=lambda known: known.__name__)
 def test_an_event_says_to_which_kind_of_topic_it_belongs(known):
-    """Whatever has a topic is of a state or of a stream; the library's own answers are neither."""
+    """Each event with a topic is either a state or a stream event; the library's own replies are neither."""
     if known.__module__ == "dashboard.events":
         assert issubclass(known, StateEvent) != issubclass(known, StreamEvent)
 
 
 @pytest.mark.parametrize("known", OURS.values(), ids=lambda known: known.__name__)
 def test_an_event_refuses_what_it_does_not_know(known):
-    """A field too many is an error, not a silence."""
+    """An unknown field must raise an error instead of being ignored."""
     text = (GOLDEN / f"{known.model_fields['type'].default}.json").read_text()
     with pytest.raises(MalformedEvent, match="surprise: Extra inputs are not permitted"):
         known.decode(json.dumps(json.loads(text) | {"surprise": 1}))
 
 
 def test_an_event_cannot_be_changed():
-    """Events are shared between sockets."""
+    """Sockets share events."""
     with pytest.raises(ValidationError, match="frozen"):
         Stale(stale=True).stale = False
 
 
 def test_an_event_takes_no_value_of_another_type():
-    """Strict: a number in quotes is no number."""
+    """Validation is strict: a number in quotes must be refused."""
     with pytest.raises(MalformedEvent, match="reconnect_in_seconds: Input should be a valid number"):
         decode_any('{"type":"drain","reconnect_in_seconds":"3"}')
 
 
 def test_what_is_not_set_is_not_sent():
-    """A stream event has no offset before Redis gave it one, and no request where there was none."""
+    """A stream event has no offset before Redis assigns one, and may have no request."""
     text = Revoked(id=ID, user="7").encode()
     assert json.loads(text) == {"type": "revoked", "topic": "revocations", "id": str(ID), "user": "7", "final": False}
 
@@ -167,14 +167,14 @@ def test_what_is_not_set_is_not_sent():
     ],
 )
 def test_what_is_no_event_is_refused_with_the_reason(text, said):
-    """The message names the field, so that a client's author can mend it."""
+    """The message must name the field, so that a client's author can fix it."""
     with pytest.raises(MalformedEvent) as caught:
         decode_any(text)
     assert str(caught.value).startswith(said)
 
 
 def test_a_refusal_is_short_whatever_was_sent():
-    """What a client sent is quoted, but never at length."""
+    """The message quotes the client's text, but never at length."""
     for text in (json.dumps({"type": "x" * 4000}), json.dumps({"type": "ping", "y" * 4000: 1})):
         with pytest.raises(MalformedEvent) as caught:
             decode_any(text)
@@ -189,37 +189,37 @@ def decodes_or_refuses(text: str | bytes) -> None:
 
 @given(st.text() | st.text(st.characters(categories=["Cs", "L", "P"])))
 def test_any_text_is_decoded_or_refused(text):
-    """Text of a client raises nothing but MalformedEvent."""
+    """A client's text must not raise anything but MalformedEvent."""
     decodes_or_refuses(text)
 
 
 @given(st.binary())
 def test_any_bytes_are_decoded_or_refused(data):
-    """Bytes of a client raise nothing but MalformedEvent."""
+    """A client's bytes must not raise anything but MalformedEvent."""
     decodes_or_refuses(data)
 
 
 @given(json_values)
 def test_any_json_is_decoded_or_refused(value):
-    """JSON of a client raises nothing but MalformedEvent."""
+    """A client's JSON must not raise anything but MalformedEvent."""
     decodes_or_refuses(json.dumps(value))
 
 
 @given(st.sampled_from(sorted(OURS)), st.dictionaries(st.text(max_size=10), json_values, max_size=4))
 def test_any_fields_of_a_known_event_are_decoded_or_refused(name, fields):
-    """Nor does what looks like an event."""
+    """Fields of an event with any values must not raise anything but MalformedEvent."""
     decodes_or_refuses(json.dumps(fields | {"type": name}))
 
 
 @given(st.sampled_from(EXAMPLES), st.data())
 def test_a_damaged_event_is_decoded_or_refused(event, data):
-    """Nor does an event with a field replaced by anything."""
+    """An event with one replaced field must not raise anything but MalformedEvent."""
     fields = json.loads(event.encode())
     fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(json_values)
     decodes_or_refuses(json.dumps(fields))
 
 
 def test_deep_nesting_is_refused():
-    """Brackets without end are no way to exhaust the stack."""
+    """Deeply nested brackets must not exhaust the stack."""
     decodes_or_refuses("[" * 100_000)
     decodes_or_refuses('{"type":' * 100_000)

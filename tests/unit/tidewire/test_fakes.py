@@ -1,4 +1,4 @@
-"""The streams and the layer that other tests have in memory keep what those in Redis promise."""
+"""The streams and the layer in memory keep the guarantees of those in Redis."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Fan-out: to everybody, without keeping the event loop from anybody for long."""
+"""Fan-out reaches all sockets without blocking the event loop for long."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from tidewire.fanout import STRETCH_SECONDS, WRITES_PER_LOOK, fan_out
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock of the fan-out's own, moved by its writes."""
+    """A clock for the fan-out, which its writes advance."""
 
     class Clock:
         now = 0.0
@@ -32,7 +32,7 @@ def delivered(topic: str) -> float:
 
 
 async def test_everybody_is_written_to_once_and_in_order():
-    """Chunks cover all subscriptions, the last and shorter one too."""
+    """Chunks must cover all subscriptions, including the last, shorter one."""
     seen: list[int] = []
 
     def write(chunk):
@@ -44,7 +44,7 @@ async def test_everybody_is_written_to_once_and_in_order():
 
 
 async def test_ten_thousand_sockets_never_hold_the_loop_for_20_ms(clock):
-    """Other tasks run at least every 20 ms, though each write takes 20 microseconds."""
+    """Other tasks must run at least every 20 ms, although each write takes 20 microseconds."""
     ran_at = [0.0]
 
     async def other() -> None:
@@ -67,13 +67,13 @@ async def test_ten_thousand_sockets_never_hold_the_loop_for_20_ms(clock):
 
 
 async def test_a_small_fan_out_does_not_give_way(clock):
-    """A fan-out within the bound costs no turn of the loop."""
+    """A fan-out within the limit must not yield to the loop."""
     with pytest.raises(StopIteration):
         fan_out("talk", range(1000), len).send(None)
 
 
 async def test_deliveries_are_counted_by_family():
-    """Labels stay few: a topic's family, not its name. Several events in one write are several deliveries."""
+    """The label is the topic's family instead of its name, to limit their number. Each event of a write counts."""
     before = delivered("document")
     await fan_out("document", range(10), lambda chunk: 3 * (len(chunk) - 1))
     assert delivered("document") - before == 27

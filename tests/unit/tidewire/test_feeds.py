@@ -1,4 +1,4 @@
-"""The newest value of a state topic reaches every subscription, once, however it comes to need it."""
+"""The newest value of a state topic reaches every subscription exactly once."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tidewire.witness import Witness
 
 
 class Scene:
-    """A hall, its feed, and who is in."""
+    """A hall, its feed and its members."""
 
     def __init__(self, *, changes: bool = False) -> None:
         self.presence = MemoryPresence(lease_seconds=100, grace_seconds=1, indexes={}, clock=lambda: 0.0)
@@ -44,7 +44,7 @@ def names(socket: FakeSocket) -> list[list[str]]:
 
 
 async def test_the_first_subscription_waits_for_the_first_reading(scene):
-    """Before anything was read nothing is said, and the feed asks for a refresh."""
+    """Before the first reading the feed must send nothing, and ask for a refresh."""
     await scene.enter("ada")
     socket = FakeSocket()
     subscription = scene.feed.add(socket.connection, None)
@@ -55,13 +55,13 @@ async def test_the_first_subscription_waits_for_the_first_reading(scene):
 
 
 async def test_an_empty_topic_has_a_value_too(scene):
-    """Nobody is there, and a page is told so."""
+    """A page must receive an empty value too."""
     socket = await scene.joined()
     assert socket.take() == [{"type": "test.here", "topic": "hall", "version": 0, "names": []}]
 
 
 async def test_a_later_subscription_is_served_from_memory(scene):
-    """Whoever comes to a topic that is followed gets its snapshot at once."""
+    """A subscription to a topic that the node already follows must get its snapshot at once."""
     await scene.enter("ada")
     await scene.joined()
     late = FakeSocket()
@@ -70,7 +70,7 @@ async def test_a_later_subscription_is_served_from_memory(scene):
 
 
 async def test_a_change_reaches_everybody_once(scene):
-    """A refresh delivers what is new, and a second one nothing."""
+    """A refresh delivers a new value once; a second refresh delivers nothing."""
     sockets = [await scene.joined(), await scene.joined()]
     for socket in sockets:
         socket.take()
@@ -81,7 +81,7 @@ async def test_a_change_reaches_everybody_once(scene):
 
 
 async def test_versions_tell_whether_the_feed_is_behind(scene):
-    """A feed without a value is behind whatever the version is."""
+    """A feed without a value is behind any version."""
     assert scene.feed.is_behind(0)
     await scene.feed.refresh()
     assert not scene.feed.is_behind(0)
@@ -89,7 +89,7 @@ async def test_versions_tell_whether_the_feed_is_behind(scene):
 
 
 async def test_who_has_the_version_before_gets_the_change(scene):
-    """Others, who are further behind, get the whole."""
+    """Sockets that are further behind must get the whole value."""
     scene = Scene(changes=True)
     await scene.enter("ada")
     near, far = await scene.joined(), await scene.joined()
@@ -119,7 +119,7 @@ async def test_who_comes_after_a_change_gets_the_whole(scene):
 
 
 async def test_a_full_socket_gets_the_newest_value_only(scene):
-    """What waits for a slow reader is replaced by what is newer: a state has no history."""
+    """A state has no history, so a newer value replaces the one that a slow reader has not received yet."""
     socket = FakeSocket()
     subscription = scene.subscribe(socket)
     await scene.feed.refresh()
@@ -138,7 +138,7 @@ async def test_a_full_socket_gets_the_newest_value_only(scene):
 
 
 async def test_a_broken_socket_keeps_nothing_from_the_others(scene):
-    """An error on one socket is that socket's."""
+    """An error of one socket must not affect others."""
     broken, other = await scene.joined(), await scene.joined()
     broken.writer.broken = True
     other.take()
@@ -148,7 +148,7 @@ async def test_a_broken_socket_keeps_nothing_from_the_others(scene):
 
 
 async def test_a_version_that_went_back_is_read_anew(scene):
-    """A Redis that lost its data counts from the beginning; its value is the one that counts."""
+    """After Redis has lost its data, versions start again, and its new value must be used."""
     await scene.enter("ada", "bob")
     socket = await scene.joined()
     socket.take()
@@ -160,7 +160,7 @@ async def test_a_version_that_went_back_is_read_anew(scene):
 
 
 async def test_a_feed_that_forgot_reads_anew(scene):
-    """After a failure nothing that is remembered is trusted."""
+    """After a failure the feed must not trust its memory."""
     socket = await scene.joined()
     await scene.enter("ada")
     await scene.feed.refresh()
@@ -176,7 +176,7 @@ async def test_a_feed_that_forgot_reads_anew(scene):
 
 
 async def test_who_joins_in_the_middle_of_a_fan_out_gets_the_value_once(scene, monkeypatch):
-    """A fan-out gives way to the loop, and whoever joins then has the newest value already."""
+    """The fan-out yields to the loop, and a socket that subscribes then has the newest value already."""
     monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
     monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
     sockets = [await scene.joined() for _ in range(3)]
@@ -192,7 +192,7 @@ async def test_who_joins_in_the_middle_of_a_fan_out_gets_the_value_once(scene, m
 
 
 async def test_a_value_whose_version_was_lost_is_read_as_a_whole(monkeypatch):
-    """Nothing is known of the changes since a version that Redis does not know: members may have left."""
+    """Redis cannot return the changes since a version that it does not know, and members may have left since then."""
     scene = Scene(changes=True)
     socket = await scene.joined()
     await scene.enter("ada")

@@ -1,4 +1,4 @@
-"""A frame is what a server sends: any client reads the text back from its bytes."""
+"""A server's frame: every client must be able to parse the text from its bytes."""
 
 import struct
 
@@ -11,7 +11,7 @@ from tidewire.frames import frame, frame_event
 
 
 def unframe(wire: bytes) -> str:
-    """Read one text frame as RFC 6455, section 5.2, has it."""
+    """Parse a text frame as RFC 6455, section 5.2, defines it."""
     first, second = wire[:2]
     assert first == 0x81, "final, no extension, text"
     assert second < 0x80, "a server does not mask"
@@ -28,7 +28,7 @@ def unframe(wire: bytes) -> str:
 
 @given(length=st.integers(0, 70_000), letter=st.sampled_from("aé€😀"))
 def test_a_frame_of_any_length_is_read_back(length, letter):
-    """Each of the three forms of the length holds what it says, in bytes and not in letters."""
+    """Each of the three length fields must contain the number of bytes, not of characters."""
     text = (letter * length)[:70_000]
     made = frame(text)
     assert made.text == text
@@ -37,16 +37,16 @@ def test_a_frame_of_any_length_is_read_back(length, letter):
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 70000])
 def test_a_frame_at_the_edge_of_a_form_is_read_back(length):
-    """The lengths where the form changes are right too."""
+    """Including the lengths at which the form of the length field changes."""
     assert unframe(frame("x" * length).wire) == "x" * length
 
 
 @given(st.text())
 def test_a_frame_of_any_text_is_read_back(text):
-    """Text is UTF-8 on the wire."""
+    """Text must be encoded as UTF-8."""
     assert unframe(frame(text).wire) == text
 
 
 def test_an_event_is_framed_as_its_json():
-    """What is framed of an event is its encoding."""
+    """The text of the frame is the event's encoding."""
     assert unframe(frame_event(Pong()).wire) == '{"type":"pong"}'

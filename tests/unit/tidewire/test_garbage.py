@@ -1,4 +1,4 @@
-"""What the collector of a ws process looks at."""
+"""The objects that the garbage collector of a ws process examines."""
 
 import gc
 
@@ -14,7 +14,7 @@ def _thawed():
 
 
 def test_what_was_loaded_is_out_of_sight():
-    """The collector is left with what comes later."""
+    """The collector must examine only objects that are created later."""
     loaded = [[] for _ in range(1000)]
     leave_start_up()
     assert gc.get_freeze_count() > 1000

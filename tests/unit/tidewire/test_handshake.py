@@ -1,4 +1,4 @@
-"""Connections that are no socket yet: their time, their bytes, their number, and what each is told at a bound."""
+"""Connections before the WebSocket handshake: limits on time, size and number, and the response at each limit."""
 
 import inspect
 
@@ -17,7 +17,7 @@ POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
 
 
 class Listener:
-    """Twisted's factory with our bounds, on a clock of the test's own."""
+    """Twisted's factory with the library's limits, on the test's clock."""
 
     def __init__(self, *, limit: int = 3) -> None:
         self.clock = Clock()
@@ -58,7 +58,7 @@ def refused(bound: str) -> float:
 
 
 def test_a_client_that_sends_its_request_byte_by_byte_has_only_so_long():
-    """A byte a second keeps an idle timeout away for ever; this time is for the whole request."""
+    """A byte a second would reset an idle timeout forever, so the time limit applies to the whole request."""
     listener = Listener()
     before = refused("handshake_seconds")
     slow = listener.connect()
@@ -79,7 +79,7 @@ def test_a_client_that_says_nothing_has_the_same_time():
 
 
 def test_a_request_in_time_is_served_and_the_next_has_its_own_time():
-    """A connection that is kept alive is given the time anew with each answer, never by a byte."""
+    """A connection that is kept alive gets new time after each response, but not after each byte."""
     listener = Listener()
     client = listener.connect()
     listener.clock.advance(SECONDS - 1)
@@ -93,7 +93,7 @@ def test_a_request_in_time_is_served_and_the_next_has_its_own_time():
 
 
 def test_one_connection_too_many_ends_the_one_that_has_waited_longest():
-    """Slow handshakes push each other out; a client that sends its request at once is served."""
+    """Slow handshakes end each other; a client that sends its request at once must be served."""
     listener = Listener(limit=3)
     before = refused("handshakes")
     slow = [listener.connect() for _ in range(3)]
@@ -117,7 +117,7 @@ def test_a_place_is_given_back(leave):
 
 
 def test_a_body_is_refused_where_it_passes_its_bound():
-    """Twisted would write any length to a file."""
+    """Twisted would write a body of any length to a file."""
     listener = Listener()
     before = refused("request_bytes")
     client = listener.connect()
@@ -154,7 +154,7 @@ def test_what_is_no_request_is_told_so_and_counted(rubbish):
 
 
 def test_every_private_name_is_where_it_was():
-    """An upgrade of Twisted that moves one fails here."""
+    """A name that an upgrade of Twisted moves must fail here."""
     channel = http.HTTPChannel
     for name in ("resetTimeout", "timeoutConnection", "rawDataReceived", "lineLengthExceeded", "allContentReceived"):
         assert callable(getattr(channel, name)), name

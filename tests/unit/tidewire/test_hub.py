@@ -1,4 +1,4 @@
-"""The hub, over the layer that Channels has in memory: one member of each group, whatever happens to it."""
+"""The hub, with Channels' layer in memory: the process is one member of each group, whatever happens to the hub."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ CHECK_SECONDS = 1.0
 
 
 class Layer(InMemoryChannelLayer):
-    """Counts what is asked of it, and fails where a test wants it."""
+    """Counts its calls, and fails if a test sets it to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Layer(InMemoryChannelLayer):
 
 
 class Presence(MemoryPresence):
-    """Counts how often it is read, and may be away."""
+    """Counts its reads, and may be unavailable."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -93,7 +93,7 @@ class Presence(MemoryPresence):
 
 
 class Scene:
-    """A hub that runs, its layer and its stores."""
+    """A running hub with its layer and its stores."""
 
     def __init__(self) -> None:
         self.layer = Layer()
@@ -124,7 +124,7 @@ class Scene:
             self.streams.append_now(event)
 
     async def enter(self, *names: str) -> None:
-        """Somebody enters, and every hub is told."""
+        """Add members and notify all hubs."""
         await self.presence.enter(*names)
         await self.layer.group_send("p.hall", {"type": "tidewire.hint", "topic": "hall"})
 
@@ -156,7 +156,7 @@ async def scene():
 
 
 async def pass_time(seconds: float) -> None:
-    """Let the loop's clock, which costs nothing, show a later time."""
+    """Advance the loop's clock, which takes no real time."""
     await asyncio.sleep(seconds)
 
 
@@ -173,7 +173,7 @@ def restarts(task: str) -> float:
 
 
 async def test_a_hundred_connections_are_one_member_of_each_group(scene):
-    """The layer sees a process and a topic, not the sockets."""
+    """The layer must see a process and a topic, not the sockets."""
     sockets = [FakeSocket() for _ in range(100)]
     for socket in sockets:
         scene.hub.subscribe(TALK, socket.connection, BEGINNING)
@@ -187,7 +187,7 @@ async def test_a_hundred_connections_are_one_member_of_each_group(scene):
 
 
 async def test_a_topic_is_joined_before_it_is_read(scene):
-    """What happens between the two is heard, so nothing falls in between."""
+    """Changes between joining and reading must be received as hints, so that none is missed."""
     order: list[str] = []
     scene.layer.group_add = _noting(order, "join", scene.layer.group_add)
     scene.presence.versions = _noting(order, "read", scene.presence.versions)
@@ -196,7 +196,7 @@ async def test_a_topic_is_joined_before_it_is_read(scene):
 
 
 async def test_an_event_reaches_a_socket_at_once(scene):
-    """A hint is delivered without waiting for any timer."""
+    """A hint must be delivered without waiting for a timer."""
     socket = await scene.listen()
     await scene.say()
     await pass_time(0.0001)
@@ -216,12 +216,12 @@ async def test_a_lost_hint_is_healed_by_the_check(scene):
 
 
 async def test_hints_for_topics_that_nobody_follows_are_ignored(scene):
-    """A hint may arrive after the last subscriber left."""
+    """A hint may arrive after the last subscriber has left."""
     scene.hub._hear({"type": "tidewire.hint", "topic": "nowhere"})
 
 
 async def test_a_storm_of_changes_is_read_a_few_times_a_second(scene):
-    """A thousand changes in five seconds are twenty-five readings and broadcasts; the last value always comes."""
+    """A thousand changes in five seconds must cause about 25 readings and broadcasts, including the last value."""
     socket = await scene.watch()
     socket.take()
     scene.presence.reads = 0
@@ -236,7 +236,7 @@ async def test_a_storm_of_changes_is_read_a_few_times_a_second(scene):
 
 
 async def test_a_single_change_is_not_delayed(scene):
-    """After a quiet time the first change is broadcast at once."""
+    """After a quiet time the first change must be sent at once."""
     socket = await scene.watch()
     socket.take()
     await pass_time(1)
@@ -246,7 +246,7 @@ async def test_a_single_change_is_not_delayed(scene):
 
 
 async def test_the_first_reading_waits_for_who_caused_it(scene):
-    """A page that opens a topic counts itself: its presence is told before the topic is first read."""
+    """A page that opens a topic must count itself, so its presence is stored before the topic is first read."""
     socket = FakeSocket()
     scene.hub.subscribe(HALL, socket.connection)
     await pass_time(0.02)
@@ -256,7 +256,7 @@ async def test_the_first_reading_waits_for_who_caused_it(scene):
 
 
 async def test_a_change_announced_in_this_process_needs_no_hint(scene):
-    """The hub is told directly of what its own node changed."""
+    """The hub is notified directly of changes by its own node."""
     socket = await scene.watch()
     socket.take()
     await scene.presence.enter("ada")
@@ -266,7 +266,7 @@ async def test_a_change_announced_in_this_process_needs_no_hint(scene):
 
 
 async def test_an_empty_topic_is_left_after_a_while(scene):
-    """Groups do not pile up over the documents that were ever looked at."""
+    """Groups of documents that were once opened must not accumulate."""
     socket = await scene.listen()
     scene.hub.unsubscribe(socket.connection.subscriptions[0])
     await pass_time(LINGER_SECONDS / 2)
@@ -282,7 +282,7 @@ async def test_an_empty_topic_is_left_after_a_while(scene):
 
 
 async def test_a_reload_finds_the_topic_still_joined(scene):
-    """A page that comes back within the linger costs the layer nothing."""
+    """A page that reloads before the topic is left must not cause a call to the layer."""
     socket = await scene.listen()
     scene.hub.unsubscribe(socket.connection.subscriptions[0])
     await pass_time(LINGER_SECONDS / 2)
@@ -293,7 +293,7 @@ async def test_a_reload_finds_the_topic_still_joined(scene):
 
 
 async def test_who_comes_while_a_topic_is_left_misses_nothing(scene):
-    """The group is joined again, and what was published in between is read."""
+    """The group must be joined again, and events that were published in between must be read."""
     socket = await scene.listen()
     scene.hub.unsubscribe(socket.connection.subscriptions[0])
     late = FakeSocket()
@@ -314,7 +314,7 @@ async def test_who_comes_while_a_topic_is_left_misses_nothing(scene):
 
 
 async def test_a_topic_that_could_not_be_left_is_left_later(scene):
-    """The layer was away at the time: the group is not forgotten."""
+    """The layer was unavailable, and the group must not be forgotten."""
     socket = await scene.listen()
     scene.hub.unsubscribe(socket.connection.subscriptions[0])
     await pass_time(LINGER_SECONDS - 1)
@@ -327,7 +327,7 @@ async def test_a_topic_that_could_not_be_left_is_left_later(scene):
 
 
 async def test_leaving_twice_counts_once(scene):
-    """A subscription that has ended cannot end again."""
+    """A subscription can end only once."""
     gauge = metrics.SUBSCRIPTIONS.labels("talk")._value
     before = gauge.get()
     socket = await scene.listen()
@@ -338,7 +338,7 @@ async def test_leaving_twice_counts_once(scene):
 
 
 async def test_a_receiving_loop_that_dies_is_restarted_counted_and_its_clients_resynchronised(scene, caplog):
-    """Whatever it dies of: what was missed meanwhile is read, and the next hints are heard again."""
+    """After any error, missed events must be read and later hints received."""
     talk, hall = await scene.listen(), await scene.watch()
     hall.take()
     before = restarts("receiving")
@@ -359,7 +359,7 @@ async def test_a_receiving_loop_that_dies_is_restarted_counted_and_its_clients_r
 
 
 async def test_a_bug_in_a_topic_is_counted_and_its_feed_starts_over(scene, caplog):
-    """An unforeseen error in one topic delays it by a second, and others not at all."""
+    """An unexpected error in one topic may delay that topic by a second, and other topics not at all."""
     hall, talk = await scene.watch(), await scene.listen()
     hall.take()
     before = restarts("delivery")
@@ -377,7 +377,7 @@ async def test_a_bug_in_a_topic_is_counted_and_its_feed_starts_over(scene, caplo
 
 
 async def test_who_came_before_the_layer_was_reached_is_served_once_it_is(scene):
-    """A process may start while Redis is away."""
+    """A process may start while Redis is unavailable."""
     late = Scene()
     late.layer.away = True
     socket = FakeSocket()
@@ -396,7 +396,7 @@ async def test_who_came_before_the_layer_was_reached_is_served_once_it_is(scene)
 
 
 async def test_an_outage_is_told_and_its_end_too(scene):
-    """One failure is a hiccup; two in a row are an outage."""
+    """A single failure may be transient; two in a row are an outage."""
     await scene.watch()
     scene.presence.away = True
     await pass_time(CHECK_SECONDS)
@@ -413,7 +413,7 @@ async def test_an_outage_is_told_and_its_end_too(scene):
 
 
 async def test_while_redis_is_away_it_is_asked_less_often(scene, monkeypatch):
-    """And every second again once it is back."""
+    """After Redis has returned, the check must run every second again."""
     await scene.watch()
     asked: list[float] = []
     check = scene.hub._check
@@ -434,7 +434,7 @@ async def test_while_redis_is_away_it_is_asked_less_often(scene, monkeypatch):
 
 
 async def test_a_layer_that_stands_still_holds_up_nobody_for_long(scene):
-    """A call that is never answered is given up: the next finds a layer that answers again."""
+    """A call that is never answered must time out, so that the next one can reach a working layer."""
 
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
@@ -450,7 +450,7 @@ async def test_a_layer_that_stands_still_holds_up_nobody_for_long(scene):
 
 
 async def test_after_an_outage_everybody_has_what_they_missed(scene):
-    """What was published and changed while Redis could not be read comes with the first check after it."""
+    """The first check after an outage must deliver everything that was published and changed during it."""
     talk, hall = await scene.listen(), await scene.watch()
     hall.take()
     scene.presence.away = scene.streams.away = True
@@ -466,14 +466,14 @@ async def test_after_an_outage_everybody_has_what_they_missed(scene):
 
 
 async def test_groups_are_joined_again_before_a_layer_forgets_them(scene):
-    """Channels' layers let memberships expire after a day."""
+    """Channels' layers drop members after a day."""
     await scene.listen()
     await pass_time(REJOIN_SECONDS + 5)
     assert scene.layer.joins == ["p.talk", "p.talk"]
 
 
 async def test_nothing_is_delivered_after_the_stop(scene):
-    """A stopped hub has no work left, and takes none."""
+    """A stopped hub must have no work and accept none."""
     socket = await scene.watch()
     socket.take()
     await scene.presence.enter("ada")
@@ -486,7 +486,7 @@ async def test_nothing_is_delivered_after_the_stop(scene):
 
 
 async def test_a_hub_needs_nothing_of_a_layer_but_the_five_calls_of_channels(scene):
-    """It works over any layer."""
+    """The hub must work with any layer."""
     used = {"new_channel", "receive", "group_add", "group_discard"}
     layer = type("Layer", (), {name: getattr(scene.layer, name) for name in used})()
     hub = Hub(layer, scene.presence, scene.streams, prefix="q", coalesce_seconds=0.2, check_seconds=1.0)
@@ -512,7 +512,7 @@ def _noting(order: list[str], word: str, function: Any) -> Any:
 
 
 async def test_a_name_is_a_state_topic_s_or_a_stream_topic_s(scene):
-    """Mixed up, one of the two would be served by the other's feed."""
+    """Otherwise one of the two would be served by the other's feed."""
     await scene.watch()
     with pytest.raises(ValueError, match="'hall' is a state topic and a stream topic"):
         scene.hub.subscribe(StreamTopic("hall"), FakeSocket().connection)

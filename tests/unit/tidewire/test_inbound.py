@@ -1,4 +1,4 @@
-"""What a websocket may send: handshakes, frames and bytes, each with its bound, its code and its count."""
+"""Limits on data from WebSocket clients: handshakes, frames and bytes, each with its close code and metric."""
 
 import asyncio
 import struct
@@ -21,7 +21,7 @@ REQUEST = SimpleNamespace(headers={}, path="/")
 
 
 def frame(opcode: int, body: bytes = b"", *, final: bool = True, length: int | None = None) -> bytes:
-    """A client's frame, its mask all zeros; with `length` it promises more than it brings."""
+    """Return a client's frame with a mask of zeros. `length` announces more bytes than `body` has."""
     size = len(body) if length is None else length
     head = bytes([opcode | (0x80 if final else 0)])
     head += bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + struct.pack("!H", size)
@@ -29,7 +29,7 @@ def frame(opcode: int, body: bytes = b"", *, final: bool = True, length: int | N
 
 
 class Server:
-    """What Daphne's protocol asks of its server."""
+    """The methods that Daphne's protocol calls on its server."""
 
     root_path = ""
     proxy_forwarded_address_header = None
@@ -38,13 +38,13 @@ class Server:
         self.told: list[object] = []
 
     def protocol_connected(self, _protocol):
-        """Nothing to do."""
+        """Required by the protocol."""
 
     def protocol_disconnected(self, protocol):
         self.told.append(protocol)
 
     def log_action(self, *_):
-        """Nothing to say."""
+        """Required by the protocol."""
 
     def create_application(self, protocol, _scope):
         return protocol.application_queue
@@ -57,7 +57,7 @@ def bounds():
 
 @pytest.fixture
 def connect(bounds):
-    """A socket and what its application hears; `live=False`: one that no live consumer has taken."""
+    """Return a socket and its application's messages; with `live=False` its application is not a live consumer."""
     factory = WebSocketFactory(Server(), server="daphne")
     factory.countConnections = 1
     protocol_class = protocol_of(factory, bounds)
@@ -85,14 +85,14 @@ def connect(bounds):
 
 
 class Heard:
-    """The queue of an application that is no live consumer."""
+    """The queue of an application that is not a live consumer."""
 
     def __init__(self, heard: list) -> None:
         self.put_nowait = heard.append
 
 
 def closed_with(protocol) -> list[int]:
-    """The codes of the close frames that went out."""
+    """Return the codes of the close frames that were sent."""
     wire = protocol.transport.value()
     codes = []
     while wire:
@@ -117,7 +117,7 @@ class TestFrames:
 
     @pytest.mark.parametrize("kind", [PING, TEXT, CONTINUATION])
     async def test_more_frames_than_a_second_may_have_close_the_socket(self, connect, bounds, kind):
-        """Pings and empty fragments are no messages, so no consumer would ever count them."""
+        """Pings and empty fragments are not messages, so no consumer could count them."""
         before = refused("frames_per_second")
         protocol, heard = connect()
         if kind == CONTINUATION:
@@ -130,7 +130,7 @@ class TestFrames:
         assert len(heard) <= bounds.frames_per_second
 
     async def test_pings_of_who_floods_are_no_longer_answered(self, connect, bounds):
-        """A client that does not read would have its pongs pile up here."""
+        """Pongs would accumulate for a client that does not read."""
         protocol, _ = connect()
         protocol.dataReceived(frame(PING, b"x") * 200)
         size = len(protocol.transport.value())
@@ -139,11 +139,11 @@ class TestFrames:
         assert protocol.transport.value().count(b"\x8a\x01x") == bounds.frames_per_second
 
     async def test_a_flood_is_not_even_parsed_once_its_socket_is_closing(self, connect):
-        """Nor kept; and the server hears of the close by the code that it had, answer or not."""
+        """Frames must not be kept either. The server must receive the close code even if the client does not answer."""
         protocol, heard = connect()
         protocol.server, protocol.request = protocol.factory.server_class, REQUEST
         protocol.dataReceived(frame(PING) * 200)
-        protocol.onFrameBegin = None  # whoever parses calls it
+        protocol.onFrameBegin = None  # parsing would call it
         protocol.dataReceived(frame(PING) * 200)
         assert not protocol.data
         protocol.onClose(False, 1006, "the close was not answered")
@@ -151,7 +151,7 @@ class TestFrames:
         assert heard == [{"type": "websocket.disconnect", "code": CloseCode.FLOODING}]
 
     async def test_a_new_second_counts_anew(self, connect, bounds):
-        """The server forgets the counts once a second."""
+        """The server resets the counts once a second."""
         protocol, heard = connect()
         for _ in range(3):
             protocol.dataReceived(frame(TEXT, b"x") * bounds.frames_per_second)
@@ -161,7 +161,7 @@ class TestFrames:
         assert len(heard) == 3 * bounds.frames_per_second
 
     async def test_another_application_s_socket_has_daphne_s_bounds(self, connect):
-        """A project may serve consumers of its own, which know what they may be sent."""
+        """A project may have consumers of its own, with limits of their own."""
         protocol, heard = connect(live=False)
         protocol.dataReceived(frame(TEXT, b"x" * 1001) + frame(TEXT, b"x") * 200)
         assert len(heard) == 201
@@ -170,7 +170,7 @@ class TestFrames:
 
 class TestBytes:
     async def test_a_message_is_refused_by_its_length_before_it_comes(self, connect):
-        """The head of the frame is enough: nothing of the body is waited for or kept."""
+        """The frame's header is sufficient: the body must be neither awaited nor stored."""
         before = refused("message_bytes")
         protocol, heard = connect()
         protocol.dataReceived(frame(TEXT, length=1001))
@@ -197,7 +197,7 @@ class TestBytes:
         assert [len(message["text"]) for message in heard] == [1000]
 
     async def test_more_than_daphne_s_own_bound_is_counted_too(self, connect):
-        """For any application's socket: autobahn drops it."""
+        """Also for other applications, because autobahn drops the connection."""
         before = refused("message_bytes")
         protocol, _ = connect(live=False)
         protocol.maxMessagePayloadSize = 5000
@@ -208,7 +208,7 @@ class TestBytes:
 
 class TestHandshakes:
     async def test_so_many_wait_for_the_application(self, connect, bounds):
-        """One more is told 503, which a proxy passes over; a place that comes free is given again."""
+        """The next one must receive 503, so that a proxy tries another node. A free place must be used again."""
         before = refused("handshakes")
         waiting = [connect(live=False, state=CONNECTING)[0] for _ in range(3)]
         for protocol in waiting[:2]:
@@ -228,14 +228,14 @@ class TestHandshakes:
         assert bounds.waiting == set()
 
     async def test_a_handshake_that_failed_before_daphne_heard_of_it_is_no_error(self, connect):
-        """Such as one of a version that nobody speaks: stock Daphne meets an AttributeError here."""
+        """For example an unsupported version: stock Daphne raises an AttributeError in this case."""
         protocol, _ = connect(live=False, state=CONNECTING)
         del protocol.application_queue
         protocol.onClose(False, 1006, "unsupported version")
         assert protocol.factory.server_class.told == []
 
     async def test_who_talks_before_the_answer_is_refused(self, connect):
-        """What it says would pile up for as long as the application takes."""
+        """Its messages would accumulate until the application answers."""
         before = refused("request")
         protocol, heard = connect(live=False, state=CONNECTING)
         protocol.onConnect(REQUEST)
@@ -259,7 +259,7 @@ class TestHandshakes:
 
 
 def test_bytes_that_are_no_frames_are_counted(connect):
-    """They end the connection without a close frame, so that no close code says why."""
+    """Such bytes end the connection without a close frame, so no close code shows the reason."""
     protocol, _heard = connect()
     before = refused("protocol")
     protocol.dataReceived(b"\xff" + bytes(20))

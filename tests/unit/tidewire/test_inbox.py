@@ -1,4 +1,4 @@
-"""An open socket's messages: in order, one at a time, and its end whatever happens before it."""
+"""An open socket's messages are handled in order, one at a time, and its end is handled in any case."""
 
 import asyncio
 import logging
@@ -43,7 +43,7 @@ def put(inbox: Inbox, *names: str) -> None:
 
 
 async def test_messages_are_handled_in_order_and_one_at_a_time(inbox, consumer):
-    """The next begins when the one before it has ended, whenever it came."""
+    """The next message must wait until the one before it has been handled."""
     put(inbox, "one", "two")
     await asyncio.sleep(0.5)
     put(inbox, "three")
@@ -52,7 +52,7 @@ async def test_messages_are_handled_in_order_and_one_at_a_time(inbox, consumer):
 
 
 async def test_an_idle_inbox_has_no_task(inbox, consumer):
-    """That is what it is for."""
+    """A task per open socket would cost memory."""
     put(inbox, "one")
     await asyncio.sleep(2)
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -66,7 +66,7 @@ async def test_nothing_is_handled_after_the_disconnect(inbox, consumer):
 
 
 async def test_a_failure_is_told_and_the_disconnect_behind_it_is_handled(inbox, consumer, caplog):
-    """A client may go while its message is handled: a consumer that then fails leaves all the same."""
+    """A client may disconnect while its message is handled. A consumer that then fails must be cleaned up too."""
     with caplog.at_level(logging.CRITICAL):
         put(inbox, "bad")
         await asyncio.sleep(0.5)
@@ -77,7 +77,7 @@ async def test_a_failure_is_told_and_the_disconnect_behind_it_is_handled(inbox, 
 
 
 async def test_a_message_after_a_failure_is_handled(inbox, consumer, caplog):
-    """The server tells the end of the socket later."""
+    """The server reports the end of the socket later."""
     with caplog.at_level(logging.CRITICAL):
         put(inbox, "bad")
         await asyncio.sleep(2)
@@ -87,7 +87,7 @@ async def test_a_message_after_a_failure_is_handled(inbox, consumer, caplog):
 
 
 async def test_more_messages_than_may_wait_are_told_and_dropped(inbox, consumer):
-    """A handler that hangs must not make the queue grow with what its client sends."""
+    """While a handler hangs, its client's messages must not fill the queue without limit."""
     put(inbox, *["one"] * (WAITING_MESSAGES + 1))
     assert consumer.log == ["flood"]
     await asyncio.sleep(2 * WAITING_MESSAGES)
@@ -95,7 +95,7 @@ async def test_more_messages_than_may_wait_are_told_and_dropped(inbox, consumer)
 
 
 async def test_a_handler_that_hangs_is_ended_after_the_disconnect(consumer, caplog):
-    """And the disconnect behind it is handled."""
+    """The disconnect behind it must be handled."""
     log = []
 
     async def handle(message):
@@ -112,7 +112,7 @@ async def test_a_handler_that_hangs_is_ended_after_the_disconnect(consumer, capl
 
 
 async def test_a_handler_that_stops_the_consumer_says_so(consumer):
-    """Its socket is closed: nothing would handle what it says."""
+    """Its socket is closed, so no later message would be handled."""
     failed = []
 
     async def handle(_message):

@@ -1,4 +1,4 @@
-"""Redis key names: under one prefix, and no two things under one name."""
+"""Names of Redis keys: all have one prefix, and no two things share a name."""
 
 import inspect
 
@@ -30,7 +30,7 @@ BUILT = {
 
 
 def test_the_names_are_these():
-    """Names are a contract with what is in Redis already: a change of one loses it."""
+    """Names are a contract with existing data in Redis, which a change would lose."""
     assert BUILT == {
         "versions": "app:versions",
         "tags": "app:versions:tags",
@@ -54,12 +54,12 @@ def test_the_names_are_these():
 
 
 def test_every_key_is_listed_here():
-    """A new key is named above."""
+    """A new key must be listed above."""
     assert set(BUILT) == {name for name, _ in inspect.getmembers(Keys) if not name.startswith("_")} - {"prefix"}
 
 
 @pytest.mark.parametrize("name", BUILT)
 def test_two_prefixes_share_nothing(name):
-    """Two projects in one Redis do not meet."""
+    """Two projects in one Redis must not share keys."""
     assert BUILT[name].startswith("app:")
     assert len(set(BUILT.values())) == len(BUILT)

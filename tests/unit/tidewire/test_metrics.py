@@ -1,4 +1,4 @@
-"""What every metric must say of itself, and the page that is made of it."""
+"""The description that each metric must have, and the page that is generated from it."""
 
 import ast
 import functools
@@ -16,7 +16,7 @@ from tidewire.close_codes import CloseCode
 
 SOURCES = sorted(path for folder in ("src", "services") for path in (ROOT / folder).rglob("*.py"))
 MAKERS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
-# Labels whose values are names of the code: classes, families of topics, routes, and what HTTP has.
+# Labels with values that are names in the code (classes, families of topics, routes) or in HTTP.
 NAMED_BY_THE_CODE = {"consumer", "topic", "view", "method", "status"}
 
 
@@ -25,13 +25,13 @@ def named(metric: MetricWrapperBase) -> str:
 
 
 def value(name: str, **labels: str) -> float | None:
-    """A sample of this process's registry."""
+    """Return a sample of this process's registry."""
     return REGISTRY.get_sample_value(name, labels)
 
 
 @pytest.mark.parametrize("metric", declared(), ids=named)
 def test_every_metric_says_what_it_is_and_when_to_act(metric):
-    """A sentence, and behind "Act:" what a person does about it."""
+    """A sentence and, after "Act:", the action that an operator should take."""
     says, _, act = metric.describe()[0].documentation.partition(" Act: ")
     assert says.endswith(".")
     assert act.endswith(".")
@@ -39,7 +39,7 @@ def test_every_metric_says_what_it_is_and_when_to_act(metric):
 
 @pytest.mark.parametrize("metric", declared(), ids=named)
 def test_every_metric_has_its_prefix_and_labels_of_a_closed_set(metric):
-    """A label is named by the code, or its values stand in one of the two tables."""
+    """The code names a label's values, or one of the two tables lists them."""
     assert metric.describe()[0].name.startswith("tidewire_")
     known = metric in metrics.VALUES or metric in metrics.VALUES_OF_EACH
     assert len(set(metric._labelnames) - NAMED_BY_THE_CODE) == int(known and metric is not metrics.REQUESTS)
@@ -47,12 +47,12 @@ def test_every_metric_has_its_prefix_and_labels_of_a_closed_set(metric):
 
 @functools.cache
 def nodes(path: Path) -> list[ast.AST]:
-    """All nodes of a module's syntax tree."""
+    """Return all nodes of a module's syntax tree."""
     return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def makes(path: Path) -> list[str]:
-    """Names of prometheus_client's metrics that a module calls or imports."""
+    """Return the names of prometheus_client's metrics that a module imports."""
     imported = {
         name.asname or name.name
         for node in nodes(path)
@@ -63,25 +63,25 @@ def makes(path: Path) -> list[str]:
 
 
 def test_no_other_module_declares_a_metric():
-    """What is declared elsewhere would not be on the page."""
+    """A metric that is declared elsewhere would be missing from the page."""
     makers = {path.relative_to(ROOT).as_posix(): found for path in SOURCES if (found := makes(path))}
     assert makers == {"src/tidewire/metrics.py": ["Counter", "Gauge", "Histogram"]}
 
 
 def test_a_metric_without_labels_says_whose_it_is():
-    """It exists in every process from the import on: without saying, pages would export a node's zero."""
+    """Such a metric exists in every process, so without an owner pages would export a node's metric as zero."""
     known = (*(metric for own in OWNERS.values() for metric in own), metrics.REDIS_RECONNECTS)
     assert [exported(each) for each in declared() if not each._labelnames and each not in known] == []
 
 
 def test_the_page_is_what_the_module_says():
-    """`make generate` writes it anew."""
+    """`make generate` writes the page."""
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
 @pytest.mark.parametrize("seconds", [0.25])
 def test_the_objective_of_delivery_is_a_bound_of_its_buckets(seconds):
-    """So that the share within it is counted and not estimated; the recording rule asks for this bucket."""
+    """Deliveries within the objective must be counted instead of estimated; the recording rule uses this bucket."""
     rule = (ROOT / "deploy" / "prometheus" / "rules" / "recording.yml").read_text(encoding="utf-8")
     assert f'le="{seconds}"' in rule
     metrics.DELIVERY_SECONDS.labels("measured").observe(seconds)
@@ -89,7 +89,7 @@ def test_the_objective_of_delivery_is_a_bound_of_its_buckets(seconds):
 
 
 def test_a_consumers_counters_begin_at_zero():
-    """A counter that first appears as 1 is no increase to Prometheus, and no alert."""
+    """For Prometheus a counter that first appears as 1 is no increase, so no alert would fire."""
     assert value("tidewire_slow_closes_total", consumer="Newcomer") is None
     metrics.begin("Newcomer")
     assert value("tidewire_slow_closes_total", consumer="Newcomer") == 0
@@ -102,7 +102,7 @@ def test_a_consumers_counters_begin_at_zero():
 
 
 def literals(function: str, place: int) -> set[str]:
-    """Every literal that the code passes to a function of that name, at that place behind `self`."""
+    """Return all literals that the code passes to this function at this position after `self`."""
     found = set()
     for path in SOURCES:
         for node in nodes(path):
@@ -115,7 +115,7 @@ def literals(function: str, place: int) -> set[str]:
 
 
 def labelled() -> Counts[tuple[str, str]]:
-    """(metric, value) of every `metrics.NAME.labels(..., "value")` in the code."""
+    """Return (metric, value) for every `metrics.NAME.labels(..., "value")` in the code."""
     found: Counts[tuple[str, str]] = Counts()
     for path in SOURCES:
         for node in nodes(path):
@@ -129,7 +129,7 @@ def labelled() -> Counts[tuple[str, str]]:
 
 
 def test_every_value_of_a_label_stands_in_its_set():
-    """`protocol` did not, so its first refusal was no increase; neither did the task that reports."""
+    """`protocol` was missing, so its first refusal was no increase; the task that reports was missing too."""
     sets = {
         name: {**metrics.VALUES, **metrics.VALUES_OF_EACH}[metric]
         for name, metric in vars(metrics).items()
@@ -151,7 +151,7 @@ def test_every_value_of_a_label_stands_in_its_set():
     ],
 )
 def test_every_value_that_travels_to_a_label_stands_in_its_set(function, place, known):
-    """The same for those that a function passes on."""
+    """The same for values that a function passes on."""
     found = literals(function, place)
     assert found
     assert found <= set(known)

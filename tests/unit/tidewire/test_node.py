@@ -1,4 +1,4 @@
-"""A node: its connections and their bounds, slow sockets, outages, and its end."""
+"""A node: its connections and their limits, slow sockets, outages, and its end."""
 
 import asyncio
 import dataclasses
@@ -41,19 +41,19 @@ def value(metric, *labels: str) -> float:
 
 
 async def test_a_loop_has_one_node(here):
-    """Consumers find it without being told."""
+    """Consumers find the node without a parameter."""
     assert node() is here
 
 
 async def test_a_layer_that_is_not_configured_stops_the_start(here, configure, settings):
-    """The message names the layer."""
+    """The message must name the layer."""
     configure(CHANNEL_LAYER="nothing")
     with pytest.raises(ImproperlyConfigured, match="CHANNEL_LAYERS has no 'nothing'"):
         Node(conf.settings())
 
 
 async def test_connections_are_counted_while_they_are_open(here):
-    """The gauge is what is open now, by consumer."""
+    """The gauge shows the currently open connections of each consumer."""
     before = value(metrics.CONNECTIONS, "Test")
     sockets = [Socket(here) for _ in range(3)]
     assert value(metrics.CONNECTIONS, "Test") == before + 3
@@ -65,7 +65,7 @@ async def test_connections_are_counted_while_they_are_open(here):
 
 
 async def test_a_connection_that_goes_leaves_its_topics(here):
-    """Nothing is delivered to a socket that has closed."""
+    """A closed socket must receive no events."""
     socket = Socket(here)
     here.hub.subscribe(Hall("hall"), socket.connection)
     [subscription] = socket.connection.subscriptions
@@ -75,7 +75,7 @@ async def test_a_connection_that_goes_leaves_its_topics(here):
 
 class TestBounds:
     async def test_a_user_has_so_many_connections(self, here):
-        """One over it is refused for good; other users are not."""
+        """A further connection is refused; other users' connections are not."""
         here.settings = _with(here, CONNECTIONS_PER_USER=2)
         assert here.refuse("1") is None
         sockets = [Socket(here), Socket(here)]
@@ -85,7 +85,7 @@ class TestBounds:
         assert here.refuse("1") is None
 
     async def test_a_node_has_so_many_connections(self, here):
-        """One over it is sent to another node."""
+        """A further connection must go to another node."""
         here.settings = _with(here, CONNECTIONS_PER_NODE=2)
         sockets = [Socket(here, user=user) for user in "12"]
         assert here.refuse("3") == CloseCode.BUSY
@@ -93,7 +93,7 @@ class TestBounds:
         assert here.refuse("3") is None
 
     async def test_users_who_have_gone_are_forgotten(self, here):
-        """What is kept per user does not grow with the users that ever were."""
+        """Memory per user must not grow with the number of former users."""
         for number in range(100):
             here.refuse(str(number))
             here.disconnect(Socket(here, user=str(number)).connection)
@@ -102,7 +102,7 @@ class TestBounds:
 
 class TestSlowSockets:
     async def test_a_socket_that_has_room_again_gets_what_it_missed(self, here):
-        """It is brought up to date within moments, by the newest value alone."""
+        """The socket receives the newest value within moments, and no older ones."""
         socket = Socket(here)
         here.hub.subscribe(Hall("hall"), socket.connection)
         await asyncio.sleep(1)
@@ -118,7 +118,7 @@ class TestSlowSockets:
         assert '"names":["ada","bob"]' in frame.text
 
     async def test_a_socket_that_stays_full_is_cut_once(self, here):
-        """It is closed with its own code, counted, and what waits for it is dropped."""
+        """A full socket is closed with its own code and counted, and its backlog is dropped."""
         before = value(metrics.SLOW_CLOSES, "Test")
         socket = Socket(here)
         socket.writer.full = True
@@ -131,7 +131,7 @@ class TestSlowSockets:
         assert value(metrics.SLOW_CLOSES, "Test") == before + 1
 
     async def test_a_socket_that_closed_while_full_is_forgotten(self, here):
-        """Nobody looks after a socket that has gone."""
+        """No task may watch a closed socket."""
         socket = Socket(here)
         socket.writer.full = True
         assert not socket.connection.offer([MADE], MADE.wire)
@@ -141,7 +141,7 @@ class TestSlowSockets:
         assert socket.closed == []
 
     async def test_what_waits_is_measured(self, here):
-        """The gauge is what this process holds for slow sockets."""
+        """The gauge is the backlog of all slow sockets of the process."""
         socket = Socket(here)
         socket.writer.full = True
         assert not socket.connection.offer([MADE], MADE.wire)
@@ -154,7 +154,7 @@ class TestSlowSockets:
 
 class TestScrape:
     async def test_members_are_counted_by_family_when_somebody_asks(self, here):
-        """Whoever left is 0 at the next scrape, not what was said before."""
+        """A member that has left must count as 0 at the next scrape, instead of its former value."""
         bob = Hold("document.plan", "read", "bob")
         for hold in (ADA, bob, Hold("document.other", "read", "bob")):
             here.register.join(hold)
@@ -166,7 +166,7 @@ class TestScrape:
         assert (value(metrics.PRESENCE_MEMBERS, "hall"), value(metrics.PRESENCE_MEMBERS, "document")) == (0, 1)
 
     async def test_slow_sockets_and_the_limit_are_told(self, here):
-        """What the alerts divide by and count."""
+        """The values that alerts count and divide by."""
         socket = Socket(here)
         socket.writer.full = True
         assert not socket.connection.offer([MADE], MADE.wire)
@@ -186,14 +186,14 @@ class TestOutage:
             yield patched
 
     async def test_sockets_stay_open_and_say_stale(self, here, outage):
-        """Pages know that what they show may be out of date, and when it no longer is."""
+        """Pages must show that their values may be out of date, and when they no longer are."""
         socket = Socket(here)
         await asyncio.sleep(3)
         assert socket.types == ["stale"]
         late = Socket(here)
         assert late.types == ["stale"]
         outage.undo()
-        # The hub asks again no later than this after the last failure.
+        # After the last failure the hub checks again within this time.
         await asyncio.sleep(LONGEST_CHECK_SECONDS + 1)
         assert socket.types == ["stale", "stale"]
         assert '"stale":false' in socket.writer.frames[-1].text
@@ -202,7 +202,7 @@ class TestOutage:
 
 class TestStop:
     async def test_presence_is_handed_over(self, here):
-        """Members leave after their grace, not after the lease."""
+        """Members must leave after their grace instead of the lease."""
         here.register.join(ADA)
         await asyncio.sleep(1)
         await here.stop()
@@ -210,7 +210,7 @@ class TestStop:
         assert await here.presence.sweep() == {"hall"}
 
     async def test_what_presence_is_just_being_told_does_not_come_after_it(self, here):
-        """A count that is on its way when the node stops is never the last word."""
+        """A count that is being written when the node stops must not be the last one."""
         order: list[int] = []
         put = here.presence.put
 
@@ -229,13 +229,13 @@ class TestStop:
         assert order[-1] == 0
 
     async def test_no_task_is_left(self, here):
-        """A stopped node does nothing more."""
+        """A stopped node must do nothing more."""
         here.hub.changed({"hall"})
         await here.stop()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     async def test_redis_being_away_does_not_keep_it(self, here):
-        """The lease does the same a little later."""
+        """Without the call, the members leave with the lease, a little later."""
         here.register.join(ADA)
         await asyncio.sleep(0.5)
 

@@ -1,4 +1,4 @@
-"""A node's tasks are started again when they end: which is counted, and how long it waits."""
+"""A node restarts its tasks when they end: the restarts are counted and delayed."""
 
 import asyncio
 import itertools
@@ -13,7 +13,7 @@ def restarts() -> float:
 
 
 async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog):
-    """Whatever it dies of, but not faster than a log can bear."""
+    """Restarts must be limited to a rate that does not flood the log."""
     runs: list[float] = []
 
     async def run() -> None:
@@ -33,7 +33,7 @@ async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog
 
 
 async def test_a_task_that_ran_for_a_while_is_started_again_at_once(here, caplog):
-    """What failed long ago makes nobody wait today."""
+    """A failure long ago must not delay a restart."""
     runs: list[float] = []
 
     async def run() -> None:
@@ -51,7 +51,7 @@ async def test_a_task_that_ran_for_a_while_is_started_again_at_once(here, caplog
 
 
 async def test_a_task_that_only_waits_for_redis_is_not_counted_as_dead(here, caplog):
-    """An outage is no bug."""
+    """An outage of Redis is not a bug."""
 
     async def run() -> None:
         raise NoRedis("away")

@@ -1,4 +1,4 @@
-"""The origin check: this site's pages and programs without a page may open sockets, other sites' pages may not."""
+"""The origin check: pages of this site and programs without a page may open sockets; pages of other sites may not."""
 
 import logging
 
@@ -31,7 +31,7 @@ from tidewire.origin import OriginCheck, is_allowed
     ],
 )
 def test_without_origins_the_host_is_the_only_one(page, host, allowed):
-    """Where none are configured, the page must be of the host that it asks."""
+    """If no origins are configured, the page must belong to the host of the handshake."""
     assert is_allowed(page, host, ()) is allowed
 
 
@@ -45,13 +45,13 @@ def test_without_origins_the_host_is_the_only_one(page, host, allowed):
     ],
 )
 def test_configured_origins_are_the_only_ones(page, allowed):
-    """Scheme and port count too, and the host says nothing: it is the proxy's."""
+    """Scheme and port must match too. The host is the proxy's, so it does not count."""
     assert is_allowed(page, "docs.example.com", ("https://docs.example.com",)) is allowed
 
 
 @given(st.text(), st.text())
 def test_any_origin_gets_an_answer(page, host):
-    """Headers of a client raise nothing."""
+    """A client's headers must not raise an exception."""
     assert is_allowed(page, host, ()) in {True, False}
 
 
@@ -73,19 +73,19 @@ async def handshake(monkeypatch, *headers: tuple[bytes, bytes], origins: tuple[s
 
 
 async def test_a_page_of_this_site_gets_through(monkeypatch):
-    """The application sees the handshake of its own pages."""
+    """The application receives handshakes of the site's own pages."""
     assert await handshake(monkeypatch, (b"host", b"docs.example.com"), (b"origin", b"https://docs.example.com")) == [
         "the application"
     ]
 
 
 async def test_a_program_without_a_page_gets_through(monkeypatch):
-    """Browsers always say an origin; what says none has no other user's cookies."""
+    """Browsers always send an origin. A program without one does not have another user's cookies."""
     assert await handshake(monkeypatch, (b"host", b"docs.example.com")) == ["the application"]
 
 
 async def test_a_page_of_another_site_is_refused_and_named(monkeypatch, caplog):
-    """The handshake is refused before it is accepted, and the log says which origin, which host and what is allowed."""
+    """The handshake is refused before it is accepted. The log names the origin, the host and the allowed origins."""
     with caplog.at_level(logging.WARNING):
         sent = await handshake(
             monkeypatch,

@@ -1,4 +1,4 @@
-"""An outage of Redis is found out by one, and remembered for all."""
+"""An outage of Redis is detected by one request, and remembered for all requests of the process."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ def clock():
 
 @pytest.fixture
 def away(clock):
-    """Redis has just failed."""
+    """A Redis that has just failed."""
     made = Outage(clock=clock)
     made.begin()
     return made
@@ -35,7 +35,7 @@ def test_a_redis_that_is_well_may_be_asked_by_all():
 
 
 def test_nobody_asks_for_two_seconds_and_then_one(away, clock):
-    """The others do not wait for what that one finds; after two more seconds another one asks."""
+    """The others must not wait for its result. After two more seconds, one more request may try."""
     assert not away.may_ask()
     for _ in range(3):
         clock.now += outage.SECONDS - 0.1

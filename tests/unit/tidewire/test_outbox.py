@@ -1,4 +1,4 @@
-"""The outbox: with the transaction or not at all, and never at the cost of the request."""
+"""The outbox: an event is written with the transaction or not at all, and never delays the request."""
 
 import contextlib
 import logging
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def woken(monkeypatch) -> list[int]:
-    """How many events waited each time that the publisher was woken."""
+    """Record the number of waiting events each time that the publisher is woken."""
     made: list[int] = []
     monkeypatch.setattr(outbox.publisher, "wake", lambda: made.append(OutboxEvent.objects.count()))
     return made
@@ -43,7 +43,7 @@ def texts() -> list[str]:
 
 class TestPublish:
     def test_the_publisher_is_woken_when_the_transaction_commits(self, woken):
-        """Not before."""
+        """The publisher must not be woken earlier."""
         with transaction.atomic():
             outbox.publish("talk", said(1))
             assert OutboxEvent.objects.count() == 1
@@ -51,14 +51,14 @@ class TestPublish:
         assert woken == [1]
 
     def test_what_is_rolled_back_is_never_published(self, woken):
-        """The event goes with what it tells of."""
+        """The event must be rolled back together with the change that it describes."""
         with contextlib.suppress(RuntimeError), transaction.atomic():
             outbox.publish("talk", said(1))
             raise RuntimeError
         assert (woken, texts()) == ([], [])
 
     def test_what_is_rolled_back_within_is_never_published(self, woken):
-        """A savepoint that is given up takes its events with it."""
+        """A savepoint that is rolled back must take its events with it."""
         with transaction.atomic():
             outbox.publish("talk", said(1))
             with contextlib.suppress(RuntimeError), transaction.atomic():
@@ -68,18 +68,18 @@ class TestPublish:
         assert texts() == ["word 1", "word 3"]
 
     def test_events_of_a_transaction_keep_their_order(self, woken):
-        """The order of the calls."""
+        """The order is that of the calls."""
         say(3, 1, 2)
         assert texts() == ["word 3", "word 1", "word 2"]
 
     def test_an_event_is_one_statement(self, monkeypatch, django_assert_max_num_queries):
-        """Beside BEGIN and COMMIT; there is none after the commit."""
+        """Beside BEGIN and COMMIT there must be no further statement, in particular none after the commit."""
         monkeypatch.setattr(outbox.publisher, "wake", lambda: None)
         with django_assert_max_num_queries(102):
             say(*range(100))
 
     def test_events_at_once_are_one_statement(self, woken, django_assert_max_num_queries):
-        """In the order of the list; BEGIN, COMMIT and the fixture's count come on top."""
+        """Events keep the order of the list. BEGIN, COMMIT and the fixture's count are the other statements."""
         with django_assert_max_num_queries(4), transaction.atomic():
             outbox.publish_all("talk", [said(number) for number in range(100)])
             outbox.publish_all("talk", [])
@@ -87,25 +87,25 @@ class TestPublish:
         assert woken == [100]
 
     def test_outside_a_transaction_an_event_is_refused(self, woken):
-        """Else it could be told of what is then rolled back; the message names the event."""
+        """The event could describe a change that is then rolled back. The message must name the event."""
         with pytest.raises(NotInTransaction, match=r"test\.said: publish inside transaction\.atomic\(\)"):
             outbox.publish("talk", said(1))
         assert OutboxEvent.objects.count() == 0
 
     def test_an_event_of_another_topic_is_refused(self, woken):
-        """The topic is said twice, so that a slip of one shows."""
+        """The topic is given twice, so that a mistake in one of them is detected."""
         with pytest.raises(ValueError, match=r"test\.said is an event of 'talk', not of 'other'"), transaction.atomic():
             outbox.publish("other", said(1))
 
     @pytest.mark.parametrize("topic", ["room lobby", "tält", "a" * 81, ""])
     def test_an_event_of_a_topic_that_nothing_can_follow_is_refused(self, woken, topic):
-        """Some channel layers refuse its name, and with it every event of its batch, for ever."""
+        """Some channel layers refuse such a name, and would refuse every event of its batch forever."""
         with pytest.raises(ValueError, match="topic"), transaction.atomic():
             outbox.publish(topic, Said(topic=topic, id=UUID(int=1), text="x"))
         assert not OutboxEvent.objects.exists()
 
     def test_the_request_s_id_travels_with_its_events(self, woken):
-        """From nginx through the page to every browser, unless the event names one itself."""
+        """From nginx through the page to every browser, unless the event has its own id."""
 
         def view(_request):
             with transaction.atomic():
@@ -117,14 +117,14 @@ class TestPublish:
         assert [Said.decode(row.body).request_id for row in OutboxEvent.objects.all()] == ["5f2d", "its own", None]
 
     def test_what_is_kept_has_neither_offset_nor_number(self, woken):
-        """Both are assigned where the event is published."""
+        """Both are assigned when the event is published."""
         with transaction.atomic():
             outbox.publish("talk", said(1).model_copy(update={"offset": 9, "sequence": 9}))
         event = Said.decode(OutboxEvent.objects.get().body)
         assert (event.offset, event.sequence) == (None, None)
 
     def test_a_publisher_that_cannot_be_woken_fails_no_request(self, monkeypatch, caplog):
-        """What was committed has happened: the error is logged, and the relay publishes the event."""
+        """The transaction has been committed, so the error is logged, and the relay publishes the event."""
 
         def fail() -> None:
             raise RuntimeError("can't start new thread")
@@ -136,7 +136,7 @@ class TestPublish:
         assert "can't start new thread" in caplog.text
 
     def test_an_event_is_kept_once(self, woken):
-        """The same event in two transactions is a bug of the project, which the database refuses."""
+        """The same event in two transactions is a bug of the project, which the database must refuse."""
         say(1)
         with pytest.raises(Exception, match="UNIQUE"):
             say(1)
@@ -156,7 +156,7 @@ class TestAge:
         assert outbox.waiting() == metrics.OUTBOX_OLDEST_SECONDS._value.get() == 0
 
     def test_the_oldest_is_known_with_its_age(self, woken):
-        """Without one the metric is 0."""
+        """Without a waiting event the metric must be 0."""
         say(1, 2)
         OutboxEvent.objects.update(created_at=Now() - timedelta(seconds=90))
         found, seconds = outbox.oldest()
@@ -168,9 +168,9 @@ class TestAge:
 
     @pytest.mark.parametrize("minutes", [-20, 20])
     def test_the_clock_of_this_host_does_not_matter(self, woken, monkeypatch, minutes):
-        """The age is the database's: a web host 20 minutes ahead of the others writes no event of the future."""
+        """The age uses the database's clock: a web host 20 minutes ahead must not write events of the future."""
         now = outbox.Now
-        from django.utils import timezone  # noqa: PLC0415 - whose clock is moved
+        from django.utils import timezone  # noqa: PLC0415 - the clock that is moved
 
         real = timezone.now
         monkeypatch.setattr(timezone, "now", lambda: real() + timedelta(minutes=minutes))

@@ -1,4 +1,4 @@
-"""Positions of a socket's stream topics, read from its query: each belongs to one topic."""
+"""Positions of a socket's stream topics, parsed from its query: each belongs to one topic."""
 
 from urllib.parse import urlencode
 
@@ -36,7 +36,7 @@ def test_a_position_is_never_used_for_another_topic():
 
 @pytest.mark.parametrize("value", ["", "rubbish", "5f:12", ":", "::", "5f:talk:12", "\xff", "unknown:g:1", "a" * 5000])
 def test_a_value_that_names_no_topic_leaves_each_topic_without_a_position_in_doubt(value):
-    """An old page, or a broken one: events must not be skipped for it, and the client learns why."""
+    """For an old or broken page, events must not be skipped, and the client must receive the reason."""
     positions = parse(urlencode([("at", value), ("at", "talk:5f:12")]).encode())
     assert positions.of("talk") == Position("5f", 12)
     assert positions.of("room.1") == DOUBT
@@ -75,7 +75,7 @@ def test_more_positions_than_allowed_are_all_in_doubt():
 
 @given(st.lists(st.text() | st.sampled_from(["talk:5f:12", "room.1:6a:3", "talk:", "5f:12"]), max_size=20))
 def test_any_text_gives_positions_or_doubt(values):
-    """Client text is never an exception, and a topic that it speaks of is never taken for a new one."""
+    """A client's text must not raise an exception, and a topic that it names must not be taken for a new one."""
     positions = parse(urlencode([("at", value) for value in values]).encode())
     assert positions.of("talk") in (None, Position("5f", 12), DOUBT)
     if any(value.startswith("talk:") for value in values):

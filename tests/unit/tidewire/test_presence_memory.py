@@ -1,4 +1,4 @@
-"""Presence in memory keeps what presence promises."""
+"""Presence in memory keeps the guarantees of presence."""
 
 import pytest
 from hypothesis import given, settings
@@ -41,7 +41,7 @@ class TestMemoryPresence(PresenceSuite):
 
 
 def test_a_hold_is_read_back_from_its_key():
-    """The key of a hold is the hold, whatever the member's name."""
+    """The key must represent the whole entry, for any name of a member."""
     for hold in (Hold("doc.plan", "read", "ada"), Hold("users", "online", "a|b|"), Hold("t", "p", "")):
         assert Hold.of(hold.key) == hold
 
@@ -49,5 +49,5 @@ def test_a_hold_is_read_back_from_its_key():
 @settings(max_examples=200, deadline=None)
 @given(scripts)
 def test_members_are_who_is_connected(script):
-    """Nodes start, stand still, die and return, users come and go: nobody is missing, nobody is a ghost."""
+    """Nodes start, pause, die and return, users come and go: no member may be missing, and none may be a ghost."""
     finish(Model(Memory()).play(script))

@@ -1,4 +1,4 @@
-"""What a node tells presence: its own connections, again after every loss, and no more often than needed."""
+"""A node's calls to presence: its own connections, again after every loss, and no more often than needed."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ TOUCH_SECONDS = 1.0
 
 
 class Store(MemoryPresence):
-    """Presence that keeps account of what it is told, and may be away."""
+    """Presence that records its calls, and may be unavailable."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -54,7 +54,7 @@ class Store(MemoryPresence):
         return await super().put(node, counts)
 
     async def carry_out_late(self) -> None:
-        """What was sent and not answered is carried out at last, the oldest last of all."""
+        """Apply the writes that were never answered, the oldest last."""
         for node, number, counts in reversed(self.late):
             self._write(node, number, counts.items())
         self.late.clear()
@@ -86,13 +86,13 @@ async def store():
 
 @pytest.fixture
 def told():
-    """The topics that were announced, a set for each time."""
+    """The announced topics, a set per announcement."""
     return []
 
 
 @pytest.fixture
 async def register(store, told):
-    """A running register."""
+    """Run a register."""
 
     async def announce(topics: set[str]) -> None:
         told.append(topics)
@@ -106,12 +106,12 @@ async def register(store, told):
 
 
 async def pass_time(seconds: float = 0.1) -> None:
-    """Let the loop's clock, which costs nothing, show a later time."""
+    """Advance the loop's clock, which takes no real time."""
     await asyncio.sleep(seconds)
 
 
 async def test_joins_of_a_moment_travel_together(register, store, told):
-    """A storm of connects is one call, with the count of each hold as it is by then."""
+    """A storm of connects must be one call, with the final count of each entry."""
     await pass_time()
     for _ in range(3):
         register.join(ADA)
@@ -123,7 +123,7 @@ async def test_joins_of_a_moment_travel_together(register, store, told):
 
 
 async def test_the_last_leave_is_told_as_none(register, store):
-    """A member with no connection left is given up."""
+    """A member without a connection must be removed."""
     register.join(ADA)
     register.join(ADA_WRITES)
     await pass_time()
@@ -136,7 +136,7 @@ async def test_the_last_leave_is_told_as_none(register, store):
 
 
 async def test_a_leave_too_many_is_harmless(register, store):
-    """Counts do not fall below zero: the next join counts."""
+    """Counts must not fall below zero, so that the next join counts."""
     register.leave(ADA)
     await pass_time()
     register.join(ADA)
@@ -145,7 +145,7 @@ async def test_a_leave_too_many_is_harmless(register, store):
 
 
 async def test_many_holds_travel_in_several_calls(register, store):
-    """A refill of thousands of holds blocks nobody for long."""
+    """A refill of thousands of entries must not block any other client for long."""
     await pass_time()
     for number in range(2 * PUT_HOLDS + 1):
         register.join(Hold("doc.plan", "read", f"user{number}"))
@@ -154,7 +154,7 @@ async def test_many_holds_travel_in_several_calls(register, store):
 
 
 async def test_the_lease_is_touched_in_time(register, store):
-    """Once every so many seconds, whether or not anything happens."""
+    """At a fixed interval, whether or not connections change."""
     await pass_time(10 * TOUCH_SECONDS + 0.5)
     assert 10 <= store.touches <= 13
     for _ in range(100):
@@ -164,7 +164,7 @@ async def test_the_lease_is_touched_in_time(register, store):
 
 
 async def test_a_member_who_left_is_announced_by_whoever_swept(register, store, told):
-    """The node that takes a member off says so."""
+    """The node that removes a member must announce it."""
     register.join(ADA)
     await pass_time()
     told.clear()
@@ -174,7 +174,7 @@ async def test_a_member_who_left_is_announced_by_whoever_swept(register, store, 
 
 
 async def test_an_emptied_store_is_refilled_within_a_touch(register, store):
-    """A store that lost its data knows no node: everything is told again."""
+    """A store without its data does not know the node, which must write everything again."""
     register.join(ADA)
     register.join(BOB)
     await pass_time()
@@ -184,7 +184,7 @@ async def test_an_emptied_store_is_refilled_within_a_touch(register, store):
 
 
 async def test_an_emptied_store_is_refilled_at_the_next_change(register, store):
-    """A change meets a store that knows no node: not the change alone is told, but everything."""
+    """If the store does not know the node, a change must not be written alone, but with everything else."""
     await pass_time(0.2)
     register.join(ADA)
     await pass_time()
@@ -195,7 +195,7 @@ async def test_an_emptied_store_is_refilled_at_the_next_change(register, store):
 
 
 async def test_what_happens_while_redis_is_away_is_told_later(register, store):
-    """Joins and leaves are kept, as the counts they end in."""
+    """Joins and leaves must be kept, as the counts that they result in."""
     register.join(ADA)
     await pass_time()
     store.away = True
@@ -208,7 +208,7 @@ async def test_what_happens_while_redis_is_away_is_told_later(register, store):
 
 
 async def test_an_outage_longer_than_the_lease_is_no_leave(register, store, told):
-    """Its lease ended while nobody could sweep: the node registers and fills in before anybody is missed."""
+    """The lease ended while no node could sweep. The node must register and refill before a member is removed."""
     register.join(ADA)
     await pass_time()
     told.clear()
@@ -221,7 +221,7 @@ async def test_an_outage_longer_than_the_lease_is_no_leave(register, store, told
 
 
 async def test_what_is_carried_out_late_does_not_outlive_what_came_after(register, store):
-    """A command without an answer may be carried out after a newer one: the truth is told once more."""
+    """A command without a reply may be carried out after a newer one, so the current count must be written again."""
     await pass_time()
     store.answers = False
     register.join(ADA)
@@ -242,7 +242,7 @@ async def test_what_is_carried_out_late_does_not_outlive_what_came_after(registe
 
 
 async def test_handing_over_gives_everything_up(register, store):
-    """At the end of a drain members stay for their grace, and no longer."""
+    """At the end of a drain, members must stay for their grace and no longer."""
     register.join(ADA)
     register.join(BOB)
     await pass_time()
@@ -254,7 +254,7 @@ async def test_handing_over_gives_everything_up(register, store):
 
 
 async def test_a_store_that_went_back_in_time_is_refilled(register, store):
-    """It has the node's lease and an older state of its members: neither a ghost nor an absent member stays."""
+    """The store has the lease, but an older state: no ghost may remain, and no member may be missing."""
     register.join(ADA)
     register.join(ADA_WRITES)
     await pass_time(TOUCH_SECONDS)
@@ -281,7 +281,7 @@ async def test_a_write_that_was_lost_right_after_a_touch_is_noticed(register, st
 
 
 async def test_a_lost_answer_to_the_registration_loses_no_member(register, store):
-    """The node registered without knowing, after Redis lost everything."""
+    """After Redis had lost everything, the node registered without receiving the reply."""
     register.join(ADA)
     await pass_time()
     store.lose_everything()
@@ -293,7 +293,7 @@ async def test_a_lost_answer_to_the_registration_loses_no_member(register, store
 
 
 async def test_a_hold_that_is_missing_is_noticed(register, store):
-    """Whatever removed it: the node counts its holds at each touch."""
+    """The node must notice any missing entry by the count of its entries at each touch."""
     register.join(ADA)
     register.join(BOB)
     await pass_time()
@@ -304,7 +304,7 @@ async def test_a_hold_that_is_missing_is_noticed(register, store):
 
 
 async def test_a_node_that_is_healthy_puts_nothing_twice(register, store):
-    """Joins and leaves at any moment are no reason to start over."""
+    """Joins and leaves at any moment must not cause a refill."""
     for _ in range(50):
         register.join(ADA)
         await pass_time(0.09)
@@ -318,7 +318,7 @@ async def test_a_node_that_is_healthy_puts_nothing_twice(register, store):
 
 
 async def test_a_store_that_keeps_nothing_is_an_outage(register, store):
-    """An eviction policy that takes every key must not make the node write at full speed."""
+    """An eviction policy that removes every key must not make the node write at full speed."""
     refused = []
     register.on_refused = refused.append
     store._write = lambda *_: (False, set())
@@ -329,21 +329,21 @@ async def test_a_store_that_keeps_nothing_is_an_outage(register, store):
 
 
 async def test_two_runs_of_a_node_are_two(store):
-    """A process that is started again does not take over what its predecessor held."""
+    """A process that is started again must not take over its predecessor's entries."""
     names = {Witness("n").name for _ in range(2)}
     assert len(names) == 2
     assert all(name.startswith("n-") for name in names)
 
 
 async def test_an_end_that_comes_together_with_a_change_is_an_end(store):
-    """A drain's last socket leaves in the moment in which the node stops."""
+    """The last socket may close at the moment in which a drained node stops."""
 
     async def announce(_topics: set[str]) -> None: ...
 
     register = PresenceRegister(store, node="n", touch_seconds=1.0, announce=announce)
     running = asyncio.ensure_future(register.run())
     await asyncio.sleep(0.5)
-    # Both before the waiter has its next turn.
+    # Both happen before the waiting task runs again.
     register.join(ADA)
     running.cancel()
     async with asyncio.timeout(30):

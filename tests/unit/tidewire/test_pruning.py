@@ -1,4 +1,4 @@
-"""Pruning: every registered function has its turn, whatever becomes of the others."""
+"""Pruning: every registered function is called, even if another one fails."""
 
 import logging
 
@@ -41,7 +41,7 @@ def test_a_second_registration_replaces_the_first(pruners):
 
 @pytest.mark.django_db
 def test_rows_are_deleted_in_batches(monkeypatch, django_assert_max_num_queries):
-    """One statement on a million rows would lock the table for everyone."""
+    """A single statement for a million rows would lock the table for all users."""
     monkeypatch.setattr(pruning, "BATCH", 10)
     now = timezone.now()
     Session.objects.bulk_create(Session(session_key=f"k{number}", expire_date=now) for number in range(25))

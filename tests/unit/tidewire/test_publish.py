@@ -1,4 +1,4 @@
-"""Publishing: the stream first, a hint after it; announcements a few times a second."""
+"""Publishing: the event is appended to the stream before its hint is sent, and announcements are coalesced."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ COALESCE_SECONDS = 0.2
 
 
 class Layer:
-    """What was sent to groups, and when; may fail for a while."""
+    """Messages sent to groups, with their times. May fail for a while."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[float, str, dict[str, Any]]] = []
@@ -45,7 +45,7 @@ def published(result: str) -> float:
 
 
 async def test_an_event_is_appended_and_hinted_at(layer, streams):
-    """The hint carries the event, so that hubs need not read it."""
+    """The hint contains the event, so that hubs need not read it."""
     appended = await publish(EVENT, streams=streams, layer=layer, prefix="p")
     assert appended.position == streams.end("talk")
     [(_, group, hint)] = layer.sent
@@ -64,13 +64,13 @@ async def test_an_event_is_appended_and_hinted_at(layer, streams):
 
 
 async def test_an_offset_is_redis_s_to_assign(layer, streams):
-    """An event that names one is published without it."""
+    """An event's own offset must be ignored."""
     await publish(EVENT.model_copy(update={"offset": 99}), streams=streams, layer=layer, prefix="p")
     assert layer.sent[0][2]["bodies"] == [EVENT.encode()]
 
 
 async def test_a_repeat_is_not_hinted_at(layer, streams):
-    """Whoever heard the first one has it; whoever did not is healed by the check."""
+    """Nodes that received the first hint have the event; the check heals the others."""
     new, repeated = published("new"), published("repeated")
     for _ in range(2):
         await publish(EVENT, streams=streams, layer=layer, prefix="p")
@@ -79,7 +79,7 @@ async def test_a_repeat_is_not_hinted_at(layer, streams):
 
 
 async def test_without_redis_nothing_is_hinted_at(layer, streams):
-    """The caller is told that the event is not published."""
+    """The caller must receive an exception, because the event is not published."""
     streams.away = True
     with pytest.raises(NoRedis):
         await publish(EVENT, streams=streams, layer=layer, prefix="p")
@@ -88,7 +88,7 @@ async def test_without_redis_nothing_is_hinted_at(layer, streams):
 
 @pytest.mark.parametrize(("failures", "sent"), [(1, 1), (2, 0)])
 async def test_a_hint_is_tried_twice_and_never_fails_the_publishing(layer, streams, failures, sent):
-    """The stream has the event, so a lost hint is a delay."""
+    """The stream has the event, so a lost hint only delays it."""
     layer.failures = failures
     dropped = metrics.DROPPED.labels("hint")._value.get()
     assert (await publish(EVENT, streams=streams, layer=layer, prefix="p")).new
@@ -97,7 +97,7 @@ async def test_a_hint_is_tried_twice_and_never_fails_the_publishing(layer, strea
 
 
 async def test_a_layer_that_stands_still_holds_up_no_publishing(layer, streams):
-    """The event is in the stream; its hint is given up."""
+    """The event is in the stream, so its hint may be dropped."""
 
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
@@ -109,7 +109,7 @@ async def test_a_layer_that_stands_still_holds_up_no_publishing(layer, streams):
 
 
 async def test_a_batch_is_one_hint_for_each_topic(layer, streams):
-    """New events only, in their order; a repeat is nothing that a hub lacks."""
+    """The hint contains only new events, in their order, because hubs do not need repeats."""
     words = [Encoded.of(Said(id=UUID(int=number), text=str(number))) for number in (1, 2, 3)]
     await publish_all({"talk": words[:1]}, streams=streams, layer=layer, prefix="p")
     other = [Encoded.of(Said(topic="other", id=UUID(int=9), text="9"))]
@@ -123,7 +123,7 @@ async def test_a_batch_is_one_hint_for_each_topic(layer, streams):
 
 
 async def test_large_events_are_hinted_at_one_by_one(layer, streams):
-    """A layer's message stays small, whatever the batch."""
+    """A layer's message must be small, whatever the size of the batch."""
     words = [Encoded.of(Said(id=UUID(int=number), text="x" * HINT_CHARACTERS)) for number in (1, 2)]
     await publish_all({"talk": words}, streams=streams, layer=layer, prefix="p")
     assert [(hint["offset"], len(hint["bodies"])) for _, _, hint in layer.sent] == [(1, 1), (2, 1)]
@@ -132,7 +132,7 @@ async def test_large_events_are_hinted_at_one_by_one(layer, streams):
 class TestAnnouncer:
     @pytest.fixture
     def here(self):
-        """What this process's hub was told."""
+        """The topics that this process's hub was notified of."""
         return []
 
     @pytest.fixture
@@ -140,7 +140,7 @@ class TestAnnouncer:
         return Announcer(layer, prefix="p", coalesce_seconds=COALESCE_SECONDS, here=here.append)
 
     async def test_the_first_change_is_announced_at_once(self, announcer, layer, here):
-        """A change after a quiet time is not delayed."""
+        """A change after a quiet time must not be delayed."""
         started = asyncio.get_running_loop().time()
         await announcer.announce({"users"})
         await asyncio.sleep(COALESCE_SECONDS * 3)
@@ -150,7 +150,7 @@ class TestAnnouncer:
         assert here == [{"users"}]
 
     async def test_a_storm_is_announced_a_few_times_a_second(self, announcer, layer, here):
-        """A thousand changes in ten seconds are fifty announcements, and this process's hub hears of each."""
+        """A thousand changes in ten seconds are fifty announcements; the process's own hub is notified of each."""
         for _ in range(1000):
             await announcer.announce({"users"})
             await asyncio.sleep(0.01)
@@ -159,7 +159,7 @@ class TestAnnouncer:
         assert len(here) == 1000
 
     async def test_the_last_change_is_always_announced(self, announcer, layer, here):
-        """A change just after an announcement has one of its own."""
+        """A change just after an announcement must be announced too."""
         await announcer.announce({"users"})
         await asyncio.sleep(0.01)
         await announcer.announce({"users", "documents"})
@@ -167,7 +167,7 @@ class TestAnnouncer:
         assert sorted(group for _, group, _ in layer.sent) == ["p.documents", "p.users", "p.users"]
 
     async def test_a_quiet_announcer_has_no_task(self, announcer, layer, here):
-        """Nothing waits while nothing changes."""
+        """Without changes there must be no waiting task."""
         await announcer.announce({"users"})
         await asyncio.sleep(COALESCE_SECONDS * 3)
         assert asyncio.all_tasks() == {asyncio.current_task()}

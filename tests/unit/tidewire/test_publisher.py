@@ -1,4 +1,4 @@
-"""The publisher: one at a time, in batches, in the order of numbers; a failure is one topic's or everybody's turn."""
+"""The publisher: one at a time, in batches, in order. A failure must be limited to one topic, or end the turn."""
 
 import logging
 import threading
@@ -101,7 +101,7 @@ def words(*numbers: int) -> list[str]:
 
 class TestPublish:
     def test_events_are_numbered_and_deleted(self, redis, one):
-        """From 1, in the order of their rows; each topic counts its own."""
+        """Each topic has its own numbers, from 1, in the order of its rows."""
         say(1, 2)
         say(3, topic="other")
         assert one.publish()
@@ -110,7 +110,7 @@ class TestPublish:
         assert not OutboxEvent.objects.exists()
 
     def test_numbers_go_on(self, redis, one):
-        """Also with another publisher."""
+        """Numbers must also continue with another publisher."""
         say(1)
         assert one.publish()
         say(2)
@@ -118,7 +118,7 @@ class TestPublish:
         assert [event.sequence for event in redis.events()] == [1, 2]
 
     def test_more_than_a_batch_is_published_too(self, redis, one, monkeypatch):
-        """Batch after batch, each counted."""
+        """Several batches, each of which is counted."""
         monkeypatch.setattr(sequencing, "BATCH", 3)
         say(*range(1, 11))
         counted: list[float] = []
@@ -127,7 +127,7 @@ class TestPublish:
         assert redis.texts == words(*range(1, 11))
 
     def test_a_batch_of_large_events_is_small(self, redis, one, monkeypatch):
-        """All of it must reach Redis within a publisher's patience; an event that is larger goes alone."""
+        """A batch must reach Redis within the publisher's timeout. An event above the limit is a batch of its own."""
         monkeypatch.setattr(sequencing, "BATCH_BYTES", 1000)
         with transaction.atomic():
             for number, length in enumerate((400, 400, 400, 5000, 400)):
@@ -140,7 +140,7 @@ class TestPublish:
         assert [event.sequence for event in redis.events()] == list(range(1, 12))
 
     def test_a_batch_takes_a_fixed_number_of_statements(self, redis, one, django_assert_max_num_queries):
-        """However many events it has."""
+        """The number of events must not matter."""
         say(*range(100))
         one.publish()
         say(*range(100, 200))
@@ -148,7 +148,7 @@ class TestPublish:
             one.publish()
 
     def test_an_event_that_this_version_does_not_know_is_published(self, redis, one):
-        """In a rolling deployment the publisher may be older than the page: bodies are passed on as they are."""
+        """In a rolling deployment the publisher may be older than the page, so it must publish bodies unchanged."""
         event = Said(id=UUID(int=1), text="from the future")
         OutboxEvent.objects.create(event_id=event.id, topic="talk", type="from.the.future", body=event.encode())
         assert one.publish()
@@ -157,7 +157,7 @@ class TestPublish:
 
 class TestTurn:
     def test_another_publisher_has_its_turn(self, redis, one):
-        """Until it ends by itself."""
+        """The other publisher has its turn until the turn ends."""
         say(1)
         sequencing.advance(sequencing.Turn("other"))
         assert not one.publish()
@@ -166,21 +166,21 @@ class TestTurn:
         assert redis.texts == words(1)
 
     def test_a_turn_that_ends_far_ahead_is_over(self, redis, one):
-        """The clock of the database went back, or a replica that is behind took over."""
+        """The database's clock was set back, or a replica that is behind took over."""
         say(1)
         sequencing.advance(sequencing.Turn("other"))
         PublisherTurn.objects.update(ends_at=Now() + timedelta(minutes=20))
         assert one.publish()
 
     def test_without_events_the_turn_is_given_up(self, redis, one):
-        """Another process publishes its own at once."""
+        """Another process must be able to publish at once."""
         say(1)
         assert one.publish()
         say(2)
         assert Publisher().publish()
 
     def test_without_redis_the_turn_is_given_up(self, redis, one):
-        """Another process may reach it."""
+        """Another process may be able to reach Redis."""
         redis.streams.away = True
         say(1)
         with pytest.raises(NoRedis):
@@ -190,7 +190,7 @@ class TestTurn:
         assert [event.sequence for event in redis.events()] == [1]
 
     def test_a_batch_that_another_one_left_comes_first(self, redis, one):
-        """Nothing passes what was numbered."""
+        """No event may overtake one that has a number already."""
         say(1, 2)
         sequencing.advance(sequencing.Turn("killed"))
         PublisherTurn.objects.update(ends_at=Now())
@@ -220,7 +220,7 @@ class TestTurn:
         assert advanced == [0, 0, 1], "sent after the second look"
 
     def test_a_slow_database_is_no_stop(self, redis, one, clock):
-        """Its answers took a turn together, from another continent: nothing was ever published."""
+        """Over a long distance the replies together took longer than a turn, so that no event was ever published."""
         say(1)
 
         def slowly(execute, *arguments):
@@ -233,7 +233,7 @@ class TestTurn:
 
     @pytest.mark.parametrize(("events", "seconds"), [(1, 0.05), (7, 0.07), (40, 0.1)])
     def test_events_are_collected_for_longer_the_more_there_are(self, redis, one, monkeypatch, events, seconds):
-        """At most a tenth of a second."""
+        """Events are collected for a tenth of a second at most."""
         waits = []
         monkeypatch.setattr(publisher, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=waits.append))
         monkeypatch.setattr(publisher, "PACE_SECONDS", 0.05)
@@ -243,7 +243,7 @@ class TestTurn:
         assert waits == [pytest.approx(seconds)]
 
     def test_a_database_that_went_back_is_numbered_above_redis(self, redis, one, caplog):
-        """No event is lost, and the log says why the numbers jump."""
+        """No event may be lost, and the log must explain the jump of the numbers."""
         say(1, 2, 3)
         one.publish()
         TopicSequence.objects.update(sequence=0)
@@ -255,7 +255,7 @@ class TestTurn:
 
 class TestRefusals:
     def test_one_topic_does_not_hold_up_the_others(self, redis, one, monkeypatch, caplog):
-        """However many of its events wait, and only for a while."""
+        """However many of its events wait, the topic is skipped, but only for a while."""
         monkeypatch.setattr(sequencing, "BATCH", 2)
         redis.refused = {"odd"}
         say(*range(10, 20), topic="odd")
@@ -272,7 +272,7 @@ class TestRefusals:
         assert PublisherTurn.objects.get().numbered == []
 
     def test_the_numbers_of_refused_events_are_kept_by_any_publisher(self, redis, one):
-        """Their topic goes on where it was, and a row that an administrator deleted leaves no number behind."""
+        """The topic continues at its number, and a row that an administrator deletes leaves no number behind."""
         redis.refused = {"odd"}
         say(10, 11, 12, topic="odd")
         say(1)
@@ -291,7 +291,7 @@ class TestRefusals:
         assert PublisherTurn.objects.get().numbered == []
 
     def test_a_topic_that_cannot_be_numbered_does_not_hold_up_the_others(self, redis, one, monkeypatch):
-        """The application's table is being changed, say."""
+        """For example while the application's table is being changed."""
         number = sequencing._number
 
         def fail(events, last):
@@ -308,7 +308,7 @@ class TestRefusals:
 
 class TestSequences:
     def test_those_of_topics_without_use_are_pruned(self, redis, one):
-        """Not those that rows of the application go by, nor those of events that wait."""
+        """Topics with numbered rows of the application, or with waiting events, must be kept."""
         for number, topic in enumerate(("room.1", "room.2", "notifications")):
             say(number, topic=topic)
         one.publish()
@@ -320,7 +320,7 @@ class TestSequences:
 
     @isolate_apps("dashboard")
     def test_the_numbers_of_a_stream_are_in_the_table_that_has_the_column(self, monkeypatch):
-        """Not in that of a model which inherits it, as pictures among messages."""
+        """Models that inherit the column must not be used, such as pictures among messages."""
 
         class Message(Sequenced):
             stream = "messages"
@@ -345,13 +345,13 @@ class TestSequences:
 class TestThread:
     @pytest.fixture
     def thread(self, redis, monkeypatch):
-        """A publisher's thread whose publishing is the test's; stopped afterwards."""
+        """A publisher's thread, in which the test replaces `publish`; stopped afterwards."""
         made = PublisherThread()
         yield made
         made.stop()
 
     def test_waking_never_waits(self, thread, monkeypatch):
-        """A publisher that hangs holds up no request."""
+        """A publisher that hangs must not delay a request."""
         hanging, going_on = threading.Event(), threading.Event()
 
         def hang() -> bool:
@@ -365,7 +365,7 @@ class TestThread:
         going_on.set()
 
     def test_the_end_of_the_process_waits_for_its_last_events(self, thread, monkeypatch):
-        """A command ends right after its commit; the relay would publish the event a second later."""
+        """A command ends right after its commit. Otherwise the relay would publish the event a second later."""
         publishing, going_on = threading.Event(), threading.Event()
         published: list[bool] = []
 
@@ -396,7 +396,7 @@ class TestThread:
 
     @pytest.mark.parametrize("error", [NoRedis("unavailable"), OperationalError("gone"), KeyError("a bug")])
     def test_it_outlives_every_error(self, thread, monkeypatch, error, caplog):
-        """The next event finds it alive."""
+        """The thread must survive, and publish the next event."""
         monkeypatch.setattr(publisher, "FIRST_RETRY_SECONDS", 0.0)
         done = threading.Event()
         errors = [error]
@@ -417,7 +417,7 @@ class TestThread:
             assert done.wait(10)
 
     def test_a_process_has_one_and_a_fork_its_own(self, monkeypatch):
-        """Threads do not live on in a child."""
+        """Threads do not survive in a forked child."""
         made = []
         ended = []
         one = SimpleNamespace(wake=lambda: None, finish=lambda: None)
@@ -435,7 +435,7 @@ class TestThread:
 class TestGreenlets:
     @pytest.mark.parametrize("patcher", ["gevent.monkey", "eventlet.patcher"])
     def test_replaced_threads_are_refused(self, monkeypatch, patcher):
-        """With what to do instead."""
+        """The message must name the remedy."""
         monkeypatch.setitem(
             background.sys.modules,
             patcher,
@@ -445,6 +445,6 @@ class TestGreenlets:
             background.refuse_greenlets()
 
     def test_gevent_that_replaced_nothing_is_no_reason(self, monkeypatch):
-        """A library may import it."""
+        """A library may import it without effect."""
         monkeypatch.setitem(background.sys.modules, "gevent.monkey", SimpleNamespace(is_module_patched=lambda _: False))
         background.refuse_greenlets()

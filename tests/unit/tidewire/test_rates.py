@@ -1,4 +1,4 @@
-"""Rates: what the metrics did within the meter's window."""
+"""Rates of metrics within the meter's window."""
 
 import pytest
 from prometheus_client import Histogram
@@ -21,14 +21,14 @@ def clock():
 
 @pytest.fixture(autouse=True)
 def delivery(monkeypatch):
-    """A histogram of this test's own, with bounds that are easy to reckon with."""
+    """A histogram for this test, with bounds that make calculations easy."""
     made = Histogram("delivery_seconds", "", ["topic"], buckets=(0.001, 0.005, 0.01, 10), registry=None)
     monkeypatch.setattr(metrics, "DELIVERY_SECONDS", made)
     return made
 
 
 def test_a_rate_is_what_came_since_the_first_look_per_second(clock):
-    """Over all consumers and topics."""
+    """The sum over all consumers and topics."""
     meter = Meter(looks=10, clock=clock)
     metrics.CONNECTS.labels("One", "accepted").inc(6)
     metrics.CONNECTS.labels("Two", "busy").inc(4)
@@ -40,7 +40,7 @@ def test_a_rate_is_what_came_since_the_first_look_per_second(clock):
 
 
 def test_what_is_older_than_the_window_counts_no_more(clock):
-    """A busy moment is forgotten after as many looks as were asked for."""
+    """A busy moment must be forgotten after the configured number of readings."""
     meter = Meter(looks=3, clock=clock)
     metrics.DELIVERED.labels("talk").inc(300)
     seen = []
@@ -51,13 +51,13 @@ def test_what_is_older_than_the_window_counts_no_more(clock):
 
 
 def test_a_quantile_of_nothing_is_none(clock):
-    """Rather than a latency of zero, which would look like the best."""
+    """A latency of zero would look like the best one."""
     clock.now += 1
     assert Meter(looks=3, clock=clock).read().delivery_p99_seconds is None
 
 
 def test_a_quantile_is_even_within_its_bucket(clock, delivery):
-    """As Prometheus would say it of the same counts, over all topics."""
+    """The result over all topics must equal Prometheus's quantile of the same counts."""
     meter = Meter(looks=3, clock=clock)
     for _ in range(50):
         delivery.labels("talk").observe(0.0001)
@@ -67,12 +67,12 @@ def test_a_quantile_is_even_within_its_bucket(clock, delivery):
     for _ in range(100):
         delivery.labels("talk").observe(0.007)
     clock.now += 1
-    # The 198th of 200, which is the 98th of the hundred between 5 and 10 ms.
+    # The 198th of 200 is the 98th of the hundred between 5 and 10 ms.
     assert meter.read().delivery_p99_seconds == pytest.approx(0.0099)
 
 
 def test_a_quantile_above_all_bounds_is_the_last_bound(clock, delivery):
-    """More than that the buckets do not know."""
+    """The buckets contain no larger value."""
     meter = Meter(looks=3, clock=clock)
     delivery.labels("talk").observe(1000)
     clock.now += 1

@@ -1,4 +1,4 @@
-"""The client's errors: one exception for callers, counted by kind, and the recovery after them."""
+"""Errors of the Redis client: one exception for callers, a counter for each kind, and the recovery after them."""
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -13,7 +13,7 @@ from tidewire.redis import reached
 
 @pytest.fixture
 async def closed_after():
-    """The loop's client, which connects to nothing here."""
+    """The loop's client, which connects to no server in these tests."""
     yield
     await tidewire.redis.close()
 
@@ -33,7 +33,7 @@ def errors(kind: str) -> float:
     ],
 )
 async def test_an_error_is_counted_by_its_kind(closed_after, error, kind):
-    """Every kind exists from the start, so that the first error is an increase."""
+    """Every kind must exist from the start, so that the first error is an increase."""
     before = errors(kind)
     with pytest.raises(NoRedis):
         async with reached():
@@ -43,7 +43,7 @@ async def test_an_error_is_counted_by_its_kind(closed_after, error, kind):
 
 
 async def test_the_first_answer_after_errors_is_one_reconnect(closed_after):
-    """However many calls failed, and however many succeed after it."""
+    """However many calls fail before it, and however many succeed after it."""
     before = metrics.REDIS_RECONNECTS._value.get()
     for _ in range(3):
         with pytest.raises(NoRedis):

@@ -1,4 +1,4 @@
-"""Where Redis is: an address, or what Sentinels name; the same for the channel layer and the library."""
+"""The location of Redis, for the channel layer and the library: an address, or the primary that Sentinels name."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ SENTINELS = ("10.0.0.1:26379", "[::1]:26380")
 
 
 def test_without_sentinels_it_is_the_address():
-    """Of the URL, with its user, password and database."""
+    """The URL's address, with its user, password and database."""
     made = pool(redis_host("redis://ada:secret@10.0.0.9:6380/3"))
     said = made.connection_kwargs
     assert isinstance(made, BlockingConnectionPool)
@@ -31,7 +31,7 @@ def test_without_sentinels_it_is_the_address():
 
 @pytest.mark.parametrize("make", [pool, create_pool], ids=["the library", "the channel layer"])
 def test_with_sentinels_it_is_the_primary_they_name(make):
-    """Everything else comes from the URL; its host is nowhere."""
+    """Everything else comes from the URL, except its host, which is not used."""
     host = redis_host("redis://ada:secret@ignored:1/3", sentinels=SENTINELS, master="tide", sentinel_password="other")
     made = make(host)
     assert isinstance(made, SentinelConnectionPool)
@@ -47,7 +47,7 @@ def test_with_sentinels_it_is_the_primary_they_name(make):
 
 
 def test_a_sentinel_that_is_gone_is_asked_once_and_not_for_long():
-    """The next one is asked instead, within the patience of whoever wants a connection."""
+    """The next Sentinel must be asked within the timeout of a caller that waits for a connection."""
     made = pool(redis_host("redis://h", sentinels=SENTINELS))
     assert isinstance(made, SentinelConnectionPool)
     for sentinel in made.sentinel_manager.sentinels:
@@ -57,7 +57,7 @@ def test_a_sentinel_that_is_gone_is_asked_once_and_not_for_long():
 
 
 def test_tls_reaches_the_primary_and_the_sentinels():
-    """A URL that says rediss means all of it."""
+    """The scheme rediss must apply to all connections."""
     made = pool(redis_host("rediss://h/0", sentinels=SENTINELS))
     assert isinstance(made, SentinelConnectionPool)
     assert issubclass(made.connection_class, SSLConnection)
@@ -67,11 +67,11 @@ def test_tls_reaches_the_primary_and_the_sentinels():
 
 @pytest.mark.parametrize("sentinels", [(), SENTINELS])
 async def test_whoever_is_one_too_many_waits_for_a_connection(sentinels):
-    """A storm of readings is served one after another instead of being refused."""
+    """A storm of reads must be served one after another instead of being refused."""
     made = pool(redis_host("redis://127.0.0.1:1", sentinels=sentinels) | {"max_connections": 1, "timeout": 5})
     made._in_use_connections.add(made.make_connection())
     waiting = asyncio.ensure_future(Redis(connection_pool=made).ping())
-    # Where nothing waits, the connection is refused at once.
+    # A pool that does not wait would refuse the connection at once.
     await asyncio.sleep(1)
     assert not waiting.done()
     waiting.cancel()
@@ -81,12 +81,12 @@ async def test_whoever_is_one_too_many_waits_for_a_connection(sentinels):
 
 @pytest.mark.parametrize("odd", ["redis1", ":26379", "redis1:", "redis1:tcp"])
 def test_an_odd_sentinel_is_named(odd):
-    """Before anything is connected."""
+    """The error must be raised before any connection is opened."""
     with pytest.raises(ImproperlyConfigured, match="a Sentinel is named host:port, not"):
         redis_host("redis://h", sentinels=[odd])
 
 
 def test_a_stale_connection_is_tried_once_more():
-    """What Redis closed meanwhile fails once by itself; what fails twice is an outage."""
+    """A connection that Redis has closed fails once, so a second failure is an outage."""
     assert pool(redis_host("redis://h")).connection_kwargs["retry"]._retries == 1
     assert RedisConnectionError in pool(redis_host("redis://h")).connection_kwargs["retry"]._supported_errors

@@ -1,4 +1,4 @@
-"""The relay: for ever, more and more patiently while Redis or the database is away, until it is told to stop."""
+"""The relay runs until it receives a signal, and waits longer between attempts while Redis or the database is down."""
 
 import logging
 import signal
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def listened(monkeypatch):
-    """The addresses that the relay serves its metrics on."""
+    """The addresses on which the relay serves its metrics."""
     addresses = []
     monkeypatch.setattr(relay.relay_metrics, "listen", lambda *address: addresses.append(address))
     return addresses
@@ -32,7 +32,7 @@ def listened(monkeypatch):
 
 @pytest.fixture
 def run(monkeypatch):
-    """Runs the relay over these answers of the outbox, then stops it with a signal; returns how long it waited."""
+    """Run the relay with these results of the outbox, then stop it with a signal. Returns the waiting times."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def run(*answers: int | Exception, number: int = signal.SIGTERM, arguments: Sequence[str] = ()) -> list[float]:
@@ -40,7 +40,7 @@ def run(monkeypatch):
         left = list(answers)
 
         class Stop(threading.Event):
-            """Waits for nothing, and keeps account of it."""
+            """Does not wait, but records the timeouts."""
 
             def wait(self, timeout: float | None = None) -> bool:
                 assert timeout is not None
@@ -67,24 +67,24 @@ def run(monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it(run, number):
-    """After what it was doing."""
+    """The relay must stop after its current work."""
     assert len(run(1, 0, 3, number=number)) == 4
 
 
 def test_it_asks_less_and_less_often_while_redis_is_away(run):
-    """Up to a bound, and at its usual pace once it could publish again."""
+    """The interval has an upper limit, and returns to its usual value after a success."""
     waits = run(*[NoRedis("away")] * 7, 0, 0)
     assert waits == [0.5, 1, 2, 4, 8, 10, 10, 10, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("connection already closed")])
 def test_it_outlives_a_database_that_is_away(run, error):
-    """A restart of PostgreSQL is no end of the relay."""
+    """A restart of PostgreSQL must not end the relay."""
     assert run(error, 0)[1] == 1.0
 
 
 def test_what_it_published_is_logged_and_nothing_else(run, caplog):
-    """Two lines a second would fill the log of a quiet day."""
+    """Two lines a second would fill the log on a quiet day."""
     with caplog.at_level(logging.INFO):
         run(0, 3, 0)
     assert [record.message for record in caplog.records if record.name == relay.__name__] == [
@@ -95,7 +95,7 @@ def test_what_it_published_is_logged_and_nothing_else(run, caplog):
 
 
 def test_it_serves_its_metrics_where_it_is_told_to(run, listened):
-    """Nowhere by itself."""
+    """By default the relay has no port."""
     run(0)
     assert listened == []
     run(0, arguments=["--metrics=127.0.0.1:8400"])
@@ -105,21 +105,21 @@ def test_it_serves_its_metrics_where_it_is_told_to(run, listened):
 
 @pytest.mark.parametrize("odd", ["8400", ":8400", "localhost:", "localhost:http"])
 def test_an_odd_address_stops_the_start(run, odd):
-    """And is named."""
+    """The message must name the address."""
     with pytest.raises(CommandError, match=f"host:port is wanted, not '{odd}'"):
         run(0, arguments=[f"--metrics={odd}"])
 
 
 @pytest.mark.parametrize("error", [OSError(98, "Address already in use"), OverflowError("port must be 0-65535.")])
 def test_an_address_that_cannot_be_had_stops_the_start(run, monkeypatch, error):
-    """With one line; it was a traceback of thirty."""
+    """The error must be one line; it was a traceback of thirty."""
     monkeypatch.setattr(relay.relay_metrics, "listen", Mock(side_effect=error))
     with pytest.raises(CommandError, match=r"did not start: --metrics 127.0.0.1:8400 cannot be had: .*(use|65535)"):
         run(0, arguments=["--metrics=127.0.0.1:8400"])
 
 
 def test_a_look_that_fails_is_counted_by_what_was_away(run):
-    """And is no look: the time since the last good one tells how long this has lasted."""
+    """A failed check must not count, so that the time since the last success shows how long the failure lasts."""
     before = {each: metrics.RELAY_FAILURES.labels(each)._value.get() for each in metrics.RELAY_FAILURE_REASONS}
     run(NoRedis("away"), NoRedis("away"), OperationalError("gone"), relay.NoProgress("held"), 0)
     after = {each: metrics.RELAY_FAILURES.labels(each)._value.get() - before[each] for each in before}
@@ -127,7 +127,7 @@ def test_a_look_that_fails_is_counted_by_what_was_away(run):
 
 
 def test_the_time_of_the_last_good_look_is_told(run, monkeypatch):
-    """Of the start, before the first; known before anybody can ask."""
+    """The time of the start counts until the first success, and is set before the port is open."""
     done = []
     monkeypatch.setattr(metrics.RELAY_LOOKED_SECONDS, "set_to_current_time", lambda: done.append("told"))
     monkeypatch.setattr(relay.relay_metrics, "listen", lambda *_address: done.append("listens"))
@@ -136,12 +136,12 @@ def test_the_time_of_the_last_good_look_is_told(run, monkeypatch):
 
 
 def test_another_publisher_without_progress_is_no_success(run):
-    """The relay keeps its pace, so that it publishes as soon as it may."""
+    """The relay must keep its pace, so that it publishes as soon as it can."""
     assert run(*[relay.NoProgress("event 7 has waited for 12 s")] * 3, 0) == [0.5] * 5
 
 
 class TestLook:
-    """What the relay does at each look."""
+    """The work of the relay at each check."""
 
     @pytest.fixture
     def looking(self, monkeypatch):
@@ -159,13 +159,13 @@ class TestLook:
         OutboxEvent.objects.create(event_id=UUID(int=1), topic="talk", type="test.said", body=body, created_at=made_at)
 
     def test_a_young_event_is_left_to_its_own_process(self, looking, monkeypatch):
-        """A relay that took it would compete with the publisher that is just at it."""
+        """The relay would compete with the publisher that is about to publish the event."""
         monkeypatch.setattr(looking._publisher, "publish", lambda _count: pytest.fail("it was published"))
         self.leave(0)
         assert looking.look() == 0
 
     def test_an_event_that_was_left_is_published_and_counted(self, looking, monkeypatch):
-        """Everything that waits behind the oldest goes with it."""
+        """All events behind the oldest one must be published too."""
         monkeypatch.setattr(looking._publisher, "publish", lambda count: count(2) or count(1) or True)
         before = metrics.RELAY_PUBLISHED._value.get()
         self.leave(relay.LEFT_SECONDS)
@@ -173,7 +173,7 @@ class TestLook:
         assert metrics.RELAY_PUBLISHED._value.get() - before == 3
 
     def test_a_publisher_that_holds_its_turn_without_progress_is_reported(self, looking, monkeypatch):
-        """By name, and only when it was the same event for long."""
+        """The error must name the publisher, and only after the same event has been the oldest for long."""
         monkeypatch.setattr(looking._publisher, "publish", lambda _count: False)
         PublisherTurn.objects.create(pk=1, holder="web-1:7")
         self.leave(30)
@@ -186,7 +186,7 @@ class TestLook:
         assert looking.look() == 0, "the oldest is another one now"
 
     def test_what_grows_is_pruned_each_hour(self, looking, monkeypatch):
-        """Topics come and go."""
+        """Old rows and topics would accumulate."""
         pruned = []
         monkeypatch.setattr(relay.pruning, "prune", lambda: pruned.append(looking.clock))
         for looking.clock in (0.0, 3600.0, 3601.0, 3602.0, 7202.0):

@@ -1,4 +1,4 @@
-"""What the relay's port tells: its own, what its publishing counts, and nothing of nodes or pages."""
+"""The metrics of the relay's port: its own, those of publishing, and none of nodes or pages."""
 
 import pytest
 from prometheus_client import generate_latest
@@ -17,16 +17,16 @@ def told():
 
 @pytest.mark.parametrize("metric", MINE, ids=exported)
 def test_what_the_relay_does_is_told_from_the_start(told, metric):
-    """With a zero: what first appears as 1 is no increase to Prometheus."""
+    """The value must be zero, because a metric that first appears as 1 is no increase for Prometheus."""
     assert f"\n{exported(metric)}" in told
 
 
 @pytest.mark.parametrize("metric", OTHERS, ids=exported)
 def test_what_others_do_is_not(told, metric):
-    """Its zeros would be taken for a node's, or for a page's."""
+    """The relay's zeros could be mistaken for those of a node or a page."""
     assert f"# HELP {metric.describe()[0].name}" not in told
 
 
 def test_what_the_process_uses_is_told(told):
-    """Memory, CPU and start time, as of a node."""
+    """Memory, CPU and start time, as on a node."""
     assert "\nprocess_start_time_seconds " in told

@@ -1,4 +1,4 @@
-"""What a node reports of itself, and that it obeys an order once."""
+"""The report of a node about itself, and orders that it must follow once."""
 
 import asyncio
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from tidewire.reports import DRAIN
 
 
 class FakeReports:
-    """Keeps what is put; answers with the order that waits, or as Redis does when it is away."""
+    """Records reports. Returns the pending order, or raises the error of an unavailable Redis."""
 
     def __init__(self) -> None:
         self.put_reports = []
@@ -52,7 +52,7 @@ async def scene(here):
 
 
 async def test_a_report_counts_sockets_and_distinct_users(scene):
-    """Somebody with two tabs is one user."""
+    """A user with two tabs is one user."""
     for user in ("1", "1", "2"):
         scene.connect(user)
     await scene.reporter.report()
@@ -61,7 +61,7 @@ async def test_a_report_counts_sockets_and_distinct_users(scene):
 
 
 async def test_a_trail_has_a_point_for_every_window_and_an_end(scene):
-    """Five minutes of it, the newest last."""
+    """The trail covers five minutes, the newest value last."""
     for count in range(TRAIL_LENGTH + 5):
         for _ in range(WINDOW):
             await scene.reporter.report()
@@ -71,7 +71,7 @@ async def test_a_trail_has_a_point_for_every_window_and_an_end(scene):
 
 
 async def test_an_order_to_drain_is_obeyed_once(scene):
-    """It stays in Redis for a while and is told with each report."""
+    """The order remains in Redis for a while, and is returned with each report."""
     scene.reports.order = DRAIN
     for _ in range(3):
         await scene.reporter.report()
@@ -79,14 +79,14 @@ async def test_an_order_to_drain_is_obeyed_once(scene):
 
 
 async def test_another_order_is_not_obeyed(scene):
-    """Only what this version understands."""
+    """A node must follow only orders that its version knows."""
     scene.reports.order = "explode"
     await scene.reporter.report()
     assert scene.drains == 0
 
 
 async def test_a_drain_is_measured_from_what_there_was_before_it(scene):
-    """Sockets that closed between two reports count as closed by it."""
+    """Sockets that close between two reports must count as closed by the drain."""
     connections = [scene.connect("1") for _ in range(3)]
     await scene.reporter.report()
     scene.start_drain()
@@ -96,7 +96,7 @@ async def test_a_drain_is_measured_from_what_there_was_before_it(scene):
 
 
 async def test_it_reports_again_when_redis_is_back(scene):
-    """An outage ends nothing."""
+    """An outage must not end the reports."""
     scene.reports.away = True
     running = asyncio.ensure_future(scene.reporter.run())
     await asyncio.sleep(3 * REPORT_SECONDS)

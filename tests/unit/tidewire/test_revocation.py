@@ -1,4 +1,4 @@
-"""Revocations: whose sockets close, whose tickets fall, and what a node does that cannot know."""
+"""Revocations: the sockets that close, the tickets that become invalid, and a node without the latest revocations."""
 
 import time
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ def said(revocations: Revocations, event: Event) -> None:
     revocations.offer([made], made.wire, 0)
 
 
-# Redis's clock, which no host of these tests shares.
+# The clock of Redis, which differs from those of all hosts in these tests.
 NOW_MS = 5_000_000
 
 
@@ -44,7 +44,7 @@ def resumed(offset: int, epoch: str = "a", *, recovered: bool = True) -> Resumed
     return Resumed(topic="revocations", recovered=recovered, at=str(place(offset, epoch)))
 
 
-# Where the node of these tests stands at first.
+# The initial position of the node.
 HERE = place(9)
 
 
@@ -66,7 +66,7 @@ def sockets():
 
 
 class Followed:
-    """A hub of one topic: where it was followed from."""
+    """A hub with one topic that records the positions at which the topic was followed."""
 
     def __init__(self) -> None:
         self.stale = False
@@ -87,7 +87,7 @@ def hub():
 
 @pytest.fixture
 def told():
-    """Events that the node published itself."""
+    """Events that the node itself has published."""
     return []
 
 
@@ -114,7 +114,7 @@ def test_a_user_s_end_closes_all_their_sockets(revocations, sockets):
 
 
 def test_a_change_of_a_user_closes_all_their_sockets_with_a_reconnect_code(revocations, sockets):
-    """The session may still be valid, so the next handshake decides."""
+    """The session may still be valid, so the next handshake must decide."""
     said(revocations, revoked("1"))
     assert sockets["one"].closed == sockets["two"].closed == [CloseCode.EXPIRED]
     assert sockets["other"].closed == []
@@ -122,7 +122,7 @@ def test_a_change_of_a_user_closes_all_their_sockets_with_a_reconnect_code(revoc
 
 
 def test_tickets_of_sessions_read_before_it_are_refused_and_later_ones_are_valid(revocations):
-    """By the position that each names, whatever the clocks of the hosts show."""
+    """The position in each ticket decides, and the hosts' clocks do not matter."""
     assert revocations.allows(ticket())
     said(revocations, revoked("1", offset=10))
     assert not revocations.allows(ticket())
@@ -141,7 +141,7 @@ def test_a_ticket_is_valid_for_its_life_by_the_clock_of_redis(revocations, setti
 
 
 def test_a_ticket_of_another_epoch_is_refused(revocations):
-    """Redis lost the topic: which revocations had been published is not known."""
+    """Redis has lost the topic, so its earlier revocations are unknown."""
     assert not revocations.allows(ticket(at=place(9, "b")))
     assert not revocations.allows(ticket(at=Position("0", 0)))
     said(revocations, resumed(0, "b"))
@@ -150,7 +150,7 @@ def test_a_ticket_of_another_epoch_is_refused(revocations):
 
 
 def test_a_ticket_of_events_that_redis_lost_is_refused(revocations):
-    """Redis gave the offset to another event since, which the mark tells."""
+    """Redis has since given the offset to another event, which the mark shows."""
     said(revocations, revoked("2", offset=10))
     assert revocations.allows(ticket(at=place(10)))
     said(revocations, resumed(9, recovered=False))
@@ -167,7 +167,7 @@ def test_without_the_time_of_redis_no_ticket_is_valid(hub):
 
 
 async def test_an_end_that_the_node_finds_itself_is_published(revocations, told):
-    """Its tickets are refused at once, and other nodes refuse them too."""
+    """This node must refuse its tickets at once, and so must the other nodes."""
     mark = session_mark("key")
     assert revocations.allows(ticket(session=mark))
     await revocations.end("1", "key", False)
@@ -188,7 +188,7 @@ async def test_an_end_that_cannot_be_published_is_known_here(hub, sockets):
 
 
 def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkeypatch):
-    """What nodes remember is bounded by the revocations of half an hour."""
+    """A node may store only the revocations of the last half hour."""
     now = time.monotonic()
     for number in range(100):
         said(revocations, revoked(str(number), offset=10 + number))
@@ -200,7 +200,7 @@ def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkey
 
 
 def test_a_handshake_that_was_under_way_is_ended_too(revocations):
-    """A session's for good; a user's comes back to be looked up again, and others are not concerned."""
+    """A revoked session's code is final; a changed user must reconnect, so that the next handshake decides."""
     before = time.monotonic()
     assert revocations.ended("1", "mark", before) is None
     said(revocations, revoked("1", "mark", final=True))
@@ -230,7 +230,7 @@ def test_a_node_that_cannot_know_trusts_no_ticket(sockets):
 
 def test_lost_history_distrusts_all_older_tickets(revocations):
     said(revocations, resumed(1700, recovered=False))
-    # It looks back first, and until then trusts none at all.
+    # The node reads history first, and until then must not accept any ticket.
     assert not revocations.allows(ticket(at=place(1700)))
     said(revocations, Resumed(topic="revocations", recovered=True, at=str(Position("a", 1200, ANY))))
     for offset in range(1201, 1701):
@@ -238,13 +238,13 @@ def test_lost_history_distrusts_all_older_tickets(revocations):
     assert not revocations.allows(ticket(at=place(1199)))
     assert revocations.allows(ticket(at=place(1201)))
     assert revocations.allows(ticket(at=place(1700)))
-    # Resumed from where it was: what it knew before it still knows.
+    # A resume continues at the node's position, so its earlier revocations remain valid.
     said(revocations, resumed(1700))
     assert revocations.allows(ticket(at=place(1201)))
 
 
 def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, hub):
-    """The event that began a new epoch is there to be read; what is not there is not asked for again and again."""
+    """The event that began a new epoch can be read; history that is missing must not be requested repeatedly."""
     lost = []
     revocations.on_lost = lambda: lost.append(1)
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
@@ -256,7 +256,7 @@ def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, h
 
 
 def test_looking_back_closes_no_socket_twice(revocations, sockets):
-    """Who came back after it may have every right to."""
+    """A client that has reconnected since may have every right to its socket."""
     event = revoked("1")
     said(revocations, event)
     said(revocations, event)
@@ -265,7 +265,7 @@ def test_looking_back_closes_no_socket_twice(revocations, sockets):
 
 @pytest.fixture
 def published(monkeypatch):
-    """Events that left the outbox, without Redis."""
+    """Events that were written to the outbox, without Redis."""
     monkeypatch.setattr("tidewire.outbox._publish_waiting", lambda: None)
 
     def read() -> list[Revoked]:
@@ -287,7 +287,7 @@ def test_logout_revokes_the_session(published):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("path", ["/logout/", "/admin/logout/"])
 def test_a_logout_is_told_of_when_the_session_has_ended(monkeypatch, path):
-    """Before that, whoever was closed would be let in again."""
+    """If the revocation were published earlier, a client that it disconnects could reconnect with the same session."""
     client = Client()
     client.force_login(User.objects.create_user("ada", password="x", is_staff=True))
     left = []
@@ -314,7 +314,7 @@ def test_a_change_is_told_of_when_the_database_has_it(monkeypatch):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("change", ["password", "deactivate", "demote", "group", "delete"])
 def test_lost_access_revokes_the_user(published, change):
-    """Only the deactivation and the deletion are final; after the others the session may be valid."""
+    """Only the deactivation and the deletion are final; after the other changes the session may still be valid."""
     ada = User.objects.create_user("ada", password="x", is_staff=True)
     group = Group.objects.create(name="editors")
     ada.groups.add(group)

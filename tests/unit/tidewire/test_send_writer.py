@@ -1,4 +1,4 @@
-"""The writer over plain `send`: in order, bounded, and silent once the socket has gone."""
+"""The writer that uses plain `send`: messages are in order and limited, and none follow the end of the socket."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from tidewire.send_writer import SendWriter
 
 
 class Server:
-    """An ASGI server's `send`, which takes a message when it is let."""
+    """The `send` of an ASGI server, which accepts a message only while `open` is set."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -46,13 +46,13 @@ def write(writer: SendWriter, *texts: str) -> list[Frame]:
 
 
 async def settle() -> None:
-    """Let the loop run until nothing is left to do."""
+    """Run the loop until it has nothing left to do."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def test_frames_are_sent_in_order(writer, server):
-    """Two writes are one sequence of messages."""
+    """Two writes must be one sequence of messages."""
     write(writer, "a", "b")
     write(writer, "c")
     await settle()
@@ -61,7 +61,7 @@ async def test_frames_are_sent_in_order(writer, server):
 
 
 async def test_the_backlog_is_what_the_server_has_not_taken(writer, server):
-    """Bytes count from the write until the server took the message."""
+    """Bytes count from the write until the server has accepted the message."""
     server.open.clear()
     first, second = write(writer, "hello", "you")
     await settle()
@@ -72,7 +72,7 @@ async def test_the_backlog_is_what_the_server_has_not_taken(writer, server):
 
 
 async def test_an_offer_over_the_limit_is_not_taken(writer, server):
-    """What waits is never over the limit, except for a single message that is larger."""
+    """The backlog may exceed the limit only with a single message that is larger."""
     server.open.clear()
     [made] = write(writer, "x" * 100)
     size = len(made.wire)
@@ -82,7 +82,7 @@ async def test_an_offer_over_the_limit_is_not_taken(writer, server):
 
 
 async def test_a_message_above_the_limit_is_taken_where_nothing_waits(writer, server):
-    """It could never be delivered otherwise."""
+    """A message that is larger than the limit could never be delivered otherwise."""
     server.open.clear()
     made = frame("x" * 100)
     assert writer.offer([made], made.wire, 10)
@@ -90,7 +90,7 @@ async def test_a_message_above_the_limit_is_taken_where_nothing_waits(writer, se
 
 
 async def test_a_consumer_s_own_message_comes_after_what_was_written(writer, server):
-    """A close does not overtake the events before it."""
+    """A close must not overtake the events before it."""
     server.open.clear()
     write(writer, "a")
     closing = asyncio.ensure_future(writer.send({"type": "websocket.close", "code": 4000}))
@@ -102,7 +102,7 @@ async def test_a_consumer_s_own_message_comes_after_what_was_written(writer, ser
 
 
 async def test_nothing_is_sent_after_a_close(writer, server):
-    """The hub may write until the server reports the end; servers raise on what follows a close."""
+    """The hub may write until the server reports the end, but servers raise an error after a close."""
     await writer.send({"type": "websocket.close", "code": 4000})
     write(writer, "late")
     await writer.send({"type": "websocket.close", "code": 4000})
@@ -113,7 +113,7 @@ async def test_nothing_is_sent_after_a_close(writer, server):
 
 @pytest.mark.parametrize("error", [ConnectionResetError(), RuntimeError("after websocket.close")])
 async def test_a_lost_socket_ends_the_writing(writer, server, error, caplog):
-    """Whatever the server raises: what waits is dropped, nothing more is taken, and nobody is shown a traceback."""
+    """After any error of the server the backlog must be dropped, further writes ignored, and no traceback logged."""
     server.error = error
     write(writer, "a", "b")
     await settle()
@@ -125,7 +125,7 @@ async def test_a_lost_socket_ends_the_writing(writer, server, error, caplog):
 
 
 async def test_a_cut_drops_what_waits_and_lets_the_close_through(writer, server):
-    """A stalled socket's backlog is freed at once; plain ASGI has no way to end it but a close."""
+    """The backlog of a stalled socket must be freed at once. With plain ASGI only a close can end the socket."""
     server.open.clear()
     write(writer, "a", "b")
     await settle()
@@ -139,7 +139,7 @@ async def test_a_cut_drops_what_waits_and_lets_the_close_through(writer, server)
 
 
 async def test_an_idle_writer_has_no_task(writer, server):
-    """A task for each of 10,000 idle sockets would be memory for nothing."""
+    """A task for each of 10,000 idle sockets would waste memory."""
     write(writer, "a")
     await settle()
     assert asyncio.all_tasks() == {asyncio.current_task()}

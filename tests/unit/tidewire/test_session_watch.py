@@ -1,4 +1,4 @@
-"""Sockets whose session ended without an event: found within an interval, and no other socket closed."""
+"""Sockets whose session has ended without an event are closed within an interval, and no others."""
 
 import asyncio
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ SECONDS = 60.0
 
 
 class Sessions:
-    """The session store: the keys of sessions that have ended. It may be unavailable."""
+    """The session store, with the keys of ended sessions. May be unavailable."""
 
     def __init__(self) -> None:
         self.over: set[str] = set()
@@ -38,7 +38,7 @@ def found(monkeypatch):
 
 @pytest.fixture
 async def watch(monkeypatch, found):
-    """Watches these sockets; returns the sessions that it found ended: user, key, and whether for good."""
+    """Watch these sockets. Returns the ended sessions: user, key, and whether the end is final."""
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(session_watch, "time", SimpleNamespace(monotonic=loop.time))
     tasks = []
@@ -69,7 +69,7 @@ def socket(key: str, *, user: str = "1") -> FakeSocket:
 
 
 async def test_a_session_that_ended_closes_its_sockets_within_an_interval(watch, found):
-    """For good, and its tickets are refused; sockets of other sessions stay."""
+    """The close is final, and the session's tickets are refused; other sessions keep their sockets."""
     one, tab, other = socket("one"), socket("one"), socket("other")
     ends = watch(one, tab, other)
     await asyncio.sleep(SECONDS)
@@ -82,7 +82,7 @@ async def test_a_session_that_ended_closes_its_sockets_within_an_interval(watch,
 
 
 async def test_a_node_that_lacks_revocations_lets_the_handshake_decide(watch, found):
-    """The session may have got another key, of which this node has not heard yet."""
+    """The session may have a new key, in an event that this node has not received yet."""
     one = socket("one")
     ends = watch(one, current=False)
     found.over = {"one"}
@@ -92,7 +92,7 @@ async def test_a_node_that_lacks_revocations_lets_the_handshake_decide(watch, fo
 
 
 async def test_each_session_is_asked_for_once_an_interval_in_small_parts(watch, found):
-    """Whatever the number of its sockets; no visit to the database is long."""
+    """Each session is read once, whatever the number of its sockets, and each query must be short."""
     watch(*(socket(f"key {number}") for number in range(1000) for _tab in range(3)))
     await asyncio.sleep(SECONDS + 0.1)
     keys = [key for asked in found.asked for key, _user in asked]
@@ -102,11 +102,11 @@ async def test_each_session_is_asked_for_once_an_interval_in_small_parts(watch, 
 
 
 async def ignore(_user: str, _key: str, _final: bool) -> None:
-    """For tests that are not about tickets."""
+    """Ignore the end of a session, for tests that do not test tickets."""
 
 
 async def test_in_a_hurry_every_session_is_looked_at_at_once(found):
-    """And once only; after it each has its turn as before."""
+    """Each session is read only once; after that the usual schedule continues."""
     one, other = socket("one"), socket("other")
     made = SessionWatch(
         lambda: [one.connection, other.connection], seconds=SECONDS, on_end=ignore, is_current=lambda: True
@@ -136,7 +136,7 @@ async def test_no_socket_is_closed_while_sessions_cannot_be_read(watch, found):
 
 
 async def test_a_socket_without_a_session_comes_back_to_be_checked(watch, found):
-    """Spread over a fifth of the time: those who came together need not leave together."""
+    """Closes are spread over a fifth of the time, because many sockets may have connected at the same moment."""
     sockets = [socket("", user=str(number)) for number in range(200)]
     watch(*sockets)
     life = SECONDS * INTERVALS_WITHOUT_SESSION

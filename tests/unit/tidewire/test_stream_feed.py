@@ -1,4 +1,4 @@
-"""Every event of a stream topic reaches every subscription in order and once, or its client is told to reload."""
+"""Each subscription receives every event of a stream topic in order and once, or its client must reload."""
 
 import itertools
 from uuid import UUID
@@ -12,12 +12,12 @@ from tidewire.stream_feed import HISTORY_KEPT_SECONDS, RECENT_EVENTS, RESUME_EVE
 from tidewire.topics import Position, StreamTopic
 
 TOPIC = StreamTopic("talk")
-# Position, mark of the event before, body.
+# Position, mark of the previous event, body.
 Hint = tuple[Position, str, str]
 
 
 class Talk:
-    """A topic with a feed: what is said goes to the stream and, unless its hint is lost, to the feed."""
+    """A topic with a feed: events are appended to the stream and, unless their hint is lost, sent to the feed."""
 
     def __init__(self, *, length: int = 1000) -> None:
         self.streams = MemoryStreams(length=length)
@@ -40,7 +40,7 @@ class Talk:
             self.feed.hear(*hint, 0.0)
 
     async def run(self) -> None:
-        """What the hub does while a feed wants something."""
+        """Do the work of the hub while the feed has some."""
         while self.feed.wants_refresh or self.feed.wants_delivery:
             if self.feed.wants_delivery:
                 await self.feed.deliver()
@@ -49,7 +49,7 @@ class Talk:
                 await self.feed.refresh()
 
     async def check(self) -> None:
-        """What the hub does every second."""
+        """Do the check that the hub does every second."""
         self.feed.wants_refresh |= self.feed.is_behind(self.streams.end("talk"))
         await self.run()
 
@@ -59,7 +59,7 @@ class Talk:
         return subscription
 
     async def joined(self, at: Position | None = None) -> FakeSocket:
-        """A socket that is subscribed and up to date."""
+        """Return a socket that is subscribed and up to date."""
         socket = FakeSocket()
         self.subscribe(socket, at)
         await self.run()
@@ -76,14 +76,14 @@ def resumed(at: object, *, recovered: bool = True) -> dict[str, object]:
 
 
 def words(socket: FakeSocket) -> list[int]:
-    """The offsets of the events that came, which in these tests number the words too."""
+    """Return the offsets of the received events, which in these tests are also the numbers in their texts."""
     events = [event for event in socket.take() if event["type"] == "test.said"]
     assert all(event["text"] == f"word {event['offset']}" for event in events)
     return [event["offset"] for event in events]
 
 
 async def test_a_socket_without_a_position_starts_at_the_end(talk):
-    """Who names no position gets what is said from now on, after a line that says where that is."""
+    """A socket without a position receives its current position, and then only new events."""
     talk.say(3)
     socket = await talk.joined()
     assert socket.take() == [resumed(place(3))]
@@ -93,7 +93,7 @@ async def test_a_socket_without_a_position_starts_at_the_end(talk):
 
 
 async def test_the_offset_is_part_of_the_event(talk):
-    """An event on the socket is the published one, with its offset and its mark."""
+    """The socket must receive the published event with its offset and its mark."""
     socket = await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -108,7 +108,7 @@ async def test_the_offset_is_part_of_the_event(talk):
 
 
 async def test_a_socket_gets_what_it_missed_once_and_in_order(talk):
-    """A position in the middle is resumed with everything after it."""
+    """A position in the middle must be resumed with all later events."""
     await talk.joined()
     talk.say(5)
     await talk.run()
@@ -118,7 +118,7 @@ async def test_a_socket_gets_what_it_missed_once_and_in_order(talk):
 
 
 async def test_a_resume_from_memory_asks_redis_nothing(talk):
-    """What a reconnecting client missed is served without a read while the feed remembers it."""
+    """Missed events must be delivered without a read while the feed remembers them."""
     await talk.joined(NOTHING)
     talk.say(5)
     await talk.run()
@@ -130,7 +130,7 @@ async def test_a_resume_from_memory_asks_redis_nothing(talk):
 
 
 async def test_a_resume_beyond_memory_is_read_once_for_all(talk):
-    """Two sockets that missed more than the feed remembers cost one read of the history."""
+    """For two sockets that missed more than the feed remembers, the history must be read once."""
     await talk.joined()
     for _ in range(RECENT_EVENTS + 50):
         talk.say()
@@ -146,14 +146,14 @@ async def test_a_resume_beyond_memory_is_read_once_for_all(talk):
 
 
 async def test_a_position_at_the_end_is_resumed_with_nothing(talk):
-    """A page that was rendered after the last event misses nothing."""
+    """A page that was rendered after the last event has missed nothing."""
     talk.say(2)
     socket = await talk.joined(place(2))
     assert socket.take() == [resumed(place(2))]
 
 
 async def test_a_position_ahead_of_the_feed_is_looked_up(talk):
-    """A client may know of an event before its hint is here: it is resumed, not told to reload."""
+    """A client may have an event before the node receives its hint; it must be resumed instead of reloading."""
     await talk.joined()
     [late] = talk.say(heard=False)
     socket = await talk.joined(place(1))
@@ -165,21 +165,21 @@ async def test_a_position_ahead_of_the_feed_is_looked_up(talk):
 
 
 async def test_a_position_after_the_end_is_lost(talk):
-    """A client that knows more than Redis does reloads."""
+    """A client with events that Redis does not have must reload."""
     talk.say(2)
     socket = await talk.joined(place(7))
     assert socket.take() == [resumed(place(2), recovered=False)]
 
 
 async def test_a_position_of_another_epoch_is_lost(talk):
-    """Offsets of an epoch that is over mean nothing."""
+    """Offsets of an earlier epoch are invalid."""
     talk.say(2)
     socket = await talk.joined(Position("bad", 1))
     assert socket.take() == [resumed(place(2), recovered=False)]
 
 
 async def test_a_position_in_an_epoch_that_the_feed_has_not_noticed_is_resumed(talk):
-    """Redis lost its data and a page was rendered since: its socket is right and the feed is late."""
+    """Redis lost its data before the page was rendered: the socket's position is valid, and the feed must catch up."""
     old = await talk.joined()
     talk.say(3)
     await talk.run()
@@ -193,7 +193,7 @@ async def test_a_position_in_an_epoch_that_the_feed_has_not_noticed_is_resumed(t
 
 
 async def test_a_position_too_far_back_is_lost(talk):
-    """A client that missed more than is replayed reloads instead."""
+    """A client that missed more than the limit of a replay must reload."""
     talk = Talk(length=10 * RESUME_EVENTS)
     talk.say(RESUME_EVENTS + 1)
     socket = await talk.joined(place(0))
@@ -203,7 +203,7 @@ async def test_a_position_too_far_back_is_lost(talk):
 
 
 async def test_one_lost_client_does_not_lose_the_others(talk):
-    """A client far behind is told so, and the others get what they missed from the same refresh."""
+    """A client that is far behind must reload, and the same refresh must serve the others."""
     talk = Talk(length=10 * RESUME_EVENTS)
     talk.say(RESUME_EVENTS + 500)
     far, near = FakeSocket(), FakeSocket()
@@ -215,7 +215,7 @@ async def test_one_lost_client_does_not_lose_the_others(talk):
 
 
 async def test_who_has_seen_nothing_gets_the_first_events(talk):
-    """A page of an empty topic waits at NOTHING; it learns the epoch with the first event."""
+    """A page of an empty topic has the position NOTHING, and receives the epoch with the first event."""
     socket = await talk.joined(NOTHING)
     assert socket.take() == [resumed("0:0")]
     talk.say()
@@ -226,7 +226,7 @@ async def test_who_has_seen_nothing_gets_the_first_events(talk):
 
 
 async def test_nothing_is_resumed_from_the_beginning(talk):
-    """A page that was rendered before the first event gets that event too, however late it connects."""
+    """A page that was rendered before the first event must receive that event, even if it connects late."""
     talk.say(3)
     socket = await talk.joined(NOTHING)
     assert socket.events[0] == resumed(place(0))
@@ -234,7 +234,7 @@ async def test_nothing_is_resumed_from_the_beginning(talk):
 
 
 async def test_a_repeated_hint_is_harmless(talk):
-    """An event that is hinted at twice is delivered once, and costs no look at Redis."""
+    """A repeated hint must not deliver its event again, and must not cause a read."""
     socket = await talk.joined(NOTHING)
     hints = talk.say(2)
     await talk.run()
@@ -244,7 +244,7 @@ async def test_a_repeated_hint_is_harmless(talk):
 
 
 async def test_a_gap_is_read_and_delivered_in_order(talk):
-    """A lost hint is noticed by the next one."""
+    """The next hint reveals a lost one."""
     socket = await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -255,7 +255,7 @@ async def test_a_gap_is_read_and_delivered_in_order(talk):
 
 
 async def test_a_stream_that_is_ahead_is_read(talk):
-    """A lost hint that no other follows is noticed by comparing positions."""
+    """A lost hint without a successor is found by comparing positions."""
     sockets = [await talk.joined(NOTHING), await talk.joined(NOTHING)]
     talk.say(3, heard=False)
     talk.streams.reads = 0
@@ -265,7 +265,7 @@ async def test_a_stream_that_is_ahead_is_read(talk):
 
 
 async def test_events_heard_together_go_out_in_one_write(talk):
-    """A burst costs a socket one write."""
+    """A burst must cost each socket one write."""
     socket = await talk.joined()
     talk.say()
     await talk.run()
@@ -277,7 +277,7 @@ async def test_events_heard_together_go_out_in_one_write(talk):
 
 
 async def test_more_events_than_are_remembered_may_wait(talk):
-    """A burst longer than the memory loses nothing, not even for who was behind it."""
+    """A burst that is longer than the memory must lose no event, even for a socket that was behind."""
     socket, slow = await talk.joined(NOTHING), await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -294,7 +294,7 @@ async def test_more_events_than_are_remembered_may_wait(talk):
 
 
 async def test_memory_stays_bounded_over_many_reads(talk):
-    """What a read brought is let go again after the sockets that came together have it."""
+    """Events of a read are dropped once all sockets that needed them have received them."""
     talk.say(900)
     for offset in range(0, 800, 50):
         await talk.joined(place(offset))
@@ -307,7 +307,7 @@ async def test_memory_stays_bounded_over_many_reads(talk):
 
 
 async def test_memory_stays_bounded_in_bytes(talk, monkeypatch):
-    """Large events are remembered less far back, and are had from Redis."""
+    """If events are large, fewer are remembered, and older ones are read from Redis."""
     monkeypatch.setattr(stream_feed, "RECENT_BYTES", 1000)
     socket = await talk.joined()
     for _ in range(100):
@@ -319,7 +319,7 @@ async def test_memory_stays_bounded_in_bytes(talk, monkeypatch):
 
 
 async def test_a_resume_stops_where_the_socket_is_full_and_goes_on_when_it_has_room(talk, monkeypatch):
-    """A thousand events are never written to one socket at once; all of them arrive, once."""
+    """A socket must never receive a thousand events in one write, but must receive all of them once."""
     monkeypatch.setattr(stream_feed, "PORTION_BYTES", 1000)
     talk.say(1000)
     socket = FakeSocket()
@@ -339,7 +339,7 @@ async def test_a_resume_stops_where_the_socket_is_full_and_goes_on_when_it_has_r
 
 
 async def test_a_socket_that_is_full_is_told_where_it_stands_when_it_has_room(talk):
-    """Its first event comes after that, and what happened meanwhile is not skipped."""
+    """The socket must receive its position before its first event, and no event of the meantime may be skipped."""
     talk.say(3)
     await talk.check()
     socket = FakeSocket()
@@ -357,7 +357,7 @@ async def test_a_socket_that_is_full_is_told_where_it_stands_when_it_has_room(ta
 
 
 async def test_a_full_socket_is_skipped_and_settled_later(talk):
-    """A slow reader costs nothing while it is slow, and then gets all that it missed, once."""
+    """A slow reader must cause no work while it is full, and then receive all missed events once."""
     socket, other = FakeSocket(), await talk.joined(NOTHING)
     subscription = talk.subscribe(socket, NOTHING)
     talk.say()
@@ -376,7 +376,7 @@ async def test_a_full_socket_is_skipped_and_settled_later(talk):
 
 
 async def test_a_socket_that_was_full_for_too_long_is_lost(talk, monkeypatch):
-    """Where even the history no longer has what a slow reader missed, it reloads."""
+    """If the history no longer has the events that a slow reader missed, its client must reload."""
     monkeypatch.setattr(stream_feed, "HISTORY_KEPT_SECONDS", 0.0)
     socket = FakeSocket()
     subscription = talk.subscribe(socket, NOTHING)
@@ -396,7 +396,7 @@ async def test_a_socket_that_was_full_for_too_long_is_lost(talk, monkeypatch):
 
 
 async def test_a_broken_socket_keeps_nothing_from_the_others(talk):
-    """An error on one socket is that socket's."""
+    """An error of one socket must not affect others."""
     broken, other = await talk.joined(NOTHING), await talk.joined(NOTHING)
     broken.writer.broken = True
     talk.say()
@@ -405,7 +405,7 @@ async def test_a_broken_socket_keeps_nothing_from_the_others(talk):
 
 
 async def test_a_stalled_socket_does_not_cost_the_others_their_resume(talk):
-    """A full socket that fell far behind is not read for, and does not push out who can be served."""
+    """Events for a full socket far behind must not be read, and must not displace those for other sockets."""
     talk = Talk(length=10 * RESUME_EVENTS)
     stalled = await talk.joined(NOTHING)
     stalled.writer.full = True
@@ -417,7 +417,7 @@ async def test_a_stalled_socket_does_not_cost_the_others_their_resume(talk):
 
 
 async def test_an_epoch_change_tells_everybody_to_reload(talk):
-    """A Redis that lost its data begins a new epoch: nobody can know what it missed."""
+    """A Redis that lost its data begins a new epoch, and no client can determine the events that it missed."""
     sockets = [await talk.joined(NOTHING), await talk.joined()]
     talk.say(2)
     await talk.run()
@@ -434,7 +434,7 @@ async def test_an_epoch_change_tells_everybody_to_reload(talk):
 
 
 async def test_lost_events_whose_offsets_were_given_to_others_tell_everybody_to_reload(talk):
-    """A replica that lagged has taken over, and has more events by now than the feed has heard of."""
+    """A lagging replica has become the primary, and already has more events than the feed has received."""
     socket = await talk.joined(NOTHING)
     talk.say(5)
     await talk.run()
@@ -446,7 +446,7 @@ async def test_lost_events_whose_offsets_were_given_to_others_tell_everybody_to_
 
 
 async def test_an_offset_that_is_given_a_second_time_is_no_repeat(talk):
-    """Its hint alone shows the loss: no check has to come first."""
+    """The hint alone reveals the loss, before any check."""
     socket = await talk.joined(NOTHING)
     talk.say(5)
     await talk.run()
@@ -458,7 +458,7 @@ async def test_an_offset_that_is_given_a_second_time_is_no_repeat(talk):
 
 
 async def test_the_next_offset_after_a_loss_is_not_the_next_event(talk):
-    """The hint fits by its offset, and not by the event before."""
+    """The hint has the expected offset, but another previous event."""
     socket = await talk.joined(NOTHING)
     talk.say(5)
     await talk.run()
@@ -471,7 +471,7 @@ async def test_the_next_offset_after_a_loss_is_not_the_next_event(talk):
 
 
 async def test_a_position_in_lost_events_is_never_resumed(talk):
-    """The page was rendered, or its socket last heard, where Redis has other events now; no node noticed."""
+    """The position belongs to events that Redis has replaced by others since, although no node has noticed."""
     talk.say(5, heard=False)
     seen = talk.streams.end("talk")
     talk.streams.roll_back("talk", 2)
@@ -481,7 +481,7 @@ async def test_a_position_in_lost_events_is_never_resumed(talk):
 
 
 async def test_the_same_events_published_again_are_resumed(talk):
-    """A rollback whose events the relay publishes again in their order has lost nothing."""
+    """A rollback loses nothing if the relay publishes the same events again in the same order."""
     socket = await talk.joined(NOTHING)
     talk.say(5)
     await talk.run()
@@ -497,14 +497,14 @@ async def test_the_same_events_published_again_are_resumed(talk):
 
 
 async def test_a_position_without_a_mark_is_not_resumed(talk):
-    """Nothing shows which events came before it."""
+    """Without a mark the earlier events are unknown."""
     talk.say(3)
     socket = await talk.joined(Position("e1", 2))
     assert socket.take() == [resumed(place(3), recovered=False)]
 
 
 async def test_an_emptied_redis_is_noticed_before_anything_is_said(talk):
-    """After a flush the topic has no epoch; its next one reaches everybody from its first event."""
+    """After a flush the topic has no epoch. All sockets must receive the new epoch from its first event on."""
     socket = await talk.joined(NOTHING)
     talk.say(2)
     await talk.run()
@@ -518,7 +518,7 @@ async def test_an_emptied_redis_is_noticed_before_anything_is_said(talk):
 
 
 async def test_a_hole_in_the_history_tells_everybody_to_reload(talk):
-    """History that ended before what the feed has cannot be made up for."""
+    """Events that the history no longer has cannot be delivered later."""
     socket = await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -530,7 +530,7 @@ async def test_a_hole_in_the_history_tells_everybody_to_reload(talk):
 
 
 async def test_a_history_that_is_gone_tells_everybody_to_reload(talk):
-    """Events that were lost with the whole history are not passed over in silence, nor asked for ever."""
+    """Events that were lost with the whole history must neither be ignored nor requested repeatedly."""
     socket = await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -543,7 +543,7 @@ async def test_a_history_that_is_gone_tells_everybody_to_reload(talk):
 
 
 async def test_a_lost_history_hurts_nobody_who_missed_nothing(talk):
-    """Who is up to date needs no history."""
+    """A socket that is up to date does not need the history."""
     socket = await talk.joined(NOTHING)
     talk.say(2)
     await talk.run()
@@ -555,7 +555,7 @@ async def test_a_lost_history_hurts_nobody_who_missed_nothing(talk):
 
 
 async def test_events_heard_while_redis_is_asked_are_no_loss(talk):
-    """The answer is older than what was heard meanwhile: the stream did not go back."""
+    """The reply of Redis is older than the events received meanwhile, so it does not mean that the stream went back."""
     socket = await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -571,7 +571,7 @@ async def test_events_heard_while_redis_is_asked_are_no_loss(talk):
 
 
 async def test_events_heard_during_a_read_leave_no_hole(talk):
-    """What the feed forgets while it reads older events must not be missing between the two."""
+    """Events that the feed drops while it reads older ones must not be missing afterwards."""
     await talk.joined()
     for _ in range(RECENT_EVENTS + 10):
         talk.say()
@@ -587,7 +587,7 @@ async def test_events_heard_during_a_read_leave_no_hole(talk):
 
 
 async def test_who_comes_during_a_read_is_served_by_the_next(talk):
-    """A reading that began before somebody came says nothing about what they missed."""
+    """A read that began before a socket subscribed does not contain the events that the socket missed."""
     await talk.joined()
     for _ in range(RECENT_EVENTS + 10):
         talk.say()
@@ -606,7 +606,7 @@ async def test_who_comes_during_a_read_is_served_by_the_next(talk):
 
 
 async def test_who_comes_while_redis_is_asked_is_not_judged_by_its_answer(talk):
-    """A page may be rendered after the answer was made, and its socket come before it is here."""
+    """A page may be rendered and its socket connect after Redis has replied but before the node receives the reply."""
     early, late = FakeSocket(), FakeSocket()
     talk.subscribe(early)
 
@@ -625,7 +625,7 @@ async def test_who_comes_while_redis_is_asked_is_not_judged_by_its_answer(talk):
 
 
 async def test_who_leaves_during_a_read_is_written_nothing(talk):
-    """A closed socket is not told what it missed."""
+    """A closed socket must not receive missed events."""
     talk.say(3)
     socket = FakeSocket()
     subscription = talk.subscribe(socket, NOTHING)
@@ -639,7 +639,7 @@ async def test_who_leaves_during_a_read_is_written_nothing(talk):
 
 
 async def test_a_flush_during_a_read_is_noticed(talk):
-    """Events of another epoch are never taken for the next of this one."""
+    """Events of another epoch must not be mistaken for the next ones of this epoch."""
     socket = await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -661,7 +661,7 @@ async def test_a_flush_during_a_read_is_noticed(talk):
 
 
 async def test_who_joins_in_the_middle_of_a_fan_out_gets_each_event_once(talk, monkeypatch):
-    """A fan-out gives way to the loop, and whoever joins then has the newest position already."""
+    """The fan-out yields to the loop, and a socket that subscribes then has the newest position already."""
     monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
     monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
     monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
@@ -681,7 +681,7 @@ async def test_who_joins_in_the_middle_of_a_fan_out_gets_each_event_once(talk, m
 
 
 async def test_a_burst_costs_two_writes_a_socket(talk, monkeypatch):
-    """What is heard in a fan-out goes out after a rest, together with what is heard in that."""
+    """Events received during a fan-out are sent after a pause, together with those received in the pause."""
     monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
     monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
     monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
@@ -708,7 +708,7 @@ async def test_an_event_that_comes_alone_waits_for_no_rest(talk):
 
 
 async def test_a_feed_that_forgot_reads_again(talk):
-    """After a failure nothing that is remembered is trusted, and nobody misses or repeats anything."""
+    """After a failure the feed must not trust its memory, and no socket may miss or repeat an event."""
     socket = await talk.joined(NOTHING)
     talk.say(2)
     await talk.run()
@@ -720,5 +720,5 @@ async def test_a_feed_that_forgot_reads_again(talk):
 
 
 def test_a_replay_is_never_longer_than_it_is_remembered_for():
-    """What memory serves is less than what a read may bring."""
+    """Memory must not serve more events than one read may return."""
     assert stream_feed.RECENT_EVENTS <= stream_feed.RESUME_EVENTS

@@ -1,4 +1,4 @@
-"""Whatever the order of hints, reads, joins and faults, a client has every event once or knows that it has not."""
+"""With hints, reads, joins and faults in any order, a client has every event once or knows that it has not."""
 
 import json
 from collections.abc import Coroutine, Sequence
@@ -17,9 +17,9 @@ from tidewire.stream_feed import StreamFeed
 from tidewire.topics import Position, StreamTopic
 
 TOPIC = StreamTopic("talk")
-# Position, mark of the event before, body.
+# Position, mark of the previous event, body.
 Hint = tuple[Position, str, str]
-# So small that a few dozen steps reach every bound.
+# So small that a few dozen steps reach every limit.
 RECENT, RESUME = 4, 8
 CHECKS = settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -27,7 +27,7 @@ CHECKS = settings(
 
 
 class Client:
-    """What a browser makes of what it reads; it fails on anything out of order."""
+    """A browser that checks the events that it reads, and fails if any is out of order."""
 
     def __init__(self, feed: StreamFeed, at: Position | None, said: dict[str, tuple[str, str]]) -> None:
         self.socket = FakeSocket()
@@ -66,13 +66,13 @@ class Client:
 
 
 class Scene:
-    """A stream, its feed, the hub's work on it, and clients. Each method may happen; `n` is any number."""
+    """A stream, its feed, the hub's work on it, and clients. A script calls the methods; `n` is a random number."""
 
     def __init__(self, *, length: int) -> None:
         self.streams = MemoryStreams(length=length)
         self.streams.asked = paused
         self.feed = StreamFeed(TOPIC, self.streams)
-        # Mark of an event: mark of the event before, text.
+        # By the mark of an event: mark of the previous event, text.
         self.said: dict[str, tuple[str, str]] = {}
         self.hints: list[Hint] = []
         self.heard: list[Hint] = []
@@ -81,7 +81,7 @@ class Scene:
         self.number = 0
 
     def say(self, n: int) -> None:
-        """Some events; their hints are on their way."""
+        """Publish some events. Their hints are received later, if at all."""
         for _ in range(n % 5 + 1):
             self.number += 1
             event = Said(id=UUID(int=self.number), text=f"word {self.number}")
@@ -106,7 +106,7 @@ class Scene:
             self.hints.pop(n % len(self.hints))
 
     def subscribe(self, n: int) -> None:
-        """At no position, before everything, or so many events before the end."""
+        """Subscribe without a position, at the beginning, or at some events before the end."""
         end = self.streams.end("talk") or NOTHING
         self._subscribe({0: None, 1: NOTHING}.get(n % 8, self.streams.place("talk", max(end.offset - n, 0))))
 
@@ -119,7 +119,7 @@ class Scene:
         if self.clients:
             writer = self.clients[n % len(self.clients)].socket.writer
             writer.full = n % 2 == 0
-            # Or in the middle of what comes next.
+            # Alternatively the writer becomes full after some offers.
             writer.accepts = n % 5
 
     def drain(self, n: int) -> None:
@@ -129,14 +129,14 @@ class Scene:
             self.feed.wants_refresh |= not self.feed.settle(client.subscription)
 
     def check(self, _n: int = 0) -> None:
-        """What the hub does every second."""
+        """Do the check that the hub does every second."""
         self.feed.wants_refresh |= self.feed.is_behind(self.streams.end("talk"))
 
     def lose_and_find_redis(self, _n: int) -> None:
         self.streams.away = not self.streams.away
 
     def go_on(self, n: int) -> None:
-        """Let the hub's work go on a little; it may stand in the middle of anything afterwards."""
+        """Continue the hub's work by some steps. Afterwards it may be in the middle of anything."""
         for _ in range(n % 7 + 1):
             if self.work is None:
                 self.work = self._work()
@@ -157,7 +157,7 @@ class Scene:
         self._subscribe(Position(("e1", "e2", "bad")[n % 3], n))
 
     def fail(self, _n: int) -> None:
-        """What the hub does after an error that nobody foresaw."""
+        """Do the same as the hub after an unexpected error."""
         if self.work is None:
             self.feed.forget()
 
@@ -185,7 +185,7 @@ class Scene:
         self.feed.wants_refresh |= not self.feed.settle(client.subscription)
 
     async def _work(self) -> None:
-        """The hub's work on a feed, which ends where Redis is away."""
+        """Do the hub's work on a feed, which ends when Redis is unavailable."""
         try:
             while self.feed.wants_refresh or self.feed.wants_delivery:
                 if self.feed.wants_delivery:
@@ -202,23 +202,23 @@ class Scene:
 
 
 CALM = ("say", "hear_next", "hear_any", "repeat", "lose_a_hint", "subscribe", "leave", "stall", "drain", "check")
-# What moves the work on is drawn as often as all else, so that much happens in the middle of it.
+# Half of the steps continue the hub's work, so that many other steps happen in the middle of it.
 CALM += ("lose_and_find_redis", "subscribe", "check", *("go_on",) * 8, *("say", "hear_next") * 3)
 ROUGH = (*CALM, "flush", "roll_back", "roll_back", "lose_history", "claim_anything", "fail")
 
-# Two bytes a step: cheap to draw and to shrink.
+# Two bytes per step, which are cheap to draw and to shrink.
 scripts = st.binary(min_size=80, max_size=200)
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """Bounds so small that a few dozen steps reach them, and a fan-out that gives way after every write."""
+    """Set limits that a few dozen steps reach, and let the fan-out yield after every write."""
     monkeypatch.setattr(stream_feed, "RECENT_EVENTS", RECENT)
     monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
     monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
     monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
     monkeypatch.setattr(stream_feed, "HISTORY_KEPT_SECONDS", 0.0)
-    # One or two events.
+    # Enough for one or two events.
     monkeypatch.setattr(stream_feed, "PORTION_BYTES", 250)
     return monkeypatch
 
@@ -238,7 +238,7 @@ def play(scene: Scene, names: Sequence[str], script: bytes) -> None:
 @CHECKS
 @given(scripts)
 def test_without_a_loss_in_redis_nobody_loses_anything(small, script):
-    """Hints are late, repeated, reordered and lost, sockets stall, Redis goes away: every client gets every event."""
+    """Late, repeated, reordered and lost hints, stalled sockets, no Redis: each client receives each event."""
     scene = Scene(length=10_000)
     play(scene, CALM, script)
     assert [client.losses for client in scene.clients] == [0] * len(scene.clients)
@@ -247,13 +247,13 @@ def test_without_a_loss_in_redis_nobody_loses_anything(small, script):
 @CHECKS
 @given(scripts)
 def test_who_cannot_have_an_event_is_told_so(small, script):
-    """Redis loses data or history, clients claim what was never true: still nothing is repeated or reordered."""
+    """Redis loses data or history, clients send false positions: still no event is repeated or reordered."""
     small.setattr(stream_feed, "RESUME_EVENTS", RESUME)
     play(Scene(length=6), ROUGH, script)
 
 
 def test_the_client_of_the_model_is_strict():
-    """The model's client fails on a repeat: a check that cannot fail proves nothing."""
+    """The model's client must fail on a repeat, because a check that cannot fail proves nothing."""
     feed = StreamFeed(TOPIC, MemoryStreams())
     client = Client(feed, None, {"a1": ("", "word 1")})
     for text in (

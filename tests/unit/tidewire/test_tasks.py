@@ -8,7 +8,7 @@ from tidewire.tasks import end_all
 
 
 def stubborn(times):
-    """A task that goes on after so many cancellations, as one whose library took them for timeouts."""
+    """Create a task that ignores this many cancellations, like a library that mistakes them for timeouts."""
 
     async def run():
         for _ in range(times):
@@ -20,7 +20,7 @@ def stubborn(times):
 
 
 async def test_a_cancellation_that_was_swallowed_is_repeated():
-    """The drain of a node waits for no task that went on."""
+    """The drain of a node must not wait for a task that ignored its cancellation."""
     task = stubborn(2)
     await asyncio.sleep(0)
     await end_all([task])
@@ -28,7 +28,7 @@ async def test_a_cancellation_that_was_swallowed_is_repeated():
 
 
 async def test_a_task_that_never_ends_is_named(caplog):
-    """It keeps nobody."""
+    """Such a task must not delay the node."""
     task = stubborn(10)
     await asyncio.sleep(0)
     with caplog.at_level(logging.WARNING):

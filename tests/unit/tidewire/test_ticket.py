@@ -1,4 +1,4 @@
-"""Tickets: who may open a socket without a query, and who may not."""
+"""Tickets: which clients may open a socket without a query."""
 
 import asyncio
 from dataclasses import replace
@@ -24,7 +24,7 @@ SESSION = "abcdef0123456789abcdef0123456789"
 
 
 class Judge:
-    """Stands for the node's revocations."""
+    """Replaces the node's revocations."""
 
     def __init__(self, *, allowing: bool = True) -> None:
         self.allowing = allowing
@@ -45,7 +45,7 @@ def a_ticket(*, session: str = SESSION) -> Ticket:
 
 
 async def open_with(cookie: str) -> dict[str, object] | None:
-    """The scope that the application got by a ticket; None where the session would have been read."""
+    """Return the scope that a ticket gave the application, or None if the session would have been read."""
     got: list[dict[str, object]] = []
 
     async def application(scope, _receive, _send):
@@ -68,7 +68,7 @@ async def test_a_ticket_beside_its_session_cookie_names_the_user(judge):
 
 
 async def test_a_cookie_with_an_odd_name_costs_the_others_nothing(judge):
-    """Trackers of a parent domain set such; Django reads past them."""
+    """Trackers of a parent domain set such cookies, and Django ignores them."""
     odd = "AMCVS_1%40x@AdobeOrg=1; a(b)=c; d"
     scope = await open_with(f"{odd}; sessionid={SESSION}; {COOKIE}={a_ticket().sign()}")
     assert scope is not None
@@ -105,7 +105,7 @@ def test_a_ticket_of_another_version_is_none(fields):
 
 
 def test_a_ticket_of_a_user_model_that_was_replaced_is_none():
-    """The primary key is converted to the model's type, and a UUID is no number."""
+    """The primary key is converted to the model's type, and a UUID is not a number."""
     assert replace(a_ticket(), pk="5f0c6d3c-8f0f-4f0c-9d55-0d4c2f6d7c11").user() is None
 
 
@@ -115,7 +115,7 @@ def test_a_ticket_does_not_hold_the_session_key():
 
 @pytest.fixture
 def redis_clock(monkeypatch):
-    """Redis, as pages see it: its time, in seconds, and whether it answers. No question reaches a real one."""
+    """A fake Redis for pages: its time in seconds, and whether it is available."""
     at = SimpleNamespace(seconds=1000.0, available=True, asked=0)
     clock = RedisClock(monotonic=lambda: at.seconds)
 
@@ -133,7 +133,7 @@ def redis_clock(monkeypatch):
 
 @pytest.mark.django_db
 def test_pages_give_and_take_the_cookie(settings, redis_clock):
-    """A logged-in page sets a ticket, the next leaves it, logout takes it back."""
+    """A page sets a ticket after login, the next page keeps it, and a page after the logout deletes it."""
     settings.ROOT_URLCONF = __name__
     user = User.objects.create_user("ada", password="x")
     client = Client()
@@ -179,7 +179,7 @@ def test_without_redis_no_ticket_is_issued(settings, redis_clock):
 
 @pytest.mark.django_db
 def test_a_request_that_saves_does_not_wait_for_redis(settings, redis_clock):
-    """Its answer is a redirect, and the page behind it gives the ticket."""
+    """The response is a redirect, and the page behind it sets the ticket."""
     settings.ROOT_URLCONF = __name__
     client = Client()
     client.force_login(User.objects.create_user("ada", password="x"))
@@ -205,13 +205,13 @@ def _here(_request):
     return HttpResponse("here")
 
 
-from django.urls import path  # noqa: E402  # the URL conf of these tests is this module
+from django.urls import path  # noqa: E402  # this module is the URL conf of these tests
 
 urlpatterns = [path("here/", _here)]
 
 
 async def test_a_session_that_is_never_read_ends_its_handshake(here, monkeypatch):
-    """The database hangs: a page would say Connecting for as long, and never learn to come back."""
+    """Otherwise a page would show "Connecting" for as long as the database hangs, and would not reconnect."""
 
     async def hangs(_key):
         await asyncio.Event().wait()

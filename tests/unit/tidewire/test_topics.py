@@ -1,4 +1,4 @@
-"""Topics: their names, and positions as text."""
+"""Topics: their names, and the text form of positions."""
 
 import re
 
@@ -16,13 +16,13 @@ names = st.from_regex(r"[A-Za-z0-9_-]{1,10}(\.[A-Za-z0-9_-]{1,10}){0,5}", fullma
 
 @given(names)
 def test_a_name_of_letters_digits_and_dots_is_allowed(name):
-    """Parts joined by dots, as in `document.plan`."""
+    """A name is parts joined by dots, as in `document.plan`."""
     assert check_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", ".", "a.", ".a", "a..b", "a b", "a|b", "a:b", "ä", "a\n", "a/b"])
 def test_any_other_name_is_refused(name):
-    """Neither a part that is empty nor a letter that Channels or a key has a use for."""
+    """Parts must not be empty, and must not contain a character that Channels or a key uses."""
     with pytest.raises(ValueError, match=re.escape(repr(name))):
         StreamTopic(name)
 
@@ -37,7 +37,7 @@ def test_a_name_has_a_bound():
 
 @given(names)
 def test_any_topic_s_group_is_allowed_by_channels(name):
-    """With the default prefix every topic has a group name that a layer accepts, in each version of Channels."""
+    """With the default prefix, a layer must accept every topic's group name, in each version of Channels."""
     group = group_name(Settings(REDIS_URL="redis://h").PREFIX, name[:NAME_LENGTH].strip("."))
     assert BaseChannelLayer.group_name_regex.match(group)
     assert BaseChannelLayer().match_type_and_length(group)
@@ -48,14 +48,14 @@ hexes = st.from_regex(r"[0-9a-f]{1,32}", fullmatch=True)
 
 @given(hexes, st.integers(0, 10**15 - 1), st.just("") | hexes)
 def test_a_position_is_read_back(epoch, offset, mark):
-    """What a page carries is what its socket names."""
+    """A socket's position must equal the one that its page contains."""
     position = Position(epoch, offset, mark)
     assert Position.parse(str(position)) == position
 
 
 @given(st.text() | st.from_regex(r"[0-9a-f]*\.?[0-9a-f]*:?-?[0-9 ]*"))
 def test_any_text_is_a_position_or_none(text):
-    """A client names what it likes; nothing but a position is taken for one."""
+    """A client may send any text, and only a position may be accepted as one."""
     position = Position.parse(text)
     assert position is None or re.fullmatch(r"[0-9a-f]{1,32}(\.[0-9a-f]{1,32})?:\d{1,15}", text)
 
@@ -81,5 +81,5 @@ def test_any_text_is_a_position_or_none(text):
     ],
 )
 def test_a_text_that_is_nearly_a_position_is_none(text):
-    """Strict: there is one way to write a position."""
+    """A position has exactly one text form."""
     assert Position.parse(text) is None

@@ -1,4 +1,4 @@
-"""A page service's scrape: the sum over its processes, and nothing that only a node can say."""
+"""The metrics of a page service: the sum over its processes, and none that only nodes have."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from deploy.local.layout import ROOT
 from tidewire import metrics, outbox
 
-# prometheus_client chooses its mode when it is imported, so a process of its own.
+# In its own process, because prometheus_client chooses its mode on import.
 SCRAPE = """
 import django
 django.setup()
@@ -51,7 +51,7 @@ def test_pages_and_the_outbox_are_told_over_all_processes(scraped):
     "metric", [*metrics.OF_NODES, *metrics.OF_THE_RELAY], ids=lambda metric: metric.describe()[0].name
 )
 def test_nothing_of_a_node_or_of_the_relay_is_told(scraped, metric):
-    """A page's process imports these too; its zeros would be taken for a node's."""
+    """A page's process imports these metrics too; its zeros could be mistaken for a node's."""
     assert f"# HELP {metric.describe()[0].name}" not in scraped
 
 
