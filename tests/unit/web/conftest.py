@@ -1,4 +1,4 @@
-"""Logged-in clients, and a live part that the test decides: no page here talks to Redis."""
+"""Logged-in clients, and live values that the test sets, so that pages do not use Redis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ __all__ = ["ada", "bob", "plan", "published", "staff", "user"]
 
 @dataclass
 class LiveNow:
-    """What `dashboard.live` answers. With `away`, what it answers without Redis."""
+    """The results of `dashboard.live`. If `away` is set, its results without Redis."""
 
     away: bool = False
     names: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ def now(monkeypatch) -> LiveNow:
 
 @pytest.fixture(autouse=True)
 def _unhashed_static_files(settings):
-    """Hashed names need a collected manifest, which is the stack's concern."""
+    """Hashed names need a collected manifest; only the tests of the stack have one."""
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
@@ -65,7 +65,7 @@ def _unhashed_static_files(settings):
 
 @pytest.fixture
 def as_user(client, published):
-    """`as_user(ada)`: a client with ada's session."""
+    """Return `as_user(ada)`, which gives a client with ada's session."""
 
     def login(somebody):
         client.force_login(somebody)

@@ -1,4 +1,4 @@
-"""Logging in and out, and signing up where it is on."""
+"""Logging in and out, and signing up if it is enabled."""
 
 from uuid import UUID
 
@@ -108,7 +108,7 @@ class TestSignUp:
         assert not User.objects.exists()
 
     def test_a_second_click_logs_in_too(self, client):
-        """The browser drops the answer to the first one, with its cookies."""
+        """The browser drops the first response with its cookies."""
         key = client.get("/signup/").context["form"]["submission"].value()
         fields = NEW | {"submission": str(key)}
         assert client.post("/signup/", fields).url == "/"
@@ -126,7 +126,7 @@ class TestSignUp:
         ],
     )
     def test_a_form_that_made_no_account_lets_no_one_in(self, client, change):
-        """Signing up is no second door for guesses at passwords."""
+        """The sign-up form must not be a second way to guess passwords."""
         fields = NEW | {"submission": str(UUID(int=1))}
         client.post("/signup/", fields)
         client.cookies.clear()

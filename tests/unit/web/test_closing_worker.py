@@ -1,4 +1,4 @@
-"""A Gunicorn process that ends takes in whom the kernel has taken in, and closes its port at once."""
+"""A Gunicorn process that ends accepts all queued connections of the kernel, and then closes its port at once."""
 
 import inspect
 from collections import deque
@@ -9,7 +9,7 @@ from web.closing_worker import ClosingWorker
 
 
 class Listener:
-    """A listening socket with so many clients in the kernel's queue."""
+    """A listening socket with this many clients in the kernel's queue."""
 
     def __init__(self, waiting):
         self.waiting = waiting
@@ -58,7 +58,7 @@ def worker():
 
 
 def test_whoever_is_in_the_queue_is_served_and_the_port_closes(worker):
-    """Whom the kernel has told that they are connected gets an answer, not a reset."""
+    """For the client these connections are open, so they must receive a response instead of a reset."""
     [listener] = worker.sockets
     worker.alive = False
     worker.set_accept_enabled(False)
@@ -67,14 +67,14 @@ def test_whoever_is_in_the_queue_is_served_and_the_port_closes(worker):
 
 
 def test_a_worker_that_is_only_full_keeps_its_port(worker):
-    """With all its connections taken it accepts none for a while, and goes on."""
+    """A worker without free connections stops accepting for a while, and then continues."""
     [listener] = worker.sockets
     worker.set_accept_enabled(False)
     assert (len(worker.served), listener.closed, worker.sockets) == (0, False, [listener])
 
 
 def test_gunicorn_stops_accepting_only_after_it_is_told_to_end():
-    """What the class relies on: the loop ends by `alive`, then calls `set_accept_enabled(False)`, then waits."""
+    """The class relies on this order: the loop ends by `alive`, calls `set_accept_enabled(False)`, then waits."""
     source = inspect.getsource(ClosingWorker.run)
     loop, ending, linger = (
         source.index(words) for words in ("while self.alive", "set_accept_enabled(False)", "nr_conns > 0")

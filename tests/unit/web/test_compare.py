@@ -1,4 +1,4 @@
-"""Two texts line by line: all of both, always."""
+"""The comparison of two texts by lines always shows both completely."""
 
 import time
 
@@ -32,7 +32,7 @@ def test_marks_nothing_in_equal_texts(text):
 
 
 def test_a_line_that_moved_is_marked():
-    """Two versions that are not the same never look the same."""
+    """Two different versions must never look the same."""
     yours, theirs = compare("a\nb", "b\na")
     assert any(line.differs for line in yours)
     assert any(line.differs for line in theirs)
@@ -53,7 +53,7 @@ def test_versions_look_the_same_only_where_they_are(left, right):
     ],
 )
 def test_no_text_holds_the_page_up(left, right):
-    """Nobody can stop a thread with two texts. The bound is generous: a busy machine is slow."""
+    """No user may block a thread with two texts. The limit is generous, because the machine may be busy."""
     started = time.process_time()
     compare("\n".join(left), "\n".join(right))
     assert time.process_time() - started < 3

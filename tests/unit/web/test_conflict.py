@@ -1,4 +1,4 @@
-"""Two people wrote at once: both texts whole, side by side, and a way to save over on purpose."""
+"""Two users edited at the same time: both texts are shown completely, and the user may save over the other version."""
 
 import html
 
@@ -18,7 +18,7 @@ def edit(document):
 
 @pytest.fixture
 def conflict(as_user, ada, bob, plan, published):
-    """Ada saves over version 1, which bob has replaced meanwhile."""
+    """Let ada save over version 1, which bob has replaced meanwhile."""
     actions.update_document(bob, plan.pk, version=1, title="Plan (theirs)", body="same\ntheirs\nend")
     published.clear()
     return as_user(ada).post(edit(plan), YOURS)
@@ -78,7 +78,7 @@ def test_a_document_deleted_meanwhile_keeps_your_text(as_user, ada, bob, plan):
 
 @pytest.mark.parametrize(("gone", "leads_to"), [("plan-1", "/documents/plan-1/edit/"), ("", None), ("../x", None)])
 def test_a_login_on_the_page_of_a_deleted_document_leads_back_to_it(as_user, ada, gone, leads_to):
-    """The browser keeps the text under the name of the document."""
+    """The browser stores the text under the document's slug."""
     answer = as_user(ada).get(reverse("document-create"), {"from": gone})
     assert answer.headers.get("Location") == leads_to
     assert answer.status_code == (302 if leads_to else 200)

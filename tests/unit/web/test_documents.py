@@ -1,4 +1,4 @@
-"""The documents' pages: who may do what, what they show, and what they lead to."""
+"""The pages of documents: permissions, contents and redirects."""
 
 import pytest
 from django.contrib.messages import get_messages
@@ -123,7 +123,7 @@ class TestHeader:
         assert f'data-newest-notification="{plan.notifications.get().pk}"' in page.text
 
     def test_reads_its_position_before_what_it_shows(self, as_user, ada, bob, plan, monkeypatch):
-        """What happens while the page is made comes through the socket, and must not be taken for known."""
+        """Events during the rendering arrive through the socket, so the page's position must not include them."""
         known = plan.notifications.get().pk
 
         real = DocumentPage.document
@@ -242,7 +242,7 @@ class TestDelete:
         assert [(topic, event.verb) for topic, event in published] == [("notifications", "deleted")]
 
     def test_the_answer_isolates_the_title(self, as_user, ada):
-        """After "דגם (1)" the rest of the sentence was the wrong way round."""
+        """After "דגם (1)" the rest of the sentence was in the wrong direction."""
         document = actions.create_document(ada, title="דגם (1)", body="")
         page = as_user(ada).post(reverse("document-delete", args=[document.slug]), follow=True)
         assert "“\u2068דגם (1)\u2069” is deleted." in page.text
@@ -257,7 +257,7 @@ class TestDelete:
 
 class TestIdentity:
     def test_a_number_with_other_words_before_it_is_no_address(self, as_user, bob, plan, published):
-        """After a backup was restored, a number may belong to another document than an old tab knows."""
+        """After the restore of a backup, a number may belong to another document than the one in an old tab."""
         client = as_user(bob)
         slug = f"other-{plan.pk}"
         assert client.get(reverse("document-edit", args=[slug])).status_code == 404

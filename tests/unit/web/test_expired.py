@@ -1,4 +1,4 @@
-"""A form with a token from before a login: refused, and sent again by one click."""
+"""A form with a token from before a login is refused, and can be sent again with one click."""
 
 import html
 import re
@@ -22,7 +22,7 @@ def strict(ada, published):
 
 
 def again(page):
-    """The fields of the page that sends them again."""
+    """Return the fields of the page that sends the form again."""
     fields = re.findall(r'<textarea name="(\w+)" hidden>\n(.*?)</textarea>', page.text, re.DOTALL)
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
     return {name: html.unescape(value) for name, value in fields} | {"csrfmiddlewaretoken": token}

@@ -1,4 +1,4 @@
-"""What probes ask."""
+"""The URLs that probes request."""
 
 import pytest
 from django.db import DatabaseError, connection

@@ -1,4 +1,4 @@
-"""Guessing passwords: the limits, the users that they do not hit, and that they need no Redis."""
+"""Guessing passwords: its limits, the users that they must not affect, and that they need no Redis."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ LIMIT = 5
 
 @pytest.fixture
 def attempt(client):
-    """Tries to log in; the status: 302 is in, 200 is the form again, 429 is locked out."""
+    """Try to log in and return the status: 302 is success, 200 is the form again, 429 is locked out."""
 
     def tried(name: str, password: str = "wrong", address: str = "10.0.0.1") -> int:  # noqa: S107
         fields = {"username": name, "password": password}
@@ -25,7 +25,7 @@ def attempt(client):
 
 
 def test_the_fifth_wrong_password_locks_that_user_at_that_address(attempt, ada, bob):
-    """The right one does not help any more; other users there, and the user elsewhere, log in."""
+    """Then the right password must be refused too. Other users at the address, and the user elsewhere, may log in."""
     assert [attempt("ada") for _ in range(LIMIT)] == [200] * (LIMIT - 1) + [429]
     assert attempt("ada", "demo") == 429
     assert attempt("bob", "demo") == 302
@@ -38,7 +38,7 @@ def test_the_user_logs_in_from_elsewhere(attempt, ada):
 
 
 def test_a_user_who_does_not_exist_is_treated_alike(attempt, db):
-    """The answers tell nobody who has an account."""
+    """The responses must not reveal which accounts exist."""
     assert [attempt("nobody") for _ in range(LIMIT)] == [200] * (LIMIT - 1) + [429]
 
 
@@ -49,7 +49,7 @@ def test_one_user_is_guessed_from_many_addresses_fifty_times(attempt, ada):
 
 
 def test_the_addresses_of_one_ipv6_network_count_together(attempt, ada):
-    """A machine has all addresses of its network, and each would have tries of its own."""
+    """A machine has all addresses of its network, and each of them would have attempts of its own."""
     statuses = [attempt("ada", address=f"2001:db8:1:2::{number:x}") for number in range(LIMIT)]
     assert statuses == [200] * (LIMIT - 1) + [429]
     assert attempt("ada", "demo", "2001:db8:1:3::1") == 302
@@ -63,7 +63,7 @@ def test_an_ipv4_address_in_ipv6_notation_counts_alone(attempt, ada):
 
 
 def test_one_address_guesses_at_many_users_until_its_limit(attempt, ada, monkeypatch):
-    """People of an office that log in there for the first time are not locked out by fifty failures of a neighbour."""
+    """Fifty failures of one user must not lock out others of the same office at their first login there."""
     assert FOR_ADDRESS >= 500
     monkeypatch.setattr(logins, "FOR_ADDRESS", 60)
     statuses = [attempt(f"user-{number}") for number in range(70)]
@@ -73,7 +73,7 @@ def test_one_address_guesses_at_many_users_until_its_limit(attempt, ada, monkeyp
 
 
 def test_a_success_forgives_own_failures_and_no_others(client, attempt, ada, bob):
-    """Whoever guesses cannot reset the count by logging in as themself."""
+    """An attacker must not be able to reset the count by logging in to another account."""
     for _ in range(LIMIT - 1):
         attempt("ada")
         attempt("bob")
@@ -84,7 +84,7 @@ def test_a_success_forgives_own_failures_and_no_others(client, attempt, ada, bob
 
 
 def test_a_lock_ends_after_its_time_and_no_try_prolongs_it(attempt, ada):
-    """Tries during a lockout counted, so that one address kept an account locked for ever."""
+    """Attempts during a lockout counted, so one address could keep an account locked forever."""
     for _ in range(LIMIT):
         attempt("ada")
     before = FailedLogins.objects.order_by("key").values_list("key", "count", "until")
@@ -112,7 +112,7 @@ def test_what_is_kept_of_an_attempt_is_a_hash(attempt, ada):
 
 
 def test_a_known_address_is_not_locked_by_failures_elsewhere(attempt, ada):
-    """An attacker with many addresses kept the owner out, the right password included."""
+    """An attacker with many addresses kept the owner out, even with the right password."""
     assert attempt("ada", "demo", "10.0.0.2") == 302
     stranger = Client()
     fields = {"username": "ada", "password": "wrong"}
@@ -139,7 +139,7 @@ def test_a_known_browser_is_not_locked_by_failures_at_its_address(client, attemp
 
 
 def test_a_known_browser_guesses_no_more_than_others(client, attempt, ada, bob):
-    """The cookie is good for its own user, and for as many failures."""
+    """The cookie is valid for its own user only, and for the same number of failures."""
     assert attempt("bob", "demo") == 302
     client.post("/logout/")
     statuses = [attempt("bob", address=f"10.0.5.{number}") for number in range(3 * LIMIT)]
@@ -156,7 +156,7 @@ def _with(client):
 
 
 def test_what_is_kept_is_bounded_and_pruned(attempt, ada):
-    """Each failure rewrote one row that grew with it, and nothing was ever deleted."""
+    """Each failure rewrote one growing row, and no rows were ever deleted."""
     for number in range(30):
         attempt(f"user-{number}", "p" * 1000)
     assert FailedLogins.objects.count() == 61
@@ -177,7 +177,7 @@ def test_a_try_costs_the_same_however_many_there_were(client, ada, django_assert
 
 
 def test_the_admin_has_no_login_of_its_own(client, ada, bob):
-    """Its page would be a second door without nginx's limit, and would switch the user under open sockets."""
+    """The admin's login would have no limit in nginx, and could change the user of open sockets."""
     assert client.get("/admin/").url == "/admin/login/?next=/admin/"
     assert client.get("/admin/login/?next=/admin/").url == "/login/?next=/admin/"
     good = {"username": "ada", "password": "demo"}

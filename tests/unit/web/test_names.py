@@ -31,7 +31,7 @@ def _signup(settings):
 
 @pytest.mark.parametrize("name", LOOK_LIKE_ADA.values(), ids=LOOK_LIKE_ADA)
 def test_a_name_that_looks_like_anothers_is_refused(client, ada, name):
-    """A stranger signs up as a twin of ada, and writes in her name."""
+    """An attacker could sign up under a name that looks like ada's, and write as ada."""
     page = client.post("/signup/", {"username": name, **PASSWORDS})
     assert "already exists" in page.text
     assert User.objects.count() == 1
@@ -53,7 +53,7 @@ def test_a_name_that_looks_like_anothers_is_refused(client, ada, name):
     ],
 )
 def test_a_capital_that_looks_like_another_letter_is_refused(client, name, twin):
-    """Bob had a twin: a capital Cyrillic Ve looks like B, and its small form like no Latin letter."""
+    """A capital Cyrillic Ve looks like B, although its small form looks like no Latin letter."""
     for first, second in ((name, twin), (twin, name)):
         user = User.objects.create_user(first)
         page = client.post("/signup/", {"username": second, **PASSWORDS})

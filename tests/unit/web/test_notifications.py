@@ -1,4 +1,4 @@
-"""The list, the count, the pointer, and where a notification leads."""
+"""The list, the count, the pointer, and the page to which a notification leads."""
 
 import pytest
 from django.urls import reverse
@@ -14,7 +14,7 @@ def test_newest_first_with_what_is_unread(as_user, ada, bob, plan):
     page = as_user(bob).get(LIST)
     assert [row.verb for row in page.context["page_obj"]] == ["edit_started", "created"]
     assert "started editing" in page.text
-    assert page.text.count("is-unread") == 1  # one's own is never unread
+    assert page.text.count("is-unread") == 1  # a user's own notifications are never unread
 
 
 def test_marking_one_as_read_leaves_the_later_ones(as_user, ada, bob, plan):
@@ -44,7 +44,7 @@ def test_marking_does_not_swallow_what_came_after_the_page(as_user, ada, bob, pl
 
 
 def test_a_row_that_is_not_published_yet_is_unread_and_cannot_be_read_up_to(as_user, ada, bob, plan):
-    """Older rows may still appear behind it. The count leaves it to its event, which adds it."""
+    """Older rows may still appear behind it. The count must not include it, because its event adds it later."""
     actions.update_document(ada, plan.pk, version=1, title="Plan", body="x")
     Notification.objects.filter(verb="updated").update(sequence=None)
     client = as_user(bob)
@@ -65,7 +65,7 @@ def test_marking_with_anything_but_a_number_is_refused(as_user, bob, plan, up_to
 
 
 def test_marking_is_no_link(as_user, bob):
-    """A GET leads on, as after a login, and marks nothing."""
+    """A GET redirects, as after a login, and marks nothing."""
     assert as_user(bob).get(READ, {"up_to": 1}).url == LIST
     assert ReadPointer.objects.get(user=bob).last_read == 0
 

@@ -1,4 +1,4 @@
-"""The operations page and the confirmation of a drain: for staff, and nothing without a token."""
+"""The page of operations and the confirmation of a drain: only for staff, and only with a token."""
 
 import pytest
 from django.test import Client
@@ -19,7 +19,7 @@ def reports(monkeypatch):
 
 @pytest.mark.parametrize("path", [PAGE, DRAIN])
 def test_staff_alone_see_it(client, as_user, ada, staff, path):
-    """Others are refused, who is not logged in is asked to."""
+    """Other users are refused, and anonymous ones are redirected to the login."""
     assert client.get(path).status_code == 302
     assert as_user(ada).get(path).status_code == 403
     assert as_user(staff).get(path).status_code == 200
@@ -61,7 +61,7 @@ def test_others_drain_nothing(client, as_user, ada, reports):
 
 
 def test_a_post_without_a_token_is_refused(staff, reports, published):
-    """Another site cannot have a person of staff drain a node."""
+    """Another site must not be able to drain a node through a user of staff."""
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(staff)
     assert strict.post(DRAIN).status_code == 403

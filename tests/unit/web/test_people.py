@@ -1,4 +1,4 @@
-"""The full list of who is here."""
+"""The full list of online users."""
 
 
 def test_names_everybody(as_user, ada, now):

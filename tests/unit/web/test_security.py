@@ -1,4 +1,4 @@
-"""What a page carries in its headers and cookies, and who may see which."""
+"""The headers and cookies of pages, and the permissions to see them."""
 
 import pytest
 from django.test import Client
@@ -17,7 +17,7 @@ ARGUMENTS = {"slug": "plan-1", "pk": 1, "node": "ws-0"}
 
 
 def views() -> list[URLPattern]:
-    """Every named page but the admin's, which asks for staff by itself."""
+    """Return every named page except those of the admin, which requires staff itself."""
     return [each for each in get_resolver().url_patterns if isinstance(each, URLPattern) and each.name]
 
 
@@ -33,7 +33,7 @@ def named(view: URLPattern) -> list[str]:
 @pytest.mark.parametrize("view", views(), ids=lambda view: view.name)
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_every_page_but_the_doors_wants_a_login(client, plan, view, method):
-    """A view that somebody adds without it fails here."""
+    """A new view that does not require a login must fail here."""
     if view.name in PUBLIC:
         return
     page = getattr(client, method)(url(view))
@@ -43,7 +43,7 @@ def test_every_page_but_the_doors_wants_a_login(client, plan, view, method):
 
 @pytest.mark.parametrize("view", views(), ids=lambda view: view.name)
 def test_every_form_wants_its_token(plan, ada, settings, view):
-    """Another site's page cannot act with a logged-in user's cookies."""
+    """The page of another site must not be able to act with a user's cookies."""
     settings.SIGNUP = True
     client = Client(enforce_csrf_checks=True)
     if view.name not in PUBLIC:
@@ -53,7 +53,7 @@ def test_every_form_wants_its_token(plan, ada, settings, view):
 
 @pytest.mark.parametrize("path", ["/", "/login/", "/documents/plan-1/", "/no/such/page/", "/admin/"])
 def test_every_answer_has_the_policy_and_the_headers(as_user, staff, plan, path):
-    """Errors and the admin too; no directive lets anything inline in."""
+    """Errors and the admin too. No directive may allow inline scripts or styles."""
     page = as_user(staff).get(path)
     assert set(page.headers["Content-Security-Policy"].split("; ")) == POLICY
     assert page.headers["X-Frame-Options"] == "DENY"
@@ -74,7 +74,7 @@ def test_cookies_are_out_of_reach_of_scripts_and_of_other_sites(client, ada, pub
 
 @pytest.mark.parametrize(("who", "deletes"), [("author", True), ("other", False), ("staff", True)])
 def test_everybody_edits_and_the_author_and_staff_delete(as_user, user, plan, who, deletes):
-    """By the page and by its form."""
+    """Both by the page and by its form."""
     client = as_user(plan.author if who == "author" else user(who, is_staff=who == "staff"))
     assert client.get(f"/documents/{plan.slug}/edit/").status_code == 200
     change = {"title": "Plan", "body": "new", "version": plan.version}
@@ -85,7 +85,7 @@ def test_everybody_edits_and_the_author_and_staff_delete(as_user, user, plan, wh
 
 
 def test_the_admin_is_for_staff_and_where_the_environment_says(as_user, ada, settings):
-    """By its name alone: the rest of the code knows no path."""
+    """Only by its name, because no other code may contain the path."""
     assert reverse("admin:index") == f"/{settings.ADMIN_PATH}"
     assert [each for each in get_resolver().url_patterns if isinstance(each, URLResolver)]
     page = as_user(ada).get("/admin/", follow=True)

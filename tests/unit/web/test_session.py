@@ -1,4 +1,4 @@
-"""Whose session it is: what a page asks after its sockets were closed for good."""
+"""The URL that a page requests after its sockets were closed with a final code."""
 
 import pytest
 from django.urls import reverse
@@ -14,7 +14,7 @@ def test_the_answer_names_the_user_and_is_kept_nowhere(as_user, bob):
 
 
 def test_without_a_login_the_answer_leads_to_the_login(client):
-    """The page tells a logout from a server without an answer by this."""
+    """With this redirect the page distinguishes a logout from a server that does not answer."""
     answer = client.get(SESSION)
     assert answer.status_code == 302
     assert answer.url.startswith(reverse("login"))

@@ -1,4 +1,4 @@
-"""What templates say of people and times; the scripts say the same, see tests/browser."""
+"""The templates' texts about users and times; tests/browser checks that the scripts have the same."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What people type is text on every page, never markup."""
+"""Text of users must be text on every page, never markup."""
 
 import pytest
 from django.urls import reverse
@@ -57,7 +57,7 @@ def test_in_messages_after_a_redirect(as_user, ada, published, attack):
 
 
 def test_in_names(as_user, user, now, published):
-    """Django's sign-up allows no such name, but an import or a directory may bring one."""
+    """Django's sign-up refuses such a name, but an import or a directory may contain one."""
     attacker = user(NAME)
     now.names = [NAME]
     document = actions.create_document(attacker, title="Plan", body="")

@@ -1,4 +1,4 @@
-"""The dashboard's sockets on a node in memory, on a clock that jumps, with two documents and no database."""
+"""The dashboard's sockets on a node in memory, with a clock that jumps, two documents and no database."""
 
 import pytest
 
@@ -10,7 +10,7 @@ __all__ = ["configure", "here", "pytest_asyncio_loop_factories"]
 
 @pytest.fixture(autouse=True)
 def documents(monkeypatch):
-    """The slugs that exist."""
+    """The slugs of existing documents."""
     slugs = {"plan", "notes"}
 
     async def exists(slug: str) -> bool:

@@ -1,4 +1,4 @@
-"""The ASGI application from the outside in: origin, authentication, routes; and a service that serves no page."""
+"""The whole ASGI application: origin, authentication and routes. The service serves no page."""
 
 import importlib
 
@@ -13,7 +13,7 @@ from tidewire.topics import Position
 
 @pytest.fixture
 def application():
-    from ws.asgi import application  # noqa: PLC0415 - it sets Django up
+    from ws.asgi import application  # noqa: PLC0415 - the import sets Django up
 
     return application
 
@@ -23,7 +23,7 @@ def headers(**given: str) -> list[tuple[bytes, bytes]]:
 
 
 async def test_a_page_of_another_site_gets_no_socket(here, application):
-    """Before anything is looked up."""
+    """The refusal must come before any query."""
     client = WebsocketCommunicator(
         application, "/ws/users/", headers(host="docs.example.com", origin="https://evil.example")
     )
@@ -31,7 +31,7 @@ async def test_a_page_of_another_site_gets_no_socket(here, application):
 
 
 async def test_the_anonymous_are_closed_with_their_code(here, application):
-    """A page that is not logged in learns why."""
+    """A page without a login must receive the reason."""
     client = WebsocketCommunicator(
         application, "/ws/users/", headers(host="docs.example.com", origin="https://docs.example.com")
     )
@@ -41,7 +41,7 @@ async def test_the_anonymous_are_closed_with_their_code(here, application):
 
 
 async def test_a_ticket_opens_a_socket_without_a_query(here, application, monkeypatch):
-    """No database is set up in this test: a query would fail it."""
+    """This test has no database, so a query would fail."""
     monkeypatch.setattr(here.revocations, "allows", lambda _ticket: True)
     cookie = f"sessionid=key; {COOKIE}={Ticket('1', 'ada', session_mark('key'), Position('a', 0), 0).sign()}"
     client = WebsocketCommunicator(application, "/ws/users/", headers(host="docs.example.com", cookie=cookie))
@@ -55,11 +55,11 @@ async def test_a_ticket_opens_a_socket_without_a_query(here, application, monkey
 
 
 def test_the_service_serves_no_page():
-    """Its URL conf is empty, and no middleware is loaded for what it does not serve."""
+    """Its URL conf is empty, and no middleware is loaded."""
     assert importlib.import_module("ws.urls").urlpatterns == []
     assert importlib.import_module("ws.settings").MIDDLEWARE == []
 
 
 def test_the_service_s_settings_are_the_library_s():
-    """What the settings say of the library, the library knows."""
+    """The library must know each of its settings."""
     assert Settings(**importlib.import_module("ws.settings").TIDEWIRE)

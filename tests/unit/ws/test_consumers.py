@@ -1,4 +1,4 @@
-"""What two people on the dashboard see of each other through its sockets."""
+"""The events that two users of the dashboard receive about each other."""
 
 import asyncio
 import json
@@ -28,14 +28,14 @@ def user(name: str) -> SimpleNamespace:
 
 
 class Client(WebsocketCommunicator):
-    """One open page's socket."""
+    """The socket of an open page."""
 
     def __init__(self, where: str, who: Any) -> None:
         super().__init__(ROUTER, where)
         self.scope["user"] = who
 
     async def events(self, seconds: float = 0.5) -> list[dict[str, Any]]:
-        """What came by the end of so many seconds."""
+        """Return the events that arrive within this time."""
         await asyncio.sleep(seconds)
         events = []
         while not self.output_queue.empty():
@@ -43,11 +43,11 @@ class Client(WebsocketCommunicator):
         return events
 
     async def newest(self, seconds: float = 0.5, *, kind: str = "") -> dict[str, Any]:
-        """The last event, of those whose type begins so."""
+        """Return the last event with a type that begins with `kind`."""
         return [event for event in await self.events(seconds) if event["type"].startswith(kind)][-1]
 
     async def lease(self, seconds: float = 0.5) -> tuple[str | None, str | None]:
-        """Who holds the lease and who asks for it, as this page last heard."""
+        """Return the holder and the asker of the lease in the newest event of this page."""
         event = await self.newest(seconds, kind="lease.")
         return event.get("holder"), event.get("asker")
 
@@ -57,7 +57,7 @@ class Client(WebsocketCommunicator):
 
 @pytest.fixture
 async def visit(here):
-    """Opens sockets as users, and closes those still open at the end of the test."""
+    """Open sockets as users, and close those that are still open at the end of the test."""
     clients: list[Client] = []
 
     async def visit(name: str, where: str) -> Client:
@@ -91,7 +91,7 @@ def people(phase: str = "free", readers: tuple[str, ...] = (), editors: tuple[st
 
 class TestUsers:
     async def test_a_user_counts_themself(self, visit):
-        """The first count that a page gets has its own user in it."""
+        """The first count of a page must include its own user."""
         client = await visit("ada", "users/")
         [event] = await client.events()
         assert (event["type"], event["topic"], event["count"], event["names"]) == ("users.count", "users", 1, ["ada"])
@@ -104,14 +104,14 @@ class TestUsers:
             assert (await tab.newest())["count"] == 2
 
     async def test_who_leaves_is_no_longer_counted(self, visit, here):
-        """After the grace, and in every open page."""
+        """After the grace, in every open page."""
         ada, bob = await visit("ada", "users/"), await visit("bob", "users/")
         assert (await ada.newest())["names"] == ["ada", "bob"]
         await leave(bob, here)
         assert (await ada.newest())["names"] == ["ada"]
 
     async def test_a_reload_shows_nowhere(self, visit, here):
-        """Who is back within the grace neither left nor came."""
+        """A user that returns within the grace has neither left nor joined."""
         ada, bob = await visit("ada", "users/"), await visit("bob", "users/")
         await ada.events()
         await bob.disconnect()
@@ -120,7 +120,7 @@ class TestUsers:
         assert await ada.events(here.settings.GRACE_SECONDS + 2) == []
 
     async def test_names_are_at_most_twenty(self, visit, here):
-        """The count is of all; the full list is a page."""
+        """The count includes all users; a page has the full list."""
         clients = [await visit(f"user{number:02}", "users/") for number in range(30)]
         event = await clients[0].newest()
         assert event["count"] == 30
@@ -129,7 +129,7 @@ class TestUsers:
 
 class TestDocument:
     async def test_readers_and_editors_are_told_apart(self, visit):
-        """The phase is the strongest that anybody has."""
+        """The phase is the strongest phase of any user."""
         ada = await visit("ada", "document/plan/read/")
         assert (await ada.newest()).items() >= people("read", readers=("ada",)).items()
         bob = await visit("bob", "document/plan/update/")
@@ -138,7 +138,7 @@ class TestDocument:
         assert (await bob.newest(kind="document.")).items() >= expected.items()
 
     async def test_an_editor_sees_a_second_one_come_and_go(self, visit, here):
-        """What the warning on the page is made of."""
+        """The warning on the page shows these editors."""
         ada = await visit("ada", "document/plan/update/")
         await ada.events()
         bob = await visit("bob", "document/plan/update/")
@@ -147,20 +147,20 @@ class TestDocument:
         assert (await ada.newest(kind="document."))["editors"] == ["ada"]
 
     async def test_who_edits_is_not_shown_as_a_reader_too(self, visit):
-        """One person with the document open twice is one entry."""
+        """A user with the document open twice is one entry."""
         ada = await visit("ada", "document/plan/read/")
         await visit("ada", "document/plan/update/")
         assert (await ada.newest()).items() >= people("update", editors=("ada",)).items()
 
     async def test_documents_are_kept_apart(self, visit):
-        """Who is on another document is none of this one's."""
+        """Users of another document must not be visible here."""
         ada = await visit("ada", "document/plan/read/")
         await ada.events()
         await visit("bob", "document/notes/update/")
         assert await ada.events(2.0) == []
 
     async def test_a_document_that_does_not_exist_is_refused(self, visit):
-        """With the final code that says so."""
+        """The close code must be final."""
         client = await visit("ada", "document/gone/read/")
         assert await client.receive_output() == {"type": "websocket.close", "code": 4504}
 
@@ -169,18 +169,18 @@ class TestDocument:
         ["document/plan/", "document/plan/delete/", "document/Plan/read/", f"document/{'x' * 61}/read/", "no/", ""],
     )
     async def test_an_address_that_no_page_has_is_refused(self, visit, where):
-        """Neither another phase nor another kind of slug."""
+        """Neither another phase nor another form of slug is a valid path."""
         client = await visit("ada", where)
         assert await client.receive_output() == {"type": "websocket.close", "code": 4504}
 
 
 class TestEditLease:
-    """The socket of the editing page; what the lease itself promises is in the library's suite."""
+    """The socket of the editing page. The library's tests cover the guarantees of the lease itself."""
 
     EDIT = "document/plan/update/"
 
     async def test_the_first_editor_has_it_and_the_second_is_told(self, visit):
-        """With how long a page may rely on it, and how long there is to answer."""
+        """The event includes the duration of the lease, and the time for an answer."""
         ada = await visit("ada", self.EDIT)
         event = await ada.newest(kind="lease.")
         assert (event["type"], event["topic"], event["holder"]) == ("lease.status", "lease.plan", "ada")
@@ -188,13 +188,13 @@ class TestEditLease:
         assert await (await visit("bob", self.EDIT)).lease() == ("ada", None)
 
     async def test_reading_takes_nothing_and_hears_nothing(self, visit):
-        """A reader is no editor."""
+        """A reader is not an editor."""
         reader = await visit("eve", "document/plan/read/")
         assert await (await visit("bob", self.EDIT)).lease() == ("bob", None)
         assert {event["type"] for event in await reader.events()} == {"document.status"}
 
     async def test_asking_reaches_the_holder_who_hands_over(self, visit):
-        """And both hear what became of it."""
+        """Both editors must receive the result."""
         ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
         await bob.say("lease.ask")
         assert await ada.lease() == ("ada", "bob")
@@ -204,7 +204,7 @@ class TestEditLease:
         assert await bob.lease() == ("bob", None)
 
     async def test_the_holder_may_keep_it(self, visit):
-        """The asker hears that too."""
+        """The asker must receive the result too."""
         ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
         await bob.say("lease.ask")
         await bob.events()
@@ -212,14 +212,14 @@ class TestEditLease:
         assert await bob.lease() == ("ada", None)
 
     async def test_who_does_not_answer_loses_it(self, visit, here):
-        """In a bounded time, though the page is open and touched all the while."""
+        """The time is limited, although the page is open and its node touches the lease."""
         ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
         await bob.say("lease.ask")
         assert await ada.lease(here.settings.EDIT_ANSWER_SECONDS - 1) == ("ada", "bob")
         assert await ada.lease(3.0) == ("bob", None)
 
     async def test_an_idle_page_keeps_it(self, visit, here):
-        """Its node touches it; nobody else is told anything."""
+        """The node touches the lease, and the other editor must not receive any event."""
         await visit("ada", self.EDIT)
         bob = await visit("bob", self.EDIT)
         await bob.events()
@@ -227,7 +227,7 @@ class TestEditLease:
 
     @pytest.mark.parametrize("code", [1006, 4000, 4001])
     async def test_a_lost_socket_keeps_it_for_its_time(self, visit, here, code):
-        """A closed lid, a drain, a slow connection: back in time nothing was lost, later who waits has it."""
+        """The holder may return in time after a closed lid, a drain or a slow connection. Later the other gets it."""
         ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
         await bob.events()
         await ada.disconnect(code)
@@ -240,7 +240,7 @@ class TestEditLease:
 
     @pytest.mark.parametrize("code", [1000, 1001, 4501])
     async def test_a_closed_page_leaves_it_to_who_waits(self, visit, here, code):
-        """After the grace of a reload; a revoked session needs none of the lease either."""
+        """The lease ends after the grace of a reload, also for a revoked session."""
         ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
         await bob.events()
         await ada.disconnect(code)
@@ -264,7 +264,7 @@ class TestEditLease:
         ],
     )
     async def test_what_a_client_may_not_say_is_refused(self, visit, where, text, said):
-        """Only an editor's socket asks, for what its route names, in exactly these words."""
+        """Only an editor's socket may ask, for the document of its route, in exactly this form."""
         client = await visit("ada", where)
         await client.events()
         await client.send_to(text_data=text)
@@ -272,7 +272,7 @@ class TestEditLease:
         assert (event["code"], event["detail"]) == ("malformed", said)
 
     async def test_without_redis_an_editor_is_told_so(self, visit, here, monkeypatch):
-        """The socket stays open, and there is simply no lease."""
+        """The socket must stay open, and there is no lease."""
         client = await visit("ada", self.EDIT)
         await client.events()
 
@@ -286,7 +286,7 @@ class TestEditLease:
         assert await client.newest() == {"type": "pong"}
 
     async def test_a_document_that_does_not_exist_has_no_lease(self, visit, here):
-        """Nobody becomes an editor of nothing."""
+        """No user may become an editor of a document that does not exist."""
         await visit("ada", "document/gone/update/")
         await asyncio.sleep(2)
         assert await here.presence.versions(["lease.gone"]) == [0]
@@ -294,7 +294,7 @@ class TestEditLease:
 
 class TestDocuments:
     async def test_the_list_starts_with_all_that_is_going_on(self, visit):
-        """Only documents with somebody on them."""
+        """The list must contain only documents with readers or editors."""
         await visit("ada", "document/plan/read/")
         await asyncio.sleep(0.5)
         [event] = await (await visit("eve", "documents/")).events()
@@ -302,7 +302,7 @@ class TestDocuments:
         assert event["documents"] == {"plan": people("read", readers=("ada",))}
 
     async def test_a_change_brings_what_changed_only(self, visit, here):
-        """A badge, not the whole list; one that nobody is on any more is said to be free."""
+        """Only the changed badge is sent, not the whole list. A document without users is sent as free."""
         await visit("ada", "document/plan/read/")
         await asyncio.sleep(0.5)
         listing = await visit("eve", "documents/")
@@ -316,7 +316,7 @@ class TestDocuments:
         assert event["documents"] == {"notes": people("free")}
 
     async def test_who_comes_later_gets_the_whole_with_all_changes(self, visit, here):
-        """What was free before is not listed."""
+        """Documents that are free are not listed."""
         await visit("eve", "documents/")
         bob = await visit("bob", "document/notes/update/")
         await visit("ada", "document/plan/update/")
@@ -327,7 +327,7 @@ class TestDocuments:
         assert event["documents"] == {"plan": people("update", editors=("ada",))}
 
     async def test_looking_at_the_list_is_being_nowhere(self, visit):
-        """The list's socket makes nobody a reader."""
+        """The list's socket must not make its user a reader."""
         await visit("ada", "documents/")
         [event] = await (await visit("eve", "documents/")).events()
         assert event["documents"] == {}
@@ -335,7 +335,7 @@ class TestDocuments:
 
 class TestNotifications:
     async def test_a_notification_reaches_every_page(self, visit, here):
-        """Where it happened and elsewhere, with its place in the stream."""
+        """Each page must receive it with its offset in the stream."""
         clients = [await visit(name, "notifications/?at=notifications:0:0") for name in ("ada", "bob")]
         event = NotificationCreated(
             id=UUID(int=1),
@@ -361,6 +361,6 @@ class TestNotifications:
     "where", ["users/", "documents/", "document/plan/read/", "document/gone/read/", "notifications/"]
 )
 async def test_the_anonymous_are_refused_everywhere(visit, where):
-    """With the same code, whether or not there is such a document."""
+    """The code must be the same whether or not the document exists."""
     client = await visit("", where)
     assert await client.receive_output() == {"type": "websocket.close", "code": 4500}

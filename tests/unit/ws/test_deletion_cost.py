@@ -1,4 +1,4 @@
-"""What the nodes' pods cost: read from the API server's list and the nodes' metrics."""
+"""The deletion costs of the nodes' pods, read from the API server's list and the nodes' metrics."""
 
 import pytest
 

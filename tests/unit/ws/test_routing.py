@@ -1,4 +1,4 @@
-"""The routes of the sockets: each path one consumer, and a room in it for every slug that a document may have."""
+"""The routes of sockets: each path has one consumer, and every possible slug of a document has a route."""
 
 import pytest
 from channels.routing import URLRouter
@@ -12,7 +12,7 @@ from ws.routing import websocket_urlpatterns
 
 
 def routed(path: str) -> tuple[type, dict]:
-    """The consumer that a path leads to, and what the path says to it."""
+    """Return the consumer of a path, and the arguments from the path."""
     found = []
     for pattern in websocket_urlpatterns:
         match = pattern.pattern.match(path)
@@ -34,12 +34,12 @@ def routed(path: str) -> tuple[type, dict]:
     ],
 )
 def test_a_path_leads_to_its_consumer(path, consumer, kwargs):
-    """One path, one consumer."""
+    """Each path must have exactly one consumer."""
     assert routed(path) == (consumer, kwargs)
 
 
 def test_the_longest_slug_has_a_socket_and_a_topic():
-    """Whatever a document is called, its page can be live."""
+    """Any document's page must be able to have sockets."""
     slug = "x" * SLUG_LENGTH
     consumer, kwargs = routed(f"ws/document/{slug}/read/")
     assert kwargs["slug"] == slug
@@ -50,7 +50,7 @@ def test_the_longest_slug_has_a_socket_and_a_topic():
 
 
 def test_every_consumer_is_live_and_routed():
-    """None is left out, and none takes a channel of its own."""
+    """No consumer may be missing, and none may use a channel of its own."""
     routed = {pattern.callback.consumer_class for pattern in websocket_urlpatterns}
     defined = {
         found for found in vars(consumers).values() if isinstance(found, type) and issubclass(found, LiveConsumer)
