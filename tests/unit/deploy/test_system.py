@@ -61,7 +61,7 @@ def test_nothing_is_installed_without_the_right_to(monkeypatch, tmp_path):
 
 
 def test_services_cannot_start_while_packages_are_installed(monkeypatch, tmp_path):
-    """Debian runs policy-rc.d, whose exit status 101 forbids a start. Its original content must be restored."""
+    """Exit status 101 of Debian's policy-rc.d forbids a start. The original content must be restored."""
     policy = tmp_path / "policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 0\n")
     monkeypatch.setattr(system, "POLICY", policy)
