@@ -1,1 +1,1 @@
-"""The load test: users over Locust that account for every event. Nothing here is part of the product."""
+"""The load test: Locust users that account for every event. The product does not depend on it."""

@@ -1,4 +1,4 @@
-"""`make load` and `make load-smoke`: makes the users, starts Locust, says how it went. Measures nothing itself."""
+"""Create the users of a run, start Locust and print its result (`make load`, `make load-smoke`). Locust measures."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from loadtest.shapes import SHAPES
 from loadtest.targets import RESULTS, CannotRun, Target, make_people, own_stack, running_stack, scraped
 from loadtest.wires import ENGINES
 
-# nginx lets one address have a thousand sockets, of which a user has 3.7 on average.
+# nginx accepts 1,000 sockets from one address, and a user has 3.7 sockets on average.
 LOCAL_MOST_USERS = 260
-# Ramp and settling have bounds of their own; this is for a Locust that hangs.
+# The ramp and the settling phase have limits of their own; this limit is for a Locust that hangs.
 HANG_SECONDS = 600.0
-# What a search that is not told its steps takes: see locustfile.py.
+# Number of steps of a search without `--step-users`, as in locustfile.py.
 DEFAULT_STEPS = 10
 
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with _stack(options) as target, tempfile.TemporaryDirectory(prefix="tidewire-load-") as directory:
             sessions = Path(directory) / "sessions.json" if options.logged_in or options.crosscheck else None
-            # Workers number their users apart, and not each has as many.
+            # Each worker numbers its own users, and some workers may have one more user than others.
             most = options.users + (os.cpu_count() or 1) + options.workers
             make_people(most + options.crosscheck, target, sessions)
             return _run(options, target, sessions)
@@ -94,13 +94,13 @@ def _cross_checked(
 ) -> contextlib.AbstractContextManager[None]:
     if not options.crosscheck or sessions is None:
         return contextlib.nullcontext()
-    # The last of the users, whom the load itself does not get to.
+    # The last users of the file, which the load itself does not use.
     cookies = sorted(read_sessions(str(sessions)).items())[-options.crosscheck :]
     return crosscheck.beside(target.layout.url, [f"{SESSION_COOKIE}={key}" for _name, key in cookies], directory)
 
 
 def _own_directory(results: Path, name: str) -> Path:
-    """A new directory of this name; another run may have begun in the same second."""
+    """Create and return a directory of this name. If another run began in the same second, the name gets a number."""
     numbers = itertools.count(2)
     directory = results / name
     while True:

@@ -1,6 +1,6 @@
-"""What all clients were due and what they got: lost, duplicated, reordered, late. One account of many ledgers.
+"""The reconciliation of many ledgers: due deliveries that were lost, duplicated, reordered or late.
 
-Owns the arithmetic alone: no socket, no clock, no file.
+Owns only the arithmetic: no socket, no clock, no file.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from loadtest.ledger import FAULTS_KEPT, Kind, Ledger
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that went wrong, with the event's name and, where there is one, the client's."""
+    """A faulty delivery, with the event's name and, if there is one, the client's."""
 
     kind: Kind
     event: str
     client: str = ""
     detail: str = ""
-    # Where the event stands in its stream, for whoever knows its name.
+    # The event's place in its stream, for processes that know its name.
     at: tuple[str, int] | None = None
 
     def __str__(self) -> str:
@@ -30,7 +30,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Account:
-    """The result: how many deliveries were due and came, and all that was wrong."""
+    """The result: the number of deliveries that were due and that arrived, and all faults."""
 
     clients: int
     due: int
@@ -42,18 +42,18 @@ class Account:
 
 @dataclass
 class Tally:
-    """An account that grows by one ledger after the other. Names of events are not its concern: see `together`."""
+    """An account to which ledgers are added one by one. Events have no names here; see `together`."""
 
     clients: int = 0
     due: int = 0
     arrived: int = 0
-    # Published when the tally was taken, and not with their clients then.
+    # Published when the tally was taken, but not received yet.
     on_the_way: int = 0
     counts: Counter[Kind] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
 
     def take(self, ledger: Ledger, ends: Mapping[str, int], *, as_it_stands: bool = False) -> None:
-        """Add a ledger. Due to a stay that is open is all up to its epoch's end or, in mid-run, what it has reached."""
+        """Add a ledger. An open stay is due all events up to its epoch's end or, in mid-run, up to its last arrival."""
         self.clients += 1
         for epoch, first, last in ledger.forgotten:
             for offset in range(first, last + 1):
@@ -91,7 +91,7 @@ class Tally:
 
 
 def tally(ledgers: Iterable[Ledger], ends: Mapping[str, int], *, as_it_stands: bool = False) -> Tally:
-    """All of them together. `ends`: the furthest that anybody knows each epoch to have gone."""
+    """Add up all ledgers. `ends` has the greatest known offset of each epoch."""
     found = Tally()
     for ledger in ledgers:
         found.take(ledger, ends, as_it_stands=as_it_stands)
@@ -104,10 +104,10 @@ def ends_of(
     further: Iterable[tuple[str, int]] = (),
     end: tuple[str, int] | None = None,
 ) -> dict[str, int]:
-    """Where each epoch ended: the furthest that anybody knows of.
+    """Return the greatest known offset of each epoch.
 
-    `end` is the stream's end as the server gives it, apart from any socket, after the last save; so an event that
-    nobody got is missed as well.
+    `end` is the end of the stream that the server reported after the last save, on a page and not to a socket. An
+    event that no client received is therefore missed as well.
     """
     ends = dict(known or {})
     reached = ((stay.epoch, stay.reached) for ledger in ledgers for stay in ledger.stays)
@@ -123,12 +123,12 @@ def together(
     confirmed: Iterable[str] = (),
     heard: Iterable[str] = (),
 ) -> Account:
-    """One account of several processes' clients, in which events have names.
+    """Return one account of several processes' clients, in which events have names.
 
-    `names`: what to call the event at (epoch, offset). `confirmed`: marks of the saves that were answered with success;
-    `heard`: those that came back in an event. An event that none of one process's clients got has its name from
-    another's, and a save that no client of its own process heard of may have been heard of elsewhere: so both are
-    looked at here, over all.
+    `names` has the name of the event at (epoch, offset). `confirmed` has the marks of the saves that were answered
+    with success, `heard` the marks that came back in an event. Both are compared over all processes: if no client of a
+    process received an event, another process may know its name, and a client of another process may have received a
+    save's event.
     """
     whole = Tally()
     for each in tallies:

@@ -1,4 +1,4 @@
-"""A second's values of one figure in Locust's statistics, at once: its own event costs 20 us for each."""
+"""Adds a second's values of a figure to Locust's statistics at once, because an event for each would cost 20 us."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from locust.stats import RequestStats, StatsEntry, bucket_response_time
 
 
 def tell_locust(stats: RequestStats, kind: str, name: str, counts: Mapping[float, int]) -> None:
-    """As if each had been a request of that kind and name. `counts`: how often each number of milliseconds came."""
+    """Add values as requests of this kind and name. `counts` has the number of times that each value in ms occurred."""
     batch = StatsEntry(stats, name, kind)
     now = batch.start_time
     batch.num_requests = sum(counts.values())
     batch.num_reqs_per_sec[int(now)] = batch.num_requests
     batch.last_request_timestamp = now
-    # Locust says that these are whole, and is given fractions by its own users.
+    # Locust declares these as integers, but its own users pass fractions.
     batch.total_response_time = sum(value * times for value, times in counts.items())  # type: ignore[misc]
     batch.min_response_time, batch.max_response_time = min(counts), max(counts)  # type: ignore[assignment]
     for value, times in counts.items():

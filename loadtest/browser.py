@@ -1,4 +1,4 @@
-"""What a browser does with a page: cookies, the form's token, what the page says about itself. No socket."""
+"""The part of a browser that loads pages: cookies, the form's token, and the data in a page. No socket."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from urllib.parse import urlsplit
 from loadtest.people import SESSION_COOKIE
 
 if TYPE_CHECKING:
-    # Importing Locust patches the standard library, which a reader of pages alone does not want.
+    # Importing Locust patches the standard library, which must not happen to a mere reader of pages.
     from locust.clients import HttpSession
 
-# A page, or a login behind a queue of passwords that are hashed.
+# Enough for a page, or for a login behind a queue of passwords to hash.
 TIMEOUT_SECONDS = 60.0
 OK, NO_CONTENT, CONFLICT = 200, 204, 409
 
 
 class PageError(Exception):
-    """A page was not what a journey needs: the wrong one, without its form, or refused."""
+    """A page is not the one that a journey needs, lacks its form, or was refused."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page as it came, after redirects."""
+    """A page as received, after redirects."""
 
     path: str
     text: str
@@ -34,7 +34,7 @@ class Page:
 
     @property
     def position(self) -> str:
-        """Where the page's stream socket starts from: `epoch.mark:offset`, or nothing."""
+        """The first position of the page's stream socket, `epoch.mark:offset`, or an empty text."""
         return self._between('data-position="', '"')
 
     @property
@@ -43,11 +43,11 @@ class Page:
 
     @property
     def slugs(self) -> list[str]:
-        """The documents that a list shows."""
+        """The documents in a list."""
         return re.findall(r'<li class="document" data-document="([^"]+)"', self.text)
 
     def field(self, name: str) -> str:
-        """A hidden or text field's value, or a text area's content."""
+        """Return the value of a hidden or text field, or the content of a text area."""
         found = re.search(rf'<input[^>]*\bname="{name}"[^>]*>', self.text)
         if found:
             value = re.search(r'\bvalue="([^"]*)"', found[0])
@@ -62,11 +62,11 @@ class Page:
 
 
 class Browser:
-    """One user's pages, over Locust's session, so that each is one of its requests."""
+    """The pages of one user. They use Locust's session, so that each is a request in its statistics."""
 
     def __init__(self, client: HttpSession, base: str, *, authority: str = "") -> None:
         self._client = client
-        # What the shell says of proxies is not for a test of this host.
+        # Proxies of the shell's environment must not apply to a test of this host.
         client.trust_env = False
         if authority:
             client.verify = authority
@@ -75,18 +75,18 @@ class Browser:
 
     @property
     def cookie(self) -> str:
-        """The Cookie header, as the page's sockets send it too."""
+        """The Cookie header, which the page's sockets send too."""
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._client.cookies)
 
     def get(self, path: str, name: str = "") -> Page:
         return self._ask("GET", path, name or path)
 
     def post(self, path: str, fields: Mapping[str, str], name: str = "") -> Page:
-        """As the form does: with the token, and the header that Django checks over HTTPS."""
+        """Send a form with its token, and with the header that Django checks over HTTPS."""
         return self._ask("POST", path, name or path, data=dict(fields), headers={"Referer": f"{self.origin}{path}"})
 
     def log_in(self, username: str, password: str) -> Page:
-        """Through the page. Raises `PageError` where it does not lead away from there."""
+        """Log in through the page. Raises `PageError` if the login page does not lead to another page."""
         token = self.get("/login/").field("csrfmiddlewaretoken")
         fields = {"username": username, "password": password, "csrfmiddlewaretoken": token, "next": ""}
         page = self.post("/login/", fields)
@@ -95,7 +95,7 @@ class Browser:
         return page
 
     def go_on(self, session: str) -> None:
-        """Be logged in by a session of before."""
+        """Use a session that exists already."""
         self._client.cookies.set(SESSION_COOKIE, session)
 
     def _ask(self, method: str, path: str, name: str, **more: Any) -> Page:
@@ -104,7 +104,7 @@ class Browser:
         )
         with asked as response:
             if response.status_code == CONFLICT:
-                # Somebody else saved first, and the page shows both versions: what was asked for, no failure.
+                # Another user saved first, and the page shows both versions: an expected answer, no failure.
                 response.success()
             elif response.status_code not in (OK, NO_CONTENT):
                 response.failure(f"{response.status_code}")

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: few colours, names at the lines' ends, nothing to load. Knows no run."""
+"""Line charts as inline SVG: few colours, names at the ends of lines, no files to load. Independent of runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Band:
 
 
 def ticks(most: float, count: int = 4) -> list[float]:
-    """Round values from 0 to at least `most`."""
+    """Return round values from 0 to at least `most`."""
     if most <= 0:
         return [0.0, 1.0]
     rough = most / count
@@ -48,14 +48,14 @@ def chart(
     bands: Sequence[Band] = (),
     limit: tuple[str, float] | None = None,
 ) -> str:
-    """An SVG element. `limit` is a dashed level with its name."""
+    """Return an SVG element. `limit` is the name and the level of a dashed line."""
     lines = [line for line in lines if line.points]
     if not lines:
         return '<p class="none">Nothing was measured.</p>'
     xs = [x for line in lines for x, _ in line.points] + [x for x, _ in x_ticks]
     highest = max(y for line in lines for _, y in line.points)
     shown_limit = limit if limit and limit[1] <= highest * 4 else None
-    # With room above the limit for its name.
+    # Room above the limit for its name.
     levels = ticks(max(highest, shown_limit[1] * 1.1 if shown_limit else 0.0))
     low = min(xs)
     high = max(*xs, low + 1e-9)
@@ -117,7 +117,7 @@ def _lines(lines: Sequence[Line], x_at: Callable[[float], float], y_at: Callable
 
 
 def number(value: float) -> str:
-    """As few digits as tell it apart."""
+    """Return the number with as few digits as can distinguish it."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"

@@ -1,8 +1,8 @@
-"""How far the servers' clock is from this host's, from what the load sees anyway. Asks nobody and sends nothing.
+"""The difference between the servers' clock and this host's, estimated from the load itself without further requests.
 
-An event's stamp is the web service's clock. It cannot be from before the save that it tells of was sent, nor from after
-it reached a client here: each save bounds the difference from above, each arrival from below (as Cristian's algorithm
-does with one exchange), and what all of them leave is the estimate with its error.
+An event has a timestamp by the web service's clock. The timestamp cannot be earlier than the request of its save, nor
+later than its arrival at a client here. Each save therefore bounds the difference from above, and each arrival from
+below (as in Cristian's algorithm with one exchange). The remaining interval is the estimate with its error.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# Clocks of two hosts drift by less than this share of the time; NTP slews by no more than five times as much.
+# Clocks of two hosts drift by less than this share of the time; NTP may slew a clock by five times as much.
 DRIFT = 100e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Seconds that the servers' clock is ahead of this host's, give or take `error`."""
+    """Seconds by which the servers' clock is ahead of this host's, with an error of up to `error`."""
 
     seconds: float
     error: float
-    # By how much two of the servers' stamps contradict one another: they have clocks of their own.
+    # Greatest contradiction of two of the servers' timestamps, which shows that the servers have different clocks.
     contradicted: float = 0.0
 
     def __str__(self) -> str:
@@ -34,14 +34,14 @@ SAME = Difference(0.0, 0.0)
 
 
 class Clocks:
-    """The bounds as they narrow. `one`: servers and generator are known to have one clock, and nothing is estimated."""
+    """The bounds, which narrow with time. If `one`, servers and generator share a clock, and nothing is estimated."""
 
     def __init__(self, *, one: bool) -> None:
         self._one = one
         self._low, self._high = -math.inf, math.inf
         self._at = 0.0
         self._contradicted = 0.0
-        # What is to be taken from a server's stamp, kept as a number because every delivery asks for it.
+        # To be subtracted from a server's timestamp; kept as a number because every delivery needs it.
         self.ahead_seconds = 0.0
         self.is_known = one
 
@@ -52,13 +52,13 @@ class Clocks:
         return Difference(self.ahead_seconds, (self._high - self._low) / 2, self._contradicted)
 
     def arrived(self, stamped: float, now: float) -> None:
-        """An event reached a client here; by its stamp the servers' clock is no further behind than this."""
-        # Nearly no arrival is faster than the fastest before it.
+        """Bound the difference from below: an event cannot arrive here before the time of its timestamp."""
+        # Hardly any arrival can be faster than the fastest before it.
         if stamped - now > self._low and not self._one:
             self._bound(low=stamped - now, now=now)
 
     def saved(self, sent: float, stamped: float, now: float) -> None:
-        """The event of a save that was sent from here; its stamp cannot be from before."""
+        """Bound the difference from above: an event cannot have an earlier timestamp than the request of its save."""
         if not self._one:
             self._bound(high=stamped - sent, now=now)
 
@@ -67,7 +67,7 @@ class Clocks:
         self._at = now
         self._low, self._high = max(self._low - drifted, low), min(self._high + drifted, high)
         if self._low > self._high:
-            # Two servers, two clocks: what lies between their bounds is what is not known.
+            # Two servers with two clocks: the difference is unknown within the contradiction.
             self._contradicted = max(self._contradicted, self._low - self._high)
             self._low, self._high = self._high, self._low
         if not math.isinf(self._high - self._low):

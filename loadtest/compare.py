@@ -1,4 +1,4 @@
-"""Two runs side by side: `python -m loadtest compare A B`. Reads their report.json, judges neither."""
+"""Compares two runs: `python -m loadtest compare A B`. Reads their report.json files and judges neither."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import Any
 from loadtest.charts import number
 
 PERCENTILES = ("p50", "p95", "p99", "p99_9")
-# Below this two runs of the same thing differ by chance on an ordinary machine: see docs/load-testing.md.
+# Two runs of the same code may differ by less than this by chance on an ordinary machine: see docs/load-testing.md.
 NOISE_SHARE = 0.2
-# The report's own; importing that would bring Locust with it.
+# The report's own stylesheet; an import of the report would also import Locust.
 STYLE = Path(__file__).with_name("report.css")
 Data = Mapping[str, Any]
 
 
 class CompareError(Exception):
-    """One of the two is no run's result."""
+    """A path is not the result of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure of both runs; None where a run has none."""
+    """A figure of both runs; None if a run lacks it."""
 
     name: str
     before: float | None
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def change(self) -> float | None:
-        """How much more, as a share of the first."""
+        """The relative change from the first run to the second."""
         if self.before is None or self.after is None or not self.before:
             return None
         return self.after / self.before - 1
@@ -50,7 +50,7 @@ class Row:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A run's directory, or its report.json. Raises `CompareError`."""
+    """Read a run's directory, or its report.json. Raises `CompareError`."""
     file = path / "report.json" if path.is_dir() else path
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def sections(before: Data, after: Data) -> list[tuple[str, list[Row]]]:
-    """Every figure that either has, by section."""
+    """Return all figures that either run has, by section."""
     latencies = [
         Row(
             f"{name}, {percentile.replace('_', '.')}", _at(before, name, percentile), _at(after, name, percentile), "ms"
@@ -79,7 +79,7 @@ def sections(before: Data, after: Data) -> list[tuple[str, list[Row]]]:
 
 
 def differences(before: Data, after: Data) -> list[tuple[str, str, str]]:
-    """What was not the same about the two runs: where this is long, figures compare little."""
+    """Return the differences between the two runs' setups. If there are many, the figures can hardly be compared."""
     found = []
     for part in ("configuration", "versions"):
         for name in _names(before[part], after[part]):
@@ -107,7 +107,7 @@ def markdown(before: Data, after: Data) -> str:
 
 
 def page(before: Data, after: Data) -> str:
-    """One HTML file that loads nothing."""
+    """Return an HTML page that loads no other files."""
     title = html.escape(f"{before['title']} and {after['title']}")
     tables = [_table(("", "before", "after"), differences(before, after))]
     for name, rows in sections(before, after):
@@ -122,7 +122,7 @@ def page(before: Data, after: Data) -> str:
 
 
 def main(arguments: Sequence[str]) -> Path:
-    """Writes compare.html and compare.md beside the second run's report; returns the page's path."""
+    """Write compare.html and compare.md beside the second run's report, and return the page's path."""
     parser = argparse.ArgumentParser(prog="python -m loadtest compare", description=__doc__)
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
@@ -154,7 +154,7 @@ def _at(run: Data, name: str, percentile: str) -> float | None:
 
 
 def _services(run: Data, what: str) -> dict[str, float]:
-    # A node's port changes from run to run; which of the nodes it is does not.
+    # A node's port changes from run to run, but its number does not.
     ports = sorted(name for name in run["services"] if ":" in name)
     short = {
         name: f"{name.partition(':')[0]} {ports.index(name) + 1}" if name in ports else name for name in run["services"]

@@ -1,4 +1,4 @@
-"""How a run goes on in Locust: users come, are held through the stretches of the shape, and what is due is awaited."""
+"""The course of a run in Locust: users come, work through the stretches of the shape, and wait for due events."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from loadtest.team import Team, ends, recent, total
 
 logger = logging.getLogger(__name__)
 
-# Phones come back (6 s), left members' grace ends (3 s), and a count says so.
+# Phones reconnect (up to 6 s), the grace of members that left ends (3 s), and then counts are sent.
 SETTLE_LEAST_SECONDS = 10.0
-# What has not come by then is lost.
+# Events that arrive later count as lost.
 SETTLE_MOST_SECONDS = 25.0
-# A login takes half a second of a core, or of half a core on a machine that does other things.
+# A login takes half a second of a core, and on a busy machine it may get only half a core.
 RAMP_GRACE_SECONDS = 60.0
 RAMP_SECONDS_PER_USER = 1.0
-# What the users of a step did when they came is not the step.
+# The requests that new users make when they come must not count as part of the step.
 STEP_GRACE_SECONDS = 3.0
 
 
 class Course(LoadTestShape):
-    """Users come at `--spawn-rate` and log in at `--login-rate`; once all are live the run is held and measured."""
+    """Users come at `--spawn-rate` and log in at `--login-rate`. When all are live, the measured hold begins."""
 
     use_common_options = True
     run_state: Run
@@ -36,7 +36,7 @@ class Course(LoadTestShape):
     nodes: Nodes | None = None
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call] # it has no types
+        super().__init__()  # type: ignore[no-untyped-call] # Locust has no types
         self._since = 0.0
         self._held_until = -1.0
         self._lost_network = 0
@@ -56,11 +56,11 @@ class Course(LoadTestShape):
         elif run.phase == HOLD:
             self._hold(elapsed, options.hold_seconds, SHAPES[options.shape](options.hold_seconds))
         elif run.phase == SETTLE and self._is_settled(elapsed):
-            # Here, while everybody is still connected: afterwards nothing tells who left from who lost.
+            # While all users are still connected: later, users that left cannot be distinguished from lost users.
             self.team.close_books()
             self._enter(ENDED)
         self.team.order(elapsed=run.clock() - run.started, online=total(self.team.states(), "online"))
-        # With the lost: fewer would have Locust take users from the living.
+        # Includes lost users, because with a smaller number Locust would stop users that still run.
         return None if run.phase == ENDED else (self._asked(), options.spawn_rate or self._asked())
 
     def _asked(self) -> int:
@@ -70,7 +70,7 @@ class Course(LoadTestShape):
         return users
 
     def _wanted(self) -> int:
-        """Users of a worker that was lost are waited for no more."""
+        """Return the number of users to wait for, without the users of lost workers."""
         return max(1, self._asked() - self.team.lost_users())
 
     def _ramp(self, elapsed: float) -> None:
@@ -122,7 +122,7 @@ class Course(LoadTestShape):
             run.problem = "; ".join(map(str, found)) or "no node was found to end: see --node-command"
 
     def _step(self, elapsed: float, step_seconds: float) -> None:
-        """One tick of a search: users come, and then a step is as long as another shape's hold."""
+        """Handle a tick of a search: users come, and then the step lasts as long as the hold of other shapes."""
         run = self.run_state
         assert run.search is not None
         if self._step_since is None:
@@ -182,4 +182,4 @@ class Course(LoadTestShape):
         gevent.sleep(0)
 
     def _elapsed(self) -> float:
-        return float(self.get_run_time())  # type: ignore[no-untyped-call] # it has no types
+        return float(self.get_run_time())  # type: ignore[no-untyped-call] # Locust has no types

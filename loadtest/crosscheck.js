@@ -1,6 +1,6 @@
 "use strict";
-// The same run's deliveries as another program sees them: npm `ws`, Node's own clock, no code of the load test's.
-// node crosscheck.js URL ORIGIN < cookies.json; SIGTERM ends it, and it prints what it saw: [when, milliseconds] each.
+// Measures the deliveries of a run independently: with npm `ws` and Node's own clock, without code of the load test.
+// node crosscheck.js URL ORIGIN < cookies.json; on SIGTERM it prints its deliveries as [time, milliseconds].
 const { readFileSync } = require("fs");
 const { WebSocket } = require("ws");
 
@@ -15,7 +15,7 @@ for (const cookie of cookies) {
   socket.on("close", () => seen.closed++);
   socket.on("error", (error) => console.error(String(error)));
   socket.on("message", (data) => {
-    // Before the text is parsed; to a hundredth of a millisecond, which Date has not.
+    // Before the text is parsed, and to a hundredth of a millisecond, which Date cannot give.
     const now = performance.timeOrigin + performance.now();
     const event = JSON.parse(data);
     if (event.type === "ping") socket.send('{"type":"pong"}');

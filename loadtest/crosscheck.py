@@ -1,4 +1,4 @@
-"""A run's delivery latency as another program measures it beside: Node with npm `ws`, on sockets of its own."""
+"""Delivery latency of a run, measured by an independent program: Node with npm `ws`, on sockets of its own."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WANTED = (50.0, 95.0, 99.0, 99.9)
 
 
 class CannotCrossCheck(Exception):
-    """There is no Node here, or it did not do what it was started for."""
+    """Node is not installed, or there are no figures to compare."""
 
 
 @contextlib.contextmanager
 def beside(origin: str, cookies: Sequence[str], directory: Path) -> Iterator[None]:
-    """A Node client with a socket for each cookie, until the `with` ends; what it saw is in the directory then."""
-    from loadtest.bench.places import NODE  # noqa: PLC0415 - as above
-    from loadtest.bench.prepare import install_node_packages  # noqa: PLC0415 - the bench has them, at exact versions
+    """Run a Node client with a socket for each cookie until the `with` ends, and write its figures to the directory."""
+    from loadtest.bench.places import NODE  # noqa: PLC0415 - only a cross-check needs the bench
+    from loadtest.bench.prepare import install_node_packages  # noqa: PLC0415 - the bench pins the packages' versions
 
     node = find_program("node")
     if node is None:
@@ -36,7 +36,7 @@ def beside(origin: str, cookies: Sequence[str], directory: Path) -> Iterator[Non
     install_node_packages()
     url = f"{origin.replace('http', 'ws', 1)}/ws/notifications/"
     with (directory / SAID).open("wb") as said, (directory / ERRORS).open("wb") as errors:
-        process = subprocess.Popen(  # noqa: S603 - our own
+        process = subprocess.Popen(  # noqa: S603 - a fixed command
             [node, str(SCRIPT), url, origin],
             stdin=subprocess.PIPE,
             stdout=said,
@@ -54,7 +54,7 @@ def beside(origin: str, cookies: Sequence[str], directory: Path) -> Iterator[Non
 
 
 def compared(directory: Path) -> str:
-    """Both programs' figures of the hold, side by side. Raises `CannotCrossCheck` where one has none."""
+    """Return a table of both programs' figures of the hold. Raises `CannotCrossCheck` if one of them has none."""
     report = json.loads((directory / "report.json").read_text(encoding="utf-8"))
     text = (directory / SAID).read_text(encoding="utf-8")
     if not text:
@@ -79,7 +79,7 @@ def compared(directory: Path) -> str:
 
 
 def held(report: dict[str, Any]) -> tuple[float, float]:
-    """When the hold began and ended, by the clock."""
+    """Return the Unix times at which the hold began and ended."""
     phases = dict(reversed(report["phases"]))
     if "hold" not in phases:
         raise CannotCrossCheck("the run did not reach its hold")

@@ -1,7 +1,7 @@
-"""Run as `python -m loadtest.engine_cost`: what a received event costs the generator, by engine, in turns.
+"""Run as `python -m loadtest.engine_cost`: measures the generator's cost of a received event, by engine, in turns.
 
-A child sends events to so many sockets at an even rate; this process has the clients of a run: sockets, ledgers,
-figures, Locust's statistics. No journeys and no pages. Printed is this process's CPU for each message.
+A child process sends events to a number of sockets at an even rate. This process has the clients of a run: sockets,
+ledgers, figures and Locust's statistics, but no journeys and no pages. Printed is this process's CPU for each message.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import argparse  # noqa: E402 - Locust, and all that has sockets, comes after the patching
+import argparse  # noqa: E402 - Locust, and all that has sockets, must come after the patching
 import base64  # noqa: E402
 import hashlib  # noqa: E402
 import json  # noqa: E402
@@ -64,7 +64,7 @@ def _measure(engine: str, options: argparse.Namespace) -> float:
     command = [sys.executable, "-m", "loadtest.engine_cost", "--serve"]
     given = (("--sockets", options.sockets), ("--events", options.events), ("--per-second", options.per_second))
     command += [str(part) for pair in given for part in pair]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - our own
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - a fixed command
         assert child.stdin
         assert child.stdout
         port = int(child.stdout.readline())

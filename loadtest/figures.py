@@ -1,4 +1,4 @@
-"""What a run measured: latencies by name and what happened in each second. Owns the numbers, reads no clock."""
+"""The measurements of a run: latencies by name, and the state of each second. Reads no clock."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ DOCUMENTS = "documents.status"
 COUNT = "users.count, consistent"
 HANDSHAKE = "handshake"
 RESUME = "resume"
-# Events from before a socket stood somewhere, from then on: between a page and its socket, or in a tunnel.
+# Events that were published before the socket subscribed: after its page was rendered, or while a phone had no
+# network. Their latency counts from the subscription.
 REPLAY = "notification.created, made up for"
 HEARTBEAT = "heartbeat"
 
 
 def percentile(counts: Mapping[float, int], percent: float) -> float:
-    """The least value that so many percent do not exceed (nearest rank). Raises `ValueError` on none."""
+    """Return a percentile by nearest rank. Raises `ValueError` if there are no values."""
     return percentiles(counts, (percent,))[0]
 
 
 def percentiles(counts: Mapping[float, int], wanted: Sequence[float]) -> list[float]:
-    """The same for several, which stand in rising order."""
+    """Return several percentiles; `wanted` must be in rising order."""
     total = sum(counts.values())
     if not total:
         raise ValueError("no value to take a percentile of")
@@ -40,12 +41,12 @@ def percentiles(counts: Mapping[float, int], wanted: Sequence[float]) -> list[fl
 
 
 class Meter:
-    """Values of the second that runs, for a figure of which there are thousands a second: rounding waits until then.
+    """Values of the current second, for a figure with thousands of values a second: they are rounded once a second.
 
-    `tell` is given a second with how often each value came in it, in milliseconds.
+    `tell` receives a second and the number of times that each value, in milliseconds, occurred in it.
     """
 
-    # A hundredth of a millisecond: three digits of whatever is longer than one.
+    # A hundredth of a millisecond, which keeps three digits of each value above one millisecond.
     STEPS_PER_SECOND = 100_000
 
     def __init__(self, tell: Callable[[int, Counter[float]], None]) -> None:
@@ -70,14 +71,14 @@ class Meter:
 
 
 def rounded(value_ms: float) -> float:
-    """To three digits, so that a run of any length, by any number of processes, fits into memory."""
+    """Return the value with three digits, so that a run of any length and any number of processes fits into memory."""
     return float(f"{value_ms:.3g}")
 
 
 class Latencies:
-    """How often each value, in milliseconds to three digits, came in each second of the run.
+    """The number of times that each value, in milliseconds with three digits, occurred in each second of the run.
 
-    Bounded by the digits and not by the deliveries, and so that what several processes saw adds up.
+    The size depends on the digits, not on the number of deliveries, and the values of several processes can be added.
     """
 
     def __init__(self) -> None:
@@ -87,7 +88,7 @@ class Latencies:
         self.seconds[max(0, second)][rounded(value_ms)] += times
 
     def add_all(self, second: int, counts: Mapping[float, int]) -> None:
-        """The same for many that are rounded already."""
+        """Add many values that are already rounded."""
         self.seconds[max(0, second)].update(counts)
 
     @property
@@ -95,7 +96,7 @@ class Latencies:
         return sum(found.total() for found in self.seconds.values())
 
     def counts(self, *, since: int = 0, until: float = math.inf) -> Counter[float]:
-        """How often each value came from one second to before another."""
+        """Return the count of each value from second `since` to before `until`."""
         counts: Counter[float] = Counter()
         for second, found in self.seconds.items():
             if since <= second < until:
@@ -105,7 +106,7 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One figure over the run, in milliseconds."""
+    """The distribution of a figure over the run, in milliseconds."""
 
     count: int
     mean: float
@@ -134,24 +135,24 @@ class Moment:
     generator_cpu: float
     generator_lag_ms: float
     services: Mapping[str, float]
-    # Of each service, in bytes.
+    # Memory of each service, in bytes.
     memory: Mapping[str, int] = field(default_factory=dict)
-    # Cores of the generator's machine that anybody used.
+    # Cores of the generator's machine that all processes together used.
     machine: float = 0.0
     # Open sockets by path.
     paths: Mapping[str, int] = field(default_factory=dict)
 
 
 class Figures:
-    """All of a run's numbers; `second` everywhere is since its start."""
+    """All measurements of a run. Seconds are counted from its start."""
 
     def __init__(self) -> None:
         self.latencies: defaultdict[str, Latencies] = defaultdict(Latencies)
-        # Messages that reached clients, by event type and second.
+        # Messages that clients received, by event type and second.
         self.deliveries: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self.moments: list[Moment] = []
 
     def summaries(self, *, since: int = 0, until: float = math.inf) -> dict[str, Summary]:
-        """By name; without those that have nothing in that time."""
+        """Return the summaries of the figures that have values in that time, by name."""
         found = {name: each.counts(since=since, until=until) for name, each in sorted(self.latencies.items())}
         return {name: Summary.of(counts) for name, counts in found.items() if counts}

@@ -1,6 +1,6 @@
-"""One process's users: does what the run's course orders, says how it stands, hands in its books. Decides nothing.
+"""The users of one process: follows the course's orders, and reports its state and its accounts. Decides nothing.
 
-What passes between it and the course is plain data, so that it may be in another process.
+Orders and reports are plain data, because the course may run in another process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from loadtest.users.dashboard import DashboardUser
 
 logger = logging.getLogger(__name__)
-# Clocks of two processes are set to one another only beyond this: an order is on its way for a moment, too.
+# The clocks of two processes are aligned only beyond this, because an order also takes a moment to arrive.
 DRIFT_SECONDS = 0.5
 
 
@@ -33,7 +33,7 @@ class Follower:
         self._books = merging.Books(run)
 
     def obey(self, order: dict[str, Any]) -> None:
-        """What is in an order is how things shall be from now on; what is not stays as it is."""
+        """Apply an order. Its entries replace the present values; all other values stay the same."""
         run = self.run
         if "elapsed" in order and abs(run.clock() - run.started - order["elapsed"]) > DRIFT_SECONDS:
             run.flush()
@@ -79,11 +79,11 @@ class Follower:
         }
 
     def page(self, ends: dict[str, int] | None = None) -> dict[str, Any]:
-        """What this process saw since the page before; with the ends of all epochs its last: see `merging.Books`."""
+        """Return all additions since the previous page; with all epochs' ends, the last. See `merging.Books`."""
         return self._books.page(ends)
 
     def _read_end(self) -> None:
-        """Where the stream ended, by a page rather than by a socket: what nobody got is missed too."""
+        """Read the stream's end from a page, not a socket, so that an event that no client received is missed too."""
         try:
             for journey in self._journeys():
                 self.run.end = position(journey.browser.get("/").position)

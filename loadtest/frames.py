@@ -1,7 +1,7 @@
-"""A server's websocket frames out of a stream of bytes. No socket, and nothing of the handshake or of sending.
+"""Parses a server's WebSocket frames from a stream of bytes. No socket, no handshake, no sending.
 
-Its own because each message that a load receives passes here: what the libraries do for it costs ten times as much
-as all the rest.
+Not a library, because each message that a load receives passes through here, and the libraries' parsers cost ten times
+as much as all the rest.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from websocket import ABNF
 
 FINAL_TEXT = 0x80 | ABNF.OPCODE_TEXT
 CONTROL = 0x08
-# More than any event has: a length beyond it is a stream that was read wrongly.
+# Longer than any event: a greater length means that the stream was misread.
 LONGEST_BYTES = 16 * 2**20
 
 
 class FrameError(Exception):
-    """What came is no frame that a server may send here."""
+    """The bytes are no frame that a server may send here."""
 
 
 class Frames:
-    """Feed it what was read; it gives the whole messages and control frames in it, as (opcode, body)."""
+    """Takes bytes as they were read, and returns the complete messages and control frames in them: (opcode, body)."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -56,7 +56,7 @@ class Frames:
         return found
 
     def _odd(self, first: int, body: bytes) -> list[tuple[int, bytes]]:
-        """A control frame, a binary message, or a part of a message that came in several."""
+        """Handle a control frame, a binary message, or a fragment of a message."""
         if first & 0x70:
             raise FrameError(f"first byte {first:#x}: no extension was agreed on")
         opcode, is_final = first & 0x0F, bool(first & 0x80)

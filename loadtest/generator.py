@@ -1,6 +1,6 @@
-"""Whether the generator itself was the bottleneck: its CPU and how late its own loop woke up.
+"""Detects a generator that was itself the bottleneck, by its CPU and by the lag of its own loop.
 
-A load test whose clients had no time to read measures itself. Such a run must say so and fail.
+Clients without time to read measure the generator and not the servers. Such a run must fail, with the reason.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# Often enough to see a stall of the length that an objective speaks of, seldom enough to cost nothing.
+# Short enough to detect a stall as long as an objective's limit, and long enough to cost nothing.
 PULSE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One second of the generator. `cpu` is the share of one core, `lag_ms` the worst oversleep in that second."""
+    """A second of the generator. `cpu` is the share of one core, `lag_ms` the longest oversleep in that second."""
 
     at: float
     cpu: float
@@ -26,7 +26,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The generator over a run; `starved` says what was wrong, one sentence each."""
+    """The generator over a run; `starved` has a sentence for each problem."""
 
     cpu_mean: float
     cpu_max: float
@@ -36,9 +36,10 @@ class Health:
 
 
 def judge(samples: Sequence[Sample], *, cpu_share: float, lag_ms: float) -> Health:
-    """Over the limit for CPU on average, or for lag in more than one second of twenty, is starved.
+    """Judge a generator: starved if CPU on average, or lag in more than one second of twenty, exceeds its limit.
 
-    One process of Python has one core: at 100 % it is behind, and every latency it reports is its own.
+    A Python process can use one core. At 100 % the process falls behind, and the latencies that it reports are its
+    own.
     """
     if not samples:
         return Health(0.0, 0.0, 0.0, 0.0, ("the generator was not measured",))
@@ -55,14 +56,14 @@ def judge(samples: Sequence[Sample], *, cpu_share: float, lag_ms: float) -> Heal
 
 
 class Pulse:
-    """Measures the process it runs in. `sleep` is the loop's own, so that what it oversleeps is the loop's lag."""
+    """Measures the process in which it runs. `sleep` must be the loop's own, so that oversleeping is the loop's lag."""
 
     def __init__(self, sleep: Callable[[float], object], on_sample: Callable[[Sample], None]) -> None:
         self._sleep = sleep
         self._on_sample = on_sample
 
     def run(self) -> None:
-        """Until the greenlet is killed."""
+        """Measure until the greenlet is killed."""
         while True:
             started, cpu, worst = time.monotonic(), _cpu_seconds(), 0.0
             while (now := time.monotonic()) - started < 1.0:

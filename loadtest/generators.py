@@ -1,4 +1,4 @@
-"""Starts Locust for one run: one process, or a master with workers on loopback. Knows no stack and no user."""
+"""Starts Locust for a run: one process, or a master with workers on loopback. Independent of stacks and users."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pathlib import Path
 
 from deploy.local.layout import LOOPBACK, ROOT, free_port
 
-# What one process of `websocket-client` sockets can follow beside the services on the same machine.
+# A process with sockets of `websocket-client` can follow this many beside the services on the same machine.
 USERS_PER_PROCESS = 300
 STOP_SECONDS = 10.0
 LOCUST = (sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest" / "locustfile.py"))
 
 
 def workers_for(users: int, *, cores: int, wanted: int = 0) -> int:
-    """How many processes make this load: as asked, or as many as it takes, and never more than there are cores."""
+    """Return the number of processes: as requested, or as many as the users need, at most the number of cores."""
     return wanted or max(1, min(cores, math.ceil(users / USERS_PER_PROCESS)))
 
 
 def run(
     options: Sequence[str], directory: Path, *, workers: int, timeout_seconds: float, metrics_ports: Sequence[int] = ()
 ) -> int:
-    """Locust's exit code. `options` are for every process; what is said goes into the directory.
+    """Run Locust and return its exit code. `options` are for every process; output goes into the directory.
 
-    `metrics_ports`: one for each process that has users, where Prometheus finds it.
+    `metrics_ports` has a port for each process that has users, from which Prometheus reads.
     """
     metrics: list[tuple[str, ...]] = [("--metrics", f"{LOOPBACK}:{port}") for port in metrics_ports] or [()] * workers
     own = (
@@ -51,14 +51,14 @@ def run(
             said = directory / f"worker-{n}-stdout.log"
             command = [*LOCUST, *worker, *expect, *log, *metrics[n - 1], *options]
             started = running.enter_context(_started(command, said))
-            # By which one of them can be ended in mid-run, to see what becomes of the report.
+            # The process ID can be used to end a worker in mid-run, as a test of the report.
             (directory / f"worker-{n}.pid").write_text(f"{started.pid}\n", encoding="utf-8")
         return process.wait(timeout_seconds)
 
 
 @contextlib.contextmanager
 def _started(command: Sequence[str], said: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that does not outlive the run, however that ends."""
+    """Run a process that must not outlive the run, however the run ends."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with said.open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)  # noqa: S603 - our own

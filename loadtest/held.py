@@ -1,4 +1,4 @@
-"""What the users did while all were live: pages and handshakes by name, and sockets that were open. Reads no clock."""
+"""The users' work while all were live: pages and handshakes by name, and open sockets. Reads no clock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Entry(Protocol):
 
 @dataclass(frozen=True)
 class Held:
-    """Of the hold alone; `sockets` are open on a path on average."""
+    """The counts of the hold alone; `sockets` has the average number of open sockets by path."""
 
     seconds: int
     pages: Mapping[str, int]
@@ -43,7 +43,7 @@ class Held:
         *,
         started: float,
     ) -> Held:
-        """`started` is the run's begin on the clock by which Locust counts requests."""
+        """Return the counts; `started` is the start of the run on the clock by which Locust counts requests."""
         since, until = hold(phases)
         pages: Counter[str] = Counter()
         handshakes: Counter[str] = Counter()
@@ -62,7 +62,7 @@ class Held:
 
 
 def hold(phases: Iterable[tuple[str, int]]) -> tuple[int, int]:
-    """The first second of the hold, and the one after its last; the same twice where there was none."""
+    """Return the first second of the hold and the one after its last, or the same second twice if there was no hold."""
     starts = [(name, second) for name, second in phases if name in PHASES]
     for (name, second), (_, following) in itertools.pairwise(starts):
         if name == HOLD and following > second:

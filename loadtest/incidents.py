@@ -1,4 +1,4 @@
-"""What a shape does to the nodes of a running stack: one is told to end, and must be back. Knows no user."""
+"""A shape's operations on the nodes of a running stack: a node ends, and must come back. Independent of users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from loadtest.services import Services
 
-# A drain takes as long as the node's grace; a start takes seconds.
+# A drain can take as long as the node's grace; a start takes seconds.
 BACK_SECONDS = 120.0
 POLL_SECONDS = 0.2
 
@@ -25,14 +25,14 @@ class Nodes(Protocol):
     def names(self) -> Sequence[str]: ...
 
     def stop(self, name: str) -> None:
-        """Tell it to end as a deploy does."""
+        """End a node as a deploy does."""
 
     def is_back(self, name: str) -> bool:
-        """Whether another process serves in its place."""
+        """Return whether another process serves in the node's place."""
 
 
 class NodesByProcess:
-    """Nodes on this host, by their processes; whoever supervises them starts them again."""
+    """Nodes on this host, found by their processes. Their supervisor must start them again."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -53,7 +53,7 @@ class NodesByProcess:
 
 
 class NodesByCommand:
-    """Nodes anywhere: a command ends number {n}, from 1, and returns once it is back."""
+    """Nodes anywhere: a command ends node {n}, from 1, and must return once the node is back."""
 
     def __init__(self, command: str, count: int) -> None:
         self._command = command
@@ -64,7 +64,7 @@ class NodesByCommand:
 
     def stop(self, name: str) -> None:
         command = [word.replace("{n}", name) for word in shlex.split(self._command)]
-        subprocess.run(command, check=True, timeout=BACK_SECONDS, capture_output=True)  # noqa: S603 - the person's own
+        subprocess.run(command, check=True, timeout=BACK_SECONDS, capture_output=True)  # noqa: S603 - the caller's own
 
     def is_back(self, name: str) -> bool:
         return True
@@ -72,7 +72,7 @@ class NodesByCommand:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A node that was told to end; `seconds` until it was back, None where it never was."""
+    """A node that was ended, and the `seconds` until it was back, or None if it never came back."""
 
     node: str
     second: int
@@ -93,7 +93,7 @@ def replace(
     sleep: Callable[[float], object],
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Incident]:
-    """End so many nodes (None: all), each after the one before is back; stops at one that does not come back."""
+    """End this number of nodes (None: all), each after the previous one is back. Stops if a node does not come back."""
     found: list[Incident] = []
     for name in list(nodes.names())[:count]:
         at, began = second(), clock()

@@ -1,4 +1,4 @@
-"""Which journeys a run has and how many of its users go on each, where that is not as the journeys themselves say."""
+"""The journeys of a run and their weights, if these differ from the journeys' own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # Imported, it would change how everything here waits.
+    # An import at run time would patch the waiting of everything here.
     from locust import User
 
 
 def weights(text: str) -> dict[str, int]:
-    """Of `Editor=3,ListReader=1`. Raises `argparse.ArgumentTypeError`, which says what is wrong."""
+    """Parse `Editor=3,ListReader=1`. Raises `argparse.ArgumentTypeError` with the reason."""
     found: dict[str, int] = {}
     for part in filter(None, text.split(",")):
         name, _, weight = part.partition("=")
@@ -25,13 +25,13 @@ def weights(text: str) -> dict[str, int]:
 
 
 def formed(text: str) -> str:
-    """The text as it is, if it can be read. Raises `argparse.ArgumentTypeError`."""
+    """Return the text if it can be parsed. Raises `argparse.ArgumentTypeError`."""
     weights(text)
     return text
 
 
 def known(text: str, journeys: Iterable[type[User]]) -> str:
-    """The text as it is, if it names these journeys alone. Raises `argparse.ArgumentTypeError`."""
+    """Return the text if it names only these journeys. Raises `argparse.ArgumentTypeError`."""
     names = [each.__name__ for each in journeys]
     for name in weights(text):
         if name not in names:
@@ -40,7 +40,7 @@ def known(text: str, journeys: Iterable[type[User]]) -> str:
 
 
 def chosen(text: str, journeys: Sequence[type[User]]) -> Sequence[type[User]]:
-    """Those that the text names, with its weights; all of them as they are where it names none."""
+    """Return the journeys that the text names, with its weights, or all journeys as they are if it names none."""
     wanted = weights(text)
     for journey in journeys:
         journey.weight = wanted.get(journey.__name__, journey.weight)

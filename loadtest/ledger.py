@@ -1,6 +1,6 @@
-"""What one client is due and what reaches it, told event by event. Keeps what was wrong, and not what came.
+"""The events that a client is due and receives, recorded one by one. Keeps the faults and not the deliveries.
 
-Bounded by the faults and not by the deliveries, of which a run of minutes has tens of millions. No socket, no clock.
+Memory is bounded by the faults, because a run of minutes can have tens of millions of deliveries. No socket, no clock.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-# A fault is one line of a report; a client that lost everything needs no million of them. The counts stay exact.
+# A fault is a line of a report, and a client that lost everything needs no million lines. The counts stay exact.
 FAULTS_KEPT = 200
 
 
 class Kind(StrEnum):
-    """What can be wrong with a delivery. The meaning is the sentence that a report prints."""
+    """A kind of fault. The meaning is the sentence in a report."""
 
     meaning: str
 
@@ -36,11 +36,11 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Wrong:
-    """What was wrong in one stay. Most stays never have one."""
+    """The faults of one stay. Most stays never have any."""
 
-    # Passed over, and not there yet.
+    # Skipped offsets that may still arrive.
     missing: set[int] = field(default_factory=set)
-    # How often an offset came that had come before.
+    # The number of times that each offset was received again.
     again: Counter[int] = field(default_factory=Counter)
     counts: Counter[Kind] = field(default_factory=Counter)
     kept: list[tuple[Kind, int, str]] = field(default_factory=list)
@@ -53,16 +53,16 @@ class Wrong:
 
 @dataclass(slots=True)
 class Stay:
-    """A client's time in one epoch of a stream: due is all after `after`, up to where the run ended or `until`."""
+    """A client's time in one epoch of a stream. Events after `after` are due, up to `until` or the end of the run."""
 
     epoch: str
     after: int
-    # The furthest offset that it has seen.
+    # The greatest offset that the client has received.
     reached: int
     arrived: int = 0
     until: int | None = None
     wrong: Wrong | None = None
-    # The last that the server said of where its socket stands, for whoever looks for an event that was lost.
+    # The last position that the server sent for this socket, for the analysis of lost events.
     told: str = ""
 
     def noted(self) -> Wrong:
@@ -72,7 +72,7 @@ class Stay:
 
 
 class Ledger:
-    """One client, over all its sockets on one stream topic."""
+    """A client, over all its sockets on a stream topic."""
 
     __slots__ = ("_placed", "client", "forgotten", "is_closed", "late_seconds", "stays")
 
@@ -80,28 +80,28 @@ class Ledger:
         self.client = client
         self.late_seconds = late_seconds
         self.stays: list[Stay] = []
-        # (epoch, first, last) of what the server said it cannot have.
+        # (epoch, first, last) of events that the server declared to be unavailable.
         self.forgotten: list[tuple[str, int, int]] = []
-        # Where the server put it without what was before.
+        # The offset to which the server moved the client without the events before.
         self._placed = 0
         self.is_closed = False
 
     @property
     def position(self) -> tuple[str, int] | None:
-        """Where the client would resume from."""
+        """The position from which the client would resume."""
         return (self.stays[-1].epoch, max(self.stays[-1].reached, self._placed)) if self.stays else None
 
     def resumed(
         self, epoch: str, offset: int, *, recovered: bool, asked: tuple[str, int] | None, when: str = ""
     ) -> None:
-        """The server said where this socket stands. `asked`: where the client said it was, before its first socket."""
+        """Record the position that the server sent. `asked` is the client's position before its first socket."""
         stay = self.stays[-1] if self.stays else None
         if stay is not None and stay.epoch == epoch:
             if not recovered and offset > stay.reached:
                 self.forgotten.append((epoch, stay.reached + 1, offset))
-            # With `recovered` the place that the server names is no news: due is what follows the last arrival.
+            # If `recovered`, the server's position adds nothing: all events after the last arrival are due.
         elif stay is None and recovered and asked is not None and asked[0] == epoch:
-            # From where the page said, whatever the server makes of it.
+            # From the page's position, regardless of the server's.
             self._begin(epoch, asked[1])
         else:
             if stay is not None:
@@ -114,9 +114,9 @@ class Ledger:
         self._placed = 0 if recovered else offset
 
     def received(self, offset: int, seconds: float | None) -> None:
-        """An event reached the client, as often as it did, so many `seconds` after it was due; None: no clock tells.
+        """Record each arrival of an event, `seconds` after it was due; None if no clock can measure it.
 
-        Due is when it was published or, where that was before, when the server said where the socket stands.
+        An event is due when it is published or, if that was earlier, when the server sends the socket's position.
         """
         if not self.stays:
             raise ValueError(f"{self.client}: event {offset} arrived before the server sent the position of the socket")
@@ -130,13 +130,13 @@ class Ledger:
             stay.noted().note(Kind.LATE, offset, f"after {seconds:.2f} s")
 
     def left(self) -> None:
-        """The client has gone for good: nothing that follows is due to it."""
+        """Record that the client left for good: later events are not due to it."""
         self.is_closed = True
         if self.stays and self.stays[-1].until is None:
             self.stays[-1].until = self.stays[-1].reached
 
     def lost(self, stay: Stay, last: int) -> list[int]:
-        """Offsets up to this one that are due to a stay and that it never got."""
+        """Return the offsets up to `last` that were due to a stay and never arrived."""
         never = [*(stay.wrong.missing if stay.wrong else ()), *range(stay.reached + 1, last + 1)]
         return sorted(offset for offset in never if not self._is_forgotten(stay.epoch, offset))
 

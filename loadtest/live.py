@@ -1,7 +1,7 @@
-"""One live socket as the page's client has it (tidewire/client.js): reconnects, resumes, heartbeats, tells figures.
+"""A live socket that behaves like the page's client (tidewire/client.js): reconnects, resumes, sends heartbeats.
 
-Runs on gevent. What arrives is handed to the run's books before anything else looks at it, and nothing of that waits:
-it may run in the loop itself (see wires.py).
+Runs on gevent. Each message goes to the run's accounts first, and its handling must not wait, because it may run in
+the event loop itself (see wires.py).
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from loadtest.opening import open_websocket, socket_url
 from loadtest.run import Run
 from loadtest.wires import Closed, Wire, wire
 
-# The numbers of client.js.
+# The same values as in client.js.
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 HEARTBEAT_SECONDS = 20.0
 SILENCE_SECONDS = 45.0
 HANDSHAKE_SECONDS = 20.0
 SEEN_IDS = 1000
-# The dashboard's one stream topic.
+# The dashboard's only stream topic.
 STREAM = "notifications"
-# Closes that the server plans and that are no failure: drained, session to be checked again.
+# Close codes that the server plans and that are no failure: drained, session must be checked again.
 PLANNED = (4000, 4005)
 _turns = itertools.count()
 
@@ -44,7 +44,7 @@ Handler = Callable[[dict[str, Any]], None]
 
 
 class LiveSocket:
-    """A socket on `path`. `ledger` and `at`, a position, are for the stream topic; `name` groups paths in figures."""
+    """A socket on `path`. `ledger` and the position `at` are for the stream topic; `name` groups paths in figures."""
 
     def __init__(
         self,
@@ -66,13 +66,13 @@ class LiveSocket:
         self._cookie = cookie
         self._on = on or {}
         self._at = position(at) if at else None
-        # As text, which the server reads again.
+        # The position as text, which the server parses.
         self._place = at
         self._ledger = ledger
         self._seen: dict[str, None] = {}
         self._socket: WebSocket | None = None
         self._wire: Wire | None = None
-        # What waits behind an event that a planted fault holds up.
+        # Messages that wait behind an event that a planted fault delays.
         self._held_up: list[bytes] | None = None
         self._deliveries = run.meter("EVENT", figures.DELIVERY)
         self._intended = run.meter("EVENT", figures.INTENDED)
@@ -88,7 +88,7 @@ class LiveSocket:
         self._greenlet = gevent.spawn(self._live)
 
     def close(self) -> None:
-        """Close for good, as a page that is left: nothing is waited for."""
+        """Close for good without waiting, as when a user leaves the page."""
         self._closed = True
         if self._ledger is not None:
             self._ledger.left()
@@ -98,13 +98,13 @@ class LiveSocket:
         self._greenlet.kill(block=False)
 
     def lose_network(self) -> None:
-        """As a phone in a tunnel: no close frame, and no way back until `find_network`."""
+        """Lose the network as a phone in a tunnel does: no close frame, and no reconnect until `find_network`."""
         self._may_connect.clear()
         self._attempt = 0
         wire = self._socket.sock if self._socket is not None else None
         if wire is not None:
             with contextlib.suppress(OSError):
-                # A reset, so that the reader here wakes at once and the server learns nothing politely.
+                # A reset, so that the reader here wakes at once and no orderly close reaches the server.
                 wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 wire.shutdown(socket.SHUT_RDWR)
 
@@ -126,7 +126,7 @@ class LiveSocket:
                 gevent.sleep(self._delay())
 
     def _ended(self, error: Exception) -> bool:
-        """Whether that was the end. What nobody asked for is a failure in Locust's list."""
+        """Return whether the socket is closed for good. A close that was not planned is a failure in Locust's list."""
         if self._closed or not self._may_connect.is_set():
             return self._closed
         planned = isinstance(error, Closed) and error.code in PLANNED
@@ -135,7 +135,7 @@ class LiveSocket:
         return isinstance(error, Closed) and error.final
 
     def _delay(self) -> float:
-        """Backoff with full jitter, or what a draining node asked for."""
+        """Return the delay of the reconnect: backoff with full jitter, or the delay that a draining node requested."""
         attempt, self._attempt = self._attempt, self._attempt + 1
         hint, self._drain_seconds = self._drain_seconds, None
         if hint is not None:
@@ -173,14 +173,14 @@ class LiveSocket:
         self._wire.read()
 
     def heartbeat(self) -> None:
-        """A browser cannot send the protocol's ping, so the client has one of its own."""
+        """Send the client's own ping, because a browser cannot send the protocol's ping."""
         if self._socket is not None and self._pinged is None:
             self._pinged = time.perf_counter()
             with contextlib.suppress(OSError, WebSocketException):
                 self._socket.send('{"type":"ping"}')
 
     def _spoiled(self, data: bytes) -> None:
-        """What a planted fault makes of an event; `_received` is what it would have been."""
+        """Receive an event as a planted fault changes it."""
         plant = self._run.plant
         assert plant is not None
         assert self._ledger is not None
@@ -204,7 +204,7 @@ class LiveSocket:
 
     def _received(self, data: bytes) -> None:
         if self._closed:
-            # The page was left while this was on its way: it is due to nobody.
+            # The page was left while the message was on its way, so the message is no longer due.
             return
         message = self._run.messages.of(data)
         if message.offset is not None:
@@ -235,7 +235,7 @@ class LiveSocket:
         self._caught_up(offset)
 
     def _stream_event(self, message: Message, offset: int) -> None:
-        """One delivery. A run has tens of thousands of them a second: each line here is a share of the generator."""
+        """Record a delivery. A run can have tens of thousands a second, so each line here costs the generator CPU."""
         assert self._ledger is not None
         assert self._at is not None
         run, clocks, epoch = self._run, self._run.clocks, self._at[0]
@@ -249,7 +249,8 @@ class LiveSocket:
         self._at, self._place = (epoch, offset), f"{epoch}{message.mark}:{offset}"
         second = int(now - run.started)
         run.figures.deliveries[message.event_type][second] += 1
-        # What was published before the server said where the socket stands comes by a resume: due from then on.
+        # An event that was published before the socket subscribed is sent by a resume, and counts from the
+        # subscription.
         if published >= self._subscribed:
             self._deliveries.add(second, now - published)
             if save := run.save_of(message.event):
@@ -262,7 +263,7 @@ class LiveSocket:
             self._tell(message.event)
 
     def _is_news(self, event_id: str) -> bool:
-        """Once beyond Redis: an event is known by its id."""
+        """Return whether the event is new. The id decides, because a loss of Redis can give an event another offset."""
         if event_id in self._seen:
             return False
         self._seen[event_id] = None
@@ -292,10 +293,10 @@ class LiveSocket:
         with contextlib.suppress(OSError, WebSocketException):
             if polite:
                 opened.send_close()
-            opened.shutdown()  # type: ignore[no-untyped-call] # it has no types
+            opened.shutdown()  # type: ignore[no-untyped-call] # websocket-client has no types
 
 
 def position(at: str) -> tuple[str, int]:
-    """Epoch and offset of `epoch.mark:offset`."""
+    """Return the epoch and the offset of a position `epoch.mark:offset`."""
     epoch, _, offset = at.rpartition(":")
     return epoch.partition(".")[0], int(offset)

@@ -1,4 +1,4 @@
-"""The file that Locust is given: journeys, shape and options, and the shell around a run's books."""
+"""Entry point for Locust: journeys, shape and options. Prepares a run and writes its report."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ from loadtest.writing import markdown, write
 __all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
 
 logger = logging.getLogger(__name__)
-# Locust gives up a worker that was silent for three seconds, which a starting one on a busy machine is.
+# By default Locust gives up a worker after three seconds of silence, which can happen at a start on a busy machine.
 runners.HEARTBEAT_LIVENESS = 20
-# And it would give a lost worker's users to others after a minute, whom the report could not tell from the first.
+# After a minute Locust would move the users of a lost worker to others, and the report could not distinguish them.
 runners.HEARTBEAT_DEAD_INTERNAL = -86400
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# Reading /proc takes milliseconds, which every second would show.
+# A reading of /proc takes milliseconds; once a second, it would affect the figures.
 SERVICES_SECONDS = 2.0
 CORES = psutil.cpu_count() or 1
-# A search that is not told its steps takes so many.
+# Number of steps of a search without `--step-users`.
 DEFAULT_STEPS = 10
-# How long the core is kept from everybody else, again and again, where a starved generator is planted.
+# Length of the busy loops that keep the core from all other work if a starved generator is planted.
 STARVE_SECONDS = 0.4
 
 
@@ -64,7 +64,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("tidewire", "each of them is a variable LOADTEST_... of the environment, too")
 
     def add(name: str, **more: Any) -> None:
-        # Locust's parser is of configargparse, which knows variables.
+        # Locust's parser comes from configargparse, which can read environment variables.
         variable: dict[str, Any] = {"env_var": f"LOADTEST_{name.strip('-').replace('-', '_').upper()}"}
         group.add_argument(name, **variable, **more)
 
@@ -76,7 +76,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add("--pace", type=float, default=1.0, help="journeys' pauses are so many times as long as written")
     add(
         "--journeys",
-        # Text still, as paths are: Locust's master sends every option to its workers.
+        # Still text, as paths are, because Locust's master sends every option to its workers.
         type=partial(journeys.known, journeys=DashboardUser.__subclasses__()),
         default="",
         help="those that the run has, and their weights: Editor=1,ListReader=4; all if none is named",
@@ -96,7 +96,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add("--print-report", action="store_true", help="also as Markdown, if the files cannot be fetched")
 
 
-# Not at the start of the test: the shape is asked for its first users before that.
+# Not at the start of the test, because Locust asks the shape for its first users before that.
 @events.init.add_listener
 def _prepare(environment: Environment, **_more: Any) -> None:
     options = environment.parsed_options
@@ -113,7 +113,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         report_many=partial(tell_locust, environment.stats),
         plant=Planters(planted, objectives.late_seconds + 1.0) if planted else None,
     )
-    environment.events.request.add_listener(run.answered)  # type: ignore[no-untyped-call] # it has no types
+    environment.events.request.add_listener(run.answered)  # type: ignore[no-untyped-call] # Locust has no types
     run.addresses = tuple(filter(None, options.sockets_at.split(",")))
     run.authority = options.ca
     if options.shape == "steps":
@@ -141,7 +141,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
 
 
 def _team(run: Run, environment: Environment) -> Team | None:
-    """Who has users; None in a worker, which is told what to do."""
+    """Return the processes that have users, or None in a worker, which only follows orders."""
     runner = environment.runner
     if isinstance(runner, MasterRunner):
         Course.team = Workers(run, runner)
@@ -150,7 +150,7 @@ def _team(run: Run, environment: Environment) -> Team | None:
     def users_here() -> list[DashboardUser]:
         assert environment.runner is not None
         users = [greenlet.args[0] for greenlet in environment.runner.user_greenlets if greenlet.args]
-        # One that is just being made has no page yet.
+        # A user that is being created may have no page yet.
         return [user for user in users if isinstance(user, DashboardUser) and hasattr(user, "sockets")]
 
     follower = Follower(run, users_here)
@@ -179,7 +179,7 @@ def _finish(environment: Environment, **_more: Any) -> None:
 
 
 def _observe(run: Run, services: Services | None, team: Team | None) -> None:
-    """A line of the run's diary every second. Of several generator processes the worst is noted."""
+    """Record the state of the run every second. Of several generator processes, the worst values count."""
     usage = Usage({}, {})
     read_at = time.monotonic()
 
@@ -192,13 +192,13 @@ def _observe(run: Run, services: Services | None, team: Team | None) -> None:
         run.samples.append(sample)
         if services is not None and time.monotonic() - read_at >= SERVICES_SECONDS:
             read_at = time.monotonic()
-            # In a thread: the readings must not be the loop's lag.
+            # In a thread, because the readings must not delay the event loop.
             usage = gevent.get_hub().threadpool.apply(services.read)
             run.memory = {name: max(used, run.memory.get(name, 0)) for name, used in usage.rss_bytes.items()}
         live, sockets = (total(states, "live"), total(states, "sockets")) if states else (len(run.users), run.sockets)
         moment = Moment(
             *(run.second, run.phase, live, sockets, sample.cpu, sample.lag_ms, usage.cpu, dict(usage.rss_bytes)),
-            # Since it was asked before.
+            # CPU use since the previous call.
             machine=psutil.cpu_percent() / 100 * CORES,
             paths=paths(states) if states else dict(run.paths),
         )

@@ -1,6 +1,6 @@
-"""The books of several processes as plain data, and how they become one run's. Opens no connection.
+"""The accounts of several processes as plain data, and their merge into one run. Opens no connection.
 
-A process hands in what is new every few seconds, so that one that is lost in mid-run leaves its books up to then.
+A process hands in its additions every few seconds, so that the accounts of a process that is lost in mid-run remain.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from loadtest.run import Run
 
 
 class Books:
-    """One process's, as it hands them in: what only grows is told once, what changes as it stands."""
+    """The accounts of one process. A page has the additions to values that grow, and the present state of others."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -25,12 +25,13 @@ class Books:
         self._second = 0
 
     def page(self, ends: Mapping[str, int] | None = None) -> dict[str, Any]:
-        """All that is new since the page before.
+        """Return all additions since the previous page.
 
-        With `ends`, how far each epoch went as far as any process knows, it is the last page: due is all up to there.
-        Without it is one of mid-run: due to a client is what it has reached, and what it has not is on its way.
+        `ends` has the last offset of each epoch that any process knows. With `ends`, this is the last page: all events
+        up to there are due. Without it, the run goes on: only the events up to the last one that a client received are
+        due to it, and later ones are on their way.
 
-        The reconciliation is done where the ledgers are: what travels is what was wrong, and not what came.
+        The reconciliation is done here, beside the ledgers, so that only faults are sent and not all deliveries.
         """
         run = self._run
         run.flush()
@@ -55,7 +56,7 @@ class Books:
             "counts": dict(run.counts),
             "conflicts": run.conflicts,
             "problem": run.problem,
-            # The second of the page before was not over.
+            # The last second of the previous page was not over.
             "latencies": {
                 name: [[second, list(found.items())] for second, found in each.seconds.items() if second >= since]
                 for name, each in run.figures.latencies.items()
@@ -72,11 +73,11 @@ class Books:
 
 
 def bind(book: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
-    """A process's pages so far with its next one."""
+    """Return a process's pages so far, together with its next page."""
     if not book:
         return page
     grown = {name: book[name] + page[name] for name in ("names", "confirmed", "heard")}
-    # A second that comes again replaces what was told of it when it was not over.
+    # A second that comes again replaces its former values, which were incomplete.
     by_second = {
         kind: {
             name: list({**dict(book[kind].get(name, ())), **dict(page[kind].get(name, ()))}.items())
@@ -88,9 +89,9 @@ def bind(book: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
 
 
 def take(run: Run, book: dict[str, Any], *, is_whole: bool = True) -> Tally:
-    """Add one process's books to the run of the process that reports; what they say of deliveries.
+    """Add one process's accounts to the run of the process that reports, and return its deliveries.
 
-    Of a process that was lost they are not whole: nobody knows what its users see now.
+    Of a lost process the accounts are not whole, because the present state of its users is unknown.
     """
     tally = _tally(book["account"])
     run.parts.append(tally)

@@ -1,4 +1,4 @@
-"""What the wire brings, understood once: a fan-out sends the same bytes to everybody. Keeps the newest alone."""
+"""Received messages, parsed once, because a fan-out sends the same bytes to all clients. Keeps only the newest."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import json
 from datetime import datetime
 from typing import Any
 
-# More than are on their way at once; the oldest goes first.
+# More than can be on their way at once; the oldest is dropped first.
 KEPT = 4096
 
 
 class Message:
-    """One text as an object, with what every client would otherwise work out again."""
+    """A text as an object, with the values that each client would otherwise compute again."""
 
     __slots__ = ("event", "event_type", "is_published", "mark", "offset", "stamped")
 
     def __init__(self, data: bytes) -> None:
         self.event: dict[str, Any] = json.loads(data)
         self.event_type: str = self.event["type"]
-        # Of a stream topic alone: its place there, and the servers' own time.
+        # Only messages of a stream topic have an offset, and a timestamp of the servers.
         self.offset: int | None = self.event.get("offset")
-        # What follows the epoch in its position; a server without marks gives none.
+        # The part of the position after the epoch; a server without marks sends none.
         self.mark = f".{self.event['mark']}" if "mark" in self.event else ""
         self.stamped = 0.0 if self.offset is None else datetime.fromisoformat(self.event["at"]).timestamp()
-        # Whether the run's books have its name.
+        # Whether the run has recorded the event's name.
         self.is_published = False
 
 

@@ -1,6 +1,6 @@
-"""A run's live figures for Prometheus: declared here and nowhere else, read from the run when it is asked.
+"""A run's live figures for Prometheus. All metrics are declared here, and read from the run at each scrape.
 
-Labels are closed sets, as everywhere: what a journey of one's own measures is in the report alone.
+Labels must be closed sets, so the figures of a custom journey are only in the report.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from loadtest.run import PHASES, Run
 
 @dataclass(frozen=True)
 class Declared:
-    """`says` ends with what to do, after "Act:". A counter's name goes without `_total`, as for prometheus-client."""
+    """A metric. `says` must end with an action, after "Act:". A counter's name omits `_total`."""
 
     name: str
     kind: str
@@ -34,7 +34,7 @@ class Declared:
 
     @property
     def exported(self) -> str:
-        """The name that a query uses."""
+        """The metric's name in a query."""
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
 
@@ -82,7 +82,7 @@ LAG = Declared(
 )
 DECLARED = (USERS, SOCKETS, PHASE, RECEIVED, SECONDS, DUE, CAME, ON_THE_WAY, FAULTS, REQUESTS, CPU, LAG)
 
-# Around the objectives: 0.25 s for a delivery, 1 s for what a person waits for.
+# Around the objectives: 0.25 s for a delivery, 1 s for a request that a user waits for.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 FIGURES = {
     figures.HANDSHAKE: "handshake",
@@ -97,7 +97,7 @@ FIGURES = {
 
 
 class Histogram:
-    """One figure's seconds so far. It takes each second of the run once, when that is over."""
+    """The values of a figure so far, in seconds. Each second of the run is added once, when it is over."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BUCKETS) + 1)
@@ -113,7 +113,7 @@ class Histogram:
         self._taken = max(self._taken, before - 1)
 
     def told(self) -> tuple[list[tuple[str, float]], float]:
-        """Buckets as Prometheus counts them, each with all before it; and the sum."""
+        """Return the cumulative buckets as Prometheus expects them, and the sum."""
         total, buckets = 0, []
         for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._counts, strict=True):
             total += count
@@ -154,7 +154,7 @@ class LiveFigures(Collector):
 
 
 def serve(run: Run, address: str) -> None:
-    """Answer Prometheus at HOST:PORT until the process ends."""
+    """Serve metrics at HOST:PORT until the process ends."""
     registry = CollectorRegistry()
     registry.register(LiveFigures(run))
     host, _, port = address.rpartition(":")

@@ -1,4 +1,4 @@
-"""Opens a websocket by `websocket-client`. A plain one's answer is read line by line rather than byte by byte."""
+"""Opens a WebSocket with `websocket-client`. The response to a plain handshake is read by lines, not by bytes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from urllib.parse import urlencode, urlsplit
 
 from websocket import WebSocket, create_connection
 
-# More than a line of an answer has.
+# Longer than any line of a response.
 HEAD_BYTES = 4096
 
 
 class Lines:
-    """A socket whose `recv` gives the head of an answer line by line; nothing beyond the head is taken.
+    """A socket with a `recv` that returns the head of a response by lines, and no bytes beyond the head.
 
-    `websocket-client` asks for one byte at a time until it is given a newline alone, which is seven hundred calls for
-    an answer, and puts together whatever it was given: so a line may come in two parts, the second its newline.
+    `websocket-client` reads one byte at a time until it receives a newline alone, which is seven hundred calls for a
+    response. It joins the parts that it receives, so a line may come in two parts, of which the second is its newline.
     """
 
     def __init__(self, opened: socket.socket) -> None:
@@ -26,7 +26,7 @@ class Lines:
     def recv(self, size: int) -> bytes:
         peeked = self.opened.recv(HEAD_BYTES, socket.MSG_PEEK)
         line = peeked.find(b"\n")
-        # All of a line that is not whole yet, an empty one's newline, or nothing where the other end has gone.
+        # All of an incomplete line, the newline of an empty line, or nothing if the peer has disconnected.
         return self.opened.recv((line or 1) if line >= 0 else len(peeked)) if peeked else b""
 
     def __getattr__(self, name: str) -> Any:
@@ -34,13 +34,13 @@ class Lines:
 
 
 def socket_url(origin: str, path: str, *, at: str, addresses: Sequence[str], turn: int) -> str:
-    """Of the page's own host, secure where the page is; or of the addresses that were given, in turns."""
+    """Return a URL on the page's own host, secure if the page is, or on the given addresses in turns."""
     base = addresses[turn % len(addresses)].rstrip("/") if addresses else origin.replace("http", "ws", 1)
     return f"{base}{path}{'?' + urlencode({'at': at}) if at else ''}"
 
 
 def open_websocket(url: str, *, timeout_seconds: float, **options: Any) -> WebSocket:
-    """Connected; raises what `websocket.create_connection` does, to which the other options go."""
+    """Connect, and return the WebSocket. Options and exceptions are those of `websocket.create_connection`."""
     where = urlsplit(url)
     lines = None
     if where.scheme == "ws":

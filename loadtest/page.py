@@ -1,4 +1,4 @@
-"""The report as one HTML file that loads nothing: verdict first, then plots, then every figure."""
+"""The report as an HTML file that loads no other files: first the verdict, then plots, then all figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loadtest.verdict import Check
 STYLE = Path(__file__).with_name("report.css")
 MEANINGS = {kind.value: kind.meaning for kind in Kind}
 UNITS = {"_ms": " ms", "_share": "", "_seconds": " s"}
-# A page may hold so many lines about faults; all of those kept are in the JSON.
+# Number of faults that a page may list; the JSON file has all that were kept.
 FAULTS_SHOWN = 40
 
 
@@ -90,7 +90,7 @@ def _tiles(result: Result) -> str:
 
 
 def _shape(result: Result) -> Iterable[str]:
-    """What the shape of the run found out, where it is more than a ramp."""
+    """Yield the results that shapes other than a ramp add."""
     if result.search is not None:
         yield f"<h2>Search</h2><p class='lead'>{_text(result.search['sentence'])}</p>"
         rows = (
@@ -149,7 +149,7 @@ def _charts(result: Result) -> Iterable[str]:
 
     names = sorted({name for _, _, services in series["cpu"] for name in services})
     cpu = [Line("generator", [(second, share * 100) for second, share, _ in series["cpu"]])]
-    # Reports of before have none.
+    # Reports of earlier versions lack it.
     machine = [(second, cores * 100) for second, cores in series.get("machine", ())]
     cpu += [Line("whole machine", machine)] * bool(machine)
     cpu += [

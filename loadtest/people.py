@@ -1,6 +1,6 @@
-"""Run as `python -m loadtest.people 200` in a stack's environment: load users with one password, and documents.
+"""Run as `python -m loadtest.people 200` in a stack's environment: creates documents, and load users with one password.
 
-Production refuses it unless it is asked for by name, and then wants a password of its own.
+In production an option must permit this, and a password must be set.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 PASSWORD_VARIABLE = "LOADTEST_PASSWORD"  # noqa: S105 - the variable's name
-# The same in a file, as containers are given secrets.
+# The variable for the name of a file, because containers receive secrets as files.
 PASSWORD_FILE_VARIABLE = "LOADTEST_PASSWORD_FILE"  # noqa: S105 - the variable's name
-# Without HTTPS, as a stack of one's own is: see dashboard.settings.
+# The cookie's name without HTTPS, as on a local stack: see dashboard.settings.
 SESSION_COOKIE = "tidewire_session"
 DEVELOPMENT_PASSWORD = "load"  # noqa: S105 - public on purpose, which is why production refuses it
-# The list shows twenty a page: enough that editors seldom meet.
+# The list shows twenty documents a page, and with that many, editors seldom meet.
 DOCUMENTS = 20
 
 
@@ -35,7 +35,7 @@ def _given_password() -> str:
 
 
 def refusal(*, environment: str, in_production: bool, has_password: bool) -> str | None:
-    """Why load users may not be made here, if so."""
+    """Return the reason if load users must not be created here."""
     if environment == "development":
         return None
     if not in_production:
@@ -54,11 +54,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--remove", action="store_true", help="remove all load users and what they wrote instead")
     options = parser.parse_args(arguments)
 
-    import django  # noqa: PLC0415 - the users of Locust import this module, and have no Django
+    import django  # noqa: PLC0415 - Locust's users import this module, and have no Django
     from django.conf import settings  # noqa: PLC0415
 
     django.setup()
-    # Whoever is removed needs no password.
+    # Removal needs no password.
     has_password = options.remove or bool(_given_password())
     reason = refusal(
         environment=settings.TIDEWIRE_ENVIRONMENT, in_production=options.in_production, has_password=has_password
@@ -82,13 +82,13 @@ def _make(count: int) -> str:
     names = [username(number) for number in range(1, count + 1)]
     with transaction.atomic():
         known = dict(User.objects.filter(username__startswith="load-").values_list("username", "password"))
-        # One hash for all: each login costs the server the same, and making them costs it once.
+        # All users share a hash: each login costs the server the same, and the creation of users needs only one hash.
         hashed = next((each for each in known.values() if check_password(password(), each)), None)
         hashed = hashed or make_password(password())
         User.objects.bulk_create(User(username=name, password=hashed) for name in names if name not in known)
         User.objects.filter(username__in=names).exclude(password=hashed).update(password=hashed)
         author = User.objects.get(username=names[0])
-        # Saves of a run change the titles. The slugs keep their first words, and belong to the load users alone.
+        # Saves of a run change titles. Slugs keep their first words, and belong only to the load users.
         missing = DOCUMENTS - Document.objects.filter(author__username__startswith="load-").count()
         for number in range(DOCUMENTS - max(missing, 0), DOCUMENTS):
             title = f"load-{number + 1:02}"
@@ -98,12 +98,12 @@ def _make(count: int) -> str:
 
 
 def read_sessions(path: str) -> dict[str, str]:
-    """Session keys by user, of a file that `--sessions` wrote; none of no file."""
+    """Return session keys by user from a file of `--sessions`, or none without a file."""
     return dict(json.loads(Path(path).read_text(encoding="utf-8"))) if path else {}
 
 
 def _write_sessions(path: Path, count: int) -> None:
-    """As logging in leaves them. Hashing a password takes half a second of a core: thousands of users are a while."""
+    """Create sessions as logins would. Hashing takes half a second of a core, too long for thousands of users."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: PLC0415 - as below
     from django.contrib.auth.models import User  # noqa: PLC0415 - needs the setup above
     from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415

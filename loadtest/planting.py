@@ -1,4 +1,4 @@
-"""Faults planted on purpose, between the wire and the books, to show that the books find them."""
+"""Faults planted between the connection and the accounts, to prove that the accounts detect them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 KINDS = ("drop", "double", "swap", "delay", "starve")
-# By then a client has had a few that were in order.
+# A client has received a few events in order before this one.
 AT_EVENT = 5
 
 
 @dataclass
 class Planter:
-    """Spoils one event of one client. `starve` spoils none: it takes the core away."""
+    """Spoils one event of one client. `starve` spoils none, but blocks the core."""
 
     kind: str
     delay_seconds: float
@@ -26,7 +26,7 @@ class Planter:
             raise ValueError(f"{self.kind!r} is no fault that can be planted; known are {', '.join(KINDS)}")
 
     def spoil(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
-        """What this client gets in place of its first event here: after how many seconds, and which texts."""
+        """Return the replacement of the client's event: a delay in seconds, and the messages."""
         if self.client == client:
             self._is_done = True
             held, self._held = self._held, None
@@ -42,13 +42,13 @@ class Planter:
         return 0.0, ()
 
     def left(self, client: str) -> None:
-        """A client has gone. Without a later event nothing was wrong with what it got, so another's turn comes."""
+        """Record that a client left. Without a later event its fault cannot be detected, so another client gets it."""
         if client == self.client and not self._is_done:
             self.client, self._held = "", None
 
 
 class Planters:
-    """Several faults in one run, each at a client of its own: the first that have had a few events."""
+    """Several faults in a run, each at another client: the first clients that have received a few events."""
 
     def __init__(self, kinds: Sequence[str], delay_seconds: float) -> None:
         self.kinds = tuple(kinds)
@@ -56,7 +56,7 @@ class Planters:
         self._seen: Counter[str] = Counter()
 
     def spoil(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
-        """What this client gets in place of an event: after how many seconds, and which texts."""
+        """Return the replacement of this client's event: a delay in seconds, and the messages."""
         self._seen[client] += 1
         for each in self._planters:
             if each.client == client:

@@ -1,4 +1,4 @@
-"""What a run took of the machine: CPU and memory of each service, growth over a soak, and who was the bottleneck."""
+"""A run's use of the machine: CPU and memory of each service, growth over a soak, and the bottleneck."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from loadtest.figures import Moment
 from loadtest.generator import Health
 from loadtest.run import HOLD, Run
 
-# Growth an hour means nothing of a run of minutes: a tenth of the hold has at least so many seconds.
+# Growth an hour has no meaning in a run of minutes: a tenth of the hold must have at least this many seconds.
 GROWTH_LEAST_MOMENTS = 60
-# Above it a core, or a machine, is as good as full: on average, so seconds of it are.
+# A core or a machine with a greater average use counts as full, because some of its seconds are full.
 FULL = 0.9
-# Services that are one process each, and cannot use more than one core.
+# Services of one process each, which cannot use more than one core.
 ONE_PROCESS = ("ws", "redis", "relay")
 
 
 def growth(run: Run) -> dict[str, float]:
-    """From the first to the last tenth of the hold, so that one reading decides nothing; only of long holds."""
+    """Return the growth from the first to the last tenth of a long hold; their means hide single readings."""
     held = [moment for moment in run.figures.moments if moment.phase == HOLD]
     tenth = len(held) // 10
     if tenth < GROWTH_LEAST_MOMENTS:
@@ -50,13 +50,13 @@ def services(run: Run, held: int) -> dict[str, dict[str, float]]:
 
 
 def machine(run: Run, held: int) -> float:
-    """The share of its cores that was used while all users were live, by whoever it was."""
+    """Return the share of the machine's cores that all processes used while all users were live."""
     cores = [moment.machine for moment in run.figures.moments if moment.phase == HOLD and moment.second >= held]
     return sum(cores) / len(cores) / (os.cpu_count() or 1) if cores else 0.0
 
 
 def bottleneck(health: Health, used: Mapping[str, Mapping[str, float]], whole: float) -> str:
-    """One sentence; a core is what one Python process has."""
+    """Return the bottleneck as a sentence. A Python process can use one core."""
     if health.starved:
         return "the generator: its figures are not the server's"
     busiest = max(used.items(), key=lambda each: each[1]["cpu_mean"], default=None)

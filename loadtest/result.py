@@ -32,7 +32,7 @@ CURVE = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99)
 class Result:
     title: str
     passed: bool
-    # Why a run is no measurement at all, where it is none.
+    # Reasons for which the run is no valid measurement.
     problems: Sequence[str]
     checks: Sequence[Check]
     counts: Mapping[str, int]
@@ -41,18 +41,18 @@ class Result:
     configuration: Mapping[str, Any]
     versions: Mapping[str, str]
     generator: Health
-    # Latencies in milliseconds: those of users at work under full load, and handshakes, counts and resumes over all.
+    # Latencies in milliseconds: deliveries while all users work, and handshakes, counts and resumes of the whole run.
     latencies: Mapping[str, Summary]
     pages: Sequence[Mapping[str, Any]]
     errors: Sequence[str]
     services: Mapping[str, Mapping[str, float]]
     bottleneck: str
     phases: Sequence[tuple[str, int]]
-    # What shapes other than a ramp add: how a search went, what was done to nodes, who is unaccounted.
+    # Additions of shapes other than a ramp: the steps of a search, operations on nodes, unaccounted users.
     search: Mapping[str, Any] | None
     incidents: Sequence[str]
     unaccounted: Mapping[str, Sequence[str]]
-    # Of each service, MiB an hour over the hold: what a soak is for.
+    # Memory growth of each service over the hold, in MiB an hour, which is the subject of a soak.
     growth: Mapping[str, float]
     series: Mapping[str, Any]
     held: Held
@@ -112,7 +112,7 @@ class Result:
 
 
 def _judged(run: Run) -> tuple[int, float]:
-    """The seconds whose deliveries are judged: the hold; of a search the steps that kept its limit."""
+    """Return the seconds in which deliveries are judged: the hold or, of a search, the steps within its limit."""
     if run.search is not None and run.search.kept:
         return run.search.kept[0].since, run.search.kept[-1].until
     held = next((second for phase, second in run.phases if phase == HOLD), 0)
@@ -178,7 +178,7 @@ def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
 
 
 def _pages(environment: Environment) -> list[dict[str, Any]]:
-    """What Locust itself counted of pages."""
+    """Return Locust's own statistics of pages."""
     entries = sorted(environment.stats.entries.values(), key=lambda each: (each.method, each.name))
     return [
         {
@@ -208,7 +208,7 @@ def _errors(environment: Environment) -> list[Any]:
 
 
 def _series(run: Run) -> dict[str, Any]:
-    """What the plots are drawn from."""
+    """Return the data of the plots."""
     moments: Sequence[Moment] = run.figures.moments
     latencies = {}
     for name in (figures.DELIVERY, figures.INTENDED):

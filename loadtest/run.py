@@ -1,6 +1,6 @@
-"""What all users of one run share: its phase, who is live, what was published and heard, and every figure.
+"""The state that all users of a run share: its phase, live users, published and received events, and all figures.
 
-Owns no socket. One process has one `Run`.
+Owns no socket. Each process has one `Run`.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from loadtest.shapes import Search
 from loadtest.verdict import Objectives
 
 PHASES = RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
-# After its last page a user stays a member for the grace of three seconds; with a second to be told of it.
+# After the last page a user stays a member for the grace of three seconds; one second more to notify other users.
 LINGER_SECONDS = 4.0
-# Two clocks are near enough to judge by when their difference is known to this share of the objective for p95.
+# Two clocks are good enough to judge latency if their difference is known to this share of the objective for p95.
 CLOCK_SHARE = 0.1
 
 
 class Report(Protocol):
-    """What Locust's `events.request.fire` takes."""
+    """The signature of Locust's `events.request.fire`."""
 
     def __call__(self, **request: Any) -> None: ...
 
 
 class ReportMany(Protocol):
-    """The same for a second's values of one figure, each in milliseconds with how often it came."""
+    """Reports a figure's values of one second, in milliseconds, with the number of times that each occurred."""
 
     def __call__(self, kind: str, name: str, counts: Mapping[float, int], /) -> None: ...
 
 
 @dataclass
 class Save:
-    """A save by its mark: when it was meant to be sent and when it was, and whether the page said that it was done."""
+    """A save, known by its mark: its intended time, its actual time, and whether the page confirmed it."""
 
     intended: float
     sent: float = 0.0
@@ -56,11 +56,11 @@ class Save:
 class Run:
     objectives: Objectives
     report: Report
-    # Where the generator and the servers have different clocks, an event's own time needs to be set to this one's.
+    # If the generator and the servers have different clocks, an event's time must be converted to this one.
     clocks: Clocks = field(default_factory=lambda: Clocks(one=True))
     clock: Callable[[], float] = time.time
     plant: Planters | None = None
-    # How sockets are read, see wires.py; and how often each thing is due: journeys' pauses are so many times as long.
+    # The way to read sockets (see wires.py), and the factor by which the journeys' pauses are longer.
     engine: str = "loop"
     pace: float = 1.0
     report_many: ReportMany | None = None
@@ -68,16 +68,16 @@ class Run:
     figures: Figures = field(default_factory=Figures)
     phase: str = RAMP
     users: set[str] = field(default_factory=set)
-    # Open ones, by path.
+    # Open sockets by path.
     paths: Counter[str] = field(default_factory=Counter)
     messages: Messages = field(default_factory=Messages)
     ledgers: list[Ledger] = field(default_factory=list)
-    # Of pages that were left: what was theirs is settled.
+    # Events of pages that were left, which are already reconciled.
     left: Tally = field(default_factory=Tally)
     names: dict[tuple[str, int], str] = field(default_factory=dict)
     saves: dict[str, Save] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)
-    # The furthest offset that any client has seen.
+    # The greatest offset that any client has received.
     furthest: int = 0
     online: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
@@ -89,28 +89,29 @@ class Run:
     conflicts: int = 0
     # Pages that were asked for, by result.
     pages: Counter[str] = field(default_factory=Counter)
-    # The most that each service held, in bytes.
+    # The greatest memory use of each service, in bytes.
     memory: dict[str, int] = field(default_factory=dict)
-    # How far each epoch went, as far as anybody here knows.
+    # The greatest offset of each epoch that this process knows.
     ends: dict[str, int] = field(default_factory=dict)
-    # What the run's course orders: whether sockets have a network, which share of the users is at work.
+    # Orders of the run's course: whether sockets have a network, and the share of the users at work.
     network: bool = True
     awake_share: float = 1.0
-    # From this second on latencies belong to the step of a search that runs.
+    # From this second on latencies belong to the current step of a search.
     step_since: int | None = None
-    # Where sockets go in place of the page's address, in turns; the file that certificates are checked with.
+    # Addresses that sockets use in turns instead of the page's, and the file of the authority that signed
+    # certificates.
     addresses: tuple[str, ...] = ()
     authority: str = ""
     # Users that other processes of this run have on the page.
     online_elsewhere: int = 0
-    # Of a process that only orders: what the others found out. Their part of the reconciliation is done there.
+    # In a process that only gives orders: the results of the other processes, which reconcile their own ledgers.
     parts: list[Tally] = field(default_factory=list)
     differences: dict[str, Difference] = field(default_factory=dict)
     confirmed: set[str] = field(default_factory=set)
     search: Search | None = None
-    # What was done to the nodes, a sentence each.
+    # Sentences about the operations on nodes.
     incidents: list[str] = field(default_factory=list)
-    # Users of a generator process that was lost, by what to say of it.
+    # Users of lost generator processes, by a description of the loss.
     unaccounted: dict[str, list[str]] = field(default_factory=dict)
     end: tuple[str, int] | None = None
     account: Account | None = None
@@ -132,7 +133,7 @@ class Run:
 
     @property
     def is_working(self) -> bool:
-        """Whether users go on with their journeys, rather than wait for what is still due."""
+        """Whether users go on with their journeys, rather than wait for due events."""
         return self.phase in (RAMP, HOLD)
 
     def enter(self, phase: str) -> None:
@@ -140,16 +141,16 @@ class Run:
         self.phases.append((phase, self.second))
 
     def note(self, name: str) -> None:
-        """A stretch of the hold, for the plots; the phase stays what it is."""
+        """Record a stretch of the hold for the plots; the phase stays the same."""
         self.phases.append((name, self.second))
 
     def is_away(self, number: int) -> bool:
-        """Whether the user of this number, from 1, is logged in and not on any page: before and after a spike."""
-        # Spread over all users, because their journeys go by their numbers.
+        """Return whether the user of this number, from 1, is logged in but on no page, as before and after a spike."""
+        # Spread over all users, because a user's number also decides on the journey.
         return self.phase == HOLD and (number * 7919) % 100 >= self.awake_share * 100
 
     def measured(self, kind: str, name: str, seconds: float, *, what: str = "") -> None:
-        """A figure: one of the run's own, and a request of Locust's, where `what` tells several of a kind apart."""
+        """Record a value of one of the run's figures, and a request for Locust, which `what` may name more exactly."""
         self.figures.latencies[name].add(self.second, seconds * 1000)
         self.report(
             request_type=kind,
@@ -161,12 +162,12 @@ class Run:
         )
 
     def answered(self, request_type: str, exception: object, **_more: object) -> None:
-        """Locust's word of each request: pages are told from the run's own figures."""
+        """Count pages among Locust's requests, which include the run's own figures."""
         if request_type in ("GET", "POST"):
             self.pages["failed" if exception else "ok"] += 1
 
     def meter(self, kind: str, name: str) -> Meter:
-        """The same for a figure of which there are thousands a second: a meter to be fed."""
+        """Return the meter of a figure that can have thousands of values a second."""
 
         def tell(second: int, counts: Counter[float]) -> None:
             self.figures.latencies[name].add_all(second, counts)
@@ -176,7 +177,7 @@ class Run:
         return self._meters.setdefault(name, Meter(tell))
 
     def flush(self) -> None:
-        """Have every meter tell what it holds: before anybody reads the figures."""
+        """Record the values that wait in meters. This must come before any reading of the figures."""
         for meter in self._meters.values():
             meter.flush()
 
@@ -187,7 +188,7 @@ class Run:
         self.figures.deliveries[event_type][self.second] += 1
 
     def heard_of(self, epoch: str, message: Message, now: float) -> None:
-        """A message of the stream came here for the first time."""
+        """Record a message of the stream that no client of this process had received before."""
         message.is_published = True
         self.published(epoch, message.event)
         save = self.save_of(message.event)
@@ -195,7 +196,7 @@ class Run:
             self.clocks.saved(save.sent, message.stamped, now)
 
     def published(self, epoch: str, event: dict[str, Any]) -> None:
-        """Somebody got this event: from now on it has a name, and its save was heard of."""
+        """Record that a client received this event: the event gets a name, and its save counts as announced."""
         at = (epoch, event["offset"])
         if at not in self.names:
             self.names[at] = f"notification {event['notification_id']} ({event['verb']} {event['title']!r})"
@@ -205,13 +206,13 @@ class Run:
         self.furthest = max(self.furthest, event["offset"])
 
     def save_of(self, event: dict[str, Any]) -> Save | None:
-        """The save that an event tells of. Others speak of a document by the title that a save gave it, too."""
+        """Return the save that an event announces. Other events may carry the title of a save, but announce none."""
         return self.saves.get(event["title"]) if event["verb"] == "updated" else None
 
     def begin_editing(self, slug: str, user: str) -> None:
-        """Others should see this user in the document from now on; not where they never saw the user leave."""
+        """Record that other users should see this user in the document, unless they cannot have seen the user leave."""
         now = self.clock()
-        # A form that is loaded anew, as after a conflict, changes nothing that anybody sees.
+        # A form that is loaded again, as after a conflict, changes nothing that other users see.
         if (slug, user) not in self.editing and now - self.edited_until.get((slug, user), 0.0) > LINGER_SECONDS:
             self.editing[slug, user] = now
 
@@ -220,21 +221,21 @@ class Run:
         self.edited_until[slug, user] = self.clock()
 
     def is_even(self) -> bool:
-        """Whether every client has all that is due to it, as far as is known."""
+        """Return whether every client has received all events that are known to be due."""
         if self.end is None or self.in_flight:
             return False
         open_stays = [each.stays[-1] for each in self.ledgers if each.stays and each.stays[-1].until is None]
         return all(stay.reached >= self.end[1] for stay in open_stays if stay.epoch == self.end[0])
 
     def sweep(self) -> None:
-        """Settle what is due to pages that were left, and keep their ledgers no longer."""
+        """Reconcile the ledgers of pages that were left, and discard these ledgers."""
         for ledger in self.ledgers:
             if ledger.is_closed:
                 self.left.take(ledger, {})
         self.ledgers = [ledger for ledger in self.ledgers if not ledger.is_closed]
 
     def tally(self, ends: Mapping[str, int] | None = None, *, as_it_stands: bool = False) -> Tally:
-        """What was due to this process's clients, and what came. `ends`: how far others know that each epoch went."""
+        """Return this process's due and received events. `ends` has the offsets that other processes know."""
         self.sweep()
         known = ends_of(self.ledgers, self.ends, (ends or {}).items(), self.end)
         found = tally(self.ledgers, known, as_it_stands=as_it_stands)
@@ -242,7 +243,7 @@ class Run:
         return found
 
     def settle_accounts(self) -> Account:
-        """The reconciliation, while everybody is still connected."""
+        """Reconcile all ledgers, while all users are still connected."""
         self.flush()
         self.confirmed.update(mark for mark, save in self.saves.items() if save.confirmed)
         tallies = [self.tally(), *self.parts]
@@ -252,17 +253,17 @@ class Run:
         return self.account
 
     def clock_differences(self) -> Mapping[str, Difference]:
-        """By process; this one's has no name."""
+        """Return the clock difference of each process; this process has no name."""
         return self.differences or {"": self.clocks.difference}
 
     @property
     def is_delivery_judged(self) -> bool:
-        """Whether every process knows the servers' clock well enough to say how long a delivery took."""
+        """Whether every process knows the servers' clock well enough to judge the latency of deliveries."""
         allowed = self.objectives.delivery_p95_ms / 1000 * CLOCK_SHARE
         return all(each.error <= allowed and each.contradicted <= allowed for each in self.clock_differences().values())
 
     def disagreements(self) -> int:
-        """Clients that show another count than most; all of them, where most show fewer than there are."""
+        """Return the number of clients that show another count than most, or of all clients if most show too few."""
         shown = Counter(self.counts[user] for user in self.online if user in self.counts)
         if not shown:
             return 0
@@ -272,7 +273,7 @@ class Run:
     def values(
         self, *, failed_requests: int, cpu_share: float, lag_ms: float, since: int = 0, until: float = math.inf
     ) -> dict[str, float]:
-        """The figures that objectives speak of, by their names; deliveries of the seconds between."""
+        """Return the figures that have objectives, by name. Deliveries count only from `since` to before `until`."""
         found = self.figures.summaries(since=since, until=until)
         whole = self.figures.summaries()
         values: dict[str, float] = {

@@ -1,7 +1,7 @@
-"""`python -m loadtest.scrape_cost`: what a scrape of a node with many open sockets costs it.
+"""`python -m loadtest.scrape_cost`: measures the cost of a scrape for a node with many open sockets.
 
-Sockets are opened straight at one node of a stack of its own, fifty of each user; then CPU time of the process is read
-over a row of scrapes, less what the same span costs without any.
+Sockets connect directly to a node of a stack of its own, fifty for each user. The cost is the process's CPU time over
+a row of scrapes, less its CPU time over the same span without any.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def _measure(stack: Stack, connections: int, scrapes: int) -> None:
     sockets = await asyncio.gather(
         *(_open(node.port, ROUTES[i % len(ROUTES)], cookies[i // PER_USER], turns) for i in range(connections))
     )
-    await asyncio.sleep(10)  # The first snapshots have gone out, and the count has settled.
+    await asyncio.sleep(10)  # The first snapshots have been sent, and the count is stable.
     started, before = time.monotonic(), _cpu_seconds(node.pid)
     sizes, seconds = [], []
     for _ in range(scrapes):

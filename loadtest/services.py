@@ -1,4 +1,4 @@
-"""CPU and memory of the services under test, where they run on this host, as the system counts them."""
+"""CPU and memory of the services under test, if they run on this host, as the system counts them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loadtest.bench.accounting import PROC, cpu_seconds, process_tree, rss_bytes
 
-# What a command line of each service contains, and what to call it.
+# A part of each service's command line, and the name of the service.
 SERVICES = (
     ("tidewire ws.asgi", "ws"),
     ("daphne --", "ws"),
@@ -23,7 +23,7 @@ SERVICES = (
 
 
 def service_of(command: Sequence[str]) -> str:
-    """The service's name; of sockets' nodes each has its own, because each is one core. Empty: none of them."""
+    """Return the service's name, or an empty text. Each ws node has its own name, because each can use a whole core."""
     line = " ".join(command)
     found = next((name for part, name in SERVICES if part in line), "")
     if found == "ws" and "-p" in command[:-1]:
@@ -33,7 +33,7 @@ def service_of(command: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Share of one core since the reading before, and memory now."""
+    """CPU as a share of one core since the previous reading, and memory now."""
 
     cpu: Mapping[str, float]
     rss_bytes: Mapping[str, int]

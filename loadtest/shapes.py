@@ -1,4 +1,4 @@
-"""How a run goes, as arithmetic alone: what happens when, and how a search for a limit ends. Starts nothing."""
+"""The shapes of runs as arithmetic: the time of each action, and the end of a search for a limit. Starts nothing."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-# Long enough for sockets to be seen as lost, shorter than the client's longest wait between two attempts.
+# Long enough for sockets to be detected as lost, and shorter than the client's longest delay between two attempts.
 CUT_SECONDS = 5.0
-# Of the users of a spike, so many are there before it.
+# Share of a spike's users that are on a page before it.
 AWAKE_BEFORE_SPIKE = 0.25
 
 
 class Action(StrEnum):
-    """What a stretch of a run begins with."""
+    """The action at the start of a stretch of a run."""
 
     NOTHING = "nothing"
     CUT = "cut"
@@ -27,7 +27,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """From so many seconds into the hold on, under a name that the report's plots show."""
+    """A part of the hold that starts after this many seconds, with a name for the report's plots."""
 
     at_seconds: float
     name: str
@@ -38,12 +38,12 @@ Timeline = Sequence[Stretch]
 
 
 def ramp(_hold_seconds: float) -> Timeline:
-    """All users come, work, and that is all. A soak is the same for hours, and watches memory grow."""
+    """All users come and work. A soak is a ramp over hours, which shows whether memory grows."""
     return ()
 
 
 def spike(hold_seconds: float) -> Timeline:
-    """A quarter of the users, then within a moment all of them, then a quarter again. All have logged in before."""
+    """A quarter of the users, then all of them at once, then a quarter again. All have logged in before."""
     return (
         Stretch(0.0, "a quarter", Action.DOZE),
         Stretch(hold_seconds / 3, "spike", Action.WAKE),
@@ -52,7 +52,7 @@ def spike(hold_seconds: float) -> Timeline:
 
 
 def storm(hold_seconds: float) -> Timeline:
-    """Every socket is lost at once, and all come back at once when the network does."""
+    """All sockets are lost at once, and all reconnect at once when the network returns."""
     at = hold_seconds / 3
     return (
         Stretch(at, "cut", Action.CUT),
@@ -61,7 +61,7 @@ def storm(hold_seconds: float) -> Timeline:
 
 
 def drain(hold_seconds: float) -> Timeline:
-    """One node ends as it does when it is scaled away, and is started again."""
+    """A node ends as it does when the installation is scaled down, and is started again."""
     return (Stretch(hold_seconds / 3, "drain", Action.DRAIN),)
 
 
@@ -77,19 +77,19 @@ SHAPES: Mapping[str, Callable[[float], Timeline]] = {
     "drain": drain,
     "deploy": deploy,
     "soak": ramp,
-    # The hold of each step is a ramp's; `Search` says how they follow one another.
+    # Each step has the hold of a ramp; `Search` decides on the next step.
     "steps": ramp,
 }
 
 
 def due(timeline: Timeline, *, before: float, now: float) -> list[Stretch]:
-    """The stretches that begin after one moment of the hold, up to another; `before` is -1 at first."""
+    """Return the stretches that start after `before`, up to `now`; `before` is -1 at first."""
     return [stretch for stretch in timeline if before < stretch.at_seconds <= now]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a search as it went. `starved` says why the generator could not tell, where it could not."""
+    """The result of a search's step. `starved` has the reason if the generator could not measure it."""
 
     users: int
     p95_ms: float | None
@@ -100,9 +100,9 @@ class Step:
 
 @dataclass
 class Search:
-    """Steps until p95 crosses a limit: the most users at which it was kept.
+    """Steps until p95 exceeds a limit. The result is the greatest number of users that kept the limit.
 
-    A search that the generator ended, or the number of users that it may use, knows that there are at least so many.
+    If the generator or the maximum number of users ended the search, the result is a lower bound.
     """
 
     step: int
@@ -117,7 +117,7 @@ class Search:
 
     @property
     def wanted(self) -> int:
-        """How many users the step that runs has."""
+        """The number of users of the current step."""
         return min(self.most, self.step * (len(self.steps) + 1))
 
     @property
@@ -131,11 +131,11 @@ class Search:
 
     @property
     def at_least(self) -> bool:
-        """Whether something else than the limit ended the search."""
+        """Whether the search ended for another reason than the limit."""
         return len(self.kept) == len(self.steps) or bool(self.steps[len(self.kept)].starved)
 
     def went(self, step: Step) -> bool:
-        """Take a step's result; whether another follows."""
+        """Record a step's result, and return whether another step must follow."""
         self.steps.append(step)
         if step.starved:
             self.ended = f"the generator was the bottleneck at {step.users:,} users: {step.starved}"
@@ -148,7 +148,7 @@ class Search:
         return not self.ended
 
     def gave_up(self, why: str) -> None:
-        """A step that could not even begin."""
+        """Record that a step could not start."""
         self.ended = why
 
     def __str__(self) -> str:

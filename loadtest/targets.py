@@ -1,4 +1,4 @@
-"""What a run is against: a `make up` that runs, or a stack of its own; and what it must have before, load users."""
+"""The target of a run: a running `make up`, or a stack of its own. Also creates the load users that it needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.stack import Stack
 
 RESULTS = ROOT / "var" / "loadtest"
-# What nginx lets one address do: two logins a second.
+# nginx allows two logins a second from one address.
 LOCAL_LOGIN_RATE = 2.0
 SMOKE_LOGIN_RATE = 8.0
 PEOPLE_SECONDS = 120
@@ -30,12 +30,12 @@ KEEP_UP_SECONDS = 0.2
 
 
 class CannotRun(Exception):
-    """There is nothing to run against, and this says what to do."""
+    """There is no target to use; the message has the remedy."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a run is against. `root` is the process whose descendants are the services."""
+    """The target of a run. The services are the descendants of process `root`."""
 
     layout: Layout
     root: int
@@ -43,7 +43,7 @@ class Target:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Of a process that knows the stack's settings and the load test both."""
+        """The environment of a process that needs both the stack's settings and the load test."""
         known = self.layout.environment()
         return {**known, "PYTHONPATH": os.pathsep.join((known["PYTHONPATH"], str(ROOT)))}
 
@@ -63,7 +63,7 @@ def running_stack() -> Iterator[Target]:
 
 @contextlib.contextmanager
 def own_stack(product: str) -> Iterator[Target]:
-    from loadtest.stock.stack import StockStack  # noqa: PLC0415 - `make load` needs no stack of the tests'
+    from loadtest.stock.stack import StockStack  # noqa: PLC0415 - `make load` needs no stack of the tests
     from tests.stack import Stack, why_not  # noqa: PLC0415 - as above
 
     made = StockStack if product == "stock" else Stack
@@ -78,7 +78,7 @@ def own_stack(product: str) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def _nodes_kept_up(stack: Stack) -> Iterator[None]:
-    """What a supervisor does for `make up`: a node that has ended is started again."""
+    """Start a node again if it has ended, as the supervisor of `make up` does."""
     done = threading.Event()
 
     def watch() -> None:
@@ -98,7 +98,7 @@ def _nodes_kept_up(stack: Stack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kept_logs(log: Path) -> Iterator[None]:
-    """What the stack's processes said, for whoever looks into a run that failed."""
+    """Keep the logs of the stack's processes, for the analysis of a failed run."""
     try:
         yield
     finally:
@@ -107,7 +107,7 @@ def _kept_logs(log: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def scraped(target: Target, workers: int) -> Iterator[Sequence[int]]:
-    """Ports where the run's processes answer Prometheus, which is told of them for as long."""
+    """Yield ports from which Prometheus can read the run's processes, and register them for that time."""
     ports = Ports.free(web=0, ws=workers).ws
     target.layout.load_targets.write_text(
         json.dumps([{"targets": [f"{LOOPBACK}:{port}" for port in ports]}]), encoding="utf-8"

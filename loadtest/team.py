@@ -1,4 +1,4 @@
-"""All processes whose users one run has: this one alone, or Locust's workers. Passes orders down and states up."""
+"""The processes that have the users of a run: this one, or Locust's workers. Passes orders down and states up."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from loadtest.follower import Follower
 from loadtest.run import ENDED, Run
 
 if TYPE_CHECKING:
-    # Importing Locust patches the standard library, which the tests of this arithmetic do not want.
+    # Importing Locust patches the standard library, which must not happen to the tests of this arithmetic.
     from locust.runners import MasterRunner, WorkerRunner
 
 logger = logging.getLogger(__name__)
 
 ORDER, STATE, CLOSE, BOOKS = "tidewire-order", "tidewire-state", "tidewire-close", "tidewire-books"
 STATE_SECONDS = 0.5
-# A process that said nothing for so long is lost; a starved one is late by less. Locust itself waits
-# longer: see locustfile.py.
+# A process that was silent for this long is lost; a starved one is late by less. Locust itself waits longer: see
+# locustfile.py.
 SILENCE_SECONDS = 15.0
 BOOKS_SECONDS = 60.0
-# What a lost process saw since its last page is lost with it.
+# If a process is lost, its figures since its last page are lost too.
 PAGE_SECONDS = 2.0
 
 
 class Team(Protocol):
-    """What a run's course sees of its users, wherever they are."""
+    """The users of a run, in one or several processes, as its course needs them."""
 
     def order(self, **order: Any) -> None: ...
 
     def states(self) -> Mapping[str, Mapping[str, Any]]:
-        """By process: see `Follower.state`."""
+        """Return the state of each process: see `Follower.state`."""
 
     def close_books(self) -> None:
-        """Bring everything that the processes saw into this process's run, and reconcile."""
+        """Collect the accounts of all processes in this process's run, and reconcile them."""
 
     def lost_users(self) -> int: ...
 
@@ -53,7 +53,7 @@ def total(states: Mapping[str, Mapping[str, Any]], name: str) -> int:
 
 
 def paths(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Open sockets of all processes, by path."""
+    """Return the open sockets of all processes, by path."""
     found: Counter[str] = Counter()
     for state in states.values():
         found.update(state["paths"])
@@ -61,7 +61,7 @@ def paths(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def ends(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """How far each epoch went, as far as any process knows."""
+    """Return the greatest offset of each epoch that any process knows."""
     found: dict[str, int] = {}
     for state in states.values():
         for epoch, offset in [*state["ends"].items(), *([state["end"]] if state["end"] else [])]:
@@ -70,7 +70,7 @@ def ends(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def recent(states: Mapping[str, Mapping[str, Any]]) -> Counter[float]:
-    """Latencies of the step that runs."""
+    """Return the latencies of the current step."""
     counts: Counter[float] = Counter()
     for state in states.values():
         counts.update(dict(state["step"]))
@@ -97,7 +97,7 @@ class Alone:
 
 
 class Workers:
-    """Locust's workers have the users. One that is lost is accounted for up to its last page; its users are named."""
+    """Locust's workers have the users. A lost worker is accounted for up to its last page, and its users are named."""
 
     def __init__(
         self,
@@ -112,12 +112,12 @@ class Workers:
         self._run = run
         self._runner = runner
         self._states: dict[str, dict[str, Any]] = {}
-        # When each was heard of, by the clock and by the run's seconds.
+        # The time of each worker's last message, by the clock and by the run's seconds.
         self._heard: dict[str, tuple[float, int]] = {}
         self._users: dict[str, list[str]] = {}
-        # What to say of each.
+        # A description of each lost worker.
         self._lost: dict[str, str] = {}
-        # Pages bound together, and who has handed in the last of theirs.
+        # The joined pages of each worker, and the workers that have handed in their last page.
         self._books: dict[str, dict[str, Any]] = {}
         self._paged: dict[str, int] = {}
         self._done: set[str] = set()
@@ -126,7 +126,7 @@ class Workers:
         runner.register_message(BOOKS, self._on_books)
 
     def order(self, **order: Any) -> None:
-        """All of what was ordered so far is told every time: a worker that comes late must know it too."""
+        """Send all orders so far each time, because a worker that comes late must know them too."""
         self._order.update(order)
         self._runner.send_message(ORDER, dict(self._order))
         if order.get("phase", self._run.phase) != self._run.phase:
@@ -191,11 +191,11 @@ class Workers:
         logger.warning("%s, with %d users", self._lost[worker], len(self._users.get(worker, ())))
 
     def _number(self, worker: str) -> int:
-        return int(self._runner.get_worker_index(worker)) + 1  # type: ignore[no-untyped-call] # it has no types
+        return int(self._runner.get_worker_index(worker)) + 1  # type: ignore[no-untyped-call] # Locust has no types
 
 
 class Obedient:
-    """In a worker: takes the orders of the master and tells it how things stand."""
+    """The part of a worker: receives the master's orders, and sends the state of its users."""
 
     def __init__(self, follower: Follower, runner: WorkerRunner) -> None:
         self._follower = follower

@@ -1,4 +1,4 @@
-"""A run's figures against the objectives of a file: what was wanted, what came, and whether that is a pass."""
+"""Compares a run's figures with the objectives of a file, and decides whether the run passes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ OBJECTIVES = Path(__file__).with_name("objectives.toml")
 
 
 class ObjectivesError(Exception):
-    """The file of objectives names something that does not exist, or lacks something."""
+    """The file of objectives has an unknown name, or lacks one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objectives:
-    """Limits, all of them greatest allowed values. Latencies in milliseconds, `late_seconds` in seconds."""
+    """Limits, all of them the greatest allowed values. Latencies in milliseconds, `late_seconds` in seconds."""
 
     lost: int
     duplicated: int
@@ -40,7 +40,7 @@ class Objectives:
 
     @classmethod
     def read(cls, path: Path = OBJECTIVES) -> Objectives:
-        """Raises `ObjectivesError` with the names that are unknown or missing."""
+        """Read a file of objectives. Raises `ObjectivesError` with the names that are unknown or missing."""
         given = tomllib.loads(path.read_text(encoding="utf-8"))
         known = {each.name for each in fields(cls)}
         if wrong := known.symmetric_difference(given):
@@ -50,7 +50,7 @@ class Objectives:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One objective. `passed` is None where the run has no figure for it."""
+    """An objective and its figure. `passed` is None if the run has no such figure."""
 
     name: str
     limit: float
@@ -59,7 +59,7 @@ class Check:
 
 
 def check(objectives: Objectives, figures: Mapping[str, float | None], counts: Mapping[Kind, int]) -> list[Check]:
-    """Every objective with its figure. Faults that did not happen are 0; a latency nobody measured is no pass."""
+    """Compare all objectives with their figures. Faults that did not occur are 0; an unmeasured latency is no pass."""
     checks = [_compare(kind.value, getattr(objectives, kind.value), float(counts.get(kind, 0))) for kind in Kind]
     for each in fields(objectives):
         if each.name in {*Kind, "late_seconds"}:
@@ -73,5 +73,5 @@ def _compare(name: str, limit: float, value: float | None) -> Check:
 
 
 def passed(checks: list[Check]) -> bool:
-    """Whether nothing failed. What was not measured is shown as such and fails nothing."""
+    """Return whether no objective failed. An unmeasured figure must be shown as such, and fails nothing."""
     return all(each.passed is not False for each in checks)

@@ -1,4 +1,4 @@
-"""What a run was made with: the commit, the packages, the machine."""
+"""The versions in a run: the commit, the packages, the machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("locust", "gevent", "websocket-client", "Django", "channels", "daphn
 
 
 def versions() -> dict[str, str]:
-    # An image has no repository, and was told.
+    # An image has no repository, so its build must set the revision.
     commit = _said("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") or os.environ.get("TIDEWIRE_REVISION", "")
     found = {"tidewire": commit[:12] or "unknown"}
     if _said("git", "-C", str(ROOT), "status", "--porcelain", "--", "src", "services"):

@@ -1,4 +1,4 @@
-"""Run as `python -m loadtest.versus`: the most users at a p95, of tidewire and of stock Channels, in turns.
+"""Run as `python -m loadtest.versus`: finds the most users at a p95, of tidewire and of stock Channels, in turns.
 
 Each round is a search (`--shape steps`) on a stack of its own, with the same pages, nginx, Redis and journeys.
 """
@@ -44,11 +44,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _search(product: str, users: int, step: int, options: argparse.Namespace) -> dict[str, Any]:
-    """The report of one search."""
+    """Return the report of a search."""
     command = [sys.executable, "-m", "loadtest", "--smoke", "--logged-in", "--product", product, "--shape", "steps"]
     command += ["--users", str(users), "--step-users", str(step), "--seconds", str(options.seconds)]
     command += ["--pace", str(options.pace), "--workers", str(options.workers)]
-    # Its exit code is the verdict of all objectives, of which the search needs none.
+    # The exit code is the verdict on all objectives, which a search does not need.
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     where = re.search(r"^report: (\S+)/report.html$", done.stdout, re.MULTILINE)
     if where is None:
@@ -57,7 +57,7 @@ def _search(product: str, users: int, step: int, options: argparse.Namespace) ->
 
 
 def table(found: dict[str, list[dict[str, Any]]]) -> str:
-    """A line for each round: the answer, and the p95 of each step that led to it."""
+    """Return a table with a line for each round: the result, and the p95 of each step that led to it."""
     lines = ["| product | round | most users | p95 by step (users: ms) | wrong |", "|---|--:|--:|---|---|"]
     for product, reports in found.items():
         for n, report in enumerate(reports, 1):

@@ -1,6 +1,6 @@
-"""How what arrives on an open socket is read: by `websocket-client`, or by the loop itself.
+"""Readers of open sockets: `websocket-client`, or the loop itself.
 
-Both block their greenlet until the socket ends and hand every text to `on_text`. Neither opens nor closes a socket.
+Both block their greenlet until the socket ends, and pass each text to `on_text`. Neither opens or closes a socket.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from websocket import ABNF, WebSocket, WebSocketTimeoutException
 from loadtest.frames import FrameError, Frames
 
 OnText = Callable[[bytes], None]
-# What is read at once: a burst of a hundred events, and no more memory than that.
+# Bytes of one read: enough for a burst of a hundred events, and a limit of memory.
 CHUNK_BYTES = 65536
 READABLE = 1
 ENGINES = ("loop", "greenlets")
 
 
 class Closed(Exception):
-    """The other end closed the socket, or lost it (1006)."""
+    """The peer closed the socket, or the connection was lost (1006)."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"closed with {code}")
@@ -37,14 +37,14 @@ class Closed(Exception):
 
 class Wire(Protocol):
     def read(self) -> None:
-        """Until the socket ends. Raises `Closed`, or the socket's own error."""
+        """Read until the socket ends. Raises `Closed`, or the socket's own error."""
 
     def stop(self) -> None:
-        """Nothing is read any more. Before the socket is closed, whoever closes it."""
+        """Stop reading. This must come before the socket is closed."""
 
 
 def wire(engine: str, opened: WebSocket, on_text: OnText, *, silence_seconds: float) -> Wire:
-    """By the engine's name. What is encrypted is read by `websocket-client`: a loop does not see what TLS holds."""
+    """Return an engine's reader. TLS needs `websocket-client`, because the loop cannot see bytes that TLS buffers."""
     kind = LoopWire if engine == "loop" and not hasattr(opened.sock, "pending") else GreenletWire
     return kind(opened, on_text, silence_seconds)
 
@@ -72,11 +72,11 @@ class GreenletWire:
             self._on_text(frame.data)
 
     def stop(self) -> None:
-        """Its greenlet is killed, or wakes up from the closed socket."""
+        """Do nothing: the greenlet is killed, or wakes up from the closed socket."""
 
 
 class LoopWire:
-    """The loop calls back when there is something to read: no switch of greenlets, one `read` for all that is there.
+    """The loop calls back when there are bytes to read: no switch of greenlets, one `read` for all that have arrived.
 
     `on_text` runs in the loop, so it must never wait.
     """
@@ -121,16 +121,16 @@ class LoopWire:
                 if opcode == ABNF.OPCODE_TEXT:
                     self._on_text(body)
                 elif opcode == ABNF.OPCODE_PING:
-                    # Sending may have to wait, which the loop cannot.
+                    # Sending may have to wait, which the loop cannot do.
                     gevent.spawn(self._opened.pong, body)
                 elif opcode == ABNF.OPCODE_CLOSE:
                     raise Closed(_code(body))
                 if self._watcher is None:
-                    # The page was left by what was just told.
+                    # The last message made its handler leave the page.
                     return
         except BlockingIOError:
             return
-        # Whatever it was belongs to the greenlet that reads: here it would be the loop's.
+        # The greenlet that reads must raise any exception; here it would be raised in the loop.
         except Exception as error:  # noqa: BLE001
             self._why = error
             self.stop()

@@ -1,4 +1,4 @@
-"""Writes a result where it is kept: as HTML to look at, as JSON to compare, as Markdown for a pull request."""
+"""Writes a result as HTML to read, as JSON to compare, and as Markdown for a pull request."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from loadtest.charts import number
 from loadtest.page import page
 from loadtest.result import Result
 
-# A pull request's reader wants to know that something is wrong, and what for instance.
+# A pull request must show that there are faults, with some examples.
 FAULTS_SHOWN = 10
 
 
 def write(result: Result, directory: Path) -> Path:
-    """Returns the page."""
+    """Write the files, and return the path of the page."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "report.json").write_text(json.dumps(result.as_data(), indent=1) + "\n", encoding="utf-8")
     (directory / "report.md").write_text(markdown(result), encoding="utf-8")
@@ -59,7 +59,7 @@ def markdown(result: Result) -> str:
 
 
 def _shape(result: Result) -> list[str]:
-    """What the shape of the run found out, a sentence each."""
+    """Return the results that the run's shape adds, as sentences."""
     lost = [
         f"{worker}: {len(users)} users are unaccounted for, {', '.join(users[:FAULTS_SHOWN])}"
         + (" ..." if len(users) > FAULTS_SHOWN else "")
@@ -78,7 +78,7 @@ def _summary(result: Result) -> str:
 
 
 def headline(result: Result) -> str:
-    """What a terminal says at the end."""
+    """Return the summary that a terminal prints at the end."""
     delivery = result.latencies.get(figures.DELIVERY)
     p95 = f"p95 {number(delivery.p95)} ms, p99 {number(delivery.p99)} ms" if delivery else "no delivery measured"
     wrong = ", ".join(f"{count} {kind}" for kind, count in result.counts.items())

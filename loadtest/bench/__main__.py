@@ -1,4 +1,4 @@
-"""`python -m loadtest.bench`: runs the comparison, or parts of it, and writes what came out.
+"""`python -m loadtest.bench`: runs the comparison, or parts of it, and writes the results.
 
 `make bench` runs it without options, `make bench-quick` with `--quick`.
 """
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     measured = Run(results.as_dict())
     print(f"\n{report.screen(measured)}\n\nresults: {results.path}")
-    # A part of it is no document.
+    # Parts of the comparison make no document.
     if not (given.quick or given.no_report or given.measures or given.servers or given.clients):
         report.write(measured)
         print(f"written: {DOCUMENT}, {PLOTS}")

@@ -1,4 +1,4 @@
-"""What the operating system says a process used, and the arithmetic on it."""
+"""The operating system's statistics of processes, and the arithmetic on them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ PROC = Path("/proc")
 
 
 def process_tree(pid: int, proc: Path = PROC) -> list[int]:
-    """The process and all that it started, as long as they live."""
+    """Return the process and its living descendants."""
     children: dict[int, list[int]] = {}
     for stat in proc.glob("[0-9]*/stat"):
         try:
-            # The name in brackets may hold anything; what follows its last bracket does not.
+            # The name in brackets may itself contain brackets; the fields after it cannot.
             after_name = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except OSError:
             continue
@@ -29,9 +29,9 @@ def process_tree(pid: int, proc: Path = PROC) -> list[int]:
 
 
 def cpu_seconds(pids: Iterable[int], proc: Path = PROC) -> float:
-    """Time on a CPU of all threads of these processes: to the nanosecond, unlike the ticks of `stat`.
+    """Return the CPU time of all threads of these processes, which is more exact than the ticks of `stat`.
 
-    A thread that has ended takes its time with it; the servers measured here keep theirs.
+    The time of a thread is lost when it ends; the servers measured here keep their threads.
     """
     total = 0
     for pid in pids:
@@ -44,7 +44,7 @@ def cpu_seconds(pids: Iterable[int], proc: Path = PROC) -> float:
 
 
 def rss_bytes(pids: Iterable[int], proc: Path = PROC) -> int:
-    """Memory that these processes have in RAM."""
+    """Return the memory of these processes in RAM."""
     total = 0
     for pid in pids:
         for line in (proc / str(pid) / "smaps_rollup").read_text(encoding="ascii").splitlines():
@@ -55,7 +55,7 @@ def rss_bytes(pids: Iterable[int], proc: Path = PROC) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Busy:
-    """Seconds since boot that all cores were busy, and that the hypervisor gave to others."""
+    """Seconds since boot in which cores were busy, and seconds that the hypervisor gave to other guests."""
 
     busy: float
     stolen: float
@@ -70,7 +70,7 @@ class Busy:
 
 
 def per_delivery_us(cpu: float, deliveries: int) -> float:
-    """CPU seconds as microseconds for each delivery."""
+    """Return CPU seconds as microseconds for each delivery."""
     if deliveries <= 0:
         return math.nan
     return cpu / deliveries * 1e6
@@ -78,7 +78,7 @@ def per_delivery_us(cpu: float, deliveries: int) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """The median of some rounds, with the least and the most."""
+    """The median of several rounds, with the least and the greatest value."""
 
     median: float
     least: float
@@ -87,7 +87,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Raises `ValueError` where there is none."""
+        """Return the spread of values. Raises `ValueError` if there are none."""
         if not values:
             raise ValueError("no round to take a median of")
         return cls(statistics.median(values), min(values), max(values), len(values))

@@ -1,4 +1,4 @@
-"""How much of the machine others took while a step ran: a figure from a busy machine is known as one."""
+"""The share of the machine that other processes took during a step, so that disturbed figures can be recognised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loadtest.bench.accounting import Busy, cpu_seconds
 
 
 class Watch:
-    """Compares what all cores did with what the bench did; all its children of a step end within the step."""
+    """Compares the work of all cores with the bench's own. All children of a step must end within the step."""
 
     def __init__(self, redis_pid: int) -> None:
         self._redis_pid = redis_pid
@@ -19,7 +19,7 @@ class Watch:
         self._own = self._own_seconds()
 
     def disturbance(self) -> float:
-        """The share of the machine's time that went to other processes or other guests since the beginning."""
+        """Return the share of the machine's time that other processes or other guests took since the start."""
         seconds = (time.monotonic() - self._began) * (os.cpu_count() or 1)
         busy = Busy.now()
         foreign = busy.busy - self._busy.busy - (self._own_seconds() - self._own) + busy.stolen - self._busy.stolen

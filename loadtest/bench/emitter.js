@@ -1,11 +1,11 @@
 "use strict";
-// Publishes through Socket.IO's own emitter; told by JSON lines like publisher.py, and answers like it.
+// Publishes through Socket.IO's own emitter; reads JSON lines as publisher.py does, and answers in the same way.
 const readline = require("node:readline");
 const { Emitter } = require("@socket.io/redis-emitter");
 const { createClient } = require("redis");
 
 function padded(n, size) {
-  // The frame is `42["tick",{...}]`: it has `size` characters like everybody's.
+  // The frame is `42["tick",{...}]`: it must have `size` characters, like those of other servers.
   const event = { n, t: Number(process.hrtime.bigint()), pad: "" };
   const length = JSON.stringify(["tick", event]).length + 2;
   event.pad = "x".repeat(Math.max(size - length, 0));
@@ -16,7 +16,7 @@ async function main() {
   const redis = createClient({ url: process.env.BENCH_REDIS_URL });
   await redis.connect();
   let sent = null;
-  // The emitter does not wait for Redis; the others do, between one event and the next, and so must this.
+  // The emitter does not wait for Redis. Other publishers do between one event and the next, so this must wait too.
   const emitter = new Emitter({ publish: (channel, message) => (sent = redis.publish(channel, message)) });
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const order = JSON.parse(line);

@@ -1,4 +1,4 @@
-"""tidewire's event of the bench: on the dashboard's own topic, with number, time and padding like the others'."""
+"""tidewire's event of the bench: on the dashboard's own topic, with number, time and padding as for other servers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tidewire.events import StreamEvent
 from tidewire.publish import publish
 from tidewire.stores import stream_store
 
-# What the hub adds to the text that was published, but for the offset's digits.
+# Characters that the hub adds to a published text, without the digits of the offset.
 OFFSET_CHARACTERS = len('"offset":,"mark":"0123456789ab",')
 
 
 class Tick(StreamEvent):
-    """One event of the bench. `t` is CLOCK_MONOTONIC in nanoseconds."""
+    """An event of the bench. `t` is CLOCK_MONOTONIC in nanoseconds."""
 
     type: Literal["tick"] = "tick"
     topic: str = NOTIFICATIONS.name
@@ -29,7 +29,7 @@ class Tick(StreamEvent):
 
 
 async def publish_tick(n: int, size: int) -> None:
-    """Publish event number n so that it has about `size` characters on the wire (its own least is 144)."""
+    """Publish event number n with about `size` characters on the wire, which cannot be less than 144."""
     tick = Tick(id=uuid4(), n=n, t=time.monotonic_ns())
     room = size - len(tick.encode()) - OFFSET_CHARACTERS - len(str(n + 1))
     if room > len(',"pad":""'):

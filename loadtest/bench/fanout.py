@@ -1,4 +1,4 @@
-"""The measure of fan-out: CPU of the server for each delivery, latency, and what was lost, doubled or out of order."""
+"""The measure of fan-out: the server's CPU for each delivery, latency, and lost, duplicated or reordered events."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Record = dict[str, Any]
 
 EVENT_BYTES = 160
 BURST = 10
-# Handshakes answered are not yet subscriptions made: the servers settle before the first event.
+# After the last handshake a server may still be subscribing, so the first event must wait.
 SETTLE_SECONDS = 1.0
-# The server is idle between two fan-outs, so that none stands in another's queue.
+# The server is idle between two fan-outs, so that none can wait in another's queue.
 REST_SECONDS = 0.02
 WAIT_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Dose:
-    """How much is published: for `seconds`, at least `least` and at most `most` times."""
+    """The amount to publish: for `seconds`, at least `least` and at most `most` times."""
 
     seconds: float
     least: int
@@ -32,7 +32,7 @@ class Dose:
 
 
 async def measure_fanout(stand: Stand, clients: int, doses: dict[str, Dose]) -> list[Record]:
-    """One record for each mode of `doses` ("single", "burst"), all over the same connections."""
+    """Return a record for each mode of `doses` ("single", "burst"), all over the same connections."""
     records: list[Record] = []
     load = stand.fanout_load(clients)
     async with stand.publisher() as publisher, stand.clients(load) as generator:
@@ -80,8 +80,8 @@ async def _measure(stand: Stand, generator: Generator, publisher: Publisher, mod
 
 
 async def publish_once(generator: Generator, publisher: Publisher, count: int, *, size: int) -> bool:
-    """Publish, and wait until all have it. Whether all had it in time."""
-    # Expected before it is published: the generator is awake when the first delivery comes.
+    """Publish, wait for all clients to receive the events, and return whether all did so in time."""
+    # Expected before publishing, so that the generator is awake when the first delivery arrives.
     await generator.expect(publisher.published + count, seconds=WAIT_SECONDS)
     await publisher.publish(count, size=size)
     arrived = await generator.arrived()

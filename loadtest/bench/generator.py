@@ -1,4 +1,4 @@
-"""Builds the load generator and drives it: N clients that count exactly what reaches them."""
+"""Builds and controls the load generator: N clients that count exactly the events that they receive."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from loadtest.bench.talk import Answer, Talk, talking
 SOURCE = HERE / "client.c"
 PROGRAM = VAR / "client"
 COMPILE_SECONDS = 120
-# The child keeps its own deadlines; these are for a child that hangs.
+# The child has its own deadlines; this is added to them for a child that hangs.
 GRACE_SECONDS = 20.0
 
 
 def build() -> Path:
-    """Compiles client.c where it is newer than what is there. Raises `BenchError` where there is no compiler."""
+    """Compile client.c if it is newer than the program. Raises `BenchError` if there is no compiler."""
     if PROGRAM.exists() and PROGRAM.stat().st_mtime >= SOURCE.stat().st_mtime:
         return PROGRAM
     compiler = find_program("cc", "gcc", "clang")
@@ -42,7 +42,7 @@ def build() -> Path:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Load:
-    """How many clients, and how they come. `concurrency` handshakes are under way at once; 0: all."""
+    """The clients and the way they connect. `concurrency` is the number of concurrent handshakes; 0 means all."""
 
     port: int
     path: str
@@ -85,36 +85,36 @@ class Generator:
         self.pid = talk.pid
 
     async def connected(self) -> Answer:
-        """Waits until every handshake has ended, well or not."""
+        """Wait until every handshake has ended, successfully or not."""
         return await self._talk.hear(self._load.connect_seconds + GRACE_SECONDS)
 
     async def expect(self, events: int, *, seconds: float) -> None:
-        """Says that so many events will be due since the start; `arrived` waits for them."""
+        """Announce the number of events that are due since the start; `arrived` waits for them."""
         await self._talk.say(f"wait {events} {seconds}")
         self._expected_seconds = seconds
 
     async def arrived(self) -> Answer:
-        """Waits until every client has all that is expected, or the time for it is over."""
+        """Wait until every client has all expected events, or until the time for them is over."""
         return await self._talk.hear(self._expected_seconds + GRACE_SECONDS)
 
     async def value(self, number: int, *, seconds: float) -> Answer:
-        """Waits until the last value that each client saw is this one."""
+        """Wait until this is the last value that each client has received."""
         return await self._talk.ask(f"value {number} {seconds}", seconds=seconds + GRACE_SECONDS)
 
     async def reset(self) -> None:
-        """Forgets the latencies of a warm-up."""
+        """Discard the latencies of a warm-up."""
         await self._talk.ask("reset", seconds=GRACE_SECONDS)
 
     async def report(self) -> Answer:
         return await self._talk.ask("report", seconds=GRACE_SECONDS)
 
     async def stop(self) -> Answer:
-        """Ends all connections; what was counted."""
+        """Close all connections, and return the counts."""
         return await self._talk.ask("stop", seconds=GRACE_SECONDS)
 
 
 @contextlib.asynccontextmanager
 async def generating(load: Load, *, core: int | None = None) -> AsyncIterator[Generator]:
-    """Runs the generator until the block ends."""
+    """Run the generator until the block ends."""
     async with talking("client", [str(build()), *load.arguments()], core=core) as talk:
         yield Generator(talk, load)

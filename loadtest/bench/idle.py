@@ -1,4 +1,4 @@
-"""The measure of idle connections: what each holds in memory, and what its connect cost."""
+"""The measure of idle connections: the memory of each, and the cost of its connect."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from loadtest.bench.processes import BenchError
 from loadtest.bench.servers import AUTHENTICATED
 from loadtest.bench.stand import Stand
 
-# The first connections load code and fill caches that no later one pays for.
+# The first connections load code and fill caches, a cost that later ones do not have.
 WARM_UP_CLIENTS = 50
-# Whatever a server does after a handshake (a first frame, a presence put) is done by then.
+# A server's work after a handshake (a first frame, a presence put) must be complete by then.
 SETTLE_SECONDS = 2.0
 
 
 async def measure_idle(stand: Stand, clients: int, variant: str) -> dict[str, Any]:
-    """`variant` is "bare", "session" (its cookie alone), or "ticket" (with tidewire's ticket beside it)."""
+    """`variant` is "bare", "session" (only its cookie), or "ticket" (its cookie and tidewire's ticket)."""
     path, cookies = {
         "bare": (stand.server.bare_path, None),
         "session": (AUTHENTICATED, SESSIONS),

@@ -1,4 +1,4 @@
-"""tidewire's applications under test: the ws service's own, with the bench's sockets among its routes."""
+"""tidewire's applications under test: those of the ws service, with the bench's sockets among the routes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ws.routing import websocket_urlpatterns  # noqa: E402
 
 
 class TicksConsumer(LiveConsumer):
-    """The dashboard's notifications, and the presence of their reader, in one socket."""
+    """A socket with the dashboard's notifications and the presence of its user."""
 
     def topics(self) -> Sequence[Topic]:
         return (NOTIFICATIONS,)
@@ -32,7 +32,7 @@ class TicksConsumer(LiveConsumer):
 
 
 class OpenTicksConsumer(LiveConsumer):
-    """The same for anybody, who then is nobody's presence."""
+    """The same without authentication, and without presence."""
 
     async def refuse(self) -> CloseCode | None:
         return None
@@ -41,18 +41,18 @@ class OpenTicksConsumer(LiveConsumer):
         return (NOTIFICATIONS,)
 
 
-# Before ws.asgi is imported, which makes its router of them: whatever stands around the router is as shipped.
+# Before the import of ws.asgi, which makes its router of these routes. All layers around the router are as shipped.
 websocket_urlpatterns.append(path("ws/ticks/", TicksConsumer.as_asgi()))
 
 from ws.asgi import application as shipped  # noqa: E402
 
 _open = OpenTicksConsumer.as_asgi()
-# Connections of one user are limited, and nobody in particular would be one.
+# Connections of a user are limited, so each unauthenticated connection must have a user number of its own.
 _numbers = itertools.count(1)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """As shipped; `/ws/bare/` alone passes by authentication, as bare Channels applications do."""
+    """The application as shipped. Only `/ws/bare/` bypasses authentication, as bare Channels applications do."""
     if scope["type"] == "websocket" and scope["path"] == "/ws/bare/":
         await _open({**scope, "user": TicketUser(next(_numbers), "")}, receive, send)
     else:
@@ -60,6 +60,6 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def plain(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """The same on a server that offers no writer of its own."""
+    """The same on a server without a writer of its own."""
     scope.get("extensions", {}).pop("tidewire.writer", None)
     await application(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What a figure is worth nothing without: the machine, the versions, the commit, the command."""
+"""The facts without which a figure has no value: the machine, the versions, the commit, the command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NODE_PACKAGES = ("ws", "socket.io", "@socket.io/redis-adapter", "redis")
 
 
 def about(command: list[str], redis: RedisServer, cores: Cores) -> dict[str, Any]:
-    """Everything that stands above the tables."""
+    """Return the facts that stand above the tables."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
         "command": " ".join(command),
@@ -64,7 +64,7 @@ def _versions(redis: RedisServer) -> dict[str, str]:
 
 
 def _said(*command: str) -> str:
-    """What a program prints; nothing where it is not there or fails."""
+    """Return the output of a program, or an empty text if it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except OSError:

@@ -1,4 +1,4 @@
-"""Where the bench finds and keeps things. All it writes but the document is under var/bench."""
+"""The paths of the bench. Except for the document, all that it writes is under var/bench."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ VAR: Final = ROOT / "var" / "bench"
 LOGS: Final = VAR / "log"
 NODE: Final = VAR / "node"
 DATABASE: Final = VAR / "bench.sqlite3"
-# A request header for each user: the session as pages have had it for ever, and with tidewire's ticket beside it.
+# A request header for each user: with the session's cookie alone, and with tidewire's ticket beside it.
 SESSIONS: Final = VAR / "sessions.txt"
 TICKETS: Final = VAR / "tickets.txt"
-# The position of the revocations that the tickets name, and with which each Redis of the bench begins.
+# The position of revocations that the tickets contain, at which each Redis of the bench must begin.
 REVOCATIONS_AT: Final = "be7c:0"
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
 PLOTS: Final = ROOT / "docs" / "benchmarks"

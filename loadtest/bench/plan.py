@@ -1,4 +1,4 @@
-"""What is run, in which order: every measure of every server once a round, so that a disturbance hits all alike."""
+"""The steps and their order: each round has every measure of every server, so that a disturbance affects all alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEASURES: tuple[Measure, ...] = ("fanout", "idle", "storm", "stall")
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One measure of one server. `variant` says which of its kind: "bare", "session", "ticket", "stalled" or ""."""
+    """A measure of a server. `variant` is its kind: "bare", "session", "ticket", "stalled" or ""."""
 
     measure: Measure
     server: str
@@ -26,7 +26,7 @@ class Step:
 
     @property
     def key(self) -> tuple[str, str, int, str]:
-        """What is the same in every round."""
+        """The values that a step has in every round."""
         return (self.measure, self.server, self.clients, self.variant)
 
     def __str__(self) -> str:
@@ -36,21 +36,21 @@ class Step:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The matrix. Its servers are named in the order in which they are measured."""
+    """The matrix of a run. Servers are in the order in which they are measured."""
 
     measures: Sequence[Measure]
     servers: Sequence[str]
     clients: Sequence[int]
     rounds: int
     dose: dict[str, Dose]
-    # What differs twentyfold needs no third round, and what takes minutes no second.
+    # A twentyfold difference needs no third round, and a measure that takes minutes no second.
     stock_rounds: int = 2
     slow_rounds: int = 1
     # Memory varies by a few percent; a run with stalled readers takes a minute.
     steady_rounds: int = 2
 
     def steps(self) -> Iterator[Step]:
-        """Fan-out first: it is what most people want to see, should the run be cut short."""
+        """Fan-out first, because it is the most wanted result if the run must be interrupted."""
         for measure in self.measures:
             rounds = self.rounds if measure in ("fanout", "storm") else min(self.steady_rounds, self.rounds)
             for number in range(1, rounds + 1):
@@ -86,7 +86,7 @@ class Plan:
 
 
 PATIENT = "daphne-patient"
-# Up to so many clients a stock server's fan-out is measured in seconds.
+# With up to this many clients, the fan-out of a stock server can be measured in seconds.
 SOON_DONE = 1000
 STOCK = ("daphne-core", "daphne-pubsub", "uvicorn-pubsub", PATIENT)
 IDLES = {
@@ -102,7 +102,7 @@ QUICK_DOSE = {"single": Dose(6.0, 5, 150), "burst": Dose(6.0, 2, 50)}
 
 
 def full() -> Plan:
-    """All of it."""
+    """Return the plan of the whole comparison."""
     return Plan(
         measures=MEASURES,
         servers=tuple(server.name for server in SERVERS),
@@ -113,7 +113,7 @@ def full() -> Plan:
 
 
 def quick() -> Plan:
-    """The core of it in about two minutes."""
+    """Return the plan of its most important part, which takes about two minutes."""
     return Plan(
         measures=("fanout",),
         servers=("daphne-pubsub", "ws", "tidewire"),

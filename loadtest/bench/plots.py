@@ -1,4 +1,4 @@
-"""The plots of docs/benchmarks: few colours, the numbers beside the marks, nothing that needs a legend twice."""
+"""The plots of docs/benchmarks: few colours, numbers beside the marks, no legend that repeats them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Draw = Callable[[Any, float, Server, int], None]
 
 
 def draw_all(run: Run, directory: Path, *, suffix: str = "svg") -> list[Path]:
-    """Every plot that the run has records for."""
+    """Draw every plot for which the run has records."""
     directory.mkdir(parents=True, exist_ok=True)
     made = []
     with mpl.rc_context(STYLE):
@@ -45,7 +45,7 @@ def draw_all(run: Run, directory: Path, *, suffix: str = "svg") -> list[Path]:
             if figure is None:
                 continue
             path = directory / f"{name}.{suffix}"
-            # Without a date the file changes only when the figures do.
+            # Without a date the file can change only when the figures do.
             metadata = {"Date": None} if suffix == "svg" else None
             figure.savefig(path, metadata=metadata, bbox_inches="tight", facecolor="white", dpi=150)
             plt.close(figure)
@@ -96,7 +96,7 @@ def draw_latency(run: Run) -> Any:
 
 
 def draw_connections(run: Run) -> Any:
-    """What a connection holds and costs, bare and authenticated."""
+    """The memory and the cost of a connection, bare and authenticated."""
     servers = run.servers("idle")
     if not servers:
         return None

@@ -1,4 +1,4 @@
-"""What must be there before anything is measured: the generator, the npm packages, users with sessions."""
+"""The preparation of a run: the generator, the npm packages, and users with sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USERS_SECONDS = 300
 
 
 def prepare(users: int, *, node: bool) -> str:
-    """Makes everything ready; returns the secret that signed the sessions."""
+    """Prepare a run, and return the secret that signed the sessions."""
     VAR.mkdir(parents=True, exist_ok=True)
     generator.build()
     if node:
@@ -27,7 +27,7 @@ def prepare(users: int, *, node: bool) -> str:
 
 
 def install_node_packages() -> None:
-    """Installs package.json's exact versions, unless they are there."""
+    """Install package.json's exact versions, unless they are installed already."""
     wanted = (HERE / "package.json").read_text(encoding="utf-8")
     stamp = NODE / ".installed"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:

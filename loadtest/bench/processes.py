@@ -1,4 +1,4 @@
-"""Starts and ends the processes under test: on a core of their own, with their output in a file, never left behind."""
+"""Starts the processes under test on a core of their own, with their output in a file, and ends them in any case."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LOOK_SECONDS = 0.02
 
 
 class BenchError(Exception):
-    """Something that the bench needs is not there or did not work."""
+    """A requirement of the bench is missing or failed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cores:
-    """Which core the server has, and which the generator, the publisher and Redis share. None: any."""
+    """The core of the server, and the core that generator, publisher and Redis share. None means any core."""
 
     server: int | None = None
     others: int | None = None
 
     @classmethod
     def of_this_machine(cls) -> Cores:
-        """The first two cores that this process may use; none where there is one, or no taskset."""
+        """Return the first two cores that this process may use, or none if there is only one, or no taskset."""
         usable = sorted(os.sched_getaffinity(0))
         if len(usable) < 2 or not shutil.which("taskset"):
             return cls()
@@ -44,7 +44,7 @@ def on_core(core: int | None, command: Sequence[str]) -> list[str]:
 
 
 def raise_open_files(wanted: int) -> int:
-    """Raises the limit of open files as far as it may; returns what it is now."""
+    """Raise the limit of open files as far as permitted, and return the present limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     if soft == resource.RLIM_INFINITY or soft >= limit:
@@ -54,7 +54,7 @@ def raise_open_files(wanted: int) -> int:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, below those that outgoing connections get."""
+    """Return a port without a listener, below those that outgoing connections can get."""
     for port in range(*FREE_PORTS):
         if port not in _given and not is_taken(port):
             _given.add(port)
@@ -62,7 +62,7 @@ def free_port() -> int:
     raise BenchError(f"no port between {FREE_PORTS[0]} and {FREE_PORTS[1]} is free")
 
 
-# A port that was given is not given again: the one before may still hold it in TIME_WAIT.
+# A port is never returned twice, because its former sockets may still be in TIME_WAIT.
 _given: set[int] = set()
 
 
@@ -70,9 +70,9 @@ _given: set[int] = set()
 async def serving(
     name: str, command: Sequence[str], *, port: int, env: Mapping[str, str], core: int | None
 ) -> AsyncIterator[int]:
-    """Runs a server until the block ends, ready on `port` when it begins; gives its process id.
+    """Run a server until the block ends, and yield its process ID when it is ready on `port`.
 
-    Raises `BenchError` with the end of its output where it does not come up.
+    Raises `BenchError` with the end of its output if it does not start.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{name}.log"
@@ -110,13 +110,13 @@ async def _listens(process: asyncio.subprocess.Process, port: int) -> bool:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """A server that would still say goodbye to thousands of clients is not waited for: nothing of it is measured."""
+    """End a server. A long farewell to thousands of clients is not awaited, because it is not measured."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    # Also what a server started and left behind: the group is its own.
+    # The process group is the server's own, so this also ends processes that it left behind.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()

@@ -1,4 +1,4 @@
-"""Says what runs, what came out of it, and how long the rest takes; learns that from the rounds before."""
+"""Prints the current step, its result, and the remaining time, estimated from earlier rounds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from loadtest.bench.plan import Step
 
-# Seconds of a step that has not run yet: a server's start, its clients and two modes of fan-out, roughly.
+# Rough duration of a step that has not run yet: the start of a server, its clients and two modes of fan-out.
 GUESS_SECONDS = 15.0
-# What is slower by its nature.
+# Factors of servers that are slow by nature.
 SLOW = {"daphne-core": 4.0, "daphne-pubsub": 3.0, "uvicorn-pubsub": 2.0}
 LONG = {
     ("storm", "daphne-pubsub"): 2.0,
@@ -20,7 +20,7 @@ LONG = {
 
 
 class Progress:
-    """One line a step, on standard output."""
+    """A line for each step, on standard output."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
@@ -37,7 +37,7 @@ class Progress:
         self._began = time.monotonic()
 
     def after(self, number: int, said: str) -> None:
-        """Step `number` has ended, with so much to tell."""
+        """Step `number` has ended with this result."""
         self._seconds[self._steps[number].key] = time.monotonic() - self._began
         print(f"    {said}", flush=True)
 
@@ -49,5 +49,5 @@ class Progress:
 
 
 def minutes(seconds: float) -> str:
-    """A time for people: `40 s`, `12 min`."""
+    """Return a time for people to read: `40 s`, `12 min`."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,6 +1,6 @@
-"""The process that publishes: `python -m loadtest.bench.publisher KIND`, told by JSON lines, one event after the other.
+"""Publishes events: `python -m loadtest.bench.publisher KIND` reads JSON lines, and publishes event after event.
 
-One publisher for all kinds of server, so that `t` is stamped at the same moment everywhere: just before publishing.
+All kinds of server have the same publisher, so that `t` is set at the same moment for all: just before publishing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 Publish = Callable[[int, int], Awaitable[None]]
 
 GROUP = "bench"
-# In the environment, because a child's arguments are seen by everybody.
+# In the environment, because all users of the machine can see a child's arguments.
 REDIS_URL = "BENCH_REDIS_URL"
 HTTP_PORT = "BENCH_HTTP_PORT"
 

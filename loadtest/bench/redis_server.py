@@ -1,4 +1,4 @@
-"""A Redis of the bench's own: on a free port, nothing on disk, empty before each server under test."""
+"""A Redis of the bench's own: on a free port, without persistence, empty before each server under test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RedisServer:
     def empty(self) -> None:
         with Redis.from_url(self.url) as client:
             client.flushall()
-            # The tickets were made before this Redis was: their position is where its revocations begin.
+            # The tickets are older than this Redis, so its revocations must begin at their position.
             epoch, _, offset = REVOCATIONS_AT.partition(":")
             client.hset(Keys("tidewire").position("revocations"), mapping={"epoch": epoch, "offset": offset})
 
@@ -35,7 +35,7 @@ class RedisServer:
 
 @contextlib.asynccontextmanager
 async def redis_serving(core: int | None) -> AsyncIterator[RedisServer]:
-    """Runs Redis until the block ends."""
+    """Run Redis until the block ends."""
     program = find_program("redis-server", "valkey-server")
     if program is None:
         raise BenchError("redis-server is not installed: apt-get install redis-server")

@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md from a run: targets, sections, how it was measured and where that ends."""
+"""Writes docs/benchmarks.md from a run: targets, sections, the method and its limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REMARKS = HERE / "remarks.md"
 
 
 def write(run: Run) -> None:
-    """The document and its plots."""
+    """Write the document and its plots."""
     from loadtest.bench.plots import draw_all
 
     plots = [path.relative_to(DOCUMENT.parent).as_posix() for path in draw_all(run, PLOTS)]
@@ -33,14 +33,14 @@ def document(run: Run, plots: Sequence[str]) -> str:
 
 
 def _wrapped(section: str) -> str:
-    """Prose at the width of the other documents; tables, lists, headings and pictures as they are."""
+    """Wrap prose at the width of the other documents; tables, lists, headings and pictures remain unchanged."""
     if "\n" in section or section.startswith(("|", "-", "#", "!")):
         return section
     return textwrap.fill(section, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def screen(run: Run) -> str:
-    """The summary at the end of `make bench-quick`."""
+    """Return the summary at the end of `make bench-quick`."""
     tables = [cost(run, "single"), cost(run, "burst"), latency(run, "single")] if run.select("fanout") else []
     judged = "\n".join(_judgement(target) for target in judge(run) if target.met is not None)
     return "\n\n".join([*tables, judged, f"taken by other processes: {_disturbed(run)}"])
@@ -77,7 +77,7 @@ def _head(run: Run) -> Iterator[str]:
 
 
 def _disturbed(run: Run) -> str:
-    """Latencies first, then CPU, are not worth much where this is more than a few percent."""
+    """Return the share of other processes. Above a few percent, latencies first, then CPU figures, may be wrong."""
     shares = [record["disturbance"] for record in run.records]
     if not shares:
         return "-"

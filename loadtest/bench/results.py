@@ -1,4 +1,4 @@
-"""The results of one run: records in a JSON file, written after every step so that a cut run keeps what it has."""
+"""The results of a run: records in a JSON file, written after every step so that an interrupted run keeps them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAST = VAR / "last.json"
 
 
 class Results:
-    """One file in var/bench, named by the time of its beginning; `last.json` is the newest."""
+    """A file in var/bench, named after its start time; `last.json` is the newest."""
 
     def __init__(self, about: dict[str, Any]) -> None:
         self.about = about
@@ -36,6 +36,6 @@ class Results:
 
 
 def read(path: Path = LAST) -> dict[str, Any]:
-    """What a run wrote."""
+    """Return the results of a run."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found

@@ -1,4 +1,4 @@
-"""Runs one step on a stand of its own, and says its outcome in a line."""
+"""Runs a step on a stand of its own, and describes its result in a line."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from loadtest.bench.stand import Bench, Stand, standing
 from loadtest.bench.storm import measure_storm
 from loadtest.bench.tables import FAULTS
 
-# Above this share of the machine taken by others, latencies are theirs as much as the server's.
+# If other processes take more than this share of the machine, they may cause latencies as much as the server does.
 CALM = 0.05
-# How often a disturbed step is measured at the most.
+# Maximum number of measurements of a disturbed step.
 TRIES = 3
 FLAWS = ("error", *FAULTS, "incomplete", "refused", "wrong")
 
 
 async def calmest(measure: Callable[[], Awaitable[list[Record]]]) -> list[Record]:
-    """The records of the try that others disturbed least; a calm one ends it.
+    """Return the records of the least disturbed attempt; a calm one is the last.
 
-    A try that failed, or in which something went wrong for a client, is never measured away.
+    An attempt with an error, or with a fault for a client, must not be replaced by another.
     """
     found: list[list[Record]] = []
     records: list[Record] = []
@@ -43,7 +43,7 @@ async def calmest(measure: Callable[[], Awaitable[list[Record]]]) -> list[Record
 
 
 async def run_step(bench: Bench, step: Step, plan: Plan) -> list[Record]:
-    """The records of a step; a server that fails is a record too, and the run goes on."""
+    """Return the records of a step. A server that fails gets a record too, and the run goes on."""
     watch = Watch(bench.redis.pid)
     try:
         async with standing(bench, find(step.server)) as stand:
@@ -67,7 +67,7 @@ async def _measure(stand: Stand, step: Step, plan: Plan) -> list[Record]:
 
 
 def tell(record: Record) -> str:
-    """The outcome of a step in a line."""
+    """Return the result of a step as a line."""
     if "error" in record:
         return f"failed: {record['error']}"
     match record["measure"]:

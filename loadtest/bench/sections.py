@@ -1,4 +1,4 @@
-"""The sections of docs/benchmarks.md that show what was measured, one for each measure."""
+"""The sections of docs/benchmarks.md that show results, one for each measure."""
 
 from __future__ import annotations
 

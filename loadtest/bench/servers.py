@@ -1,4 +1,4 @@
-"""The servers under test: how each is started, where its sockets are, and how events reach it."""
+"""The servers under test: the command, the sockets' paths and the way of events of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPEN_FILES = 20_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:
-    """One kind of server. `fanout_path` is where it is measured: authenticated for tidewire, bare for the others."""
+    """A kind of server. `fanout_path` is the path that is measured: authenticated for tidewire, bare for the others."""
 
     name: str
     label: str
@@ -39,11 +39,11 @@ class Server:
 
     @property
     def user_cookies(self) -> Path:
-        """How its users come as their pages would send them: with a ticket where there are tickets."""
+        """The cookies of its users, as their pages would send them: with a ticket if the server has tickets."""
         return TICKETS if self.publisher == "tidewire" else SESSIONS
 
     def environment(self, redis_url: str, secret: str) -> dict[str, str]:
-        """What the server, and whoever publishes to it, is told."""
+        """Return the environment of the server and of its publisher."""
         told = {
             "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("src", "services", ".")),
             "BENCH_REDIS_URL": redis_url,
@@ -59,7 +59,7 @@ class Server:
 
 
 def tidewire_environment(redis_url: str, secret: str) -> dict[str, str]:
-    """Production's settings, less what needs TLS or another machine."""
+    """Return production's settings, except those that need TLS or another machine."""
     return {
         "DJANGO_SETTINGS_MODULE": "loadtest.bench.settings",
         "TIDEWIRE_ENVIRONMENT": "production",
@@ -141,7 +141,7 @@ def _nchan(port: int) -> list[str]:
         port=port,
         open_files=open_files,
         connections=open_files - 100,
-        # As root nginx would change to a user who may not write here.
+        # As root, nginx would change to a user that must not write here.
         user="user root;" if os.geteuid() == 0 else "",
     )
     (directory / "nginx.conf").write_text(filled, encoding="utf-8")
@@ -153,7 +153,7 @@ def _nchan(port: int) -> list[str]:
 SERVERS = (
     _daphne("daphne-core", "Daphne, channels_redis.core", "core"),
     _daphne("daphne-pubsub", "Daphne, channels_redis.pubsub", "pubsub"),
-    # By default it gives up handshakes after 5 s, and with them most of a storm: this one shows what all would cost.
+    # By default Daphne aborts handshakes after 5 s, and with them most of a storm. This server shows the cost of all.
     _daphne("daphne-patient", "the same, patient", "pubsub", "--websocket_connect_timeout", "600"),
     Server(
         name="uvicorn-pubsub",
@@ -188,7 +188,7 @@ SERVERS = (
 
 
 def find(name: str) -> Server:
-    """Raises `BenchError` where there is none of that name."""
+    """Return the server of this name. Raises `BenchError` if there is none."""
     for server in SERVERS:
         if server.name == name:
             return server

@@ -1,4 +1,4 @@
-"""The measure of slow consumers: some clients stop reading; what that costs in memory, and the others in latency."""
+"""The measure of slow consumers: some clients stop reading, at a cost in memory, and in latency for the others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from loadtest.bench.stand import Stand
 
 STALLED = 5
 EVENT_BYTES = 4096
-# So much for each stalled client that no kernel's buffers hold it.
+# So much for each stalled client that no kernel's buffers can hold it.
 EVENTS = 1000
 EVENTS_PER_SECOND = 25.0
-# Until the heaps have the size that this traffic takes anyway.
+# Until the heaps have the size that this traffic needs in any case.
 WARM_UP_EVENTS = 50
-# A stalled client's receive buffer, small so that it is full at once.
+# A stalled client's receive buffer, which must be small so that it is full at once.
 RECEIVE_BYTES = 4096
-# Stock takes a quarter of a second for each event.
+# Stock Channels can take a quarter of a second for each event.
 LIMIT_SECONDS = 90.0
 
 

@@ -1,4 +1,4 @@
-"""The stand that a server is measured on: its process, its clients, its publisher, and what the system says of them."""
+"""The stand on which a server is measured: its process, its clients, its publisher, and their use of resources."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from loadtest.bench.servers import Server
 from loadtest.bench.talk import Talk, talking
 
 PUBLISH_SECONDS = 60.0
-# A server that listens may still be reading what it needs, as one that has run for a day is not.
+# A server that listens may still be loading code, which a server that has run for a day is not.
 START_SECONDS = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """What all measures share."""
+    """The resources that all measures share."""
 
     redis: RedisServer
     secret: str
@@ -33,7 +33,7 @@ class Bench:
 
 
 class Stand:
-    """A server that runs, with nobody connected yet."""
+    """A running server that has no connections yet."""
 
     def __init__(self, bench: Bench, server: Server, pid: int, port: int) -> None:
         self.bench = bench
@@ -52,7 +52,7 @@ class Stand:
         return cpu_seconds([self.bench.redis.pid])
 
     def load(self, path: str, clients: int, cookies: Path | None) -> Load:
-        """Clients as they come to this server; what else they do is for `dataclasses.replace`."""
+        """Return clients as they come to this server; `dataclasses.replace` can add other behaviour."""
         return Load(port=self.port, path=path, clients=clients, cookies=cookies, socketio=self.server.socketio)
 
     def fanout_load(self, clients: int) -> Load:
@@ -82,7 +82,7 @@ class Publisher:
         self.published = 0
 
     async def publish(self, count: int, *, size: int) -> float:
-        """Publish the next events, one after the other; returns how many seconds that took."""
+        """Publish the next events, one after the other, and return the seconds that this took."""
         order = {"first": self.published, "count": count, "bytes": size}
         self.published += count
         answer = await self._talk.ask(json.dumps(order), seconds=PUBLISH_SECONDS)
@@ -91,7 +91,7 @@ class Publisher:
 
 @contextlib.asynccontextmanager
 async def standing(bench: Bench, server: Server) -> AsyncIterator[Stand]:
-    """Runs one server, with an empty Redis, until the block ends."""
+    """Run a server, with an empty Redis, until the block ends."""
     bench.redis.empty()
     port = free_port()
     env = server.environment(bench.redis.url, bench.secret)

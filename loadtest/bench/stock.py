@@ -1,4 +1,4 @@
-"""Stock Channels under test: one group, joined on connect, an event sent on as its tutorial does."""
+"""Stock Channels under test: one group, joined on connect, and events forwarded as in the tutorial."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ONLINE = "bench:online"
 
 
 class TicksConsumer(AsyncJsonWebsocketConsumer):
-    """What happens, to everybody."""
+    """All events, for all clients."""
 
     async def connect(self) -> None:
         await self.channel_layer.group_add(GROUP, self.channel_name)
@@ -36,9 +36,9 @@ class TicksConsumer(AsyncJsonWebsocketConsumer):
 
 
 class UsersConsumer(AsyncJsonWebsocketConsumer):
-    """How many users are here, told to all whenever one comes."""
+    """The number of connected users, which is sent to all of them when a user connects."""
 
-    # The count's own pool is as large as the layer's: a storm must not fail on redis-py's default of 100.
+    # The count's own pool is as large as the layer's, because a storm must not fail on redis-py's default of 100.
     redis = Redis.from_url(os.environ.get(REDIS_URL, "redis://127.0.0.1:6379/0"), max_connections=100_000)
 
     async def connect(self) -> None:

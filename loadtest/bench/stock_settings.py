@@ -1,4 +1,4 @@
-"""Stock Channels under test: what its tutorial needs, and sessions in SQLite for the authenticated measures."""
+"""Stock Channels under test: the tutorial's settings, and sessions in SQLite for the authenticated measures."""
 
 import os
 
@@ -27,7 +27,7 @@ CHANNEL_LAYERS = {
             "hosts": [
                 {
                     "address": os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/0"),
-                    # With redis-py's defaults (100 and 5 s) the core layer refuses storms and dies when idle.
+                    # With redis-py's defaults (100 and 5 s) the core layer refuses storms, and fails when idle.
                     "max_connections": 100_000,
                     "socket_timeout": None,
                 }

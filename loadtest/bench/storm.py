@@ -1,4 +1,4 @@
-"""The connect storm: many users at once, each of whom changes a count that all are told."""
+"""The connect storm: many users at once, each of which changes a count that is sent to all."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from loadtest.bench.servers import USERS
 from loadtest.bench.stand import Stand
 from loadtest.bench.talk import Answer
 
-# Stock needs minutes; what it has not done by then is said, not waited for.
+# Stock Channels can need minutes. Counts that are missing by then are reported as such.
 LIMIT_SECONDS = 240.0
-# Nothing was said to anybody for so long: whoever has not the right count now will not get it.
+# If no message is sent for so long, a client without the right count cannot be expected to receive it later.
 QUIET_SECONDS = 10
 # A count that was right must stay right.
 PROOF_SECONDS = 2.0
 
 
 async def measure_storm(stand: Stand, clients: int) -> dict[str, Any]:
-    """All connect at once; then how long until every one of them has the last count."""
+    """Connect all clients at once, and measure the time until each of them has the last count."""
     load = dataclasses.replace(
         stand.load(USERS, clients, stand.server.user_cookies),
         concurrency=0,
@@ -53,7 +53,7 @@ async def measure_storm(stand: Stand, clients: int) -> dict[str, Any]:
 
 
 async def _settle(generator: Generator, count: int, seconds: float) -> Answer:
-    """Waits until all have that count, or nothing moves any more, or the time is over."""
+    """Wait until all clients have this count, until nothing moves any more, or until the time is over."""
     quiet, deliveries = 0, -1
     settled = await generator.value(count, seconds=1.0)
     for _ in range(int(seconds)):

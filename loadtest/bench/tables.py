@@ -1,4 +1,4 @@
-"""Medians over rounds, out of a run's records: what tables, plots and targets are made of."""
+"""Medians over rounds from a run's records, for tables, plots and targets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FAULTS = ("lost", "duplicated", "reordered")
 
 
 class Run:
-    """The records of one run, and questions about them."""
+    """The records of a run, and queries on them."""
 
     def __init__(self, found: dict[str, Any]) -> None:
         self.about: dict[str, Any] = found["about"]
@@ -21,7 +21,7 @@ class Run:
         self.records: list[Record] = found["records"]
 
     def select(self, measure: str, server: str | None = None, **wanted: object) -> list[Record]:
-        """The records of a measure that did not fail, with these values."""
+        """Return a measure's records that did not fail and have these values."""
         return [
             record
             for record in self.records
@@ -32,7 +32,7 @@ class Run:
         ]
 
     def spread(self, measure: str, server: str, value: str, **wanted: object) -> Spread | None:
-        """The median of a value, `latency_ms.p99` for one within another; None where nothing was measured."""
+        """Return the median of a value, `latency_ms.p99` if nested, or None if nothing was measured."""
         found = [_value(record, value) for record in self.select(measure, server, **wanted)]
         numbers = [number for number in found if number is not None]
         return Spread.of(numbers) if numbers else None
@@ -48,7 +48,7 @@ class Run:
         return sorted({record["clients"] for record in self.select(measure)})
 
     def servers(self, measure: str) -> list[Server]:
-        """Those that were measured, in the order of the tables."""
+        """Return the servers that were measured, in the order of the tables."""
         there = {record["server"] for record in self.select(measure)}
         return [server for server in SERVERS if server.name in there]
 
@@ -64,14 +64,14 @@ def _value(record: Record, path: str) -> float | None:
 
 
 def number(value: float, digits: int | None = None) -> str:
-    """A number for people: three digits that mean something, unless said otherwise."""
+    """Return a number for people to read: with three significant digits, unless `digits` is given."""
     if digits is None:
         digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}"
 
 
 def cell(spread: Spread | None, scale: float = 1.0) -> str:
-    """`12.3 (11.8-13.0)`; a dash where nothing was measured."""
+    """Return `12.3 (11.8-13.0)`, or a dash if nothing was measured."""
     if spread is None:
         return "-"
     if spread.rounds == 1:
@@ -80,6 +80,6 @@ def cell(spread: Spread | None, scale: float = 1.0) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown; all but the first column are numbers."""
+    """Return a Markdown table; all columns but the first are numbers."""
     lines = [list(head), ["---", *["---:"] * (len(head) - 1)], *map(list, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

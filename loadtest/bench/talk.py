@@ -1,4 +1,4 @@
-"""A child process that is spoken to in lines and answers in JSON lines; every answer is waited for with a bound."""
+"""A child process that receives lines and answers in JSON lines. Each wait for an answer must have a timeout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer = dict[str, Any]
 
 
 class Talk:
-    """One child. `say` sends a line, `hear` waits for the next answer."""
+    """A child. `say` sends a line, `hear` waits for the next answer."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = name
@@ -30,7 +30,7 @@ class Talk:
         await self._process.stdin.drain()
 
     async def hear(self, seconds: float) -> Answer:
-        """The next answer. Raises `BenchError` where the child ends, or says nothing for so long."""
+        """Return the next answer. Raises `BenchError` if the child ends, or is silent for this long."""
         assert self._process.stdout is not None
         try:
             line = await asyncio.wait_for(self._process.stdout.readline(), seconds)
@@ -50,7 +50,7 @@ class Talk:
 async def talking(
     name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, core: int | None = None
 ) -> AsyncIterator[Talk]:
-    """Runs a child until the block ends."""
+    """Run a child until the block ends."""
     LOGS.mkdir(parents=True, exist_ok=True)
     with (LOGS / f"{name}.log").open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
@@ -64,7 +64,7 @@ async def talking(
     try:
         yield Talk(name, process)
     finally:
-        # Not `process.kill`, which would reap a child that has just ended, behind asyncio's back.
+        # Not `process.kill`, which would reap a child that has just ended, without asyncio's knowledge.
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
         await process.wait()

@@ -1,4 +1,4 @@
-"""The targets, each held against what the run measured."""
+"""The targets, each compared with the results of a run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STORM_CLIENTS = 1000
 STORM_SECONDS = 1.5
 BACKLOG_BYTES = 256 * 1024
 STALL_TIMES = 1.5
-# Memory that a run takes more or less than another, with nothing stalled at all.
+# Memory by which one run may differ from another without any stalled client.
 NOISE_BYTES = 2 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """`met` is None where the run did not measure it."""
+    """A target. `met` is None if the run did not measure it."""
 
     name: str
     wanted: str

@@ -1,6 +1,6 @@
-"""Makes the users and sessions of the authenticated measures: `python -m loadtest.bench.users COUNT`.
+"""Creates the users and sessions of the authenticated measures: `python -m loadtest.bench.users COUNT`.
 
-Runs under tidewire's settings; stock reads the same sessions from the same SQLite with the same key.
+Runs under tidewire's settings; stock Channels reads the same sessions from the same SQLite with the same key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402 - models need the setup, and what follows them too
+from django.conf import settings  # noqa: E402 - models, and the imports after them, need the setup
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS  # noqa: E402

@@ -1,1 +1,1 @@
-"""What a load will cost and which resource ends first: predicted from measured costs, before anybody buys a machine."""
+"""The cost of a load, and the resource that is exhausted first, predicted from measured costs before any purchase."""

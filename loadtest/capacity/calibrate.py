@@ -1,7 +1,7 @@
-"""Measures on this machine what things cost: real processes (nginx, web, two nodes, Redis) and cheap clients.
+"""Measures costs on this machine: real processes (nginx, web, two nodes, Redis) and cheap clients.
 
-Prints lines for costs.toml and writes no file. Each figure is what was used while one thing was done many times, less
-what the same processes use at rest and for the sockets that are open.
+Prints lines for costs.toml and writes no file. Each figure is the CPU used while an action was repeated many times,
+less the CPU that the same processes use at rest and for the sockets that are open.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from loadtest.people import username
 
 NODES = 2
 USERS, LIST, NOTIFICATIONS = "/ws/users/", "/ws/documents/", "/ws/notifications/"
-# What runs for the first time loads code and fills caches, for which nothing later pays.
+# The first run of code loads it and fills caches, a cost that later runs do not have.
 WARM_UP_PAGES = 10
-# Ten times what an event takes to the last of the crowd. To wait for that one would make the crowd look at each event.
+# Ten times as long as an event needs to reach the last of the crowd. To wait for that client, the crowd would have to
+# parse each event.
 BETWEEN_SAVES_SECONDS = 0.05
 
 
 def main(sizes: Sizes | None = None) -> str:
-    """Takes two minutes and a machine that does nothing else."""
-    from tests.stack import Stack, why_not  # noqa: PLC0415 - planning needs no stack of the tests'
+    """Calibrate. This takes two minutes, and the machine must do nothing else."""
+    from tests.stack import Stack, why_not  # noqa: PLC0415 - planning needs no stack of the tests
 
     if reason := why_not():
         raise CalibrateError(reason)
@@ -58,7 +59,7 @@ def printed(found: Mapping[str, Mapping[str, float]], sizes: Sizes) -> str:
 
 
 def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
-    """In the order in which things can be measured: what is used at rest and for sockets is taken off what follows."""
+    """Measure in this order, because the use at rest and for sockets must be subtracted from later figures."""
     sizes = stand.sizes
     visitor = Visitor(stand.stack.url, stand.cookies[0])
     stand.slugs = visitor.slugs
@@ -68,7 +69,7 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
     stand.resting = len(stand.crowd.clients)
     tab = [(path, cookie) for cookie in stand.cookies for path in (USERS, NOTIFICATIONS)]
     with stand.open(tab):
-        # Among few, each heartbeat wakes a process that sleeps: as those do that are taken off in what follows.
+        # With few sockets, each heartbeat wakes a sleeping process, and so do the heartbeats to be subtracted below.
         stand.socket = stand.each_open(len(tab))
         fan_out = stand.measure(lambda: _paced(save_once), sizes.saves // 3)
         with stand.open(tab * (sizes.tabs - 1)):
@@ -102,7 +103,7 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
 
 
 def _settle_in(stand: Stand, visitor: Visitor) -> None:
-    """Code is loaded, caches are filled, and each node follows all that nodes follow."""
+    """Load code and fill caches, and let each node follow all topics that nodes follow."""
     for _ in range(WARM_UP_PAGES):
         visitor.next_page()
     for node in stand.stack.ws:
@@ -115,7 +116,7 @@ def _settle_in(stand: Stand, visitor: Visitor) -> None:
 
 
 def _save(stand: Stand, save: Callable[[], None]) -> tuple[Mapping[str, float], Counter[float]]:
-    """What a save costs, and by how much its event was late, in milliseconds, with hardly anybody to get it."""
+    """Return the cost of a save, and its event's delays in milliseconds, with hardly any client to receive it."""
     late: Counter[float] = Counter()
 
     def note(text: bytes) -> None:
@@ -130,8 +131,8 @@ def _save(stand: Stand, save: Callable[[], None]) -> tuple[Mapping[str, float], 
 
 
 def _handshakes(stand: Stand) -> Sequence[Mapping[str, float]]:
-    """By kind: plain; of who is present already; that asks the database, too; of who comes and is gone after it."""
-    # They read the documents on both nodes, and are on the dashboard for a while.
+    """Return costs by kind: plain; of a present user; with a database query; of a user that comes and leaves again."""
+    # These users read the documents on both nodes, and are on the dashboard for a while.
     slugs = stand.slugs
     present = stand.cookies[: len(slugs)]
     others = stand.cookies[len(slugs) :]
@@ -151,7 +152,7 @@ def _handshakes(stand: Stand) -> Sequence[Mapping[str, float]]:
 
 
 def _edit(stand: Stand) -> Mapping[str, float]:
-    """Of who has a form open, for a second."""
+    """Return the cost of a user with an open form, for a second."""
     slugs = stand.slugs
     editors = stand.cookies[len(slugs) :][: stand.sizes.editors]
     with stand.open([(_document(slugs[i % len(slugs)], "update"), cookie) for i, cookie in enumerate(editors)]):
@@ -160,7 +161,7 @@ def _edit(stand: Stand) -> Mapping[str, float]:
 
 
 def _redis_at_rest(stand: Stand) -> tuple[float, float]:
-    """Of Redis alone, and of each node: from two nodes at rest, and one."""
+    """Return the cost of Redis alone and of each node, from a stack with two nodes at rest, and with one."""
     by_two = stand.rest["redis"]
     last = stand.stack.ws[-1]
     stand.crowd.leave(last.port)
@@ -174,6 +175,6 @@ def _document(slug: str, phase: str) -> str:
 
 
 def _paced(save: Callable[[], None]) -> None:
-    """With a rest, so that one save's event is everywhere before the next."""
+    """Save, then wait, so that the event can reach all clients before the next save."""
     save()
     time.sleep(BETWEEN_SAVES_SECONDS)

@@ -1,6 +1,6 @@
-"""Cheap clients for calibration: sockets read by one thread, which beats, answers pings, and looks at nothing else.
+"""Cheap clients for calibration: one thread reads all sockets, sends heartbeats, answers pings, and ignores the rest.
 
-What a test's client does with an event would take its share of the cores that are being measured.
+A client of the tests would process events, and so use a share of the cores that are being measured.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from loadtest.frames import Frames
 
 PING = b'{"type":"ping"}'
 HANDSHAKE_SECONDS = 20.0
-# As client.js.
+# The same value as in client.js.
 HEARTBEAT_SECONDS = 20.0
 WAKE_SECONDS = 0.05
 CHUNK_BYTES = 65536
 
 
 def client_frame(opcode: int, body: bytes) -> bytes:
-    """Masked with zeros, which leave the body as it is: a server has to unmask it all the same."""
+    """Return a frame masked with zeros, which leave the body unchanged; a server must unmask it nevertheless."""
     return bytes([0x80 | opcode, 0x80 | len(body), 0, 0, 0, 0]) + body
 
 
 class Client:
-    """A socket that is open to a port. `on_text` is called in the crowd's thread."""
+    """An open socket to a port. `on_text` is called in the crowd's thread."""
 
     def __init__(self, opened: socket.socket, port: int, on_text: Callable[[bytes], None] | None = None) -> None:
         self.socket = opened
@@ -54,12 +54,12 @@ class Client:
                 raise CalibrateError(f"the server closed a socket with {int.from_bytes(body[:2], 'big')}")
 
     def beat(self) -> None:
-        """As the page's client does every so many seconds."""
+        """Send a heartbeat, as the page's client does at intervals."""
         self.socket.sendall(client_frame(ABNF.OPCODE_TEXT, PING))
 
 
 class Crowd:
-    """`with Crowd(port) as crowd`: its sockets close with it."""
+    """`with Crowd(port) as crowd`: the sockets are closed at the end of the block."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -82,7 +82,7 @@ class Crowd:
         self._selector.close()
 
     def open(self, path: str, cookie: str, on_text: Callable[[bytes], None] | None = None, *, port: int = 0) -> Client:
-        """Through nginx, or straight to a node's port. Raises `CalibrateError` where it is refused."""
+        """Open a socket through nginx, or directly to a node's port. Raises `CalibrateError` if it is refused."""
         opened = socket.create_connection((LOOPBACK, port or self._port), HANDSHAKE_SECONDS)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened.sendall(
@@ -105,7 +105,7 @@ class Crowd:
         return client
 
     def close(self, client: Client) -> None:
-        """As a page that is left. Raises `CalibrateError` where one was lost before."""
+        """Close a socket as a page that is left does. Raises `CalibrateError` if a socket was lost before."""
         self.check()
         self.clients.remove(client)
         self._selector.unregister(client.socket)
@@ -113,12 +113,12 @@ class Crowd:
         client.socket.close()
 
     def leave(self, port: int) -> None:
-        """Close all that are open to this port."""
+        """Close all sockets to this port."""
         for client in [each for each in self.clients if each.port == port]:
             self.close(client)
 
     def check(self) -> None:
-        """Raises `CalibrateError` where a socket was lost."""
+        """Raise `CalibrateError` if a socket was lost."""
         if self.lost:
             raise CalibrateError(f"{len(self.lost)} sockets were lost, the first: {self.lost[0]}")
 
@@ -127,7 +127,7 @@ class Crowd:
         while not self._over.is_set():
             for key, _ in self._selector.select(WAKE_SECONDS):
                 self._hear(key.data)
-            # Every socket has its heartbeat in its time, and never all at once.
+            # Heartbeats are spread over their interval, and must never be sent all at once.
             now = time.monotonic()
             owed += len(self.clients) * (now - beaten) / HEARTBEAT_SECONDS
             beaten = now
@@ -144,7 +144,7 @@ class Crowd:
                 raise CalibrateError("the server let a socket go")
             client.take(data)
         except (OSError, CalibrateError, ValueError) as error:
-            # One that was closed here meanwhile has no descriptor, and is no loss.
+            # A socket that was closed here in the meantime has no descriptor, and is not lost.
             if client in self.clients:
                 self._selector.unregister(client.socket)
                 self.lost.append(error)

@@ -1,4 +1,4 @@
-"""What a hint costs Redis: a PUBLISH, and each node that it goes to, which is a bare socket to a Redis of its own."""
+"""Redis's cost of a hint: a PUBLISH, and each node that receives it, here a bare socket to a Redis of its own."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ EVENT_BYTES = 140
 
 
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Slope and value at zero of the straight line that fits best."""
+    """Return the slope and the value at zero of the straight line that fits best."""
     slope, at_zero = statistics.linear_regression([x for x, _ in points], [y for _, y in points])
     return slope, at_zero
 
 
 def hint_costs() -> tuple[float, float]:
-    """Microseconds of Redis's CPU for each PUBLISH, and for each node that it goes to."""
+    """Return the microseconds of Redis's CPU for each PUBLISH, and for each node that receives it."""
     slope, at_zero = line([(float(count), asyncio.run(_measured(count))) for count in SUBSCRIBERS])
     return at_zero, slope
 

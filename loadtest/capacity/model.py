@@ -1,6 +1,6 @@
-"""From a workload and costs to nodes, CPU, memory, Redis, network and p95, and which of them ends first.
+"""Nodes, CPU, memory, Redis, network and p95 from a workload and costs, and the resource that is exhausted first.
 
-Arithmetic alone. What it leaves out stands in `NOT_MODELLED`, which every plan prints.
+Only arithmetic. `NOT_MODELLED` has the omissions, which every plan prints.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ NOT_MODELLED = (
     "a database server (SQLite's work is in web's); TLS; the work of nginx's host beyond nginx; anything between the"
     " machines' network cards. Bursts share writes and cost less than single events, as which all are counted."
 )
-# A socket takes a descriptor in its node.
+# Descriptors that a node needs besides those of its sockets.
 SPARE_FILES = 200
 MOST_NODES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One resource in the plan: `used` of `limit`, which is what it may have before headroom."""
+    """A resource in the plan: `used` of `limit`, which is its capacity before headroom."""
 
     resource: str
     used: float
     limit: float
     unit: str
-    # What to do when it is the one that ends first.
+    # The remedy if this resource is exhausted first.
     change: str
 
     @property
@@ -39,13 +39,13 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the workload takes. `p95_ms` is from an event's own time until 95 % of its clients have it."""
+    """The needs of a workload. `p95_ms` is the time from an event's own timestamp until 95 % of its clients have it."""
 
     users: int
     sockets: float
     nodes: int
     sockets_per_node: float
-    # Cores of all nodes and of all web processes together.
+    # Cores of all nodes, and of all web processes.
     ws_cores: float
     web_cores: float
     web_processes: int
@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def first(self) -> Load:
-        """The resource that ends first when the workload grows and nothing is added."""
+        """The resource that is exhausted first if the workload grows and nothing is added."""
         return max(self.loads, key=lambda load: load.share)
 
     @property
@@ -69,10 +69,10 @@ class Plan:
 
 
 def plan(workload: Workload, costs: Costs, *, nodes: int | None = None) -> Plan:
-    """With so many nodes, or as many as it takes. Where no number of nodes is enough, the one that is closest."""
+    """Return the plan with this number of nodes, or with as many as are needed, or else with the closest number."""
     if nodes is not None:
         return _with(workload, costs, nodes)
-    # Nodes help until Redis, which tells each of them of every event, is what ends first; then more would harm.
+    # More nodes can help until Redis, which sends every event to each of them, is exhausted first; then they do harm.
     best = _with(workload, costs, least := _least(workload, costs))
     for count in _counts(least):
         found = _with(workload, costs, count)
@@ -86,7 +86,7 @@ def plan(workload: Workload, costs: Costs, *, nodes: int | None = None) -> Plan:
 
 
 def _least(workload: Workload, costs: Costs) -> int:
-    """Below this memory or descriptors alone are too few."""
+    """Return the number of nodes below which memory or descriptors cannot be enough."""
     machine, headroom = workload.machine, workload.wanted.headroom
     room_kib = max(1.0, (machine.node_memory_mib * headroom - costs.base_mib) * 1024)
     by_memory = workload.sockets * costs.socket_kib / room_kib
@@ -95,7 +95,7 @@ def _least(workload: Workload, costs: Costs) -> int:
 
 
 def _counts(least: int) -> Sequence[int]:
-    """Every number while they are few, then steps of a hundredth: nobody counts a thousand nodes one by one."""
+    """Return every number while they are small, then steps of a hundredth, because large plans may be approximate."""
     counts, count = [], least
     while count <= MOST_NODES:
         counts.append(count)
@@ -164,7 +164,7 @@ def _with(workload: Workload, costs: Costs, nodes: int) -> Plan:
 
 
 def _connect_ms(workload: Workload, costs: Costs) -> float:
-    """What a node takes for a handshake of this workload, from its begin until the socket has gone."""
+    """Return a node's cost of an average handshake of this workload, from its start to the end of the socket."""
     ticket = workload.ticket_share
     return (
         costs.connect_ticket_ms * ticket
@@ -182,7 +182,7 @@ def _node_core(workload: Workload, costs: Costs, nodes: int) -> float:
         + workload.connects_per_second * _connect_ms(workload, costs) / 1e3
         + workload.users * workload.editing_share * costs.edit_us / 1e6
     )
-    # Every node hears of every event, however few of its sockets are on the topic.
+    # Every node receives every event, even if few of its sockets are on the topic.
     told = sum(topic.events_per_second * _by_kind(topic, costs.hear_ms, costs.read_ms) for topic in workload.topic)
     return costs.rest_core + shared / nodes + told / 1e3
 

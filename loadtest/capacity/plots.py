@@ -1,4 +1,4 @@
-"""The plots of a plan: how full each resource gets on the way to a million users, and sockets through incidents."""
+"""The plots of a plan: the use of each resource up to a million users, and open sockets during incidents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLOURS = (OURS, STOCK, OTHER, "#30638e", "#6a4c93", "#edae49", "#8cb369")
 
 
 def draw(plans: Sequence[Plan], outcomes: Sequence[Outcome], directory: Path) -> list[Path]:
-    """`plans` are of one workload for more and more users."""
+    """Draw all plots; `plans` are of one workload for rising numbers of users."""
     directory.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
         made = [_growth(plans, directory / "growth.svg")]
@@ -60,7 +60,7 @@ def _incidents(outcomes: Sequence[Outcome], path: Path) -> Path:
         axes.step(seconds, [share * 100 for _, share in outcome.open_sockets], where="post", color=colour)
         axes.set_title(outcome.name, loc="left", fontsize=9)
         axes.set_ylabel("open, %")
-        # Where few are away at any moment, the whole scale would show a straight line.
+        # If few sockets are missing at any moment, the whole scale would show a straight line.
         axes.set_ylim(0 if outcome.worst_open < 0.9 else outcome.worst_open * 100 - 0.2, None)
         axes.grid(color=GRID, linewidth=0.6)
     all_axes[-1, 0].set_xlabel("seconds")
@@ -69,7 +69,7 @@ def _incidents(outcomes: Sequence[Outcome], path: Path) -> Path:
 
 
 def _kept(figure: plt.Figure, path: Path) -> Path:
-    # Without a date the file changes only when the figures do.
+    # Without a date the file can change only when the figures do.
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", facecolor="white")
     plt.close(figure)
     return path

@@ -1,4 +1,4 @@
-"""From what was measured to costs, by section and name of costs.toml. Measures nothing."""
+"""From measurements to costs, by section and name of costs.toml. Measures nothing."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ Seconds = Mapping[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Readings:
-    """CPU seconds by service (web, ws, redis, nginx) of a thing done once; at rest and of a socket, for a second.
+    """CPU seconds by service (web, ws, redis, nginx): of an action; at rest and of a socket, for a second.
 
-    `late` has how often an event was so many milliseconds late. Hints are in microseconds.
+    `late` has the number of events by delay in milliseconds. Hints are in microseconds.
     """
 
     nodes: int
     rest: Seconds
     socket: Seconds
-    # A save that so many sockets hear of; one of which hardly anybody does.
+    # A save with this many clients to receive its event, and a save with hardly any.
     readers: int
     fan_out: Seconds
     save: Seconds
     late: Mapping[float, int]
     page: Seconds
     log_in: Seconds
-    # Handshakes: plain; of who is present already; that asks the database as well; of who comes and is gone after it.
+    # Handshakes: plain; of a present user; with a database query; of a user that comes and leaves again.
     plain: Seconds
     hold: Seconds
     query: Seconds
     arrival: Seconds
     edit: Seconds
-    # Redis with no node, and what each adds.
+    # Redis without nodes, and the addition of each node.
     redis_rest: float
     redis_node: float
     publish_us: float
@@ -43,7 +43,7 @@ class Readings:
 def costs_of(found: Readings) -> dict[str, dict[str, float]]:
     nodes, save, plain, page = found.nodes, found.save, found.plain, found.page
     hear = save["ws"] / nodes
-    # A member that comes and goes makes two versions of its topic.
+    # A member that comes and leaves makes two versions of its topic.
     version = {name: (found.arrival[name] - found.query[name]) / 2 for name in found.arrival}
     # Each reader has a second socket.
     sockets = found.readers * 2 // nodes

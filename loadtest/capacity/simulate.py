@@ -1,6 +1,6 @@
-"""Deploys, node losses and reconnect storms at a plan's size, by discrete events (SimPy).
+"""Deploys, node losses and reconnect storms at a plan's size, simulated by discrete events (SimPy).
 
-Sockets come back in cohorts, each with the client's own backoff, to nodes that open them one after another.
+Sockets return in cohorts, each with the client's own backoff, to nodes that open them one after another.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import simpy
 from loadtest.capacity.model import Plan
 from loadtest.capacity.workload import Costs, Workload
 
-# The numbers of tidewire/client.js.
+# The same values as in tidewire/client.js.
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 HANDSHAKE_SECONDS = 20.0
-# So many processes of the simulation, whatever the number of sockets, and for each node.
+# Number of cohorts, which are processes of the simulation: for any number of sockets, and for each node.
 COHORTS, COHORTS_PER_NODE = 4000, 40
-# Of a node's grace, the part in which it closes its sockets at an even pace.
+# The part of a node's grace in which it closes its sockets at an even pace.
 DRAIN_SECONDS = 30.0 * 0.8
 START_SECONDS = 5.0
 LONGEST_SECONDS = 3600.0
@@ -30,7 +30,7 @@ DEFAULT_SEED = 20260101
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an incident went, in seconds from its begin. `open_sockets` are (second, share of all that are open)."""
+    """The course of an incident, in seconds from its start. `open_sockets` has (second, share of open sockets)."""
 
     name: str
     sockets: float
@@ -60,7 +60,7 @@ class Node:
 
 @dataclass
 class World:
-    """The stack while it is simulated."""
+    """The simulated stack."""
 
     env: simpy.Environment
     nodes: list[Node]
@@ -71,7 +71,7 @@ class World:
     away: float = 0.0
     lost: float = 0.0
     timeouts: float = 0.0
-    # (when, how many came back); (when, share of all that were open).
+    # (time, number of sockets that returned); (time, share of sockets that were open).
     backs: list[tuple[float, float]] = field(default_factory=list)
     history: list[tuple[float, float]] = field(default_factory=list)
 
@@ -93,14 +93,14 @@ class World:
         self._note()
 
     def come_back(self, weight: float, *, after: float = 0.0) -> Generator[Any, Any, None]:
-        """One cohort's way back, as client.js goes it; it may be refused, and comes again later."""
+        """Reconnect a cohort as client.js does: it may be refused, and tries again later."""
         yield self.env.timeout(after)
         attempt = 0
         while True:
             longest = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**attempt)
             yield self.env.timeout(self.rng.random() * longest if self.jitter else 0.0)
             attempt += 1
-            # least_conn: the node with the fewest that wait.
+            # As least_conn does: the node with the fewest sockets that wait.
             living = [node for node in self.nodes if node.up]
             if not living:
                 continue
@@ -109,7 +109,7 @@ class World:
                 return
 
     def outcome(self, name: str) -> Outcome:
-        """Runs until all are back."""
+        """Run until all sockets are back."""
         self.env.run(until=LONGEST_SECONDS)
         came = 0.0
         marks: dict[float, float] = {}
@@ -145,20 +145,20 @@ class World:
 
 
 def node_loss(world: World) -> Outcome:
-    """A node dies: its sockets find out at once, and the others take them."""
+    """A node fails: its sockets detect it at once, and other nodes accept them."""
     world.nodes[0].up = len(world.nodes) == 1
     _all_return(world, world.total / len(world.nodes))
     return world.outcome("node loss")
 
 
 def storm(world: World) -> Outcome:
-    """Every socket is lost at the same moment, and all nodes live."""
+    """All sockets are lost at the same moment, and no node fails."""
     _all_return(world, world.total)
     return world.outcome("reconnect storm")
 
 
 def deploy(world: World, *, at_once: int | None = None) -> Outcome:
-    """Nodes drain at their pace, and start again, so many at once: a twentieth if not said."""
+    """Nodes drain at their pace and start again, `at_once` at a time: by default a twentieth of them."""
     step = at_once or max(1, len(world.nodes) // 20)
     world.env.process(_roll(world, step))
     return world.outcome(f"deploy, {step} of {len(world.nodes)} nodes at once")
@@ -180,7 +180,7 @@ def _roll(world: World, step: int) -> Generator[Any, Any, None]:
 
 
 def _drained(world: World, weight: float, after: float) -> Generator[Any, Any, None]:
-    """Told to come back, closed when its turn is, and back with the client's jitter."""
+    """Drain a cohort: it is closed in its turn, and returns with the client's jitter."""
     yield world.env.timeout(after)
     world.lose(weight)
     yield from world.come_back(weight)
@@ -194,6 +194,6 @@ def _all_return(world: World, lost: float) -> None:
 
 
 def _thinned(history: Sequence[tuple[float, float]], most: int = 500) -> list[tuple[float, float]]:
-    """So many points are enough to draw."""
+    """Return as many points as a plot can show."""
     step = max(1, len(history) // most)
     return [*history[::step], *history[-1:]]

@@ -1,4 +1,4 @@
-"""What is measured on: the processes of a stack, a crowd of cheap clients, and what both use when nothing is done."""
+"""The stand for calibration: the processes of a stack, a crowd of cheap clients, and the CPU use of both at rest."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from loadtest.capacity.crowd import Client, Crowd
 if TYPE_CHECKING:
     from tests.stack import Stack
 
-# Longer than the grace of three seconds, after which a member has left, and a touch and a coalesced reading more.
+# Longer than the grace of three seconds, after which a member has left, plus a touch and a coalesced reading.
 LEFT_SECONDS = 5.0
-# A socket stays open while so many others come, as long as it takes to be told of in presence.
+# A socket stays open while this many others come, so that presence can announce it.
 STAY = 20
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How often each thing is done: enough that it stands out of what the processes do at rest."""
+    """Repetitions of each action: enough to stand out from the use of the processes at rest."""
 
     rest_seconds: float = 12.0
     idle_seconds: float = 20.0
     users: int = 300
-    # Sockets on each of two paths that each user has, so that a node has as many as it is meant to have.
+    # Sockets of each user on each of two paths, so that a node has the intended number of sockets.
     tabs: int = 8
     connects: int = 240
     connects_per_second: float = 40.0
@@ -45,13 +45,13 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Used:
-    """CPU seconds by service, in so many seconds."""
+    """CPU seconds by service, within `seconds`."""
 
     seconds: float
     cpu: Mapping[str, float]
 
     def beyond(self, *rates: Mapping[str, float]) -> dict[str, float]:
-        """Without what is used anyway: cores by service."""
+        """Return the CPU seconds beyond these rates, which are in cores by service."""
         return {
             name: used - self.seconds * sum(rate.get(name, 0.0) for rate in rates) for name, used in self.cpu.items()
         }
@@ -62,18 +62,18 @@ class Used:
 
 
 def nothing(seconds: float) -> Callable[[], None]:
-    """Work that is time alone: what is used meanwhile is what is measured."""
+    """Return work that only takes time, so that the use of CPU in the meantime can be measured."""
     return lambda: time.sleep(seconds)
 
 
 def settle() -> None:
-    """Until who left has left and who came is told of: by the clock, for nothing outside says that a grace is over."""
+    """Wait until presence is up to date. By the clock, because a client cannot see the end of a grace."""
     time.sleep(LEFT_SECONDS)
 
 
 @dataclass
 class Stand:
-    """The processes, the crowd, and what is used at rest and for each open socket."""
+    """The processes, the crowd, and the CPU use at rest and of each open socket."""
 
     stack: Stack
     crowd: Crowd
@@ -85,20 +85,20 @@ class Stand:
     resting: int = 0
 
     def measure(self, work: Callable[[], None], times: int = 1) -> dict[str, float]:
-        """CPU seconds that the work takes once, by service, beyond rest and open sockets."""
+        """Return the CPU seconds that the work takes once, by service, beyond rest and open sockets."""
 
         def often() -> None:
             for _ in range(times):
                 work()
 
         used = self.used(often)
-        # The few that are open at rest are in it.
+        # The use at rest includes the few sockets that are open then.
         count = len(self.crowd.clients) - self.resting
         found = used.beyond(self.rest, {name: cores * count for name, cores in self.socket.items()})
         return {name: seconds / times for name, seconds in found.items()}
 
     def each_open(self, sockets: int) -> dict[str, float]:
-        """Cores by service that each of so many takes which are open beyond those at rest."""
+        """Return the cores by service that a socket uses, from this many open sockets beyond those at rest."""
         found = self.used(nothing(self.sizes.idle_seconds)).beyond(self.rest)
         return {name: used / self.sizes.idle_seconds / sockets for name, used in found.items()}
 
@@ -119,21 +119,21 @@ class Stand:
         return found
 
     def churn(self, path: Callable[[int], str], cookie: Callable[[int], str]) -> None:
-        """Sockets that come at a pace and leave, each after some others have come."""
+        """Open sockets at an even pace, and close each after some others have come."""
         here: list[Client] = []
         began = time.monotonic()
         for i in range(self.sizes.connects):
             here.append(self.crowd.open(path(i), cookie(i)))
             if len(here) > STAY:
                 self.crowd.close(here.pop(0))
-            # The pace is what is wanted: an open loop, whatever a connect takes.
+            # An open loop: the pace must be kept, however long a connect takes.
             time.sleep(max(0.0, began + (i + 1) / self.sizes.connects_per_second - time.monotonic()))
         for client in here:
             self.crowd.close(client)
 
     @contextlib.contextmanager
     def open(self, sockets: Sequence[tuple[str, str]]) -> Iterator[list[Client]]:
-        """These (path, cookie) while it lasts; when it begins they have been told of."""
+        """Keep sockets to these (path, cookie) open for the block, which begins when presence has announced them."""
         clients = [self.crowd.open(path, cookie) for path, cookie in sockets]
         settle()
         try:

@@ -1,4 +1,4 @@
-"""The model against a run that it was not fitted on: what the run's workload should have cost, and what it did."""
+"""The model against a run that it was not fitted to: the predicted and the measured cost of the run's workload."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from loadtest.people import DOCUMENTS
 # A run has no limits to plan for.
 WANTED = Wanted(250.0, 0.6)
 MEMORY_MIB, OPEN_FILES, MBIT = 4096.0, 1_000_000, 1e6
-# The engine `loop` of docs/load-testing.md, 2026-11-25: what the generator takes for an event that it reads.
+# The generator's cost of an event that it reads: the engine `loop` of docs/load-testing.md, 2026-11-25.
 READING_US = 14.2
 EVENT_BYTES = 300
 USERS, NOTIFICATIONS, LIST = "/ws/users/", "/ws/notifications/", "/ws/documents/"
@@ -25,7 +25,7 @@ READ, EDIT = "/ws/document/[slug]/read/", "/ws/document/[slug]/update/"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Where an event goes: sockets on these paths, spread over so many topics."""
+    """The receivers of an event: sockets on these paths, spread over a number of topics."""
 
     kind: str
     paths: Sequence[str]
@@ -43,7 +43,7 @@ EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure predicted and measured."""
+    """A figure, predicted and measured."""
 
     name: str
     predicted: float
@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def error(self) -> float:
-        """Of the prediction, as a share of what was measured."""
+        """The error of the prediction, as a share of the measured value."""
         return self.predicted / self.measured - 1 if self.measured else 0.0
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class Comparison:
 
 
 def workload_of(run: Mapping[str, Any]) -> Workload:
-    """What the run's users did while all were live, by the second."""
+    """Return the workload of the run's users while all were live, by the second."""
     held = run.get("held")
     if not held or not held["seconds"]:
         raise WorkloadError("the run has no hold to compare with, or its report is of before it told what was in it")
@@ -94,7 +94,7 @@ def workload_of(run: Mapping[str, Any]) -> Workload:
         ticket_share=1.0,
         present_share=sum(handshakes.get(path, 0) for path in (USERS, READ, EDIT)) / connects,
         query_share=sum(handshakes.get(path, 0) for path in (READ, EDIT)) / connects,
-        # All have logged in before the hold.
+        # All users have logged in before the hold.
         logins_per_second=0.0,
         topic=topics,
         wanted=WANTED,
@@ -103,7 +103,7 @@ def workload_of(run: Mapping[str, Any]) -> Workload:
 
 
 def _topic(name: str, told: Told, run: Mapping[str, Any], *, since: int, until: int) -> Topic:
-    """Its events by the second, from what was delivered: a state topic's first value belongs to the handshake."""
+    """Return a topic with events by the second, from deliveries; a state's first value belongs to the handshake."""
     held = run["held"]
     on_it = sum(held["sockets"].get(path, 0.0) for path in told.paths)
     came = sum(count for second, count in run["series"]["deliveries"][name] if since <= second < until)
@@ -115,7 +115,7 @@ def _topic(name: str, told: Told, run: Mapping[str, Any], *, since: int, until: 
 
 
 def _shared(run: Mapping[str, Any], *, since: int, until: int) -> Shared:
-    """The run's machine, where everything ran, and what the generator and others took of it."""
+    """Return the run's machine, which all processes shared, with the use of the generator and of other processes."""
     used = [cores for second, cores in run["series"]["machine"] if since <= second < until]
     services = sum(service["cpu_mean"] for service in run["services"].values())
     cores = int(run["configuration"]["machine"].split()[0])
@@ -123,7 +123,7 @@ def _shared(run: Mapping[str, Any], *, since: int, until: int) -> Shared:
 
 
 def compared(run: Mapping[str, Any], costs: Costs) -> list[Comparison]:
-    """CPU and memory of the nodes, CPU of web, Redis and nginx, and p95 of delivery."""
+    """Compare CPU and memory of the nodes, CPU of web, Redis and nginx, and p95 of delivery."""
     services = run["services"]
     nodes = [values for name, values in services.items() if name.startswith("ws")]
     if not nodes:

@@ -1,4 +1,4 @@
-"""Somebody who loads pages, saves and logs in, through nginx, by plain HTTP; no socket, and nothing of Locust's."""
+"""A user that loads pages, saves and logs in, through nginx, by plain HTTP; without sockets and without Locust."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Visitor:
             self._session.cookies.set(name, value)
 
     def next_page(self) -> None:
-        """In turns, as often as the journeys of the load test load each."""
+        """Load the next page; each comes as often as in the journeys of the load test."""
         if self._turns is None:
             first, second, *_ = self.slugs
             read, edit = f"/documents/{first}/", f"/documents/{second}/edit/"
@@ -42,7 +42,7 @@ class Visitor:
         return self._page(self._session.get(f"{self._url}{path}", timeout=TIMEOUT_SECONDS))
 
     def saver(self, slug: str) -> Callable[[], None]:
-        """Saves the document once more each time it is called, and looks at the page that it leads to."""
+        """Return a function that saves the document once more at each call, and loads the page that follows."""
         path = f"/documents/{slug}/edit/"
         form = self.get(path)
         fields = {name: form.field(name) for name in ("csrfmiddlewaretoken", "title")}
@@ -50,14 +50,14 @@ class Visitor:
 
         def save() -> None:
             nonlocal version
-            # A text of its own each time: a save that changes nothing makes no version and no event.
+            # Each text must be new, because a save without changes makes no version and no event.
             self._post(path, {**fields, "version": str(version), "body": f"Saved over version {version}."})
             version += 1
 
         return save
 
     def log_in(self, name: str) -> None:
-        """As somebody else on the same machine: nothing of this session is lost."""
+        """Log in as another user on the same machine, which leaves this session unchanged."""
         other = Visitor(self._url, "")
         form = other.get("/login/")
         token = form.field("csrfmiddlewaretoken")

@@ -1,4 +1,4 @@
-"""The workload, its limits and the costs, each as its file says it. Computes nothing."""
+"""The workload, its limits and the costs, as their files define them. Computes nothing."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ COSTS, WORKLOAD = HERE / "costs.toml", HERE / "workload.toml"
 
 
 class WorkloadError(Exception):
-    """A file lacks something, has something unknown, or has a value that cannot be."""
+    """A file lacks a name, has an unknown one, or has an impossible value."""
 
 
 class CalibrateError(Exception):
-    """Costs cannot be measured here: something is missing, or was refused."""
+    """Costs cannot be measured here: a requirement is missing, or a request was refused."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """`audience` is the share of all sockets that are on it; `kind` is stream or state."""
+    """A topic. `audience` is the share of all sockets that subscribe to it; `kind` is stream or state."""
 
     name: str
     kind: str
     events_per_second: float
     bytes: int
     audience: float
-    # Whether its events grow with the users, as those do that each of them causes.
+    # Whether the number of events grows with the users, as that of events which each user causes.
     grows: bool = False
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Shared:
-    """One machine that everything runs on, and what else runs there, as a load test does with its reading of events."""
+    """A machine that all processes share, and its other work, such as a load test that reads events."""
 
     cores: int
     others_cores: float
@@ -58,7 +58,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Machine:
-    """What one node, and Redis, may have; each process has a core of its own where nothing is shared."""
+    """The capacity of a node and of Redis; each process can use a core of its own unless a machine is shared."""
 
     node_memory_mib: float
     node_open_files: int
@@ -72,13 +72,13 @@ class Workload:
     users: int
     tabs: float
     sockets_per_tab: float
-    # With those of phones that come back without a page.
+    # Includes the handshakes of phones that return without a page.
     handshakes_per_page: float
     pages_per_user_minute: float
     saves_per_user_minute: float
-    # Of the users, who have a form open that they alone may save.
+    # Share of the users with an open form that only they may save.
     editing_share: float
-    # Of the handshakes: with a live ticket; of sockets by which a user is present; of those that ask the database.
+    # Shares of the handshakes: with a valid ticket; of sockets by which a user is present; with a database query.
     ticket_share: float
     present_share: float
     query_share: float
@@ -103,7 +103,7 @@ class Workload:
 
     @property
     def connects_per_second(self) -> float:
-        """A page that is left closes its sockets, and the next opens its own; a save leads to a page, too."""
+        """A page that is left closes its sockets, and the next opens its own; a save leads to a page too."""
         return (self.pages_per_second + self.saves_per_second) * self.handshakes_per_page
 
     @property
@@ -123,7 +123,7 @@ class Workload:
         return sum(topic.events_per_second * topic.audience for topic in self.topic) * self.sockets
 
     def grown_to(self, users: int) -> Self:
-        """The same for more users; what each does grows with them, and the events of topics that say so."""
+        """Return the workload of more users: their actions grow with them, and the events of topics with `grows`."""
         share = users / self.users
         topics = [
             dataclasses.replace(topic, events_per_second=topic.events_per_second * (share if topic.grows else 1.0))
@@ -135,11 +135,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Costs:
-    """Units stand in the names, `_core` is of one core; `delivery_us` by the number of sockets on a node."""
+    """Costs. Names have their units, `_core` is of one core; `delivery_us` is by the number of sockets on a node."""
 
     delivery_us: Mapping[int, float]
-    # Of a ws node: at rest; for an open socket in a second; for a handshake of each kind, which is on top of the
-    # first two; for an event that it hears of and a version that it reads; for who edits in a second.
+    # Of a ws node: at rest; for an open socket in a second; for a handshake of each kind, which is on top of the first
+    # two; for an event that it receives and a version that it reads; for a user that edits, in a second.
     rest_core: float
     socket_us: float
     connect_ticket_ms: float
@@ -149,7 +149,7 @@ class Costs:
     hear_ms: float
     read_ms: float
     edit_us: float
-    # A handshake where many come at once, as in incidents.
+    # A handshake if many come at once, as in incidents.
     storm_connect_ms: float
     socket_kib: float
     base_mib: float
@@ -170,7 +170,7 @@ class Costs:
     page_ms: float
     save_ms: float
     login_ms: float
-    # From an event's own time to a client's hand, where nothing else is to be done.
+    # From an event's own timestamp to its arrival at a client, without any other work.
     base_p95_ms: float
     overhead_bytes: float
 
@@ -186,7 +186,7 @@ class Costs:
             raise WorkloadError(f"{path}: {error}") from error
 
     def delivery_at(self, sockets: float) -> float:
-        """Between two sizes that were measured by the straight line; beyond them as at the nearest."""
+        """Interpolate between the measured sizes; beyond them, return the nearest size's value."""
         known = sorted(self.delivery_us.items())
         for (low, cheap), (high, dear) in itertools.pairwise(known):
             if low <= sockets <= high:

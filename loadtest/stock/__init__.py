@@ -1,1 +1,1 @@
-"""The same dashboard's live parts as a team would write them on stock Channels, from its tutorial: to compare with."""
+"""The live parts of the same dashboard on stock Channels, written after its tutorial, for comparison."""

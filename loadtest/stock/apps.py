@@ -1,4 +1,4 @@
-"""The pages' side: what they publish goes to a group, and a page stands where the newest notification is."""
+"""The part of the web processes: publishes events to groups, and puts the newest notification's position into pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from channels.layers import get_channel_layer
 from django.apps import AppConfig
 from django.db import transaction
 
-# Notifications are numbered by their table; there is no other history.
+# The primary key numbers the notifications; there is no other history.
 EPOCH = "stock"
 
 
@@ -20,7 +20,8 @@ class Stock(AppConfig):
         from dashboard import live
         from tidewire import outbox
 
-        # Whatever wants to publish asks these two modules, which are the seam between the pages and what is live.
+        # These two modules are the seam between pages and live parts: all publishers and readers of positions use
+        # them.
         outbox.publish = publish
         live.position = position
 

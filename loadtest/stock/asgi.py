@@ -1,4 +1,4 @@
-"""The sockets' side, served by `daphne`: sessions, a group for each thing, one consumer for each route."""
+"""The part that Daphne serves: sessions, a group for each topic, and a consumer for each route."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from loadtest.stock import consumers  # noqa: E402
 
 
 async def alive(_scope: Any, _receive: Any, send: Any) -> None:
-    """That the process answers."""
+    """Answer with 200 to show that the process is alive."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"ok\n"})
 

@@ -1,4 +1,4 @@
-"""A consumer for each route, as the tutorial has them: a group joined on connect, an event sent on to the socket."""
+"""A consumer for each route, as in the tutorial: joins a group on connect, and forwards its events to the socket."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from redis.asyncio import Redis
 
 from loadtest.stock.apps import EPOCH, newest
 
-# A pool as large as the layer's: a storm must not fail on redis-py's default of 100.
+# The pool is as large as the layer's, because a storm must not fail at redis-py's default of 100 connections.
 redis = Redis.from_url(
     os.environ.get("TIDEWIRE_REDIS_URL", "redis://127.0.0.1:6379/0"), max_connections=100_000, decode_responses=True
 )
 
 
 class GroupConsumer(AsyncJsonWebsocketConsumer):
-    """Who is logged in is in `group`, and gets what is sent there."""
+    """Logged-in users join `group` and receive its messages."""
 
     group = ""
 
@@ -48,7 +48,7 @@ class GroupConsumer(AsyncJsonWebsocketConsumer):
 
 
 class UsersConsumer(GroupConsumer):
-    """How many users are here, told to all whenever one comes or goes."""
+    """The number of connected users, which is sent to all of them when a socket opens or closes."""
 
     group = "users"
 
@@ -67,7 +67,7 @@ class UsersConsumer(GroupConsumer):
 
 
 class NotificationsConsumer(GroupConsumer):
-    """What everybody does. There is no history: what was missed is missed, and the client is told so."""
+    """Notifications of all users' actions. There is no history: missed events are lost, and the client is notified."""
 
     group = "notifications"
     after = 0
@@ -79,13 +79,13 @@ class NotificationsConsumer(GroupConsumer):
         await self.send_json({"type": "resumed", "at": at, "recovered": asked == at})
 
     async def notification_created(self, event: dict[str, Any]) -> None:
-        # Sent to the group before this socket knew where it stands.
+        # The event was sent to the group before this socket had its position.
         if event["offset"] > self.after:
             await self.send_json(event)
 
 
 class DocumentsConsumer(GroupConsumer):
-    """Who edits, for all documents."""
+    """The editors of all documents."""
 
     group = "documents"
 
@@ -94,7 +94,7 @@ class DocumentsConsumer(GroupConsumer):
 
 
 class DocumentConsumer(GroupConsumer):
-    """Who reads and who edits one document; the route says as what this socket is there."""
+    """The readers and editors of a document; the route has the role of this socket's user."""
 
     async def connect(self) -> None:
         self.slug = self.scope["url_route"]["kwargs"]["slug"]
@@ -127,7 +127,7 @@ class DocumentConsumer(GroupConsumer):
 
 
 async def _present(key: str, name: str, by: int) -> int:
-    """One more or one fewer connection of a user; how many users there are."""
+    """Add to a user's number of connections, and return the number of users."""
     if await redis.hincrby(key, name, by) <= 0:
         await redis.hdel(key, name)
     return int(await redis.hlen(key))

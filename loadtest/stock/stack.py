@@ -1,4 +1,4 @@
-"""The stack of `make load-smoke` with the stock live parts in place of tidewire's: the same pages, nginx and Redis."""
+"""The stack of `make load-smoke` with the stock live parts instead of tidewire's: the same pages, nginx and Redis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StockStack(Stack):
                 settings = "ws.settings"
                 made = dataclasses.replace(
                     made,
-                    # With its default of 5 s it would give up handshakes of a ramp.
+                    # With its default of 5 s Daphne would abort handshakes of a ramp.
                     command=[sys.executable, "-m", "daphne", "--websocket_connect_timeout", "60", *served],
                     ready=f"http://{LOOPBACK}:{running.port}/",
                 )

@@ -1,1 +1,1 @@
-"""Journeys: what kinds of users do. Each module is small, to be copied for a product of your own."""
+"""Journeys: the behaviour of kinds of users. Each module is small, so that it can be copied for another product."""

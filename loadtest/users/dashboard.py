@@ -1,4 +1,4 @@
-"""What every user of the dashboard has in common: logging in, being on a page, its sockets. No journey of its own."""
+"""The common part of all users of the dashboard: login, pages and their sockets. Has no journey of its own."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from loadtest.people import username
 from loadtest.run import Run
 
 _numbers = itertools.count(1)
-# A spike is over in a moment: who is away looks often enough.
+# A spike begins within a moment, so absent users must check often.
 AWAY_SECONDS = 0.1
 
 
 class Turns:
-    """Logins spread: so many a second, so many at once. A password costs the server more than all pages after it."""
+    """Spreads logins, by a rate and a number at once. A password costs the server more than all later pages."""
 
     def __init__(self, per_second: float, at_once: int) -> None:
         self._between = 1 / per_second
@@ -45,21 +45,21 @@ class Turns:
 
 
 class DashboardUser(HttpUser):
-    """Logs in, then is on one page at a time; leaving a page closes its sockets, as in a browser."""
+    """Logs in, then is on one page at a time. Leaving a page closes its sockets, as in a browser."""
 
     abstract = True
     # Set once per process, before the first user.
     run_state: ClassVar[Run]
     turns: ClassVar[Turns]
     password: ClassVar[str]
-    # Of users who are logged in already, by name.
+    # Sessions of users that are already logged in, by name.
     sessions: ClassVar[Mapping[str, str]] = {}
     connection_timeout = 60.0
 
     def on_start(self) -> None:
         self.number = self._next_number()
         self.name = username(self.number)
-        self.random = random.Random(self.name)  # noqa: S311 - journeys that repeat, no secret
+        self.random = random.Random(self.name)  # noqa: S311 - repeatable journeys, no secret
         self.browser = Browser(self.client, self.host or "", authority=self.run_state.authority)
         self.sockets: list[LiveSocket] = []
         self._pages = 0
@@ -73,7 +73,7 @@ class DashboardUser(HttpUser):
         self.run_state.users.add(self.name)
 
     def _next_number(self) -> int:
-        """From 1; no two processes of a run have the same."""
+        """Return the next number, from 1, which must be unique among the processes of a run."""
         runner = self.environment.runner
         if not isinstance(runner, WorkerRunner):
             return next(_numbers)
@@ -87,22 +87,22 @@ class DashboardUser(HttpUser):
         self.run_state.online.discard(self.name)
 
     def arrive(self) -> None:
-        """The first page of the journey."""
+        """Open the first page of the journey."""
         raise NotImplementedError
 
     def open(self, path: str, name: str = "") -> Page:
-        """Load a page, leave the one before, and open the header's two sockets as main.js does."""
+        """Load a page, leave the previous one, and open the header's two sockets as main.js does."""
         page = self.browser.get(path, name)
         self.show(page)
         return page
 
     def show(self, page: Page) -> None:
-        """Be on a page that a form has led to."""
+        """Show a page that a form has led to."""
         self.leave()
         self.add(page)
 
     def add(self, page: Page) -> None:
-        """Have one more page open."""
+        """Open an additional page."""
         self._pages += 1
         late_seconds = self.run_state.objectives.late_seconds
         ledger = Ledger(f"{self.name} page {self._pages}", late_seconds=late_seconds)
@@ -121,16 +121,16 @@ class DashboardUser(HttpUser):
         self.sockets = []
 
     def think(self, least: float, most: float) -> None:
-        """Look at the page for so many seconds, times the run's pace; shorter, where the run is over."""
+        """Stay on the page for some seconds, times the run's pace, or until the run is over."""
         run = self.run_state
         until = time.monotonic() + self.random.uniform(least, most) * run.pace
         while run.is_working and not run.is_away(self.number) and time.monotonic() < until:
             gevent.sleep(min(0.5, max(0.0, until - time.monotonic())))
 
     def rest_when_over(self) -> None:
-        """Nobody begins anything while the run waits for what is still due. First line of every task.
+        """Start nothing while the run waits for due events. This must be the first line of every task.
 
-        Who is away, as most users are before a spike, leaves here and comes back as if for the first time.
+        An absent user, as most are before a spike, leaves here and returns as if for the first time.
         """
         if not self.run_state.is_working:
             gevent.sleep(0.5)
@@ -143,12 +143,12 @@ class DashboardUser(HttpUser):
             raise RescheduleTask
 
     def go_away(self) -> None:
-        """Be on no page, and still logged in."""
+        """Leave all pages, but stay logged in."""
         self.leave()
         self.run_state.online.discard(self.name)
 
     def network_changed(self) -> None:
-        """The run's course cut every socket, or lets them connect again."""
+        """Follow the run's order: disconnect all sockets, or let them connect again."""
         for each in self.sockets:
             if self.run_state.network:
                 each.find_network()
@@ -159,7 +159,7 @@ class DashboardUser(HttpUser):
         run = self.run_state
         run.counts[self.name] = event["count"]
         if self.name not in run.online:
-            # Everybody of this run that had arrived before, and this user: fewer would be a wrong count.
+            # All users of this run that have arrived before, and this user: a smaller count would be wrong.
             run.online.add(self.name)
             self._awaited, self._since = len(run.online) + run.online_elsewhere, self.sockets[0].started
         if self._awaited and event["count"] >= self._awaited:

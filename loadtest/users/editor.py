@@ -1,4 +1,4 @@
-"""One user in ten: opens a document to write, saves on a schedule, and comes back for more."""
+"""A tenth of the users: open a document to write, save on a schedule, and go on to another document."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from loadtest.browser import CONFLICT, PageError
 from loadtest.run import Save
 from loadtest.users.dashboard import DashboardUser
 
-# With one editor for ten users, so many seconds between saves make N/60 saves a second for N users.
+# With one editor for ten users, this time between saves makes N/60 saves a second for N users.
 SAVE_SECONDS = 6.0
-# Then the editor goes to another document, so that badges have something to show.
+# After these, the editor goes to another document, so that badges change.
 SAVES_PER_DOCUMENT = 3
 
 
@@ -25,7 +25,7 @@ class Editor(DashboardUser):
         self.slugs = self.browser.get("/").slugs
         self.slug = self.random.choice(self.slugs)
         self.open_form()
-        # Editors who all save in the same moment would be one burst every few seconds.
+        # If all editors saved in the same moment, there would be a burst every few seconds.
         self.every = SAVE_SECONDS * self.run_state.pace
         self.next_save = self.run_state.clock() + self.random.uniform(1.0, self.every)
 
@@ -34,7 +34,7 @@ class Editor(DashboardUser):
         self.rest_when_over()
         gevent.sleep(max(0.0, self.next_save - self.run_state.clock()))
         self.rest_when_over()
-        # The schedule does not wait for the server: a save that comes late is late from when it was meant.
+        # The schedule does not wait for the server: a late save counts from its intended time.
         intended, self.next_save = self.next_save, self.next_save + self.every
         self.save(intended)
         self.think(0.5, 1.0)
@@ -47,7 +47,7 @@ class Editor(DashboardUser):
 
     def open_form(self) -> None:
         self.form = self.open(f"/documents/{self.slug}/edit/", "/documents/[slug]/edit/")
-        # The page's script does this when the page is shown.
+        # The page's script sends this when the page is shown.
         token = {"csrfmiddlewaretoken": self.form.field("csrfmiddlewaretoken")}
         self.browser.post(f"/documents/{self.slug}/editing/", token, "/documents/[slug]/editing/")
         self.run_state.begin_editing(self.slug, self.name)
@@ -55,7 +55,7 @@ class Editor(DashboardUser):
 
     def save(self, intended: float) -> None:
         run, form = self.run_state, self.form
-        # The title is the mark by which the event is known when it comes back.
+        # The title is the mark by which the save's event can be recognised.
         number = next(self.saves)
         mark = f"{self.slug}, save {number} of {self.name}"
         fields = {name: form.field(name) for name in ("csrfmiddlewaretoken", "version", "submission", "body")}
@@ -64,12 +64,12 @@ class Editor(DashboardUser):
         try:
             page = self.browser.post(form.path, {**fields, "title": mark}, "/documents/[slug]/edit/ (save)")
         except PageError:
-            # Whether it was done is not known, so it is not counted as confirmed; Locust has the failure.
+            # The result of the save is unknown, so it does not count as confirmed; Locust has the failure.
             return
         finally:
             run.in_flight -= 1
         if page.status == CONFLICT:
-            # Somebody else saved first: a conflict, no fault. The next form has their version.
+            # Another user saved first: a conflict, no fault. The next form has their version.
             run.conflicts += 1
             return
         run.saves[mark].confirmed = True

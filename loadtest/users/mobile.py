@@ -1,4 +1,4 @@
-"""One user in ten: a phone on the list that loses its network and resumes from where it was."""
+"""A tenth of the users: a phone on the list that loses its network and resumes from its position."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from locust import task
 
 from loadtest.users.dashboard import DashboardUser
 
-# Below and above the grace of three seconds: some phones return unnoticed, others had left.
+# Below and above the grace of three seconds: some phones return unnoticed, others count as having left.
 OFFLINE_SECONDS = (1.0, 6.0)
 
 

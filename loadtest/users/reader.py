@@ -1,4 +1,4 @@
-"""Four users in ten: looks at the list, goes into a document, reads, comes back."""
+"""Four tenths of the users: look at the list, open a document, read it and return to the list."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ListReader(DashboardUser):
         self.list_socket = self.socket("/ws/documents/", on={"documents.status": self._badges})
 
     def _badges(self, event: dict[str, Any]) -> None:
-        """How long until the badge shows who began to edit since this list was opened."""
+        """Measure the time until the badge shows a user that began to edit after this list was opened."""
         run = self.run_state
         for slug, people in event["documents"].items():
             for editor in people["editors"]:

@@ -1,4 +1,4 @@
-"""One user in ten: five tabs at once, of which every one has its sockets and its due, and the user counts once."""
+"""A tenth of the users: five tabs at once. Each tab has its own sockets and due events, but the user counts once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three users in ten: a tab on the notifications, mostly idle, that marks them as read now and then."""
+"""Three tenths of the users: a mostly idle tab with the notifications, which are marked as read now and then."""
 
 from __future__ import annotations
 
