@@ -1,4 +1,4 @@
-"""What makes alerts fire: each breaks one thing of a stack, waits for what must fire, and mends it again."""
+"""Causes of alerts: each breaks a part of a stack, waits until its alerts fire, and repairs the part."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.pages import fetch
 
 Cause = Callable[[Story, Crowd], None]
 
-# In the middle of a storm's return.
+# Half-way through the reconnects after a storm.
 RETURNING_SECONDS = 0.4
-# Of the 7 s that a drain may take here (2 s to close, 5 s to hand over): 0.5 s of it, and then it stands still so long
-# that with two seconds of waiting for Redis it is past 80 %, and not past all.
+# A drain may take 7 s here: 2 s to close, 5 s to hand over. These waits and two seconds of waiting for Redis add up to
+# more than 80 % of that, but less than 100 %.
 BEGUN_SECONDS, STANDS_SECONDS = 0.5, 4.3
-# What every scrape of a node and of a web process brings, for the alerts of absence.
+# All metrics in a scrape of a node or a web process, for the alerts on missing ones.
 EVERYTHING = "tidewire_.+|process_start_time_seconds"
 TABLES = ("dashboard_document", "tidewire_outboxevent")
 MISSING = {name for name in alerts() if name.startswith("TidewireMetricMissing ")}
@@ -45,7 +45,7 @@ TAKE_IT_AWAY = """
 from tidewire.models import OutboxEvent
 OutboxEvent.objects.filter(event_id="left").delete()
 """
-# As of a version whose hints have no offset.
+# A hint of a version without offsets.
 ODD_HINT = """
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -54,7 +54,7 @@ from tidewire.hub import HINT, group_name
 group = group_name(settings().PREFIX, "notifications")
 async_to_sync(get_channel_layer().group_send)(group, {"type": HINT, "topic": "notifications"})
 """
-# A megabyte for every reader, four times what a node holds for one.
+# A megabyte for every reader, four times the backlog that a node accepts for one.
 LARGE_EVENTS = """
 import asyncio, uuid
 from datetime import UTC, datetime
@@ -75,7 +75,7 @@ asyncio.run(main())
 
 
 def crowding(story: Story, crowd: Crowd) -> None:
-    """130 of 150 on one node: near its limit, and lopsided."""
+    """Open 130 of 150 sockets on one node, so that it is near its limit and unbalanced."""
     first, second = (f"ws://127.0.0.1:{node.port}" for node in story.stack.ws)
     crowd.join(30, at=first)
     crowd.join(130, at=second)
@@ -84,19 +84,19 @@ def crowding(story: Story, crowd: Crowd) -> None:
 
 
 def joining(_story: Story, crowd: Crowd) -> None:
-    """Sixty sockets over both nodes, and a few events."""
+    """Open sixty sockets on both nodes, and publish a few events."""
     crowd.join(60)
     crowd.write(3)
 
 
 def losing(story: Story, crowd: Crowd) -> None:
-    """All sockets at once, as when a proxy is restarted; all come back."""
+    """Abort all sockets at once, like the restart of a proxy; all reconnect."""
     crowd.lose()
     story.until("TidewireReconnectStorm", "TidewireAbnormalCloses")
 
 
 def knocking(story: Story, crowd: Crowd) -> None:
-    """Four hundred handshakes of nobody."""
+    """Send four hundred handshakes without a session."""
     knocks = threading.Thread(target=crowd.knock, args=(400,), daemon=True)
     knocks.start()
     story.until("TidewireAuthenticationRefusals")
@@ -104,14 +104,14 @@ def knocking(story: Story, crowd: Crowd) -> None:
 
 
 def killing(story: Story, _crowd: Crowd) -> None:
-    """Kill -9 of a node with sockets and members."""
+    """Kill a node with sockets and members, with `kill -9`."""
     story.stack.stop_ws(0, signal.SIGKILL)
     story.until("TidewireSocketsGone", "TidewireScrapeMissing", "TidewireGhosts")
     story.stack.start_ws(0)
 
 
 def dragging(story: Story, _crowd: Crowd) -> None:
-    """A node that drains stands still, and so does Redis when presence is handed over."""
+    """Suspend a node during its drain, and Redis during the handover of presence."""
     node, redis = story.stack.ws[1], story.stack.processes["redis"]
     os.kill(node.pid, signal.SIGTERM)
     time.sleep(BEGUN_SECONDS)
@@ -126,7 +126,7 @@ def dragging(story: Story, _crowd: Crowd) -> None:
 
 
 def stuttering(story: Story, crowd: Crowd) -> None:
-    """Both nodes stand still for most of each second, while documents are written."""
+    """Suspend both nodes for most of each second while documents are written."""
     with _again_and_again(
         *(lambda pid=node.pid: stopped(pid) for node in story.stack.ws), seconds=0.6, calm_seconds=0.4
     ):
@@ -138,7 +138,7 @@ def stuttering(story: Story, crowd: Crowd) -> None:
 
 
 def refusing(story: Story, crowd: Crowd) -> None:
-    """Redis does everything but announce: events are kept, their hints are lost, nodes read what they missed."""
+    """Let Redis refuse all hints: events are stored without an announcement, and nodes must read them later."""
     with Redis.from_url(story.stack.redis_url) as redis:
         redis.execute_command("ACL", "SETUSER", "default", "-publish")
         story.until("TidewireDropped", do=lambda: crowd.write(1))
@@ -146,7 +146,7 @@ def refusing(story: Story, crowd: Crowd) -> None:
 
 
 def owing(story: Story, _crowd: Crowd) -> None:
-    """An event was committed two minutes ago, and nobody publishes it."""
+    """Leave an event unpublished that was committed two minutes ago."""
     story.stack.stop("relay")
     story.stack.run("-c", DJANGO + LEAVE_ONE_BEHIND)
     story.until("TidewireOutboxStuck")
@@ -155,13 +155,13 @@ def owing(story: Story, _crowd: Crowd) -> None:
 
 
 def misleading(story: Story, _crowd: Crowd) -> None:
-    """A hint of another version, which the hub cannot read."""
+    """Send a hint of another version, which the hub cannot read."""
     story.stack.run("-c", DJANGO + ODD_HINT)
     story.until("TidewireHubRestarts")
 
 
 def stalling(story: Story, crowd: Crowd) -> None:
-    """Ten readers that read nothing, and a megabyte for each."""
+    """Open ten sockets that never read, and send a megabyte to each."""
     page = SimpleNamespace(path="/ws/notifications/", cookie=crowd.cookies[0])
     wires = stall(story.stack.ws[0].port, page, 10)
     story.stack.run("-c", DJANGO + LARGE_EVENTS)
@@ -171,7 +171,7 @@ def stalling(story: Story, crowd: Crowd) -> None:
 
 
 def losing_redis(story: Story, crowd: Crowd) -> None:
-    """Redis goes; it comes back empty, again and again, while people come and go."""
+    """Stop Redis and start it without data, several times, while sockets reconnect."""
     eyes, stack = story.eyes, story.stack
     crowd.lose()
     time.sleep(RETURNING_SECONDS)
@@ -190,7 +190,7 @@ def losing_redis(story: Story, crowd: Crowd) -> None:
 
 
 def losing_tables(story: Story, crowd: Crowd) -> None:
-    """The database is there, its documents and its outbox are not: every page is an error, every look fails."""
+    """Rename the tables of documents and of the outbox: every page and every poll of the relay fails."""
     front = functools.partial(fetch, f"{story.stack.url}/", headers={"Cookie": crowd.cookies[0]})
     with contextlib.closing(sqlite3.connect(_database(story), timeout=20)) as connection:
         for table in TABLES:
@@ -201,13 +201,13 @@ def losing_tables(story: Story, crowd: Crowd) -> None:
 
 
 def locking(story: Story, crowd: Crowd) -> None:
-    """Somebody else writes to the database for seconds, again and again: every page that writes waits for them."""
+    """Lock the database for seconds, repeatedly: every page that writes must wait."""
     with _again_and_again(lambda: _locked(_database(story)), seconds=2.0, calm_seconds=0.5):
         story.until("TidewireWebSlow", seconds=90, do=lambda: crowd.write(1))
 
 
 def blinding(story: Story, _crowd: Crowd) -> None:
-    """No metric of tidewire's in any scrape; then a job that is not scraped at all."""
+    """Drop all metrics of tidewire from the scrapes, then stop scraping a job."""
     story.eyes.configure(dropped=EVERYTHING)
     story.until(*MISSING, seconds=60)
     story.eyes.configure(without="ws")
@@ -217,7 +217,7 @@ def blinding(story: Story, _crowd: Crowd) -> None:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """A process that stands still."""
+    """Suspend a process."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -243,7 +243,7 @@ def _locked(database: Path) -> Iterator[None]:
 def _again_and_again(
     *troubles: Callable[[], contextlib.AbstractContextManager[None]], seconds: float, calm_seconds: float
 ) -> Iterator[None]:
-    """All of these for so long, then calm for so long, until the end."""
+    """Run all troubles for `seconds`, then pause for `calm_seconds`, until the end."""
     over = threading.Event()
 
     def go_on(trouble: Callable[[], contextlib.AbstractContextManager[None]]) -> None:

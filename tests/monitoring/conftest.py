@@ -1,4 +1,4 @@
-"""The eyes on the real stack: panels with data, alerts that fire. `make test TIER=monitoring` runs all of it."""
+"""Monitoring of the real stack: panels have data, alerts fire. `make test TIER=monitoring` runs all these tests."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.monitoring.watched import Watched, why_not
 
 @pytest.fixture
 def watched(start_stack, tmp_path):
-    """`watched(ws=2)`: a stack of the test's own, and Prometheus over it."""
+    """`watched(ws=2)` returns a stack of the test's own, with a Prometheus that scrapes it."""
     if reason := why_not():
         pytest.skip(reason)
     running = []

@@ -1,4 +1,4 @@
-"""People for the eyes to see: sockets in threads' background, documents written, sockets that come and go."""
+"""A crowd of users to monitor: sockets in a background thread, new documents, lost and reopened sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RETURN_SECONDS = 0.3
 
 
 class Crowd:
-    """Sockets that read what comes and return when lost, on a loop of their own; and a writer of documents."""
+    """Sockets on a loop of their own that read events and reconnect when lost, and a writer of documents."""
 
     def __init__(self, stack: Stack, people: int) -> None:
         self.stack = stack
@@ -35,19 +35,19 @@ class Crowd:
         self._numbers = itertools.count()
 
     def join(self, sockets: int, *, at: str | None = None) -> None:
-        """So many more sockets, everybody's in turn; straight to a node with `at`."""
+        """Open this number of additional sockets, for each user in turn; with `at`, on a node itself."""
         self._run(self._join(sockets, at))
 
     def lose(self) -> None:
-        """All sockets at once, without a word, as when a proxy goes; they come back."""
+        """Abort all sockets at once without a close frame, like the stop of a proxy. They reconnect."""
         self._run(self._lose())
 
     def knock(self, times: int) -> None:
-        """So many handshakes of nobody."""
+        """Send this number of handshakes without a session."""
         self._run(self._knock(times))
 
     def write(self, documents: int) -> None:
-        """So many documents, each an event to every reader of notifications."""
+        """Create this number of documents. Each is an event for every reader of notifications."""
         for _ in range(documents):
             fields = {"title": f"Watched {next(self._numbers)}", "body": "Text."}
             submit(f"{self.stack.url}/new/", random.choice(self.cookies), fields)
@@ -101,7 +101,7 @@ class Crowd:
 
 
 def substituted(expr: str, *, window: str) -> str:
-    """A panel's query as Grafana would send it, with everything chosen."""
+    """Return a panel's query as Grafana would send it, with all variables set to every value."""
     return expr.replace("$__rate_interval", window).replace("$node", ".*").replace("$consumer", ".*")
 
 

@@ -11,19 +11,19 @@ from deploy.grafana.panels import Dashboard, Panel
 from tests.monitoring.crowd import substituted
 from tests.monitoring.watched import Watched
 
-# Of each dashboard the four that tell most of the story.
+# The four most informative panels of each dashboard.
 MAIN = {
     "tidewire-connected": ("Users and sockets", "Sockets by node", "Connects by result", "Closes by code"),
     "tidewire-fanout": ("Published", "Delivered", "Publish to socket", "Resumes"),
     "tidewire-operations": ("Up", "Event loop lag", "Reconnects and stale nodes", "Pages by status"),
 }
 WINDOW = "5s"
-# More lines than that tell nothing in a picture.
+# More lines than this are unreadable in a picture.
 LINES = 8
 
 
 def draw(eyes: Watched, dashboard: Dashboard, directory: Path, *, seconds: float) -> Path:
-    """One picture of a dashboard's main panels, over the last so many seconds."""
+    """Draw the main panels of a dashboard over the last `seconds`, and return the path of the picture."""
     import matplotlib as mpl  # noqa: PLC0415 - only where `make bench` or `make test TIER=monitoring` installed it
 
     mpl.use("Agg")
@@ -46,7 +46,7 @@ def _panel(axis: Any, eyes: Watched, panel: Panel, seconds: float) -> None:
     end = time.time()
     for expr, legend in panel.queries:
         for series in eyes.query_range(substituted(expr, window=WINDOW), seconds)[:LINES]:
-            # Beside each other on one clock, and with a hole where there was nothing to show.
+            # Use the same times for all lines, with gaps for missing values.
             values = {round(at - end): float(value) for at, value in series["values"]}
             points = [(at, values.get(at, math.nan)) for at in range(-int(seconds), 1)]
             label = legend

@@ -1,4 +1,4 @@
-"""What fired on a watched stack, in order, while one thing after another was broken."""
+"""The alerts that fired on a watched stack, in order, while one part after another was broken."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from tests.monitoring.watched import Watched
 
-# An alert waits for its window, a scrape, an evaluation and its `for`; a loaded machine for more.
+# An alert needs its window, a scrape, an evaluation and its `for`; a busy machine needs more time.
 FIRES_SECONDS = 45.0
 
 
 class Story:
-    """`fired` is alert -> what it said; `tell` hears of each at once."""
+    """`fired` maps each alert to its summary; `tell` is called with each at once."""
 
     def __init__(self, eyes: Watched, tell: Callable[[str], None]) -> None:
         self.eyes = eyes
@@ -23,7 +23,7 @@ class Story:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """The seconds since the start."""
         return time.monotonic() - self._began
 
     def look(self) -> None:
@@ -33,7 +33,7 @@ class Story:
                 self.tell(f"{self.seconds:5.0f} s    {name}: {summary}")
 
     def until(self, *names: str, seconds: float = FIRES_SECONDS, do: Callable[[], object] = lambda: None) -> None:
-        """Goes on, doing something or nothing, until these have fired; which have not, in time, is known at the end."""
+        """Call `do` repeatedly until these alerts have fired, or the time is over; the test then checks `fired`."""
 
         def have() -> bool:
             do()

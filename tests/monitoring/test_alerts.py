@@ -1,6 +1,7 @@
-"""Every alert that a fault can cause, caused on the real stack, and over again; windows are a thirtieth of the rules'.
+"""Every alert must fire after its fault on the real stack, and end after it; windows are a thirtieth of the rules'.
 
-The faults go from what heals at once to what takes the stack apart. What no fault here causes is in NOT_CAUSED.
+The faults are in order, from those that heal at once to those that stop parts of the stack. NOT_CAUSED lists alerts
+without a fault.
 """
 
 import importlib.util
@@ -19,10 +20,10 @@ from tests.monitoring.watched import alerts
 
 PICTURES = ROOT / "docs" / "monitoring"
 
-# Alert -> why no fault here causes it: promtool alone proves it then.
+# Alert -> the reason why no fault here causes it. Only promtool then tests it.
 NOT_CAUSED: dict[str, str] = {}
 
-# Each on a stack of its own: the faults, what they must make fire, and the dashboard that shows it best.
+# Stories with a stack of their own each: the faults, the alerts that must fire, and the dashboard that shows them best.
 STORIES = {
     "sockets": (
         (causes.crowding, causes.losing, causes.knocking, causes.killing, causes.dragging),
@@ -75,7 +76,7 @@ STORIES = {
 
 @pytest.fixture
 def tell(capsys, request):
-    """Says a line to whoever waits, past pytest's capture."""
+    """Writes a line of progress to the terminal, past pytest's capture."""
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
 
     def say(line: str) -> None:
@@ -88,7 +89,7 @@ def tell(capsys, request):
 @pytest.fixture
 def story(watched, tell):
     eyes = watched(ws=2, TIDEWIRE_CONNECTIONS_PER_NODE="150")
-    # What fired before the first scrape of all is no fault's.
+    # Alerts that fire before the first complete scrape are not caused by a fault.
     assert eyes.wait(lambda: eyes.sees_all() and not eyes.firing(), seconds=60)
     return Story(eyes, tell)
 
@@ -105,7 +106,7 @@ def test_what_a_fault_causes_fires_and_ends(story, name):
             draw(story.eyes, dashboard, PICTURES, seconds=story.seconds)
         assert expected - set(story.fired) == set()
         crowd.close()
-        # Nothing is broken any more: all of it ends by itself.
+        # All parts are repaired, so all alerts must end.
         over = story.eyes.wait(lambda: not story.eyes.firing(), seconds=150)
         assert over, story.eyes.firing()
         story.tell(f"{story.seconds:5.0f} s  all over")
@@ -115,7 +116,7 @@ def test_what_a_fault_causes_fires_and_ends(story, name):
 
 @pytest.mark.smoke
 def test_what_no_fault_here_causes_is_named():
-    """With the reason; promtool proves these alone."""
+    """Each must have a reason; only promtool tests these alerts."""
     caused = set().union(*(expected for _faults, expected, _dashboard in STORIES.values()))
     assert caused | set(NOT_CAUSED) == alerts()
     assert not caused & set(NOT_CAUSED)

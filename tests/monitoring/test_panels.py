@@ -1,4 +1,4 @@
-"""Every panel's query, on a real Prometheus that scraped the real stack under load: it parses, and it has data."""
+"""The query of every panel parses and has data, on a real Prometheus that scraped the real stack under load."""
 
 import contextlib
 import os
@@ -16,9 +16,9 @@ from tests.monitoring.crowd import Crowd, of, substituted
 
 pytestmark = pytest.mark.smoke
 
-# All that the crowd did: a slow machine asks a minute later.
+# Must include all activity of the crowd, also on a slow machine, which queries a minute later.
 WINDOW = "2m"
-# Without data while nothing is wrong, and honestly so: their panel says 0 by `or vector(0)`.
+# Metrics without data unless there is a fault: their panel shows 0 because of `or vector(0)`.
 ONLY_AFTER_A_FAULT = ("ALERTS",)
 EXPORTERS = re.compile(r"\b(redis|nginx)_")
 
@@ -30,7 +30,7 @@ def needs(expr: str) -> str:
 
 @contextlib.contextmanager
 def load_test(eyes, directory):
-    """A few load users for longer than the test; nobody reads their report."""
+    """Run a few load users for longer than the test, without using their report."""
     environment = eyes.stack.environment
     environment = {**environment, "PYTHONPATH": os.pathsep.join((environment["PYTHONPATH"], str(ROOT)))}
     people = [sys.executable, "-m", "loadtest.people", "6"]
@@ -48,12 +48,12 @@ def load_test(eyes, directory):
 
 @pytest.fixture
 def scene(watched, tmp_path):
-    """Thirty people with three sockets each, over two nodes; some leave and return, documents are written.
+    """Thirty people with three sockets each, on two nodes; some leave and return, documents are written.
 
-    Beside them a load test, whose live figures have a dashboard.
+    A load test runs too, because its live figures have a dashboard.
     """
     eyes = watched(ws=2, loaded=True)
-    # A counter that is first seen after all has happened has no rate.
+    # The rate of a counter needs a sample from before the activity.
     assert eyes.wait(eyes.sees_all, seconds=30)
     crowd = Crowd(eyes.stack, 30)
     with contextlib.closing(crowd), load_test(eyes, tmp_path):
@@ -67,7 +67,7 @@ def scene(watched, tmp_path):
 
 
 def test_every_panel_has_data_and_a_misspelled_metric_has_not(scene):
-    """One stack for all of them, because starting it takes longer than asking."""
+    """All panels share one stack, because its start takes longer than the queries."""
     asked = [
         substituted(expr, window=WINDOW)
         for dashboard in DASHBOARDS
@@ -76,7 +76,7 @@ def test_every_panel_has_data_and_a_misspelled_metric_has_not(scene):
     ]
     asked = [expr for expr in asked if needs(expr) in {"", *scene.exporters}]
     assert len(asked) > 40
-    # Rates need two scrapes and recorded values an evaluation: what has nothing yet is asked again.
+    # Rates need two scrapes and recorded values an evaluation, so queries without data are repeated.
     scene.wait(lambda: not any(map(scene.problem, asked)), seconds=30)
     assert [problem for problem in map(scene.problem, asked) if problem] == []
 
@@ -87,7 +87,7 @@ def test_every_panel_has_data_and_a_misspelled_metric_has_not(scene):
 
 
 def test_every_query_of_a_runbook_parses(scene):
-    """Somebody will paste it at three in the morning."""
+    """An operator must be able to paste each query during an incident."""
     queries = []
     for path in (ROOT / "docs" / "runbooks").glob("*.md"):
         for span in re.findall(r"`([^`]+)`", path.read_text(encoding="utf-8")):

@@ -1,4 +1,4 @@
-"""A stack with Prometheus beside it, as in production: the committed rules, and exporters where there are some."""
+"""A stack with Prometheus, as in production: the committed rules, and the exporters that are installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from deploy.local.ready import wait_until_ready
 from deploy.local.system import find_program
 from tests.stack import Stack
 
-# A rule's windows and waiting times are divided by this, so that five minutes are ten seconds; nothing else changes.
+# Windows and waiting times of the rules are divided by this: five minutes become ten seconds. Nothing else changes.
 FASTER = 30
 SCRAPE_SECONDS = 1
 READY_SECONDS = 30.0
@@ -35,17 +35,17 @@ def why_not() -> str | None:
 
 
 def hurried(rules: str) -> str:
-    """Rules with each duration a thirtieth of what it is."""
+    """Return the rules with a thirtieth of each duration."""
     return SPAN.sub(lambda found: f"{found[1]}{int(found[2]) * SECONDS[found[3]] * 1000 // FASTER}ms", rules)
 
 
 def named(alert: str, labels: Mapping[str, str]) -> str:
-    """An alert's name; of those that share one, with the metric that each is about."""
+    """Return an alert's name. Alerts that share one are distinguished by their metric."""
     return f"{alert} {labels['metric']}" if "metric" in labels else alert
 
 
 def alerts() -> set[str]:
-    """Every alert of the rules, as `firing` names them."""
+    """Return every alert of the rules, named as in `firing`."""
     return {
         named(rule["alert"], rule["labels"])
         for path in (ROOT / "deploy" / "prometheus" / "rules").glob("*.yml")
@@ -56,7 +56,7 @@ def alerts() -> set[str]:
 
 
 class Watched:
-    """Scrapes a running stack every second, under the jobs that rules and dashboards name."""
+    """Scrapes a running stack every second, with the jobs of the rules and dashboards."""
 
     def __init__(self, stack: Stack, directory: Path, *, loaded: bool = False) -> None:
         self.stack = stack
@@ -64,14 +64,14 @@ class Watched:
         self._directory = directory
         ports = free_ports()
         self._port, self._redis_port, self._nginx_port, self._status_port = (next(ports) for _ in range(4))
-        # Where a load test of this stack answers, if there is one.
+        # The port of the metrics of a load test, if there is one.
         self.load_port = next(ports)
         self.url = f"http://{LOOPBACK}:{self._port}"
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
     def exporters(self) -> dict[str, list[str]]:
-        """Those that are installed: job -> command."""
+        """The installed exporters: job -> command."""
         redis = [f"-redis.addr={self.stack.redis_url}", f"-web.listen-address={LOOPBACK}:{self._redis_port}"]
         nginx = [
             f"-nginx.scrape-uri=http://{LOOPBACK}:{self._status_port}/stub_status",
@@ -97,7 +97,7 @@ class Watched:
                 f"--config.file={self._directory / 'prometheus.yaml'}",
                 f"--storage.tsdb.path={self._directory / 'data'}",
                 f"--web.listen-address={LOOPBACK}:{self._port}",
-                # How long a series is taken for there without a sample: five minutes, as fast as the rules.
+                # A series stays valid this long after its last sample: five minutes, divided like the rules.
                 f"--query.lookback-delta={300 // FASTER}s",
             ]
         )
@@ -114,7 +114,7 @@ class Watched:
             process.wait(20)
 
     def configure(self, *, dropped: str = "", without: str = "", start: bool = False) -> None:
-        """Scrape all; or with metrics dropped on the way, or without a job, to see that this is noticed."""
+        """Configure the scrapes: of all jobs, without the metrics in `dropped`, or without one job."""
         ports = self.stack.layout.ports
         targets = {"ws": ports.admin, "web": ports.web, "relay": (ports.relay,)}
         if self.loaded:
@@ -143,12 +143,12 @@ class Watched:
             self._prometheus.send_signal(signal.SIGHUP)
 
     def sees_all(self) -> bool:
-        """Whether every process of the stack and every exporter has answered its last scrape."""
+        """Return whether every process of the stack and every exporter has answered its last scrape."""
         ports = self.stack.layout.ports
         return len(self.query("up == 1")) >= len(ports.admin) + len(ports.web) + 1 + len(self.exporters)
 
     def query(self, expr: str) -> list[dict[str, Any]]:
-        """The result of an instant query. Raises AssertionError where it does not parse."""
+        """Return the result of an instant query. Raises AssertionError if the query does not parse."""
         return list(self._get("query", query=expr)["result"])
 
     def query_range(self, expr: str, seconds: float, *, step: int = 1) -> list[dict[str, Any]]:
@@ -158,7 +158,7 @@ class Watched:
         )
 
     def problem(self, expr: str) -> str | None:
-        """What is wrong with a query on this stack: it does not parse, or it has no number to show."""
+        """Return the problem of a query on this stack, if it does not parse or has no number to show."""
         try:
             found = self.query(expr)
         except AssertionError as error:
@@ -168,7 +168,7 @@ class Watched:
         return None
 
     def firing(self) -> dict[str, str]:
-        """Alerts that fire now, by `named`, with their summaries."""
+        """Return the alerts that fire now, named by `named`, with their summaries."""
         alerts = json.loads(self._read("alerts"))["data"]["alerts"]
         return {
             named(alert["labels"]["alertname"], alert["labels"]): alert["annotations"]["summary"]
@@ -177,7 +177,7 @@ class Watched:
         }
 
     def wait(self, what: Callable[[], bool], *, seconds: float) -> bool:
-        """Whether it came true in time; asked once an evaluation, which is when it can change."""
+        """Return whether a condition became true in time. Polls as often as Prometheus evaluates rules."""
         end = time.monotonic() + seconds
         while not what():
             if time.monotonic() > end:
@@ -186,7 +186,7 @@ class Watched:
         return True
 
     def _open_status(self) -> None:
-        """The counts of nginx, for its exporter, on a port of their own."""
+        """Serve nginx's status for its exporter, on a port of its own."""
         path = self.stack.layout.run / "nginx" / "nginx.conf"
         server = f"server {{ listen {LOOPBACK}:{self._status_port}; location = /stub_status {{ stub_status; }} }}\n}}\n"
         text = path.read_text(encoding="utf-8").rstrip()
