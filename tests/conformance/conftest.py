@@ -1,4 +1,4 @@
-"""`client.js` in a real Chromium, against a server that is wrong on purpose."""
+"""`client.js` in a real Chromium, with a server that misbehaves on purpose."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,9 +23,9 @@ def odd_server() -> Iterator[Server]:
 
 @pytest.fixture
 def client(chromium, odd_server) -> Iterator[Callable[..., Tab]]:
-    """`client(script, heartbeat=300, at=...)`: a page with a client, whose server follows the script.
+    """`client(script, heartbeat=300, at=...)` opens a page with a client, and the server follows the script.
 
-    At the end no script of the page may have failed, except in tests that say so.
+    No script of the page may have failed at the end, except in tests that allow it.
     """
     tabs: list[Tab] = []
 

@@ -1,6 +1,6 @@
 """A WebSocket server that is late, silent or wrong on purpose, and serves `client.js` to a browser.
 
-The present path under /ws/ follows a script: a function that gets the `Peer` of each connection.
+The present path under /ws/ follows a script: a function that receives the `Peer` of each connection.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 STATIC = Path(__file__).resolve().parents[2] / "src" / "tidewire" / "static" / "tidewire"
 TYPES = {".js": "text/javascript", ".html": "text/html"}
-# A page with nothing but the client. Everything that the client reports is kept in order.
+# A page with only the client. All reports of the client are recorded in order.
 PAGE = b"""<!doctype html><title>client.js</title><script type="module">
 import { Live } from "/tidewire/client.js";
 const started = performance.now();
@@ -45,14 +45,14 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 def frame(body: bytes, opcode: int = TEXT) -> bytes:
-    """A server's frame."""
+    """Return a server's frame."""
     if len(body) < 126:
         return bytes([0x80 | opcode, len(body)]) + body
     return bytes([0x80 | opcode, 126]) + struct.pack("!H", len(body)) + body
 
 
 class Peer:
-    """One connection as the server sees it. `messages` are those of the client, pings included."""
+    """A connection, from the server's side. `messages` are those of the client, including pings."""
 
     def __init__(self, number: int, target: str, key: bytes, streams: tuple[Any, Any]) -> None:
         self.number = number
@@ -91,11 +91,11 @@ class Peer:
         self._writer.close()
 
     def fall_silent(self) -> None:
-        """Answer no more, as a dead network; the connection stays open."""
+        """Stop answering, like a dead network; the connection stays open."""
         self._silent = True
 
     async def receive(self) -> dict[str, Any] | None:
-        """The next message of the client; None at its end. Pings of the protocol are answered."""
+        """Return the next message of the client, or None at its end. Pings of the protocol are answered."""
         while True:
             opcode, body = await self._frame()
             if opcode == TEXT:
@@ -109,7 +109,7 @@ class Peer:
                 return None
 
     async def serve(self, *, late_seconds: float = 0.0, pongs: bool = True) -> None:
-        """Answer heartbeats, so late or not at all, until the client goes."""
+        """Answer heartbeats until the client disconnects: after a delay, or never."""
         answers = []
         while (message := await self.receive()) is not None:
             if message["type"] == "ping" and pongs:
@@ -137,13 +137,13 @@ Script = Callable[[Peer], Awaitable[None]]
 
 
 class Server(threading.Thread):
-    """`with Server() as server`; `server.script = ...` says how the next connections are treated."""
+    """`with Server() as server`; `server.script = ...` defines the behaviour for the next connections."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True, name="odd server")
         self.script: Script = self.refuse_all
         self.peers: list[Peer] = []
-        # A page of an earlier script may still connect while its tab closes. Its path is refused.
+        # A page of an earlier script may still connect while its tab closes. The server must refuse its path.
         self._scripts = 0
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -151,7 +151,7 @@ class Server(threading.Thread):
 
     @staticmethod
     async def refuse_all(peer: Peer) -> None:
-        """For the time between two tests."""
+        """The script between two tests."""
         await peer.refuse()
 
     def __enter__(self) -> Self:
@@ -165,7 +165,7 @@ class Server(threading.Thread):
         self._loop.close()
 
     def begin(self, script: Script) -> None:
-        """Treat connections so from now on, and forget the former."""
+        """Use this script for new connections, and abort the existing ones."""
         for peer in self.peers:
             self.do(peer.cut)
         self.script, self.peers = script, []
@@ -173,11 +173,11 @@ class Server(threading.Thread):
 
     @property
     def path(self) -> str:
-        """The path of the pages that are loaded from now on."""
+        """The path of pages that are loaded from now on."""
         return f"/ws/{self._scripts}/"
 
     def do(self, what: Callable[[], Any]) -> None:
-        """Run something on the server's loop."""
+        """Call a function in the server's event loop."""
 
         async def run() -> None:
             made = what()

@@ -1,4 +1,4 @@
-"""Closes: with each code that there is, right after the handshake, with a hint, or by a script of the page."""
+"""Closes: with every code, directly after the handshake, with a hint, or by a script of the page."""
 
 import asyncio
 import time
@@ -51,11 +51,11 @@ def test_a_final_code_ends_the_attempts_and_says_why(client, odd_server, code):
     detail = tab.evaluate("said[0].value")
     assert (detail["code"], detail["final"]) == (code, True)
     assert not isinstance(code, CloseCode) or detail["reason"] == code.meaning
-    # Waking is no reason to return.
+    # The client must not reconnect when the page wakes.
     tab.evaluate("window.dispatchEvent(new Event('online'))")
     time.sleep(0.3)
     assert len(odd_server.peers) == 1
-    # The page has a reason, and the way back leads where it should.
+    # The page has the reason, and a reconnect must lead back to live.
     tab.evaluate("live.reconnectNow()")
     live(tab)
     assert tab.evaluate("states()") == ["closed", "reconnecting", "live"]
@@ -69,7 +69,7 @@ def test_the_client_returns_after_a_lost_or_refused_connection(client, script):
 
 
 def test_too_many_sockets_mean_a_slow_return_that_says_why(client, odd_server):
-    """No flash of "live" for a socket that is refused, and another try at once when the visitor wants it."""
+    """A refused socket must never show "live", and the visitor must be able to reconnect at once."""
     tab = client(first_then(closes(CloseCode.TOO_MANY), well), **QUICK)
     tab.wait("said.length")
     detail = tab.evaluate("said[0].value")
@@ -82,7 +82,7 @@ def test_too_many_sockets_mean_a_slow_return_that_says_why(client, odd_server):
 
 
 def test_the_return_of_one_tab_too_many_keeps_the_page_s_word(client):
-    """Close some tabs, and the page "connects again within a minute", however often it was refused before."""
+    """The delay must stay within the minute that the page announces, even after many refusals."""
     tab = client(closes(CloseCode.TOO_MANY), **QUICK)
     tab.wait("said.length")
     tab.evaluate("Math.random = () => 0.999; live._attempt = 9; live._connect()")
@@ -151,7 +151,7 @@ def test_a_page_may_close_or_reconnect_from_within_its_handler(client, odd_serve
         well if state == "live" else script,
         **QUICK,
         state=f"(state) => {{ note_(state); if (state === '{state}') live.close(); }}",
-        # A return would come at once.
+        # Without jitter, a reconnect would come at once.
         before="window.note_ = (state) => (window.noted ??= []).push(state); Math.random = () => 0;",
     )
     tab.wait(f"window.noted?.includes('{state}')")
@@ -189,7 +189,7 @@ def test_a_path_that_is_none_is_refused_at_once(client, odd_server, path):
     live(tab)
     with pytest.raises(RuntimeError, match="Invalid URL"):
         tab.evaluate(f"open_({path})")
-    # Nothing of it listens on.
+    # A failed client must not leave listeners behind.
     tab.evaluate("window.dispatchEvent(new Event('online'))")
     assert tab.evaluate("said.filter(({ kind }) => kind === 'error')") == []
 
@@ -204,7 +204,7 @@ def test_a_page_from_the_back_forward_cache_connects_at_once(client, odd_server)
 
 
 def test_a_page_that_comes_back_by_the_back_button_is_live(client, odd_server):
-    """Whether Chromium keeps the page or loads it again."""
+    """Chromium may keep the page or load it again."""
     tab = client(well, **QUICK)
     live(tab)
     tab.goto(f"{odd_server.url}/elsewhere")
@@ -216,7 +216,7 @@ def test_a_page_that_comes_back_by_the_back_button_is_live(client, odd_server):
 
 
 def test_one_socket_at_a_time(client, odd_server):
-    """However often the page wakes."""
+    """The page may wake several times, but must not open a second socket."""
     tab = client(first_then(closes(CloseCode.FAILED), well), **QUICK)
     tab.evaluate("for (let i = 0; i < 20; i++) window.dispatchEvent(new Event('online'))")
     live(tab)

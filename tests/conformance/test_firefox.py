@@ -1,4 +1,4 @@
-"""`client.js` in a second browser, seen from the server: Debian's Firefox takes no commands from Playwright."""
+"""`client.js` in a second browser, observed from the server: Playwright cannot control Debian's Firefox."""
 
 import asyncio
 import shutil
@@ -15,7 +15,7 @@ START_SECONDS = 60.0
 
 @pytest.mark.skipif(FIREFOX is None, reason="needs Firefox")
 def test_firefox_survives_one_odd_server_after_another(odd_server: Server, tmp_path):
-    """A handshake without an answer, a server that is mute, one that cuts the connection, and one that is well."""
+    """A handshake without an answer, a server that is mute, one that aborts the connection, and a healthy one."""
 
     async def script(peer):
         if peer.number == 0:
@@ -33,7 +33,7 @@ def test_firefox_survives_one_odd_server_after_another(odd_server: Server, tmp_p
             await peer.serve()
 
     odd_server.begin(script)
-    # A new profile would otherwise open pages of its own and ask the network for news.
+    # Otherwise a new profile would open pages of its own and send requests to the network.
     (tmp_path / "user.js").write_text(
         'user_pref("browser.shell.checkDefaultBrowser", false);\n'
         'user_pref("datareporting.policy.dataSubmissionEnabled", false);\n'

@@ -1,4 +1,4 @@
-"""Messages: positions of several topics, repeats, what is no event, and handlers that fail."""
+"""Messages: positions of several topics, repeats, messages that are not events, and handlers that fail."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def says(*events, opcode=1):
 
 
 def positions(odd_server, tab):
-    """What the next socket asks for."""
+    """Return the positions that the next socket sends."""
     count = len(odd_server.peers)
     tab.evaluate("live._connect()")
     until(lambda: len(odd_server.peers) > count)

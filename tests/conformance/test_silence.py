@@ -7,7 +7,7 @@ import pytest
 
 from tests.tabs import until
 
-# Milliseconds. Small, so that each case takes seconds; a machine that is busy still answers a handshake in 2.5 s.
+# Milliseconds. Short, so that each case takes seconds; a busy machine can still answer a handshake in 2.5 s.
 QUICK = {"heartbeat": 300, "patience": 5000}
 
 
@@ -18,7 +18,7 @@ async def well(peer):
 
 
 async def mute(peer):
-    """Accepts, and says nothing ever after."""
+    """A server that accepts the connection and then sends nothing."""
     await peer.accept()
     await peer.serve(pongs=False)
 
@@ -32,7 +32,7 @@ def slow(seconds):
 
 
 def first_then(first, then):
-    """The first connection is treated one way and all others another way."""
+    """Return a script with one behaviour for the first connection and another for all others."""
 
     async def script(peer):
         await (first if peer.number == 0 else then)(peer)
@@ -87,13 +87,13 @@ def test_a_handshake_that_is_answered_late_counts(client, odd_server):
     ],
 )
 def test_a_client_that_connects_hears_that_the_page_woke(client, odd_server, event):
-    """With a patience of 30 s for a handshake, which the visitor does not have to wait for."""
+    """The handshake may take 30 s, but the visitor must not have to wait that long."""
     tab = client(first_then(never_accepts, well), patience=60_000)
     until(lambda: odd_server.peers)
     tab.wait("performance.now() - live._began.steady > 2500")
     tab.evaluate(event)
     live(tab)
-    # Not after a handshake that was given up.
+    # The state before must not be that of an abandoned handshake.
     assert tab.evaluate("states()") == ["live"]
 
 
@@ -102,12 +102,12 @@ def test_a_server_that_accepts_and_is_mute_is_left(client, odd_server):
     tab.wait("states().includes('reconnecting')")
     assert tab.evaluate("said.find(({ value }) => value.code === 1006).value.reason") == "the server does not answer"
     live(tab)
-    # The server may keep an editor's lease for this return: neither a page that closes nor a final code.
+    # The close code is neither that of a closed page nor final, so that the server may keep an editor's lease.
     until(lambda: odd_server.peers[0].close_code == 3001)
 
 
 def test_attempts_at_a_mute_server_grow_apart(client):
-    """A socket that never brought a message was no success, however long it was open: here 10 s seem to pass in one."""
+    """A socket without any message was not a success, however long it was open: here 10 s seem to pass in one."""
     fast = "performance.now = ((now) => () => 10 * now())(performance.now.bind(performance))"
     tab = client(mute, before=fast, heartbeat=300, patience=1000)
     tab.wait("states().filter((state) => state === 'reconnecting').length === 2", 30)
@@ -115,11 +115,11 @@ def test_attempts_at_a_mute_server_grow_apart(client):
 
 
 def test_a_server_that_is_slow_but_alive_is_kept(client, odd_server):
-    """Each answer comes later than the next heartbeat is due."""
+    """Each answer arrives later than the next heartbeat is due."""
     tab = client(slow(0.5), **QUICK)
     live(tab)
     until(lambda: len(odd_server.peers[0].messages) > 5)
-    # A check with a reason is as patient as this server needs.
+    # An explicit check must be as patient as this server needs.
     tab.evaluate("live.check()")
     until(lambda: len(odd_server.peers[0].messages) > 8)
     assert tab.evaluate("states()") == ["live"]
@@ -142,7 +142,7 @@ def test_a_server_that_sends_events_but_no_answers_is_kept(client, odd_server):
 
 
 def test_a_check_that_is_repeated_still_ends(client, odd_server):
-    """A page may ask each second; the verdict on the first question stands."""
+    """A page may check every second, but the first check must still time out."""
     tab = client(first_then(well, well), **QUICK)
     live(tab)
     tab.evaluate("WebSocket.prototype.send = () => {}")
@@ -151,7 +151,7 @@ def test_a_check_that_is_repeated_still_ends(client, odd_server):
 
 
 def test_offline_shows_at_once_and_online_brings_back(client, odd_server):
-    """Chromium's offline mode fails new sockets but leaves this one open, so its packets are swallowed here."""
+    """Chromium's offline mode fails new sockets but leaves this one open, so the test drops its packets."""
     tab = client(well)
     live(tab)
     tab.evaluate("WebSocket.prototype.send = new Proxy(WebSocket.prototype.send, { apply: (...call) => "
@@ -167,7 +167,7 @@ def test_offline_shows_at_once_and_online_brings_back(client, odd_server):
 
 
 def test_offline_that_is_not_true_is_shown_for_some_seconds_only(client, odd_server):
-    """A server on this computer is there without a network."""
+    """A server on the same computer is available without a network."""
     tab = client(well, **QUICK)
     live(tab)
     tab.offline(away=True)
@@ -181,13 +181,13 @@ def test_offline_and_online_within_a_moment_keep_the_socket(client, odd_server):
     tab.offline(away=True)
     tab.wait("live._owed === 0")
     tab.offline(away=False)
-    # At once, not when the doubt would have ended.
+    # The state must change at once, not after the timeout of the check.
     tab.wait("states().join() === 'live,reconnecting,live'", 3)
     assert len(odd_server.peers) == 1
 
 
 def test_a_close_that_the_network_swallows_is_not_waited_for(client, odd_server):
-    """Chromium waits for the server's half of a close, on a dead network for a minute."""
+    """Chromium waits for the server's half of a close, which takes a minute on a dead network."""
 
     async def dead(peer):
         await peer.accept()
@@ -202,7 +202,7 @@ def test_a_close_that_the_network_swallows_is_not_waited_for(client, odd_server)
 
 
 def test_a_frozen_page_is_live_again_when_it_is_looked_at(client, odd_server):
-    """Its timers run late together with what came meanwhile. Chromium may close the socket; the client does not."""
+    """Its timers run late, together with the received events. Chromium may close the socket; the client must not."""
     tab = client(well, **QUICK)
     live(tab)
     for _ in range(2):
@@ -217,7 +217,7 @@ def test_a_frozen_page_is_live_again_when_it_is_looked_at(client, odd_server):
 
 
 def test_a_page_that_wakes_beside_a_dead_server_notices(client, odd_server):
-    """Sooner than at the next heartbeat."""
+    """The client must detect it earlier than at the next heartbeat."""
     tab = client(first_then(well, well))
     live(tab)
     tab.wait("live._owed === 0")
@@ -227,7 +227,7 @@ def test_a_page_that_wakes_beside_a_dead_server_notices(client, odd_server):
 
 
 def test_a_busy_page_does_not_take_its_server_for_dead(client, odd_server):
-    """The timer of a question and its answer wait side by side while a script runs: for less than 2 s, and for more."""
+    """The timer of a ping and the answer both wait while a script runs: for less than 2 s, and for more."""
     tab = client(well, **QUICK)
     live(tab)
     for busy in (2000, 4000):
