@@ -1,6 +1,6 @@
-"""An ASGI application for any server: it records each message it is sent, and has consumers that do everything wrong.
+"""An ASGI application for any server: it records each received message, and has consumers with every kind of fault.
 
-`/record/NAME/` is plain ASGI, `/bad/NAME/` a live consumer, `/state` says what the process holds.
+`/record/NAME/` is plain ASGI, `/bad/NAME/` a live consumer, `/state` returns the state of the process.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-# What a test about the start breaks.
+# Invalid settings for tests of the start.
 LAYERS: dict[str, dict[str, Any]] = {
     "": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
     "none": {},
@@ -26,7 +26,7 @@ settings.configure(
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     CHANNEL_LAYERS=LAYERS[os.environ.get("CONTRACT_LAYERS", "")],
-    # Nothing listens there: presence and streams are in memory.
+    # No server listens there: presence and streams are in memory.
     TIDEWIRE={
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "CONNECTIONS_PER_USER": 1000,
@@ -75,7 +75,7 @@ if "CONTRACT_START_FAILS" in os.environ:
 if "CONTRACT_OLDEST_REDIS" in os.environ:
     versions.REDIS_SERVER = os.environ["CONTRACT_OLDEST_REDIS"]
 
-# The waits are the product's own, in short.
+# Shorter versions of the product's own timeouts.
 consumer_module.CONNECT_SECONDS = consumer_module.LEAVE_SECONDS = inbox.LEAVE_SECONDS = 1.0
 send_writer.CLOSE_SECONDS = 1.0
 
@@ -83,7 +83,7 @@ ADA = SimpleNamespace(pk=1, is_authenticated=True, get_username=lambda: "ada")
 
 
 class Good(LiveConsumer):
-    """A consumer as it should be."""
+    """A consumer without faults."""
 
     def topics(self) -> Sequence[Topic]:
         return (Hall("hall"),)
@@ -164,11 +164,11 @@ class ReceiveStops(Good):
 
 
 class Talks(Good):
-    """Says more than any buffer holds."""
+    """Sends more than any buffer can take."""
 
     async def ping(self, _message: Ping) -> None:
         for _ in range(200):
-            # Not compressible: uvicorn compresses.
+            # Random data, because uvicorn compresses.
             self.connection.write(frame(os.urandom(50_000).hex()))
 
 
@@ -204,7 +204,7 @@ server: Any = None
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    global server  # noqa: PLW0603 - the one that runs this
+    global server  # noqa: PLW0603 - the server that runs this application
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.complete"})

@@ -1,4 +1,4 @@
-"""The contract suites' servers: each is started once for a module."""
+"""The servers of the contract suites: each is started once per module."""
 
 import pytest
 

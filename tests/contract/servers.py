@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 8.0
 
 
 class Server:
-    """One server process, and what its application says of itself."""
+    """A server process, and the state that its application reports."""
 
     def __init__(self, name: str, port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.name = name
@@ -45,7 +45,7 @@ class Server:
             return dict(json.loads(answer.read()))
 
     def until(self, matches: Callable[[dict[str, Any]], bool], seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
-        """The state once it matches; the last one if it does not in time."""
+        """Return the state when it matches, or the last one after the timeout."""
         end = time.monotonic() + seconds
         while not matches(state := self.state()) and time.monotonic() < end:
             time.sleep(0.02)
@@ -57,18 +57,18 @@ class Server:
         return client
 
     def hang_up(self) -> None:
-        """End what the last test left open."""
+        """Close the sockets that the last test left open."""
         for client in self.clients:
             client.socket.close()
         self.clients.clear()
 
 
 class Client:
-    """A browser's side of one socket, byte by byte."""
+    """A browser's side of one socket, at the level of bytes."""
 
     def __init__(self, port: int, path: str) -> None:
         self.socket = socket.socket()
-        # Small, so that a client that does not read is soon noticed.
+        # Small, so that the server soon detects a client that does not read.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(PATIENCE_SECONDS)
         self.socket.connect((LOOPBACK, port))
@@ -85,20 +85,20 @@ class Client:
         self.socket.sendall(masked(opcode, body))
 
     def close(self, code: int | None = None, reason: str = "") -> None:
-        """As `WebSocket.close(code, reason)`: without arguments the frame has no body."""
+        """Send a close frame like `WebSocket.close(code, reason)`: without arguments the frame has no body."""
         self.frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason.encode())
 
     def reset(self) -> None:
-        """As a host that lost power and is back: a TCP reset."""
+        """Reset the TCP connection, like a host that has lost power and is back."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
     def vanish(self) -> None:
-        """The end of the TCP connection without a close frame, as a killed browser."""
+        """End the TCP connection without a close frame, like a killed browser."""
         self.socket.close()
 
     def ended(self, seconds: float = PATIENCE_SECONDS) -> bool:
-        """Whether the server ends the TCP connection in this time."""
+        """Return whether the server ends the TCP connection in this time."""
         self.socket.settimeout(seconds)
         try:
             while self.socket.recv(65536):

@@ -1,4 +1,4 @@
-"""The messages of real ASGI servers: the fakes of the unit tests send the same, and nothing stays after any end.
+"""The messages of real ASGI servers: the fakes of the unit tests send the same, and no state remains after any end.
 
 Servers differ in the optional fields. `tests.unit.tidewire.fakes.ENDS` and `MESSAGES` are Daphne's.
 """
@@ -45,7 +45,7 @@ def held(state) -> dict[str, int]:
 
 
 def ends(server, name):
-    """Nothing is held any more."""
+    """Check that no state remains."""
     state = held(server.until(lambda state: held(state) == EMPTY, 20))
     assert state == EMPTY, f"{name}\n{server.log.read_text()[-3000:]}"
 
@@ -72,7 +72,7 @@ def test_the_end_of_a_socket_is_told_as_the_fakes_tell_it(server, act):
     if server.name == "daphne":
         assert last == ENDS[act]
     elif server.name == "tidewire":
-        # ASGI's own number for a frame without a code.
+        # ASGI's default code for a frame without a code.
         assert last == ENDS[act] | {"code": close_code(ENDS[act])}
     assert last["type"] == "websocket.disconnect"
 
@@ -86,13 +86,13 @@ def test_a_message_is_told_as_the_fakes_tell_it(server, said):
     message = state["recorded"][name][2]
     kind = MESSAGES[said]
     if server.name != "uvicorn":
-        # JSON knows no bytes.
+        # JSON cannot contain bytes.
         assert message == {key: repr(value) if isinstance(value, bytes) else value for key, value in kind.items()}
     client.vanish()
 
 
 def test_a_socket_without_a_query_and_with_one(server):
-    """Empty rather than absent."""
+    """A missing query must be empty, not absent."""
     for name, query, told in (("no-query", "", repr(b"")), ("query", "?at=1:2", repr(b"at=1:2"))):
         client = server.open(f"record/{name}", query)
         state = server.until(lambda state, name=name: name in state["recorded"])
@@ -103,7 +103,7 @@ def test_a_socket_without_a_query_and_with_one(server):
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("kind", ["Good", "Editor"])
 def test_nothing_stays_after_any_end(server, act, kind):
-    """User shown online, lease held, limit used up, drain waiting: for sockets that have gone."""
+    """After the end of a socket its user was shown online, its lease and limit were in use, a drain waited for it."""
     client = server.open(f"bad/{kind}")
     opened = server.until(lambda state: state["connections"] == 1 and state["present"] == 1)
     assert (opened["gauge"], opened["editors"]) == (1, int(kind == "Editor"))
@@ -113,7 +113,7 @@ def test_nothing_stays_after_any_end(server, act, kind):
 
 @pytest.mark.parametrize("kind", BAD)
 def test_nothing_stays_whatever_a_project_does(server, kind):
-    """A consumer that fails, hangs or stops anywhere leaves no ghost, and the next socket is served."""
+    """A consumer that fails, hangs or stops at any point must leave no ghost, and the next socket must be served."""
     client = server.open(f"bad/{kind}")
     if kind in ("CloseFails", "ReceiveFails", "ReceiveStops"):
         client.say('{"type":"ping"}')
@@ -134,7 +134,7 @@ def test_nothing_stays_whatever_a_project_does(server, kind):
 
 
 def test_a_client_that_goes_during_the_handshake_leaves_nothing(server):
-    """A page that is closed while it loads."""
+    """The page is closed while it loads."""
     for _ in range(10):
         hasty = socket.create_connection((LOOPBACK, server.port), timeout=5)
         hasty.sendall(handshake(f"{LOOPBACK}:{server.port}", "/bad/Good/", "a=b"))
@@ -144,7 +144,7 @@ def test_a_client_that_goes_during_the_handshake_leaves_nothing(server):
 
 
 def test_a_client_that_floods_a_hanging_handler_is_closed(server):
-    """What waits for a handler has a bound."""
+    """The number of messages that wait for a handler must be limited."""
     client = server.open("bad/ReceiveHangs")
     for _ in range(300):
         try:
@@ -157,13 +157,13 @@ def test_a_client_that_floods_a_hanging_handler_is_closed(server):
 
 
 def test_a_client_that_stops_reading_is_cut_off(server):
-    """The counter says that it was cut, and it stays connected for minutes: a server waits until it reads the rest."""
+    """A client that was counted as disconnected stayed for minutes: the server waited until it read the rest."""
     without_backpressure(server)
     client = server.open("bad/Talks")
     # Received, but never read: the kernel's buffers fill up.
     client.say('{"type":"ping"}')
     ends(server, "stalled")
-    # Without a read, which would let the server write the rest and end in its own way.
+    # The test must not read, which would let the server write the rest and end normally.
     waiting = select.poll()
     waiting.register(client.socket, 0)
     [(_, events)] = waiting.poll(20_000) or [(0, 0)]
@@ -171,7 +171,7 @@ def test_a_client_that_stops_reading_is_cut_off(server):
 
 
 def test_a_client_that_says_goodbye_and_reads_nothing_is_cut_off(server):
-    """A close frame is answered only behind what the client does not read."""
+    """The answer to a close frame waits behind the data that the client does not read."""
     without_backpressure(server)
     client = server.open("bad/Talks")
     client.say('{"type":"ping"}')
@@ -181,17 +181,17 @@ def test_a_client_that_says_goodbye_and_reads_nothing_is_cut_off(server):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no such signal")
 def test_sockets_that_are_reset_while_their_node_stands_still_leave_nothing(process, server):
-    """A node that was frozen for a while showed users who had long gone, and pinged nobody any more."""
+    """A node that had hung for a while showed users that had left long ago, and sent no more pings."""
     clients = [server.open("bad/Good") for _ in range(40)]
     server.until(lambda state: state["connections"] == 40)
     os.kill(process.process.pid, signal.SIGSTOP)
     try:
         for number, client in enumerate(clients):
-            # Some have said something, which the node answers when the connection has gone.
+            # Half of the clients have sent a ping, which the node answers after the connection is lost.
             if number % 2:
                 client.say('{"type":"ping"}')
             client.reset()
-        # Until those that ask for it are due for a ping of the server's.
+        # Wait until the server is due to send pings to those that requested them.
         time.sleep(1.5)
     finally:
         os.kill(process.process.pid, signal.SIGCONT)

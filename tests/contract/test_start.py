@@ -1,4 +1,4 @@
-"""A server that cannot start says why and ends: it never serves half of what it should."""
+"""A server that cannot start reports the reason and ends: it must never serve only a part."""
 
 import importlib.util
 import os
@@ -15,7 +15,7 @@ from tests.contract.servers import COMMANDS, running
 
 
 def started(port: int, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """A server that is expected to end by itself."""
+    """Run a server that should end at once."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEWIRE_", "DJANGO_"))}
     return subprocess.run(
         [sys.executable, *COMMANDS["tidewire"](port)],
@@ -44,7 +44,7 @@ def ended(done, port, *words):
 
 
 def test_a_taken_admin_port_ends_the_start():
-    """It served without health and metrics, and died on SIGTERM without a drain."""
+    """The node served without health and metrics, and ended without a drain on SIGTERM."""
     port = free_port()
     with socket.create_server((LOOPBACK, 0)) as taken:
         admin = taken.getsockname()[1]
@@ -77,7 +77,7 @@ def test_a_taken_port_ends_the_start():
     ],
 )
 def test_a_channel_layer_that_cannot_be_had_ends_the_start(layers, words):
-    """It served, every socket failed, and nothing said why."""
+    """The node started, and every socket failed without an explanation."""
     port = free_port()
     ended(started(port, CONTRACT_LAYERS=layers), port, *words)
 
@@ -97,7 +97,7 @@ def test_settings_that_do_not_add_up_end_the_start(given, words):
 
 @pytest.fixture
 def old_django(tmp_path):
-    """A directory in which Django claims to be of an older version."""
+    """A directory in which Django claims to have an older version."""
     metadata = tmp_path / "django-4.2.30.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: Django\nVersion: 4.2.30\n")
@@ -111,7 +111,7 @@ def test_a_django_that_is_too_old_ends_the_start(old_django):
 
 
 def test_a_project_with_a_django_that_is_too_old_is_told(old_django):
-    """The last line of what `manage.py` prints."""
+    """The message must be the last line of the output of `manage.py`."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEWIRE_", "DJANGO_"))}
     environment |= {"PYTHONPATH": f"{old_django}:{ROOT}/src:{ROOT}/services", "TIDEWIRE_ENVIRONMENT": "development"}
     command = [sys.executable, "services/web/manage.py", "check"]
@@ -121,7 +121,7 @@ def test_a_project_with_a_django_that_is_too_old_is_told(old_django):
 
 
 def test_the_start_uses_nothing_that_is_deprecated():
-    """A later Python would refuse it: event loop policies end in 3.16. Warnings of other packages are their own."""
+    """A later Python will remove it: event loop policies end in 3.16. Warnings of other packages do not count."""
     with socket.create_server((LOOPBACK, 0)) as taken:
         done = started(taken.getsockname()[1], PYTHONWARNINGS="always")
     assert "did not start" in done.stderr
@@ -137,7 +137,7 @@ def test_the_server_runs_on_uvloop_if_that_is_installed(tmp_path):
 
 
 def test_a_step_of_the_start_that_fails_ends_it():
-    """Whatever it is: the start's task has somebody who reads its exception."""
+    """An exception of any step of the start must be read and must end the process."""
     port = free_port()
     done = started(port, CONTRACT_START_FAILS="1")
     assert done.returncode == 1
@@ -148,7 +148,7 @@ def test_a_step_of_the_start_that_fails_ends_it():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="closes a listener as Linux does")
 class TestStandingStill:
-    """A node that is stopped, or whose loop hangs, refuses new sockets until it goes on."""
+    """A node that is stopped, or that has an event loop that hangs, must refuse new sockets until it continues."""
 
     def until(self, matches, seconds=15.0):
         end = time.monotonic() + seconds
@@ -162,7 +162,7 @@ class TestStandingStill:
             os.kill(server.process.pid, signal.SIGSTOP)
             with socket.create_connection((LOOPBACK, server.port), timeout=15) as waiting:
                 waiting.sendall(b"GET / HTTP/1.1\r\n")
-                # The kernel took it for the node: it is reset rather than held.
+                # The kernel accepted the connection for the node: it must be reset, not kept waiting.
                 with pytest.raises(ConnectionResetError):
                     waiting.recv(1)
             self.until(lambda: refused(server.port))
@@ -182,7 +182,7 @@ class TestStandingStill:
             self.until(lambda: refused(server.port), 3.0)
 
     def test_a_node_that_drains_ends_and_refuses(self, tmp_path):
-        """SIGTERM in the middle of it, and nothing holds the port for the next process."""
+        """SIGTERM arrives during the hang, and afterwards the port must be free for the next process."""
         with running("tidewire", tmp_path) as server:
             client = server.open("bad/Good")
             server.process.send_signal(signal.SIGTERM)
