@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: the real stack under churn for twenty minutes, sampled; what grows after the warm-up fails.
+"""`python -m tests.soak`: samples the real stack under churn for twenty minutes; growth after the warm-up fails.
 
 Writes docs/soak.svg and the table in docs/reliability.md, unless the run is shorter than theirs.
 """
@@ -31,7 +31,7 @@ EVERY_SECONDS = 5.0
 WARM_UP_SHARE = 0.3
 SAVES_PER_SECOND = 3.0
 CHANGES_PER_SECOND = 10.0
-# RSS moves by whole arenas of 1 MiB; descriptors and tasks by the sockets that are just coming and going.
+# RSS changes by whole arenas of 1 MiB; descriptors and tasks by the sockets that are opened and closed at the time.
 BOUNDS = {
     "RSS": Bound(0.02, 2.0),
     "Redis memory": Bound(0.05, 0.1),
@@ -67,13 +67,14 @@ def main() -> int:
 
 
 def run(stack: Stack, asked: argparse.Namespace) -> tuple[Series, dict[str, Any]]:
-    """Churn and sample for so long; the series, and what was done."""
+    """Churn and sample for this time. Return the series, and the numbers of operations."""
     slug = "how-we-write-documents-here"
     pages = people(
         stack, asked.people, paths=("/ws/users/", "/ws/notifications/", "/ws/documents/", f"/ws/document/{slug}/read/")
     )
-    # Nobody's page renews its ticket here, so after 15 minutes all sockets are let in by their session, which loads
-    # what a ticket spares. Some have none from the start: the warm-up has to run that path as well.
+    # Pages do not renew their tickets here, so after 15 minutes sockets are authenticated by their session, which loads
+    # code that a ticket does not need. Some sockets have no ticket from the start, so that the warm-up includes that
+    # path.
     pages = [
         replace(page, cookie=page.cookie.partition(";")[0]) if i % 4 == 0 else page for i, page in enumerate(pages)
     ]
@@ -105,7 +106,7 @@ def run(stack: Stack, asked: argparse.Namespace) -> tuple[Series, dict[str, Any]
 
 
 def judge(series: Series, seconds: float) -> list[Verdict]:
-    """Every bounded series after the warm-up."""
+    """Judge every series with a bound, after the warm-up."""
     warm = WARM_UP_SHARE * seconds
     return [
         flat.judge(name, [each for each in samples if each[0] >= warm], bound)
@@ -120,7 +121,7 @@ def told(done: dict[str, Any]) -> str:
 
 
 def report(verdicts: list[Verdict], words: str) -> list[str]:
-    """The figures as the document has them."""
+    """Return the figures in the format of the document."""
     lines = [
         f"{words}.",
         f"{table.now()}, commit {table.commit()}, {table.machine()}.",
@@ -137,7 +138,7 @@ def report(verdicts: list[Verdict], words: str) -> list[str]:
 
 
 def write(lines: list[str], series: Series, words: str, seconds: float) -> None:
-    """Put the figures into the document, and the plot beside it."""
+    """Insert the figures into the document, and write the plot beside it."""
     plot.draw(series, warm_up_seconds=WARM_UP_SHARE * seconds, title=words, path=ROOT / "docs" / "soak.svg")
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]

@@ -1,6 +1,7 @@
-"""`python -m tests.soak.churn_process`: people who come, go, read, edit and reload, so many changes a second.
+"""`python -m tests.soak.churn_process`: people that come, leave, read, edit and reload, at a rate of changes.
 
-The first line in says where and who, each further line asks for an answer; the end of the input ends it.
+The first line of input has the address and the pages, each further line requests a reply, the end of input ends the
+process.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import uvloop
 
 from tests.faults.client import Client, Page
 
-# Anywhere between a click and a coffee.
+# A random delay of up to this long, from a click to a short break.
 AWAY_SECONDS = 5.0
 
 
 class Churn:
-    """Every change closes a socket as a closed tab does and opens one: the same page, or the other phase."""
+    """Each change closes a socket like a closed tab, and opens another one: the same page, or the other phase."""
 
     def __init__(self, *, port: int, pages: list[dict[str, Any]], per_second: float) -> None:
         self._port = port
@@ -62,7 +63,7 @@ class Churn:
             path = path.replace("/read/", "/UPDATE/").replace("/update/", "/read/").replace("/UPDATE/", "/update/")
         self.counts[kind] += 1
         self._clients[i] = self._client(Page(page.user, page.cookie, path))
-        # A page that is there again at once never left; one that comes later did.
+        # A page that returns at once never leaves; one that returns later does.
         later = self._random.random() * AWAY_SECONDS if self._random.random() < 0.5 else 0.05
         asyncio.get_running_loop().call_later(later, self._clients[i].connect)
 

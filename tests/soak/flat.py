@@ -1,4 +1,4 @@
-"""Whether a series of samples is flat: the slope of its least-squares line, over the whole time, within a bound."""
+"""The flatness of a series of samples: the slope of its least-squares line, over the whole time, within a bound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bound:
-    """What may be gained from end to end after the warm-up: a share of the mean, and never less than `least`."""
+    """The greatest rise from end to end after the warm-up: a share of the mean, and never less than `least`."""
 
     share: float
     least: float
@@ -19,7 +19,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`rise` is what the line gains over the time measured; `bound` what it may gain."""
+    """`rise` is the rise of the line over the measured time; `bound` is the greatest allowed rise."""
 
     name: str
     mean: float
@@ -33,7 +33,7 @@ class Verdict:
 
 
 def judge(name: str, samples: Sequence[tuple[float, float]], bound: Bound) -> Verdict:
-    """Judge (seconds, value) pairs, of which there are two at least. A fall is no leak, so it is flat."""
+    """Judge (seconds, value) pairs, of which there must be at least two. A fall is not a leak, so it counts as flat."""
     values = [value for _, value in samples]
     mean = sum(values) / len(values)
     rise = slope(samples) * (samples[-1][0] - samples[0][0])
@@ -41,7 +41,7 @@ def judge(name: str, samples: Sequence[tuple[float, float]], bound: Bound) -> Ve
 
 
 def slope(samples: Sequence[tuple[float, float]]) -> float:
-    """Of the least-squares line, per second."""
+    """Return the slope of the least-squares line, per second."""
     count = len(samples)
     middle = sum(at for at, _ in samples) / count
     mean = sum(value for _, value in samples) / count

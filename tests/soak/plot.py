@@ -24,7 +24,7 @@ Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
 def draw(series: Series, *, warm_up_seconds: float, title: str, path: Path) -> None:
-    """Write the plot; times are seconds since the start."""
+    """Write the plot. Times are seconds since the start."""
     with mpl.rc_context(STYLE):
         figure, panels = plt.subplots(2, 2, figsize=(10.5, 6.0), sharex=True)
         for axes, (kind, heading) in zip(panels.flat, PANELS, strict=True):
@@ -34,7 +34,7 @@ def draw(series: Series, *, warm_up_seconds: float, title: str, path: Path) -> N
             axes.set_xlabel("minutes")
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
         figure.tight_layout()
-        # Without a date the file changes only when the figures do.
+        # Without a date the file changes only if the figures do.
         figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", facecolor="white")
         plt.close(figure)
 

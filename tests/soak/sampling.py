@@ -1,4 +1,4 @@
-"""What the stack holds at a moment: memory, file descriptors and tasks of each ws process, memory of Redis."""
+"""Samples of the stack's state: memory, file descriptors and tasks of each ws process, memory of Redis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 2**20
 
 
 def sample(stack: Stack) -> dict[str, float]:
-    """Name of a series -> value now. Memory is in MiB."""
+    """Return the name of each series with its current value. Memory is in MiB."""
     found: dict[str, float] = {}
     for node in stack.ws:
         found[f"{node.name} RSS"] = _rss_mib(node.pid)
