@@ -1,6 +1,6 @@
 """`make autobahn`: the Autobahn WebSocket test suite against tidewire's server, direct and through its nginx.
 
-The suite runs on Python 2.7 alone; where that or the suite is not to be had, this says so and counts as skipped.
+The suite needs Python 2.7. If Python 2.7 or the suite is not available, this prints the reason and counts as skipped.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ SUITE = ROOT / "var" / "autobahn" / "suite"
 REPORTS = ROOT / "var" / "autobahn" / "reports"
 NO_PYTHON = "the suite needs Python 2.7 with pip: PYTHON2=path, or a pyenv that has 2.7.18"
 INSTALL_SECONDS = 300
-# 106 s for both on two idle cores; a loaded machine is waited for.
+# Both take 106 s on two idle cores; a busy machine may take longer.
 RUN_SECONDS = 1200
-# As its script does, from a directory whose namespace packages only `site` finds.
+# Like its script, from a directory with namespace packages that only `site` can find.
 WSTEST = f"import site; site.addsitedir({str(SUITE)!r}); from autobahntestsuite.wstest import run; run()"
-# Group 9 sends 16 MB at once. Zero is Daphne's word for no bound.
+# Group 9 sends 16 MB at once. In Daphne's options, zero means no limit.
 NO_BOUNDS = ("--websocket-max-message-size", "0", "--websocket-max-frame-size", "0")
 FAILED = {"FAILED", "WRONG CODE", "UNCLEAN"}
 
@@ -47,7 +47,7 @@ def main(cases: list[str]) -> int:
 
 
 def find_python() -> str | None:
-    """A Python 2.7 with pip, if there is one."""
+    """Return a Python 2.7 with pip, if there is one."""
     for name in (os.environ.get("PYTHON2", ""), "python2.7", "python2"):
         path = shutil.which(name) if name else None
         asked = [path, "-c", "import pip, sys; sys.exit(sys.version_info[:2] != (2, 7))"]
@@ -57,12 +57,12 @@ def find_python() -> str | None:
 
 
 def environment() -> dict[str, str]:
-    """What the suite's Python runs in; pyenv's shims want to be told which version is meant."""
+    """Return the environment of the suite's Python; pyenv's shims need the version."""
     return {"PYENV_VERSION": "2.7.18", **os.environ, "PYTHONPATH": str(SUITE), "PYTHONWARNINGS": "ignore"}
 
 
 def install(python: str) -> str:
-    """Puts the pinned suite into its own directory, once. Returns why that failed, or nothing."""
+    """Install the pinned suite into its own directory, once. Return the reason of a failure, or an empty string."""
     pins = (HERE / "requirements.txt").read_text()
     stamp = SUITE / ".installed"
     if stamp.exists() and stamp.read_text() == pins:
@@ -79,7 +79,7 @@ def install(python: str) -> str:
 
 
 def echo_stack(directory: Path) -> Stack:
-    """The stack whose one ws process serves the echo application."""
+    """Return a stack with one ws process, which serves the echo application."""
     stack = StackFactory(directory)(ws=1)
     node = stack.ws[0]
     swap = {"ws.asgi:application": "tests.autobahn.echo:application"}
@@ -105,7 +105,7 @@ def run(python: str, servers: dict[str, str], cases: list[str]) -> None:
 
 
 def report(results: dict[str, Any], wanted: tuple[str, ...]) -> int:
-    """Prints counts by result, and every failure; 1 where there is one, or where a server was not tested."""
+    """Print counts by result, and every failure. Return 1 if there is one, or if a server was not tested."""
     failures = [f"{name}: was not tested" for name in wanted if not results.get(name)]
     for name, cases in results.items():
         counts = Counter(case["behavior"] for case in cases.values())

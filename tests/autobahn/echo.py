@@ -1,10 +1,10 @@
-"""What the Autobahn suite talks to: an ASGI application that says back what it hears."""
+"""The application for the Autobahn suite, which sends back the messages that it receives."""
 
 from typing import Any
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Accepts every socket and returns each message as it came, text or bytes, also an empty one."""
+    """Accept every socket and return each message unchanged, text or bytes, even if it is empty."""
     if scope["type"] != "websocket":
         await send({"type": "http.response.start", "status": 404, "headers": []})
         await send({"type": "http.response.body"})
