@@ -1,7 +1,7 @@
 """`python -m tests.visit`: the product open in two browsers for 45 minutes, one tab of each hidden, a save each minute.
 
-Nothing may close, flicker, or show a person wrongly as present or absent. The summary is printed, and every change
-that a page showed is in `var/visit/seen.json`. Exit status 1 names what went wrong.
+No socket may close, no state may flicker, and no person may be shown wrongly as present or absent. Prints a summary,
+and writes every change that a page showed to `var/visit/seen.json`. Failures are listed, with exit status 1.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from tests.tabs import Chromium, Tab
 MINUTES = 45.0
 SAVE_SECONDS = 60.0
 SAMPLE_SECONDS = 5.0
-# By then every page has its counts, and the sockets of pages that were navigated from have closed.
+# By then every page must have its counts, and the sockets of pages that were left must have closed.
 SETTLE_SECONDS = 15.0
-# What a page shows that must not change.
+# Values on a page that must not change.
 STEADY = ("hidden", "state", "users", "badge", "lease")
 SUMMARY = ("state", "users", "lease")
 WATCH = """
@@ -78,7 +78,7 @@ def say(lines: list[str]) -> None:
 
 
 def visit(stack: Stack, directory: Path, *, seconds: float) -> dict[str, Any]:
-    """Open the pages, save once a minute, sample the nodes, and return everything that was seen."""
+    """Open the pages, save once a minute, sample the nodes, and return all recorded changes."""
     cookies = stack.sessions("ada", "bob", "eve")
     listing = fetch(f"{stack.url}/", headers={"Cookie": cookies["eve"]}).text
     edited, saved = re.findall(r'data-document="([^"]+)"', listing)[:2]
@@ -156,7 +156,7 @@ def save(stack: Stack, cookie: str, slug: str, body: str) -> bool:
 
 
 def judge(found: dict[str, Any]) -> list[str]:
-    """Return what went wrong, one line each."""
+    """Return the failures, one line each."""
     wrong = [f"{found['failed_saves']} saves failed"] if found["failed_saves"] else []
     if found["closes"]:
         wrong.append(f"{found['closes']:.0f} sockets closed")
