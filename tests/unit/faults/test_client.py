@@ -1,4 +1,4 @@
-"""The accounted client must behave as client.js: it records the notifications that a page would show."""
+"""The accounted client behaves as client.js: it records the notifications that a page would show."""
 
 import json
 

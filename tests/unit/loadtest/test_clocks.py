@@ -26,7 +26,7 @@ def test_truth_lies_within_the_error(trips):
         saved(clocks, 100.0 + n, there, back)
     found = clocks.difference
     assert abs(found.seconds - AHEAD) <= found.error + 1e-9
-    # The error must be neither below nor above the limit that the fastest trips allow, except for the clocks' drift.
+    # Half of the fastest trips there and back is the least possible error. Only the clocks' drift may add to it.
     least = (min(there for there, _ in trips) + min(back for _, back in trips)) / 2
     assert found.error == pytest.approx(least, abs=len(trips) * DRIFT)
     assert not found.contradicted

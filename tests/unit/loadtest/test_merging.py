@@ -97,7 +97,7 @@ def test_fault_of_any_process_is_the_runs(kind):
 
 
 def test_pages_bound_together_are_the_whole_book():
-    """Changes between two pages must count once. A second that was incomplete must be sent again."""
+    """Changes between two pages count once. A second that was incomplete must be sent again."""
     ada = process("ada", [1, 2], saves=["save 1"])
     ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
     ada.figures.deliveries["notification.created"][0] += 1

@@ -1,4 +1,4 @@
-"""Each planted fault must be found: each kind changes one event of one client and no other."""
+"""Each planted fault is found: each kind changes one event of one client and no other."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Each planted fault must be found and named, and a clean run must have none."""
+"""Each planted fault is found and named, and a clean run has none."""
 
 import pytest
 

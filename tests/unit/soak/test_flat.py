@@ -14,7 +14,7 @@ def series(value_at, *, seconds=840, every=5):
 
 
 def test_the_slope_is_that_of_the_line():
-    """The interval of the samples must not matter."""
+    """The interval of the samples does not matter."""
     assert slope([(0, 1.0), (10, 2.0), (40, 5.0)]) == pytest.approx(0.1)
 
 
@@ -25,7 +25,7 @@ def test_noise_about_a_level_is_flat():
 
 
 def test_a_step_before_the_warm_up_s_end_is_no_leak():
-    """Samples from the warm-up must be ignored."""
+    """Samples from the warm-up are ignored."""
     assert judge("RSS", series(lambda _: 140.0), BOUND).flat
 
 

@@ -82,13 +82,13 @@ class LeaseSuite:
         assert [each.changed for each in moved] == [True, False, True]
 
     async def test_who_is_there_keeps_it(self, place):
-        """The node touches idle tabs, so their leases must last even if the user does not type."""
+        """The node touches idle tabs, so their leases last even if the user does not type."""
         await place.move("take", "ada")
         await place.stay(3 * LEASE_SECONDS, "ada", "bob")
         assert await place.look() == EditLease("ada")
 
     async def test_a_holder_who_is_gone_loses_it_to_who_waits(self, place):
-        """A closed laptop: the waiting editor must get the lease when it expires, and not before."""
+        """A closed laptop: the waiting editor gets the lease when it expires, and not before."""
         await place.move("take", "ada")
         await place.stay(LEASE_SECONDS - 1.5, "bob")
         assert await place.look() == EditLease("ada")
@@ -97,7 +97,7 @@ class LeaseSuite:
         assert not (await place.move("touch", "ada")).holds
 
     async def test_a_holder_who_returns_in_time_keeps_it(self, place):
-        """After a short loss of the network, or a drain to another node, there must be no visible change."""
+        """After a short loss of the network, or a drain to another node, nothing visible changes."""
         await place.move("take", "ada")
         version = await place.version()
         await place.stay(LEASE_SECONDS - 1.5, "bob")
@@ -113,7 +113,7 @@ class LeaseSuite:
         assert await place.move("take", "ada") == Moved(holds=True, changed=False)
 
     async def test_who_closes_the_page_leaves_it_after_the_grace(self, place):
-        """A waiting editor must not have to wait for the whole lease."""
+        """A waiting editor need not wait for the whole lease."""
         await place.move("take", "ada")
         assert await place.move("leave", "ada") == Moved(holds=True, changed=False)
         await place.stay(GRACE_SECONDS - 0.5, "bob")
@@ -131,7 +131,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("ada")
 
     async def test_leaving_never_lengthens_it(self, place):
-        """An editor that leaves shortly before the end of the lease must lose it at that end."""
+        """An editor that leaves shortly before the end of the lease loses it at that end."""
         await place.move("take", "ada")
         await place.stay(LEASE_SECONDS - 1, "bob")
         await place.move("leave", "ada")
@@ -147,7 +147,7 @@ class LeaseSuite:
         assert await place.version() > version
 
     async def test_one_asks_at_a_time(self, place):
-        """The first request must be answered first, and a repeated request changes nothing."""
+        """The first request is answered first, and a repeated request changes nothing."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         assert await place.move("ask", "bob") == Moved(holds=False, changed=False)
@@ -161,7 +161,7 @@ class LeaseSuite:
         assert (await place.move("ask", "bob")).holds
 
     async def test_the_holder_asks_for_nothing(self, place):
-        """The holder must not become the asker of its own lease."""
+        """The holder does not become the asker of its own lease."""
         await place.move("take", "ada")
         assert await place.move("ask", "ada") == Moved(holds=True, changed=False)
 
@@ -175,7 +175,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_only_the_holder_answers_and_only_who_asked_is_answered(self, place):
-        """A click on an old page must do nothing, whether it is another editor's or was meant for another asker."""
+        """A click on an old page does nothing, whether it is another editor's or was meant for another asker."""
         await place.move("take", "ada")
         for step in ("hand_over", "keep"):
             assert not (await place.move(step, "ada", "")).changed
@@ -207,7 +207,7 @@ class LeaseSuite:
         assert await place.look() == EditLease("bob")
 
     async def test_an_asker_comes_before_others_who_wait(self, place):
-        """When the holder leaves, the asker must get the lease, even if another editor is touched first."""
+        """When the holder leaves, the asker gets the lease, even if another editor is touched first."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.move("leave", "ada")
@@ -284,7 +284,7 @@ class LeaseSuite:
         assert await place.move("leave", "bob") == Moved(holds=False, changed=False)
 
     async def test_after_a_loss_the_holder_comes_first(self, place):
-        """After the store has lost everything, a waiting editor must give the holder time to return."""
+        """After the store has lost everything, a waiting editor gives the holder time to return."""
         await place.move("take", "ada")
         await place.flush()
         assert not (await place.move("touch", "bob")).holds

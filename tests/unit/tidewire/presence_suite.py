@@ -149,7 +149,7 @@ class PresenceSuite:
         assert await place.version() == 0
 
     async def test_a_member_leaves_after_the_grace(self, place):
-        """The member must not leave at once, and not much later."""
+        """The member leaves neither at once nor much later."""
         await place.live("a")
         await place.put("a", ADA)
         version = await place.version()
@@ -163,7 +163,7 @@ class PresenceSuite:
         assert await place.version() > version
 
     async def test_who_returns_in_time_neither_left_nor_joined(self, place):
-        """A reload must not be visible: the version stays the same, so no client is notified."""
+        """A reload is not visible: the version stays the same, so no client is notified."""
         await place.live("a", "b")
         await place.put("a", ADA)
         before = await place.version(), await place.version("docs")
@@ -185,7 +185,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_a_leave_is_told_once(self, place):
-        """Of two nodes that sweep, one removes the member and the other must find nothing to do."""
+        """Of two nodes that sweep, one removes the member and the other finds nothing to do."""
         await place.live("a", "b")
         await place.put("a", ADA, BOB)
         await place.put("a", ADA, BOB, count=0)
@@ -223,7 +223,7 @@ class PresenceSuite:
         assert await place.presence.changed("docs", await place.version("docs")) == []
 
     async def test_an_index_names_the_topics_that_have_members(self, place):
-        """A topic without members must be removed from the index, so that the index cannot grow without limit."""
+        """A topic without members is removed from the index, so that the index cannot grow without limit."""
         await place.live("a")
         await place.put("a", ADA, ADA_WRITES, ELSEWHERE)
         before = await place.version("docs")
@@ -238,7 +238,7 @@ class PresenceSuite:
         assert await place.presence.changed("docs", 0) == ["doc.other"]
 
     async def test_names_are_those_there_longest_and_bounded(self, place):
-        """The count includes all members; only the first names are returned."""
+        """The count includes all members. The number of names is limited, and the earliest members come first."""
         await place.live("a")
         for name in ("eve", "ada", "bob"):
             await place.put("a", Hold("doc.plan", "read", name))
@@ -275,7 +275,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_a_dead_node_s_members_leave_with_the_lease(self, place):
-        """If nodes sweep every second, the members of a dead node must leave one lease after its last touch."""
+        """If nodes sweep every second, the members of a dead node leave one lease after its last touch."""
         await place.live("a", "b")
         await place.put("a", ADA)
         await place.put("b", BOB)
@@ -319,7 +319,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_a_lease_ends_exactly_once(self, place):
-        """Two nodes sweep a third one's member, which must leave once, in one version."""
+        """Two nodes sweep a third one's member, which leaves once, in one version."""
         await place.live("a", "b", "c")
         await place.put("a", ADA)
         version = await place.version()
@@ -358,7 +358,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_the_old_name_of_a_node_can_be_ended(self, place):
-        """Members without a connection must leave after the grace instead of the old lease; the others stay."""
+        """Members without a connection leave after the grace instead of the old lease; the others stay."""
         await place.live("a")
         await place.put("a", ADA, BOB)
         old = place.witness("a").name
@@ -389,7 +389,7 @@ class PresenceSuite:
         assert await place.presence.changed("docs", 0) == ["doc.other"]
 
     async def test_a_lapsed_node_s_old_counts_are_forgotten(self, place):
-        """Connections that the node no longer has when it registers again must not keep members."""
+        """Connections that the node no longer has when it registers again do not keep members."""
         await place.live("a")
         await place.put("a", ADA, BOB)
         await place.pass_time(DEAD_SECONDS + 1)
@@ -400,7 +400,7 @@ class PresenceSuite:
         assert await place.names() == ("ada",)
 
     async def test_many_ended_leases_are_swept_in_the_end(self, place):
-        """After all nodes of a cluster have stopped, everything must be removed, whatever their number."""
+        """After all nodes of a cluster have stopped, everything is removed, whatever their number."""
         nodes = [f"n{number}" for number in range(25)]
         await place.live(*nodes)
         for number, node in enumerate(nodes):

@@ -37,7 +37,7 @@ class StreamsSuite:
         assert Position.parse(str(positions[-1])) == positions[-1], "a page can carry it"
 
     async def test_a_stamp_is_the_end_and_the_time_of_redis(self, streams):
-        """A stamp gives a topic without events its epoch, which the first event must keep."""
+        """A stamp gives a topic without events its epoch, which the first event keeps."""
         before = await streams.stamp("talk")
         assert before.position.offset == 0
         assert await streams.ends(["talk"]) == [before.position]
@@ -89,7 +89,7 @@ class StreamsSuite:
         assert [entry.body for entry in entries] == [said(3).body, said(1).body]
 
     async def test_a_batch_whose_answer_was_lost_is_a_repeat(self, streams):
-        """The publisher must send the whole batch again; events after it are still new."""
+        """The publisher sends the whole batch again; events after it are still new."""
         assert await results(streams, numbered(1, 2, 3)) == [(True, None)] * 3
         assert await results(streams, numbered(1, 2, 3, 4)) == [(False, None)] * 3 + [(True, None)]
 
@@ -164,7 +164,7 @@ class StreamsSuite:
         assert (await streams.append(said(1))).position == first.position
 
     async def test_an_emptied_store_begins_a_new_epoch(self, streams):
-        """New offsets must never be mistaken for old ones, and old ids must be forgotten."""
+        """New offsets are never mistaken for old ones, and old ids are forgotten."""
         old = await streams.append(said(1))
         await streams.flush()
         assert await streams.ends(["talk"]) == [None]

@@ -28,7 +28,7 @@ SCHEMES = ("redis", "rediss")
     ],
 )
 def test_an_origin_has_the_form_that_browsers_send(text, normal):
-    """The conversion of a normal form must not change it."""
+    """The conversion of a normal form does not change it."""
     assert origin_setting(text) == normal
     assert origin_setting(normal) == normal
 
@@ -66,7 +66,7 @@ def test_an_origin_has_the_form_that_browsers_send(text, normal):
     ],
 )
 def test_what_is_no_origin_is_refused(text, said):
-    """The message must name the problem."""
+    """The message names the problem."""
     with pytest.raises(ValueError, match=said):
         origin_setting(text)
 
@@ -140,7 +140,7 @@ def test_a_url_that_every_client_reads_alike(text):
     ],
 )
 def test_a_password_that_is_not_encoded_is_refused_and_not_shown(text):
-    """The message must show how to encode the password."""
+    """The message shows how to encode the password."""
     with pytest.raises(ValueError, match="%40") as refused:
         server_url(text, SCHEMES)
     assert "hunter2" not in str(refused.value)

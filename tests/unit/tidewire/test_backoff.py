@@ -4,14 +4,14 @@ from tidewire.backoff import Backoff
 
 
 def test_waits_double_up_to_a_bound():
-    """Each delay must be between half of its step and the whole step."""
+    """Each delay is between half of its step and the whole step."""
     backoff = Backoff(0.5, 3.0)
     for step in (0.5, 1.0, 2.0, 3.0, 3.0, 3.0):
         assert step / 2 <= backoff.failed() <= step
 
 
 def test_it_begins_anew_after_a_success():
-    """A success must reset the delay."""
+    """A success resets the delay."""
     backoff = Backoff(1.0, 60.0)
     for _ in range(5):
         backoff.failed()

@@ -23,7 +23,7 @@ def test_a_code_lies_where_an_application_may_send_it(code):
 
 @pytest.mark.parametrize("code", CloseCode)
 def test_a_code_says_what_the_client_does(code):
-    """A code that lets the client reconnect must show this in its number and in its text."""
+    """A code that lets the client reconnect shows this in its number and in its text."""
     assert code.final == (code >= 4500)
     assert code.final != ("reconnect" in code.meaning)
 

@@ -1,4 +1,4 @@
-"""The library's settings: an invalid value must stop the start with a message that names it."""
+"""The library's settings: an invalid value stops the start with a message that names it."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -30,12 +30,12 @@ def test_what_is_not_given_has_a_default(read):
 
 
 def test_settings_are_read_once(read):
-    """Later changes of the dict must have no effect."""
+    """Later changes of the dict have no effect."""
     assert read(GIVEN) is read({})
 
 
 def test_an_unknown_name_is_refused(read):
-    """The message must name the misspelt setting and all known ones."""
+    """The message names the misspelt setting and all known ones."""
     with pytest.raises(ImproperlyConfigured, match=r"unknown \['LEASE_SECOND'\]; known are \[.*'LEASE_SECONDS'"):
         read(GIVEN | {"LEASE_SECOND": 20.0})
 
@@ -49,7 +49,7 @@ def test_a_missing_url_is_refused(read, given):
 
 @pytest.mark.parametrize("given", [None, [], "redis://"])
 def test_missing_settings_are_refused(read, given):
-    """The message must show a minimal setting."""
+    """The message shows a minimal setting."""
     with pytest.raises(ImproperlyConfigured, match=r"TIDEWIRE is missing: set at least \{"):
         read(given)
 

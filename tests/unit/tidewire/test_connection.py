@@ -27,7 +27,7 @@ def test_a_socket_with_room_takes_events(socket):
 
 
 def test_a_full_socket_is_skipped_and_reported_once(socket):
-    """A full socket must refuse every event, and report only once that it is full."""
+    """A full socket refuses every event, and reports only once that it is full."""
     socket.waits = LIMIT
     assert not offer(socket)
     assert not offer(socket)
@@ -58,7 +58,7 @@ def test_an_event_above_the_limit_is_taken_where_nothing_waits(socket):
 
 
 def test_a_socket_is_full_until_half_of_its_limit_is_free(socket):
-    """A socket at its limit must not alternate between full and writable."""
+    """A socket at its limit does not alternate between full and writable."""
     socket.waits = LIMIT
     assert not offer(socket)
     socket.waits = LIMIT // 2 + 1

@@ -373,7 +373,7 @@ class TestSpeaking:
             assert (await client.events(1.5))[-1] == {"type": "pong"}
 
     async def test_a_flood_closes_the_socket(self, connect, here):
-        """The code lets the client reconnect later. Further messages of the flood must be ignored."""
+        """The code lets the client reconnect later. Further messages of the flood are ignored."""
         before = counted(metrics.REJECTED, "TalkConsumer", "flooding")
         client = await connect("talk/")
         await client.events()
@@ -396,7 +396,7 @@ class TestSpeaking:
         assert await client.events() == [{"type": "pong"}] * 100
 
     async def test_what_is_refused_is_logged_on_one_line(self, connect, caplog):
-        """A client must not be able to add lines to the log."""
+        """A client cannot add lines to the log."""
         client = await connect("talk/")
         with caplog.at_level(logging.INFO, logger="tidewire.consumer"):
             await client.say(json.dumps({"type": "ping", "x\nERROR all is lost": 1}))
@@ -484,14 +484,14 @@ class TestLeaving:
         ("code", "label"), [(1000, "1000"), (1006, "1006"), (4000, "4000"), (4999, "other"), (3000, "other")]
     )
     async def test_codes_are_counted_in_a_closed_set(self, connect, code, label):
-        """A client may close with any code, but labels must be limited to those of the library and the protocol."""
+        """A client may close with any code, but labels are limited to those of the library and the protocol."""
         before = counted(metrics.CLOSES, "TalkConsumer", label)
         client = await connect("talk/")
         await client.disconnect(code=code)
         assert counted(metrics.CLOSES, "TalkConsumer", label) == before + 1
 
     async def test_an_application_that_is_cancelled_leaves(self, connect, here):
-        """The server has cancelled the application, and the user must not remain a member."""
+        """The server has cancelled the application, and the user does not remain a member."""
         client = await connect("hall/")
         await client.events()
         client.future.cancel()
@@ -523,7 +523,7 @@ class TestLeaving:
         assert [json.loads(message["text"]).get("text") for message in messages[:-1]][-1] == "last words"
 
     async def test_connecting_and_leaving_are_one_line_each(self, connect, caplog):
-        """Single messages must not be logged."""
+        """Single messages are not logged."""
         with caplog.at_level(logging.INFO, logger="tidewire.consumer"):
             client = await connect("talk/")
             await client.say('{"type":"ping"}')

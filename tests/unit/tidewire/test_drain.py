@@ -90,7 +90,7 @@ async def test_the_listener_closes_first(scene):
 
 
 async def test_every_client_is_told_then_closed_with_a_code_that_reconnects(scene):
-    """The hint must be sent before the close frame, which has no room for it."""
+    """The hint is sent before the close frame, which has no room for it."""
     scene.fill(30)
     await scene.drain()
     for client in scene.clients:
@@ -100,7 +100,7 @@ async def test_every_client_is_told_then_closed_with_a_code_that_reconnects(scen
 
 
 async def test_closes_are_spread_evenly(scene):
-    """The other nodes must receive their new clients at an even rate."""
+    """The other nodes receive their new clients at an even rate."""
     scene.fill(800)
     seconds = await scene.drain()
     started = min(at for client in scene.clients for at, _ in client.closed)
@@ -157,7 +157,7 @@ async def test_who_connected_last_is_closed_too(scene):
 
 
 async def test_who_left_by_themselves_is_not_closed(scene):
-    """A closed socket must not be written to."""
+    """A closed socket is not written to."""
     scene.fill(100)
     gone = scene.clients[:50]
     asyncio.get_running_loop().call_later(0.01, lambda: [client.leave() for client in gone])
@@ -176,14 +176,14 @@ async def test_a_second_signal_cuts_it_short(scene):
 
 
 async def test_a_second_signal_does_not_wait_for_who_never_answers(scene):
-    """The wait must be short."""
+    """The wait is short."""
     scene.fill(500, answers_seconds=None)
     asyncio.get_running_loop().call_later(1.0, scene.drainer.hurry)
     assert await scene.drain() < 1.0 + HURRY_SECONDS + 0.2
 
 
 async def test_a_second_drain_waits_for_nothing(scene):
-    """A second call must return at once."""
+    """A second call returns at once."""
     scene.fill(100)
     first = asyncio.ensure_future(scene.drainer.drain())
     await asyncio.sleep(0.1)

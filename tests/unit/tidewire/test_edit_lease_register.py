@@ -81,7 +81,7 @@ async def running(store, announced):
 
 
 async def test_who_comes_is_told_at_once_and_announced(register, store, announced):
-    """An editor must not have to wait for the next touch to receive the state of the lease."""
+    """An editor need not wait for the next touch to receive the state of the lease."""
     await asyncio.sleep(0.5)
     register.join(ADA)
     await asyncio.sleep(0.01)
@@ -90,7 +90,7 @@ async def test_who_comes_is_told_at_once_and_announced(register, store, announce
 
 
 async def test_the_holder_takes_again_and_who_waits_is_touched(register, store):
-    """After the store has lost everything, the former holder must come first."""
+    """After the store has lost everything, the former holder comes first."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     register.join(BOB)
@@ -116,7 +116,7 @@ async def test_two_tabs_are_one_editor(register, store):
 
 
 async def test_who_is_expected_back_is_not_said_to_leave(register, store):
-    """The lease must remain until it expires, without further calls for the editor."""
+    """The lease remains until it expires, without further calls for the editor."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     store.take_told()
@@ -166,7 +166,7 @@ async def test_an_editor_who_moves_to_another_node_keeps_it(register, other_node
 
 
 async def test_an_asker_s_tab_on_another_node_may_close(register, other_node, store):
-    """The node of the open tab must keep the request."""
+    """The node of the open tab keeps the request."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     register.join(BOB)
@@ -199,7 +199,7 @@ async def test_an_outage_only_delays(register, store):
 
 
 async def test_an_editor_s_own_move_is_made_and_announced(register, store, announced):
-    """Asking and answering must not wait for the next touch."""
+    """Asking and answering do not wait for the next touch."""
     register.join(ADA)
     await asyncio.sleep(0.01)
     before = metrics.EDIT_LEASE_CHANGES.labels("ask")._value.get()
@@ -214,7 +214,7 @@ async def test_an_editor_s_own_move_is_made_and_announced(register, store, annou
 
 
 async def test_thousands_of_editors_travel_in_bounded_batches(register, store):
-    """No single call may block the store for long."""
+    """No single call blocks the store for long."""
     for number in range(3 * MOVES_AT_ONCE):
         register.join(Editor(f"lease.{number}", "ada"))
     await asyncio.sleep(0.01)

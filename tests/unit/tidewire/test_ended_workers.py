@@ -43,7 +43,7 @@ def scrape(path) -> dict[str, float]:
 
 
 def test_counts_of_ended_workers_stay_and_their_files_do_not(work, tmp_path):
-    """After months of replaced workers, a service must not have more files than after an hour."""
+    """After months of replaced workers, a service has no more files than after an hour."""
     for pid in range(1, 31):
         work(pid)
         if pid > 2:

@@ -104,19 +104,19 @@ json_values = st.recursive(
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)
 def test_an_event_looks_like_its_golden_file(event):
-    """A change of the wire format must change a golden file, which the authors of clients read."""
+    """A change of the wire format changes a golden file, which the authors of clients read."""
     pretty = json.dumps(json.loads(event.encode()), indent=2) + "\n"
     assert (GOLDEN / f"{event.type}.json").read_text() == pretty
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)
 def test_a_golden_file_is_read_as_its_event(event):
-    """Decoding must return the same event."""
+    """Decoding returns the same event."""
     assert decode_any((GOLDEN / f"{event.type}.json").read_text()) == event
 
 
 def test_every_event_has_a_golden_file_and_every_golden_file_an_event():
-    """Every event that is sent must have a golden file."""
+    """Every event that is sent has a golden file."""
     assert {event.type for event in EXAMPLES} == set(OURS) == {path.stem for path in GOLDEN.glob("*.json")}
 
 
@@ -129,7 +129,7 @@ def test_an_event_says_to_which_kind_of_topic_it_belongs(known):
 
 @pytest.mark.parametrize("known", OURS.values(), ids=lambda known: known.__name__)
 def test_an_event_refuses_what_it_does_not_know(known):
-    """An unknown field must raise an error instead of being ignored."""
+    """An unknown field raises an error instead of being ignored."""
     text = (GOLDEN / f"{known.model_fields['type'].default}.json").read_text()
     with pytest.raises(MalformedEvent, match="surprise: Extra inputs are not permitted"):
         known.decode(json.dumps(json.loads(text) | {"surprise": 1}))
@@ -142,7 +142,7 @@ def test_an_event_cannot_be_changed():
 
 
 def test_an_event_takes_no_value_of_another_type():
-    """Validation is strict: a number in quotes must be refused."""
+    """Validation is strict: a number in quotes is refused."""
     with pytest.raises(MalformedEvent, match="reconnect_in_seconds: Input should be a valid number"):
         decode_any('{"type":"drain","reconnect_in_seconds":"3"}')
 
@@ -167,7 +167,7 @@ def test_what_is_not_set_is_not_sent():
     ],
 )
 def test_what_is_no_event_is_refused_with_the_reason(text, said):
-    """The message must name the field, so that a client's author can fix it."""
+    """The message names the field, so that a client's author can fix it."""
     with pytest.raises(MalformedEvent) as caught:
         decode_any(text)
     assert str(caught.value).startswith(said)
@@ -189,37 +189,37 @@ def decodes_or_refuses(text: str | bytes) -> None:
 
 @given(st.text() | st.text(st.characters(categories=["Cs", "L", "P"])))
 def test_any_text_is_decoded_or_refused(text):
-    """A client's text must not raise anything but MalformedEvent."""
+    """A client's text raises nothing but MalformedEvent."""
     decodes_or_refuses(text)
 
 
 @given(st.binary())
 def test_any_bytes_are_decoded_or_refused(data):
-    """A client's bytes must not raise anything but MalformedEvent."""
+    """A client's bytes raise nothing but MalformedEvent."""
     decodes_or_refuses(data)
 
 
 @given(json_values)
 def test_any_json_is_decoded_or_refused(value):
-    """A client's JSON must not raise anything but MalformedEvent."""
+    """A client's JSON raises nothing but MalformedEvent."""
     decodes_or_refuses(json.dumps(value))
 
 
 @given(st.sampled_from(sorted(OURS)), st.dictionaries(st.text(max_size=10), json_values, max_size=4))
 def test_any_fields_of_a_known_event_are_decoded_or_refused(name, fields):
-    """Fields of an event with any values must not raise anything but MalformedEvent."""
+    """Fields of an event with any values raise nothing but MalformedEvent."""
     decodes_or_refuses(json.dumps(fields | {"type": name}))
 
 
 @given(st.sampled_from(EXAMPLES), st.data())
 def test_a_damaged_event_is_decoded_or_refused(event, data):
-    """An event with one replaced field must not raise anything but MalformedEvent."""
+    """An event with one replaced field raises nothing but MalformedEvent."""
     fields = json.loads(event.encode())
     fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(json_values)
     decodes_or_refuses(json.dumps(fields))
 
 
 def test_deep_nesting_is_refused():
-    """Deeply nested brackets must not exhaust the stack."""
+    """Deeply nested brackets cannot exhaust the stack."""
     decodes_or_refuses("[" * 100_000)
     decodes_or_refuses('{"type":' * 100_000)

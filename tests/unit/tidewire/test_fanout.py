@@ -32,7 +32,7 @@ def delivered(topic: str) -> float:
 
 
 async def test_everybody_is_written_to_once_and_in_order():
-    """Chunks must cover all subscriptions, including the last, shorter one."""
+    """Chunks cover all subscriptions, including the last, shorter one."""
     seen: list[int] = []
 
     def write(chunk):
@@ -44,7 +44,7 @@ async def test_everybody_is_written_to_once_and_in_order():
 
 
 async def test_ten_thousand_sockets_never_hold_the_loop_for_20_ms(clock):
-    """Other tasks must run at least every 20 ms, although each write takes 20 microseconds."""
+    """Other tasks run at least every 20 ms, although each write takes 20 microseconds."""
     ran_at = [0.0]
 
     async def other() -> None:
@@ -67,7 +67,7 @@ async def test_ten_thousand_sockets_never_hold_the_loop_for_20_ms(clock):
 
 
 async def test_a_small_fan_out_does_not_give_way(clock):
-    """A fan-out within the limit must not yield to the loop."""
+    """A fan-out within the limit does not yield to the loop."""
     with pytest.raises(StopIteration):
         fan_out("talk", range(1000), len).send(None)
 

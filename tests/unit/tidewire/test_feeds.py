@@ -44,7 +44,7 @@ def names(socket: FakeSocket) -> list[list[str]]:
 
 
 async def test_the_first_subscription_waits_for_the_first_reading(scene):
-    """Before the first reading the feed must send nothing, and ask for a refresh."""
+    """Before the first reading the feed sends nothing, and asks for a refresh."""
     await scene.enter("ada")
     socket = FakeSocket()
     subscription = scene.feed.add(socket.connection, None)
@@ -55,13 +55,13 @@ async def test_the_first_subscription_waits_for_the_first_reading(scene):
 
 
 async def test_an_empty_topic_has_a_value_too(scene):
-    """A page must receive an empty value too."""
+    """A page receives an empty value too."""
     socket = await scene.joined()
     assert socket.take() == [{"type": "test.here", "topic": "hall", "version": 0, "names": []}]
 
 
 async def test_a_later_subscription_is_served_from_memory(scene):
-    """A subscription to a topic that the node already follows must get its snapshot at once."""
+    """A subscription to a topic that the node already follows gets its snapshot at once."""
     await scene.enter("ada")
     await scene.joined()
     late = FakeSocket()
@@ -89,7 +89,7 @@ async def test_versions_tell_whether_the_feed_is_behind(scene):
 
 
 async def test_who_has_the_version_before_gets_the_change(scene):
-    """Sockets that are further behind must get the whole value."""
+    """Sockets that are further behind get the whole value."""
     scene = Scene(changes=True)
     await scene.enter("ada")
     near, far = await scene.joined(), await scene.joined()
@@ -138,7 +138,7 @@ async def test_a_full_socket_gets_the_newest_value_only(scene):
 
 
 async def test_a_broken_socket_keeps_nothing_from_the_others(scene):
-    """An error of one socket must not affect others."""
+    """An error of one socket does not affect others."""
     broken, other = await scene.joined(), await scene.joined()
     broken.writer.broken = True
     other.take()
@@ -160,7 +160,7 @@ async def test_a_version_that_went_back_is_read_anew(scene):
 
 
 async def test_a_feed_that_forgot_reads_anew(scene):
-    """After a failure the feed must not trust its memory."""
+    """After a failure the feed does not trust its memory."""
     socket = await scene.joined()
     await scene.enter("ada")
     await scene.feed.refresh()

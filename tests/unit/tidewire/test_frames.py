@@ -28,7 +28,7 @@ def unframe(wire: bytes) -> str:
 
 @given(length=st.integers(0, 70_000), letter=st.sampled_from("aé€😀"))
 def test_a_frame_of_any_length_is_read_back(length, letter):
-    """Each of the three length fields must contain the number of bytes, not of characters."""
+    """Each of the three length fields contains the number of bytes, not of characters."""
     text = (letter * length)[:70_000]
     made = frame(text)
     assert made.text == text
@@ -43,7 +43,7 @@ def test_a_frame_at_the_edge_of_a_form_is_read_back(length):
 
 @given(st.text())
 def test_a_frame_of_any_text_is_read_back(text):
-    """Text must be encoded as UTF-8."""
+    """Text is encoded as UTF-8."""
     assert unframe(frame(text).wire) == text
 
 

@@ -14,7 +14,7 @@ def _thawed():
 
 
 def test_what_was_loaded_is_out_of_sight():
-    """The collector must examine only objects that are created later."""
+    """The collector examines only objects that are created later."""
     loaded = [[] for _ in range(1000)]
     leave_start_up()
     assert gc.get_freeze_count() > 1000

@@ -93,7 +93,7 @@ def test_a_request_in_time_is_served_and_the_next_has_its_own_time():
 
 
 def test_one_connection_too_many_ends_the_one_that_has_waited_longest():
-    """Slow handshakes end each other; a client that sends its request at once must be served."""
+    """Slow handshakes end each other; a client that sends its request at once is served."""
     listener = Listener(limit=3)
     before = refused("handshakes")
     slow = [listener.connect() for _ in range(3)]

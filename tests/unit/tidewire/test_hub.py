@@ -173,7 +173,7 @@ def restarts(task: str) -> float:
 
 
 async def test_a_hundred_connections_are_one_member_of_each_group(scene):
-    """The layer must see a process and a topic, not the sockets."""
+    """The layer sees a process and a topic, not the sockets."""
     sockets = [FakeSocket() for _ in range(100)]
     for socket in sockets:
         scene.hub.subscribe(TALK, socket.connection, BEGINNING)
@@ -187,7 +187,7 @@ async def test_a_hundred_connections_are_one_member_of_each_group(scene):
 
 
 async def test_a_topic_is_joined_before_it_is_read(scene):
-    """Changes between joining and reading must be received as hints, so that none is missed."""
+    """Changes between joining and reading are received as hints, so that none is missed."""
     order: list[str] = []
     scene.layer.group_add = _noting(order, "join", scene.layer.group_add)
     scene.presence.versions = _noting(order, "read", scene.presence.versions)
@@ -196,7 +196,7 @@ async def test_a_topic_is_joined_before_it_is_read(scene):
 
 
 async def test_an_event_reaches_a_socket_at_once(scene):
-    """A hint must be delivered without waiting for a timer."""
+    """A hint is delivered without waiting for a timer."""
     socket = await scene.listen()
     await scene.say()
     await pass_time(0.0001)
@@ -221,7 +221,7 @@ async def test_hints_for_topics_that_nobody_follows_are_ignored(scene):
 
 
 async def test_a_storm_of_changes_is_read_a_few_times_a_second(scene):
-    """A thousand changes in five seconds must cause about 25 readings and broadcasts, including the last value."""
+    """A thousand changes in five seconds cause about 25 readings and broadcasts, including the last value."""
     socket = await scene.watch()
     socket.take()
     scene.presence.reads = 0
@@ -236,7 +236,7 @@ async def test_a_storm_of_changes_is_read_a_few_times_a_second(scene):
 
 
 async def test_a_single_change_is_not_delayed(scene):
-    """After a quiet time the first change must be sent at once."""
+    """After a quiet time the first change is sent at once."""
     socket = await scene.watch()
     socket.take()
     await pass_time(1)
@@ -246,7 +246,7 @@ async def test_a_single_change_is_not_delayed(scene):
 
 
 async def test_the_first_reading_waits_for_who_caused_it(scene):
-    """A page that opens a topic must count itself, so its presence is stored before the topic is first read."""
+    """A page that opens a topic counts itself, because its presence is stored before the topic is first read."""
     socket = FakeSocket()
     scene.hub.subscribe(HALL, socket.connection)
     await pass_time(0.02)
@@ -282,7 +282,7 @@ async def test_an_empty_topic_is_left_after_a_while(scene):
 
 
 async def test_a_reload_finds_the_topic_still_joined(scene):
-    """A page that reloads before the topic is left must not cause a call to the layer."""
+    """A page that reloads before the topic is left does not cause a call to the layer."""
     socket = await scene.listen()
     scene.hub.unsubscribe(socket.connection.subscriptions[0])
     await pass_time(LINGER_SECONDS / 2)
@@ -293,7 +293,7 @@ async def test_a_reload_finds_the_topic_still_joined(scene):
 
 
 async def test_who_comes_while_a_topic_is_left_misses_nothing(scene):
-    """The group must be joined again, and events that were published in between must be read."""
+    """The group is joined again, and events that were published in between are read."""
     socket = await scene.listen()
     scene.hub.unsubscribe(socket.connection.subscriptions[0])
     late = FakeSocket()
@@ -314,7 +314,7 @@ async def test_who_comes_while_a_topic_is_left_misses_nothing(scene):
 
 
 async def test_a_topic_that_could_not_be_left_is_left_later(scene):
-    """The layer was unavailable, and the group must not be forgotten."""
+    """The layer was unavailable, and the group is not forgotten."""
     socket = await scene.listen()
     scene.hub.unsubscribe(socket.connection.subscriptions[0])
     await pass_time(LINGER_SECONDS - 1)
@@ -338,7 +338,7 @@ async def test_leaving_twice_counts_once(scene):
 
 
 async def test_a_receiving_loop_that_dies_is_restarted_counted_and_its_clients_resynchronised(scene, caplog):
-    """After any error, missed events must be read and later hints received."""
+    """After any error, missed events are read and later hints received."""
     talk, hall = await scene.listen(), await scene.watch()
     hall.take()
     before = restarts("receiving")
@@ -413,7 +413,7 @@ async def test_an_outage_is_told_and_its_end_too(scene):
 
 
 async def test_while_redis_is_away_it_is_asked_less_often(scene, monkeypatch):
-    """After Redis has returned, the check must run every second again."""
+    """After Redis has returned, the check runs every second again."""
     await scene.watch()
     asked: list[float] = []
     check = scene.hub._check
@@ -450,7 +450,7 @@ async def test_a_layer_that_stands_still_holds_up_nobody_for_long(scene):
 
 
 async def test_after_an_outage_everybody_has_what_they_missed(scene):
-    """The first check after an outage must deliver everything that was published and changed during it."""
+    """The first check after an outage delivers everything that was published and changed during it."""
     talk, hall = await scene.listen(), await scene.watch()
     hall.take()
     scene.presence.away = scene.streams.away = True
@@ -473,7 +473,7 @@ async def test_groups_are_joined_again_before_a_layer_forgets_them(scene):
 
 
 async def test_nothing_is_delivered_after_the_stop(scene):
-    """A stopped hub must have no work and accept none."""
+    """A stopped hub has no work and accepts none."""
     socket = await scene.watch()
     socket.take()
     await scene.presence.enter("ada")
@@ -486,7 +486,7 @@ async def test_nothing_is_delivered_after_the_stop(scene):
 
 
 async def test_a_hub_needs_nothing_of_a_layer_but_the_five_calls_of_channels(scene):
-    """The hub must work with any layer."""
+    """The hub works with any layer."""
     used = {"new_channel", "receive", "group_add", "group_discard"}
     layer = type("Layer", (), {name: getattr(scene.layer, name) for name in used})()
     hub = Hub(layer, scene.presence, scene.streams, prefix="q", coalesce_seconds=0.2, check_seconds=1.0)

@@ -208,7 +208,7 @@ class TestBytes:
 
 class TestHandshakes:
     async def test_so_many_wait_for_the_application(self, connect, bounds):
-        """The next one must receive 503, so that a proxy tries another node. A free place must be used again."""
+        """The next one receives 503, so that a proxy tries another node. A free place is used again."""
         before = refused("handshakes")
         waiting = [connect(live=False, state=CONNECTING)[0] for _ in range(3)]
         for protocol in waiting[:2]:
@@ -235,7 +235,7 @@ class TestHandshakes:
         assert protocol.factory.server_class.told == []
 
     async def test_who_talks_before_the_answer_is_refused(self, connect):
-        """Its messages would accumulate until the application answers."""
+        """Early messages would accumulate until the application answers."""
         before = refused("request")
         protocol, heard = connect(live=False, state=CONNECTING)
         protocol.onConnect(REQUEST)

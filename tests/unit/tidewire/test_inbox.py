@@ -43,7 +43,7 @@ def put(inbox: Inbox, *names: str) -> None:
 
 
 async def test_messages_are_handled_in_order_and_one_at_a_time(inbox, consumer):
-    """The next message must wait until the one before it has been handled."""
+    """The next message waits until the one before it has been handled."""
     put(inbox, "one", "two")
     await asyncio.sleep(0.5)
     put(inbox, "three")
@@ -95,7 +95,7 @@ async def test_more_messages_than_may_wait_are_told_and_dropped(inbox, consumer)
 
 
 async def test_a_handler_that_hangs_is_ended_after_the_disconnect(consumer, caplog):
-    """The disconnect behind it must be handled."""
+    """The disconnect behind it is handled."""
     log = []
 
     async def handle(message):
@@ -112,7 +112,7 @@ async def test_a_handler_that_hangs_is_ended_after_the_disconnect(consumer, capl
 
 
 async def test_a_handler_that_stops_the_consumer_says_so(consumer):
-    """Its socket is closed, so no later message would be handled."""
+    """The socket is closed, so no later message would be handled."""
     failed = []
 
     async def handle(_message):

@@ -60,6 +60,6 @@ def test_every_key_is_listed_here():
 
 @pytest.mark.parametrize("name", BUILT)
 def test_two_prefixes_share_nothing(name):
-    """Two projects in one Redis must not share keys."""
+    """Two projects in one Redis share no keys."""
     assert BUILT[name].startswith("app:")
     assert len(set(BUILT.values())) == len(BUILT)

@@ -46,7 +46,7 @@ async def test_a_loop_has_one_node(here):
 
 
 async def test_a_layer_that_is_not_configured_stops_the_start(here, configure, settings):
-    """The message must name the layer."""
+    """The message names the layer."""
     configure(CHANNEL_LAYER="nothing")
     with pytest.raises(ImproperlyConfigured, match="CHANNEL_LAYERS has no 'nothing'"):
         Node(conf.settings())
@@ -65,7 +65,7 @@ async def test_connections_are_counted_while_they_are_open(here):
 
 
 async def test_a_connection_that_goes_leaves_its_topics(here):
-    """A closed socket must receive no events."""
+    """A closed socket receives no events."""
     socket = Socket(here)
     here.hub.subscribe(Hall("hall"), socket.connection)
     [subscription] = socket.connection.subscriptions
@@ -85,7 +85,7 @@ class TestBounds:
         assert here.refuse("1") is None
 
     async def test_a_node_has_so_many_connections(self, here):
-        """A further connection must go to another node."""
+        """A further connection is refused, and its client reconnects to another node."""
         here.settings = _with(here, CONNECTIONS_PER_NODE=2)
         sockets = [Socket(here, user=user) for user in "12"]
         assert here.refuse("3") == CloseCode.BUSY
@@ -93,7 +93,7 @@ class TestBounds:
         assert here.refuse("3") is None
 
     async def test_users_who_have_gone_are_forgotten(self, here):
-        """Memory per user must not grow with the number of former users."""
+        """Memory per user does not grow with the number of former users."""
         for number in range(100):
             here.refuse(str(number))
             here.disconnect(Socket(here, user=str(number)).connection)
@@ -131,7 +131,7 @@ class TestSlowSockets:
         assert value(metrics.SLOW_CLOSES, "Test") == before + 1
 
     async def test_a_socket_that_closed_while_full_is_forgotten(self, here):
-        """No task may watch a closed socket."""
+        """No task watches a closed socket."""
         socket = Socket(here)
         socket.writer.full = True
         assert not socket.connection.offer([MADE], MADE.wire)
@@ -154,7 +154,7 @@ class TestSlowSockets:
 
 class TestScrape:
     async def test_members_are_counted_by_family_when_somebody_asks(self, here):
-        """A member that has left must count as 0 at the next scrape, instead of its former value."""
+        """A member that has left counts as 0 at the next scrape, instead of its former value."""
         bob = Hold("document.plan", "read", "bob")
         for hold in (ADA, bob, Hold("document.other", "read", "bob")):
             here.register.join(hold)
@@ -202,7 +202,7 @@ class TestOutage:
 
 class TestStop:
     async def test_presence_is_handed_over(self, here):
-        """Members must leave after their grace instead of the lease."""
+        """Members leave after their grace instead of the lease."""
         here.register.join(ADA)
         await asyncio.sleep(1)
         await here.stop()
@@ -229,13 +229,13 @@ class TestStop:
         assert order[-1] == 0
 
     async def test_no_task_is_left(self, here):
-        """A stopped node must do nothing more."""
+        """A stopped node does nothing more."""
         here.hub.changed({"hall"})
         await here.stop()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     async def test_redis_being_away_does_not_keep_it(self, here):
-        """Without the call, the members leave with the lease, a little later."""
+        """If Redis cannot be reached, the members leave with the lease, a little later."""
         here.register.join(ADA)
         await asyncio.sleep(0.5)
 

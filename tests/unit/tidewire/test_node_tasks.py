@@ -33,7 +33,7 @@ async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog
 
 
 async def test_a_task_that_ran_for_a_while_is_started_again_at_once(here, caplog):
-    """A failure long ago must not delay a restart."""
+    """A failure long ago does not delay a restart."""
     runs: list[float] = []
 
     async def run() -> None:

@@ -35,7 +35,7 @@ def test_a_redis_that_is_well_may_be_asked_by_all():
 
 
 def test_nobody_asks_for_two_seconds_and_then_one(away, clock):
-    """The others must not wait for its result. After two more seconds, one more request may try."""
+    """Other requests must not wait for the one that tries. After two more seconds, one more request may try."""
     assert not away.may_ask()
     for _ in range(3):
         clock.now += outage.SECONDS - 0.1

@@ -43,7 +43,7 @@ def texts() -> list[str]:
 
 class TestPublish:
     def test_the_publisher_is_woken_when_the_transaction_commits(self, woken):
-        """The publisher must not be woken earlier."""
+        """The publisher is not woken earlier."""
         with transaction.atomic():
             outbox.publish("talk", said(1))
             assert OutboxEvent.objects.count() == 1
@@ -51,14 +51,14 @@ class TestPublish:
         assert woken == [1]
 
     def test_what_is_rolled_back_is_never_published(self, woken):
-        """The event must be rolled back together with the change that it describes."""
+        """The event is rolled back together with the change that it describes."""
         with contextlib.suppress(RuntimeError), transaction.atomic():
             outbox.publish("talk", said(1))
             raise RuntimeError
         assert (woken, texts()) == ([], [])
 
     def test_what_is_rolled_back_within_is_never_published(self, woken):
-        """A savepoint that is rolled back must take its events with it."""
+        """A savepoint that is rolled back takes its events with it."""
         with transaction.atomic():
             outbox.publish("talk", said(1))
             with contextlib.suppress(RuntimeError), transaction.atomic():
@@ -73,7 +73,7 @@ class TestPublish:
         assert texts() == ["word 3", "word 1", "word 2"]
 
     def test_an_event_is_one_statement(self, monkeypatch, django_assert_max_num_queries):
-        """Beside BEGIN and COMMIT there must be no further statement, in particular none after the commit."""
+        """Beside BEGIN and COMMIT there is no further statement, in particular none after the commit."""
         monkeypatch.setattr(outbox.publisher, "wake", lambda: None)
         with django_assert_max_num_queries(102):
             say(*range(100))
@@ -156,7 +156,7 @@ class TestAge:
         assert outbox.waiting() == metrics.OUTBOX_OLDEST_SECONDS._value.get() == 0
 
     def test_the_oldest_is_known_with_its_age(self, woken):
-        """Without a waiting event the metric must be 0."""
+        """Without a waiting event the metric is 0."""
         say(1, 2)
         OutboxEvent.objects.update(created_at=Now() - timedelta(seconds=90))
         found, seconds = outbox.oldest()

@@ -41,7 +41,7 @@ class TestMemoryPresence(PresenceSuite):
 
 
 def test_a_hold_is_read_back_from_its_key():
-    """The key must represent the whole entry, for any name of a member."""
+    """The key represents the whole entry, for any name of a member."""
     for hold in (Hold("doc.plan", "read", "ada"), Hold("users", "online", "a|b|"), Hold("t", "p", "")):
         assert Hold.of(hold.key) == hold
 
@@ -49,5 +49,5 @@ def test_a_hold_is_read_back_from_its_key():
 @settings(max_examples=200, deadline=None)
 @given(scripts)
 def test_members_are_who_is_connected(script):
-    """Nodes start, pause, die and return, users come and go: no member may be missing, and none may be a ghost."""
+    """Nodes start, pause, die and return, users come and go: no member is missing, and none is a ghost."""
     finish(Model(Memory()).play(script))

@@ -111,7 +111,7 @@ async def pass_time(seconds: float = 0.1) -> None:
 
 
 async def test_joins_of_a_moment_travel_together(register, store, told):
-    """A storm of connects must be one call, with the final count of each entry."""
+    """A storm of connects is one call, with the final count of each entry."""
     await pass_time()
     for _ in range(3):
         register.join(ADA)
@@ -123,7 +123,7 @@ async def test_joins_of_a_moment_travel_together(register, store, told):
 
 
 async def test_the_last_leave_is_told_as_none(register, store):
-    """A member without a connection must be removed."""
+    """A member without a connection is removed."""
     register.join(ADA)
     register.join(ADA_WRITES)
     await pass_time()
@@ -136,7 +136,7 @@ async def test_the_last_leave_is_told_as_none(register, store):
 
 
 async def test_a_leave_too_many_is_harmless(register, store):
-    """Counts must not fall below zero, so that the next join counts."""
+    """Counts do not fall below zero, so that the next join counts."""
     register.leave(ADA)
     await pass_time()
     register.join(ADA)
@@ -145,7 +145,7 @@ async def test_a_leave_too_many_is_harmless(register, store):
 
 
 async def test_many_holds_travel_in_several_calls(register, store):
-    """A refill of thousands of entries must not block any other client for long."""
+    """A refill of thousands of entries does not block any other client for long."""
     await pass_time()
     for number in range(2 * PUT_HOLDS + 1):
         register.join(Hold("doc.plan", "read", f"user{number}"))
@@ -164,7 +164,7 @@ async def test_the_lease_is_touched_in_time(register, store):
 
 
 async def test_a_member_who_left_is_announced_by_whoever_swept(register, store, told):
-    """The node that removes a member must announce it."""
+    """The node that removes a member announces it."""
     register.join(ADA)
     await pass_time()
     told.clear()
@@ -195,7 +195,7 @@ async def test_an_emptied_store_is_refilled_at_the_next_change(register, store):
 
 
 async def test_what_happens_while_redis_is_away_is_told_later(register, store):
-    """Joins and leaves must be kept, as the counts that they result in."""
+    """Joins and leaves are kept, as the counts that they result in."""
     register.join(ADA)
     await pass_time()
     store.away = True
@@ -242,7 +242,7 @@ async def test_what_is_carried_out_late_does_not_outlive_what_came_after(registe
 
 
 async def test_handing_over_gives_everything_up(register, store):
-    """At the end of a drain, members must stay for their grace and no longer."""
+    """At the end of a drain, members stay for their grace and no longer."""
     register.join(ADA)
     register.join(BOB)
     await pass_time()
@@ -254,7 +254,7 @@ async def test_handing_over_gives_everything_up(register, store):
 
 
 async def test_a_store_that_went_back_in_time_is_refilled(register, store):
-    """The store has the lease, but an older state: no ghost may remain, and no member may be missing."""
+    """The store has the lease, but an older state: no ghost remains, and no member is missing."""
     register.join(ADA)
     register.join(ADA_WRITES)
     await pass_time(TOUCH_SECONDS)
@@ -304,7 +304,7 @@ async def test_a_hold_that_is_missing_is_noticed(register, store):
 
 
 async def test_a_node_that_is_healthy_puts_nothing_twice(register, store):
-    """Joins and leaves at any moment must not cause a refill."""
+    """Joins and leaves at any moment cause no refill."""
     for _ in range(50):
         register.join(ADA)
         await pass_time(0.09)
@@ -329,7 +329,7 @@ async def test_a_store_that_keeps_nothing_is_an_outage(register, store):
 
 
 async def test_two_runs_of_a_node_are_two(store):
-    """A process that is started again must not take over its predecessor's entries."""
+    """A process that is started again does not take over its predecessor's entries."""
     names = {Witness("n").name for _ in range(2)}
     assert len(names) == 2
     assert all(name.startswith("n-") for name in names)

@@ -64,7 +64,7 @@ async def test_an_event_is_appended_and_hinted_at(layer, streams):
 
 
 async def test_an_offset_is_redis_s_to_assign(layer, streams):
-    """An event's own offset must be ignored."""
+    """An event's own offset is ignored."""
     await publish(EVENT.model_copy(update={"offset": 99}), streams=streams, layer=layer, prefix="p")
     assert layer.sent[0][2]["bodies"] == [EVENT.encode()]
 
@@ -79,7 +79,7 @@ async def test_a_repeat_is_not_hinted_at(layer, streams):
 
 
 async def test_without_redis_nothing_is_hinted_at(layer, streams):
-    """The caller must receive an exception, because the event is not published."""
+    """The caller receives an exception, because the event is not published."""
     streams.away = True
     with pytest.raises(NoRedis):
         await publish(EVENT, streams=streams, layer=layer, prefix="p")
@@ -140,7 +140,7 @@ class TestAnnouncer:
         return Announcer(layer, prefix="p", coalesce_seconds=COALESCE_SECONDS, here=here.append)
 
     async def test_the_first_change_is_announced_at_once(self, announcer, layer, here):
-        """A change after a quiet time must not be delayed."""
+        """A change after a quiet time is not delayed."""
         started = asyncio.get_running_loop().time()
         await announcer.announce({"users"})
         await asyncio.sleep(COALESCE_SECONDS * 3)
@@ -159,7 +159,7 @@ class TestAnnouncer:
         assert len(here) == 1000
 
     async def test_the_last_change_is_always_announced(self, announcer, layer, here):
-        """A change just after an announcement must be announced too."""
+        """A change just after an announcement is announced too."""
         await announcer.announce({"users"})
         await asyncio.sleep(0.01)
         await announcer.announce({"users", "documents"})
@@ -167,7 +167,7 @@ class TestAnnouncer:
         assert sorted(group for _, group, _ in layer.sent) == ["p.documents", "p.users", "p.users"]
 
     async def test_a_quiet_announcer_has_no_task(self, announcer, layer, here):
-        """Without changes there must be no waiting task."""
+        """Without changes there is no waiting task."""
         await announcer.announce({"users"})
         await asyncio.sleep(COALESCE_SECONDS * 3)
         assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -110,7 +110,7 @@ class TestPublish:
         assert not OutboxEvent.objects.exists()
 
     def test_numbers_go_on(self, redis, one):
-        """Numbers must also continue with another publisher."""
+        """Numbers also continue with another publisher."""
         say(1)
         assert one.publish()
         say(2)
@@ -140,7 +140,7 @@ class TestPublish:
         assert [event.sequence for event in redis.events()] == list(range(1, 12))
 
     def test_a_batch_takes_a_fixed_number_of_statements(self, redis, one, django_assert_max_num_queries):
-        """The number of events must not matter."""
+        """The number of events does not matter."""
         say(*range(100))
         one.publish()
         say(*range(100, 200))
@@ -173,7 +173,7 @@ class TestTurn:
         assert one.publish()
 
     def test_without_events_the_turn_is_given_up(self, redis, one):
-        """Another process must be able to publish at once."""
+        """Another process can publish at once."""
         say(1)
         assert one.publish()
         say(2)
@@ -190,7 +190,7 @@ class TestTurn:
         assert [event.sequence for event in redis.events()] == [1]
 
     def test_a_batch_that_another_one_left_comes_first(self, redis, one):
-        """No event may overtake one that has a number already."""
+        """No event overtakes one that has a number already."""
         say(1, 2)
         sequencing.advance(sequencing.Turn("killed"))
         PublisherTurn.objects.update(ends_at=Now())
@@ -351,7 +351,7 @@ class TestThread:
         made.stop()
 
     def test_waking_never_waits(self, thread, monkeypatch):
-        """A publisher that hangs must not delay a request."""
+        """A publisher that hangs does not delay a request."""
         hanging, going_on = threading.Event(), threading.Event()
 
         def hang() -> bool:
@@ -396,7 +396,7 @@ class TestThread:
 
     @pytest.mark.parametrize("error", [NoRedis("unavailable"), OperationalError("gone"), KeyError("a bug")])
     def test_it_outlives_every_error(self, thread, monkeypatch, error, caplog):
-        """The thread must survive, and publish the next event."""
+        """The thread survives, and publishes the next event."""
         monkeypatch.setattr(publisher, "FIRST_RETRY_SECONDS", 0.0)
         done = threading.Event()
         errors = [error]
@@ -435,7 +435,7 @@ class TestThread:
 class TestGreenlets:
     @pytest.mark.parametrize("patcher", ["gevent.monkey", "eventlet.patcher"])
     def test_replaced_threads_are_refused(self, monkeypatch, patcher):
-        """The message must name the remedy."""
+        """The message names the remedy."""
         monkeypatch.setitem(
             background.sys.modules,
             patcher,
@@ -445,6 +445,6 @@ class TestGreenlets:
             background.refuse_greenlets()
 
     def test_gevent_that_replaced_nothing_is_no_reason(self, monkeypatch):
-        """A library may import it without effect."""
+        """A library may import gevent without replacing threads."""
         monkeypatch.setitem(background.sys.modules, "gevent.monkey", SimpleNamespace(is_module_patched=lambda _: False))
         background.refuse_greenlets()

@@ -57,7 +57,7 @@ def test_a_sentinel_that_is_gone_is_asked_once_and_not_for_long():
 
 
 def test_tls_reaches_the_primary_and_the_sentinels():
-    """The scheme rediss must apply to all connections."""
+    """The scheme rediss applies to all connections."""
     made = pool(redis_host("rediss://h/0", sentinels=SENTINELS))
     assert isinstance(made, SentinelConnectionPool)
     assert issubclass(made.connection_class, SSLConnection)
@@ -67,7 +67,7 @@ def test_tls_reaches_the_primary_and_the_sentinels():
 
 @pytest.mark.parametrize("sentinels", [(), SENTINELS])
 async def test_whoever_is_one_too_many_waits_for_a_connection(sentinels):
-    """A storm of reads must be served one after another instead of being refused."""
+    """A storm of reads is served one after another instead of being refused."""
     made = pool(redis_host("redis://127.0.0.1:1", sentinels=sentinels) | {"max_connections": 1, "timeout": 5})
     made._in_use_connections.add(made.make_connection())
     waiting = asyncio.ensure_future(Redis(connection_pool=made).ping())
@@ -81,7 +81,7 @@ async def test_whoever_is_one_too_many_waits_for_a_connection(sentinels):
 
 @pytest.mark.parametrize("odd", ["redis1", ":26379", "redis1:", "redis1:tcp"])
 def test_an_odd_sentinel_is_named(odd):
-    """The error must be raised before any connection is opened."""
+    """The error is raised before any connection is opened."""
     with pytest.raises(ImproperlyConfigured, match="a Sentinel is named host:port, not"):
         redis_host("redis://h", sentinels=[odd])
 

@@ -67,7 +67,7 @@ def run(monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it(run, number):
-    """The relay must stop after its current work."""
+    """The relay stops after its current work."""
     assert len(run(1, 0, 3, number=number)) == 4
 
 
@@ -105,7 +105,7 @@ def test_it_serves_its_metrics_where_it_is_told_to(run, listened):
 
 @pytest.mark.parametrize("odd", ["8400", ":8400", "localhost:", "localhost:http"])
 def test_an_odd_address_stops_the_start(run, odd):
-    """The message must name the address."""
+    """The message names the address."""
     with pytest.raises(CommandError, match=f"host:port is wanted, not '{odd}'"):
         run(0, arguments=[f"--metrics={odd}"])
 
@@ -165,7 +165,7 @@ class TestLook:
         assert looking.look() == 0
 
     def test_an_event_that_was_left_is_published_and_counted(self, looking, monkeypatch):
-        """All events behind the oldest one must be published too."""
+        """All events behind the oldest one are published too."""
         monkeypatch.setattr(looking._publisher, "publish", lambda count: count(2) or count(1) or True)
         before = metrics.RELAY_PUBLISHED._value.get()
         self.leave(relay.LEFT_SECONDS)
@@ -173,7 +173,7 @@ class TestLook:
         assert metrics.RELAY_PUBLISHED._value.get() - before == 3
 
     def test_a_publisher_that_holds_its_turn_without_progress_is_reported(self, looking, monkeypatch):
-        """The error must name the publisher, and only after the same event has been the oldest for long."""
+        """The error names the publisher, and only after the same event has been the oldest for long."""
         monkeypatch.setattr(looking._publisher, "publish", lambda _count: False)
         PublisherTurn.objects.create(pk=1, holder="web-1:7")
         self.leave(30)

@@ -200,7 +200,7 @@ def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkey
 
 
 def test_a_handshake_that_was_under_way_is_ended_too(revocations):
-    """A revoked session's code is final; a changed user must reconnect, so that the next handshake decides."""
+    """A session's end is final, and a user's lets the client reconnect. Other users' handshakes continue."""
     before = time.monotonic()
     assert revocations.ended("1", "mark", before) is None
     said(revocations, revoked("1", "mark", final=True))

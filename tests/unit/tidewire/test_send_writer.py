@@ -52,7 +52,7 @@ async def settle() -> None:
 
 
 async def test_frames_are_sent_in_order(writer, server):
-    """Two writes must be one sequence of messages."""
+    """Two writes are one sequence of messages."""
     write(writer, "a", "b")
     write(writer, "c")
     await settle()
@@ -90,7 +90,7 @@ async def test_a_message_above_the_limit_is_taken_where_nothing_waits(writer, se
 
 
 async def test_a_consumer_s_own_message_comes_after_what_was_written(writer, server):
-    """A close must not overtake the events before it."""
+    """A close does not overtake the events before it."""
     server.open.clear()
     write(writer, "a")
     closing = asyncio.ensure_future(writer.send({"type": "websocket.close", "code": 4000}))
@@ -113,7 +113,7 @@ async def test_nothing_is_sent_after_a_close(writer, server):
 
 @pytest.mark.parametrize("error", [ConnectionResetError(), RuntimeError("after websocket.close")])
 async def test_a_lost_socket_ends_the_writing(writer, server, error, caplog):
-    """After any error of the server the backlog must be dropped, further writes ignored, and no traceback logged."""
+    """After any error of the server the backlog is dropped, further writes are ignored, and no traceback is logged."""
     server.error = error
     write(writer, "a", "b")
     await settle()

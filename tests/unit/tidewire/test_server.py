@@ -23,7 +23,7 @@ def test_a_project_without_settings_is_told_before_anything_is_served(settings, 
 
 
 def test_a_client_that_left_during_the_handshake_is_not_kept():
-    """Its application continues and hands the socket over, but no disconnect would ever remove it."""
+    """The client's application continues and hands the socket over, but no disconnect would ever remove it."""
     server = TidewireServer(None, ["tcp:port=0:interface=127.0.0.1"])
     here, gone = object(), object()
     server.connections = {here: {}, gone: {"disconnected": 12.3}}

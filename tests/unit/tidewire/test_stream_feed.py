@@ -93,7 +93,7 @@ async def test_a_socket_without_a_position_starts_at_the_end(talk):
 
 
 async def test_the_offset_is_part_of_the_event(talk):
-    """The socket must receive the published event with its offset and its mark."""
+    """The socket receives the published event with its offset and its mark."""
     socket = await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -108,7 +108,7 @@ async def test_the_offset_is_part_of_the_event(talk):
 
 
 async def test_a_socket_gets_what_it_missed_once_and_in_order(talk):
-    """A position in the middle must be resumed with all later events."""
+    """A position in the middle is resumed with all later events."""
     await talk.joined()
     talk.say(5)
     await talk.run()
@@ -118,7 +118,7 @@ async def test_a_socket_gets_what_it_missed_once_and_in_order(talk):
 
 
 async def test_a_resume_from_memory_asks_redis_nothing(talk):
-    """Missed events must be delivered without a read while the feed remembers them."""
+    """Missed events are delivered without a read while the feed remembers them."""
     await talk.joined(NOTHING)
     talk.say(5)
     await talk.run()
@@ -130,7 +130,7 @@ async def test_a_resume_from_memory_asks_redis_nothing(talk):
 
 
 async def test_a_resume_beyond_memory_is_read_once_for_all(talk):
-    """For two sockets that missed more than the feed remembers, the history must be read once."""
+    """For two sockets that missed more than the feed remembers, the history is read once."""
     await talk.joined()
     for _ in range(RECENT_EVENTS + 50):
         talk.say()
@@ -226,7 +226,7 @@ async def test_who_has_seen_nothing_gets_the_first_events(talk):
 
 
 async def test_nothing_is_resumed_from_the_beginning(talk):
-    """A page that was rendered before the first event must receive that event, even if it connects late."""
+    """A page that was rendered before the first event receives that event, even if it connects late."""
     talk.say(3)
     socket = await talk.joined(NOTHING)
     assert socket.events[0] == resumed(place(0))
@@ -234,7 +234,7 @@ async def test_nothing_is_resumed_from_the_beginning(talk):
 
 
 async def test_a_repeated_hint_is_harmless(talk):
-    """A repeated hint must not deliver its event again, and must not cause a read."""
+    """A repeated hint does not deliver its event again, and causes no read."""
     socket = await talk.joined(NOTHING)
     hints = talk.say(2)
     await talk.run()
@@ -265,7 +265,7 @@ async def test_a_stream_that_is_ahead_is_read(talk):
 
 
 async def test_events_heard_together_go_out_in_one_write(talk):
-    """A burst must cost each socket one write."""
+    """A burst costs each socket one write."""
     socket = await talk.joined()
     talk.say()
     await talk.run()
@@ -277,7 +277,7 @@ async def test_events_heard_together_go_out_in_one_write(talk):
 
 
 async def test_more_events_than_are_remembered_may_wait(talk):
-    """A burst that is longer than the memory must lose no event, even for a socket that was behind."""
+    """A burst that is longer than the memory loses no event, even for a socket that was behind."""
     socket, slow = await talk.joined(NOTHING), await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -357,7 +357,7 @@ async def test_a_socket_that_is_full_is_told_where_it_stands_when_it_has_room(ta
 
 
 async def test_a_full_socket_is_skipped_and_settled_later(talk):
-    """A slow reader must cause no work while it is full, and then receive all missed events once."""
+    """A slow reader causes no work while it is full, and then receives all missed events once."""
     socket, other = FakeSocket(), await talk.joined(NOTHING)
     subscription = talk.subscribe(socket, NOTHING)
     talk.say()
@@ -396,7 +396,7 @@ async def test_a_socket_that_was_full_for_too_long_is_lost(talk, monkeypatch):
 
 
 async def test_a_broken_socket_keeps_nothing_from_the_others(talk):
-    """An error of one socket must not affect others."""
+    """An error of one socket does not affect others."""
     broken, other = await talk.joined(NOTHING), await talk.joined(NOTHING)
     broken.writer.broken = True
     talk.say()
@@ -405,7 +405,7 @@ async def test_a_broken_socket_keeps_nothing_from_the_others(talk):
 
 
 async def test_a_stalled_socket_does_not_cost_the_others_their_resume(talk):
-    """Events for a full socket far behind must not be read, and must not displace those for other sockets."""
+    """Events for a full socket far behind are not read, and do not displace those for other sockets."""
     talk = Talk(length=10 * RESUME_EVENTS)
     stalled = await talk.joined(NOTHING)
     stalled.writer.full = True
@@ -625,7 +625,7 @@ async def test_who_comes_while_redis_is_asked_is_not_judged_by_its_answer(talk):
 
 
 async def test_who_leaves_during_a_read_is_written_nothing(talk):
-    """A closed socket must not receive missed events."""
+    """A closed socket receives no missed events."""
     talk.say(3)
     socket = FakeSocket()
     subscription = talk.subscribe(socket, NOTHING)
@@ -639,7 +639,7 @@ async def test_who_leaves_during_a_read_is_written_nothing(talk):
 
 
 async def test_a_flush_during_a_read_is_noticed(talk):
-    """Events of another epoch must not be mistaken for the next ones of this epoch."""
+    """Events of another epoch are not mistaken for the next ones of this epoch."""
     socket = await talk.joined(NOTHING)
     talk.say()
     await talk.run()
@@ -708,7 +708,7 @@ async def test_an_event_that_comes_alone_waits_for_no_rest(talk):
 
 
 async def test_a_feed_that_forgot_reads_again(talk):
-    """After a failure the feed must not trust its memory, and no socket may miss or repeat an event."""
+    """After a failure the feed does not trust its memory, and no socket misses or repeats an event."""
     socket = await talk.joined(NOTHING)
     talk.say(2)
     await talk.run()

@@ -48,7 +48,7 @@ hexes = st.from_regex(r"[0-9a-f]{1,32}", fullmatch=True)
 
 @given(hexes, st.integers(0, 10**15 - 1), st.just("") | hexes)
 def test_a_position_is_read_back(epoch, offset, mark):
-    """A socket's position must equal the one that its page contains."""
+    """A socket's position equals the one that its page contains."""
     position = Position(epoch, offset, mark)
     assert Position.parse(str(position)) == position
 

@@ -11,7 +11,7 @@ from tidewire import versions
 
 
 def test_the_oldest_versions_are_those_of_the_package():
-    """A resolver and a process without a resolver must refuse the same versions."""
+    """A resolver and a process without a resolver refuse the same versions."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     least = dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", each).groups() for each in declared)
     assert {name: least[name] for name in versions.PACKAGES} == versions.PACKAGES

@@ -58,7 +58,7 @@ def worker():
 
 
 def test_whoever_is_in_the_queue_is_served_and_the_port_closes(worker):
-    """For the client these connections are open, so they must receive a response instead of a reset."""
+    """Clients in the kernel's queue are already connected, so they must receive a response instead of a reset."""
     [listener] = worker.sockets
     worker.alive = False
     worker.set_accept_enabled(False)

@@ -32,7 +32,7 @@ def test_marks_nothing_in_equal_texts(text):
 
 
 def test_a_line_that_moved_is_marked():
-    """Two different versions must never look the same."""
+    """Two different versions never look the same."""
     yours, theirs = compare("a\nb", "b\na")
     assert any(line.differs for line in yours)
     assert any(line.differs for line in theirs)

@@ -1,4 +1,4 @@
-"""Pages for errors must need no session, no database and no Redis."""
+"""Pages for errors, which need no session, no database and no Redis."""
 
 import pytest
 from django.test import Client, RequestFactory

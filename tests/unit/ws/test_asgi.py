@@ -23,7 +23,7 @@ def headers(**given: str) -> list[tuple[bytes, bytes]]:
 
 
 async def test_a_page_of_another_site_gets_no_socket(here, application):
-    """The refusal must come before any query."""
+    """The refusal comes before any query."""
     client = WebsocketCommunicator(
         application, "/ws/users/", headers(host="docs.example.com", origin="https://evil.example")
     )
@@ -31,7 +31,7 @@ async def test_a_page_of_another_site_gets_no_socket(here, application):
 
 
 async def test_the_anonymous_are_closed_with_their_code(here, application):
-    """A page without a login must receive the reason."""
+    """A page without a login receives the reason."""
     client = WebsocketCommunicator(
         application, "/ws/users/", headers(host="docs.example.com", origin="https://docs.example.com")
     )
@@ -55,11 +55,11 @@ async def test_a_ticket_opens_a_socket_without_a_query(here, application, monkey
 
 
 def test_the_service_serves_no_page():
-    """Its URL conf is empty, and no middleware is loaded."""
+    """The service's URL conf is empty, and it loads no middleware."""
     assert importlib.import_module("ws.urls").urlpatterns == []
     assert importlib.import_module("ws.settings").MIDDLEWARE == []
 
 
 def test_the_service_s_settings_are_the_library_s():
-    """The library must know each of its settings."""
+    """The library knows each of the service's settings."""
     assert Settings(**importlib.import_module("ws.settings").TIDEWIRE)

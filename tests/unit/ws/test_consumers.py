@@ -91,7 +91,7 @@ def people(phase: str = "free", readers: tuple[str, ...] = (), editors: tuple[st
 
 class TestUsers:
     async def test_a_user_counts_themself(self, visit):
-        """The first count of a page must include its own user."""
+        """The first count of a page includes its own user."""
         client = await visit("ada", "users/")
         [event] = await client.events()
         assert (event["type"], event["topic"], event["count"], event["names"]) == ("users.count", "users", 1, ["ada"])
@@ -153,14 +153,14 @@ class TestDocument:
         assert (await ada.newest()).items() >= people("update", editors=("ada",)).items()
 
     async def test_documents_are_kept_apart(self, visit):
-        """Users of another document must not be visible here."""
+        """Users of another document are not visible here."""
         ada = await visit("ada", "document/plan/read/")
         await ada.events()
         await visit("bob", "document/notes/update/")
         assert await ada.events(2.0) == []
 
     async def test_a_document_that_does_not_exist_is_refused(self, visit):
-        """The close code must be final."""
+        """The close code is final."""
         client = await visit("ada", "document/gone/read/")
         assert await client.receive_output() == {"type": "websocket.close", "code": 4504}
 
@@ -194,7 +194,7 @@ class TestEditLease:
         assert {event["type"] for event in await reader.events()} == {"document.status"}
 
     async def test_asking_reaches_the_holder_who_hands_over(self, visit):
-        """Both editors must receive the result."""
+        """Both editors receive the result."""
         ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
         await bob.say("lease.ask")
         assert await ada.lease() == ("ada", "bob")
@@ -204,7 +204,7 @@ class TestEditLease:
         assert await bob.lease() == ("bob", None)
 
     async def test_the_holder_may_keep_it(self, visit):
-        """The asker must receive the result too."""
+        """The asker receives the result too."""
         ada, bob = await visit("ada", self.EDIT), await visit("bob", self.EDIT)
         await bob.say("lease.ask")
         await bob.events()
@@ -219,7 +219,7 @@ class TestEditLease:
         assert await ada.lease(3.0) == ("bob", None)
 
     async def test_an_idle_page_keeps_it(self, visit, here):
-        """The node touches the lease, and the other editor must not receive any event."""
+        """The node touches the lease, and the other editor receives no event."""
         await visit("ada", self.EDIT)
         bob = await visit("bob", self.EDIT)
         await bob.events()
@@ -272,7 +272,7 @@ class TestEditLease:
         assert (event["code"], event["detail"]) == ("malformed", said)
 
     async def test_without_redis_an_editor_is_told_so(self, visit, here, monkeypatch):
-        """The socket must stay open, and there is no lease."""
+        """The socket stays open, and there is no lease."""
         client = await visit("ada", self.EDIT)
         await client.events()
 
@@ -294,7 +294,7 @@ class TestEditLease:
 
 class TestDocuments:
     async def test_the_list_starts_with_all_that_is_going_on(self, visit):
-        """The list must contain only documents with readers or editors."""
+        """The list contains only documents with readers or editors."""
         await visit("ada", "document/plan/read/")
         await asyncio.sleep(0.5)
         [event] = await (await visit("eve", "documents/")).events()
@@ -327,7 +327,7 @@ class TestDocuments:
         assert event["documents"] == {"plan": people("update", editors=("ada",))}
 
     async def test_looking_at_the_list_is_being_nowhere(self, visit):
-        """The list's socket must not make its user a reader."""
+        """The list's socket does not make its user a reader."""
         await visit("ada", "documents/")
         [event] = await (await visit("eve", "documents/")).events()
         assert event["documents"] == {}
@@ -335,7 +335,7 @@ class TestDocuments:
 
 class TestNotifications:
     async def test_a_notification_reaches_every_page(self, visit, here):
-        """Each page must receive it with its offset in the stream."""
+        """Each page receives it with its offset in the stream."""
         clients = [await visit(name, "notifications/?at=notifications:0:0") for name in ("ada", "bob")]
         event = NotificationCreated(
             id=UUID(int=1),
@@ -361,6 +361,6 @@ class TestNotifications:
     "where", ["users/", "documents/", "document/plan/read/", "document/gone/read/", "notifications/"]
 )
 async def test_the_anonymous_are_refused_everywhere(visit, where):
-    """The code must be the same whether or not the document exists."""
+    """The code is the same whether or not the document exists."""
     client = await visit("", where)
     assert await client.receive_output() == {"type": "websocket.close", "code": 4500}

@@ -34,12 +34,12 @@ def routed(path: str) -> tuple[type, dict]:
     ],
 )
 def test_a_path_leads_to_its_consumer(path, consumer, kwargs):
-    """Each path must have exactly one consumer."""
+    """Each path has exactly one consumer."""
     assert routed(path) == (consumer, kwargs)
 
 
 def test_the_longest_slug_has_a_socket_and_a_topic():
-    """Any document's page must be able to have sockets."""
+    """Any document's page can have sockets."""
     slug = "x" * SLUG_LENGTH
     consumer, kwargs = routed(f"ws/document/{slug}/read/")
     assert kwargs["slug"] == slug
@@ -50,7 +50,7 @@ def test_the_longest_slug_has_a_socket_and_a_topic():
 
 
 def test_every_consumer_is_live_and_routed():
-    """No consumer may be missing, and none may use a channel of its own."""
+    """No consumer is missing, and none uses a channel of its own."""
     routed = {pattern.callback.consumer_class for pattern in websocket_urlpatterns}
     defined = {
         found for found in vars(consumers).values() if isinstance(found, type) and issubclass(found, LiveConsumer)

@@ -36,7 +36,7 @@ def test_way_at_rest_is_the_least():
 
 
 def test_event_counts_as_often_as_it_is_delivered():
-    """A hundred events without subscribers must not improve the latency of one event to all sockets."""
+    """A hundred events without subscribers do not improve the latency of one event to all sockets."""
     assert p95(workload(topics=(("stream", 0.001, 1.0), ("state", 0.1, 0.0)))) == pytest.approx(9.5)
 
 

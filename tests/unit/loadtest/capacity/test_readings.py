@@ -75,7 +75,7 @@ def test_each_cost_is_of_one_thing_alone():
 
 
 def test_what_is_measured_is_in_the_file_under_the_same_names():
-    """The remaining costs must come from the benchmark."""
+    """The remaining costs come from the benchmark."""
     file = tomllib.loads(COSTS.read_text(encoding="utf-8"))
     found = costs_of(FOUND)
     assert all(costs.keys() <= file[section].keys() for section, costs in found.items() if section != "delivery_us")
