@@ -1,4 +1,4 @@
-"""A live socket with the behaviour of the page's client (tidewire/client.js), which records all events for the page."""
+"""A live socket that behaves like the page's client (tidewire/client.js), which records all that a page would show."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def unread(user: User) -> list[str]:
 
 
 def test_a_save_waits_for_no_save_of_another_document(threads, ann, documents):
-    """A process that is stopped during a save must not block the saves of others."""
+    """A process that is stopped during a save must not block other saves."""
     slow = Slow(threads, lambda: save(ann, documents[0]))
     threads.one(lambda: save(ann, documents[1]))
     assert threads.one(publish) == 1
@@ -154,7 +154,7 @@ def test_what_is_marked_as_read_was_there_to_be_seen(threads, ann, bob, document
 
 
 def test_what_was_not_published_yet_cannot_be_marked_as_read(threads, ann, bob, documents):
-    """A request cannot mark it as read, whatever number the request contains."""
+    """An unpublished notification must stay unread, whatever number the request contains."""
     threads.one(lambda: save(ann, documents[0]))
     threads.one(lambda: actions.mark_read(bob, 10**9))
     threads.one(publish)

@@ -1,4 +1,4 @@
-"""In production each entry point refuses to start without a required setting, at once and with an error message."""
+"""In production each entry point refuses to start without a required setting, with an error message."""
 
 import os
 import subprocess

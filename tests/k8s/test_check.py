@@ -301,14 +301,14 @@ def test_a_planted_mistake_about_the_load_test_is_found(found_after, planted):
 
 
 def test_what_patches_redis_stands_only_beside_it(tmp_path):
-    from deploy.k8s.check import build  # noqa: PLC0415 - as above
+    from deploy.k8s.check import build  # noqa: PLC0415 - the import needs optional packages
 
     found = list(build.combinations(build.copy(tmp_path)))
     assert {overlay for overlay, components in found if "redis-persistence" in components} == {"local"}
 
 
 def test_the_clusters_copy_of_the_rules_and_the_list_of_dashboards_are_current():
-    from deploy.k8s import monitoring  # noqa: PLC0415 - as above
+    from deploy.k8s import monitoring  # noqa: PLC0415 - the import needs optional packages
 
     old = [path.name for path, made in monitoring.FILES.items() if path.read_text(encoding="utf-8") != made()]
     assert old == [], "run `make generate`"
@@ -316,7 +316,7 @@ def test_the_clusters_copy_of_the_rules_and_the_list_of_dashboards_are_current()
 
 def test_rules_and_dashboards_become_objects(tmp_path):
     """All files of the two directories must be in the cluster, unchanged."""
-    from deploy.k8s import monitoring  # noqa: PLC0415 - as above
+    from deploy.k8s import monitoring  # noqa: PLC0415 - the import needs optional packages
 
     groups = [{"name": "a", "rules": [{"alert": "A", "expr": "up == 0", "labels": {"severity": "page"}}]}]
     (tmp_path / "nodes.yml").write_text(yaml.safe_dump({"groups": groups}))
@@ -332,7 +332,7 @@ def test_rules_and_dashboards_become_objects(tmp_path):
 )
 def test_policies_find_what_they_are_there_for(tmp_path):
     """The policies must skip the exceptions, but only for the workloads that they name."""
-    from deploy.k8s.check import build, policies  # noqa: PLC0415 - as above
+    from deploy.k8s.check import build, policies  # noqa: PLC0415 - the import needs optional packages
 
     objects = build.build(KUSTOMIZE, build.copy(tmp_path), "local", ("deletion-cost", "network-policies"))
     ws = next(each for each in objects if each["kind"] == "Deployment" and each["metadata"]["name"] == "ws")
@@ -365,7 +365,7 @@ def test_an_unknown_field_of_a_custom_resource_is_found(found_after, component):
 
 
 def test_a_definition_becomes_a_schema_for_each_of_its_versions(tmp_path):
-    from deploy.k8s.check import crds  # noqa: PLC0415 - as above
+    from deploy.k8s.check import crds  # noqa: PLC0415 - the import needs optional packages
 
     versions = [
         {"name": name, "schema": {"openAPIV3Schema": {"properties": {name: {"type": "string"}}}}}
@@ -377,7 +377,7 @@ def test_a_definition_becomes_a_schema_for_each_of_its_versions(tmp_path):
 
 
 def test_every_combination_is_built_once(tmp_path):
-    from deploy.k8s.check import build  # noqa: PLC0415 - as above
+    from deploy.k8s.check import build  # noqa: PLC0415 - the import needs optional packages
 
     found = list(build.combinations(build.copy(tmp_path)))
     assert len(found) == len(set(found))

@@ -93,7 +93,7 @@ def test_a_user_who_becomes_staff_stays_live(own_stack, seat):
 
 
 def test_a_login_in_another_tab_brings_the_page_back_with_its_text(stack, login):
-    """I was signed out in another tab. "Log in again" left the page with the text that I had typed."""
+    """I was signed out in another tab. "Log in again" left the page, and the text that I had typed was lost."""
     eve = login(stack, "eve")
     slug = eve.write("A text that survives", "one")
     eve.goto(f"/documents/{slug}/edit/")

@@ -1,4 +1,4 @@
-"""The names in documents, alerts and dashboards exist, and the product uses all of its code outside tests."""
+"""The names in documents, alerts and dashboards exist, and all code of the product is used outside its tests."""
 
 import ast
 import inspect
@@ -134,7 +134,7 @@ def is_a_hook(module: str, owner: str, name: str) -> bool:
 
 
 def test_no_code_is_there_for_its_test_alone():
-    """`Frame.key` and `Background.submit` were tested and not used otherwise."""
+    """`Frame.key` and `Background.submit` were only used by their tests."""
     once = [(module, owner, name) for module, owner, name in defined() if WORDS[name] == 1]
     dead = [each for each in once if each[2] not in HOOKS and not each[2].startswith("__") and not is_a_hook(*each)]
     assert dead == [], dead

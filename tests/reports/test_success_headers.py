@@ -141,7 +141,7 @@ def test_an_error_of_nginx_is_a_page_in_words_that_is_not_kept(layout, failure):
     ],
 )
 def test_an_error_without_a_page_of_its_own_is_not_kept(layout, path, headers, expected):
-    """The same applies to requests that nginx cannot parse."""
+    """Requests that nginx cannot parse get the same header."""
     with proxy(layout) as url:
         status, said = ask(url, "GET", path, headers)
     assert (status, said.get_all("Cache-Control")) == (expected, ["no-store"])

@@ -61,7 +61,7 @@ class TestRedisPresence(PresenceSuite):
         return InRedis(redis)
 
     async def test_sweepers_at_the_same_time_take_each_member_off_once(self, place):
-        """However their steps interleave, a sweeper must not repeat the work of another."""
+        """Whatever the order of their steps, a sweeper must not repeat the work of another."""
         holds = [Hold("doc.plan", "read", f"user{number}") for number in range(300)]
         await place.live("a", "b", "c")
         await place.put("a", *holds)
