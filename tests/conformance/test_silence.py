@@ -93,7 +93,7 @@ def test_a_client_that_connects_hears_that_the_page_woke(client, odd_server, eve
     tab.wait("performance.now() - live._began.steady > 2500")
     tab.evaluate(event)
     live(tab)
-    # The state before must not be that of an abandoned handshake.
+    # The abandoned handshake must not show as a state.
     assert tab.evaluate("states()") == ["live"]
 
 

@@ -107,7 +107,7 @@ def test_a_process_that_is_stopped_while_it_publishes_stops_nobody_else(stack):
 
 
 def test_a_save_that_hangs_stops_no_other_save_and_hides_nothing(stack):
-    """A save hung before its commit, and all other saves hung too; or its notification would later count as read."""
+    """A save hung before its commit, and all others hung too. If they did not, its notification counted as read."""
     bob = stack.sessions("bob")["bob"]
     mark_read(stack, bob, 10**9)
     hanging = """

@@ -109,7 +109,7 @@ async def test_an_edit_lease_ends_in_time(servers, settings, seconds):
 
 
 async def test_a_dead_node_looks_silent_after_the_clock_was_set_back(servers, settings):
-    """Operations showed a node as connected although it had died before the clock of Redis was set back."""
+    """Operations showed a node as listening although it had died before the clock of Redis was set back."""
     from tests.integration.tidewire.test_reports import report  # noqa: PLC0415
 
     server = servers(0.0)
