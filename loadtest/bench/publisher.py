@@ -23,7 +23,7 @@ HTTP_PORT = "BENCH_HTTP_PORT"
 
 
 def padded(n: int, size: int, *, compact: bool, **more: Any) -> dict[str, Any]:
-    """An event whose JSON text has `size` characters, as the server of that kind writes it; or more, unpadded."""
+    """Return an event with a JSON text of `size` characters as this kind of server writes it, or unpadded if longer."""
     event: dict[str, Any] = {**more, "n": n, "t": time.monotonic_ns(), "pad": ""}
     text = json.dumps(event, separators=(",", ":") if compact else None)
     event["pad"] = "x" * max(size - len(text), 0)

@@ -1,4 +1,4 @@
-"""`make capacity`: plans a workload, says which resource ends first, simulates what can happen at that size."""
+"""`make capacity`: plans a workload, names the first exhausted resource, and simulates incidents at that size."""
 
 from __future__ import annotations
 
