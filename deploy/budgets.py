@@ -1,4 +1,4 @@
-"""What all processes may use together, and what serves them: each sum is written out, and refused if it is too large.
+"""The sums of all processes' resources, each compared with the capacity of its server, and refused if too large.
 
 Pure arithmetic: deploy.k8s.check.budget and deploy.compose.budget read the numbers from their files.
 """
@@ -14,42 +14,42 @@ from tidewire.conf import Settings
 from tidewire.open_files import OTHERS
 from tidewire.redis import MAX_CONNECTIONS
 
-# Beside the threads that answer requests, a Gunicorn process has one that publishes, with a connection of its own.
+# Besides the threads that answer requests, a Gunicorn process has a thread that publishes, with its own connection.
 WEB_OTHER_THREADS = 1
-# Synchronous code of a ws process runs in one thread, whatever the number of sockets.
+# Synchronous code of a ws process runs in one thread, for any number of sockets.
 WS_CONNECTIONS = 1
-# The relay's own, and one of a process that takes over from it.
+# The relay's own connection, and one of a process that takes over from it.
 RELAY_CONNECTIONS = 2
-# A migration, the exporter (which its role limits), what PostgreSQL keeps for superusers, and people with a shell.
+# A migration, the exporter (limited by its role), PostgreSQL's reserve for superusers, and people with a shell.
 OTHER_CONNECTIONS = {"migrate": 1, "exporter": 4, "superusers": 3, "people": 4}
 # The channel layer's pool (dashboard.settings) and the library's.
 REDIS_CONNECTIONS = 100 + MAX_CONNECTIONS
 # Exporter, health checks, replicas and Sentinels.
 OTHER_REDIS_CLIENTS = 50
-# Of a socket: the client's connection and the upstream's.
+# The client's connection of a socket, and the upstream's.
 NGINX_CONNECTIONS_PER_SOCKET = 2
-# Left for pages and for connections that are closing.
+# Reserved for pages and for connections that are closing.
 NGINX_HEADROOM = 0.1
 KIB = 1024
 MIB = 1024 * KIB
-# Measured: 22 KiB for an idle socket through nginx (3,000 of them), and what the kernel adds.
+# Measured: 22 KiB for an idle socket through nginx (3,000 of them), plus the kernel's memory for it.
 NGINX_SOCKET_BYTES = 25 * KIB
 NGINX_BASE_BYTES = 40 * MIB
-# docs/facts: 23 to 35 KiB of a socket with its consumer; a share of them reads slowly and has a full backlog.
+# docs/facts: 23 to 35 KiB for a socket with its consumer; some sockets read slowly and have a full backlog.
 WS_SOCKET_BYTES = 36 * KIB
 WS_BASE_BYTES = 110 * MIB
 WS_SLOW_SHARE = 0.01
-# A connection of PostgreSQL is a process: its private memory, and its own place in the container's number of processes.
+# Each connection of PostgreSQL is a process, with private memory, and counts in the container's number of processes.
 POSTGRES_CONNECTION_BYTES = 3 * MIB
 POSTGRES_BASE_BYTES = 180 * MIB
 POSTGRES_OTHER_PROCESSES = 20
-# Redis needs room above `maxmemory` for buffers and fragmentation.
+# Redis needs memory above `maxmemory` for buffers and fragmentation.
 REDIS_MEMORY_SHARE = 0.8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """The most of each that may run at once, with those that start while others end. None: not known here."""
+    """The greatest number of each that may run at once, including those that start while others end. None: unknown."""
 
     web: int
     web_workers: int
@@ -75,7 +75,7 @@ class Fleet:
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """`parts` are what is used, by name; `allowed` is what there is."""
+    """A budget: `parts` are the uses by name, `allowed` is the capacity."""
 
     of: str
     parts: dict[str, float]
@@ -92,7 +92,7 @@ class Budget:
 
 
 def problems(fleet: Fleet) -> Iterator[str]:
-    """Every budget that does not hold, with its sum."""
+    """Yield each budget that is exceeded, with its sum."""
     for budget in (*_connections(fleet), *_sockets(fleet), *_memory(fleet)):
         if problem := budget.problem():
             yield f"budget of {problem}"
@@ -212,7 +212,7 @@ def _memory(fleet: Fleet) -> Iterator[Budget]:
     if fleet.redis_memory_bytes is not None and fleet.redis_maxmemory_bytes is not None:
         yield _mebibytes(
             "Redis's memory",
-            # Redis takes 0 for no limit.
+            # Redis reads 0 as no limit.
             {"maxmemory": fleet.redis_maxmemory_bytes or math.inf},
             fleet.redis_memory_bytes * REDIS_MEMORY_SHARE,
             "raise the limit, or lower maxmemory",
@@ -226,19 +226,19 @@ def _mebibytes(of: str, parts: dict[str, float], allowed: float, remedy: str) ->
 
 
 def _default(name: str) -> int:
-    """What the library's settings say where a project says nothing."""
+    """Return the default of a library's setting, for a project that does not set it."""
     return int(Settings.__dataclass_fields__[name].default)
 
 
 def size(text: str) -> int:
-    """`512Mi` (Kubernetes), `512M` (compose) and `192mb` (Redis) in bytes; all three mean powers of 1,024 here."""
+    """Return `512Mi` (Kubernetes), `512M` (compose) or `192mb` (Redis) in bytes; each unit is a power of 1,024 here."""
     number = text.rstrip("BbIiKkMmGg")
     unit = text[len(number) :].lower().rstrip("b").rstrip("i")
     return int(number) * {"": 1, "k": KIB, "m": MIB, "g": KIB * MIB}[unit]
 
 
 def nginx_numbers(text: str) -> dict[str, int]:
-    """What nginx's main file says of workers, connections and files."""
+    """Return the numbers of workers, connections and files in nginx's main file."""
     words = text.replace(";", " ").replace("{", " ").split()
     names = {
         "worker_processes": "nginx_workers",
@@ -255,7 +255,7 @@ def nginx_numbers(text: str) -> dict[str, int]:
 
 
 def option(words: list[str], name: str, default: str) -> str:
-    """The word behind an option of a command, or behind `name=`."""
+    """Return the word after an option of a command, or after `name=`."""
     for number, word in enumerate(words):
         if word == name:
             return words[number + 1]

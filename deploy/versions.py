@@ -1,4 +1,4 @@
-"""Whether deploy/versions.toml lists all that the kit uses, and whether all of it is still supported."""
+"""Checks that deploy/versions.toml lists all versions in use, and that all of them are still supported."""
 # ruff: noqa: INP001 - deploy/ is no package; found from the root
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from deploy.local.layout import ROOT
 LISTED = "deploy/versions.toml"
 IMAGE = re.compile(r"^\s*(?:- )?image: (\S+):(\S+)$", re.MULTILINE)
 BASE = re.compile(r"^(?:FROM |ARG PREVIOUS=)(\S+):(\S+)", re.MULTILINE)
-# In a workflow, and in a list of it.
+# An image in a workflow, or in a workflow's list.
 CI_IMAGE = re.compile(r"[ \"]([\w./-]+):(\d[\w.-]+)")
 ACTION = re.compile(r"uses: ([\w./-]+)@\w+ # v([\d.]+)")
 RUNNER = re.compile(r"runs-on: (ubuntu)-([\d.]+)")
@@ -23,7 +23,7 @@ CLASSIFIER = re.compile(r'"(?:Programming Language :: (Python)|Framework :: (Dja
 PINNED = re.compile(r"^([\w-]+)==(\d+(?:\.\d+)*)", re.MULTILINE)
 GO_MODULE = re.compile(r"([\w./-]+)@v([\d.]+)")
 MINOR = re.compile(r'"(1\.\d+)"')
-# Built from this repository.
+# Images that are built from this repository.
 OWN = "tidewire-"
 
 
@@ -47,7 +47,7 @@ def used(root: Path = ROOT) -> Iterator[tuple[str, str, str]]:
 
 
 def _packages(root: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield what the library claims to run on, the kit's own Django, and the programs that wheels carry."""
+    """Yield the versions that the library supports, the kit's own Django, and the programs in wheels."""
     for python, django, version in CLASSIFIER.findall(_read(root, "pyproject.toml")):
         yield (python or django).lower(), version, "pyproject.toml"
     for name, version in PINNED.findall(_read(root, "services/web/requirements.txt")):
@@ -60,7 +60,7 @@ def _packages(root: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def problems(root: Path = ROOT, today: dt.date | None = None) -> str:
-    """Return a line for each version that is not listed, no longer supported, or listed and not used."""
+    """Return a line for each version that is not listed, no longer supported, or listed but not used."""
     today = today or dt.datetime.now(tz=dt.UTC).date()
     listed = tomllib.loads(_read(root, LISTED))
     needed: set[tuple[str, str]] = set()

@@ -1,4 +1,4 @@
-"""The budgets of the compose project, as its file says them."""
+"""The budgets of the compose project, from its file."""
 # ruff: noqa: INP001 - deploy/ is no package; found from the root
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dashboard.env import PREFIX, Env
 from deploy import budgets
 from deploy.local.layout import ROOT
 
-# The least that a process may open where its service has no limit of its own.
+# Number of files that a process may open at least, if its service has no limit of its own.
 FILES = 1024
 
 
 def problems(file: Path = ROOT / "compose.yaml", environ: Mapping[str, str] = os.environ) -> str:
-    """Every budget that does not hold, one a line; empty: all hold."""
+    """Return a line for each budget that is exceeded; empty: none."""
     services = yaml.safe_load(_interpolated(file.read_text(encoding="utf-8"), environ))["services"]
     main = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text(encoding="utf-8")
     try:
@@ -54,7 +54,7 @@ def fleet(services: Mapping[str, Any], main: str) -> budgets.Fleet:
 
 
 def _interpolated(text: str, environ: Mapping[str, str]) -> str:
-    """${NAME:-default} as compose reads it."""
+    """Replace ${NAME:-default} as compose does."""
     return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: environ.get(found[1]) or found[2], text)
 
 

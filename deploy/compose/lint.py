@@ -1,9 +1,9 @@
 """`python -m deploy.compose.lint`: the part of `make lint` on Dockerfiles, nginx, compose files and CI workflows.
 
-Each linter that this machine cannot run is left out with the reason. Nothing is built, started or changed.
+A linter that cannot run on this machine is left out, with the reason. Nothing is built, started or changed.
 """
 # ruff: noqa: INP001 - deploy/ is no package; found from the root
-# ruff: noqa: S603 - starting linters is what it does
+# ruff: noqa: S603 - starting linters is its purpose
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ DOCKERFILES = [ROOT / name / "Dockerfile" for name in ("services/web", "services
 GITHUB_WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 GITLAB_WORKFLOWS = [ROOT / ".gitlab-ci.yml"]
 COMPOSE_FILES = [["compose.yaml"], ["compose.yaml", "compose.dev.yaml"]]
-# $http_host has the port, which the socket's origin check compares and $host lacks; a host that is not ours is
-# refused by Django (ALLOWED_HOSTS) and by the origin check.
-# Pages go to one of two upstreams, which a map names and gixy takes for hosts; where upstreams name hosts, they have
-# `resolve`. That no client names a host is another of its checks (ssrf).
+# $http_host has the port, which the socket's origin check compares and $host lacks. Django (ALLOWED_HOSTS) and the
+# origin check refuse any other host. Pages go to one of two upstreams, and gixy takes the upstreams' names in a map
+# for hosts; upstreams that name hosts have `resolve`. gixy's check `ssrf` ensures that no client can name a host.
 GIXY_SKIPS = "host_spoofing,missing_resolver"
 STATUS = "include status.conf;"
 TIMEOUT_SECONDS = 60
 
 
 class Absent(Exception):
-    """This machine cannot run a linter; says why."""
+    """A linter cannot run on this machine; the message has the reason."""
 
 
 def hadolint(dockerfiles: list[Path] = DOCKERFILES) -> str:
@@ -54,15 +53,15 @@ def nginx(configuration: Path) -> str:
     program = find_program("nginx") or "nginx"
     built = subprocess.run([program, "-V"], capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS).stderr
     if "http_stub_status_module" not in built:
-        # The nginx of a Python package has no such module; that of the image has.
+        # A Python package's nginx has no such module; the image's nginx has.
         configuration.write_text(configuration.read_text("utf-8").replace(STATUS, ""), "utf-8")
     said = _complaints([program, "-t", "-q", "-c", str(configuration), "-p", str(configuration.parent)])
-    # Until it has read its configuration it tries the log of its build, which only root may write.
+    # Before nginx reads its configuration, it tries the log of its build, which only root may write.
     return "\n".join(line for line in said.splitlines() if "could not open error log file" not in line)
 
 
 def compose_config(files: list[list[str]] = COMPOSE_FILES, directory: Path = ROOT) -> str:
-    """Return what compose refuses in its files, every profile included; empty: nothing."""
+    """Return compose's errors in its files, with every profile; empty: none."""
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         raise Absent("there is no docker compose")
@@ -74,7 +73,7 @@ def compose_config(files: list[list[str]] = COMPOSE_FILES, directory: Path = ROO
 
 
 def workflows(github: list[Path] = GITHUB_WORKFLOWS, gitlab: list[Path] = GITLAB_WORKFLOWS) -> str:
-    """What is invalid or unsafe in the files of CI and of the update bot; empty: nothing. No linter needs a network."""
+    """Return faults in the files of CI and of the update bot; empty: none. No linter needs a network."""
     schema = [_tool("check-jsonschema"), "--builtin-schema"]
     found = [
         _complaints([*schema, "vendor.github-workflows", *map(str, github)]),
@@ -87,7 +86,7 @@ def workflows(github: list[Path] = GITHUB_WORKFLOWS, gitlab: list[Path] = GITLAB
 
 @contextmanager
 def rendered() -> Iterator[Path]:
-    """The configuration of nginx as deployments render it, in a directory that ends with the `with`."""
+    """Yield nginx's configuration as deployments render it, in a directory that is removed at the end of the `with`."""
     if find_program("nginx") is None:
         raise Absent("there is no nginx")
     with tempfile.TemporaryDirectory() as directory:
@@ -103,7 +102,7 @@ def rendered() -> Iterator[Path]:
 
 
 def main() -> int:
-    """Run all; returns the exit status."""
+    """Run all linters, and return the exit status."""
     linters: dict[str, Callable[[], str]] = {
         "hadolint": hadolint,
         "gixy": _on_rendered(gixy),

@@ -1,6 +1,6 @@
-"""`make secrets`: the files that compose gives to containers, made once and never overwritten.
+"""`make secrets`: creates the files of secrets for containers, once, and never overwrites them.
 
-Nothing here is printed. var/ is in no repository and in no image.
+Nothing in them is printed. var/ is in no repository and in no image.
 """
 # ruff: noqa: INP001 - deploy/ is no package; `python -m deploy.compose.make_secrets` finds it from the root
 
@@ -17,17 +17,17 @@ ACL = Path(__file__).with_name("redis.acl")
 
 
 def main(directory: Path = DIRECTORY) -> None:
-    """Write what is missing. All or nothing per pair: a password and who names it must agree."""
+    """Write missing files. The files of a pair must agree, so a pair is written as a whole or not at all."""
     directory.mkdir(parents=True, exist_ok=True)
-    # The directory keeps others of this host out. The files inside have to be readable by the containers' users,
-    # because compose mounts them as they are.
+    # The directory's mode keeps other users of this host out. The files inside must be readable by the containers'
+    # users, because compose mounts them as they are.
     directory.chmod(0o700)
     made = [
         *_write(directory, {"TIDEWIRE_SECRET_KEY": secrets.token_urlsafe(50)}),
         *_write(directory, _postgres(secrets.token_urlsafe(24))),
         *_write(directory, {"postgres_exporter_password": secrets.token_urlsafe(24)}),
         *_write(directory, _redis(secrets.token_urlsafe(24), secrets.token_urlsafe(24))),
-        # Of the cluster's Sentinels alone: what an application asks them with, and what they and replicas use.
+        # Only for the cluster's Sentinels: the password for applications, and the one for Sentinels and replicas.
         *_write(directory, {"TIDEWIRE_REDIS_SENTINEL_PASSWORD": secrets.token_urlsafe(24)}),
         *_write(directory, {"redis_replication_password": secrets.token_urlsafe(24)}),
         *_write(directory, {"grafana_password": secrets.token_urlsafe(24)}),
@@ -44,7 +44,7 @@ def _postgres(password: str) -> dict[str, str]:
 
 
 def _redis(password: str, exporter: str) -> dict[str, str]:
-    # Redis gets only the hashes, so its file is of no use to whoever reads it.
+    # Redis receives only the hashes, so its file is useless to any other reader.
     rules = [line for line in ACL.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     hashed = "\n".join(rules).replace("PASSWORD_SHA256", _hash(password)).replace("EXPORTER_SHA256", _hash(exporter))
     return {
@@ -59,7 +59,7 @@ def _hash(password: str) -> str:
 
 
 def _write(directory: Path, files: dict[str, str]) -> list[str]:
-    """Write the files of one secret, unless all are there; a half of it would not match the other."""
+    """Write the files of a secret, unless all exist already; new files would not match an existing part."""
     if all((directory / name).is_file() for name in files):
         return []
     if any((directory / name).is_file() for name in files):

@@ -1,4 +1,4 @@
-"""`make generate`: the pages of docs/ that are written from the code: settings, close codes, events."""
+"""`make generate`: the pages of docs/ that are generated from the code: settings, close codes, events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tidewire.events import Event, StateEvent, StreamEvent
 
 DOCS = ROOT / "docs"
 EXAMPLES = ROOT / "tests" / "golden"
-# Of the public ones: nodes also send events to each other.
+# Modules of public events. Nodes also send other events to each other.
 MODULES = (events, dashboard_events, operations, lease_events)
 CODES_HEAD = """\
 # Close codes
@@ -63,7 +63,7 @@ bytes. `required` means that the start fails without it.
 
 
 def pages() -> dict[str, str]:
-    """Each page by its file name."""
+    """Return the text of each page, by file name."""
     return {"settings.md": settings_page(), "close-codes.md": close_codes_page(), "events.md": events_page()}
 
 

@@ -1,4 +1,4 @@
-"""*Connected users*: who is there, on which nodes, and how they come and go. Names are for the product's own pages."""
+"""*Connected users*: their number, their nodes, and how they come and go. Only the product's own pages show names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""*Fan-out*: what is published, how fast it arrives, and for whom it does not."""
+"""*Fan-out*: published events, the latency of their delivery, and failed deliveries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""*Load test*: a run as its clients see it, beside the servers that it loads."""
+"""*Load test*: a run as its clients see it, beside the servers under load."""
 
 from __future__ import annotations
 

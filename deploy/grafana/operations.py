@@ -1,4 +1,4 @@
-"""*Operations*: nodes, drains, Redis, pages, and what they use."""
+"""*Operations*: nodes, drains, Redis, pages, and their use of resources."""
 
 from __future__ import annotations
 

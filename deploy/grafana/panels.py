@@ -1,4 +1,4 @@
-"""What a dashboard is made of here: panels by their queries, rows of them, and what all dashboards share."""
+"""The parts of a dashboard: panels with queries, rows of panels, and the parts that all dashboards share."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="prometheus")
-# Where a team reads docs/runbooks is its own: the text box at the top of each dashboard says it.
+# Each team may read docs/runbooks at another address, which the text box at the top of each dashboard has.
 RUNBOOKS = "https://example.com/tidewire/docs/runbooks"
-# What the variables stand for in a query, in the label matchers of every panel.
+# Label matchers of every panel, with the dashboard's variables.
 NODE = 'instance=~"$node"'
 CONSUMER = 'consumer=~"$consumer"'
 DASHED = looks.GraphThresholdsStyleMode.DASHED
@@ -29,9 +29,9 @@ KINDS: dict[str, Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """`queries` are (PromQL, legend). `unit` is Grafana's; `wide` is in the grid's 24 columns.
+    """A panel. `queries` are (PromQL, legend). `unit` is Grafana's; `wide` is in the grid's 24 columns.
 
-    From `limit` on somebody should look. Of "states" 0 and 1 are `states`: (text, colour) each.
+    Values from `limit` on need attention. Of "states" the values 0 and 1 are `states`, each as (text, colour).
     """
 
     title: str
@@ -68,7 +68,7 @@ class Panel:
         return made.legend(legend.placement(looks.LegendPlacement.BOTTOM).calcs(["lastNotNull", "max"]))
 
     def _stat(self, made: Any) -> Any:
-        # Left out, Grafana's own would turn whatever passes 80 red.
+        # Without these, Grafana's default would show each value above 80 in red.
         return made.thresholds(self._thresholds("text")).graph_mode(looks.BigValueGraphMode.NONE)
 
     def _heatmap(self, made: Any) -> Any:
@@ -123,7 +123,7 @@ class Dashboard:
         )
         for name, expr, colour in ANNOTATIONS:
             made = made.annotation(_Mark(name, expr, colour))
-        # A link to one panel names its number.
+        # A link to a panel contains its number.
         numbers = itertools.count(1)
         for row in self.rows:
             made = made.with_row(dashboard.Row(row.title).id(next(numbers)))
@@ -132,7 +132,7 @@ class Dashboard:
         return made.build()
 
 
-# A start that is younger than a minute is a deploy, or a node that came back; a drain is told by the node itself.
+# A process younger than a minute means a deploy, or a node that came back. A node reports its own drain.
 ANNOTATIONS = (
     ("starts", 'time() - process_start_time_seconds{job="ws"} < 60', "green"),
     ("drains", "tidewire_draining == 1", "orange"),
@@ -141,7 +141,7 @@ ANNOTATIONS = (
 
 
 def quantiles(metric: str, by: str = "", *, matchers: str = NODE) -> tuple[tuple[str, str], ...]:
-    """p50, p95 and p99 of a histogram, by one label or over all."""
+    """Return p50, p95 and p99 of a histogram, by one label or over all."""
     keep = f"{by}, le" if by else "le"
     legend = f" {{{{{by}}}}}" if by else ""
     rate = f"rate({metric}_bucket{{{matchers}}}[$__rate_interval])"
@@ -161,13 +161,13 @@ def _variable(name: str, query: str) -> Any:
         .multi(True)
         .include_all(True)
         .all_value(".*")
-        # Said, because what opens without it differs between versions: all of them, or the first alone.
+        # Explicit, because the default differs between versions of Grafana: all values, or only the first.
         .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
 
 
 class _Marked(model.AnnotationQuery):
-    """With what a mark says when pointed at, which the library does not know of."""
+    """An annotation with the text of its tooltip, which the library cannot set."""
 
     def to_json(self) -> dict[str, object]:
         return super().to_json() | {"titleFormat": "{{alertname}}", "textFormat": "{{instance}}", "step": "10s"}

@@ -1,4 +1,4 @@
-"""Writes the dashboards as JSON into deploy/grafana/dashboards, which Grafana is given as they are."""
+"""Writes the dashboards as JSON into deploy/grafana/dashboards, which Grafana reads as they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def path(dashboard: Dashboard) -> Path:
 
 
 def text(dashboard: Dashboard) -> str:
-    """The dashboard as Grafana reads it."""
+    """Return the dashboard as Grafana reads it."""
     return json.dumps(dashboard.build(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""`make generate`: what Prometheus and Grafana read elsewhere, as objects for a cluster.
+"""`make generate`: the files of Prometheus and Grafana as objects for a cluster.
 
-The files in deploy/prometheus/rules and deploy/grafana/dashboards are the truth, which compose mounts as they are.
-kustomize makes ConfigMaps of files by itself, but no PrometheusRule; and it wants each file named.
+The files in deploy/prometheus/rules and deploy/grafana/dashboards are the source, which compose mounts as they are.
+kustomize can make ConfigMaps of files, but no PrometheusRule, and each file must be named.
 """
 # ruff: noqa: INP001 - deploy/ is no package
 
@@ -18,7 +18,7 @@ WRITTEN = "# Written by `make generate` from {}; a test keeps it so.\n"
 
 
 def rules(directory: Path = RULES) -> str:
-    """A PrometheusRule for each file."""
+    """Return a PrometheusRule for each file."""
     objects = [
         {
             "apiVersion": "monitoring.coreos.com/v1",
@@ -32,7 +32,7 @@ def rules(directory: Path = RULES) -> str:
 
 
 def dashboards(directory: Path = DASHBOARDS) -> str:
-    """The kustomization beside them: a ConfigMap each, with the label that Grafana's sidecar looks for."""
+    """Return the dashboards' kustomization: a ConfigMap for each, with the label that Grafana's sidecar requires."""
     generators = [
         {"name": f"dashboard-{path.stem}", "files": [f"dashboards/{path.name}"]}
         for path in sorted(directory.glob("*.json"))

@@ -1,6 +1,6 @@
-"""`python -m deploy.local.audit`: whether a pinned dependency of web or ws has a known vulnerability.
+"""`python -m deploy.local.audit`: lists known vulnerabilities of the pinned dependencies of web and ws.
 
-The advisories come over the network; where they cannot be had, it says so and fails nothing.
+The advisories come over the network. If they are unavailable, the audit reports that and does not fail.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from deploy.local.layout import ROOT
 from deploy.local.venv import VENV
 
-# All that web, ws and relay run with, in one resolution.
+# All requirements of web, ws and relay, in one resolution.
 REQUIREMENTS = ROOT / "requirements" / "local.txt"
 # Time limit of the whole audit: about one request per package.
 TIMEOUT_SECONDS = 180
@@ -20,11 +20,11 @@ ANSWER_SECONDS = 5
 
 
 class NoAdvisories(Exception):
-    """The service could not be asked, or knows none of the packages; says which."""
+    """The service did not answer, or knows none of the packages; the message has the reason."""
 
 
 def findings(report: str) -> list[str]:
-    """A line for each vulnerability in pip-audit's JSON. Raises `NoAdvisories` where no package was looked up."""
+    """Return a line for each vulnerability in pip-audit's JSON. Raises `NoAdvisories` if no package was looked up."""
     try:
         dependencies = json.loads(report)["dependencies"]
     except (ValueError, KeyError, TypeError):
@@ -50,7 +50,7 @@ def _ask() -> str:
 
 
 def main() -> int:
-    """Prints the outcome; returns the exit status."""
+    """Print the result, and return the exit status."""
     try:
         found = findings(_ask())
     except NoAdvisories as error:

@@ -1,4 +1,4 @@
-"""Renders the deployment's templates for one local stack, as envsubst does in containers."""
+"""Renders the deployment's templates for a local stack, as envsubst does in containers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploy.local.layout import LOOPBACK, ROOT, Layout
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# The names of containers' main nginx.conf stand in their image; this is the same for one user on one machine.
+# The names in the containers' main nginx.conf exist only in their image; this version is for a user of this machine.
 NGINX_MAIN = """\
 daemon off;
 worker_processes 2;
@@ -38,7 +38,7 @@ http {{
 
 
 def write_configuration(layout: Layout, limits: Mapping[str, str] | None = None) -> None:
-    """Writes what nginx and Prometheus read; `limits` replaces some of the request limits."""
+    """Write the configuration of nginx and Prometheus; `limits` replaces some of the request limits."""
     run = layout.run / "nginx"
     (run / "nginx.conf").write_text(_nginx_main(layout), encoding="utf-8")
     site = render(ROOT / "deploy" / "nginx" / "tidewire.conf.template", nginx_variables(layout) | dict(limits or {}))
@@ -60,9 +60,9 @@ def prometheus_configuration(layout: Layout) -> str:
 def nginx_variables(layout: Layout) -> dict[str, str]:
     return {
         "TIDEWIRE_LISTEN": f"{LOOPBACK}:{layout.ports.nginx}",
-        # A process that was restarted is taken back after a second, not after nginx's ten.
+        # A restarted process may serve again after a second, not after nginx's default of ten.
         "TIDEWIRE_WEB_SERVERS": _servers(layout.ports.web, "max_fails=1 fail_timeout=1s"),
-        # tidewire.conf.template says why sockets count no failures.
+        # tidewire.conf.template has the reason why failures of sockets do not count.
         "TIDEWIRE_WS_SERVERS": _servers(layout.ports.ws, "max_fails=0"),
         "TIDEWIRE_STATIC_ROOT": str(layout.static),
         "TIDEWIRE_ACCESS_LOG": str(layout.log / "nginx-access.log"),
@@ -76,7 +76,7 @@ def nginx_variables(layout: Layout) -> dict[str, str]:
 
 
 def render(template: Path, variables: Mapping[str, str]) -> str:
-    """The template with each ${TIDEWIRE_NAME} replaced; one that is not given is an error, not an empty text."""
+    """Replace each ${TIDEWIRE_NAME} of the template; a missing value is an error, and must not become an empty text."""
     # Names in comments are documentation, so only the form with braces is a variable.
     return re.sub(r"\$\{(TIDEWIRE_\w+)\}", lambda match: variables[match[1]], template.read_text(encoding="utf-8"))
 
@@ -90,11 +90,11 @@ def _nginx_main(layout: Layout) -> str:
     return NGINX_MAIN.format(
         run=layout.run / "nginx",
         log=layout.log,
-        # As root nginx would change to a user who may not read this directory.
+        # As root, nginx would change to a user that may not read this directory.
         user="user root;" if os.geteuid() == 0 else "",
         mime_types=ROOT / "deploy" / "nginx" / "mime.types",
         open_files=open_files,
-        # Two for each client: its own and the upstream's. A file may be open for each besides.
+        # Two connections for each client: its own and the upstream's. Each client may also need an open file.
         connections=open_files // 2,
     )
 
@@ -103,5 +103,5 @@ def _open_files() -> int:
     import resource  # noqa: PLC0415 - not on Windows, where the rest can still be imported
 
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Enough for 16,000 sockets a worker, of two connections each; an unlimited limit would make nginx allocate for it.
+    # Enough for 16,000 sockets a worker, with two connections each. nginx would allocate memory for an unlimited limit.
     return 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)

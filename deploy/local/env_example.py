@@ -1,4 +1,4 @@
-"""Generates .env.example from the fields of dashboard.env, which is where settings are described."""
+"""Generates .env.example from the fields of dashboard.env, which has the descriptions of settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _entry(name: str, field: FieldInfo) -> str:
 
 
 def default_text(field: FieldInfo) -> str:
-    # A default that is made at start (the node's name) differs between places and is described in words.
+    # A default that is computed at start (the node's name) differs between machines, and its description is enough.
     if field.default is PydanticUndefined:
         return ""
     if isinstance(field.default, bool):

@@ -1,4 +1,4 @@
-"""Where one local stack lives: its ports on loopback and its directories, derived from a few variables."""
+"""The ports on loopback and the directories of a local stack, derived from a few variables."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
-# Below the range that systems take outgoing connections' ports from, so nothing grabs one before it is listened on.
-# Processes that look at the same time are each given a part of it, as FREE_PORTS=20000-22000.
+# Below the systems' ports for outgoing connections, so that no connection can take a port before its server listens.
+# Concurrent processes must each have a part of the range, as FREE_PORTS=20000-22000.
 FREE_PORTS = (20000, 32000)
-# Each base port has a hundred to itself.
+# Each base port has a range of a hundred.
 MAX_INSTANCES = 99
 
-# The variable that moves each port, with its default: none that a standard service has.
+# The variable that moves each port, with its default, which must not be a standard service's.
 PORT_VARIABLES = {
     "PORT": 18080,
     "PROMETHEUS_PORT": 18090,
@@ -34,17 +34,17 @@ PORT_VARIABLES = {
 
 
 class LayoutError(Exception):
-    """A variable of `make up` has a value that cannot be."""
+    """A variable of `make up` has an impossible value."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ports:
-    """`web`, `ws` and `admin` are one port per process."""
+    """The ports of a stack. `web`, `ws` and `admin` have a port for each process."""
 
     nginx: int
     redis: int
     prometheus: int
-    # Its metrics; it serves nothing else.
+    # The relay serves only its metrics.
     relay: int
     web: tuple[int, ...]
     ws: tuple[int, ...]
@@ -67,7 +67,7 @@ class Ports:
 
     @classmethod
     def free(cls, *, web: int, ws: int) -> Ports:
-        """Free ports, as `free_ports` has them."""
+        """Return a layout of free ports, from `free_ports`."""
         free = free_ports()
         return cls(
             nginx=next(free),
@@ -80,7 +80,7 @@ class Ports:
         )
 
     def named(self) -> Iterator[tuple[str, str, int]]:
-        """Every port as (process, variable that moves it, number)."""
+        """Yield every port as (process, variable that moves it, number)."""
         yield "nginx", "PORT", self.nginx
         yield "redis", "REDIS_PORT", self.redis
         yield "prometheus", "PROMETHEUS_PORT", self.prometheus
@@ -99,18 +99,18 @@ class Ports:
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
+    """Return a port that no process listens on at this moment."""
     return next(free_ports())
 
 
 def free_ports() -> Iterator[int]:
-    """More of them, at random so that two runs of tests seldom want the same."""
+    """Yield free ports in random order, so that concurrent test runs seldom choose the same."""
     first, last = free_range()
     return (port for port in random.sample(range(first, last), last - first) if not is_taken(port))
 
 
 def free_range() -> tuple[int, int]:
-    """Where free ports are looked for: from the first, up to the last exclusive."""
+    """Return the range of free ports: its first, and the end after its last."""
     given = os.environ.get("FREE_PORTS")
     if not given:
         return FREE_PORTS
@@ -120,7 +120,7 @@ def free_range() -> tuple[int, int]:
 
 def is_taken(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: a port that only has closed connections lingering is free.
+        # As servers do: a port with only closed connections in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -132,7 +132,7 @@ def is_taken(port: int) -> bool:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
     ports: Ports
-    # Everything the stack writes; nothing in it is needed to start again but the database.
+    # All files that the stack writes. Of these, a new start needs only the database.
     var: Path = ROOT / "var"
 
     @classmethod
@@ -153,7 +153,7 @@ class Layout:
 
     @property
     def load_targets(self) -> Path:
-        """Where a load test says at which ports Prometheus finds it, while it runs."""
+        """The file in which a running load test lists its ports for Prometheus."""
         return self.run / "load-targets.json"
 
     @property

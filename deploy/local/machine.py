@@ -1,4 +1,4 @@
-"""Makes this machine ready for `make up`, `make test` or the tools, and prints where each part comes from.
+"""Prepares this machine for `make up`, `make test` or the tools, and prints the origin of each part.
 
 Runs on the system's own Python, before .venv exists: standard library only.
 """
@@ -10,7 +10,7 @@ import sys
 from deploy.local import programs, system, venv
 from deploy.local.layout import ROOT
 
-# For each target: its requirements, whether it runs Redis and nginx, what else it must have, and what is optional.
+# For each target: its requirements, whether it runs Redis and nginx, its other needs, and its optional ones.
 TARGETS = {
     "up": ("local", True, (), ()),
     "test": ("dev", True, (), (system.PROMETHEUS, system.CHROMIUM)),
@@ -22,10 +22,10 @@ TARGETS = {
 
 
 def prepare(target: str) -> int:
-    """Return the exit status; an error is one line that says what to install."""
+    """Return the exit status; an error is one line with the remedy."""
     requirements, runs_programs, required, optional = TARGETS[target]
     if not venv.PYTHON.exists():
-        # Afterwards nothing of the system's Python is needed any more.
+        # Later steps need nothing of the system's Python.
         required = (system.VENV, *required)
     absent = system.missing((*required, *optional))
     if absent:

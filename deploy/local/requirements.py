@@ -7,7 +7,7 @@ import sys
 
 from deploy.local.layout import ROOT
 
-# The widest first: it includes all the others' inputs, and its result constrains theirs.
+# The widest first: it includes all inputs of the others, so its result can constrain theirs.
 WIDEST = "requirements/dev"
 OTHERS = (
     *("requirements/local", "requirements/bench", "requirements/docs", "requirements/dist", "requirements/programs"),
@@ -15,10 +15,10 @@ OTHERS = (
 )
 COMPILE = (
     *("uv", "pip", "compile", "--quiet"),
-    # For all from 3.11.0 on: below 3.11.3 redis needs a package that later Pythons do not.
+    # For all versions from 3.11.0 on: below 3.11.3 redis needs a package that later Pythons do not.
     *("--universal", "--python-version", "3.11.0"),
     *("--generate-hashes", "--no-header", "--no-annotate"),
-    # Nothing of the machine that renews them: no mirror, no directory of wheels.
+    # Independent of this machine: no mirror, and no directory of wheels.
     *("--no-config", "--no-emit-index-url", "--no-emit-find-links"),
 )
 

@@ -1,13 +1,13 @@
-"""Prepares this machine for a make target: checks the interpreter, then lets `deploy.local.machine` do the rest.
+"""Prepares this machine for a make target: checks the interpreter, then calls `deploy.local.machine` for the rest.
 
-Any Python 3 must be able to read this file, so that an old one is refused by a line and not by a traceback.
+Any Python 3 must be able to read this file, so that an old one can be refused by a line and not by a traceback.
 """
 
 import shutil
 import subprocess
 import sys
 
-# All versions from the oldest to the newest are tested. A newer one is tried.
+# All versions from the oldest to the newest are tested. A newer version may work.
 OLDEST, NEWEST = (3, 11), (3, 14)
 
 
@@ -25,7 +25,7 @@ def main(target: str) -> int:
 
 
 def refusal(found: "tuple[int, ...]") -> str:
-    """One line: what is wrong, and the interpreter to use, if this machine has another one that is new enough."""
+    """Return a line with the fault and, if this machine has an interpreter that is new enough, its name."""
     names = [f"python3.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
     newer = next((name for name in names if _runs(name)), None)
     remedy = f"make PYTHON={newer} ..." if newer else "install a newer one, then: make PYTHON=python3.x ..."
@@ -33,7 +33,7 @@ def refusal(found: "tuple[int, ...]") -> str:
 
 
 def _runs(name: str) -> bool:
-    # A version manager's own launcher is found, but may refuse to run.
+    # A version manager may have its own launcher, which can refuse to run.
     return bool(shutil.which(name)) and not subprocess.call([name, "-c", ""], stderr=subprocess.DEVNULL)
 
 
@@ -45,5 +45,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1]))
     except KeyboardInterrupt:
-        # Ctrl-C during an installation, which the next call continues.
+        # The next call continues an installation that Ctrl-C interrupted.
         sys.exit(130)

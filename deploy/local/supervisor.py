@@ -1,4 +1,4 @@
-"""Writes supervisord's configuration from the process definitions, and reads from its log what became of them."""
+"""Writes supervisord's configuration from the process definitions, and reads its log for processes that ended."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ priority = {priority}
 
 
 def configuration(layout: Layout, found: Sequence[Process], *, root: bool) -> str:
-    # Without user= supervisord warns of running as root, which here happens only where make runs as root.
+    # Without user=, supervisord warns of running as root, which happens here only if make runs as root.
     parts = [HEAD.format(log=_escaped(layout.log), run=_escaped(layout.run), user="user = root" if root else "")]
     groups: dict[str, list[Process]] = {}
     for each in found:
@@ -85,7 +85,7 @@ class SupervisorLog:
         self._read_bytes = path.stat().st_size if path.exists() else 0
 
     def news(self) -> list[tuple[str, str]]:
-        """(process, "gave up" or "ended") in the order they happened."""
+        """Return (process, "gave up" or "ended") in order of time."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as log:

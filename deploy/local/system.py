@@ -1,4 +1,4 @@
-"""Finds the programs of the system. Installs what is missing by apt where that needs no password, else says how."""
+"""Finds the system's programs. Installs missing ones by apt if that needs no password, else prints the command."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from deploy.local.layout import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# Where servers are installed, which an ordinary user's PATH leaves out.
+# Directories of servers, which an ordinary user's PATH may lack.
 MORE_PATHS = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/opt/homebrew/bin", "/usr/local/bin")
-# A slow mirror is waited for; a hanging one is not.
+# Long enough for a slow mirror, but not for a mirror that hangs.
 APT_SECONDS = 900
-# Links to the programs that Python packages in .venv carry, for what the system lacks: `deploy.local.programs`.
+# Links to programs from Python packages in .venv, which replace missing programs of the system:
+# `deploy.local.programs`.
 PROGRAMS = ROOT / ".venv" / "programs"
-# How a person installs a package, by the package manager that the machine has.
+# The command to install a package, by the machine's package manager.
 MANAGERS = {
     "apt-get": "sudo apt-get install",
     "dnf": "sudo dnf install",
@@ -37,12 +38,12 @@ POLICY_MARK = "# tidewire: packages installed now must not start services"
 
 
 def search_path() -> str:
-    """Return PATH with the programs of wheels before it, and after it the directories that hold servers."""
+    """Return PATH, with the programs of wheels before it and the directories of servers after it."""
     return os.pathsep.join((str(PROGRAMS), _system_path()))
 
 
 def find_program(*names: str) -> str | None:
-    """Return the path of the first of these programs that is installed; a wheel's comes before the system's."""
+    """Return the path of the first of these programs that is installed; a wheel's program comes before the system's."""
     return _which(names, search_path())
 
 
@@ -61,12 +62,12 @@ def _which(names: Sequence[str], path: str) -> str | None:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Need:
-    """Something that must be there, and the packages that bring it, by package manager, with spaces between them."""
+    """A requirement, and the packages that meet it by package manager, separated by spaces."""
 
     name: str
     programs: tuple[str, ...]
     packages: Mapping[str, str]
-    # systemd's name of the service that the package would enable; ours run beside it, on other ports.
+    # systemd's name of the service that the package would enable; the stack's own server uses other ports beside it.
     service: str = ""
 
     def is_met(self) -> bool:
@@ -79,7 +80,7 @@ def _in_all(package: str, **others: str) -> Mapping[str, str]:
     return dict.fromkeys(MANAGERS, package) | {name.replace("_", "-"): named for name, named in others.items()}
 
 
-# Debian alone leaves it out, in a package named after the interpreter: python3-venv, python3.13-venv.
+# Only Debian leaves it out. It is in a package with the interpreter's name: python3-venv, python3.13-venv.
 VENV = Need("Python's venv", (), _in_all("python3", apt_get=f"{Path(sys.executable).name}-venv"))
 REDIS = Need("redis", ("redis-server", "valkey-server"), _in_all("redis", apt_get="redis-server", dnf="valkey"))
 NGINX = Need("nginx", ("nginx",), _in_all("nginx", apt_get="nginx-light"))
@@ -99,7 +100,7 @@ def missing(needs: Sequence[Need]) -> list[Need]:
 
 
 def install(needs: Sequence[Need], *, log: Path) -> None:
-    """Install by apt where that is possible, without starting any service. The caller checks what is still missing."""
+    """Install by apt if possible, without starting services. The caller must check for packages still missing."""
     sudo = _sudo()
     if sudo is None or not find_program("apt-get"):
         return
@@ -117,7 +118,7 @@ def install(needs: Sequence[Need], *, log: Path) -> None:
                 check=False,
                 timeout=APT_SECONDS,
             )
-            # If the mirror is unavailable, the lists of an earlier update may still do.
+            # If the mirror is unavailable, the lists of an earlier update may still be sufficient.
             if done.returncode and command[0] == "install":
                 print(f"apt-get failed; its last words, of {log}:\n{tail(log, lines=15)}", file=sys.stderr)
                 return
@@ -125,7 +126,7 @@ def install(needs: Sequence[Need], *, log: Path) -> None:
 
 
 def command(needs: Sequence[Need]) -> str:
-    """The command that installs `needs` by the package manager of this machine; only their names where it has none."""
+    """Return the command that installs `needs` by the machine's package manager, or only their names if it has none."""
     manager = next((name for name in MANAGERS if find_outside_venv(name)), None)
     if manager is None:
         return ", ".join(need.name for need in needs)
@@ -134,7 +135,7 @@ def command(needs: Sequence[Need]) -> str:
 
 
 def not_ours(error: PermissionError) -> str:
-    """Return the line for a file that this user may not write, which is usually one of an earlier start by root."""
+    """Return the line for a file that this user may not write, usually from an earlier start by root."""
     return f"{error.filename} belongs to another user. If make ran as root before: sudo chown -R $USER .venv var"
 
 
@@ -147,7 +148,7 @@ def _packages(manager: str, needs: Sequence[Need]) -> str:
 
 
 def _sudo() -> list[str] | None:
-    """Return the prefix that runs a command as root: empty, or sudo without a password. None: neither is possible."""
+    """Return the prefix that runs a command as root: empty, or sudo if it needs no password. None: impossible."""
     if os.geteuid() == 0:
         return []
     sudo = shutil.which("sudo")
@@ -158,9 +159,9 @@ def _sudo() -> list[str] | None:
 
 @contextlib.contextmanager
 def _no_service_starts(sudo: Sequence[str]) -> Iterator[None]:
-    """Debian's own way to say that packages may not start their services (policy-rc.d), for the duration."""
+    """Keep packages from starting their services for the duration of the block, in Debian's way (policy-rc.d)."""
     saved = POLICY.with_name("policy-rc.d.before-tidewire")
-    # A policy with our mark was left by a run that was killed.
+    # A policy with this mark is from a run that was killed.
     ours = POLICY.exists() and POLICY_MARK in POLICY.read_text(encoding="utf-8", errors="replace")
     keep = POLICY.exists() and not ours
     with tempfile.NamedTemporaryFile("w", suffix=".sh", encoding="utf-8") as refuse:
@@ -179,7 +180,7 @@ def _no_service_starts(sudo: Sequence[str]) -> Iterator[None]:
 
 
 def _disable_services(sudo: Sequence[str], services: Sequence[str]) -> None:
-    """The packages enable their services for the next boot; what we installed must not take their standard ports."""
+    """Disable the packages' services, which must not take their standard ports at the next boot."""
     if services and Path("/run/systemd/system").is_dir():
         subprocess.run([*sudo, "systemctl", "disable", *services], capture_output=True, check=False, timeout=60)
 

@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from types import FrameType
 
 PREPARE_SECONDS = 180.0
-# Two idle cores take less than 10, and a very busy machine 100. A process that ends is noticed at once, so this is for
-# one that hangs.
+# Two idle cores need less than 10, and a very busy machine 100. A process that ends is noticed at once, so this limit
+# is for a process that hangs.
 READY_SECONDS = 240.0
-# A process that has ended so often before all were ready will not come either: supervisord may take longer to say so,
-# because it counts one that lived through its second as started.
+# A process that ended this often before all were ready will not become ready. supervisord may report it later, because
+# it counts a process that ran for a second as started.
 STARTS = 3
-# More than all groups together may take to stop, one after another.
+# Longer than all groups together may take to stop, one after another.
 STOP_SECONDS = 75.0
 PR_SET_PDEATHSIG = 1
 
 
 class Stopped(Exception):
-    """A signal asked for the end before there was anything to stop."""
+    """A signal arrived before there was a process to stop."""
 
 
 class UpError(Exception):
-    """The stack cannot start, and this says why."""
+    """The stack cannot start; the message has the reason."""
 
 
 class StopSignal:
-    """Ctrl-C, SIGTERM or the terminal's end; interrupts at once until something runs that must be stopped in order."""
+    """Ctrl-C, SIGTERM or SIGHUP. Interrupts at once, until there are processes that must be stopped in order."""
 
     def __init__(self) -> None:
         self.came = False
@@ -54,7 +54,7 @@ class StopSignal:
             signal.signal(number, self._handle)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        # The first signal is enough: a second Ctrl-C must not interrupt the stopping.
+        # Only the first signal counts: a second Ctrl-C must not interrupt the stopping of processes.
         first, self.came = not self.came, True
         if first and self.interrupts:
             raise Stopped
@@ -83,13 +83,13 @@ def main() -> int:
 
 
 def _say(text: str) -> None:
-    # After SIGHUP there is no terminal to write to, which must not keep the rest from being stopped.
+    # After SIGHUP there is no terminal to write to, but the remaining processes must still be stopped.
     with contextlib.suppress(OSError):
         print(text, flush=True)
 
 
 def _end_with_parent() -> None:
-    """End when make ends: without it no Ctrl-C arrives here."""
+    """End when make ends, because then Ctrl-C can no longer arrive here."""
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -99,7 +99,7 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _only_one(layout: Layout) -> Iterator[None]:
-    """Two stacks in one directory would share a database and overwrite each other's configuration."""
+    """Allow one stack in a directory: two would share a database, and overwrite each other's configuration."""
     with (layout.run / "up.lock").open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,7 +160,7 @@ def _start_supervisord(layout: Layout, found: list[Process]) -> subprocess.Popen
         env=layout.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        # The terminal's Ctrl-C is for this process alone, which then stops the others in their order.
+        # Only this process may receive the terminal's Ctrl-C. It then stops the others in their order.
         start_new_session=True,
     )
 
@@ -184,7 +184,7 @@ def _wait_for_all(
         on_ready=lambda name: _say(f"  {name:<12} ready after {time.monotonic() - started:.1f} s"),
         give_up=give_up,
     )
-    # Those that ended are the cause; the rest only waited for them.
+    # Processes that ended are the cause; the others only waited for them.
     failed = hopeless() or late
     if stop.came or not failed:
         return not failed
@@ -203,7 +203,7 @@ def _stop_supervisord(supervisord: subprocess.Popen[bytes]) -> None:
         supervisord.wait(STOP_SECONDS)
         _say(f"stopped in {time.monotonic() - started:.1f} s")
     except subprocess.TimeoutExpired:
-        # Its processes are tied to it and end with it.
+        # Its processes are tied to it, and end with it.
         supervisord.kill()
         supervisord.wait(5)
         _say(f"killed after {STOP_SECONDS:.0f} s")

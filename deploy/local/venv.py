@@ -1,4 +1,4 @@
-"""Makes .venv and keeps it equal to the pinned requirements; does nothing when it already is."""
+"""Creates .venv and keeps it equal to the pinned requirements; does nothing if it is equal already."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from deploy.local.layout import ROOT
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-# An installation prints a line for each so many packages.
+# Number of packages for each line of progress.
 PACKAGES_PER_LINE = 20
 
 
 class VenvError(Exception):
-    """The environment could not be made; says why and what to do, in one line."""
+    """The environment could not be created; the message has the reason and the remedy, in one line."""
 
 
 def ensure(wanted: str) -> None:
@@ -41,7 +41,7 @@ def ensure(wanted: str) -> None:
 
 
 def origin() -> str:
-    """Return the version of the interpreter in .venv and where it comes from."""
+    """Return the version of .venv's interpreter, and its origin."""
     made = dict(re.findall(r"^(\S+) = (.*)$", (VENV / "pyvenv.cfg").read_text(encoding="utf-8"), flags=re.MULTILINE))
     version = made.get("version", "unknown")
     own = _version(sys.version_info)
@@ -55,7 +55,7 @@ def _version(version_info: tuple[object, ...]) -> str:
 
 
 def _runs() -> bool:
-    """Whether .venv is whole: an upgrade of the system's Python, or a copied directory, leaves one that is not."""
+    """Return whether .venv can run: an upgrade of the system's Python, or a copy of the directory, may break it."""
     try:
         found = subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True, check=False, timeout=60)
     except OSError:
@@ -64,7 +64,7 @@ def _runs() -> bool:
 
 
 def _install(command: list[str], pinned: int) -> None:
-    """Run pip and print how far it is. pip prints errors itself, and gives up on an index that hangs."""
+    """Run pip and print its progress. pip prints errors itself, and gives up if an index hangs."""
     seen = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", errors="replace") as pip:
         for line in pip.stdout or ():

@@ -33,24 +33,24 @@ COST = ROOT / "docs" / "metrics-cost.md"
 
 
 def declared() -> list[MetricWrapperBase]:
-    """Every metric of the module, in its order."""
+    """Return all metrics of the module, in its order."""
     return list(dict.fromkeys(each for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)))
 
 
 def page() -> str:
-    """The whole document."""
+    """Return the whole document."""
     entries = "\n".join(_entry(metric) for metric in declared())
     cost = COST.read_text(encoding="utf-8")
     return f"{HEAD}\n## All of them\n\n{entries}\n\n{_of_the_load_test()}\n{_buckets()}\n{cost}"
 
 
 def names() -> set[str]:
-    """What a query may use, the load test's too."""
+    """Return the names that a query may use, including the load test's."""
     return {exported(metric) for metric in declared()} | {each.exported for each in load.DECLARED}
 
 
 def exported(metric: Any) -> str:
-    """The name that a query uses; of a histogram the one before `_bucket`, `_sum` and `_count`."""
+    """Return the name in a query; for a histogram the name before `_bucket`, `_sum` and `_count`."""
     [described] = metric.describe()
     return f"{described.name}_total" if described.type == "counter" else str(described.name)
 
@@ -58,7 +58,7 @@ def exported(metric: Any) -> str:
 def _entry(metric: Any) -> str:
     [described] = metric.describe()
     says, _, act = described.documentation.partition(" Act: ")
-    labels = ", ".join(f"`{name}`" for name in metric._labelnames)  # noqa: SLF001 - it is told nowhere else
+    labels = ", ".join(f"`{name}`" for name in metric._labelnames)  # noqa: SLF001 - there is no public name
     of = next((who for who, own in OWNERS.items() if metric in own), "ws, web and relay")
     facts = "; ".join(filter(None, (described.type, _unit(described.name), labels and f"by {labels}", f"of {of}")))
     text = f"- **`{exported(metric)}`** ({facts}). {says} *Act:* {act}"
@@ -66,7 +66,7 @@ def _entry(metric: Any) -> str:
 
 
 def _of_the_load_test() -> str:
-    """Each of its processes serves them while a run lasts: docs/load-testing.md."""
+    """Return the load test's metrics, which each of its processes serves during a run: docs/load-testing.md."""
     lines = []
     for each in load.DECLARED:
         says, _, act = each.says.partition(" Act: ")

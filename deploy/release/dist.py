@@ -1,6 +1,6 @@
-"""`make dist`: build the wheel and the sdist, install each in an empty environment, and list what is distributed.
+"""`make dist`: build the wheel and the sdist, install each in an empty environment, and list the distributed packages.
 
-Everything goes to `dist/`. Nothing is published.
+All files go to `dist/`. Nothing is published.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from tidewire import __version__
 
 DIST = ROOT / "dist"
 PACKAGE = ROOT / "src" / "tidewire"
-# What an sdist has besides the package: the build needs the first two, hatchling adds the third.
+# Files of an sdist besides the package: the build needs the first two, and hatchling adds the third.
 BESIDES = ("pyproject.toml", ".gitignore", "PKG-INFO", "README.md", "LICENSE", "CHANGELOG.md")
 METADATA = ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")
 # The images install exactly these.
 IMAGES = {"web": ROOT / "services/web/requirements.txt", "ws": ROOT / "services/ws/requirements.txt"}
-# Compiling a package for which there is no wheel takes minutes.
+# Packages without a wheel must be compiled, which takes minutes.
 TIMEOUT_SECONDS = 900
 IMPORTS = """
 import importlib.metadata, tidewire, tidewire.events, tidewire.topics, tidewire.close_codes
@@ -42,11 +42,11 @@ print(tidewire.__version__)
 
 
 class DistError(Exception):
-    """The release cannot be made; says why."""
+    """The release cannot be made; the message has the reason."""
 
 
 def build(directory: Path) -> tuple[Path, Path]:
-    """Build both; returns the wheel and the sdist. The wheel is built from the sdist, as by other builders."""
+    """Build and return the wheel and the sdist. The wheel is built from the sdist, as other builders do."""
     _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(directory), str(ROOT)])
     [wheel], [sdist] = list(directory.glob("*.whl")), list(directory.glob("*.tar.gz"))
     return wheel, sdist
@@ -65,7 +65,7 @@ def sdist_files(sdist: Path) -> set[str]:
 
 
 def expected_files(package: Path = PACKAGE) -> tuple[set[str], set[str]]:
-    """The files that belong in the wheel and in the sdist: the package as git has it, and what describes it."""
+    """Return the files that belong in the wheel and in the sdist: the package's files in git, and its description."""
     named = _run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "."], cwd=package)
     files = sorted(name for name in named.splitlines() if (package / name).exists())
     info = f"tidewire-{__version__}.dist-info"
@@ -74,27 +74,27 @@ def expected_files(package: Path = PACKAGE) -> tuple[set[str], set[str]]:
 
 
 def difference(found: set[str], expected: set[str]) -> str:
-    """What is wrong with the contents of an archive; empty: nothing."""
+    """Return the faults in an archive's contents; empty: none."""
     lines = [f"{name} does not belong in it" for name in sorted(found - expected)]
     return "\n".join([*lines, *(f"{name} is missing" for name in sorted(expected - found))])
 
 
 def licences(bom: dict[str, Any]) -> dict[str, str]:
-    """The licence of each component of a CycloneDX document, by `name version`. Empty: the package names none."""
+    """Return the licence of each component of a CycloneDX document, by `name version`. Empty: the package has none."""
     found = {}
     for component in bom.get("components", ()):
         given = [
             each.get("expression") or each["license"].get("id") or each["license"].get("name", "")
             for each in component.get("licenses", ())
         ]
-        # Old packages name theirs by a classifier.
+        # Old packages may declare their licence by a classifier.
         given = [name.rpartition(" :: ")[2] for name in given if name]
         found[f"{component['name']} {component.get('version', '')}"] = "; ".join(dict.fromkeys(given))
     return found
 
 
 def main() -> int:
-    """Make the release; returns the exit status."""
+    """Make the release, and return the exit status."""
     shutil.rmtree(DIST, ignore_errors=True)
     try:
         wheel, sdist = build(DIST)
@@ -136,7 +136,7 @@ def _try(python: str, archive: Path, extra: str) -> None:
 
 @contextmanager
 def _environment() -> Iterator[str]:
-    """An empty environment, without pip, as its Python."""
+    """Yield the Python of an empty environment without pip."""
     with tempfile.TemporaryDirectory() as directory:
         _run([sys.executable, "-m", "venv", "--without-pip", directory])
         yield str(Path(directory) / "bin" / "python")
@@ -198,7 +198,7 @@ def _sum() -> None:
 
 
 def _run(command: list[str], *, cwd: Path = ROOT) -> str:
-    # Not this repository's modules: what is imported must be what was installed.
+    # Without this repository's modules: imports must come from the installed package.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS

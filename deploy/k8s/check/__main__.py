@@ -1,4 +1,4 @@
-"""`make k8s-check`: builds everything, holds it against schemas and against the programs; no cluster needed."""
+"""`make k8s-check`: builds all manifests, and checks them against schemas and programs; needs no cluster."""
 # ruff: noqa: INP001, T201 - deploy/ is no package; it talks to a person at a terminal
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _check_all(combinations: list[Combination], directory: Path) -> tuple[int, set[str], Counter[str]]:
-    """As `_check`, on all processors. Most objects are the same in most combinations."""
+    """Run `_check` on all processors. Most objects are the same in most combinations."""
     many = os.cpu_count() or 1
     parts = [combinations[start::many] for start in range(many)]
     built, different, wrong = 0, set[str](), Counter[str]()
@@ -52,8 +52,8 @@ def _check_all(combinations: list[Combination], directory: Path) -> tuple[int, s
 
 
 def _check(directory: Path, part: list[Combination]) -> tuple[int, set[str], Counter[str]]:
-    """Builds some of the combinations: how many objects, the different ones as JSON, and what is wrong with them."""
-    # A copy of its own, because a build changes its overlay's file for a moment.
+    """Build some of the combinations. Returns the number of objects, the distinct ones as JSON, and their faults."""
+    # In a separate copy, because a build changes its overlay's file for a moment.
     manifests = build.copy(directory)
     built, different, wrong = 0, set[str](), Counter[str]()
     for overlay, components in part:
@@ -65,7 +65,7 @@ def _check(directory: Path, part: list[Combination]) -> tuple[int, set[str], Cou
 
 
 def _hold_against_schemas(different: set[str], wrong: Counter[str]) -> tuple[int, set[str]]:
-    """Against how many, and what has none."""
+    """Return the number of schemas that were applied, and the kinds without a schema."""
     folder = os.environ.get("CRD_SCHEMAS")
     count, unchecked = 0, set()
     for each in different:
@@ -83,7 +83,7 @@ def _hold_against_policies(objects: list[dict[str, Any]], directory: Path, wrong
     if reason := policies.why_not(folder):
         print(f"k8s-check: no policies: {reason}")
         return 0
-    # Secrets have nothing that it looks at but values that look secret, and these are placeholders.
+    # Secrets are left out: the policies only find values that look secret, and these are placeholders.
     said, passed = policies.problems([each for each in objects if each["kind"] != "Secret"], directory, folder)
     wrong.update(said)
     return passed

@@ -1,4 +1,4 @@
-"""The budgets of a combination at its most: what its autoscalers allow, and the pods that a roll-out adds."""
+"""The budgets of a combination at its greatest size: with autoscalers at their maximum, and the pods of a roll-out."""
 # ruff: noqa: INP001 - deploy/ is no package
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from deploy import budgets
 from deploy.k8s.check.references import Object, of, pod
 from deploy.k8s.check.running import variables
 
-# What a server outside allows is the installation's to say, on the Namespace.
+# The limits of an external server depend on the installation, which declares them on the Namespace.
 ANNOTATIONS = {
     "database_connections": "tidewire/postgres-max-connections",
     "redis_clients": "tidewire/redis-maxclients",
 }
-# Their own defaults.
+# The servers' own defaults.
 MAX_CONNECTIONS = "100"
 MAX_CLIENTS = "10000"
-# A pod that a roll-out adds, and one that is still ending.
+# A pod that a roll-out adds, and a pod that is still ending.
 SURGES = 2
 
 
@@ -96,7 +96,7 @@ def _setting(container: Object, objects: list[dict[str, Any]], field: str) -> in
 
 
 def _memory(container: Object) -> int | None:
-    # running.py says that a limit is missing.
+    # running.py reports a missing limit.
     limit = container.get("resources", {}).get("limits", {}).get("memory")
     return budgets.size(limit) if limit else None
 
@@ -109,7 +109,7 @@ def _scaler(objects: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def _most(objects: list[dict[str, Any]], name: str) -> int:
-    """As many as there may be, in a roll-out too."""
+    """Return the greatest number of pods, including those of a roll-out."""
     [deployment] = (each for each in of(objects, "Deployment") if each["metadata"]["name"] == name)
     scaler = _scaler(objects, name)
     replicas = scaler.get("maxReplicas") or scaler.get("maxReplicaCount") or deployment["spec"].get("replicas", 1)
@@ -118,7 +118,7 @@ def _most(objects: list[dict[str, Any]], name: str) -> int:
 
 
 def _serving(objects: list[dict[str, Any]], name: str) -> int:
-    """As many as are there when all sockets are: the most, only if an autoscaler counts sockets; else the fewest."""
+    """Return the number of pods under all sockets: the maximum if an autoscaler counts sockets, else the minimum."""
     scaler = _scaler(objects, name)
     if any("tidewire_connections" in each["metadata"].get("query", "") for each in scaler.get("triggers", [])):
         return int(scaler["maxReplicaCount"])

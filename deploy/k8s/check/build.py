@@ -1,5 +1,5 @@
-"""Builds every overlay with every combination of components that may stand together, from a copy of the manifests."""
-# ruff: noqa: INP001, S603 - deploy/ is no package; kustomize is what it runs
+"""Builds every overlay with every possible combination of components, from a copy of the manifests."""
+# ruff: noqa: INP001, S603 - deploy/ is no package; running kustomize is its purpose
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 Objects = list[dict[str, Any]]
-# It runs for a moment and ends: collecting garbage, on several processors, would take half of its time.
+# For short runs: garbage collection, on several processors, would take half of the time.
 HASTE = {"GOGC": "off", "GOMAXPROCS": "1"}
-# As safe as the other, and ten times as fast, where PyYAML was built with libyaml.
+# As safe as the pure Python loader and ten times as fast, if PyYAML was built with libyaml.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# Of each group one or none: two autoscalers of one Deployment, or two ways in, exclude each other, and the load test
-# needs no way in. Blanks join those that stand only together.
+# A combination has at most one entry of each group: two autoscalers of one Deployment, or two entrances, exclude each
+# other, and the load test needs no entrance. Blanks join components that must be together.
 GROUPS: tuple[tuple[str, ...], ...] = (
     ("", "autoscaling-cpu", "autoscaling-connections"),
     ("", "monitoring"),
@@ -30,11 +30,11 @@ GROUPS: tuple[tuple[str, ...], ...] = (
     ("", "deletion-cost"),
     ("", "redis-persistence", "redis-sentinel", "redis-sentinel redis-sentinel-persistence"),
 )
-# What patches another component's objects can stand only beside it.
+# A component that patches another component's objects needs that component.
 NEEDS = {"redis-persistence": "redis"}
-# It comes without TLS, which production's cookies want.
+# The load test has no TLS, which production's cookies require.
 ONLY_IN = {"loadtest": "local"}
-# What only has to be there while kustomize builds; no check reads it.
+# Files that must exist while kustomize builds, but that no check reads.
 PLACEHOLDERS = (
     *("TIDEWIRE_SECRET_KEY", "TIDEWIRE_DATABASE_URL", "TIDEWIRE_REDIS_URL"),
     *("redis.acl", "redis_replication_password", "TIDEWIRE_REDIS_SENTINEL_PASSWORD"),
@@ -43,7 +43,7 @@ PLACEHOLDERS = (
 
 
 def copy(directory: Path) -> Path:
-    """The manifests and what they read, in `directory`, with placeholders for secrets; returns deploy/k8s there."""
+    """Copy the manifests and the files that they use, with placeholders for secrets. Returns deploy/k8s in the copy."""
     for part in ("k8s", "nginx", "grafana"):
         ignored = shutil.ignore_patterns("secrets", "check", "__pycache__")
         shutil.copytree(ROOT / "deploy" / part, directory / "deploy" / part, ignore=ignored)
@@ -55,7 +55,7 @@ def copy(directory: Path) -> Path:
 
 
 def combinations(manifests: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(overlay, the components added to those that it has)."""
+    """Yield (overlay, components that are added to its own)."""
     for overlay in sorted(path.name for path in (manifests / "overlays").iterdir()):
         has = _components(manifests / "overlays" / overlay / "kustomization.yaml")
         groups = [("",) if set(group) & has else group for group in GROUPS]
@@ -68,7 +68,7 @@ def combinations(manifests: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def build(kustomize: str, manifests: Path, overlay: str, components: tuple[str, ...]) -> Objects:
-    """The objects, as `kubectl apply -k` would send them with these components added to the overlay's own."""
+    """Return the objects that `kubectl apply -k` would send, with these components added to the overlay's own."""
     path = manifests / "overlays" / overlay / "kustomization.yaml"
     before = path.read_text(encoding="utf-8")
     overlaid = yaml.safe_load(before)

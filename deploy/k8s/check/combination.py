@@ -1,4 +1,4 @@
-"""All that is held against a combination as a whole; schemas and policies look at each object alone."""
+"""All checks of a combination as a whole; schemas and policies check each object alone."""
 # ruff: noqa: INP001 - deploy/ is no package
 
 from __future__ import annotations

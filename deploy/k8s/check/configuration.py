@@ -1,4 +1,4 @@
-"""What pods read and mount: that each ConfigMap, Secret and volume is there, with the keys that are asked for."""
+"""Checks that each ConfigMap, Secret and volume of a pod exists, with the keys that the pod needs."""
 # ruff: noqa: INP001 - deploy/ is no package
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 from deploy.k8s.check.references import WORKLOADS, Object, containers, of, pod, title
 
 KINDS = ("ConfigMap", "Secret", "PersistentVolumeClaim")
-# Made apart from the manifests, by the installation: docs/kubernetes.md says how.
+# The installation must create these separately from the manifests, as docs/kubernetes.md describes.
 EXTERNAL: dict[str, dict[tuple[str, str], set[str]]] = {
     "production": {
         ("Secret", "tidewire"): {

@@ -1,8 +1,8 @@
 """`python -m deploy.k8s.check.crds FOLDER`: schemas of the custom resources, from the Go modules that define them.
 
-Go checks what its proxy gives against a public log of checksums, so no copy of others' files has to be kept here.
+Go verifies its proxy's downloads with a public log of checksums, so no copy of the files must be kept here.
 """
-# ruff: noqa: INP001, S603, S607 - deploy/ is no package; go is what it runs, wherever that is
+# ruff: noqa: INP001, S603, S607 - deploy/ is no package; go may be anywhere in PATH
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-# Of each module what the components use.
+# The files of each module that the components use.
 MODULES = {
     "github.com/kedacore/keda/v2@v2.20.2": ("config/crd/bases/keda.sh_scaledobjects.yaml",),
     "sigs.k8s.io/gateway-api@v1.4.1": ("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",),
@@ -36,7 +36,7 @@ def main(folder: Path) -> None:
 
 
 def write(definition: dict[str, Any], folder: Path) -> None:
-    """A file GROUP/KIND_VERSION.json for each version, which is where `schemas` looks."""
+    """Write a file GROUP/KIND_VERSION.json for each version, as `schemas` expects."""
     spec = definition["spec"]
     group = folder / spec["group"]
     group.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Whether the load test is told what it knows, and enters where the product lets it in."""
+"""Checks that the load test knows its options, and that it starts at a host and port that the product serves."""
 # ruff: noqa: INP001 - deploy/ is no package
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from deploy.k8s.check.references import of
 
 PREFIX = "LOADTEST_"
 HOSTS = "TIDEWIRE_ALLOWED_HOSTS"
-# The password and the file that has it, which are no options, lest a list of processes shows them.
+# The password and its file must not be options, because a list of processes would show them.
 SECRET = {"LOADTEST_PASSWORD", "LOADTEST_PASSWORD_FILE"}
 
 

@@ -1,5 +1,5 @@
-"""checkov's policies for Kubernetes over every different object, with each exception and its reason."""
-# ruff: noqa: INP001, S603 - deploy/ is no package; checkov is what it runs
+"""checkov's policies for Kubernetes over every distinct object, with each exception and its reason."""
+# ruff: noqa: INP001, S603 - deploy/ is no package; running checkov is its purpose
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 EVERYWHERE = ("",)
-# Of each policy the names of the objects that it is not held against, and why. One that nothing needs is a problem.
+# For each policy, the names of the objects that are exempt from it, and the reason. An unused exception is a problem.
 EXCEPTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "CKV_K8S_11": (
         EVERYWHERE,
@@ -37,7 +37,7 @@ def why_not(folder: str) -> str:
 
 
 def problems(objects: Iterable[Mapping[str, Any]], directory: Path, folder: str) -> tuple[list[str], int]:
-    """What checkov says of them that no exception covers, exceptions that none of them needs; how many passed."""
+    """Return checkov's findings without an exception, the unused exceptions, and the number of passed checks."""
     file = directory / "objects.yaml"
     file.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
     found = _run(file, folder)
@@ -49,7 +49,7 @@ def problems(objects: Iterable[Mapping[str, Any]], directory: Path, folder: str)
 
 
 def _excepted(check: str, resource: str) -> bool:
-    """`resource` is as checkov names it: Kind.namespace.name, and labels behind that for pods of a template."""
+    """Return whether an exception applies. `resource` is Kind.namespace.name, then labels for pods of a template."""
     names, _reason = EXCEPTIONS.get(check, ((), ""))
     return names == EVERYWHERE or resource.split(".")[2] in names
 
@@ -62,7 +62,7 @@ def _run(file: Path, folder: str) -> dict[str, Any]:
         text=True,
         check=False,
         timeout=300,
-        # Its requirements are other than the project's, and it asks its makers' server unless told not to.
+        # checkov has other requirements than the project. Without the variable it contacts its vendor's server.
         env=os.environ | {"PYTHONPATH": folder, "BC_SKIP_MAPPING": "TRUE"},
     )
     if not done.stdout.startswith("{"):

@@ -1,4 +1,4 @@
-"""Whatever one object says of another: that it is there, under that name, label or port. configuration.py has more."""
+"""Checks each reference of an object to another: the name, label or port must exist. configuration.py has more."""
 # ruff: noqa: INP001 - deploy/ is no package
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _backends(objects: list[dict[str, Any]]) -> Iterator[tuple[Object, str, Any]
 
 
 def _accounts(objects: list[dict[str, Any]]) -> Iterator[str]:
-    """Who has an account, and that its role allows what is listed in ALLOWED and no more."""
+    """Check that accounts exist, and that their roles allow exactly the permissions in ALLOWED."""
     there = {title(found) for found in of(objects, "ServiceAccount", "Role")}
     for workload in of(objects, *WORKLOADS):
         name = pod(workload).get("serviceAccountName")
@@ -166,7 +166,7 @@ def _scaling(objects: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _upstreams(objects: list[dict[str, Any]]) -> Iterator[str]:
-    """The `server` lines of nginx name headless Services by their full names."""
+    """Check that nginx's `server` lines name headless Services by their full names."""
     services = {
         (each["metadata"]["name"], each["metadata"]["namespace"]): each
         for each in of(objects, "Service")

@@ -1,4 +1,4 @@
-"""Whether what the manifests say fits the programs: settings, probes' paths, times, metrics, and what a pod may do."""
+"""Checks that the manifests fit the programs: settings, probes' paths, times, metrics, and the permissions of pods."""
 # ruff: noqa: INP001 - deploy/ is no package
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from deploy.k8s.check.references import WORKLOADS, Object, containers, of, pod, 
 
 REQUIRED = {f"{PREFIX}{name.upper()}" for name in ("secret_key", "allowed_hosts", "redis_url", "database_url")}
 KNOWN = {f"{PREFIX}{name.upper()}" for name in Env.model_fields} | {SECRETS_DIR}
-# The Secret that an installation makes apart holds these, as docs/kubernetes.md says.
+# These are in the Secret that an installation creates separately, as docs/kubernetes.md describes.
 SECRETS = {f"{PREFIX}SECRET_KEY", f"{PREFIX}DATABASE_URL", f"{PREFIX}REDIS_URL"}
-# The one that talks to the API server; its role is held against what it needs in references.py.
+# The only pods that may talk to the API server; references.py compares their role with their needs.
 WITH_TOKEN = ("deletion-cost",)
 CONFINED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
@@ -31,7 +31,7 @@ def problems(objects: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def variables(container: Object, objects: list[dict[str, Any]]) -> dict[str, str]:
-    """What the container's environment will hold, as far as it is written here."""
+    """Return the container's environment as far as the manifests define it."""
     data = {each["metadata"]["name"]: each["data"] for each in of(objects, "ConfigMap")}
     names = [source["configMapRef"]["name"] for source in container.get("envFrom", []) if "configMapRef" in source]
     found = {key: value for name in names for key, value in data.get(name, {}).items()}
@@ -92,7 +92,7 @@ def _stop_seconds(container: Object, objects: list[dict[str, Any]]) -> float:
 
 
 def _restricted(workload: Object) -> Iterator[str]:
-    """Pod Security's level `restricted` and what this project asks beyond it; the API server says so too late."""
+    """Check Pod Security's level `restricted` and further rules of this project; the API server reports too late."""
     where, spec = title(workload), pod(workload)
     context = spec.get("securityContext", {})
     if not context.get("runAsNonRoot") or not context.get("runAsUser"):

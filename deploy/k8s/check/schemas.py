@@ -1,4 +1,4 @@
-"""Strict schemas: Kubernetes' own for several versions, and custom resources' where CRD_SCHEMAS names a folder."""
+"""Strict schemas: Kubernetes' own for several versions, and those of custom resources if CRD_SCHEMAS names a folder."""
 # ruff: noqa: INP001 - deploy/ is no package
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from kubernetes_validate import utils
 
 # The minors that the project supports: deploy/versions.toml.
 VERSIONS = ("1.35", "1.36", "1.37")
-# It would read megabytes anew for each object.
+# Without the cache, the library would read megabytes again for each object.
 utils.schema_contents = functools.cache(utils.schema_contents)
 
 
 def violations(found: dict[str, Any], crd_schemas: Path | None) -> tuple[list[str], int]:
-    """What is wrong with one object, and against how many schemas it was held."""
+    """Return the faults of an object, and the number of schemas that it was checked against."""
     return _violations(json.dumps(found, sort_keys=True), crd_schemas)
 
 
 @functools.cache
 def _violations(text: str, crd_schemas: Path | None) -> tuple[list[str], int]:
-    # By its text, since the tests that plant mistakes build the same objects over and over.
+    # Cached by its text, because the tests that plant mistakes build the same objects many times.
     found = json.loads(text)
     name = f"{found['kind']}/{found['metadata']['name']}"
     wrong: list[str] = []
@@ -61,7 +61,7 @@ def _custom(folder: Path, api_version: str, kind: str) -> dict[str, Any] | None:
 
 
 def _be_strict(schema: Any) -> None:
-    """A field that nobody defined is a typing error; the API server would drop it without a word."""
+    """Make an undefined field an error: it must be a typing error, and the API server would drop it silently."""
     if isinstance(schema, list):
         for each in schema:
             _be_strict(each)

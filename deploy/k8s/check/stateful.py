@@ -1,4 +1,4 @@
-"""Pods that are called by names of their own: their Services, and the list of Sentinels that the programs are given."""
+"""Pods with names of their own: their Services, and the list of Sentinels in the programs' settings."""
 # ruff: noqa: INP001 - deploy/ is no package
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 from deploy.k8s.check.references import of, selects, title
 
 SENTINELS = "TIDEWIRE_REDIS_SENTINELS"
-# Fewer than three cannot tell the loss of a Sentinel from that of the primary.
+# Fewer Sentinels cannot distinguish the loss of a Sentinel from the loss of the primary.
 FEWEST = 3
 
 
