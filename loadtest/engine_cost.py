@@ -64,7 +64,7 @@ def _measure(engine: str, options: argparse.Namespace) -> float:
     command = [sys.executable, "-m", "loadtest.engine_cost", "--serve"]
     given = (("--sockets", options.sockets), ("--events", options.events), ("--per-second", options.per_second))
     command += [str(part) for pair in given for part in pair]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - a fixed command
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - fixed
         assert child.stdin
         assert child.stdout
         port = int(child.stdout.readline())
