@@ -116,7 +116,7 @@ class Ledger:
     def received(self, offset: int, seconds: float | None) -> None:
         """Record each arrival of an event, `seconds` after it was due; None if no clock can measure it.
 
-        An event is due when it is published or, if that was earlier, when the server sends the socket's position.
+        An event is due at its publication, but not before the server has sent the socket's position.
         """
         if not self.stays:
             raise ValueError(f"{self.client}: event {offset} arrived before the server sent the position of the socket")

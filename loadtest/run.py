@@ -87,7 +87,7 @@ class Run:
     phases: list[tuple[str, int]] = field(default_factory=list)
     in_flight: int = 0
     conflicts: int = 0
-    # Pages that were asked for, by result.
+    # Requested pages by result.
     pages: Counter[str] = field(default_factory=Counter)
     # The greatest memory use of each service, in bytes.
     memory: dict[str, int] = field(default_factory=dict)
