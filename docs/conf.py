@@ -25,7 +25,7 @@ project = "tidewire"
 version = release = tidewire.__version__
 copyright = "the tidewire contributors, BSD-3-Clause"  # noqa: A001 - Sphinx's name
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_llm.txt"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_llm.txt"]
 root_doc = "README"
 # A part of metrics.md, which has it already.
 exclude_patterns = ["metrics-cost.md"]
@@ -39,6 +39,11 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
+
+# The sections of docstrings are those of Google's style guide.
+napoleon_numpy_docstring = False
+# Attributes are a list, because autodoc has an entry for some of them too.
+napoleon_use_ivar = True
 
 # The index has the form of llms.txt, and each page is beside its HTML as Markdown.
 llms_txt_override_source = root_doc

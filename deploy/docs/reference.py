@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 
@@ -32,6 +34,8 @@ A node closes each socket with one of these codes. After 3000 to 3499 and 4000 t
 to 3999 and 4500 to 4999 are final: the user must log in or open another page first. `client.js` acts on them and shows
 the meaning.
 """
+# A section of a docstring: its title, then indented lines.
+SECTION = re.compile(r"\n\n(?P<title>[A-Z][a-z]+):\n(?P<body>(?:(?: {4}.*)?(?:\n|$))+)")
 EVENTS_HEAD = """\
 # Events
 
@@ -81,9 +85,9 @@ def close_codes_page() -> str:
 
 
 def events_page() -> str:
-    modules = {module.__name__ for module in MODULES}
     named = [each for each in _subclasses(Event) if isinstance(each.model_fields["type"].default, str)]
-    public = [each for each in named if each.__module__ in modules]
+    # Subclasses have the order in which their modules were imported first, which depends on the process.
+    public = [each for module in MODULES for each in named if each.__module__ == module.__name__]
     sections: dict[str, list[type[Event]]] = {
         "State topics": [each for each in public if issubclass(each, StateEvent)],
         "Stream topics": [each for each in public if issubclass(each, StreamEvent)],
@@ -98,13 +102,12 @@ def events_page() -> str:
 def _setting(name: str, field: FieldInfo, default: str) -> str:
     shown = f"default `{default}`" if default else "default empty"
     fact = "required" if field.is_required() else shown
-    return textwrap.fill(
-        f"- **`{name}`** ({fact}). {field.description}",
-        118,
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return _item(f"**`{name}`** ({fact}). {field.description}")
+
+
+def _item(text: str) -> str:
+    """Return an item of a list in lines."""
+    return textwrap.fill(f"- {text}", 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _library_fields() -> Mapping[str, FieldInfo]:
@@ -119,10 +122,22 @@ def _library_default(field: FieldInfo) -> str:
 
 def _event(event: type[Event]) -> str:
     name = event.model_fields["type"].default
-    says = "\n".join(line.strip() for line in (event.__doc__ or "").strip().splitlines())
+    docstring = inspect.cleandoc(event.__doc__ or "")
+    summary = SECTION.sub("", f"{docstring}\n").strip()
+    fields = "".join(f"{_item(field)}\n" for field in _fields(docstring))
     example = json.loads((EXAMPLES / f"{name}.json").read_text(encoding="utf-8"))
     shown = json.dumps(example, indent=2, ensure_ascii=False)
-    return f"### `{name}`\n\n{says} From `{event.__module__}`.\n\n```json\n{shown}\n```\n"
+    parts = (f"### `{name}`", f"{summary} From `{event.__module__}`.", fields.rstrip(), f"```json\n{shown}\n```")
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _fields(docstring: str) -> Iterator[str]:
+    """Yield the text of each field that the docstring has under Args."""
+    for section in SECTION.finditer(f"{docstring}\n"):
+        if section["title"] == "Args":
+            for entry in re.split(r"\n(?=\w)", textwrap.dedent(section["body"]).strip()):
+                name, _, text = " ".join(entry.split()).partition(": ")
+                yield f"`{name}`: {text}"
 
 
 def _subclasses(event: type[Event]) -> Iterator[type[Event]]:
