@@ -14,7 +14,12 @@ from tidewire.topics import StateTopic
 
 
 class OperationsStatus(StateEvent):
-    """The state of all nodes, by name."""
+    """The state of all nodes, by name.
+
+    Args:
+        nodes: The last report of each node, in the order of their names.
+
+    """
 
     type: Literal["operations.status"] = "operations.status"
     nodes: tuple[NodeReport, ...]
@@ -22,7 +27,25 @@ class OperationsStatus(StateEvent):
 
 @dataclass(frozen=True)
 class OperationsTopic(StateTopic):
-    """The state topic of all nodes."""
+    """The state topic of all nodes. `OPERATIONS` is the only instance.
+
+    Example:
+        >>> from channels.db import database_sync_to_async
+        >>> from django.contrib.auth.models import User
+        >>> from tidewire.close_codes import CloseCode
+        >>> from tidewire.consumer import LiveConsumer
+        >>> from tidewire.operations import OPERATIONS
+        >>> class OperationsConsumer(LiveConsumer):
+        ...     async def refuse(self):
+        ...         staff = User.objects.filter(pk=self.scope["user"].pk, is_staff=True)
+        ...         refused = await super().refuse()
+        ...         if refused is None and not await database_sync_to_async(staff.exists)():
+        ...             return CloseCode.FORBIDDEN
+        ...         return refused
+        ...     def topics(self):
+        ...         return (OPERATIONS,)
+
+    """
 
     async def read(self, presence: Presence, version: int) -> OperationsStatus:
         return OperationsStatus(topic=self.name, version=version, nodes=await report_store().read())

@@ -20,7 +20,14 @@ LEFT = (1000, 1001, NO_CODE)
 
 
 class LeaseConsumer(LiveConsumer):
-    """A socket of an editor. Subclasses must return the name of the lease's topic from `edits`."""
+    """A socket of an editor. Subclasses must return the name of the lease's topic from `edits`.
+
+    Example:
+        >>> class EditorConsumer(LeaseConsumer):
+        ...     def edits(self):
+        ...         return f"lease.{self.scope['url_route']['kwargs']['document']}"
+
+    """
 
     says: ClassVar[dict[type[Event], str]] = LiveConsumer.says | {
         LeaseAsk: "lease_ask",
@@ -30,7 +37,12 @@ class LeaseConsumer(LiveConsumer):
     _editor: Editor | None = None
 
     def edits(self) -> str:
-        """Return the name of the lease's topic, from the route; never from the client's text."""
+        """Return the name of the lease's topic, from the route; never from the client's text.
+
+        Raises:
+            NotImplementedError: The subclass does not define it.
+
+        """
         raise NotImplementedError
 
     def topics(self) -> Sequence[Topic]:
@@ -58,12 +70,25 @@ class LeaseConsumer(LiveConsumer):
         node().editors.leave(editor, returns=not (final or code in LEFT))
 
     async def lease_ask(self, _message: LeaseAsk) -> None:
+        """Request the lease for this editor. Without Redis the client receives an `error`."""
         await self._say("ask")
 
     async def lease_hand_over(self, message: LeaseHandOver) -> None:
+        """Pass this editor's lease to the asker. Without Redis the client receives an `error`.
+
+        Args:
+            message: The client's message with the name of the asker.
+
+        """
         await self._say("hand_over", message.asker)
 
     async def lease_keep(self, message: LeaseKeep) -> None:
+        """Refuse the asker's request. Without Redis the client receives an `error`.
+
+        Args:
+            message: The client's message with the name of the asker.
+
+        """
         await self._say("keep", message.asker)
 
     async def _say(self, step: Step, asker: str = "") -> None:

@@ -1,4 +1,8 @@
-"""The lease as its editors see it: a state topic per lease, and the messages that an editor may send."""
+"""The lease as its editors see it: a state topic per lease, and the messages that an editor may send.
+
+The lease is advisory. The version of the text is the fence: see Martin Kleppmann, "How to do distributed locking"
+(2016).
+"""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -17,8 +21,12 @@ Name = Annotated[str, Field(min_length=1, max_length=254)]
 class LeaseStatus(StateEvent):
     """The holder of the lease and the author of a request for it. A holder that is no longer named has lost the lease.
 
-    A holder that receives a request must answer within `answer_seconds`. A page that has received nothing for
-    `lease_seconds` may have lost the lease.
+    Args:
+        holder: Name of the user with the lease; absent if the lease is free.
+        asker: Name of the user with an open request; absent if there is none.
+        lease_seconds: A page that has received nothing for this long may have lost the lease.
+        answer_seconds: A holder that receives a request must answer within this time.
+
     """
 
     type: Literal["lease.status"] = "lease.status"
@@ -35,14 +43,24 @@ class LeaseAsk(Event):
 
 
 class LeaseHandOver(Event):
-    """From the holder: the lease passes to `asker`, and to no other editor."""
+    """From the holder: the lease passes to `asker`, and to no other editor.
+
+    Args:
+        asker: Name of the user with the request, 1 to 254 characters.
+
+    """
 
     type: Literal["lease.hand_over"] = "lease.hand_over"
     asker: Name
 
 
 class LeaseKeep(Event):
-    """From the holder: the request of `asker` is refused."""
+    """From the holder: the request of `asker` is refused.
+
+    Args:
+        asker: Name of the user with the request, 1 to 254 characters.
+
+    """
 
     type: Literal["lease.keep"] = "lease.keep"
     asker: Name
@@ -50,7 +68,22 @@ class LeaseKeep(Event):
 
 @dataclass(frozen=True)
 class LeaseTopic(StateTopic):
-    """The state topic of one lease."""
+    """The state topic of one lease.
+
+    Args:
+        leases: The store of the leases.
+        lease_seconds: An editor without a socket keeps the lease for this long.
+        answer_seconds: A holder can answer a request within this time.
+
+    Example:
+        >>> import asyncio
+        >>> from tidewire.edit_lease.memory import MemoryEditLeases
+        >>> leases = MemoryEditLeases(lease_seconds=20, answer_seconds=30, grace_seconds=3, changed=print)
+        >>> topic = LeaseTopic("lease.7", leases=leases, lease_seconds=20, answer_seconds=30)
+        >>> asyncio.run(topic.read(presence=None, version=1)).holder is None
+        True
+
+    """
 
     leases: EditLeases = field(compare=False)
     lease_seconds: float

@@ -25,6 +25,13 @@ def test_each_setting_and_event_is_described():
         assert "None" not in re.sub(r"default `[^`]*`", "", page), name
 
 
+def test_the_fields_of_an_event_are_a_list():
+    """The docstring's section `Args` has their descriptions."""
+    page = reference.pages()["events.md"]
+    assert "\n- `recovered`: True if all events after the client's position follow." in page
+    assert "Args:" not in page
+
+
 def test_the_index_has_each_page_once():
     listed = LINK.findall((DOCS / "README.md").read_text(encoding="utf-8"))
     assert sorted(listed) == sorted(set(MARKDOWN) - PARTS - {"README.md"})
