@@ -1,4 +1,7 @@
-"""The origin check: a page of another site must not open a socket with this site's cookies."""
+"""The origin check: a page of another site must not open a socket with this site's cookies.
+
+RFC 6455, section 10.2, describes the check, and RFC 6454 the origin.
+"""
 
 import logging
 from typing import Any
@@ -15,6 +18,15 @@ class OriginCheck:
 
     A request without an Origin is accepted: browsers always send one, and other programs have cookies of their own
     only. A refusal is logged with both names (Channels logs nothing: channels 2062).
+
+    Args:
+        application: The ASGI application for `websocket` scopes that runs if the origin is allowed.
+
+    Example:
+        >>> from channels.routing import URLRouter
+        >>> from tidewire.ticket import TicketAuth
+        >>> application = OriginCheck(TicketAuth(URLRouter([])))
+
     """
 
     def __init__(self, application: Any) -> None:
@@ -36,7 +48,23 @@ class OriginCheck:
 
 
 def is_allowed(page: str, host: str, allowed: tuple[str, ...]) -> bool:
-    """Return whether a page of the origin `page` may open a socket on `host`; `allowed` must be normalised."""
+    """Return whether a page may open a socket.
+
+    Args:
+        page: The page's origin, as in the header Origin.
+        host: The host of the handshake, as in the header Host.
+        allowed: The setting ORIGINS: normalised origins. Empty: only the origin of the host is allowed.
+
+    Returns:
+        True if the page may open it. Invalid text of a client gives False.
+
+    Example:
+        >>> is_allowed("https://docs.example.com", "docs.example.com", ())
+        True
+        >>> is_allowed("https://evil.example", "docs.example.com", ())
+        False
+
+    """
     try:
         found = origin(page)
         # The scheme's default port can appear in the Host header, but never in an origin.

@@ -40,7 +40,16 @@ CLOCK_MS = 5_000
 class Revoked(StreamEvent):
     """The access of a session (by its mark), or of a user (`session` is None), has ended or must be checked again.
 
-    If `final`, access has ended. Otherwise clients should reconnect, and the handshake decides.
+    Args:
+        user: Primary key of the user as text.
+        session: Mark of the session; None for all sessions of the user.
+        final: True if access has ended. Otherwise clients should reconnect, and the handshake decides.
+
+    Example:
+        >>> from uuid import UUID
+        >>> Revoked(id=UUID(int=1), user="7").final
+        False
+
     """
 
     type: Literal["revoked"] = "revoked"
@@ -53,8 +62,22 @@ class Revoked(StreamEvent):
 def revoke(user: object, *, session: str | None = None, final: bool = False) -> None:
     """Close a user's sockets and refuse the tickets issued so far, once the surrounding transaction commits.
 
-    Without `final` the clients reconnect and are authenticated by their session. `session` limits the revocation to one
-    session.
+    Args:
+        user: Primary key of the user, of any type.
+        session: Mark of the only session that is revoked; None for all sessions of the user.
+        final: True to close the sockets as `REVOKED`. Otherwise the clients reconnect and are authenticated by their
+            session.
+
+    Example:
+        >>> from django.contrib.auth.models import User
+        >>> from django.db import transaction
+        >>> def deactivate(user):
+        ...     with transaction.atomic():
+        ...         user.is_active = False
+        ...         user.save()
+        ...         revoke(user.pk)
+        >>> deactivate(User.objects.create(username="ada"))
+
     """
     # The outbox needs models, which a node's process may load later than this module.
     from tidewire import outbox  # noqa: PLC0415
@@ -69,6 +92,14 @@ def revoke_session(user: object, key: str) -> None:
 
     With signed cookies the key of a session changes at each save, and sockets have older ones. All sockets of the user
     then reconnect, and those without a session are refused.
+
+    Args:
+        user: Primary key of the user, of any type.
+        key: Key of the session, as in `request.session.session_key`.
+
+    Example:
+        >>> revoke_session(7, "the session's key")
+
     """
     if key_is_data():
         revoke(user)
@@ -86,7 +117,15 @@ class _Heard(NamedTuple):
 
 
 class Revocations:
-    """The revocations received by a node. Closes sockets as they arrive, and validates tickets."""
+    """The revocations received by a node. Closes sockets as they arrive, and validates tickets.
+
+    Args:
+        hub: The hub of the node, to follow the topic.
+        connections: Returns the open connections of the node.
+        clock: Redis's clock, which dates tickets.
+        publish: Publishes a revocation to all nodes; may raise `NoRedis`.
+
+    """
 
     def __init__(
         self,
@@ -112,7 +151,12 @@ class Revocations:
         self._taken: dict[UUID, None] = {}
 
     def follow(self, at: Position = NOTHING) -> None:
-        """Follow the topic, from the beginning of its history or from a position."""
+        """Follow the topic, from the beginning of its history or from a position.
+
+        Args:
+            at: Position of the last known event.
+
+        """
         if self._subscription is not None:
             self._hub.unsubscribe(self._subscription)
         self._caught_up = False
@@ -128,9 +172,16 @@ class Revocations:
         self._subscription = self._hub.subscribe(TOPIC, listener, Positions({TOPIC.name: at}))
 
     def allows(self, ticket: "Ticket") -> bool:
-        """Return whether a ticket is valid. False also if this node cannot know; the session must then be read.
+        """Return whether a ticket is valid.
 
         A ticket contains the position of the revocations before its session was read; later ones must not concern it.
+
+        Args:
+            ticket: The ticket, whose signature was checked.
+
+        Returns:
+            True if it is valid. False also if this node cannot know; the session must then be read.
+
         """
         now_ms = self._clock.now_ms()
         if not self.is_current() or now_ms is None:
@@ -149,7 +200,17 @@ class Revocations:
         return self._caught_up and not self._hub.stale
 
     def ended(self, user: str, session: str, since: float) -> CloseCode | None:
-        """Return the reason to refuse a socket with a user looked up at `since` (`time.monotonic`), or None."""
+        """Return the reason to refuse a socket whose user was looked up before.
+
+        Args:
+            user: Primary key of the user as text.
+            session: Mark of the session; empty without one.
+            since: Time of the look-up in seconds of `time.monotonic`.
+
+        Returns:
+            The close code; None if access was not revoked.
+
+        """
         heard = self._sessions.get(session)
         if heard is not None and heard.final:
             return CloseCode.REVOKED
@@ -158,7 +219,14 @@ class Revocations:
         return CloseCode.EXPIRED if missed else None
 
     async def end(self, user: str, key: str, final: bool) -> None:
-        """Refuse the tickets of a session that ended without an event, here and on the other nodes."""
+        """Refuse the tickets of a session that ended without an event, here and on the other nodes.
+
+        Args:
+            user: Primary key of the user as text.
+            key: Key of the session.
+            final: True if access has ended; False if it must be checked again.
+
+        """
         mark = session_mark(key)
         _hear(self._sessions, mark, _Heard(NOTHING.epoch, 0, time.monotonic(), final))
         try:
@@ -174,12 +242,28 @@ class Revocations:
     backlog = 0
 
     def write(self, frames: list[Frame], wire: bytes) -> None:
-        """Receive the events that the hub delivers."""
+        """Receive the events that the hub delivers.
+
+        Args:
+            frames: The events, oldest first.
+            wire: The same events as bytes of WebSocket frames, which are not used here.
+
+        """
         for frame in frames:
             self._take(decode_any(frame.text))
 
     def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
-        """Receive the events that the hub delivers; there is always room."""
+        """Receive the events that the hub delivers; there is always room.
+
+        Args:
+            frames: The events, oldest first.
+            wire: The same events as bytes of WebSocket frames, which are not used here.
+            limit: Most bytes that may wait, which are not used here.
+
+        Returns:
+            True.
+
+        """
         self.write(frames, wire)
         return True
 

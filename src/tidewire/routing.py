@@ -10,7 +10,19 @@ from tidewire.close_codes import CloseCode
 
 
 def with_fallback(router: URLRouter) -> Any:
-    """Return the router, extended to close sockets on unknown paths as `UNKNOWN`."""
+    """Extend a router to close sockets on unknown paths as `UNKNOWN`.
+
+    Args:
+        router: The routes of a project's consumers.
+
+    Returns:
+        An ASGI application for `websocket` scopes.
+
+    Example:
+        >>> from channels.routing import URLRouter
+        >>> application = with_fallback(URLRouter([]))
+
+    """
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
@@ -27,7 +39,25 @@ def with_fallback(router: URLRouter) -> Any:
 async def close_with(
     code: CloseCode, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
 ) -> None:
-    """Accept a socket and close it. Plain ASGI, because a consumer of Channels needs a thread hop per message."""
+    """Accept a socket and close it. Plain ASGI, because a consumer of Channels needs a thread hop per message.
+
+    Args:
+        code: The close code for the client.
+        receive: Receives the next ASGI message of the socket.
+        send: Sends an ASGI message to the socket.
+
+    Example:
+        >>> import asyncio
+        >>> from tidewire.close_codes import CloseCode
+        >>> async def receive():
+        ...     return {"type": "websocket.disconnect"}
+        >>> async def send(message):
+        ...     print(message)
+        >>> asyncio.run(close_with(CloseCode.UNKNOWN, receive, send))
+        {'type': 'websocket.accept'}
+        {'type': 'websocket.close', 'code': 4504}
+
+    """
     await receive()
     # A browser can see a close code only after an accepted handshake.
     await send({"type": "websocket.accept"})

@@ -39,7 +39,18 @@ _SALT = "tidewire.ticket"
 
 @dataclass(frozen=True, slots=True)
 class TicketUser:
-    """The user of a socket authenticated by a ticket, with the attributes that a consumer needs but no database row."""
+    """The user of a socket authenticated by a ticket, with the attributes that a consumer needs but no database row.
+
+    Args:
+        pk: Primary key, of the type that the user model has.
+        username: Name of the user when the ticket was issued.
+
+    Example:
+        >>> user = TicketUser(pk=7, username="ada")
+        >>> user.is_authenticated, user.get_username()
+        (True, 'ada')
+
+    """
 
     pk: Any
     username: str
@@ -54,10 +65,27 @@ class TicketUser:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The cookie's content: the user's primary key as text, and a stamp from before the session was read.
+    """The cookie's content: the user, and a stamp from before the session was read.
 
     The ticket contains no host's clock. Revocations up to `position` had been committed when the session was found
     valid.
+
+    Args:
+        pk: The user's primary key as text.
+        username: Name of the user.
+        session: Mark of the session: 32 hexadecimal digits of a hash of its key, never the key.
+        position: Position of the topic of revocations.
+        issued_ms: Time of Redis's clock in milliseconds since 1970.
+
+    Example:
+        >>> from tidewire.sessions import session_mark
+        >>> from tidewire.topics import Position
+        >>> ticket = Ticket("7", "ada", session_mark("the session's key"), Position("5f", 12), 1_900_000_000_000)
+        >>> Ticket.read(ticket.sign()) == ticket
+        True
+        >>> ticket.user()
+        TicketUser(pk=7, username='ada')
+
     """
 
     pk: str
@@ -68,18 +96,44 @@ class Ticket:
 
     @classmethod
     def issue(cls, user: Any, session: str, stamp: Stamp) -> Self:
-        """Create a ticket for a user and a session (by its mark)."""
+        """Create a ticket.
+
+        Args:
+            user: A row of the user model.
+            session: Mark of the session: see `Ticket`.
+            stamp: Position of the revocations and time of Redis's clock, read before the session.
+
+        Returns:
+            The ticket, not signed yet.
+
+        Example:
+            >>> from django.contrib.auth.models import User
+            >>> from tidewire.streams import Stamp
+            >>> from tidewire.topics import Position
+            >>> stamp = Stamp(Position("5f", 12), 1_900_000_000_000)
+            >>> Ticket.issue(User(pk=7, username="ada"), "0f" * 16, stamp).pk
+            '7'
+
+        """
         pk = user._meta.pk.value_to_string(user)  # noqa: SLF001 - documented by Django
         return cls(pk, user.get_username(), session, *stamp)
 
     def sign(self) -> str:
-        """Return the cookie's value."""
+        """Return the cookie's value, signed with Django's SECRET_KEY."""
         fields = [self.pk, self.username, self.session, str(self.position), self.issued_ms]
         return signing.Signer(salt=_SALT).sign_object(fields)
 
     @classmethod
     def read(cls, value: str) -> Self | None:
-        """Return the ticket if a process of this product signed it; the ticket may be expired."""
+        """Read a cookie. `Revocations.allows` decides whether its ticket is still valid.
+
+        Args:
+            value: The cookie's value. Text of a client may be passed.
+
+        Returns:
+            The ticket, which may be expired; None unless a process with this SECRET_KEY signed it.
+
+        """
         try:
             pk, username, session, position, issued_ms = signing.Signer(salt=_SALT).unsign_object(value)
             at = Position.parse(position)
@@ -101,6 +155,17 @@ class TicketMiddleware:
     Revokes a session that a response ends or replaces: a logout, another user's login, a new key for the same user.
     Must be placed directly after AuthenticationMiddleware, because a stamp must be older than the reading of the
     session.
+
+    Args:
+        get_response: The next middleware or the view, as Django passes it.
+
+    Example:
+        >>> MIDDLEWARE = [
+        ...     "django.contrib.sessions.middleware.SessionMiddleware",
+        ...     "django.contrib.auth.middleware.AuthenticationMiddleware",
+        ...     "tidewire.ticket.TicketMiddleware",
+        ... ]
+
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -160,6 +225,15 @@ class TicketAuth:
     Sets `scope["user"]`, `scope["session_mark"]`, `scope["session_key"]`, and `scope["asked_at"]`: the start of the
     authentication (`time.monotonic`), which may have missed later revocations. If the session cannot be read, the
     socket is closed with a reconnect code, because the user may or may not be logged in.
+
+    Args:
+        application: The ASGI application for `websocket` scopes, which finds the user in its scope.
+
+    Example:
+        >>> from channels.routing import URLRouter
+        >>> from tidewire.routing import with_fallback
+        >>> application = TicketAuth(with_fallback(URLRouter([])))
+
     """
 
     def __init__(self, application: Any) -> None:
