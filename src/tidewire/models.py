@@ -54,8 +54,23 @@ class Sequenced(models.Model):
     """A row with the content of an event of a stream topic: a notification, a message of a room.
 
     Subclasses must define the `stream`, and publish an event with the row's `event_id` in the transaction that creates
-    the row. The publisher writes the event's number into `sequence`; see `tidewire.outbox` for the guarantees. Until
-    then, some milliseconds after the commit, it is None.
+    the row. See `tidewire.outbox` for the guarantees.
+
+    Attributes:
+        stream: Name of the stream topic of the rows' events.
+        event_id: Id of the row's event.
+        sequence: Number of the row's event, written by the publisher some milliseconds after the commit; None before.
+
+    Example:
+        >>> from django.db import models
+        >>> class Message(Sequenced):
+        ...     stream = "talk"
+        ...     text = models.TextField()
+        ...     class Meta:
+        ...         ordering = [models.F("sequence").desc(nulls_first=True), "-id"]
+        >>> Message(text="hello").sequence is None
+        True
+
     """
 
     stream: ClassVar[str]

@@ -1,5 +1,7 @@
 """The outbox: an event is committed with its action, and published after the commit by one publisher at a time.
 
+The pattern is the transactional outbox of Chris Richardson's microservices.io.
+
 `publish` inserts the row and, on commit, wakes the publisher thread of this process. The request waits for neither
 Redis nor other events. If a process cannot publish (Redis unavailable, process killed or stopped), another process or
 the relay publishes the event within three seconds.
@@ -39,15 +41,58 @@ logger = logging.getLogger(__name__)
 def publish(topic: str, event: StreamEvent) -> None:
     """Publish an event once the surrounding transaction commits; a rollback discards it.
 
-    Raises `NotInTransaction` outside of a transaction, and `ValueError` if the event names another topic or an invalid
-    one: a channel layer may refuse such an event together with all events in its batch. An unavailable Redis raises
-    nothing.
+    An unavailable Redis raises nothing: the event is published later.
+
+    Args:
+        topic: Name of the stream topic, as in the event.
+        event: The event with an id of its own.
+
+    Raises:
+        NotInTransaction: No transaction surrounds the call.
+        ValueError: The event names another topic or an invalid one: a channel layer may refuse such an event together
+            with all events in its batch.
+        django.db.IntegrityError: An event with this id is in the outbox.
+
+    Example:
+        >>> from typing import Literal
+        >>> from uuid import uuid4
+        >>> from django.db import transaction
+        >>> from tidewire.events import StreamEvent
+        >>> class MessagePosted(StreamEvent):
+        ...     type: Literal["message"] = "message"
+        ...     text: str
+        >>> with transaction.atomic():
+        ...     # The application saves the row of the message here.
+        ...     publish("talk", MessagePosted(topic="talk", id=uuid4(), text="hello"))
+
     """
     publish_all(topic, [event])
 
 
 def publish_all(topic: str, events: Sequence[StreamEvent]) -> None:
-    """Publish events of one topic as `publish` does, in their order, by one INSERT."""
+    """Publish events of one topic as `publish` does, in their order, by one INSERT.
+
+    Args:
+        topic: Name of the stream topic, as in each event.
+        events: The events, oldest first. An empty sequence publishes nothing.
+
+    Raises:
+        NotInTransaction: No transaction surrounds the call.
+        ValueError: An event names another topic or an invalid one. No event is published.
+        django.db.IntegrityError: An event with the id of one of them is in the outbox. No event is published.
+
+    Example:
+        >>> from typing import Literal
+        >>> from uuid import uuid4
+        >>> from django.db import transaction
+        >>> from tidewire.events import StreamEvent
+        >>> class MessagePosted(StreamEvent):
+        ...     type: Literal["message"] = "message"
+        ...     text: str
+        >>> with transaction.atomic():
+        ...     publish_all("talk", [MessagePosted(topic="talk", id=uuid4(), text=text) for text in ("hello", "all")])
+
+    """
     rows: list[tuple[str, UUID, str]] = []
     for event in events:
         if not connection.in_atomic_block:
@@ -84,7 +129,13 @@ def _insert(topic: str, rows: Sequence[tuple[str, UUID, str]]) -> None:
 
 
 def waiting() -> int:
-    """Return the number of committed, unpublished events; also set the metrics for it and for the oldest."""
+    """Return the number of committed, unpublished events; also set the metrics for it and for the oldest.
+
+    Example:
+        >>> waiting()
+        0
+
+    """
     found = OutboxEvent.objects.aggregate(count=Count("pk"), seconds=Now() - Min("created_at"))
     metrics.OUTBOX_WAITING.set(found["count"])
     metrics.OUTBOX_OLDEST_SECONDS.set(found["seconds"].total_seconds() if found["seconds"] else 0.0)
@@ -92,7 +143,16 @@ def waiting() -> int:
 
 
 def oldest() -> tuple[int, float] | None:
-    """Return the oldest row and its age in seconds of the database's clock, which is also set as a metric."""
+    """Return the oldest row and its age in seconds of the database's clock, which is also set as a metric.
+
+    Returns:
+        Primary key and age in seconds; None if no event waits.
+
+    Example:
+        >>> oldest() is None
+        True
+
+    """
     rows = OutboxEvent.objects.order_by("id").annotate(age=Now() - F("created_at"))
     found = rows.values_list("pk", "age").first()
     seconds = max(found[1].total_seconds(), 0.0) if found else 0.0

@@ -26,12 +26,38 @@ _pruners: dict[str, Callable[[], object]] = {}
 
 
 def register(name: str, prune: Callable[[], object]) -> None:
-    """Register a function to call once an hour. `name` is for the log; a second registration replaces the first."""
+    """Register a function to call once an hour.
+
+    Args:
+        name: Name of the data for the log. A second registration of a name replaces the first.
+        prune: Deletes the expired data. An exception is logged, and the function is called again in the next hour.
+
+    Example:
+        >>> from django.contrib.sessions.models import Session
+        >>> from django.utils import timezone
+        >>> def prune_sessions():
+        ...     delete_batches(Session.objects.filter(expire_date__lt=timezone.now()))
+        >>> register("sessions", prune_sessions)
+
+    """
     _pruners[name] = prune
 
 
 def delete_batches(rows: QuerySet[Any]) -> int:
-    """Delete all rows of a query, in batches. Returns their number."""
+    """Delete all rows of a query, at most 1,000 per statement.
+
+    Args:
+        rows: The rows to delete, without a limit or an order.
+
+    Returns:
+        The number of deleted rows, with the rows of other tables that Django deletes with them.
+
+    Example:
+        >>> from django.contrib.sessions.models import Session
+        >>> delete_batches(Session.objects.all())
+        0
+
+    """
     deleted = 0
     while keys := list(rows.order_by().values_list("pk", flat=True)[:BATCH]):
         deleted += rows.filter(pk__in=keys).delete()[0]
@@ -39,7 +65,14 @@ def delete_batches(rows: QuerySet[Any]) -> int:
 
 
 def prune() -> None:
-    """Run all registered functions. The failure of one must not prevent the others."""
+    """Run all registered functions. The failure of one must not prevent the others.
+
+    Example:
+        >>> register("drafts", lambda: print("no draft is old"))
+        >>> prune()
+        no draft is old
+
+    """
     for name, one in list(_pruners.items()):
         try:
             one()
