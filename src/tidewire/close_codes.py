@@ -1,8 +1,9 @@
 """Close codes: number, meaning, and whether the client should reconnect.
 
-Ranges follow Centrifugo's: 3000-3499 and 4000-4499 reconnect, 3500-3999 and 4500-4999 are final. A final code stands
-for a state that the user cannot leave without a new login or another page. All other states are temporary or can be
-checked again. `static/tidewire/close-codes.js` is generated from this table, and a test compares the two.
+Ranges follow Centrifugo's ("Client protocol codes" in its documentation): 3000-3499 and 4000-4499 reconnect, 3500-3999
+and 4500-4999 are final. RFC 6455, section 7.4.2, leaves 4000-4999 to applications. A final code stands for a state that
+the user cannot leave without a new login or another page. All other states are temporary or can be checked again.
+`static/tidewire/close-codes.js` is generated from this table, and a test compares the two.
 """
 
 from enum import IntEnum
@@ -10,7 +11,18 @@ from typing import Self
 
 
 class CloseCode(IntEnum):
-    """A code that tidewire sends. `meaning` is a text for people, `final` is for the client."""
+    """A code that tidewire sends. The number is the value, so a member may be passed for an integer.
+
+    Attributes:
+        meaning: The meaning as a text for people.
+
+    Example:
+        >>> CloseCode.DRAINING == 4000, CloseCode.DRAINING.final
+        (True, False)
+        >>> CloseCode(4500).meaning
+        'log in first'
+
+    """
 
     meaning: str
 
@@ -42,7 +54,13 @@ class CloseCode(IntEnum):
 
 
 def as_javascript() -> str:
-    """Return the table as the ES module that the client imports."""
+    """Return the table as the ES module that the client imports.
+
+    Example:
+        >>> print(as_javascript().splitlines()[2])
+          4000: "this node is being drained; reconnect to another",
+
+    """
     rows = "".join(f'  {code.value}: "{code.meaning}",\n' for code in CloseCode)
     head = "// Written by `manage.py close_codes` from tidewire/close_codes.py."
     return f"{head}\nexport const CLOSE_CODES = {{\n{rows}}};\n"

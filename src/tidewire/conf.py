@@ -63,8 +63,16 @@ CONFIG: Final = ConfigDict(strict=True, hide_input_in_errors=True, use_attribute
 class Settings:
     """Settings that a project may change. Seconds are floats, sizes are bytes.
 
-    Raises `pydantic.ValidationError`, which contains no value, or `ImproperlyConfigured` if values contradict each
-    other.
+    The docstring of each field describes it; `docs/settings.md` shows them with the defaults.
+
+    Raises:
+        pydantic.ValidationError: A value is invalid. The error contains no value, which may be secret.
+        ImproperlyConfigured: Values contradict each other.
+
+    Example:
+        >>> Settings(REDIS_URL="redis://127.0.0.1:6379/0", NODE="ws-1").LEASE_SECONDS
+        10.0
+
     """
 
     REDIS_URL: Annotated[str, AfterValidator(_without_host_too)]
@@ -187,10 +195,16 @@ class Settings:
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process.
+    """Return the settings of this process, which are read once.
 
-    Raises `ImproperlyConfigured` if TIDEWIRE is missing, names an unknown setting, has an invalid value, or contains
-    values that contradict each other.
+    Raises:
+        ImproperlyConfigured: TIDEWIRE is missing, names an unknown setting, has an invalid value, or contains values
+            that contradict each other.
+
+    Example:
+        >>> isinstance(settings(), Settings)
+        True
+
     """
     given = getattr(django_settings, "TIDEWIRE", None)
     if not isinstance(given, dict):

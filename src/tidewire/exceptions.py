@@ -2,7 +2,17 @@
 
 
 class TidewireError(Exception):
-    """Base class of the library's exceptions."""
+    """Base class of the library's exceptions.
+
+    Example:
+        >>> from tidewire.events import decode_any
+        >>> try:
+        ...     decode_any("{}")
+        ... except TidewireError as error:
+        ...     print(type(error).__name__, error)
+        MalformedEvent type: Field required
+
+    """
 
 
 class MalformedEvent(TidewireError, ValueError):

@@ -1,4 +1,7 @@
-"""Middlewares for pages: the id of a request, and metrics."""
+"""Middlewares for pages: the id of a request, and metrics.
+
+The id is the variable `$request_id` of nginx, in the header X-Request-ID.
+"""
 
 import time
 from collections.abc import Callable
@@ -15,12 +18,33 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 def request_id() -> str | None:
-    """Return the id of the current request. nginx creates it, and the request's events carry it."""
+    """Return the id of the current request. nginx creates it, and the request's events carry it.
+
+    Returns:
+        At most 64 characters; None outside of a request, and for a request without an id.
+
+    Example:
+        >>> request_id() is None
+        True
+
+    """
     return _current.get()
 
 
 class RequestIdMiddleware:
-    """Stores the id that nginx has set, for the log and for events. nginx overwrites a value sent by the client."""
+    """Stores the id that nginx has set, for the log and for events. nginx overwrites a value sent by the client.
+
+    Args:
+        get_response: The next middleware or the view, as Django passes it.
+
+    Example:
+        >>> from django.http import HttpResponse
+        >>> from django.test import RequestFactory
+        >>> middleware = RequestIdMiddleware(lambda request: HttpResponse(request_id()))
+        >>> middleware(RequestFactory().get("/", headers={"X-Request-ID": "5f2a"})).content
+        b'5f2a'
+
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -34,7 +58,19 @@ class RequestIdMiddleware:
 
 
 class RequestMetricsMiddleware:
-    """Counts and times requests by the name of their route, which limits the number of labels."""
+    """Counts and times requests by the name of their route, which limits the number of labels.
+
+    Args:
+        get_response: The next middleware or the view, as Django passes it.
+
+    Example:
+        >>> MIDDLEWARE = [
+        ...     "tidewire.requests.RequestIdMiddleware",
+        ...     "tidewire.requests.RequestMetricsMiddleware",
+        ...     "django.middleware.common.CommonMiddleware",
+        ... ]
+
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response

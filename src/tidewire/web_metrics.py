@@ -1,4 +1,7 @@
-"""`/metrics` of a Gunicorn service: the sum over its processes."""
+"""`/metrics` of a Gunicorn service: the sum over its processes.
+
+"Multiprocess Mode" in the documentation of prometheus_client describes the sum.
+"""
 
 import logging
 import os
@@ -24,7 +27,21 @@ class _OfPages(MultiProcessCollector):
 
 
 def metrics_view(_request: HttpRequest) -> HttpResponse:
-    """Return Prometheus text; with PROMETHEUS_MULTIPROC_DIR, for all processes of the service."""
+    """Return Prometheus text; with PROMETHEUS_MULTIPROC_DIR, for all processes of the service.
+
+    A project should serve it only to Prometheus: nginx or the network must refuse other clients.
+
+    Returns:
+        The response, also if the database is unavailable.
+
+    Example:
+        >>> from django.test import RequestFactory
+        >>> from django.urls import path
+        >>> urlpatterns = [path("metrics", metrics_view)]
+        >>> b"tidewire_outbox_waiting 0.0" in metrics_view(RequestFactory().get("/metrics")).content
+        True
+
+    """
     try:
         outbox.waiting()
     except DatabaseError as error:
