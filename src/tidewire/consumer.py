@@ -44,7 +44,21 @@ KEPT = ("type", "path", "user", "url_route")
 class LiveConsumer(AsyncWebsocketConsumer):
     """A socket with its topics. Subclasses define `topics`, and may refuse a connection in `refuse`.
 
-    Channels' own names keep their meaning: `connect`, `receive`, `disconnect`, `self.scope`.
+    Channels' own names keep their meaning: `connect`, `receive`, `disconnect`, `self.scope`. `docs/library.md` has a
+    longer example.
+
+    Attributes:
+        says: Maps the class of each message that a client may send to the name of the method that receives it.
+
+    Raises:
+        ValueError: `topics` returned more than TOPICS_PER_CONNECTION topics.
+
+    Example:
+        >>> from tidewire.topics import StreamTopic
+        >>> class NewsConsumer(LiveConsumer):
+        ...     def topics(self):
+        ...         return (StreamTopic("news"),)
+
     """
 
     # No layer with this name is configured: the hub is the only member of each group in this process, so that a
@@ -144,7 +158,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         """Hook for projects, called after the socket has closed and the library has released its resources.
 
-        `code` is 1005 if the client sent none. An exception is logged, and `super().disconnect()` need not be called.
+        An exception is logged, and `super().disconnect()` need not be called.
+
+        Args:
+            code: The close code; 1005 if the client sent none.
+
         """
 
     async def accept(self, *arguments: Any, **options: Any) -> None:
@@ -159,10 +177,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await super().close(code if code is None else int(code), reason)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Channels' loop without its task per connection, since messages come from one source.
-
-        Returns once the socket is open if the server can pass messages to the consumer directly.
-        """
+        # Channels' loop without its task per connection, since messages come from one source. Returns once the socket
+        # is open if the server can pass messages to the consumer directly.
         self.scope = asgi.complete(scope)
         self.base_send = send
         detached = False
@@ -197,10 +213,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 self._end(LOST)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Channels' dispatch without its thread hop that closes old database connections.
-
-        `database_sync_to_async` closes them after each use of the database.
-        """
+        # Without Channels' thread hop that closes old database connections: `database_sync_to_async` closes them after
+        # each use of the database.
         await getattr(self, message["type"].replace(".", "_"))(message)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
