@@ -24,7 +24,7 @@ TARGETS = {
 def prepare(target: str) -> int:
     """Return the exit status; an error is one line with the remedy."""
     requirements, runs_programs, required, optional = TARGETS[target]
-    if not venv.PYTHON.exists():
+    if not venv.works():
         # Later steps need nothing of the system's Python.
         required = (system.VENV, *required)
     absent = system.missing((*required, *optional))

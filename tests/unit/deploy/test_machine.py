@@ -1,7 +1,10 @@
 """deploy.local.machine and venv: the packages that a target installs, and the lines that it prints."""
 
 import dataclasses
+import subprocess
 import sys
+import threading
+import types
 
 import pytest
 
@@ -20,6 +23,7 @@ def prepare(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(system, "MORE_PATHS", ())
     monkeypatch.setattr(system, "_sudo", lambda: None)
     monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(venv, "works", lambda: True)
     monkeypatch.setattr(venv, "ensure", lambda wanted: sys.stdout.write(f"installed {wanted}\n"))
     monkeypatch.setattr(venv, "origin", lambda: "3.14.8, /usr/bin")
     monkeypatch.setattr(programs, "ensure", lambda: sys.stdout.write("redis: 8.2.1, /usr/bin/redis-server\n"))
@@ -71,8 +75,9 @@ def test_what_is_optional_only_skips_tests(prepare):
     assert printed.out.splitlines()[-1].startswith("chromium is missing: tests that need it are skipped.")
 
 
-def test_debians_python_without_venv_names_its_one_package(prepare, monkeypatch, tmp_path):
-    monkeypatch.setattr(venv, "PYTHON", tmp_path / "no" / "python")
+def test_debians_python_without_venv_names_its_one_package(prepare, monkeypatch):
+    """If there is a .venv, too: `python3 -m venv` of such a Python leaves one without pip."""
+    monkeypatch.setattr(venv, "works", lambda: False)
     monkeypatch.setattr(system.importlib.util, "find_spec", lambda _name: None)
     status, printed = prepare()
     assert status == 1
@@ -106,3 +111,95 @@ def test_an_environment_of_another_python_is_kept_and_named(monkeypatch, tmp_pat
     assert venv.origin() == "3.12.1, /usr/bin, with the packages in .venv"
     monkeypatch.setattr(venv.sys, "version_info", (3, 14, 0))
     assert venv.origin().endswith("; python3 is 3.14.0, which would be used after: rm -r .venv")
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """A .venv of two packages; `calls` has, for each installation, the packages that pip would have found."""
+    root = tmp_path / "clone"
+    (root / "requirements").mkdir(parents=True)
+    for name in ("local", "dev"):
+        (root / "requirements" / f"{name}.txt").write_text("p==1 ; x == 'y'\nq[r]==1\n")
+    monkeypatch.setattr(venv, "ROOT", root)
+    monkeypatch.setattr(venv, "VENV", root / ".venv")
+    monkeypatch.setattr(venv, "PYTHON", root / ".venv/bin/python")
+    monkeypatch.setattr(venv, "LOCK", root / "var/venv.lock")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True, timeout=60)
+    site = next(root.glob(".venv/lib/python*/site-packages"))
+    (site / "pip").mkdir()
+    (site / "pip/__main__.py").touch()
+    (root / ".venv/bin/pip").write_text(f"#!{root}/.venv/bin/python3\n")
+    found = types.SimpleNamespace(directory=root, packages=site, calls=[])
+
+    def install(_command, pinned):
+        assert pinned == 2
+        found.calls.append(sorted(path.name for path in site.glob("*.dist-info")))
+
+    monkeypatch.setattr(venv, "_install", install)
+    return found
+
+
+def test_packages_are_installed_once(environment):
+    for wanted in ("local", "local", "dev", "local"):
+        venv.ensure(wanted)
+    assert len(environment.calls) == 2
+
+
+def test_a_return_to_earlier_requirements_installs_them_again(environment):
+    """`git checkout` of another commit and back: between, another target's installation replaced the packages."""
+    venv.ensure("dev")
+    requirements = environment.directory / "requirements"
+    old = (requirements / "dev.txt").read_text()
+    for name in ("local", "dev"):
+        (requirements / f"{name}.txt").write_text("p==2\nq==1\n")
+    venv.ensure("local")
+    (requirements / "dev.txt").write_text(old)
+    venv.ensure("dev")
+    assert len(environment.calls) == 3
+
+
+def test_a_package_whose_installation_was_interrupted_is_installed_again(environment):
+    for name, files in (("whole-1", ("METADATA", "INSTALLER", "RECORD")), ("half-1", ("METADATA", "RECORD"))):
+        package = environment.packages / f"{name}.dist-info"
+        package.mkdir()
+        for file in files:
+            (package / file).touch()
+    venv.ensure("local")
+    assert environment.calls == [["whole-1.dist-info"]]
+
+
+@pytest.mark.parametrize(
+    "script", ["#!{}/bin/python3\n", '#!/bin/sh\n\'\'\'exec\' "{}/bin/python3" "$0" "$@"\n'], ids=["short", "long"]
+)
+def test_a_copied_or_moved_environment_is_not_whole(environment, script, monkeypatch):
+    """Its commands start the Python of the other directory, which may still exist."""
+    pip = environment.directory / ".venv/bin/pip"
+    pip.write_text(script.format(environment.directory / ".venv"))
+    assert venv.works()
+    link = environment.directory / "link"
+    link.symlink_to(environment.directory / ".venv")
+    monkeypatch.setattr(venv, "VENV", link)
+    assert venv.works()
+    (environment.directory / "other/bin").mkdir(parents=True)
+    for other in (environment.directory / "other", "/nowhere/python-projects/clone/.venv"):
+        pip.write_text(script.format(other))
+        assert not venv.works()
+
+
+def test_an_environment_without_its_configuration_is_not_whole(environment):
+    """Its Python would be the system's, and pip would install there."""
+    (environment.directory / ".venv/pyvenv.cfg").unlink()
+    assert not venv.works()
+
+
+def test_two_installations_do_not_run_at_once(environment, capsys):
+    with venv._alone():
+        other = threading.Thread(target=venv.ensure, args=("local",))
+        other.start()
+        said = ""
+        while "waiting for another make" not in said:
+            assert other.is_alive()
+            said += capsys.readouterr().out
+        assert environment.calls == []
+    other.join(30)
+    assert len(environment.calls) == 1
