@@ -1,12 +1,19 @@
 # `make help` lists the targets: the words after ##@ are a heading, those after ## one target's help.
-SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+# Each system has this one; there is no /bin/bash on NixOS and Alpine.
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 # The system's Python makes .venv; everything else runs in .venv. Another one: make PYTHON=python3.13 up
 PYTHON ?= python3
 VENV := .venv/bin
+COMMA := ,
 export PYTHONPATH := src:services
+# Variables of the caller that lead Python, pip or Django to another project, or requests to this machine to a proxy.
+unexport PYTHONHOME PYTHONSAFEPATH DJANGO_SETTINGS_MODULE PIP_TARGET PIP_PREFIX
+export PIP_USER := 0
+export no_proxy := localhost,127.0.0.1$(addprefix $(COMMA),$(or $(no_proxy),$(NO_PROXY)))
+export NO_PROXY := $(no_proxy)
 
 .PHONY: help
 help:
@@ -126,7 +133,7 @@ secrets: ## write the missing secrets of compose and Kubernetes into var/secrets
 
 # Where to find kustomize 5, a folder with checkov, and custom resources' schemas (GROUP/KIND_VERSION.json).
 export KUSTOMIZE ?= $(CURDIR)/var/bin/kustomize
-GET_KUSTOMIZE := GOBIN=$(CURDIR)/var/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+GET_KUSTOMIZE := GOBIN='$(CURDIR)/var/bin' go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 export POLICIES ?= $(CURDIR)/var/k8s/policies
 export CRD_SCHEMAS ?= $(CURDIR)/var/k8s/crds
 k8s-check: ## build every combination of the Kubernetes manifests and check it without a cluster

@@ -1,5 +1,8 @@
 """deploy.local.ready: waiting with a timeout. Integration tests cover the requests themselves."""
 
+import urllib.error
+import urllib.request
+
 import pytest
 
 from deploy.local import ready
@@ -34,3 +37,17 @@ def test_the_wait_ends_at_its_bound(answers):
 @pytest.mark.usefixtures("answers")
 def test_the_wait_ends_when_there_is_no_hope():
     assert ready.wait_until_ready({"a": "u1"}, timeout_seconds=3600, give_up=lambda: True) == ["a"]
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch):
+    """`make up` would otherwise wait in vain where a proxy is set without exceptions."""
+    monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
+    asked = []
+
+    def answer(_handler, request):
+        asked.append((request.host, request.full_url))
+        raise urllib.error.URLError("no socket in a unit test")
+
+    monkeypatch.setattr(urllib.request.HTTPHandler, "http_open", answer)
+    assert not ready.is_ready("http://127.0.0.1:18080/readyz")
+    assert asked == [("127.0.0.1:18080", "http://127.0.0.1:18080/readyz")]

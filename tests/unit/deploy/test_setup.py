@@ -1,6 +1,7 @@
 """deploy.local.setup: the accepted interpreters, and the error for one that is too old."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -96,3 +97,38 @@ def test_a_real_old_interpreter_gets_the_line(version):
     )
     line, _of_make = done.stderr.splitlines()
     assert "tidewire needs 3.11 or newer" in line
+
+
+def test_variables_of_the_caller_do_not_lead_to_another_project(tmp_path):
+    """Django's settings of another project would be those of the tests, and pip would install beside .venv."""
+    printing = tmp_path / "python3"
+    printing.write_text("#!/bin/sh\nenv\n")
+    printing.chmod(0o755)
+    hostile = {
+        "PYTHONHOME": "/other",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": "/other",
+        "PIP_TARGET": "/other",
+        "PIP_PREFIX": "/other",
+        "PIP_USER": "1",
+        "DJANGO_SETTINGS_MODULE": "other.settings",
+        "http_proxy": "http://proxy.example.com:3128",
+        "NO_PROXY": "example.com",
+    }
+    done = subprocess.run(
+        ["make", f"PYTHON={printing}", "setup"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **hostile},
+        timeout=30,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert {name: seen[name] for name in (*hostile, "no_proxy") if name in seen} == {
+        "PYTHONPATH": "src:services",
+        "PIP_USER": "0",
+        "http_proxy": "http://proxy.example.com:3128",
+        "NO_PROXY": "localhost,127.0.0.1,example.com",
+        "no_proxy": "localhost,127.0.0.1,example.com",
+    }
