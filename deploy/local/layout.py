@@ -6,9 +6,11 @@ import dataclasses
 import itertools
 import os
 import random
+import re
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,8 +20,12 @@ LOOPBACK = "127.0.0.1"
 # Below the systems' ports for outgoing connections, so that no connection can take a port before its server listens.
 # Concurrent processes must each have a part of the range, as FREE_PORTS=20000-22000.
 FREE_PORTS = (20000, 32000)
+LAST_PORT = 65535
 # Each base port has a range of a hundred.
 MAX_INSTANCES = 99
+
+# In a path these mean something else to nginx, to supervisord or in PYTHONPATH, and none of them can be escaped there.
+UNUSABLE = re.compile(r'["$:\n]| ;')
 
 # The variable that moves each port, with its default, which must not be a standard service's.
 PORT_VARIABLES = {
@@ -52,10 +58,10 @@ class Ports:
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Ports:
-        base = {name: _number(variables, name, default, 65535) for name, default in PORT_VARIABLES.items()}
+        base = {name: _number(variables, name, default, LAST_PORT) for name, default in PORT_VARIABLES.items()}
         web = _number(variables, "WEB", 1, MAX_INSTANCES)
         ws = _number(variables, "WS", 2, MAX_INSTANCES)
-        return cls(
+        ports = cls(
             nginx=base["PORT"],
             redis=base["REDIS_PORT"],
             prometheus=base["PROMETHEUS_PORT"],
@@ -64,6 +70,8 @@ class Ports:
             ws=tuple(base["WS_PORT"] + i for i in range(ws)),
             admin=tuple(base["ADMIN_PORT"] + i for i in range(ws)),
         )
+        ports.check()
+        return ports
 
     @classmethod
     def free(cls, *, web: int, ws: int) -> Ports:
@@ -89,12 +97,22 @@ class Ports:
         yield from ((f"ws-{i}", "WS_PORT", port) for i, port in enumerate(self.ws))
         yield from ((f"the admin port of ws-{i}", "ADMIN_PORT", port) for i, port in enumerate(self.admin))
 
+    def check(self) -> None:
+        """Raise `LayoutError` if two processes have the same port, or one has a port that does not exist."""
+        seen: dict[int, tuple[str, str]] = {}
+        for process, variable, port in self.named():
+            if port > LAST_PORT:
+                raise LayoutError(f"{process} would need port {port}, and the last is {LAST_PORT}: lower {variable}")
+            other, others_variable = seen.setdefault(port, (process, variable))
+            if other != process:
+                raise LayoutError(f"{other} and {process} both have port {port}: move {others_variable} or {variable}")
+
     def taken(self) -> list[str]:
-        """Return a line for each port on which another process listens."""
+        """Return a line for each port on which this user cannot listen."""
         return [
-            f"port {port} for {process} is taken; move it with {variable}: make up {variable}={port + 1000}"
+            f"port {port} for {process} {reason}; move it with {variable}: make up {variable}={_another(port)}"
             for process, variable, port in self.named()
-            if is_taken(port)
+            if (reason := _refusal(port))
         ]
 
 
@@ -119,14 +137,25 @@ def free_range() -> tuple[int, int]:
 
 
 def is_taken(port: int) -> bool:
+    return bool(_refusal(port))
+
+
+def _refusal(port: int) -> str:
     with socket.socket() as probe:
         # As servers do: a port with only closed connections in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
+        except PermissionError:
+            return "is only for root"
         except OSError:
-            return True
-    return False
+            return "is taken"
+    return ""
+
+
+def _another(port: int) -> int:
+    # 80 becomes 18080.
+    return port + 18000 if port < 1024 else port + 1000 if port + 1000 <= LAST_PORT else port - 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,7 +166,14 @@ class Layout:
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Layout:
-        return cls(ports=Ports.from_variables(variables), var=Path(variables.get("VAR_DIR") or ROOT / "var").resolve())
+        """Raises `LayoutError` if a variable cannot be used, or the name of a directory."""
+        var = Path(variables.get("VAR_DIR") or ROOT / "var").resolve()
+        for path in (ROOT, var):
+            if found := UNUSABLE.search(str(path)):
+                raise LayoutError(
+                    f"{path} has {found[0]!r} in its name, which nginx or supervisord cannot use: rename it"
+                )
+        return cls(ports=Ports.from_variables(variables), var=var)
 
     @property
     def run(self) -> Path:
@@ -177,7 +213,7 @@ class Layout:
             "DJANGO_SETTINGS_MODULE": "web.settings",
             "TIDEWIRE_ENVIRONMENT": "development",
             "TIDEWIRE_REDIS_URL": self.redis_url,
-            "TIDEWIRE_DATABASE_URL": f"sqlite:///{self.var / 'tidewire.sqlite3'}",
+            "TIDEWIRE_DATABASE_URL": f"sqlite:///{quote(str(self.var / 'tidewire.sqlite3'))}",
             "TIDEWIRE_STATIC_ROOT": str(self.static),
             # Short, because Ctrl-C waits for the drain.
             "TIDEWIRE_WS_DRAIN_SECONDS": "2",

@@ -37,7 +37,7 @@ stopwaitsecs = {stop_seconds}
 ; what a killed master leaves behind goes with it
 killasgroup = true
 redirect_stderr = true
-stdout_logfile = {log}/{name}.log
+stdout_logfile = {log_twice}/{name}.log
 stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 1
 """
@@ -61,7 +61,8 @@ def configuration(layout: Layout, found: Sequence[Process], *, root: bool) -> st
                 environment=",".join(f'{key}="{_escaped(value)}"' for key, value in each.environment.items()),
                 priority=each.priority,
                 stop_seconds=each.stop_seconds,
-                log=_escaped(layout.log),
+                # supervisord expands the names of these files, and then the result again.
+                log_twice=_escaped(_escaped(layout.log)),
             )
         )
     parts += [

@@ -1,10 +1,12 @@
 """deploy.local.layout: ports and directories of one stack."""
 
+import re
 import socket
 
+import dj_database_url
 import pytest
 
-from deploy.local.layout import LOOPBACK, LayoutError, Ports, free_port, free_range, is_taken
+from deploy.local.layout import LOOPBACK, Layout, LayoutError, Ports, free_port, free_range, is_taken
 
 
 def test_one_web_and_two_ws_are_the_default():
@@ -59,3 +61,49 @@ def test_free_ports_are_of_the_part_that_a_process_was_given(monkeypatch):
     assert free_range() == (21000, 21100)
     numbers = [number for _process, _variable, number in Ports.free(web=3, ws=3).named()]
     assert all(21000 <= number < 21100 for number in [*numbers, free_port()])
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"WEB_PORT": "65500", "WEB": "99"}, "web-36 would need port 65536, and the last is 65535: lower WEB_PORT"),
+        ({"PORT": "18100"}, "nginx and web-0 both have port 18100: move PORT or WEB_PORT"),
+        ({"WS_PORT": "18299"}, "ws-1 and the admin port of ws-0 both have port 18300: move WS_PORT or ADMIN_PORT"),
+    ],
+)
+def test_ports_that_cannot_be_are_named(variables, said):
+    with pytest.raises(LayoutError, match=said):
+        Ports.from_variables(variables)
+
+
+@pytest.mark.parametrize(
+    ("error", "port", "said"),
+    [
+        (PermissionError(13, "denied"), 80, "port 80 for nginx is only for root; .*: make up PORT=18080"),
+        (OSError(98, "in use"), 18080, "port 18080 for nginx is taken; .*: make up PORT=19080"),
+        (OSError(98, "in use"), 65535, "port 65535 for nginx is taken; .*: make up PORT=64535"),
+    ],
+)
+def test_the_line_for_a_port_names_one_that_can_be(monkeypatch, error, port, said):
+    class Refusing:
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = setsockopt = lambda *_arguments: None
+
+        def bind(self, _address):
+            raise error
+
+    monkeypatch.setattr(socket, "socket", Refusing)
+    assert re.fullmatch(said, Ports.from_variables({"PORT": str(port)}).taken()[0])
+
+
+@pytest.mark.parametrize("name", ["c++", "c#", "50%20", "what?", "sp ace", "ürün", "a;b"])
+def test_the_database_is_in_its_directory_whatever_its_name_is(name, tmp_path):
+    layout = Layout.from_variables({"VAR_DIR": str(tmp_path / name)})
+    url = layout.environment({})["TIDEWIRE_DATABASE_URL"]
+    assert dj_database_url.parse(url)["NAME"] == str(tmp_path / name / "tidewire.sqlite3")
+
+
+@pytest.mark.parametrize("name", ["do$lar", 'quo"te', "a ;b", "co:lon"])
+def test_a_name_that_a_program_cannot_use_is_refused_in_one_line(name, tmp_path):
+    with pytest.raises(LayoutError, match=r"^.* in its name, which nginx or supervisord cannot use: rename it$"):
+        Layout.from_variables({"VAR_DIR": str(tmp_path / name)})

@@ -1,8 +1,10 @@
 """deploy.local.supervisor: the configuration of supervisord, and the events that are read from its log."""
 
 import configparser
+import dataclasses
 
 import pytest
+from supervisor.options import ServerOptions
 
 from deploy.local.layout import Layout, Ports
 from deploy.local.processes import Process
@@ -37,6 +39,19 @@ def test_arguments_keep_their_spaces_and_percents(layout):
     parser = parsed(configuration(layout, found, root=False))
     assert parser["program:odd"]["command"] == "echo 'two words' 100%%"
     assert parser["program:odd"]["environment"] == 'A="50%%"'
+
+
+def test_a_directory_may_have_a_percent_in_its_name(layout, tmp_path):
+    """Supervisord's own reader, because it expands some values twice."""
+    layout = dataclasses.replace(layout, var=tmp_path / "50%20 off")
+    layout.make_directories()
+    file = layout.run / "supervisord.conf"
+    file.write_text(configuration(layout, [process("odd", "odd", 1)], root=False))
+    options = ServerOptions()
+    options.realize(["-c", str(file)], doc="")
+    assert options.logfile == str(layout.log / "supervisord.log")
+    [[read]] = [group.process_configs for group in options.process_group_configs]
+    assert read.stdout_logfile == str(layout.log / "odd.log")
 
 
 def test_only_root_needs_a_user(layout):
