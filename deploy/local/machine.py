@@ -5,6 +5,7 @@ Runs on the system's own Python, before .venv exists: standard library only.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 from deploy.local import programs, system, venv
@@ -29,7 +30,7 @@ def prepare(target: str) -> int:
         required = (system.VENV, *required)
     absent = system.missing((*required, *optional))
     if absent:
-        system.install(absent, log=ROOT / "var" / "log" / "apt.log")
+        _install(absent)
         absent = system.missing(absent)
     if lacking := [need for need in absent if need in required]:
         print(f"{_names(lacking)} missing. Install, then run make again: {system.command(lacking)}", file=sys.stderr)
@@ -51,6 +52,13 @@ def prepare(target: str) -> int:
     if absent:
         print(f"{_names(absent)} missing: tests that need it are skipped. To run them: {system.command(absent)}")
     return 0
+
+
+def _install(needs: list[system.Need]) -> None:
+    try:
+        system.install(needs, log=ROOT / "var" / "log" / "apt.log")
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"apt-get could not be used: {error}", file=sys.stderr)
 
 
 def _names(needs: list[system.Need]) -> str:

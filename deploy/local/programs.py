@@ -88,6 +88,10 @@ def _link(programs: list[Program]) -> None:
 
 
 def _version(path: str, ask: str) -> str:
-    done = subprocess.run([path, ask], capture_output=True, text=True, check=False, timeout=10)
+    try:
+        done = subprocess.run([path, ask], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        # Of another machine's kind, perhaps, or not for this user.
+        return "0.0"
     found = re.search(r"(?:v=|/)(\d+\.\d+(?:\.\d+)?)", done.stdout + done.stderr)
     return found[1] if found else "0.0"

