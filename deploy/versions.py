@@ -12,19 +12,23 @@ from pathlib import Path
 from deploy.local.layout import ROOT
 
 LISTED = "deploy/versions.toml"
-IMAGE = re.compile(r"^\s*(?:- )?image: (\S+):(\S+)$", re.MULTILINE)
-BASE = re.compile(r"^(?:FROM |ARG PREVIOUS=)(\S+):(\S+)", re.MULTILINE)
-# An image in a workflow, or in a workflow's list.
-CI_IMAGE = re.compile(r"[ \"]([\w./-]+):(\d[\w.-]+)")
-ACTION = re.compile(r"uses: ([\w./-]+)@\w+ # v([\d.]+)")
-RUNNER = re.compile(r"runs-on: (ubuntu)-([\d.]+)")
+IMAGE = re.compile(r"(?<![\w-])image: [\"']?([^\s\"',}]+)")
+BASE = re.compile(r"(?:^FROM (?:--\S+ )*|^ARG PREVIOUS=|\bfrom=)([^\s,]+)", re.MULTILINE)
+# An earlier stage of the same Dockerfile.
+STAGE = re.compile(r"^FROM .* AS (\S+)", re.MULTILINE)
+# Images of services and in lists, without `image:`.
+CI_IMAGE = re.compile(r"[ \"'\[]([a-z][\w./-]*:\w[\w.-]*)")
+COMMENT = re.compile(r"(?:^|\s)#.*", re.MULTILINE)
+# The version is in a comment after the commit; without a commit it is the tag.
+ACTION = re.compile(r"uses: ([\w./-]+)@(?:\w+ # )?v?([\w.]+)")
+RUNNER = re.compile(r"runs-on: ([a-z]+)-(\S+)")
 CODENAME = re.compile(r"-(bookworm|trixie|forky)$")
 CLASSIFIER = re.compile(r'"(?:Programming Language :: (Python)|Framework :: (Django)) :: (\d+\.\d+)"')
 PINNED = re.compile(r"^([\w-]+)==(\d+(?:\.\d+)*)", re.MULTILINE)
 GO_MODULE = re.compile(r"([\w./-]+)@v([\d.]+)")
 MINOR = re.compile(r'"(1\.\d+)"')
-# Images that are built from this repository.
-OWN = "tidewire-"
+# No images of others: those of this repository, variables, anchors of YAML, and an empty base.
+OTHER = ("tidewire-", "$", "&", "*", "scratch")
 
 
 def used(root: Path = ROOT) -> Iterator[tuple[str, str, str]]:
@@ -33,7 +37,8 @@ def used(root: Path = ROOT) -> Iterator[tuple[str, str, str]]:
         yield from _images(IMAGE, file, root)
     for file in sorted((*root.glob("services/*/Dockerfile"), root / "loadtest/Dockerfile")):
         yield from _images(BASE, file, root)
-    yield from _images(CI_IMAGE, root / ".gitlab-ci.yml", root)
+    for pattern in (IMAGE, CI_IMAGE):
+        yield from _images(pattern, root / ".gitlab-ci.yml", root)
     for file in sorted(root.glob(".github/workflows/*.yml")):
         for name, version in (found for each in (ACTION, RUNNER) for found in each.findall(file.read_text("utf-8"))):
             yield name, version, str(file.relative_to(root))
@@ -81,6 +86,8 @@ def problems(root: Path = ROOT, today: dt.date | None = None) -> str:
 
 def _of_entry(name: str, entry: dict[str, object], today: dt.date) -> Iterator[str]:
     match entry:
+        case {"ends": dt.datetime()} | {"review": dt.datetime()}:
+            yield f"{name} needs a date without a time"
         case {"ends": dt.date() as ends, "source": str(), **more} if not more:
             if ends < today:
                 yield f"{name} is not supported since {ends}: use a newer version"
@@ -97,8 +104,13 @@ def _is_of(version: str, prefix: str) -> bool:
 
 def _images(pattern: re.Pattern[str], file: Path, root: Path) -> Iterator[tuple[str, str, str]]:
     where = str(file.relative_to(root))
-    for name, tag in pattern.findall(file.read_text(encoding="utf-8")):
-        if not name.startswith(OWN):
+    text = COMMENT.sub("", file.read_text(encoding="utf-8"))
+    stages = STAGE.findall(text)
+    for reference in pattern.findall(text):
+        name, _, tag = reference.partition("@")[0].rpartition(":")
+        if not name or "/" in tag:
+            name, tag = reference, "latest"
+        if name not in stages and not name.startswith(OTHER):
             yield name, tag.removeprefix("v"), where
             if codename := CODENAME.search(tag):
                 yield "debian", codename[1], where
