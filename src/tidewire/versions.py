@@ -18,7 +18,8 @@ def require_packages(oldest: dict[str, str] = PACKAGES) -> None:
         except PackageNotFoundError:
             # A project without channels-redis uses another channel layer.
             continue
-        if _numbers(found) < _numbers(least):
+        # An uninstallation that was interrupted leaves a directory that names no version.
+        if found and _numbers(found) < _numbers(least):
             raise ImproperlyConfigured(
                 f"{name} {found} is too old: tidewire needs {least} or newer: pip install --upgrade '{name}>={least}'"
             )

@@ -34,6 +34,12 @@ def test_a_package_that_is_absent_is_not_too_old():
     versions.require_packages({"no-such-package": "1"})
 
 
+def test_a_package_that_names_no_version_is_not_too_old(monkeypatch, tmp_path):
+    (tmp_path / "left_over-1.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    versions.require_packages({"left-over": "2"})
+
+
 @pytest.mark.parametrize("found", ["7.0", "7.0.15", "7.2.4", "8.0-rc1", "9.1.2", "10.0", "255.255.255"])
 def test_a_redis_server_that_is_new_enough_is_accepted(found):
     versions.require_redis_server(found)
