@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV := .venv/bin
 COMMA := ,
 export PYTHONPATH := src:services
+# nginx and supervisord read paths as UTF-8, whatever the locale is; Python 3.15 does too.
+export PYTHONUTF8 := 1
 # Variables of the caller that lead Python, pip or Django to another project, or requests to this machine to a proxy.
 unexport PYTHONHOME PYTHONSAFEPATH DJANGO_SETTINGS_MODULE PIP_TARGET PIP_PREFIX
 export PIP_USER := 0

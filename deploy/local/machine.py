@@ -40,11 +40,8 @@ def prepare(target: str) -> int:
         print(f"python: {venv.origin()}", flush=True)
         if runs_programs:
             programs.ensure()
-    except venv.VenvError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except PermissionError as error:
-        print(system.not_ours(error), file=sys.stderr)
+    except (venv.VenvError, OSError, subprocess.TimeoutExpired) as error:
+        print(system.not_ours(error) if isinstance(error, PermissionError) else error, file=sys.stderr)
         return 1
     for need in dict.fromkeys((system.PROMETHEUS, *optional) if runs_programs else ()):
         if path := system.find_program(*need.programs):

@@ -77,7 +77,7 @@ def main() -> int:
     except PermissionError as error:
         _say(f"cannot start: {not_ours(error)}")
         return 1
-    except (UpError, LayoutError) as error:
+    except (UpError, LayoutError, OSError) as error:
         _say(f"cannot start: {error}")
         return 1
 
@@ -119,13 +119,16 @@ def _check_ports(layout: Layout) -> None:
 
 def _prepare(layout: Layout) -> None:
     _say("preparing the database, the demo data and the static files ...")
-    done = subprocess.run(
-        [sys.executable, "-m", "deploy.local.prepare"],
-        cwd=ROOT,
-        env=layout.environment(),
-        check=False,
-        timeout=PREPARE_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.local.prepare"],
+            cwd=ROOT,
+            env=layout.environment(),
+            check=False,
+            timeout=PREPARE_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise UpError(f"the database and the static files were not ready after {PREPARE_SECONDS:.0f} s") from None
     if done.returncode:
         raise UpError("the database or the static files could not be prepared; the reason stands above")
     write_configuration(layout)

@@ -69,6 +69,18 @@ def test_files_of_an_earlier_start_by_root_are_named_in_one_line(prepare, monkey
     )
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), subprocess.TimeoutExpired(["python", "-m", "venv"], 120)]
+)
+def test_a_full_disk_or_a_step_that_hangs_is_one_line(prepare, monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(programs, "ensure", fail)
+    status, printed = prepare()
+    assert (status, printed.err) == (1, f"{error}\n")
+
+
 def test_what_is_optional_only_skips_tests(prepare):
     status, printed = prepare(optional=(ABSENT,))
     assert status == 0

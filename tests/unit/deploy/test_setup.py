@@ -108,6 +108,7 @@ def test_variables_of_the_caller_do_not_lead_to_another_project(tmp_path):
         "PYTHONHOME": "/other",
         "PYTHONSAFEPATH": "1",
         "PYTHONPATH": "/other",
+        "PYTHONUTF8": "0",
         "PIP_TARGET": "/other",
         "PIP_PREFIX": "/other",
         "PIP_USER": "1",
@@ -127,6 +128,7 @@ def test_variables_of_the_caller_do_not_lead_to_another_project(tmp_path):
     seen = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     assert {name: seen[name] for name in (*hostile, "no_proxy") if name in seen} == {
         "PYTHONPATH": "src:services",
+        "PYTHONUTF8": "1",
         "PIP_USER": "0",
         "http_proxy": "http://proxy.example.com:3128",
         "NO_PROXY": "localhost,127.0.0.1,example.com",
