@@ -12,7 +12,10 @@ import secrets
 import sys
 from pathlib import Path
 
-DIRECTORY = Path(__file__).resolve().parents[2] / "var" / "secrets"
+ROOT = Path(__file__).resolve().parents[2]
+DIRECTORY = ROOT / "var" / "secrets"
+# Directories that images copy and containers mount.
+FOLDERS = ("src", "services", "deploy", "loadtest")
 ACL = Path(__file__).with_name("redis.acl")
 
 
@@ -34,6 +37,15 @@ def main(directory: Path = DIRECTORY) -> None:
         *_write(directory, {"loadtest_password": secrets.token_urlsafe(24)}),
     ]
     sys.stdout.write(f"secrets: made {', '.join(made)} in {directory}\n" if made else "secrets: all there\n")
+
+
+def unreadable(root: Path) -> Path | None:
+    """Return a file or directory that the users of containers could not read: they keep its mode."""
+    for path in (path for folder in FOLDERS for path in (root / folder, *(root / folder).rglob("*"))):
+        needed = 0o005 if path.is_dir() else 0o004
+        if path.exists() and "__pycache__" not in path.parts and path.stat().st_mode & needed != needed:
+            return path.relative_to(root)
+    return None
 
 
 def _postgres(password: str) -> dict[str, str]:
@@ -72,4 +84,9 @@ def _write(directory: Path, files: dict[str, str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    if found := unreadable(ROOT):
+        sys.exit(
+            f"secrets: {found} is not readable by others, as after a clone with umask 077, but users of containers "
+            f"must read it: chmod -R go+rX {' '.join(FOLDERS)}"
+        )
     main()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.compose.make_secrets import main as make_secrets
+from deploy.compose.make_secrets import unreadable
 
 # Methods of redis-py that are not commands.
 METHODS = {"execute", "pipeline", "register|script", "from|url", "aclose"}
@@ -48,6 +49,24 @@ def test_redis_is_given_the_hash_of_its_password_only(tmp_path):
     acl = (tmp_path / "redis.acl").read_text()
     assert password not in acl
     assert re.search(r"#[0-9a-f]{64} ", acl)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("deploy/nginx", 0o700), ("deploy/nginx/nginx.conf", 0o600), ("src", 0o711)]
+)
+def test_files_that_no_container_could_read_are_found(tmp_path, name, mode):
+    """Images and mounts keep the modes of a clone that was made with umask 077."""
+    for folder in ("src", "deploy/nginx/__pycache__"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder).chmod(0o755)
+    (tmp_path / "deploy/nginx/__pycache__").chmod(0o700)
+    (tmp_path / "deploy/nginx").chmod(0o755)
+    (tmp_path / "deploy").chmod(0o755)
+    (tmp_path / "deploy/nginx/nginx.conf").touch(0o644)
+    (tmp_path / "deploy/nginx/nginx.conf").chmod(0o644)
+    assert unreadable(tmp_path) is None
+    (tmp_path / name).chmod(mode)
+    assert unreadable(tmp_path) == Path(name)
 
 
 def test_half_of_a_secret_is_an_error(tmp_path):
