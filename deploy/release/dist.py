@@ -159,10 +159,13 @@ def _list(python: str, name: str) -> None:
 
 def _list_debian(image: str, tag: str) -> None:
     """Write the CycloneDX list of the Debian packages of an image."""
-    docker = shutil.which("docker")
-    if not tag or docker is None:
-        print(f"image-{image}-debian: left out; make dist {image.upper()}_IMAGE=<name of the built image> lists them")
+    variable = f"{image.upper()}_IMAGE"
+    if not tag:
+        print(f"image-{image}-debian: left out; make dist {variable}=<name of the built image> lists them")
         return
+    docker = shutil.which("docker")
+    if docker is None:
+        raise DistError(f"{variable}={tag}: there is no docker to read the image with")
     path = DIST / f"image-{image}-debian-{__version__}.cdx.json"
     container = _run([docker, "create", tag]).strip()
     try:
@@ -200,9 +203,12 @@ def _sum() -> None:
 def _run(command: list[str], *, cwd: Path = ROOT) -> str:
     # Without this repository's modules: imports must come from the installed package.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DistError(f"{' '.join(command)} failed: {error}") from None
     if done.returncode:
         last = "\n".join(f"{done.stdout}{done.stderr}".strip().splitlines()[-20:])
         raise DistError(f"{' '.join(command)} failed with {done.returncode}:\n{last}")

@@ -55,6 +55,20 @@ def test_licences_are_read_from_each_form():
     assert dist.licences(bom) == {"a 1": "MIT OR BSD-3-Clause", "b 2": "MIT; Own", "c 3": "BSD License", "d 4": ""}
 
 
+def test_a_named_image_that_cannot_be_read_is_an_error(monkeypatch, capsys):
+    """A release would otherwise lack its list without a failure."""
+    monkeypatch.setattr(dist.shutil, "which", lambda _name: None)
+    dist._list_debian("web", "")
+    assert "left out; make dist WEB_IMAGE=" in capsys.readouterr().out
+    with pytest.raises(dist.DistError, match=r"^WEB_IMAGE=tidewire-web: there is no docker"):
+        dist._list_debian("web", "tidewire-web")
+
+
+def test_a_program_that_is_absent_is_named_in_one_line():
+    with pytest.raises(dist.DistError, match=r"^no-such-git ls-files failed: .*$"):
+        dist._run(["no-such-git", "ls-files"])
+
+
 def test_the_version_is_the_same_everywhere():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == __version__
