@@ -95,7 +95,8 @@ PROMETHEUS = Need(
 )
 CHROMIUM = Need(
     "chromium",
-    ("chromium", "chromium-browser", "google-chrome"),
+    # The last may be a script of Ubuntu that asks for a snap.
+    ("chromium", "google-chrome", "chromium-browser"),
     _in_all("chromium", apt_get="chromium fonts-dejavu-core"),
 )
 
