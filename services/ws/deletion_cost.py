@@ -29,6 +29,8 @@ TIMEOUT_SECONDS: Final = 5.0
 WORTH_TELLING: Final = 10
 # The cost is an int32 in Kubernetes.
 MOST: Final = 2**31 - 1
+# Without the proxy that the environment names: both the nodes and the API server are inside the cluster.
+NO_PROXY: Final = urllib.request.ProxyHandler({})
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Cluster:
         self._pods = f"{url}/api/v1/namespaces/{(account / 'namespace').read_text(encoding='utf-8')}/pods"
         self._account = account
         authority = account / "ca.crt"
-        self._tls = ssl.create_default_context(cafile=str(authority)) if authority.is_file() else None
+        tls = ssl.create_default_context(cafile=str(authority)) if authority.is_file() else None
+        self._direct = urllib.request.build_opener(NO_PROXY, urllib.request.HTTPSHandler(context=tls))
 
     def pods(self) -> list[Pod]:
         return living(json.loads(self._ask(f"{self._pods}?labelSelector={SELECTOR}")))
@@ -92,13 +95,14 @@ class Cluster:
             {"Authorization": f"Bearer {token}", "Content-Type": "application/merge-patch+json"},
             method="PATCH" if patch else "GET",
         )
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=self._tls) as answer:  # noqa: S310
+        with self._direct.open(request, timeout=TIMEOUT_SECONDS) as answer:
             return bytes(answer.read())
 
 
 def count(pod: Pod, port: int = ADMIN_PORT) -> int:
     """Request the number of sockets from one node."""
-    with urllib.request.urlopen(f"http://{pod.address}:{port}/metrics", timeout=TIMEOUT_SECONDS) as answer:
+    direct = urllib.request.build_opener(NO_PROXY)
+    with direct.open(f"http://{pod.address}:{port}/metrics", timeout=TIMEOUT_SECONDS) as answer:
         return sockets(answer.read().decode())
 
 

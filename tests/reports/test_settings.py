@@ -434,7 +434,12 @@ def test_a_node_listens_on_ipv6(stack_factory):
     stack.environment["TIDEWIRE_ADMIN_HOST"] = "[::1]"
     with stack:
         assert fetch(f"http://[::1]:{stack.ws[0].admin_port}/readyz").status == 200
-        asked = {"TIDEWIRE_ADMIN_PORT": str(stack.ws[0].admin_port), "TIDEWIRE_ADMIN_HOST": "::1"}
+        # The command must not ask the proxy of a company for a node on its own host.
+        asked = {
+            "TIDEWIRE_ADMIN_PORT": str(stack.ws[0].admin_port),
+            "TIDEWIRE_ADMIN_HOST": "::1",
+            "http_proxy": f"http://127.0.0.1:{free_port()}",
+        }
         done = run("-m", "tidewire", "drain", settings="ws.settings", **asked)
         assert "gone" in done.stdout
 

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from deploy.local.layout import free_port
 from ws.deletion_cost import ANNOTATION, Cluster, once
 
 
@@ -94,6 +95,15 @@ def test_each_pod_costs_as_many_sockets_as_its_node_has(fake, account):
     fake.node("ws-half", 3, 1000)
     rounds(fake, account)
     assert (fake.cost("ws-full"), fake.cost("ws-half")) == ("2000", "1000")
+
+
+def test_a_proxy_of_the_environment_is_not_used(fake, account, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    fake.node("ws-full", 2, 2000)
+    rounds(fake, account)
+    assert fake.cost("ws-full") == "2000"
 
 
 def test_it_asks_for_the_nodes_of_its_own_namespace_as_its_account(fake, account):
