@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import os
@@ -23,6 +24,8 @@ FREE_PORTS = (20000, 32000)
 LAST_PORT = 65535
 # Each base port has a range of a hundred.
 MAX_INSTANCES = 99
+
+_CHOSEN: collections.deque[int] = collections.deque(maxlen=500)
 
 # In a path these mean something else to nginx, to supervisord or in PYTHONPATH, and none of them can be escaped there.
 UNUSABLE = re.compile(r'["$:\n]| ;')
@@ -122,9 +125,15 @@ def free_port() -> int:
 
 
 def free_ports() -> Iterator[int]:
-    """Yield free ports in random order, so that concurrent test runs seldom choose the same."""
+    """Yield free ports in random order, so that concurrent test runs seldom choose the same.
+
+    The last ones that this process chose come last, because their servers may not listen yet.
+    """
     first, last = free_range()
-    return (port for port in random.sample(range(first, last), last - first) if not is_taken(port))
+    for port in sorted(random.sample(range(first, last), last - first), key=set(_CHOSEN).__contains__):
+        if not is_taken(port):
+            _CHOSEN.append(port)
+            yield port
 
 
 def free_range() -> tuple[int, int]:

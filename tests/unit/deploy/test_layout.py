@@ -55,6 +55,14 @@ def test_free_ports_are_free_and_differ():
     assert not any(is_taken(number) for number in numbers)
 
 
+def test_a_port_is_not_chosen_again_while_others_are_free(monkeypatch):
+    """Two servers of a test had the same port, because neither listened when the second was chosen."""
+    monkeypatch.setenv("FREE_PORTS", "21000-21020")
+    chosen = [free_port() for _ in range(10)]
+    assert len(set(chosen)) == len(chosen)
+    assert free_port() in range(21000, 21020)
+
+
 def test_free_ports_are_of_the_part_that_a_process_was_given(monkeypatch):
     """Several processes search for free ports at the same time, so each must search in its own range."""
     monkeypatch.setenv("FREE_PORTS", "21000-21100")
