@@ -1,6 +1,6 @@
 """The oldest supported versions: a process with an older one must not start."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -14,11 +14,12 @@ def require_packages(oldest: dict[str, str] = PACKAGES) -> None:
     """Raise `ImproperlyConfigured` if an installed package is older than tidewire needs."""
     for name, least in oldest.items():
         try:
-            found = version(name)
+            names = metadata(name)
         except PackageNotFoundError:
             # A project without channels-redis uses another channel layer.
             continue
         # An uninstallation that was interrupted leaves a directory that names no version.
+        found = names["Version"] if "Version" in names else ""  # noqa: SIM401  # before 3.12 no `get` is promised
         if found and _numbers(found) < _numbers(least):
             raise ImproperlyConfigured(
                 f"{name} {found} is too old: tidewire needs {least} or newer: pip install --upgrade '{name}>={least}'"

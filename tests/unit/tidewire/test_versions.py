@@ -22,7 +22,7 @@ def test_installed_packages_are_new_enough():
 
 
 def test_a_package_that_is_too_old_is_named_with_what_to_do(monkeypatch):
-    monkeypatch.setattr(versions, "version", {"Django": "4.2.30"}.__getitem__)
+    monkeypatch.setattr(versions, "metadata", {"Django": {"Version": "4.2.30"}}.__getitem__)
     with pytest.raises(ImproperlyConfigured) as caught:
         versions.require_packages({"Django": "5.2"})
     assert str(caught.value) == (
