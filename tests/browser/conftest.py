@@ -64,18 +64,26 @@ def bob(seat, stack) -> Person:
 
 
 @pytest.fixture
-def picture(tmp_path):
-    """`picture(page, name)` takes a picture, which TIDEWIRE_SCREENSHOTS=1 keeps."""
+def picture_file(tmp_path):
+    """`picture_file(name)` is the path to write a picture to. With TIDEWIRE_SCREENSHOTS=1 it is kept."""
     keep = os.environ.get("TIDEWIRE_SCREENSHOTS") == "1"
     directory = PICTURES if keep else tmp_path
     directory.mkdir(parents=True, exist_ok=True)
+    names = []
 
-    def take(page, name):
-        path = directory / f"{name}.png"
-        page.screenshot(path=path, animations="disabled", caret="hide")
-        assert path.stat().st_size < LARGEST_BYTES
+    def path(name):
+        names.append(name)
+        return directory / name
 
-    return take
+    yield path
+    sizes = {name: (directory / name).stat().st_size for name in names}
+    assert all(size < LARGEST_BYTES for size in sizes.values()), sizes
+
+
+@pytest.fixture
+def picture(picture_file):
+    """`picture(page, name)` takes one, to keep with TIDEWIRE_SCREENSHOTS=1."""
+    return lambda page, name: page.screenshot(path=picture_file(f"{name}.png"), animations="disabled", caret="hide")
 
 
 @pytest.fixture
