@@ -26,6 +26,9 @@ def is_ready(url: str) -> bool:
     try:
         with _DIRECT.open(url, timeout=ANSWER_SECONDS) as response:
             return int(response.status) == http.HTTPStatus.OK
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
 

@@ -53,7 +53,9 @@ def find_outside_venv(*names: str) -> str | None:
 
 
 def _system_path() -> str:
-    return os.pathsep.join((os.environ.get("PATH", os.defpath), *MORE_PATHS))
+    # The tests' PATH begins with the programs of wheels.
+    entries = [each for each in os.environ.get("PATH", os.defpath).split(os.pathsep) if each != str(PROGRAMS)]
+    return os.pathsep.join((*entries, *MORE_PATHS))
 
 
 def _which(names: Sequence[str], path: str) -> str | None:

