@@ -97,6 +97,7 @@ def main() -> int:
     """Make the release, and return the exit status."""
     shutil.rmtree(DIST, ignore_errors=True)
     try:
+        _check_committed()
         wheel, sdist = build(DIST)
         _check(wheel, sdist)
         with _environment() as python:
@@ -115,6 +116,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _check_committed(package: Path = PACKAGE) -> None:
+    """Raise `DistError` if git does not have a file of the package, because the release would have it."""
+    if names := _run(["git", "ls-files", "--others", "--exclude-standard", "."], cwd=package).split():
+        raise DistError(f"not in git, so commit or delete first: {', '.join(names)} in {package}")
 
 
 def _check(wheel: Path, sdist: Path) -> None:

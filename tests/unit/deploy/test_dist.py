@@ -1,6 +1,7 @@
 """The release: the exact contents of the wheel and the sdist, the format of the changelog, the lists of licences."""
 
 import re
+import subprocess
 import tomllib
 
 import pytest
@@ -67,6 +68,13 @@ def test_a_named_image_that_cannot_be_read_is_an_error(monkeypatch, capsys):
 def test_a_program_that_is_absent_is_named_in_one_line():
     with pytest.raises(dist.DistError, match=r"^no-such-git ls-files failed: .*$"):
         dist._run(["no-such-git", "ls-files"])
+
+
+def test_a_file_that_is_not_in_git_stops_the_release(tmp_path):
+    for command in (["git", "init", "--quiet", "."], ["touch", "left_over.py"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    with pytest.raises(dist.DistError, match=r"^not in git, so commit or delete first: left_over\.py in "):
+        dist._check_committed(tmp_path)
 
 
 def test_the_version_is_the_same_everywhere():
