@@ -1,6 +1,7 @@
 """The request id of an edit, from nginx's log to the event in a browser, and the log lines of a socket."""
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 import time
@@ -62,7 +63,7 @@ async def test_an_edit_is_traced_by_its_request_id(own_stack):
 
 
 def outbox_row(stack, request_id):
-    with sqlite3.connect(stack.layout.var / "tidewire.sqlite3") as database:
+    with contextlib.closing(sqlite3.connect(stack.layout.var / "tidewire.sqlite3")) as database:
         rows = [json.loads(body) for (body,) in database.execute("select body from tidewire_outboxevent")]
     [found] = with_id(rows, request_id)
     return found
