@@ -85,6 +85,10 @@ class Leaving(AbstractConnection):
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
         """Like redis-py's method; a connection that was closed meanwhile raises the same error on every event loop."""
+        if self._writer is not None and self._writer.transport.is_closing():
+            # The asyncio of Python 3.12 and 3.13 raises TypeError or AttributeError (cpython#136234, mended in 3.13.6).
+            await self.disconnect()
+            raise RedisConnectionError("the connection was cut")
         try:
             await super().send_packed_command(*args, **options)
         except RuntimeError as error:
