@@ -98,11 +98,17 @@ class Person:
         return self.find("[data-toasts] [data-toast]").filter(has_text=text)
 
 
+def why_no_browser() -> str | None:
+    """Return the reason that Playwright cannot drive a browser on this machine, if there is one."""
+    absent = [each.name for each in (system.CHROMIUM, system.LIBATOMIC) if not each.is_met()]
+    return f"needs {' and '.join(absent)}: see `make test`" if absent else None
+
+
 @contextlib.contextmanager
 def launched() -> Iterator[Browser]:
     """Run one Chromium. Playwright runs an event loop meanwhile, so no async test can run in this process."""
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium: see `make test`")
+    if reason := why_no_browser():
+        pytest.skip(reason)
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=PLAYWRIGHT_FLAGS)

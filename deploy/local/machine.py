@@ -14,7 +14,7 @@ from deploy.local.layout import ROOT
 # For each target: its requirements, whether it runs Redis and nginx, its other needs, and its optional ones.
 TARGETS = {
     "up": ("local", True, (), ()),
-    "test": ("dev", True, (), (system.PROMETHEUS, system.CHROMIUM)),
+    "test": ("dev", True, (), (system.PROMETHEUS, system.CHROMIUM, system.LIBATOMIC)),
     "dev": ("dev", False, (), ()),
     "docs": ("docs", False, (), ()),
     "dist": ("dist", False, (), ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import importlib.util
 import os
@@ -71,11 +72,23 @@ class Need:
     packages: Mapping[str, str]
     # systemd's name of the service that the package would enable; the stack's own server uses other ports beside it.
     service: str = ""
+    # A shared library of Linux, in place of a program.
+    library: str = ""
 
     def is_met(self) -> bool:
         if self is VENV:
             return importlib.util.find_spec("ensurepip") is not None
+        if self.library:
+            return sys.platform != "linux" or _loads(self.library)
         return find_program(*self.programs) is not None
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _in_all(package: str, **others: str) -> Mapping[str, str]:
@@ -100,6 +113,11 @@ CHROMIUM = Need(
     # The last may be a script of Ubuntu that asks for a snap.
     ("chromium", "google-chrome", "chromium-browser"),
     _in_all("chromium", apt_get="chromium fonts-dejavu-core"),
+)
+
+# The Node.js in Playwright's wheel needs it. Chromium brings it on Debian 13, but not on Debian 12.
+LIBATOMIC = Need(
+    "libatomic", (), _in_all("libatomic", apt_get="libatomic1", pacman="gcc-libs"), library="libatomic.so.1"
 )
 
 

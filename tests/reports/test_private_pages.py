@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Error, expect, sync_playwright
 
-from tests.browsers import CHROMIUM, PLAYWRIGHT_FLAGS
+from tests.browsers import CHROMIUM, PLAYWRIGHT_FLAGS, why_no_browser
 from tests.integration.test_environment import PRODUCTION, run
 from tests.stack import CSRF_COOKIE, SESSION_COOKIE, Stack
 
@@ -14,8 +14,8 @@ from tests.stack import CSRF_COOKIE, SESSION_COOKIE, Stack
 @pytest.fixture(scope="module")
 def caching_chromium():
     """A Chromium with the usual settings: Playwright's own keeps no page to go back to."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
+    if reason := why_no_browser():
+        pytest.skip(reason)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=PLAYWRIGHT_FLAGS, ignore_default_args=["--disable-back-forward-cache"]

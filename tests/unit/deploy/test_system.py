@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -19,6 +20,14 @@ def program(path):
 
 def test_a_program_that_is_not_there_is_missing():
     assert missing([ABSENT]) == [ABSENT]
+
+
+@pytest.mark.parametrize(("library", "is_met"), [("libc.so.6", True), ("libno-such.so.1", False)])
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux needs a library")
+def test_a_library_is_a_need_too(library, is_met):
+    """Playwright's driver did not start on Debian 12, and each test in a browser failed."""
+    assert dataclasses.replace(system.LIBATOMIC, library=library).is_met() is is_met
+    assert system.command([system.LIBATOMIC]).endswith(("libatomic1", "libatomic", "gcc-libs"))
 
 
 def test_servers_are_found_outside_an_ordinary_users_path(monkeypatch, tmp_path):
