@@ -142,7 +142,9 @@ async def dump(client) -> dict[str, bytes]:
 
 
 async def restore(client, kept: dict[str, bytes]) -> None:
-    """Replace all keys of Redis by those of a `dump`."""
-    await client.flushall()
-    for key, value in kept.items():
-        await client.restore(key, 0, value)
+    """Replace all keys of Redis by those of a `dump`, at once, because a node may write at any moment."""
+    async with client.pipeline(transaction=True) as together:
+        together.flushall()
+        for key, value in kept.items():
+            together.restore(key, 0, value)
+        await together.execute()
