@@ -27,7 +27,8 @@ const RETURNS = 3001;
  *          `final`, `delay_ms` if there is one
  *   at:    the positions of the page, `{topic: "epoch.mark:offset"}`; "" if the server could not determine one, so that
  *          events may have been missed; a topic without a position gets only new events
- *   lost:  called with the `topic` if missed events cannot be recovered: the page must reload the data they changed
+ *   lost:  called with the event `resumed` of a topic if missed events cannot be recovered: the page must reload the
+ *          data they changed
  *   heartbeat: milliseconds between heartbeats, fewer if the page must detect an unavailable server sooner
  *   patience: milliseconds within which the server must reply
  * A final close ends the attempts until `reconnectNow`.
