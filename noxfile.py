@@ -69,7 +69,8 @@ CORNERS = (
 # What `pip list` says, and the version of Python.
 LIST = (
     "import importlib.metadata as m, json, platform;"
-    "print(json.dumps({d.name.lower(): d.version for d in m.distributions()} | {'python': platform.python_version()}))"
+    "found = {d.name.lower().replace('_', '-'): d.version for d in m.distributions()};"
+    "print(json.dumps(found | {'python': platform.python_version()}))"
 )
 
 
