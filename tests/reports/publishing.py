@@ -142,7 +142,7 @@ def main() -> None:
                         print(f"round {number + 1}, {name}, {what}: {rate:.0f} saves/s", flush=True)
             for name in checkouts:
                 share = statistics.mean(rates[name, True]) / statistics.mean(rates[name, False])
-                print(f"{name}: {share:.2f} of the application that publishes nothing (wanted: {WANTED_SHARE})")
+                print(f"{name}: {share:.3f} of the application that publishes nothing (wanted: {WANTED_SHARE})")
         for name in checkouts:
             events = options.events if name == "now" else options.events // 20
             [found] = far[name].run({"work": "drain", "events": events})
