@@ -95,15 +95,15 @@ soak: ## run the real stack under churn for 20 minutes; growth fails it; writes 
 
 bench: ## compare the fan-out with alternatives and write docs/benchmarks.md
 	@$(PYTHON) -m deploy.local.setup bench
-	@$(VENV)/python -m loadtest.bench $(ARGS)
+	@$(VENV)/python -m bench $(ARGS)
 
 bench-quick: ## compare the core of it in two minutes, on the screen only
 	@$(PYTHON) -m deploy.local.setup bench
-	@$(VENV)/python -m loadtest.bench --quick $(ARGS)
+	@$(VENV)/python -m bench --quick $(ARGS)
 
 capacity: ## plan a workload: nodes, CPU, memory, Redis, and the first limit; WORKLOAD=mine.toml
 	@$(PYTHON) -m deploy.local.setup bench
-	@$(VENV)/python -m loadtest.capacity plan $(WORKLOAD) $(ARGS)
+	@$(VENV)/python -m capacity plan $(WORKLOAD) $(ARGS)
 
 ##@ Deploy
 .PHONY: compose-up compose-down compose-load secrets k8s-check

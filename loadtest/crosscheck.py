@@ -27,8 +27,8 @@ class CannotCrossCheck(Exception):
 @contextlib.contextmanager
 def beside(origin: str, cookies: Sequence[str], directory: Path) -> Iterator[None]:
     """Run a Node client with a socket for each cookie until the `with` ends, and write its figures to the directory."""
-    from loadtest.bench.places import NODE  # noqa: PLC0415 - only a cross-check needs the bench
-    from loadtest.bench.prepare import install_node_packages  # noqa: PLC0415 - the bench pins the packages' versions
+    from bench.paths import NODE  # noqa: PLC0415 - only a cross-check needs the bench
+    from bench.preparation import install_node_packages  # noqa: PLC0415 - the bench pins the packages' versions
 
     node = find_program("node")
     if node is None:

@@ -12,7 +12,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from loadtest.bench.plots import GRID, INK, OTHER, OURS, STYLE
+from bench.benchmark_plots import GRID, INK, OTHER, OURS, STYLE
 
 PANELS = (
     ("RSS", "RSS of each ws process, MiB"),

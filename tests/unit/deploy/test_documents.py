@@ -98,5 +98,16 @@ def written() -> Iterator[Path]:
     yield from (
         ROOT / name for name in (*FRONT, "pyproject.toml", "compose.yaml", ".env.example", ".ci/run", ".gitlab-ci.yml")
     )
-    for folder in (".github", "src", "services", "deploy", "docs", "loadtest", "requirements", "tests"):
+    for folder in (
+        ".github",
+        "src",
+        "services",
+        "deploy",
+        "docs",
+        "loadtest",
+        "bench",
+        "capacity",
+        "requirements",
+        "tests",
+    ):
         yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN)

@@ -88,7 +88,7 @@ def test_words_and_misspellings_are_found_by_their_line():
 def test_a_fault_in_a_checked_directory_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(prose, "ROOT", tmp_path)
     monkeypatch.setattr(prose, "DOCUMENTS", ())
-    for name in prose.CHECKED:
+    for name in (directory for directories in prose.CHECKED.values() for directory in directories):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.py").write_text("# A client must wait.\n")
     (tmp_path / "docs" / "a.md").write_text("A client must wait.\n")

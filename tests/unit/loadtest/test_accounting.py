@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from loadtest.bench.accounting import Busy, Spread, cpu_seconds, per_delivery_us, process_tree, rss_bytes
+from bench.accounting import Busy, Spread, cpu_seconds, per_delivery_us, process_tree, rss_bytes
 
 
 def process(proc, pid, *, parent=1, name="server", threads=(), rss_kib=0):

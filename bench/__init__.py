@@ -1,0 +1,1 @@
+"""The comparison of tidewire with other servers: fan-out, idle connections, storms and slow consumers."""

@@ -1,0 +1,102 @@
+"""`python -m bench`: runs the comparison, or parts of it, and writes the results.
+
+`make bench` runs it without options, `make bench-quick` with `--quick`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import benchmark_report
+from bench.compared_servers import OPEN_FILES, SERVERS, find
+from bench.paths import DOCUMENT, PLOTS
+from bench.plan import MEASURES, Plan, full, quick
+from bench.preparation import prepare
+from bench.progress import Progress
+from bench.redis_server import redis_serving
+from bench.results import LAST, Results, read
+from bench.run_facts import about
+from bench.runner import calmest, run_step, tell
+from bench.server_processes import BenchError, Cores, raise_open_files
+from bench.server_stand import Bench
+from bench.tables import Run
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fan-out, side by side.")
+    parser.add_argument("--quick", action="store_true", help="the core of it in about two minutes")
+    parser.add_argument("--measures", nargs="+", choices=MEASURES, help="only these")
+    parser.add_argument("--servers", nargs="+", choices=[server.name for server in SERVERS], help="only these")
+    parser.add_argument("--clients", nargs="+", type=int, help="only these numbers of clients")
+    parser.add_argument("--rounds", type=int, help="how often each is measured")
+    parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core a process runs on")
+    parser.add_argument("--no-report", action="store_true", help="leave docs/ as it is")
+    parser.add_argument("--report-only", nargs="?", const=LAST, type=Path, help="write docs/ anew from a run's file")
+    given = parser.parse_args(arguments)
+    base = quick() if given.quick else full()
+    plan = Plan(
+        measures=given.measures or base.measures,
+        servers=given.servers or base.servers,
+        clients=given.clients or base.clients,
+        rounds=given.rounds or base.rounds,
+        dose=base.dose,
+    )
+    return given, plan
+
+
+async def run(given: argparse.Namespace, plan: Plan, command: list[str]) -> Results:
+    cores = Cores() if given.no_pin else Cores.of_this_machine()
+    skipped = {name: reason for name in plan.servers if (reason := find(name).missing())}
+    steps = [step for step in plan.steps() if step.server not in skipped]
+    most = max([step.clients for step in steps], default=0)
+    needed = most + 200
+    if (limit := raise_open_files(max(OPEN_FILES, needed))) < needed:
+        raise BenchError(f"{most} clients need {needed} open files; the limit is {limit}: raise it (ulimit -Hn)")
+    secret = prepare(most, node=any(step.server in ("ws", "socketio") for step in steps))
+    progress = Progress(steps)
+    async with redis_serving(cores.others) as redis:
+        results = Results(about(command, redis, cores))
+        results.skipped = skipped
+        for name, reason in skipped.items():
+            print(f"{find(name).label} is skipped: {reason}", flush=True)
+        bench = Bench(redis, secret, cores)
+        for number, step in enumerate(steps):
+            progress.before(number)
+            records = await calmest(functools.partial(run_step, bench, step, plan))
+            results.add(records)
+            progress.after(number, "; ".join(tell(record) for record in records))
+    return results
+
+
+def main(arguments: Sequence[str]) -> int:
+    given, plan = parse(arguments)
+    command = ["make", "bench-quick" if given.quick else "bench"]
+    if set(arguments) - {"--quick", "--no-report"}:
+        command = ["python", "-m", "bench", *arguments]
+    if given.report_only:
+        benchmark_report.write(Run(read(given.report_only)))
+        return 0
+    try:
+        results = asyncio.run(run(given, plan, command))
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: stopped; what was measured is in var/bench/last.json", file=sys.stderr)
+        return 130
+    measured = Run(results.as_dict())
+    print(f"\n{benchmark_report.screen(measured)}\n\nresults: {results.path}")
+    # Parts of the comparison make no document.
+    if not (given.quick or given.no_report or given.measures or given.servers or given.clients):
+        benchmark_report.write(measured)
+        print(f"written: {DOCUMENT}, {PLOTS}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

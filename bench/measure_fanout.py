@@ -1,0 +1,88 @@
+"""The measure of fan-out: the server's CPU for each delivery, latency, and lost, duplicated or reordered events."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+from bench.accounting import per_delivery_us
+from bench.load_clients import Generator
+from bench.server_processes import BenchError
+from bench.server_stand import Publisher, Stand
+
+Record = dict[str, Any]
+
+EVENT_BYTES = 160
+BURST = 10
+# After the last handshake a server may still be subscribing, so the first event must wait.
+SETTLE_SECONDS = 1.0
+# The server is idle between two fan-outs, so that none can wait in another's queue.
+REST_SECONDS = 0.02
+WAIT_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Dose:
+    """The amount to publish: for `seconds`, at least `least` and at most `most` times."""
+
+    seconds: float
+    least: int
+    most: int
+
+
+async def measure_fanout(stand: Stand, clients: int, doses: dict[str, Dose]) -> list[Record]:
+    """Return a record for each mode of `doses` ("single", "burst"), all over the same connections."""
+    records: list[Record] = []
+    load = stand.fanout_load(clients)
+    async with stand.publisher() as publisher, stand.clients(load) as generator:
+        connected = await generator.connected()
+        if connected["open"] < clients:
+            raise BenchError(
+                f"{stand.server.name}: only {connected['open']} of {clients} clients connected: {connected}"
+            )
+        await asyncio.sleep(SETTLE_SECONDS)
+        await publish_once(generator, publisher, 1, size=EVENT_BYTES)
+        for mode, dose in doses.items():
+            records.append({"clients": clients, **await _measure(stand, generator, publisher, mode, dose)})
+    return records
+
+
+async def _measure(stand: Stand, generator: Generator, publisher: Publisher, mode: str, dose: Dose) -> Record:
+    count = BURST if mode == "burst" else 1
+    await publish_once(generator, publisher, count, size=EVENT_BYTES)
+    await generator.reset()
+    before = await generator.report()
+    cpu, redis = stand.cpu(), stand.redis_cpu()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    times, incomplete = 0, 0
+    while times < dose.least or (times < dose.most and loop.time() - started < dose.seconds):
+        incomplete += not await publish_once(generator, publisher, count, size=EVENT_BYTES)
+        await asyncio.sleep(REST_SECONDS)
+        times += 1
+    cpu, redis = stand.cpu() - cpu, stand.redis_cpu() - redis
+    after = await generator.report()
+    deliveries = after["deliveries"] - before["deliveries"]
+    return {
+        "measure": "fanout",
+        "mode": mode,
+        "events": times * count,
+        "deliveries": deliveries,
+        "cpu_us": per_delivery_us(cpu, deliveries),
+        "redis_cpu_us_per_event": redis / (times * count) * 1e6,
+        "generator_us": per_delivery_us(after["work_seconds"] - before["work_seconds"], deliveries),
+        "latency_ms": after["latency_ms"],
+        "incomplete": incomplete,
+        "bytes_per_delivery": (after["bytes"] - before["bytes"]) / max(deliveries, 1),
+        **{name: after[name] - before[name] for name in ("lost", "duplicated", "reordered", "closed", "malformed")},
+    }
+
+
+async def publish_once(generator: Generator, publisher: Publisher, count: int, *, size: int) -> bool:
+    """Publish, wait for all clients to receive the events, and return whether all did so in time."""
+    # Expected before publishing, so that the generator is awake when the first delivery arrives.
+    await generator.expect(publisher.published + count, seconds=WAIT_SECONDS)
+    await publisher.publish(count, size=size)
+    arrived = await generator.arrived()
+    return bool(arrived["complete"])

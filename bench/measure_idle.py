@@ -1,0 +1,50 @@
+"""The measure of idle connections: the memory of each, and the cost of its connect."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+from bench.compared_servers import AUTHENTICATED
+from bench.paths import SESSIONS, TICKETS
+from bench.server_processes import BenchError
+from bench.server_stand import Stand
+
+# The first connections load code and fill caches, a cost that later ones do not have.
+WARM_UP_CLIENTS = 50
+# A server's work after a handshake (a first frame, a presence put) must be complete by then.
+SETTLE_SECONDS = 2.0
+
+
+async def measure_idle(stand: Stand, clients: int, variant: str) -> dict[str, Any]:
+    """`variant` is "bare", "session" (only its cookie), or "ticket" (its cookie and tidewire's ticket)."""
+    path, cookies = {
+        "bare": (stand.server.bare_path, None),
+        "session": (AUTHENTICATED, SESSIONS),
+        "ticket": (AUTHENTICATED, TICKETS),
+    }[variant]
+    load = stand.load(path, clients, cookies)
+    async with stand.clients(dataclasses.replace(load, clients=WARM_UP_CLIENTS)) as generator:
+        await generator.connected()
+        await generator.stop()
+    await asyncio.sleep(SETTLE_SECONDS)
+    rss, cpu, redis = stand.rss(), stand.cpu(), stand.redis_cpu()
+    async with stand.clients(load) as generator:
+        connected = await generator.connected()
+        await asyncio.sleep(SETTLE_SECONDS)
+        cpu, redis, rss_after = stand.cpu() - cpu, stand.redis_cpu() - redis, stand.rss()
+        report = await generator.report()
+    if report["open"] < clients:
+        raise BenchError(f"{stand.server.name}: only {report['open']} of {clients} clients stayed: {report}")
+    return {
+        "measure": "idle",
+        "clients": clients,
+        "variant": variant,
+        "rss_bytes": (rss_after - rss) / clients,
+        "connect_cpu_ms": cpu / clients * 1e3,
+        "redis_cpu_ms": redis / clients * 1e3,
+        "seconds": connected["seconds"],
+        "generator_cpu_ms": connected["cpu_seconds"] / clients * 1e3,
+        "rss_before_bytes": rss,
+    }

@@ -1,0 +1,235 @@
+"""The report of a benchmark: medians, verdicts and the document."""
+
+import pytest
+
+from bench import benchmark_report
+from bench.tables import Run, cell, number, table
+from bench.target_results import judge
+
+ABOUT = {
+    "date": "2026-11-23 09:00 UTC",
+    "command": "make bench",
+    "commit": "0123456789ab",
+    "changed": False,
+    "cpu": "a processor",
+    "cores": 2,
+    "memory_gib": 8,
+    "kernel": "6.1",
+    "system": "Debian",
+    "open_files": 20000,
+    "pinned": {"server": 0, "others": 1},
+    "versions": {"Python": "3.11.7", "npm ws": "8.23.0"},
+}
+
+
+def fanout(server, number, *, cpu=10.0, clients=1000, mode="single", p99=20.0, **more):
+    return {
+        "measure": "fanout",
+        "server": server,
+        "round": number,
+        "clients": clients,
+        "mode": mode,
+        "disturbance": 0.01,
+        "tries": 1,
+        "cpu_us": cpu,
+        "generator_us": 2.0,
+        "redis_cpu_us_per_event": 50.0,
+        "deliveries": 1000,
+        "latency_ms": {"samples": 1000, "p50": 9.0, "p99": p99, "p999": 30.0, "max": 31.0},
+        "lost": 0,
+        "duplicated": 0,
+        "reordered": 0,
+        **more,
+    }
+
+
+def idle(server, variant, *, rss=8192, connect=0.5):
+    return {
+        "measure": "idle",
+        "server": server,
+        "round": 1,
+        "clients": 4000,
+        "variant": variant,
+        "disturbance": 0.0,
+        "tries": 1,
+        "rss_bytes": rss,
+        "connect_cpu_ms": connect,
+    }
+
+
+def storm(server, *, cpu=0.8, **more):
+    return {
+        "measure": "storm",
+        "server": server,
+        "round": 1,
+        "clients": 1000,
+        "disturbance": 0.0,
+        "tries": 1,
+        "cpu_seconds": cpu,
+        "refused": 0,
+        "wrong": 0,
+        "settled": True,
+        "settled_seconds": 2.0,
+        "deliveries": 4000,
+        **more,
+    }
+
+
+def stall(server, variant, *, growth=0, p99=20.0):
+    return {
+        "measure": "stall",
+        "server": server,
+        "round": 1,
+        "clients": 1000,
+        "variant": variant,
+        "disturbance": 0.0,
+        "tries": 1,
+        "events": 1000,
+        "rss_peak_growth_bytes": growth,
+        "latency_ms": {"p50": 9.0, "p99": p99},
+        "lost": 0,
+        "duplicated": 0,
+        "reordered": 0,
+        "stalled_closed": 5 if variant else 0,
+    }
+
+
+def run(*records, skipped=None):
+    return Run({"about": ABOUT, "skipped": skipped or {}, "records": list(records)})
+
+
+def verdicts(*records):
+    return {(target.name, target.wanted): target.met for target in judge(run(*records))}
+
+
+def verdict(part, *records):
+    [met] = [met for (name, wanted), met in verdicts(*records).items() if part in f"{name}: {wanted}"]
+    return met
+
+
+def test_median_is_over_the_rounds_of_one_server_size_and_mode():
+    measured = run(
+        fanout("ws", 1, cpu=12.0),
+        fanout("ws", 2, cpu=30.0),
+        fanout("ws", 3, cpu=11.0),
+        fanout("ws", 1, cpu=99.0, clients=200),
+        fanout("ws", 1, cpu=98.0, mode="burst"),
+        fanout("tidewire", 1, cpu=97.0),
+    )
+    spread = measured.spread("fanout", "ws", "cpu_us", clients=1000, mode="single")
+    assert (spread.median, spread.least, spread.most, spread.rounds) == (12.0, 11.0, 30.0, 3)
+    assert measured.median("fanout", "ws", "latency_ms.p99", clients=1000, mode="single") == pytest.approx(20.0)
+    assert measured.median("fanout", "nchan", "cpu_us") is None
+
+
+def test_failed_steps_are_in_no_median_and_are_told():
+    failed = {"measure": "idle", "server": "ws", "round": 2, "clients": 4000, "error": "gone\nfor good"}
+    measured = run(fanout("ws", 1), failed | {"disturbance": 0.5, "tries": 1}, skipped={"nchan": "no module"})
+    assert measured.median("idle", "ws", "rss_bytes") is None
+    text = benchmark_report.document(measured, [])
+    assert "- nchan was skipped: no module" in text
+    assert "- ws, idle, 4,000 clients, round 2: gone\n" in text
+
+
+def test_numbers_have_three_digits_that_mean_something():
+    assert [number(value) for value in (1.234, 12.34, 123.4, 12345.6)] == ["1.23", "12.3", "123", "12,346"]
+
+
+def test_cell_shows_median_and_extremes_or_a_dash():
+    measured = run(fanout("ws", 1, cpu=10.0), fanout("ws", 2, cpu=12.0), fanout("ws", 3, cpu=11.0))
+    assert cell(measured.spread("fanout", "ws", "cpu_us")) == "11.0 (10.0-12.0)"
+    assert cell(run(fanout("ws", 1)).spread("fanout", "ws", "cpu_us")) == "10.0"
+    assert cell(None) == "-"
+
+
+def test_table_is_markdown():
+    assert table(["", "us"], [["ws", "12"]]) == "|  | us |\n| --- | ---: |\n| ws | 12 |"
+
+
+@pytest.mark.parametrize(("ours", "met"), [(12.0, True), (12.1, False)])
+def test_cost_is_held_against_ws_of_the_same_size(ours, met):
+    records = (fanout("tidewire", 1, cpu=ours), fanout("ws", 1, cpu=12.0), fanout("ws", 1, cpu=1.0, clients=200))
+    assert verdicts(*records)["CPU per delivery, 1,000 clients, single events", "at or below npm `ws`"] is met
+
+
+@pytest.mark.parametrize(("core", "met"), [(200.0, True), (199.0, False)])
+def test_stock_core_must_cost_twenty_times_as_much(core, met):
+    assert verdict("times below stock core", fanout("tidewire", 1, cpu=10.0), fanout("daphne-core", 1, cpu=core)) is met
+
+
+@pytest.mark.parametrize(("single", "burst", "met"), [(11.0, 2.75, True), (6.0, 2.5, True), (11.0, 2.76, False)])
+def test_bursts_are_cheap_or_four_times_cheaper(single, burst, met):
+    records = (fanout("tidewire", 1, cpu=single), fanout("tidewire", 1, cpu=burst, mode="burst"))
+    assert verdict("bursts of ten", *records) is met
+
+
+@pytest.mark.parametrize(("connect", "met"), [(1.0, True), (1.01, False)])
+def test_connect_costs_a_third_of_stock(connect, met):
+    records = (idle("tidewire", "ticket", connect=connect), idle("daphne-pubsub", "session", connect=3.0))
+    assert verdict("CPU per authenticated connect", *records) is met
+
+
+@pytest.mark.parametrize(("rss", "met"), [(18 * 1024, True), (18 * 1024 + 1, False)])
+def test_memory_is_that_of_an_authenticated_connection(rss, met):
+    assert verdict("RSS per idle", idle("tidewire", "ticket", rss=rss), idle("tidewire", "bare", rss=1)) is met
+
+
+@pytest.mark.parametrize(
+    ("more", "met"),
+    [({}, True), ({"cpu": 1.6}, False), ({"refused": 1}, False), ({"wrong": 1}, False), ({"settled": False}, False)],
+)
+def test_storm_is_survived_cheaply_by_all_and_with_the_right_value(more, met):
+    assert verdict("users connecting at once", storm("tidewire", **more)) is met
+
+
+@pytest.mark.parametrize(("growth", "p99", "met"), [(2**20, 30.0, (True, True)), (2**23, 30.1, (False, False))])
+def test_stalled_readers_cost_their_bound_and_nobody_else(growth, p99, met):
+    records = (stall("tidewire", ""), stall("tidewire", "stalled", growth=growth, p99=p99))
+    assert (verdict("RSS grows", *records), verdict("the others' p99", *records)) == met
+
+
+@pytest.mark.parametrize("fault", ["lost", "duplicated", "reordered"])
+def test_one_fault_in_any_round_is_enough(fault):
+    assert verdict("none, in every run", fanout("tidewire", 1), fanout("tidewire", 2, **{fault: 1})) is False
+    assert verdict("none, in every run", fanout("tidewire", 1), fanout("ws", 2, **{fault: 1})) is True
+
+
+def test_what_was_not_measured_is_no_verdict():
+    assert set(verdicts().values()) == {None}
+
+
+def test_document_says_where_its_figures_come_from():
+    records = [
+        fanout(server, number, clients=clients, mode=mode)
+        for server in ("daphne-core", "ws", "tidewire")
+        for number in (1, 2)
+        for clients in (200, 1000)
+        for mode in ("single", "burst")
+    ]
+    records += [idle("tidewire", "ticket"), idle("daphne-pubsub", "session"), storm("tidewire")]
+    records += [stall("tidewire", ""), stall("tidewire", "stalled")]
+    text = benchmark_report.document(run(*records), ["benchmarks/cpu.svg"])
+    assert "| command | `make bench` |" in text
+    assert "| date | 2026-11-23 09:00 UTC |" in text
+    assert "| tidewire | 10.0 (10.0-10.0) | 10.0 (10.0-10.0) |" in text
+    assert "![cpu](benchmarks/cpu.svg)" in text
+    assert "Python 3.11.7, npm ws 8.23.0." in text
+    assert text.count("**not met**") == 3  # all costs are equal, and three targets require lower ones
+    assert all(f"## {title}\n" in text for title in ("Targets", "Idle connections", "The connect storm", "Limits"))
+    assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
+
+
+def test_screen_has_the_verdicts_that_there_are():
+    said = benchmark_report.screen(run(fanout("tidewire", 1), fanout("ws", 1, cpu=12.0)))
+    assert "met      CPU per delivery, 1,000 clients, single events: 10.0 µs; `ws` 12.0 µs" in said
+    assert "not measured" not in said
+
+
+def test_plots_are_the_same_for_the_same_figures(tmp_path):
+    pytest.importorskip("matplotlib", reason="only `make bench` installs it")
+    from bench.benchmark_plots import draw_all  # noqa: PLC0415 - only after the check that it can be imported
+
+    measured = run(fanout("ws", 1), fanout("tidewire", 1), idle("tidewire", "ticket"))
+    first, second = (draw_all(measured, tmp_path / name) for name in ("first", "second"))
+    assert [path.name for path in first] == ["cpu.svg", "latency.svg", "connections.svg"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]

@@ -1,0 +1,39 @@
+"""Events have the same size on the wire with every server."""
+
+import json
+
+import pytest
+
+from bench import tick_events
+from bench.event_publisher import padded
+from bench.measure_fanout import EVENT_BYTES
+from bench.tick_events import Tick, publish_tick
+from dashboard.topics import NOTIFICATIONS
+
+
+@pytest.mark.parametrize("n", [0, 9, 12_345])
+def test_padded_event_has_its_size_as_it_is_written(n):
+    compact = padded(n, EVENT_BYTES, compact=True, type="tick")
+    spaced = padded(n, EVENT_BYTES, compact=False, type="tick")
+    assert len(json.dumps(compact, separators=(",", ":"))) == EVENT_BYTES
+    assert len(json.dumps(spaced)) == EVENT_BYTES
+
+
+def test_event_larger_than_its_size_is_left_as_it_is():
+    assert padded(1, 10, compact=True)["pad"] == ""
+
+
+@pytest.mark.parametrize("size", [EVENT_BYTES, 4096])
+async def test_tick_has_its_size_with_the_offset_and_the_mark_that_the_hub_adds(monkeypatch, size):
+    published = []
+
+    async def publish(event, **_):
+        published.append(event)
+
+    monkeypatch.setattr(tick_events, "publish", publish)
+    monkeypatch.setattr(tick_events, "get_channel_layer", lambda: None)
+    await publish_tick(41, size)
+    [tick] = published
+    assert isinstance(tick, Tick)
+    assert (tick.topic, tick.n) == (NOTIFICATIONS.name, 41)
+    assert len('{"offset":42,"mark":"0123456789ab",' + tick.encode()[1:]) == size

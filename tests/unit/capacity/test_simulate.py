@@ -1,0 +1,88 @@
+"""Incidents, compared with answers that are calculated by hand, and properties that all of them must have."""
+
+import dataclasses
+
+import pytest
+
+pytest.importorskip("simpy", reason="only make setup and make bench install it")
+
+from capacity import simulate
+from capacity.model import plan
+from capacity.simulate import (
+    DRAIN_SECONDS,
+    FIRST_DELAY_SECONDS,
+    START_SECONDS,
+    World,
+    deploy,
+    node_loss,
+    storm,
+)
+from tests.unit.capacity.test_model import COSTS, workload
+
+
+@pytest.fixture(autouse=True)
+def _coarse(monkeypatch):
+    """Fewer cohorts than in a plan, so that the tests are fast."""
+    monkeypatch.setattr(simulate, "COHORTS", 1000)
+
+
+def world(*, users=4000, nodes=4, jitter=True, seed=1, **more):
+    found = workload(users=users, topics=(), **more)
+    return World.of(plan(found, COSTS, nodes=nodes), COSTS, found, seed=seed, jitter=jitter)
+
+
+def test_storm_without_jitter_takes_as_long_as_its_handshakes():
+    """Each of four nodes has 1,000 sockets, at one millisecond each."""
+    found = storm(world(jitter=False))
+    assert found.sockets == pytest.approx(4000)
+    assert found.all_back == pytest.approx(1.0, rel=0.01)
+    assert found.half_back == pytest.approx(0.5, rel=0.02)
+    assert found.worst_open == pytest.approx(0.0, abs=1e-6)
+    assert found.timeouts == 0
+
+
+def test_others_take_the_sockets_of_a_lost_node():
+    """The three remaining nodes share 1,000 sockets."""
+    found = node_loss(world(jitter=False))
+    assert found.sockets == pytest.approx(1000)
+    assert found.all_back == pytest.approx(1 / 3, rel=0.02)
+    assert found.worst_open == pytest.approx(0.75)
+
+
+def test_single_node_takes_its_own_back():
+    assert node_loss(world(nodes=1, jitter=False)).all_back == pytest.approx(4.0, rel=0.01)
+
+
+def test_jitter_spreads_a_storm_that_the_nodes_could_take_at_once():
+    """A node can open 40 sockets at once, so half of them are back after half of the first delay."""
+    found = storm(world(users=40))
+    assert found.half_back == pytest.approx(FIRST_DELAY_SECONDS / 2, abs=0.03)
+    assert found.all_back == pytest.approx(FIRST_DELAY_SECONDS, abs=0.05)
+
+
+def test_storm_beyond_the_patience_of_handshakes_times_out_and_ends_nevertheless():
+    """A single node needs 60 s for all sockets. A client that has waited for 20 s retries later."""
+    found = storm(world(users=60_000, nodes=1, jitter=False))
+    assert found.timeouts > 0
+    assert 60.0 <= found.all_back < simulate.LONGEST_SECONDS
+
+
+def test_deploy_takes_a_drain_and_a_start_for_each_step():
+    found = deploy(world(), at_once=2)
+    assert found.sockets == pytest.approx(4000)
+    assert DRAIN_SECONDS + START_SECONDS + DRAIN_SECONDS - 1.0 < found.all_back < 2 * (DRAIN_SECONDS + START_SECONDS)
+    # Sockets are closed at an even pace and are back within half a second, so few are closed at any moment.
+    assert found.worst_open > 0.95
+
+
+def test_busy_nodes_take_longer():
+    idle = storm(world(jitter=False))
+    busy = world(jitter=False)
+    half = dataclasses.replace(plan(workload(users=4000, topics=()), COSTS, nodes=4), ws_cores=2.0)
+    busy = World.of(half, COSTS, workload(users=4000, topics=()), jitter=False)
+    assert storm(busy).all_back == pytest.approx(2 * idle.all_back, rel=0.01)
+
+
+def test_same_seed_gives_the_same_course():
+    assert storm(world(seed=7)) == storm(world(seed=7))
+    assert storm(world(seed=7)) != storm(world(seed=8))
