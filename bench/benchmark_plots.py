@@ -13,8 +13,8 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from bench.accounting import Spread
 from bench.compared_servers import Server
+from bench.spread import Spread
 from bench.tables import Run, number
 
 STOCK, OTHER, OURS = "#b3541e", "#5b6770", "#0b7a75"

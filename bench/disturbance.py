@@ -6,7 +6,7 @@ import os
 import resource
 import time
 
-from bench.accounting import Busy, cpu_seconds
+from testkit.process_usage import Busy, cpu_seconds
 
 
 class Watch:

@@ -6,10 +6,10 @@ import asyncio
 import dataclasses
 from typing import Any
 
-from bench.accounting import per_delivery_us
 from bench.load_clients import Generator
 from bench.server_processes import BenchError
 from bench.server_stand import Publisher, Stand
+from bench.spread import per_delivery_us
 
 Record = dict[str, Any]
 

@@ -10,13 +10,13 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from bench.accounting import cpu_seconds, process_tree, rss_bytes
 from bench.child_process import ChildProcess, child_process
 from bench.compared_servers import Server
 from bench.load_clients import Generator, Load, generating
 from bench.paths import HERE
 from bench.redis_server import RedisServer
 from bench.server_processes import Cores, free_port, serving
+from testkit.process_usage import cpu_seconds, process_tree, rss_bytes
 
 PUBLISH_SECONDS = 60.0
 # A server that listens may still be loading code, which a server that has run for a day is not.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.accounting import Spread
 from bench.compared_servers import SERVERS, Server
 from bench.results import Record
+from bench.spread import Spread
 
 FAULTS = ("lost", "duplicated", "reordered")
 

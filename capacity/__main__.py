@@ -11,8 +11,8 @@ from capacity import validate
 from capacity.model import NOT_MODELLED, Plan, plan
 from capacity.workload import COSTS, WORKLOAD, CalibrateError, Costs, Workload, WorkloadError
 from deploy.local.layout import ROOT
-from loadtest.charts import number
 from loadtest.compare import CompareError
+from testkit.svg_charts import number
 
 RESULTS = ROOT / "var" / "capacity"
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)

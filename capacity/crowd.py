@@ -15,13 +15,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from websocket import ABNF
-
 from capacity.workload import CalibrateError
 from deploy.local.layout import LOOPBACK
-from loadtest.frames import Frames
+from testkit.frame_parser import CLOSE, PING, PONG, TEXT, FrameParser
 
-PING = b'{"type":"ping"}'
+HEARTBEAT = b'{"type":"ping"}'
 HANDSHAKE_SECONDS = 20.0
 # The same value as in client.js.
 HEARTBEAT_SECONDS = 20.0
@@ -40,22 +38,22 @@ class Client:
     def __init__(self, opened: socket.socket, port: int, on_text: Callable[[bytes], None] | None = None) -> None:
         self.socket = opened
         self.port = port
-        self._frames = Frames()
+        self._frames = FrameParser()
         self._on_text = on_text
 
     def take(self, data: bytes) -> None:
         for opcode, body in self._frames.feed(data):
-            if opcode == ABNF.OPCODE_TEXT:
+            if opcode == TEXT:
                 if self._on_text is not None:
                     self._on_text(body)
-            elif opcode == ABNF.OPCODE_PING:
-                self.socket.sendall(client_frame(ABNF.OPCODE_PONG, body))
-            elif opcode == ABNF.OPCODE_CLOSE:
+            elif opcode == PING:
+                self.socket.sendall(client_frame(PONG, body))
+            elif opcode == CLOSE:
                 raise CalibrateError(f"the server closed a socket with {int.from_bytes(body[:2], 'big')}")
 
     def beat(self) -> None:
         """Send a heartbeat, as the page's client does at intervals."""
-        self.socket.sendall(client_frame(ABNF.OPCODE_TEXT, PING))
+        self.socket.sendall(client_frame(TEXT, HEARTBEAT))
 
 
 class Crowd:
@@ -109,7 +107,7 @@ class Crowd:
         self.check()
         self.clients.remove(client)
         self._selector.unregister(client.socket)
-        client.socket.sendall(client_frame(ABNF.OPCODE_CLOSE, (1001).to_bytes(2, "big")))
+        client.socket.sendall(client_frame(CLOSE, (1001).to_bytes(2, "big")))
         client.socket.close()
 
     def leave(self, port: int) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from redis import Redis
 
-from bench.accounting import cpu_seconds
 from bench.paths import LOOPBACK
 from bench.redis_server import RedisServer, redis_serving
 from bench.server_processes import BenchError
 from capacity.workload import CalibrateError
+from testkit.process_usage import cpu_seconds
 
 SUBSCRIBERS = (1, 8, 32)
 EVENTS = 3000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loadtest.figures import percentile
+from testkit.percentiles import percentile
 
 Seconds = Mapping[str, float]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.accounting import cpu_seconds, process_tree
 from capacity.crowd import Client, Crowd
+from testkit.process_usage import cpu_seconds, process_tree
 
 if TYPE_CHECKING:
     from tests.stack import Stack

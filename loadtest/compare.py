@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtest.charts import number
+from testkit.svg_charts import number
 
 PERCENTILES = ("p50", "p95", "p99", "p99_9")
 # Two runs of the same code may differ by less than this by chance on an ordinary machine: see docs/load-testing.md.

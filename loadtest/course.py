@@ -7,12 +7,12 @@ import logging
 import gevent
 from locust import LoadTestShape
 
-from loadtest.figures import percentile
 from loadtest.generator import judge
 from loadtest.incidents import Nodes, replace
 from loadtest.run import ENDED, HOLD, RAMP, SETTLE, Run
 from loadtest.shapes import AWAKE_BEFORE_SPIKE, SHAPES, Action, Step, Stretch, Timeline, due
 from loadtest.team import Team, ends, recent, total
+from testkit.percentiles import percentile
 
 logger = logging.getLogger(__name__)
 

@@ -27,11 +27,11 @@ import gevent  # noqa: E402
 from locust.env import Environment  # noqa: E402
 
 from loadtest.batches import tell_locust  # noqa: E402
-from loadtest.ledger import Ledger  # noqa: E402
 from loadtest.live import LiveSocket  # noqa: E402
 from loadtest.run import HOLD, Run  # noqa: E402
 from loadtest.verdict import Objectives  # noqa: E402
 from loadtest.wires import ENGINES  # noqa: E402
+from testkit.delivery_ledger import Ledger  # noqa: E402
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PATIENCE_SECONDS = 120.0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from testkit.percentiles import percentiles, rounded
 
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 
@@ -19,25 +21,6 @@ RESUME = "resume"
 # network. Their latency counts from the subscription.
 REPLAY = "notification.created, made up for"
 HEARTBEAT = "heartbeat"
-
-
-def percentile(counts: Mapping[float, int], percent: float) -> float:
-    """Return a percentile by nearest rank. Raises `ValueError` if there are no values."""
-    return percentiles(counts, (percent,))[0]
-
-
-def percentiles(counts: Mapping[float, int], wanted: Sequence[float]) -> list[float]:
-    """Return several percentiles; `wanted` must be in rising order."""
-    total = sum(counts.values())
-    if not total:
-        raise ValueError("no value to take a percentile of")
-    found: list[float] = []
-    passed = 0
-    for value in sorted(counts):
-        passed += counts[value]
-        while len(found) < len(wanted) and passed >= max(1, math.ceil(total * wanted[len(found)] / 100)):
-            found.append(value)
-    return found
 
 
 class Meter:
@@ -68,11 +51,6 @@ class Meter:
         for step, times in steps.items():
             counts[rounded(step * 1000 / self.STEPS_PER_SECOND)] += times
         self._tell(self._second, counts)
-
-
-def rounded(value_ms: float) -> float:
-    """Return the value with three digits, so that a run of any length and any number of processes fits into memory."""
-    return float(f"{value_ms:.3g}")
 
 
 class Latencies:

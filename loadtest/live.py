@@ -20,12 +20,12 @@ from gevent.event import Event as Signal
 from websocket import WebSocket, WebSocketException
 
 from loadtest import figures
-from loadtest.frames import FrameError
-from loadtest.ledger import Ledger
 from loadtest.messages import Message
 from loadtest.opening import open_websocket, socket_url
 from loadtest.run import Run
 from loadtest.wires import Closed, Wire, wire
+from testkit.delivery_ledger import Ledger
+from testkit.frame_parser import FrameError
 
 # The same values as in client.js.
 FIRST_DELAY_SECONDS = 0.5

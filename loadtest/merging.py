@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from loadtest.accounting import Fault, Tally
-from loadtest.ledger import Kind
 from loadtest.run import Run
+from testkit.delivery_ledger import Kind
+from testkit.reconciliation import Fault, Tally
 
 
 class Books:

@@ -19,8 +19,8 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from loadtest import figures
-from loadtest.ledger import Kind
 from loadtest.run import PHASES, Run
+from testkit.delivery_ledger import Kind
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import figures
-from loadtest.charts import Band, Line, chart, number
-from loadtest.ledger import Kind
 from loadtest.result import Result
 from loadtest.verdict import Check
+from testkit.delivery_ledger import Kind
+from testkit.svg_charts import Band, Line, chart, number
 
 STYLE = Path(__file__).with_name("report.css")
 MEANINGS = {kind.value: kind.meaning for kind in Kind}

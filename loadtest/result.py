@@ -16,14 +16,16 @@ from locust.runners import MasterRunner
 
 from loadtest import figures, resources
 from loadtest.clocks import SAME
-from loadtest.figures import Moment, Summary, percentiles
+from loadtest.figures import Moment, Summary
 from loadtest.generator import Health, judge
 from loadtest.held import Held
-from loadtest.ledger import Kind
 from loadtest.run import HOLD, Run
 from loadtest.verdict import Check, check, passed
-from loadtest.versions import cpu_model, versions
+from testkit.delivery_ledger import Kind
+from testkit.machine_facts import commit, cpu_model, has_changes, package_versions, redis_version
+from testkit.percentiles import percentiles
 
+PACKAGES = ("locust", "gevent", "websocket-client", "Django", "channels", "daphne", "Twisted", "redis", "gunicorn")
 # The percentiles that curves are drawn through.
 CURVE = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99)
 
@@ -91,7 +93,7 @@ class Result:
             faults=[str(fault) for fault in run.account.faults] if run.account else [],
             totals=_totals(run),
             configuration=_configuration(run, environment),
-            versions=versions(),
+            versions=_versions(),
             generator=health,
             latencies=_latencies(run, held, until),
             pages=_pages(environment),
@@ -109,6 +111,12 @@ class Result:
 
     def as_data(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+def _versions() -> dict[str, str]:
+    redis = redis_version()
+    changes = " with changes" if has_changes() else ""
+    return {"tidewire": commit() + changes, **package_versions(PACKAGES), **({"Redis": redis} if redis else {})}
 
 
 def _judged(run: Run) -> tuple[int, float]:

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadtest import figures
-from loadtest.accounting import Account, Tally, ends_of, tally, together
 from loadtest.clocks import Clocks, Difference
 from loadtest.figures import Figures, Meter
 from loadtest.generator import Sample
-from loadtest.ledger import Kind, Ledger
 from loadtest.messages import Message, Messages
 from loadtest.planting import Planters
 from loadtest.shapes import Search
 from loadtest.verdict import Objectives
+from testkit.delivery_ledger import Kind, Ledger
+from testkit.reconciliation import Account, Tally, ends_of, tally, together
 
 PHASES = RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
 # After the last page a user stays a member for the grace of three seconds; one second more to notify other users.

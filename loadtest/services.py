@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.accounting import PROC, cpu_seconds, process_tree, rss_bytes
+from testkit.process_usage import PROC, cpu_seconds, process_tree, rss_bytes
 
 # A part of each service's command line, and the name of the service.
 SERVICES = (

@@ -13,10 +13,10 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from loadtest import merging
-from loadtest.accounting import Tally
 from loadtest.clocks import Difference
 from loadtest.follower import Follower
 from loadtest.run import ENDED, Run
+from testkit.reconciliation import Tally
 
 if TYPE_CHECKING:
     # Importing Locust patches the standard library, which must not happen to the tests of this arithmetic.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from loadtest.ledger import Kind
+from testkit.delivery_ledger import Kind
 
 OBJECTIVES = Path(__file__).with_name("objectives.toml")
 

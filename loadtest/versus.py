@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.layout import ROOT
-from loadtest.charts import number
+from testkit.svg_charts import number
 
 PRODUCTS = ("stock", "tidewire")
 

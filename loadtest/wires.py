@@ -12,9 +12,9 @@ from typing import Protocol
 
 import gevent
 from gevent.event import Event as Signal
-from websocket import ABNF, WebSocket, WebSocketTimeoutException
+from websocket import WebSocket, WebSocketTimeoutException
 
-from loadtest.frames import FrameError, Frames
+from testkit.frame_parser import CLOSE, PING, TEXT, FrameError, FrameParser
 
 OnText = Callable[[bytes], None]
 # Bytes of one read: enough for a burst of a hundred events, and a limit of memory.
@@ -67,7 +67,7 @@ class GreenletWire:
                 opcode, frame = self._opened.recv_data_frame()
             except WebSocketTimeoutException as error:
                 raise Closed(1006) from error
-            if opcode == ABNF.OPCODE_CLOSE:
+            if opcode == CLOSE:
                 raise Closed(_code(frame.data))
             self._on_text(frame.data)
 
@@ -85,7 +85,7 @@ class LoopWire:
         self._opened = opened
         self._on_text = on_text
         self._silence_seconds = silence_seconds
-        self._frames = Frames()
+        self._frames = FrameParser()
         self._ended = Signal()
         self._why: Exception | None = None
         assert opened.sock is not None
@@ -118,12 +118,12 @@ class LoopWire:
                 raise Closed(1006)
             self._heard = self._loop.now()
             for opcode, body in self._frames.feed(data):
-                if opcode == ABNF.OPCODE_TEXT:
+                if opcode == TEXT:
                     self._on_text(body)
-                elif opcode == ABNF.OPCODE_PING:
+                elif opcode == PING:
                     # Sending may have to wait, which the loop cannot do.
                     gevent.spawn(self._opened.pong, body)
-                elif opcode == ABNF.OPCODE_CLOSE:
+                elif opcode == CLOSE:
                     raise Closed(_code(body))
                 if self._watcher is None:
                     # The last message made its handler leave the page.

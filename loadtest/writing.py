@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from loadtest import figures
-from loadtest.charts import number
 from loadtest.page import page
 from loadtest.result import Result
+from testkit.svg_charts import number
 
 # A pull request must show that there are faults, with some examples.
 FAULTS_SHOWN = 10

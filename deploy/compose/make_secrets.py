@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / "var" / "secrets"
 # Directories that images copy and containers mount.
-FOLDERS = ("src", "services", "deploy", "loadtest")
+FOLDERS = ("src", "services", "deploy", "loadtest", "testkit")
 ACL = Path(__file__).with_name("redis.acl")
 
 

@@ -17,10 +17,10 @@ from locust.runners import WorkerRunner
 
 from loadtest import figures
 from loadtest.browser import Browser, Page
-from loadtest.ledger import Ledger
 from loadtest.live import HEARTBEAT_SECONDS, LiveSocket
 from loadtest.people import username
 from loadtest.run import Run
+from testkit.delivery_ledger import Ledger
 
 _numbers = itertools.count(1)
 # A spike begins within a moment, so absent users must check often.

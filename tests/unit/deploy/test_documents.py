@@ -98,16 +98,6 @@ def written() -> Iterator[Path]:
     yield from (
         ROOT / name for name in (*FRONT, "pyproject.toml", "compose.yaml", ".env.example", ".ci/run", ".gitlab-ci.yml")
     )
-    for folder in (
-        ".github",
-        "src",
-        "services",
-        "deploy",
-        "docs",
-        "loadtest",
-        "bench",
-        "capacity",
-        "requirements",
-        "tests",
-    ):
+    tools = ("loadtest", "bench", "capacity", "testkit")
+    for folder in (".github", "src", "services", "deploy", "docs", *tools, "requirements", "tests"):
         yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN)

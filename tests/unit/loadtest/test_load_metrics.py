@@ -5,10 +5,10 @@ from prometheus_client import CollectorRegistry
 
 from loadtest import figures
 from loadtest.generator import Sample
-from loadtest.ledger import Ledger
 from loadtest.metrics import DECLARED, LiveFigures
 from loadtest.run import HOLD, Run
 from loadtest.verdict import Objectives
+from testkit.delivery_ledger import Ledger
 
 
 class Clock:

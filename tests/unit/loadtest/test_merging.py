@@ -4,9 +4,9 @@ import msgpack
 import pytest
 
 from loadtest import figures, merging
-from loadtest.ledger import Kind, Ledger
 from loadtest.run import Run, Save
 from loadtest.verdict import Objectives
+from testkit.delivery_ledger import Kind, Ledger
 
 
 def make_run():

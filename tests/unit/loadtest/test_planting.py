@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from loadtest.accounting import tally, together
-from loadtest.ledger import Kind, Ledger
 from loadtest.planting import AT_EVENT, KINDS, Planters
+from testkit.delivery_ledger import Kind, Ledger
+from testkit.reconciliation import tally, together
 
 EVENTS = range(1, 11)
 NAMES = {("e", n): f"notification {n}" for n in EVENTS}

@@ -4,9 +4,9 @@ import pytest
 
 from loadtest import figures
 from loadtest.clocks import Difference
-from loadtest.ledger import Ledger
 from loadtest.run import LINGER_SECONDS, Run, Save
 from loadtest.verdict import Objectives
+from testkit.delivery_ledger import Ledger
 
 
 class Clock:

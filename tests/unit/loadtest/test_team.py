@@ -6,10 +6,10 @@ import pytest
 
 from loadtest import team
 from loadtest.follower import Follower
-from loadtest.ledger import Ledger
 from loadtest.run import HOLD, SETTLE, Run
 from loadtest.team import BOOKS, CLOSE, ORDER, SILENCE_SECONDS, STATE, Workers, total
 from loadtest.verdict import Objectives
+from testkit.delivery_ledger import Ledger
 
 
 class Clock:

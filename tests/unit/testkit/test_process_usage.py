@@ -1,10 +1,8 @@
-"""The arithmetic of the benchmark: values of /proc, costs per delivery, medians over rounds."""
-
-import math
+"""CPU time and memory come from the values of /proc."""
 
 import pytest
 
-from bench.accounting import Busy, Spread, cpu_seconds, per_delivery_us, process_tree, rss_bytes
+from testkit.process_usage import Busy, cpu_seconds, process_tree, rss_bytes
 
 
 def process(proc, pid, *, parent=1, name="server", threads=(), rss_kib=0):
@@ -47,18 +45,3 @@ def test_busy_is_all_but_idle_and_waiting_with_stolen_apart(tmp_path):
     (tmp_path / "stat").write_text("cpu  100 200 300 4000 5000 60 70 800 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
     found = Busy.now(tmp_path)
     assert found.stolen / found.busy == pytest.approx(800 / 730)
-
-
-def test_cost_of_a_delivery_is_in_microseconds():
-    assert per_delivery_us(0.5, 100_000) == pytest.approx(5.0)
-    assert math.isnan(per_delivery_us(0.5, 0))
-
-
-def test_spread_is_the_median_with_its_extremes():
-    assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0, 3)
-    assert Spread.of([1.0, 2.0]).median == pytest.approx(1.5)
-
-
-def test_spread_of_nothing_is_an_error():
-    with pytest.raises(ValueError, match="no round"):
-        Spread.of([])

@@ -1,12 +1,10 @@
-"""The operating system's statistics of processes, and the arithmetic on them."""
+"""CPU time and memory of processes, and the use of all cores, by the operating system's statistics."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -67,27 +65,3 @@ class Busy:
             for ticks in (proc / "stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
         )
         return cls(user + nice + system + irq + softirq, stolen)
-
-
-def per_delivery_us(cpu: float, deliveries: int) -> float:
-    """Return CPU seconds as microseconds for each delivery."""
-    if deliveries <= 0:
-        return math.nan
-    return cpu / deliveries * 1e6
-
-
-@dataclasses.dataclass(frozen=True)
-class Spread:
-    """The median of several rounds, with the least and the greatest value."""
-
-    median: float
-    least: float
-    most: float
-    rounds: int
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Return the spread of values. Raises `ValueError` if there are none."""
-        if not values:
-            raise ValueError("no round to take a median of")
-        return cls(statistics.median(values), min(values), max(values), len(values))

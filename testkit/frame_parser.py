@@ -6,9 +6,9 @@ as much as all the rest.
 
 from __future__ import annotations
 
-from websocket import ABNF
-
-FINAL_TEXT = 0x80 | ABNF.OPCODE_TEXT
+# Opcodes of RFC 6455, section 5.2.
+CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
+FINAL_TEXT = 0x80 | TEXT
 CONTROL = 0x08
 # Longer than any event: a greater length means that the stream was misread.
 LONGEST_BYTES = 16 * 2**20
@@ -18,7 +18,7 @@ class FrameError(Exception):
     """The bytes are no frame that a server may send here."""
 
 
-class Frames:
+class FrameParser:
     """Takes bytes as they were read, and returns the complete messages and control frames in them: (opcode, body)."""
 
     def __init__(self) -> None:
@@ -49,20 +49,20 @@ class Frames:
                 break
             at = end
             if first == FINAL_TEXT:
-                found.append((ABNF.OPCODE_TEXT, data[head:end]))
+                found.append((TEXT, data[head:end]))
             else:
-                found += self._odd(first, data[head:end])
+                found += self._other(first, data[head:end])
         self._rest = data[at:]
         return found
 
-    def _odd(self, first: int, body: bytes) -> list[tuple[int, bytes]]:
+    def _other(self, first: int, body: bytes) -> list[tuple[int, bytes]]:
         """Handle a control frame, a binary message, or a fragment of a message."""
         if first & 0x70:
             raise FrameError(f"first byte {first:#x}: no extension was agreed on")
         opcode, is_final = first & 0x0F, bool(first & 0x80)
         if opcode & CONTROL:
             return [(opcode, body)]
-        if bool(self._parts) is (opcode != ABNF.OPCODE_CONT):
+        if bool(self._parts) is (opcode != CONTINUATION):
             raise FrameError(f"opcode {opcode} {'within' if self._parts else 'outside'} a message in parts")
         self._opcode = opcode or self._opcode
         if not is_final:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from loadtest.ledger import FAULTS_KEPT, Kind, Ledger
+from testkit.delivery_ledger import FAULTS_KEPT, Kind, Ledger
 
 
 @dataclass(frozen=True, slots=True)

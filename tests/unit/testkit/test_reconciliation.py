@@ -2,8 +2,8 @@
 
 import pytest
 
-from loadtest.accounting import ends_of, tally, together
-from loadtest.ledger import FAULTS_KEPT, Kind, Ledger
+from testkit.delivery_ledger import FAULTS_KEPT, Kind, Ledger
+from testkit.reconciliation import ends_of, tally, together
 
 NAMES = {("e", n): f"notification {n} of plan" for n in range(1, 11)}
 

@@ -1,4 +1,4 @@
-"""Frames of a server are parsed correctly in chunks of any size, and invalid frames are refused."""
+"""FrameParser of a server are parsed correctly in chunks of any size, and invalid frames are refused."""
 
 import itertools
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from loadtest import frames
-from loadtest.frames import FrameError, Frames
+from testkit import frame_parser
+from testkit.frame_parser import FrameError, FrameParser
 
 
 def serialized(*sent):
@@ -16,7 +16,7 @@ def serialized(*sent):
 
 
 def fed(data, cuts=()):
-    reader = Frames()
+    reader = FrameParser()
     found, places = [], [0, *sorted(cuts), len(data)]
     for start, stop in itertools.pairwise(places):
         found += reader.feed(data[start:stop])
@@ -64,8 +64,8 @@ def test_what_no_server_may_send_is_refused(stream, why):
 
 
 def test_message_in_parts_is_bounded_too(monkeypatch):
-    monkeypatch.setattr(frames, "LONGEST_BYTES", 100)
-    reader = Frames()
+    monkeypatch.setattr(frame_parser, "LONGEST_BYTES", 100)
+    reader = FrameParser()
     reader.feed(serialized((Opcode.TEXT, b"x" * 60, False)))
     with pytest.raises(FrameError, match="more than 100 bytes"):
         reader.feed(serialized((Opcode.CONT, b"x" * 60, False)))
