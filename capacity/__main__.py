@@ -11,7 +11,7 @@ from capacity import validate
 from capacity.model import NOT_MODELLED, Plan, plan
 from capacity.workload import COSTS, WORKLOAD, CalibrateError, Costs, Workload, WorkloadError
 from deploy.local.layout import ROOT
-from loadtest.compare import CompareError
+from loadtest.report.compare_runs import CompareError
 from testkit.svg_charts import number
 
 RESULTS = ROOT / "var" / "capacity"

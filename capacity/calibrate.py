@@ -19,8 +19,8 @@ from capacity.readings import Readings, costs_of
 from capacity.stack_stand import Sizes, Stand, nothing, settle
 from capacity.visitor import Visitor
 from capacity.workload import CalibrateError
-from loadtest.messages import Message
-from loadtest.people import username
+from loadtest.create_users import username
+from loadtest.run.message_cache import Message
 
 NODES = 2
 USERS, LIST, NOTIFICATIONS = "/ws/users/", "/ws/documents/", "/ws/notifications/"
@@ -43,7 +43,7 @@ def main(sizes: Sizes | None = None) -> str:
         stack.prepare()
         with stack, Crowd(stack.layout.ports.nginx) as crowd:
             names = [username(number) for number in range(1, sizes.users + 1)]
-            stack.run("-m", "loadtest.people", str(sizes.users))
+            stack.run("-m", "loadtest.create_users", str(sizes.users))
             cookies = list(stack.sessions(*names, tickets=True).values())
             found = _read(Stand(stack, crowd, cookies, sizes), hint_costs())
     return printed(costs_of(found), sizes)

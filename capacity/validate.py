@@ -9,9 +9,9 @@ from typing import Any
 
 from capacity.model import plan
 from capacity.workload import Costs, Machine, Shared, Topic, Wanted, Workload, WorkloadError
-from loadtest import compare
-from loadtest.held import hold
-from loadtest.people import DOCUMENTS
+from loadtest.create_users import DOCUMENTS
+from loadtest.report import compare_runs
+from loadtest.report.hold_stats import hold
 
 # A run has no limits to plan for.
 WANTED = Wanted(250.0, 0.6)
@@ -148,6 +148,6 @@ def compared(run: Mapping[str, Any], costs: Costs) -> list[Comparison]:
 def main(paths: Sequence[Path], costs: Costs) -> str:
     lines = []
     for path in paths:
-        run = compare.read(path)
+        run = compare_runs.read(path)
         lines += [f"{path}: {run['title']}, {run['configuration']['date']}", *map(str, compared(run, costs)), ""]
     return "\n".join(lines)

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import requests
 
 from capacity.workload import CalibrateError
-from loadtest.browser import Page
-from loadtest.people import password
+from loadtest.clients.browser import Page
+from loadtest.create_users import password
 
 TIMEOUT_SECONDS = 20.0
 

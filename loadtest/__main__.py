@@ -14,15 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.layout import LayoutError
-from loadtest import compare, crosscheck, generators
+from loadtest import crosscheck, locust_processes
+from loadtest.clients.socket_readers import ENGINES
+from loadtest.create_users import SESSION_COOKIE, read_sessions
 from loadtest.crosscheck import CannotCrossCheck
-from loadtest.generators import workers_for
-from loadtest.journeys import formed
-from loadtest.people import SESSION_COOKIE, read_sessions
-from loadtest.planting import KINDS
-from loadtest.shapes import SHAPES
-from loadtest.targets import RESULTS, CannotRun, Target, make_people, own_stack, running_stack, scraped
-from loadtest.wires import ENGINES
+from loadtest.journeys.weights import formed
+from loadtest.locust_processes import workers_for
+from loadtest.report import compare_runs
+from loadtest.run.planted_faults import KINDS
+from loadtest.run.shapes import SHAPES
+from loadtest.target_stack import RESULTS, CannotRun, Target, make_people, own_stack, running_stack, scraped
 
 # nginx accepts 1,000 sockets from one address, and a user has 3.7 sockets on average.
 LOCAL_MOST_USERS = 260
@@ -70,8 +71,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _compare(arguments: Sequence[str]) -> int:
     try:
-        sys.stdout.write(f"comparison: {compare.main(arguments)}\n")
-    except compare.CompareError as error:
+        sys.stdout.write(f"comparison: {compare_runs.main(arguments)}\n")
+    except compare_runs.CompareError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
@@ -140,7 +141,9 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
     sys.stdout.flush()
     try:
         with scraped(target, workers) as ports, _cross_checked(options, target, sessions, directory):
-            code = generators.run(given, directory, workers=workers, timeout_seconds=patience, metrics_ports=ports)
+            code = locust_processes.run(
+                given, directory, workers=workers, timeout_seconds=patience, metrics_ports=ports
+            )
     except subprocess.TimeoutExpired as error:
         raise CannotRun(f"Locust hung for more than {patience:.0f} s; see {directory}/locust.log") from error
     headline = directory / "headline.txt"

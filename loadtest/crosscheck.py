@@ -12,7 +12,7 @@ from typing import Any
 
 from deploy.local.layout import ROOT
 from deploy.local.system import find_program
-from loadtest.figures import DELIVERY
+from loadtest.run.figures import DELIVERY
 from testkit.percentiles import percentiles, rounded
 
 SCRIPT = ROOT / "loadtest" / "crosscheck.js"

@@ -26,11 +26,11 @@ from statistics import median  # noqa: E402
 import gevent  # noqa: E402
 from locust.env import Environment  # noqa: E402
 
-from loadtest.batches import tell_locust  # noqa: E402
-from loadtest.live import LiveSocket  # noqa: E402
-from loadtest.run import HOLD, Run  # noqa: E402
-from loadtest.verdict import Objectives  # noqa: E402
-from loadtest.wires import ENGINES  # noqa: E402
+from loadtest.clients.live_socket import LiveSocket  # noqa: E402
+from loadtest.clients.socket_readers import ENGINES  # noqa: E402
+from loadtest.run.locust_figures import tell_locust  # noqa: E402
+from loadtest.run.objectives import Objectives  # noqa: E402
+from loadtest.run.run_state import HOLD, Run  # noqa: E402
 from testkit.delivery_ledger import Ledger  # noqa: E402
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

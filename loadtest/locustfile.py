@@ -17,30 +17,31 @@ from locust import events, runners
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest import journeys, metrics
-from loadtest.batches import tell_locust
-from loadtest.clocks import Clocks
-from loadtest.course import Course
-from loadtest.figures import Moment
-from loadtest.follower import Follower
-from loadtest.generator import Pulse, Sample
-from loadtest.incidents import NodesByCommand, NodesByProcess
-from loadtest.people import password, read_sessions
-from loadtest.planting import KINDS, Planters
-from loadtest.result import Result
-from loadtest.run import Run
-from loadtest.services import Services, Usage
-from loadtest.shapes import SHAPES, Search
-from loadtest.team import Alone, Obedient, Team, Workers, paths, total
-from loadtest.users.dashboard import DashboardUser, Turns
-from loadtest.users.editor import Editor
-from loadtest.users.mobile import Mobile
-from loadtest.users.reader import ListReader
-from loadtest.users.tabs import FiveTabs
-from loadtest.users.watcher import Watcher
-from loadtest.verdict import OBJECTIVES, Objectives
-from loadtest.wires import ENGINES
-from loadtest.writing import markdown, write
+from loadtest.clients.socket_readers import ENGINES
+from loadtest.create_users import password, read_sessions
+from loadtest.journeys import weights
+from loadtest.journeys.dashboard_user import DashboardUser, Turns
+from loadtest.journeys.editor import Editor
+from loadtest.journeys.five_tabs import FiveTabs
+from loadtest.journeys.list_reader import ListReader
+from loadtest.journeys.mobile import Mobile
+from loadtest.journeys.watcher import Watcher
+from loadtest.report.report_files import markdown, write
+from loadtest.report.result import Result
+from loadtest.run import load_metrics
+from loadtest.run.clock_difference import Clocks
+from loadtest.run.coordinator import Alone, Obedient, Team, Workers, paths, total
+from loadtest.run.figures import Moment
+from loadtest.run.generator_health import Pulse, Sample
+from loadtest.run.locust_figures import tell_locust
+from loadtest.run.node_restarts import NodesByCommand, NodesByProcess
+from loadtest.run.objectives import OBJECTIVES, Objectives
+from loadtest.run.planted_faults import KINDS, Planters
+from loadtest.run.run_controller import Course
+from loadtest.run.run_state import Run
+from loadtest.run.service_usage import Services, Usage
+from loadtest.run.shapes import SHAPES, Search
+from loadtest.run.worker_agent import Follower
 
 __all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
 
@@ -71,13 +72,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add("--hold-seconds", type=float, default=60.0, help="how long all users are held")
     add("--login-rate", type=float, default=2.0, help="logins a second; nginx allows 2 of one address")
     add("--logins-at-once", type=int, default=2, help="as many as the server has cores to hash on")
-    add("--sessions", default="", help="file of users with a session, by `loadtest.people --sessions`")
+    add("--sessions", default="", help="file of users with a session, by `loadtest.create_users --sessions`")
     add("--engine", choices=ENGINES, default=ENGINES[0], help="how sockets are read")
     add("--pace", type=float, default=1.0, help="journeys' pauses are so many times as long as written")
     add(
         "--journeys",
         # Still text, as paths are, because Locust's master sends every option to its workers.
-        type=partial(journeys.known, journeys=DashboardUser.__subclasses__()),
+        type=partial(weights.known, journeys=DashboardUser.__subclasses__()),
         default="",
         help="those that the run has, and their weights: Editor=1,ListReader=4; all if none is named",
     )
@@ -101,7 +102,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _prepare(environment: Environment, **_more: Any) -> None:
     options = environment.parsed_options
     assert options is not None
-    environment.user_classes = list(journeys.chosen(options.journeys, environment.user_classes))
+    environment.user_classes = list(weights.chosen(options.journeys, environment.user_classes))
     objectives = Objectives.read(Path(options.objectives))
     planted = list(filter(None, options.plant.split(",")))
     run = Run(
@@ -133,7 +134,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
     DashboardUser.password = password()
     DashboardUser.sessions = read_sessions(options.sessions)
     if options.metrics:
-        metrics.serve(run, options.metrics)
+        load_metrics.serve(run, options.metrics)
     team = _team(run, environment)
     gevent.spawn(_observe, run, services, team)
     if "starve" in planted and not isinstance(environment.runner, MasterRunner):

@@ -34,6 +34,12 @@ class Kind(StrEnum):
     UNPUBLISHED = "unpublished", "a save with a successful answer and without an event"
 
 
+def parse_position(at: str) -> tuple[str, int]:
+    """Return the epoch and the offset of a position `epoch.mark:offset`. Raises `ValueError`."""
+    epoch, _, offset = at.rpartition(":")
+    return epoch.partition(".")[0], int(offset)
+
+
 @dataclass(slots=True)
 class Wrong:
     """The faults of one stay. Most stays never have any."""

@@ -1,4 +1,4 @@
-"""Writes docs/metrics.md from the declarations in tidewire.metrics and loadtest.metrics alone."""
+"""Writes docs/metrics.md from the declarations in tidewire.metrics and loadtest.run.load_metrics alone."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 from prometheus_client.metrics import MetricWrapperBase
 
 from deploy.local.layout import ROOT
-from loadtest import metrics as load
+from loadtest.run import load_metrics as load
 from tidewire import metrics
 
 PAGE = ROOT / "docs" / "metrics.md"
 HEAD = """\
 # Metrics
 
-Written by `make generate` from `src/tidewire/metrics.py` and `loadtest/metrics.py`; edit those. Each ws node serves
-its own on its admin port, each web service the sum over its processes on its own port, the relay its own on the port of
-`relay --metrics`, all under `/metrics`; nginx must not proxy any of them. Nodes and the relay also serve `process_*`
-(memory, CPU, start time), nodes also `python_gc_*`. [Monitoring](monitoring.md) describes dashboards and alerts.
+Written by `make generate` from `src/tidewire/metrics.py` and `loadtest/run/load_metrics.py`; edit those. Each ws node
+serves its own on its admin port, each web service the sum over its processes on its own port, the relay its own on
+the port of `relay --metrics`, all under `/metrics`; nginx must not proxy any of them. Nodes and the relay also serve
+`process_*` (memory, CPU, start time), nodes also `python_gc_*`. [Monitoring](monitoring.md) describes dashboards and
+alerts.
 
 Labels are closed sets: a consumer is a class of the code, a topic a family (`document`, never its slug), a view a named
 route. A value that a user can choose must not become a label.
@@ -73,7 +74,7 @@ def _of_the_load_test() -> str:
         labels = ", ".join(f"`{name}`" for name in each.labels)
         facts = "; ".join(filter(None, (each.kind, _unit(each.name), labels and f"by {labels}")))
         lines.append(_wrapped(f"- **`{each.exported}`** ({facts}). {says} *Act:* {act}"))
-    source = "From `loadtest/metrics.py`, by each process of a [load test](load-testing.md) during its run."
+    source = "From `loadtest/run/load_metrics.py`, by each process of a [load test](load-testing.md) during its run."
     return "\n".join(("## Of the load test", "", source, "", *lines, ""))
 
 

@@ -11,7 +11,7 @@ import pytest
 from deploy.grafana.panels import ANNOTATIONS
 from deploy.grafana.write import DASHBOARDS
 from deploy.local.layout import ROOT
-from loadtest.generators import LOCUST
+from loadtest.locust_processes import LOCUST
 from tests.monitoring.crowd import Crowd, of, substituted
 
 pytestmark = pytest.mark.smoke
@@ -33,7 +33,7 @@ def load_test(eyes, directory):
     """Run a few load users for longer than the test, without using their report."""
     environment = eyes.stack.environment
     environment = {**environment, "PYTHONPATH": os.pathsep.join((environment["PYTHONPATH"], str(ROOT)))}
-    people = [sys.executable, "-m", "loadtest.people", "6"]
+    people = [sys.executable, "-m", "loadtest.create_users", "6"]
     subprocess.run(people, cwd=ROOT, env=environment, check=True, timeout=60)
     command = [*LOCUST, "--headless", "--users", "6", "--host", eyes.stack.url, "--hold-seconds", "600"]
     command += ["--metrics", f"127.0.0.1:{eyes.load_port}", "--result", str(directory / "load")]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from loadtest.browser import Page
+from loadtest.clients.browser import Page
 from tests.pages import fetch
 from tests.postgres import Postgres, why_not
 from tests.stack import PREPARE_SECONDS, SESSION_COOKIE

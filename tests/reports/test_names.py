@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from deploy.local.layout import ROOT
 from deploy.prometheus.metrics_page import declared, exported
-from loadtest import metrics as load
+from loadtest.run import load_metrics as load
 from tidewire import metrics
 
 # Files that people and Prometheus read. Figures of an earlier day keep the names of that day.

@@ -1,16 +1,16 @@
 """The load test's file for Locust with shorter waits, for a stand-in that responds at once."""
 
-from loadtest import course, shapes, team
+from loadtest.journeys import mobile
 from loadtest.locustfile import Course, Editor, FiveTabs, ListReader, Mobile, Watcher
-from loadtest.users import mobile
+from loadtest.run import coordinator, run_controller, shapes
 
 __all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
 
 # Must be longer than a phone is offline, and than the interval between two states of a worker.
-course.SETTLE_LEAST_SECONDS = 2.0
-course.STEP_GRACE_SECONDS = 1.0
+run_controller.SETTLE_LEAST_SECONDS = 2.0
+run_controller.STEP_GRACE_SECONDS = 1.0
 mobile.OFFLINE_SECONDS = (0.2, 1.0)
 shapes.CUT_SECONDS = 2.0
 # The duration of ten states of a worker.
-team.SILENCE_SECONDS = 5.0
-team.PAGE_SECONDS = 1.0
+coordinator.SILENCE_SECONDS = 5.0
+coordinator.PAGE_SECONDS = 1.0

@@ -15,9 +15,10 @@ import pytest
 
 from deploy.local.layout import ROOT, free_port
 from deploy.local.processes import tie_to_parent
-from loadtest import figures, generators
-from loadtest.verdict import OBJECTIVES
-from loadtest.wires import ENGINES
+from loadtest import locust_processes
+from loadtest.clients.socket_readers import ENGINES
+from loadtest.run import figures
+from loadtest.run.objectives import OBJECTIVES
 
 RUN_SECONDS = 150.0
 QUICK = ROOT / "tests" / "integration" / "loadtest" / "quick.py"
@@ -57,7 +58,7 @@ def patient_objectives(directory, *, late_seconds=60000, lag_ms=60000):
 def quick():
     """Start processes of Locust with short waits."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generators, "LOCUST", (sys.executable, "-m", "locust", "-f", str(QUICK)))
+        patch.setattr(locust_processes, "LOCUST", (sys.executable, "-m", "locust", "-f", str(QUICK)))
         yield
 
 
@@ -65,7 +66,7 @@ def run(address, directory, *more, workers=1, users=10, seconds=4, **objectives)
     options = ["--host", address, "--users", str(users), "--spawn-rate", "20", "--hold-seconds", str(seconds)]
     options += ["--login-rate", "50", "--logins-at-once", "10", "--pace", "0.25", "--result", str(directory)]
     options += ["--objectives", str(patient_objectives(directory, **objectives)), *more]
-    generators.run(options, directory, workers=workers, timeout_seconds=RUN_SECONDS)
+    locust_processes.run(options, directory, workers=workers, timeout_seconds=RUN_SECONDS)
     return json.loads((directory / "report.json").read_text())
 
 

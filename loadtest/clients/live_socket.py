@@ -1,0 +1,296 @@
+"""A live socket that behaves like the page's client (tidewire/client.js): reconnects, resumes, sends heartbeats.
+
+Runs on gevent. Each message goes to the run's accounts first, and its handling must not wait, because it may run in
+the event loop itself (see socket_readers.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gevent
+from gevent.event import Event as Signal
+from websocket import WebSocket, WebSocketException
+
+from loadtest.clients.connect import open_websocket, socket_url
+from loadtest.clients.socket_readers import Closed, Wire, wire
+from loadtest.run import figures
+from loadtest.run.message_cache import Message
+from loadtest.run.run_state import Run
+from testkit.delivery_ledger import Ledger, parse_position
+from testkit.frame_parser import FrameError
+
+# The same values as in client.js.
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 30.0
+HEARTBEAT_SECONDS = 20.0
+SILENCE_SECONDS = 45.0
+HANDSHAKE_SECONDS = 20.0
+SEEN_IDS = 1000
+# The dashboard's only stream topic.
+STREAM = "notifications"
+# Close codes that the server plans and that are no failure: drained, session must be checked again.
+PLANNED = (4000, 4005)
+_turns = itertools.count()
+
+Handler = Callable[[dict[str, Any]], None]
+
+
+class LiveSocket:
+    """A socket on `path`. `ledger` and the position `at` are for the stream topic; `name` groups paths in figures."""
+
+    def __init__(
+        self,
+        run: Run,
+        origin: str,
+        path: str,
+        *,
+        cookie: str,
+        name: str = "",
+        on: Mapping[str, Handler] | None = None,
+        at: str = "",
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.path = path
+        self.name = name or path
+        self.started = run.clock()
+        self._run = run
+        self._origin = origin
+        self._cookie = cookie
+        self._on = on or {}
+        self._at = parse_position(at) if at else None
+        # The position as text, which the server parses.
+        self._place = at
+        self._ledger = ledger
+        self._seen: dict[str, None] = {}
+        self._socket: WebSocket | None = None
+        self._wire: Wire | None = None
+        # Messages that wait behind an event that a planted fault delays.
+        self._held_up: list[bytes] | None = None
+        self._deliveries = run.meter("EVENT", figures.DELIVERY)
+        self._intended = run.meter("EVENT", figures.INTENDED)
+        self._closed = False
+        self._attempt = 0
+        self._drain_seconds: float | None = None
+        self._catching_up_to: int | None = None
+        self._may_connect = Signal()
+        if run.network:
+            self._may_connect.set()
+        self._pinged: float | None = None
+        self._subscribed = 0.0
+        self._greenlet = gevent.spawn(self._live)
+
+    def close(self) -> None:
+        """Close for good without waiting, as when a user leaves the page."""
+        self._closed = True
+        if self._ledger is not None:
+            self._ledger.left()
+            if self._run.plant is not None:
+                self._run.plant.left(self._ledger.client)
+        self._forget(polite=True)
+        self._greenlet.kill(block=False)
+
+    def lose_network(self) -> None:
+        """Lose the network as a phone in a tunnel does: no close frame, and no reconnect until `find_network`."""
+        self._may_connect.clear()
+        self._attempt = 0
+        wire = self._socket.sock if self._socket is not None else None
+        if wire is not None:
+            with contextlib.suppress(OSError):
+                # A reset, so that the reader here wakes at once and no orderly close reaches the server.
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                wire.shutdown(socket.SHUT_RDWR)
+
+    def find_network(self) -> None:
+        self._may_connect.set()
+
+    def _live(self) -> None:
+        while not self._closed:
+            self._may_connect.wait()
+            try:
+                self._connect()
+                self._read()
+            except (OSError, WebSocketException, FrameError, Closed) as error:
+                if self._ended(error):
+                    return
+            finally:
+                self._forget()
+            if self._may_connect.is_set():
+                gevent.sleep(self._delay())
+
+    def _ended(self, error: Exception) -> bool:
+        """Return whether the socket is closed for good. A close that was not planned is a failure in Locust's list."""
+        if self._closed or not self._may_connect.is_set():
+            return self._closed
+        planned = isinstance(error, Closed) and error.code in PLANNED
+        if not planned:
+            self._run.failed("WS", f"{self.name} {'lost' if self._socket else 'handshake'}", error)
+        return isinstance(error, Closed) and error.final
+
+    def _delay(self) -> float:
+        """Return the delay of the reconnect: backoff with full jitter, or the delay that a draining node requested."""
+        attempt, self._attempt = self._attempt, self._attempt + 1
+        hint, self._drain_seconds = self._drain_seconds, None
+        if hint is not None:
+            return hint + random.random() * FIRST_DELAY_SECONDS  # noqa: S311 - jitter, no secret
+        longest: float = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**attempt)
+        return random.random() * longest  # noqa: S311 - jitter, no secret
+
+    def _connect(self) -> None:
+        self.started = self._run.clock()
+        began = time.perf_counter()
+        self._socket = None
+        at = f"{STREAM}:{self._place}" if self._place else ""
+        opened = open_websocket(
+            socket_url(self._origin, self.path, at=at, addresses=self._run.addresses, turn=next(_turns)),
+            timeout_seconds=HANDSHAKE_SECONDS,
+            sslopt={"ca_certs": self._run.authority} if self._run.authority else None,
+            origin=self._origin,
+            cookie=self._cookie,
+            enable_multithread=False,
+            skip_utf8_validation=True,
+            sockopt=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
+            http_no_proxy=["*"],
+        )
+        self._socket = opened
+        self._run.paths[self.name] += 1
+        self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
+        again = self._ledger is not None and bool(self._ledger.stays)
+        self._catching_up_to = self._run.furthest if again else None
+
+    def _read(self) -> None:
+        assert self._socket is not None
+        spoiled = self._run.plant is not None and self._ledger is not None
+        take = self._spoiled if spoiled else self._received
+        self._wire = wire(self._run.engine, self._socket, take, silence_seconds=SILENCE_SECONDS)
+        self._wire.read()
+
+    def heartbeat(self) -> None:
+        """Send the client's own ping, because a browser cannot send the protocol's ping."""
+        if self._socket is not None and self._pinged is None:
+            self._pinged = time.perf_counter()
+            with contextlib.suppress(OSError, WebSocketException):
+                self._socket.send('{"type":"ping"}')
+
+    def _spoiled(self, data: bytes) -> None:
+        """Receive an event as a planted fault changes it."""
+        plant = self._run.plant
+        assert plant is not None
+        assert self._ledger is not None
+        if self._held_up is not None:
+            self._held_up.append(data)
+        elif self._run.phase != "hold" or self._run.messages.of(data).offset is None:
+            self._received(data)
+        else:
+            delay, texts = plant.spoil(self._ledger.client, data)
+            if delay:
+                self._held_up = list(texts)
+                gevent.spawn_later(delay, self._go_on)
+                return
+            for text in texts:
+                self._received(text)
+
+    def _go_on(self) -> None:
+        held_up, self._held_up = self._held_up, None
+        for data in held_up or ():
+            self._received(data)
+
+    def _received(self, data: bytes) -> None:
+        if self._closed:
+            # The page was left while the message was on its way, so the message is no longer due.
+            return
+        message = self._run.messages.of(data)
+        if message.offset is not None:
+            self._stream_event(message, message.offset)
+            return
+        event, event_type = message.event, message.event_type
+        if event_type == "pong":
+            if self._pinged is not None:
+                self._run.measured("WS", figures.HEARTBEAT, time.perf_counter() - self._pinged)
+                self._pinged = None
+        elif event_type == "drain":
+            self._drain_seconds = float(event["reconnect_in_seconds"])
+        elif event_type == "resumed":
+            self._resumed(event)
+        elif event_type in ("error", "stale"):
+            self._run.failed("WS", f"{self.name} {event_type}", RuntimeError(str(event)))
+        else:
+            self._run.delivered(event_type)
+            self._tell(event)
+
+    def _resumed(self, event: dict[str, Any]) -> None:
+        assert self._ledger is not None
+        epoch, offset = parse_position(event["at"])
+        when = f"at {self._run.second} s"
+        self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=self._at, when=when)
+        self._at, self._place = (epoch, offset), event["at"]
+        self._subscribed = self._run.clock()
+        self._caught_up(offset)
+
+    def _stream_event(self, message: Message, offset: int) -> None:
+        """Record a delivery. A run can have tens of thousands a second, so each line here costs the generator CPU."""
+        assert self._ledger is not None
+        assert self._at is not None
+        run, clocks, epoch = self._run, self._run.clocks, self._at[0]
+        now = run.clock()
+        if not message.is_published:
+            run.heard_of(epoch, message, now)
+        clocks.arrived(message.stamped, now)
+        published = message.stamped - clocks.ahead_seconds
+        due = max(published, self._subscribed)
+        self._ledger.received(offset, now - due if clocks.is_known else None)
+        self._at, self._place = (epoch, offset), f"{epoch}{message.mark}:{offset}"
+        second = int(now - run.started)
+        run.figures.deliveries[message.event_type][second] += 1
+        # An event that was published before the socket subscribed is sent by a resume, and counts from the
+        # subscription.
+        if published >= self._subscribed:
+            self._deliveries.add(second, now - published)
+            if save := run.save_of(message.event):
+                self._intended.add(second, now - save.intended)
+        else:
+            run.measured("EVENT", figures.REPLAY, now - self._subscribed)
+        if self._catching_up_to is not None:
+            self._caught_up(offset)
+        if message.event_type in self._on and self._is_news(message.event["id"]):
+            self._tell(message.event)
+
+    def _is_news(self, event_id: str) -> bool:
+        """Return whether the event is new. The id decides, because a loss of Redis can give an event another offset."""
+        if event_id in self._seen:
+            return False
+        self._seen[event_id] = None
+        if len(self._seen) > SEEN_IDS:
+            del self._seen[next(iter(self._seen))]
+        return True
+
+    def _caught_up(self, offset: int) -> None:
+        if self._catching_up_to is not None and offset >= self._catching_up_to:
+            self._run.measured("WS", figures.RESUME, self._run.clock() - self.started)
+            self._catching_up_to = None
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        handler = self._on.get(event["type"])
+        if handler is not None:
+            handler(event)
+
+    def _forget(self, *, polite: bool = False) -> None:
+        opened, self._socket = self._socket, None
+        if self._wire is not None:
+            self._wire.stop()
+            self._wire = None
+        self._pinged = None
+        if opened is None:
+            return
+        self._run.paths[self.name] -= 1
+        with contextlib.suppress(OSError, WebSocketException):
+            if polite:
+                opened.send_close()
+            opened.shutdown()  # type: ignore[no-untyped-call] # websocket-client has no types

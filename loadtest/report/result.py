@@ -1,0 +1,244 @@
+"""A run as it is kept: configuration, versions, figures, series, faults and the verdict, all of it plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from loadtest.report import bottleneck
+from loadtest.report.hold_stats import Held
+from loadtest.run import figures
+from loadtest.run.clock_difference import SAME
+from loadtest.run.figures import Moment, Summary
+from loadtest.run.generator_health import Health, judge
+from loadtest.run.objectives import Check, check, passed
+from loadtest.run.run_state import HOLD, Run
+from testkit.delivery_ledger import Kind
+from testkit.machine_facts import commit, cpu_model, has_changes, package_versions, redis_version
+from testkit.percentiles import percentiles
+
+PACKAGES = ("locust", "gevent", "websocket-client", "Django", "channels", "daphne", "Twisted", "redis", "gunicorn")
+# The percentiles that curves are drawn through.
+CURVE = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99)
+
+
+@dataclass(frozen=True)
+class Result:
+    title: str
+    passed: bool
+    # Reasons for which the run is no valid measurement.
+    problems: Sequence[str]
+    checks: Sequence[Check]
+    counts: Mapping[str, int]
+    faults: Sequence[str]
+    totals: Mapping[str, int]
+    configuration: Mapping[str, Any]
+    versions: Mapping[str, str]
+    generator: Health
+    # Latencies in milliseconds: deliveries while all users work, and handshakes, counts and resumes of the whole run.
+    latencies: Mapping[str, Summary]
+    pages: Sequence[Mapping[str, Any]]
+    errors: Sequence[str]
+    services: Mapping[str, Mapping[str, float]]
+    bottleneck: str
+    phases: Sequence[tuple[str, int]]
+    # Additions of shapes other than a ramp: the steps of a search, operations on nodes, unaccounted users.
+    search: Mapping[str, Any] | None
+    incidents: Sequence[str]
+    unaccounted: Mapping[str, Sequence[str]]
+    # Memory growth of each service over the hold, in MiB an hour, which is the subject of a soak.
+    growth: Mapping[str, float]
+    series: Mapping[str, Any]
+    held: Held
+
+    @classmethod
+    def of(cls, run: Run, environment: Environment) -> Result:
+        held, until = _judged(run)
+        objectives = run.objectives
+        moments = run.figures.moments
+        health = judge(
+            [
+                each
+                for each, moment in zip(run.samples, moments, strict=False)
+                if moment.phase == HOLD and held <= moment.second < until
+            ]
+            or run.samples,
+            cpu_share=objectives.generator_cpu_share,
+            lag_ms=objectives.generator_lag_ms,
+        )
+        values = run.values(
+            failed_requests=environment.stats.total.num_failures,
+            cpu_share=health.cpu_mean,
+            lag_ms=health.lag_p95_ms,
+            since=held,
+            until=until,
+        )
+        checks = check(objectives, values, run.fault_counts())
+        problems = [run.problem] * bool(run.problem) + [f"generator: {why}" for why in health.starved]
+        services = bottleneck.services(run, held)
+        return cls(
+            title=environment.parsed_options.title if environment.parsed_options else "Load test",
+            passed=passed(checks) and not problems,
+            problems=problems,
+            checks=checks,
+            counts={kind.value: run.fault_counts().get(kind, 0) for kind in Kind},
+            faults=[str(fault) for fault in run.account.faults] if run.account else [],
+            totals=_totals(run),
+            configuration=_configuration(run, environment),
+            versions=_versions(),
+            generator=health,
+            latencies=_latencies(run, held, until),
+            pages=_pages(environment),
+            errors=[f"{each.occurrences} x {each.method} {each.name}: {each.error}" for each in _errors(environment)],
+            services=services,
+            bottleneck=bottleneck.bottleneck(health, services, bottleneck.machine(run, held)),
+            phases=run.phases,
+            search=_search(run),
+            incidents=run.incidents,
+            unaccounted=run.unaccounted,
+            growth=bottleneck.growth(run),
+            series=_series(run),
+            held=Held.of(environment.stats.entries.values(), moments, run.phases, started=run.started),
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def _versions() -> dict[str, str]:
+    redis = redis_version()
+    changes = " with changes" if has_changes() else ""
+    return {"tidewire": commit() + changes, **package_versions(PACKAGES), **({"Redis": redis} if redis else {})}
+
+
+def _judged(run: Run) -> tuple[int, float]:
+    """Return the seconds in which deliveries are judged: the hold or, of a search, the steps within its limit."""
+    if run.search is not None and run.search.kept:
+        return run.search.kept[0].since, run.search.kept[-1].until
+    held = next((second for phase, second in run.phases if phase == HOLD), 0)
+    return held, math.inf
+
+
+def _search(run: Run) -> dict[str, Any] | None:
+    if run.search is None:
+        return None
+    return {
+        "sentence": str(run.search),
+        "users": run.search.users,
+        "at_least": run.search.at_least,
+        "limit_ms": run.search.limit_ms,
+        "steps": [dataclasses.asdict(step) for step in run.search.steps],
+    }
+
+
+def _latencies(run: Run, held: int, until: float) -> dict[str, Summary]:
+    whole, steady = run.figures.summaries(), run.figures.summaries(since=held, until=until)
+    under_load = (figures.DELIVERY, figures.INTENDED)
+    return {name: steady.get(name, found) if name in under_load else found for name, found in whole.items()}
+
+
+def _totals(run: Run) -> dict[str, int]:
+    account = run.account
+    assert account is not None
+    return {
+        "users": len(run.users),
+        "sockets_at_once": max((moment.sockets for moment in run.figures.moments), default=0),
+        "handshakes": run.figures.latencies[figures.HANDSHAKE].total,
+        "events_published": account.published,
+        "saves_confirmed": len(run.confirmed),
+        "conflicts": run.conflicts,
+        "stays_on_the_stream": account.clients,
+        "deliveries_due": account.due,
+        "deliveries": account.arrived,
+        "messages": sum(by_second.total() for by_second in run.figures.deliveries.values()),
+    }
+
+
+def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
+    options = environment.parsed_options
+    assert options is not None
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M %Z"),
+        "started_at": run.started,
+        "host": environment.host,
+        "shape": options.shape,
+        "generators": max(1, options.expect_workers) if isinstance(environment.runner, MasterRunner) else 1,
+        "users": options.num_users,
+        "hold_seconds": options.hold_seconds,
+        "spawn_rate": options.spawn_rate,
+        "login_rate": options.login_rate,
+        "journeys": {each.__name__: each.weight for each in environment.user_classes},
+        "engine": options.engine,
+        "pace": options.pace,
+        "clock": _clock(run),
+        "planted": options.plant or "nothing",
+        "machine": f"{os.cpu_count()} cores, {cpu_model()}, {platform.system()} {platform.release()}",
+        "load_at_start": run.load_at_start,
+    }
+
+
+def _pages(environment: Environment) -> list[dict[str, Any]]:
+    """Return Locust's own statistics of pages."""
+    entries = sorted(environment.stats.entries.values(), key=lambda each: (each.method, each.name))
+    return [
+        {
+            "method": each.method,
+            "name": each.name,
+            "count": each.num_requests,
+            "failures": each.num_failures,
+            "p50": each.get_response_time_percentile(0.5),
+            "p95": each.get_response_time_percentile(0.95),
+            "p99": each.get_response_time_percentile(0.99),
+        }
+        for each in entries
+        if each.method in ("GET", "POST")
+    ]
+
+
+def _clock(run: Run) -> str:
+    differences = run.clock_differences()
+    if all(each == SAME for each in differences.values()):
+        return "one: generator and servers share a host"
+    said = "; ".join(f"of {name or 'the generator'}: {each}" for name, each in sorted(differences.items()))
+    return said if run.is_delivery_judged else f"{said}. Too uncertain: delivery is not judged"
+
+
+def _errors(environment: Environment) -> list[Any]:
+    return sorted(environment.stats.errors.values(), key=lambda each: -each.occurrences)
+
+
+def _series(run: Run) -> dict[str, Any]:
+    """Return the data of the plots."""
+    moments: Sequence[Moment] = run.figures.moments
+    latencies = {}
+    for name in (figures.DELIVERY, figures.INTENDED):
+        latencies[name] = [
+            [second, *percentiles(counts, (50.0, 95.0, 99.0))]
+            for second, counts in sorted(run.figures.latencies[name].seconds.items())
+        ]
+    return {
+        "latency_ms": latencies,
+        "deliveries": {name: sorted(found.items()) for name, found in sorted(run.figures.deliveries.items())},
+        "users": [[each.second, each.users, each.sockets] for each in moments],
+        "cpu": [
+            [each.second, round(each.generator_cpu, 3), {n: round(v, 3) for n, v in each.services.items()}]
+            for each in moments
+        ],
+        "machine": [[each.second, round(each.machine, 3)] for each in moments],
+        "rss_mib": [[each.second, {n: round(v / 2**20, 1) for n, v in each.memory.items()}] for each in moments],
+        "lag_ms": [[each.second, round(each.generator_lag_ms, 1)] for each in moments],
+        "curves": {
+            name: [list(point) for point in zip(CURVE, percentiles(counts, CURVE), strict=True)]
+            for name, found in sorted(run.figures.latencies.items())
+            if (counts := found.counts())
+        },
+    }

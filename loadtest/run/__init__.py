@@ -1,0 +1,1 @@
+"""A run: its state, its course over several processes, its accounts and figures."""

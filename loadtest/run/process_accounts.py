@@ -1,0 +1,128 @@
+"""The accounts of several processes as plain data, and their merge into one run. Opens no connection.
+
+A process hands in its additions every few seconds, so that the accounts of a process that is lost in mid-run remain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from loadtest.run.run_state import Run
+from testkit.delivery_ledger import Kind
+from testkit.reconciliation import Fault, Tally
+
+
+class Books:
+    """The accounts of one process. A page has the additions to values that grow, and the present state of others."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._names = 0
+        self._heard: set[str] = set()
+        self._confirmed: set[str] = set()
+        self._second = 0
+
+    def page(self, ends: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """Return all additions since the previous page.
+
+        `ends` has the last offset of each epoch that any process knows. With `ends`, this is the last page: all events
+        up to there are due. Without it, the run goes on: only the events up to the last one that a client received are
+        due to it, and later ones are on their way.
+
+        The reconciliation is done here, beside the ledgers, so that only faults are sent and not all deliveries.
+        """
+        run = self._run
+        run.flush()
+        tally = run.tally(ends, as_it_stands=ends is None)
+        heard = run.heard - self._heard
+        confirmed = {mark for mark, save in run.saves.items() if save.confirmed} - self._confirmed
+        since = self._second
+        page = {
+            "account": {
+                "clients": tally.clients,
+                "due": tally.due,
+                "arrived": tally.arrived,
+                "on_the_way": tally.on_the_way,
+                "counts": {kind.value: count for kind, count in tally.counts.items()},
+                "faults": [[f.kind.value, f.event, f.client, f.detail, f.at] for f in tally.faults],
+            },
+            "names": [[epoch, n, name] for (epoch, n), name in islice(run.names.items(), self._names, None)],
+            "confirmed": sorted(confirmed),
+            "heard": sorted(heard),
+            "users": sorted(run.users),
+            "online": sorted(run.online),
+            "counts": dict(run.counts),
+            "conflicts": run.conflicts,
+            "problem": run.problem,
+            # The last second of the previous page was not over.
+            "latencies": {
+                name: [[second, list(found.items())] for second, found in each.seconds.items() if second >= since]
+                for name, each in run.figures.latencies.items()
+            },
+            "deliveries": {
+                name: [[second, count] for second, count in found.items() if second >= since]
+                for name, found in run.figures.deliveries.items()
+            },
+        }
+        self._names, self._second = len(run.names), run.second
+        self._heard |= heard
+        self._confirmed |= confirmed
+        return page
+
+
+def bind(book: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
+    """Return a process's pages so far, together with its next page."""
+    if not book:
+        return page
+    grown = {name: book[name] + page[name] for name in ("names", "confirmed", "heard")}
+    # A second that comes again replaces its former values, which were incomplete.
+    by_second = {
+        kind: {
+            name: list({**dict(book[kind].get(name, ())), **dict(page[kind].get(name, ()))}.items())
+            for name in book[kind].keys() | page[kind].keys()
+        }
+        for kind in ("latencies", "deliveries")
+    }
+    return {**book, **page, **grown, **by_second}
+
+
+def take(run: Run, book: dict[str, Any], *, is_whole: bool = True) -> Tally:
+    """Add one process's accounts to the run of the process that reports, and return its deliveries.
+
+    Of a lost process the accounts are not whole, because the present state of its users is unknown.
+    """
+    tally = _tally(book["account"])
+    run.parts.append(tally)
+    run.names.update({(epoch, offset): name for epoch, offset, name in book["names"]})
+    run.confirmed.update(book["confirmed"])
+    run.heard.update(book["heard"])
+    run.conflicts += book["conflicts"]
+    run.problem = run.problem or book["problem"]
+    if is_whole:
+        run.users.update(book["users"])
+        run.online.update(book["online"])
+        run.counts.update(book["counts"])
+    for name, seconds in book["latencies"].items():
+        for second, counts in seconds:
+            run.figures.latencies[name].add_all(second, dict(counts))
+    for name, by_second in book["deliveries"].items():
+        _add(run.figures.deliveries[name], by_second)
+    return tally
+
+
+def _add(counter: dict[int, int], pairs: Iterable[tuple[int, int]]) -> None:
+    for second, count in pairs:
+        counter[second] = counter.get(second, 0) + count
+
+
+def _tally(found: dict[str, Any]) -> Tally:
+    faults = [
+        Fault(Kind(kind), event, client, detail, (at[0], at[1]) if at else None)
+        for kind, event, client, detail, at in found["faults"]
+    ]
+    tally = Tally(found["clients"], found["due"], found["arrived"], found["on_the_way"])
+    tally.counts.update({Kind(kind): count for kind, count in found["counts"].items()})
+    tally.faults = faults
+    return tally

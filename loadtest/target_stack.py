@@ -1,0 +1,127 @@
+"""The target of a run: a running `make up`, or a stack of its own. Also creates the load users that it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.local.layout import LOOPBACK, ROOT, Layout, Ports
+from deploy.local.ready import is_ready
+
+if TYPE_CHECKING:
+    from tests.stack import Stack
+
+RESULTS = ROOT / "var" / "loadtest"
+# nginx allows two logins a second from one address.
+LOCAL_LOGIN_RATE = 2.0
+SMOKE_LOGIN_RATE = 8.0
+PEOPLE_SECONDS = 120
+KEEP_UP_SECONDS = 0.2
+
+
+class CannotRun(Exception):
+    """There is no target to use; the message has the remedy."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The target of a run. The services are the descendants of process `root`."""
+
+    layout: Layout
+    root: int
+    login_rate: float
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of a process that needs both the stack's settings and the load test."""
+        known = self.layout.environment()
+        return {**known, "PYTHONPATH": os.pathsep.join((known["PYTHONPATH"], str(ROOT)))}
+
+
+@contextlib.contextmanager
+def running_stack() -> Iterator[Target]:
+    layout = Layout.from_variables(os.environ)
+    if not is_ready(f"{layout.url}/login/"):
+        raise CannotRun(
+            f"nothing answers at {layout.url}. Start it in another terminal with `make up` (PORT=... moves it, here"
+            " and there), or use `make load-smoke`, which starts a stack of its own"
+        )
+    lock = layout.run / "up.lock"
+    root = lock.read_text(encoding="utf-8").strip() if lock.exists() else ""
+    yield Target(layout, int(root) if root.isdecimal() else 0, LOCAL_LOGIN_RATE)
+
+
+@contextlib.contextmanager
+def own_stack(product: str) -> Iterator[Target]:
+    from loadtest.stock.stack import StockStack  # noqa: PLC0415 - `make load` needs no stack of the tests
+    from tests.stack import Stack, why_not  # noqa: PLC0415 - as above
+
+    made = StockStack if product == "stock" else Stack
+    if reason := why_not():
+        raise CannotRun(reason)
+    with tempfile.TemporaryDirectory(prefix="tidewire-load-") as directory:
+        stack = made(Path(directory) / "var", web=1, ws=2)
+        stack.prepare()
+        with stack, _kept_logs(stack.layout.log), _nodes_kept_up(stack):
+            yield Target(stack.layout, os.getpid(), SMOKE_LOGIN_RATE)
+
+
+@contextlib.contextmanager
+def _nodes_kept_up(stack: Stack) -> Iterator[None]:
+    """Start a node again if it has ended, as the supervisor of `make up` does."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(KEEP_UP_SECONDS):
+            for node in stack.ws:
+                if not node.runs:
+                    stack.start(node.name)
+
+    keeper = threading.Thread(target=watch, name="nodes-kept-up")
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+
+
+@contextlib.contextmanager
+def _kept_logs(log: Path) -> Iterator[None]:
+    """Keep the logs of the stack's processes, for the analysis of a failed run."""
+    try:
+        yield
+    finally:
+        shutil.copytree(log, RESULTS / "smoke-logs", dirs_exist_ok=True)
+
+
+@contextlib.contextmanager
+def scraped(target: Target, workers: int) -> Iterator[Sequence[int]]:
+    """Yield ports from which Prometheus can read the run's processes, and register them for that time."""
+    ports = Ports.free(web=0, ws=workers).ws
+    target.layout.load_targets.write_text(
+        json.dumps([{"targets": [f"{LOOPBACK}:{port}" for port in ports]}]), encoding="utf-8"
+    )
+    try:
+        yield ports
+    finally:
+        target.layout.load_targets.unlink()
+
+
+def make_people(users: int, target: Target, sessions: Path | None) -> None:
+    command = [sys.executable, "-m", "loadtest.create_users", str(users)]
+    command += ["--sessions", str(sessions)] if sessions else []
+    environment = dict(target.environment)
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, timeout=PEOPLE_SECONDS)  # noqa: S603 - our own
+    if done.returncode:
+        raise CannotRun("the load users could not be made; the reason stands above")

@@ -1,0 +1,79 @@
+"""The comparison of two runs: all figures of either run, their changes, and different configurations."""
+
+import json
+
+import pytest
+
+from loadtest.report import compare_runs
+from loadtest.report.compare_runs import CompareError, Row
+
+
+def result(*, p95=100.0, lost=0, users=50, port=18200, **more):
+    return {
+        "title": "Load test",
+        "passed": not lost,
+        "counts": {"lost": lost},
+        "totals": {"deliveries_due": 900},
+        "configuration": {"date": "2026-11-24 10:00 UTC", "users": users},
+        "versions": {"tidewire": "0123456789ab", "Python": "3.11.2"},
+        "latencies": {"handshake": {"p50": 5.0, "p95": p95, "p99": 150.0, "p99_9": 160.0}},
+        "services": {f"ws:{port}": {"cpu_mean": 0.4, "rss_mib": 90.0}, "web": {"cpu_mean": 0.2, "rss_mib": 150.0}},
+        **more,
+    }
+
+
+def rows(before, after):
+    return {row.name: row for _, found in compare_runs.sections(before, after) for row in found}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (100.0, 150.0, "+50%"),
+        (100.0, 110.0, "+10% (within noise)"),
+        (100.0, 100.0, "+0%"),
+        (0.0, 3.0, "from none"),
+        (0.0, 0.0, ""),
+        (None, 3.0, "only one run has it"),
+    ],
+)
+def test_change_is_a_share_of_the_first(before, after, said):
+    assert Row("", before, after).said == said
+
+
+def test_every_figure_of_either_run_is_compared():
+    later = result(p95=250.0, lost=2)
+    later["latencies"]["resume"] = {"p50": 1.0, "p95": 2.0, "p99": 3.0, "p99_9": 4.0}
+    found = rows(result(), later)
+    assert found["handshake, p95"].change == pytest.approx(1.5)
+    assert (found["lost"].before, found["lost"].after) == (0, 2)
+    assert found["resume, p99.9"].said == "only one run has it"
+
+
+def test_node_is_the_same_on_another_port():
+    found = rows(result(port=20001), result(port=31000))
+    assert found["ws 1"].said == "+0%"
+
+
+def test_what_was_different_about_the_runs_is_told_and_the_date_is_not():
+    assert compare_runs.differences(result(), result(users=80)) == [("users", "50", "80")]
+
+
+def test_both_files_are_written_beside_the_second_run(tmp_path):
+    for name, found in (("a", result()), ("b", result(p95=250.0, title="<b>later</b>"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").write_text(json.dumps(found))
+    page = compare_runs.main([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert page == tmp_path / "b" / "compare.html"
+    text = page.read_text()
+    assert "+150%" in text
+    assert "<b>later" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert "| handshake, p95 | 100 ms | 250 ms | +150% |" in (tmp_path / "b" / "compare.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["{}", "no json", "[]"])
+def test_what_is_no_result_is_refused(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(CompareError, match="is no result of a load test"):
+        compare_runs.read(tmp_path)

@@ -1,0 +1,28 @@
+"""Percentiles by rank, and latencies by second with three digits."""
+
+from collections import Counter
+
+from loadtest.run.figures import Latencies, Summary
+from testkit.percentiles import percentile
+
+
+def test_percentiles_are_values_that_were_measured():
+    values = Counter({float(n): 1 for n in range(1, 101)})
+    assert [percentile(values, p) for p in (0, 50, 95, 99.9, 100)] == [1, 50, 95, 100, 100]
+    assert Summary.of(values).p99 == 99
+    assert Summary.of(Counter({5.0: 98, 900.0: 2})).p99 == 900
+
+
+def test_latencies_before_full_load_can_be_left_out():
+    found = Latencies()
+    for second, value in ((1, 900.0), (5, 20.0), (6, 10.0), (9, 700.0)):
+        found.add(second, value)
+    assert found.counts(since=5, until=9) == {10.0: 1, 20.0: 1}
+    assert found.total == 4
+
+
+def test_latency_keeps_three_digits():
+    found = Latencies()
+    for value in (1234.5, 1233.0, 0.12345):
+        found.add(0, value)
+    assert found.counts() == {1230.0: 2, 0.123: 1}

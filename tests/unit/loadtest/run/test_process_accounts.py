@@ -1,0 +1,147 @@
+"""Accounts of several processes are merged into one run, which decides questions that no process can decide alone."""
+
+import msgpack
+import pytest
+
+from loadtest.run import figures, process_accounts
+from loadtest.run.objectives import Objectives
+from loadtest.run.run_state import Run, Save
+from testkit.delivery_ledger import Kind, Ledger
+
+
+def make_run():
+    return Run(Objectives.read(), lambda **_request: None, clock=lambda: 1000.0)
+
+
+def event(offset, title="plan"):
+    return {"offset": offset, "notification_id": offset + 40, "verb": "updated", "title": title}
+
+
+def process(client, offsets, *, saves=(), end=None):
+    """A process with one client that received these offsets."""
+    run = make_run()
+    ledger = Ledger(client)
+    run.ledgers.append(ledger)
+    run.users.add(client)
+    ledger.resumed("e", 0, recovered=True, asked=("e", 0))
+    for offset in offsets:
+        ledger.received(offset, 0.01)
+        run.published("e", event(offset, title=f"save {offset}"))
+    run.saves = {mark: Save(1.0, confirmed=True) for mark in saves}
+    run.end = end
+    return run
+
+
+def merged(*processes, ends):
+    whole = make_run()
+    for each in processes:
+        process_accounts.take(whole, over_the_wire(process_accounts.Books(each).page(ends)))
+    return whole, whole.settle_accounts()
+
+
+def over_the_wire(page):
+    """Encode and decode, as between processes."""
+    return msgpack.loads(msgpack.dumps(page), strict_map_key=False)
+
+
+def test_what_came_everywhere_is_whole():
+    _, account = merged(process("ada", [1, 2, 3]), process("bob", [1, 2, 3]), ends={"e": 3})
+    assert (account.clients, account.due, account.arrived, account.published) == (2, 6, 6, 3)
+    assert not account.counts
+
+
+def test_event_that_a_whole_process_missed_is_lost_there_and_has_its_name():
+    _, account = merged(process("ada", [1, 2, 3]), process("bob", [1, 2]), ends={"e": 3})
+    [fault] = account.faults
+    assert account.counts == {Kind.LOST: 1}
+    assert str(fault) == "lost: notification 43 (updated 'save 3') at bob (position e:0, 2 received)"
+
+
+def test_event_that_nobody_got_is_known_from_the_end_that_another_read():
+    _, account = merged(process("ada", [1]), process("bob", [1], end=("e", 2)), ends={"e": 2})
+    assert account.counts == {Kind.LOST: 2}
+    assert "event e:2, which no client received at ada" in str(account.faults[0])
+
+
+def test_save_is_heard_of_by_any_process():
+    _, account = merged(process("ada", [1, 2], saves=["save 2"]), process("bob", [1, 2]), ends={"e": 2})
+    assert not account.faults
+    _, account = merged(process("ada", [1], saves=["save 9"]), process("bob", [1]), ends={"e": 1})
+    assert str(account.faults[0]) == "unpublished: save 'save 9'"
+
+
+def test_latencies_and_deliveries_add_up():
+    ada, bob = process("ada", [1]), process("bob", [1])
+    for run, value in ((ada, 10.0), (bob, 10.0), (bob, 900.0)):
+        run.figures.latencies[figures.DELIVERY].add(7, value)
+        run.figures.deliveries["notification.created"][7] += 1
+    whole, _ = merged(ada, bob, ends={"e": 1})
+    assert whole.figures.latencies[figures.DELIVERY].counts() == {10.0: 2, 900.0: 1}
+    assert whole.figures.deliveries["notification.created"] == {7: 3}
+
+
+def test_counts_that_disagree_across_processes_are_seen():
+    ada, bob = process("ada", [1]), process("bob", [1])
+    for run, name, count in ((ada, "ada", 3), (ada, "eve", 3), (bob, "bob", 1)):
+        run.online.add(name)
+        run.counts[name] = count
+    whole, _ = merged(ada, bob, ends={"e": 1})
+    assert whole.disagreements() == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.DUPLICATED, Kind.REORDERED])
+def test_fault_of_any_process_is_the_runs(kind):
+    offsets = {Kind.DUPLICATED: [1, 1, 2], Kind.REORDERED: [2, 1]}[kind]
+    _, account = merged(process("ada", [1, 2]), process("bob", offsets), ends={"e": 2})
+    assert account.counts == {kind: 1}
+
+
+def test_pages_bound_together_are_the_whole_book():
+    """Changes between two pages count once. A second that was incomplete must be sent again."""
+    ada = process("ada", [1, 2], saves=["save 1"])
+    ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
+    ada.figures.deliveries["notification.created"][0] += 1
+    books = process_accounts.Books(ada)
+    book = process_accounts.bind({}, over_the_wire(books.page()))
+    ada.ledgers[0].received(3, 0.01)
+    ada.published("e", event(3, title="save 3"))
+    ada.saves["save 3"] = Save(1.0, confirmed=True)
+    ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
+    ada.figures.latencies[figures.DELIVERY].add(1, 20.0)
+    ada.figures.deliveries["notification.created"][0] += 1
+    book = process_accounts.bind(book, over_the_wire(books.page({"e": 3})))
+    whole = make_run()
+    process_accounts.take(whole, book)
+    account = whole.settle_accounts()
+    assert (account.due, account.arrived, account.published, account.counts) == (3, 3, 3, {})
+    assert whole.confirmed == {"save 1", "save 3"}
+    assert whole.figures.latencies[figures.DELIVERY].counts() == {10.0: 2, 20.0: 1}
+    assert whole.figures.deliveries["notification.created"] == {0: 2}
+
+
+def test_page_of_mid_run_knows_what_is_on_its_way_from_what_was_passed_over():
+    ada = process("ada", [1, 3])
+    ada.ends["e"] = 5
+    account = process_accounts.Books(ada).page()["account"]
+    assert (account["due"], account["arrived"], account["on_the_way"], account["counts"]) == (3, 2, 2, {"lost": 1})
+
+
+def test_books_of_a_lost_process_count_its_deliveries_and_not_its_users():
+    whole = make_run()
+    ada = process("ada", [1, 2])
+    ada.online.add("ada")
+    tally = process_accounts.take(whole, over_the_wire(process_accounts.Books(ada).page()), is_whole=False)
+    assert (tally.due, tally.arrived) == (2, 2)
+    assert whole.settle_accounts().arrived == 2
+    assert not whole.users
+    assert not whole.online
+
+
+def test_page_that_was_left_is_settled_and_its_ledger_kept_no_longer():
+    run = process("ada", [1, 3])
+    run.ledgers[0].left()
+    run.published("e", event(4))
+    account = run.settle_accounts()
+    assert not run.ledgers
+    assert (account.clients, account.due, account.arrived, account.counts) == (1, 3, 2, {Kind.LOST: 1})
+    assert run.settle_accounts().due == 3
