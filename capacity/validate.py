@@ -16,7 +16,7 @@ from loadtest.report.hold_stats import hold
 # A run has no limits to plan for.
 WANTED = Wanted(250.0, 0.6)
 MEMORY_MIB, OPEN_FILES, MBIT = 4096.0, 1_000_000, 1e6
-# The generator's cost of an event that it reads: the engine `loop` of docs/load-testing.md, 2026-11-25.
+# The generator's cost of an event that it reads: docs/load-testing.md, *Very many sockets*, 2026-11-25.
 READING_US = 14.2
 EVENT_BYTES = 300
 USERS, NOTIFICATIONS, LIST = "/ws/users/", "/ws/notifications/", "/ws/documents/"

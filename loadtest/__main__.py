@@ -14,16 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.layout import LayoutError
-from loadtest import crosscheck, locust_processes
-from loadtest.clients.socket_readers import ENGINES
-from loadtest.create_users import SESSION_COOKIE, read_sessions
-from loadtest.crosscheck import CannotCrossCheck
+from loadtest import locust_processes
 from loadtest.journeys.weights import formed
 from loadtest.locust_processes import workers_for
 from loadtest.report import compare_runs
 from loadtest.run.planted_faults import KINDS
 from loadtest.run.shapes import SHAPES
-from loadtest.target_stack import RESULTS, CannotRun, Target, make_people, own_stack, running_stack, scraped
+from loadtest.target_stack import RESULTS, CannotRun, Target, make_users, own_stack, running_stack, scraped
 
 # nginx accepts 1,000 sockets from one address, and a user has 3.7 sockets on average.
 LOCAL_MOST_USERS = 260
@@ -38,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         return _compare(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="against a stack of its own, without nginx's limits")
-    parser.add_argument("--product", choices=("tidewire", "stock"), default="tidewire", help="stock: plain Channels")
+    parser.add_argument("--stack", default="", help="MODULE:CLASS of another product's stack, for a stack of its own")
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--spawn-rate", type=float, default=20.0, help="how many begin to come each second")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long all users are held")
@@ -47,11 +44,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sockets-at", default="", help="ws:// or wss:// addresses of nodes, in place of the page's")
     parser.add_argument("--ca", default="", help="file of the authority that signed the stack's certificate")
     parser.add_argument("--workers", type=int, default=0, help="so many processes make the load; 0: as many as needed")
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="how sockets are read")
     parser.add_argument("--pace", type=float, default=1.0, help="journeys' pauses are so many times as long as written")
     parser.add_argument("--journeys", type=formed, default="", help="Editor=1,ListReader=4: these alone, so weighted")
     parser.add_argument("--logged-in", action="store_true", help="sessions are made beforehand, not by logging in")
-    parser.add_argument("--crosscheck", type=int, default=0, help="so many sockets of Node measure beside")
     parser.add_argument("--shape", choices=SHAPES, default="ramp", help="how the run goes; see docs/load-testing.md")
     parser.add_argument("--step-users", type=int, default=0, help="of --shape steps: so many more users each time")
     parser.add_argument("--node-command", default="", help="ends ws node {n} and returns once it is back")
@@ -59,12 +54,12 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         with _stack(options) as target, tempfile.TemporaryDirectory(prefix="tidewire-load-") as directory:
-            sessions = Path(directory) / "sessions.json" if options.logged_in or options.crosscheck else None
+            sessions = Path(directory) / "sessions.json" if options.logged_in else None
             # Each worker numbers its own users, and some workers may have one more user than others.
             most = options.users + (os.cpu_count() or 1) + options.workers
-            make_people(most + options.crosscheck, target, sessions)
+            make_users(most, target, sessions)
             return _run(options, target, sessions)
-    except (CannotRun, CannotCrossCheck, LayoutError) as error:
+    except (CannotRun, LayoutError) as error:
         sys.stderr.write(f"cannot run the load test: {error}\n")
         return 2
 
@@ -79,25 +74,15 @@ def _compare(arguments: Sequence[str]) -> int:
 
 
 def _stack(options: argparse.Namespace) -> contextlib.AbstractContextManager[Target]:
-    if options.smoke or options.product != "tidewire":
-        return own_stack(options.product)
+    if options.smoke or options.stack:
+        return own_stack(options.stack)
     if options.users > LOCAL_MOST_USERS:
         sys.stdout.write(
             f"USERS={options.users}: nginx gives one address 1,000 sockets, enough for {LOCAL_MOST_USERS} users of a"
             " running `make up`; this run gets a stack of its own, without those limits\n"
         )
-        return own_stack(options.product)
+        return own_stack(options.stack)
     return running_stack()
-
-
-def _cross_checked(
-    options: argparse.Namespace, target: Target, sessions: Path | None, directory: Path
-) -> contextlib.AbstractContextManager[None]:
-    if not options.crosscheck or sessions is None:
-        return contextlib.nullcontext()
-    # The last users of the file, which the load itself does not use.
-    cookies = sorted(read_sessions(str(sessions)).items())[-options.crosscheck :]
-    return crosscheck.beside(target.layout.url, [f"{SESSION_COOKIE}={key}" for _name, key in cookies], directory)
 
 
 def _own_directory(results: Path, name: str) -> Path:
@@ -126,9 +111,9 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
         *("--shape", options.shape, "--step-users", str(options.step_users)),
         *("--node-command", options.node_command, "--nodes", str(options.nodes)),
         *("--sockets-at", options.sockets_at, "--ca", options.ca),
-        *("--engine", options.engine, "--pace", str(options.pace), "--journeys", options.journeys),
+        *("--pace", str(options.pace), "--journeys", options.journeys),
         *(("--sessions", str(sessions)) if sessions else ()),
-        *("--title", f"Load test of {options.product}: {options.users} users, {options.shape}"),
+        *("--title", f"Load test of {options.stack or 'tidewire'}: {options.users} users, {options.shape}"),
         *(("--plant", options.plant) if options.plant else ()),
         *(("--objectives", str(options.objectives)) if options.objectives else ()),
     ]
@@ -140,7 +125,7 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
     )
     sys.stdout.flush()
     try:
-        with scraped(target, workers) as ports, _cross_checked(options, target, sessions, directory):
+        with scraped(target, workers) as ports:
             code = locust_processes.run(
                 given, directory, workers=workers, timeout_seconds=patience, metrics_ports=ports
             )
@@ -151,8 +136,6 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
         sys.stderr.write((directory / "stdout.log").read_text(encoding="utf-8")[-3000:])
         raise CannotRun(f"Locust ended without a result; see {directory}/locust.log")
     sys.stdout.write(f"{headline.read_text(encoding='utf-8')}\nreport: {directory}/report.html\n")
-    if options.crosscheck:
-        sys.stdout.write(f"{crosscheck.compared(directory)}\n")
     return code
 
 

@@ -17,7 +17,6 @@ from locust import events, runners
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest.clients.socket_readers import ENGINES
 from loadtest.create_users import password, read_sessions
 from loadtest.journeys import weights
 from loadtest.journeys.dashboard_user import DashboardUser, Turns
@@ -73,7 +72,6 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add("--login-rate", type=float, default=2.0, help="logins a second; nginx allows 2 of one address")
     add("--logins-at-once", type=int, default=2, help="as many as the server has cores to hash on")
     add("--sessions", default="", help="file of users with a session, by `loadtest.create_users --sessions`")
-    add("--engine", choices=ENGINES, default=ENGINES[0], help="how sockets are read")
     add("--pace", type=float, default=1.0, help="journeys' pauses are so many times as long as written")
     add(
         "--journeys",
@@ -109,7 +107,6 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         objectives,
         environment.events.request.fire,
         clocks=Clocks(one=urlsplit(environment.host or "").hostname in LOOPBACK),
-        engine=options.engine,
         pace=options.pace,
         report_many=partial(tell_locust, environment.stats),
         plant=Planters(planted, objectives.late_seconds + 1.0) if planted else None,

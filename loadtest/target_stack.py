@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ RESULTS = ROOT / "var" / "loadtest"
 # nginx allows two logins a second from one address.
 LOCAL_LOGIN_RATE = 2.0
 SMOKE_LOGIN_RATE = 8.0
-PEOPLE_SECONDS = 120
+CREATE_SECONDS = 120
 KEEP_UP_SECONDS = 0.2
 
 
@@ -62,15 +63,18 @@ def running_stack() -> Iterator[Target]:
 
 
 @contextlib.contextmanager
-def own_stack(product: str) -> Iterator[Target]:
-    from loadtest.stock.stack import StockStack  # noqa: PLC0415 - `make load` needs no stack of the tests
-    from tests.stack import Stack, why_not  # noqa: PLC0415 - as above
+def own_stack(name: str = "") -> Iterator[Target]:
+    """Run a stack until the block ends. `name` is the MODULE:CLASS of a subclass of `tests.stack.Stack`."""
+    from tests.stack import Stack, why_not  # noqa: PLC0415 - `make load` needs no stack of the tests
 
-    made = StockStack if product == "stock" else Stack
+    try:
+        kind = pkgutil.resolve_name(name) if name else Stack
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CannotRun(f"--stack {name} is not MODULE:CLASS of a stack: {error}") from error
     if reason := why_not():
         raise CannotRun(reason)
     with tempfile.TemporaryDirectory(prefix="tidewire-load-") as directory:
-        stack = made(Path(directory) / "var", web=1, ws=2)
+        stack = kind(Path(directory) / "var", web=1, ws=2)
         stack.prepare()
         with stack, _kept_logs(stack.layout.log), _nodes_kept_up(stack):
             yield Target(stack.layout, os.getpid(), SMOKE_LOGIN_RATE)
@@ -118,10 +122,10 @@ def scraped(target: Target, workers: int) -> Iterator[Sequence[int]]:
         target.layout.load_targets.unlink()
 
 
-def make_people(users: int, target: Target, sessions: Path | None) -> None:
+def make_users(users: int, target: Target, sessions: Path | None) -> None:
     command = [sys.executable, "-m", "loadtest.create_users", str(users)]
     command += ["--sessions", str(sessions)] if sessions else []
     environment = dict(target.environment)
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, timeout=PEOPLE_SECONDS)  # noqa: S603 - our own
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, timeout=CREATE_SECONDS)  # noqa: S603 - our own
     if done.returncode:
         raise CannotRun("the load users could not be made; the reason stands above")

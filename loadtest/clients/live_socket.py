@@ -20,7 +20,7 @@ from gevent.event import Event as Signal
 from websocket import WebSocket, WebSocketException
 
 from loadtest.clients.connect import open_websocket, socket_url
-from loadtest.clients.socket_readers import Closed, Wire, wire
+from loadtest.clients.socket_readers import Closed, SocketReader, socket_reader
 from loadtest.run import figures
 from loadtest.run.message_cache import Message
 from loadtest.run.run_state import Run
@@ -71,7 +71,7 @@ class LiveSocket:
         self._ledger = ledger
         self._seen: dict[str, None] = {}
         self._socket: WebSocket | None = None
-        self._wire: Wire | None = None
+        self._reader: SocketReader | None = None
         # Messages that wait behind an event that a planted fault delays.
         self._held_up: list[bytes] | None = None
         self._deliveries = run.meter("EVENT", figures.DELIVERY)
@@ -101,12 +101,12 @@ class LiveSocket:
         """Lose the network as a phone in a tunnel does: no close frame, and no reconnect until `find_network`."""
         self._may_connect.clear()
         self._attempt = 0
-        wire = self._socket.sock if self._socket is not None else None
-        if wire is not None:
+        connection = self._socket.sock if self._socket is not None else None
+        if connection is not None:
             with contextlib.suppress(OSError):
                 # A reset, so that the reader here wakes at once and no orderly close reaches the server.
-                wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                wire.shutdown(socket.SHUT_RDWR)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.shutdown(socket.SHUT_RDWR)
 
     def find_network(self) -> None:
         self._may_connect.set()
@@ -169,8 +169,8 @@ class LiveSocket:
         assert self._socket is not None
         spoiled = self._run.plant is not None and self._ledger is not None
         take = self._spoiled if spoiled else self._received
-        self._wire = wire(self._run.engine, self._socket, take, silence_seconds=SILENCE_SECONDS)
-        self._wire.read()
+        self._reader = socket_reader(self._socket, take, silence_seconds=SILENCE_SECONDS)
+        self._reader.read()
 
     def heartbeat(self) -> None:
         """Send the client's own ping, because a browser cannot send the protocol's ping."""
@@ -283,9 +283,9 @@ class LiveSocket:
 
     def _forget(self, *, polite: bool = False) -> None:
         opened, self._socket = self._socket, None
-        if self._wire is not None:
-            self._wire.stop()
-            self._wire = None
+        if self._reader is not None:
+            self._reader.stop()
+            self._reader = None
         self._pinged = None
         if opened is None:
             return

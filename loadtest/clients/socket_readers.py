@@ -1,4 +1,4 @@
-"""Readers of open sockets: `websocket-client`, or the loop itself.
+"""Readers of open sockets: the loop itself, or `websocket-client` for TLS.
 
 Both block their greenlet until the socket ends, and pass each text to `on_text`. Neither opens or closes a socket.
 """
@@ -20,7 +20,6 @@ OnText = Callable[[bytes], None]
 # Bytes of one read: enough for a burst of a hundred events, and a limit of memory.
 CHUNK_BYTES = 65536
 READABLE = 1
-ENGINES = ("loop", "greenlets")
 
 
 class Closed(Exception):
@@ -35,7 +34,7 @@ class Closed(Exception):
         return 3500 <= self.code < 4000 or 4500 <= self.code < 5000
 
 
-class Wire(Protocol):
+class SocketReader(Protocol):
     def read(self) -> None:
         """Read until the socket ends. Raises `Closed`, or the socket's own error."""
 
@@ -43,9 +42,9 @@ class Wire(Protocol):
         """Stop reading. This must come before the socket is closed."""
 
 
-def wire(engine: str, opened: WebSocket, on_text: OnText, *, silence_seconds: float) -> Wire:
-    """Return an engine's reader. TLS needs `websocket-client`, because the loop cannot see bytes that TLS buffers."""
-    kind = LoopWire if engine == "loop" and not hasattr(opened.sock, "pending") else GreenletWire
+def socket_reader(opened: WebSocket, on_text: OnText, *, silence_seconds: float) -> SocketReader:
+    """Return a reader. TLS needs `websocket-client`, because the loop cannot see bytes that TLS buffers."""
+    kind = GreenletReader if hasattr(opened.sock, "pending") else LoopReader
     return kind(opened, on_text, silence_seconds)
 
 
@@ -53,7 +52,7 @@ def _code(body: bytes) -> int:
     return int(struct.unpack("!H", body[:2])[0]) if len(body) >= 2 else 1005
 
 
-class GreenletWire:
+class GreenletReader:
     """A greenlet that waits in `recv`: about 40 us of CPU for each message."""
 
     def __init__(self, opened: WebSocket, on_text: OnText, silence_seconds: float) -> None:
@@ -75,7 +74,7 @@ class GreenletWire:
         """Do nothing: the greenlet is killed, or wakes up from the closed socket."""
 
 
-class LoopWire:
+class LoopReader:
     """The loop calls back when there are bytes to read: no switch of greenlets, one `read` for all that have arrived.
 
     `on_text` runs in the loop, so it must never wait.
@@ -87,23 +86,23 @@ class LoopWire:
         self._silence_seconds = silence_seconds
         self._frames = FrameParser()
         self._ended = Signal()
-        self._why: Exception | None = None
+        self._error: Exception | None = None
         assert opened.sock is not None
         self._fd: int = opened.sock.fileno()
         self._loop = gevent.get_hub().loop
-        self._heard: float = self._loop.now()
+        self._last_read: float = self._loop.now()
         self._watcher = self._loop.io(self._fd, READABLE)
 
     def read(self) -> None:
         self._watcher.start(self._readable)
         try:
             while not self._ended.wait(self._silence_seconds):
-                if self._loop.now() - self._heard >= self._silence_seconds:
+                if self._loop.now() - self._last_read >= self._silence_seconds:
                     raise Closed(1006)
         finally:
             self.stop()
-        if self._why is not None:
-            raise self._why
+        if self._error is not None:
+            raise self._error
 
     def stop(self) -> None:
         if self._watcher is not None:
@@ -116,7 +115,7 @@ class LoopWire:
             data = os.read(self._fd, CHUNK_BYTES)
             if not data:
                 raise Closed(1006)
-            self._heard = self._loop.now()
+            self._last_read = self._loop.now()
             for opcode, body in self._frames.feed(data):
                 if opcode == TEXT:
                     self._on_text(body)
@@ -132,8 +131,8 @@ class LoopWire:
             return
         # The greenlet that reads must raise any exception; here it would be raised in the loop.
         except Exception as error:  # noqa: BLE001
-            self._why = error
+            self._error = error
             self.stop()
 
 
-__all__ = ["ENGINES", "Closed", "FrameError", "GreenletWire", "LoopWire", "Wire", "wire"]
+__all__ = ["Closed", "FrameError", "GreenletReader", "LoopReader", "SocketReader", "socket_reader"]

@@ -177,7 +177,6 @@ def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
         "spawn_rate": options.spawn_rate,
         "login_rate": options.login_rate,
         "journeys": {each.__name__: each.weight for each in environment.user_classes},
-        "engine": options.engine,
         "pace": options.pace,
         "clock": _clock(run),
         "planted": options.plant or "nothing",

@@ -60,8 +60,7 @@ class Run:
     clocks: Clocks = field(default_factory=lambda: Clocks(one=True))
     clock: Callable[[], float] = time.time
     plant: Planters | None = None
-    # The way to read sockets (see socket_readers.py), and the factor by which the journeys' pauses are longer.
-    engine: str = "loop"
+    # The factor by which the journeys' pauses are longer.
     pace: float = 1.0
     report_many: ReportMany | None = None
 

@@ -1,4 +1,4 @@
-"""Both engines read the same data from a socket and end for the same reasons."""
+"""Both readers read the same data from a socket and end for the same reasons."""
 
 import socket
 import struct
@@ -10,26 +10,27 @@ import pytest
 from websocket import WebSocket, WebSocketException
 from websockets.frames import Frame, Opcode
 
-from loadtest.clients.socket_readers import ENGINES, Closed, GreenletWire, wire
+from loadtest.clients.socket_readers import Closed, GreenletReader, LoopReader, socket_reader
 
 SECONDS = 10.0
+READERS = (LoopReader, GreenletReader)
 
 
 class End:
     """A socket that is already open, with its other end."""
 
-    def __init__(self, engine, silence_seconds=SECONDS):
+    def __init__(self, kind, silence_seconds=SECONDS):
         self.near, self.far = gevent.socket.socketpair()
         self.opened = WebSocket(skip_utf8_validation=True)
         self.opened.sock = self.near
         self.opened.connected = True
         self.texts = []
-        self.wire = wire(engine, self.opened, self.texts.append, silence_seconds=silence_seconds)
+        self.reader = kind(self.opened, self.texts.append, silence_seconds)
         self.reading = gevent.spawn(self._read)
 
     def _read(self):
         try:
-            self.wire.read()
+            self.reader.read()
         except Exception as error:  # noqa: BLE001 - tests check for any exception
             return error
         return None
@@ -42,13 +43,13 @@ class End:
         return self.reading.get(timeout=SECONDS)
 
     def close(self):
-        self.wire.stop()
+        self.reader.stop()
         self.reading.kill()
         self.near.close()
         self.far.close()
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=READERS)
 def end(request):
     made = End(request.param)
     yield made
@@ -91,9 +92,9 @@ def test_socket_that_is_cut_from_this_side_ends_it(end):
     assert end.ended() is not None
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_silence_ends_it(engine):
-    end = End(engine, silence_seconds=0.2)
+@pytest.mark.parametrize("kind", READERS)
+def test_silence_ends_it(kind):
+    end = End(kind, silence_seconds=0.2)
     end.send((Opcode.TEXT, b"one"))
     error = end.ended()
     assert isinstance(error, Closed)
@@ -103,10 +104,10 @@ def test_silence_ends_it(engine):
 
 
 def test_loop_that_is_stopped_reads_no_more():
-    end = End("loop")
+    end = End(LoopReader)
     until(lambda: end.reading.started)
     gevent.sleep(0)
-    end.wire.stop()
+    end.reader.stop()
     assert end.ended() is None
     end.send((Opcode.TEXT, b"late"))
     # A reader would be notified in the next iteration of the loop.
@@ -116,12 +117,12 @@ def test_loop_that_is_stopped_reads_no_more():
 
 
 def test_error_of_whoever_is_told_ends_the_read_and_not_the_loop():
-    end = End("loop")
+    end = End(LoopReader)
 
     def fail(_body):
         raise LookupError("of its own")
 
-    end.wire._on_text = fail
+    end.reader._on_text = fail
     end.send((Opcode.TEXT, b"one"))
     assert isinstance(end.ended(), LookupError)
     end.close()
@@ -129,4 +130,4 @@ def test_error_of_whoever_is_told_ends_the_read_and_not_the_loop():
 
 def test_encrypted_socket_is_read_by_its_library():
     opened = SimpleNamespace(sock=SimpleNamespace(pending=lambda: 0, fileno=lambda: 0), settimeout=lambda _: None)
-    assert isinstance(wire("loop", opened, print, silence_seconds=1.0), GreenletWire)
+    assert isinstance(socket_reader(opened, print, silence_seconds=1.0), GreenletReader)

@@ -98,6 +98,6 @@ def written() -> Iterator[Path]:
     yield from (
         ROOT / name for name in (*FRONT, "pyproject.toml", "compose.yaml", ".env.example", ".ci/run", ".gitlab-ci.yml")
     )
-    tools = ("loadtest", "bench", "capacity", "testkit")
+    tools = ("loadtest", "bench", "capacity", "experiments", "testkit")
     for folder in (".github", "src", "services", "deploy", "docs", *tools, "requirements", "tests"):
         yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN)

@@ -18,7 +18,7 @@ class StockStack(Stack):
         for running in self.processes.values():
             made = running.definition
             if isinstance(running, Node):
-                served = ("-b", LOOPBACK, "-p", str(running.port), "loadtest.stock.asgi:application")
+                served = ("-b", LOOPBACK, "-p", str(running.port), "experiments.stock_dashboard.asgi:application")
                 settings = "ws.settings"
                 made = dataclasses.replace(
                     made,
@@ -27,7 +27,7 @@ class StockStack(Stack):
                     ready=f"http://{LOOPBACK}:{running.port}/",
                 )
             elif made.group == "web":
-                settings = "loadtest.stock.settings"
+                settings = "experiments.stock_dashboard.settings"
             else:
                 continue
             environment = {**made.environment, "DJANGO_SETTINGS_MODULE": settings, "PYTHONPATH": path}

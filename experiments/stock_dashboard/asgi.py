@@ -16,7 +16,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.urls import path  # noqa: E402
 
-from loadtest.stock import consumers  # noqa: E402
+from experiments.stock_dashboard import stock_consumers  # noqa: E402
 
 
 async def alive(_scope: Any, _receive: Any, send: Any) -> None:
@@ -32,10 +32,10 @@ application = ProtocolTypeRouter(
             AuthMiddlewareStack(
                 URLRouter(
                     [
-                        path("ws/users/", consumers.UsersConsumer.as_asgi()),
-                        path("ws/documents/", consumers.DocumentsConsumer.as_asgi()),
-                        path("ws/document/<slug:slug>/<str:phase>/", consumers.DocumentConsumer.as_asgi()),
-                        path("ws/notifications/", consumers.NotificationsConsumer.as_asgi()),
+                        path("ws/users/", stock_consumers.UsersConsumer.as_asgi()),
+                        path("ws/documents/", stock_consumers.DocumentsConsumer.as_asgi()),
+                        path("ws/document/<slug:slug>/<str:phase>/", stock_consumers.DocumentConsumer.as_asgi()),
+                        path("ws/notifications/", stock_consumers.NotificationsConsumer.as_asgi()),
                     ]
                 )
             )

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from loadtest.stock.stack import StockStack
+from experiments.stock_dashboard.stock_stack import StockStack
 from tests.pages import fetch, submit
 from tests.sockets import event, open_socket
 from tests.stack import why_not

@@ -1,6 +1,6 @@
 """Two products' searches, by rounds."""
 
-from loadtest.versus import table
+from experiments.max_users import table
 
 
 def report(users, *steps, at_least=False, **counts):

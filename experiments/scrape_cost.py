@@ -1,4 +1,4 @@
-"""`python -m loadtest.scrape_cost`: measures the cost of a scrape for a node with many open sockets.
+"""`python -m experiments.scrape_cost`: measures the cost of a scrape for a node with many open sockets.
 
 Sockets connect directly to a node of a stack of its own, fifty for each user. The cost is the process's CPU time over
 a row of scrapes, less its CPU time over the same span without any.
@@ -16,24 +16,24 @@ import time
 import urllib.request
 from pathlib import Path
 
+from testkit.process_usage import cpu_seconds
 from tests.stack import Stack
 
 PER_USER = 50
 OPENING_AT_ONCE = 50
 ROUTES = ("users", "documents", "notifications")
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, default=5000)
     parser.add_argument("--scrapes", type=int, default=100)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         stack = Stack(Path(directory), ws=1)
         stack.prepare()
         with stack:
-            asyncio.run(_measure(stack, given.connections, given.scrapes))
+            asyncio.run(_measure(stack, options.connections, options.scrapes))
     return 0
 
 
@@ -45,16 +45,16 @@ async def _measure(stack: Stack, connections: int, scrapes: int) -> None:
         *(_open(node.port, ROUTES[i % len(ROUTES)], cookies[i // PER_USER], turns) for i in range(connections))
     )
     await asyncio.sleep(10)  # The first snapshots have been sent, and the count is stable.
-    started, before = time.monotonic(), _cpu_seconds(node.pid)
+    started, before = time.monotonic(), cpu_seconds([node.pid])
     sizes, seconds = [], []
     for _ in range(scrapes):
         size, took = await asyncio.to_thread(_scrape, node.admin_port)
         sizes.append(size)
         seconds.append(took)
-    span, busy = time.monotonic() - started, _cpu_seconds(node.pid) - before
-    before = _cpu_seconds(node.pid)
+    span, busy = time.monotonic() - started, cpu_seconds([node.pid]) - before
+    before = cpu_seconds([node.pid])
     await asyncio.sleep(span)
-    idle = _cpu_seconds(node.pid) - before
+    idle = cpu_seconds([node.pid]) - before
     print(
         f"{connections} sockets, {scrapes} scrapes: {(busy - idle) / scrapes * 1000:.1f} ms of CPU each, "
         f"{max(sizes)} bytes, {sorted(seconds)[scrapes // 2] * 1000:.1f} ms until answered (median)"
@@ -89,11 +89,6 @@ def _scrape(port: int) -> tuple[int, float]:
     started = time.monotonic()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         return len(answer.read()), time.monotonic() - started
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
 
 
 if __name__ == "__main__":

@@ -3,4 +3,4 @@
 from web.settings import *  # noqa: F403 - an overlay, as the services' own
 from web.settings import INSTALLED_APPS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "loadtest.stock.apps.Stock"]
+INSTALLED_APPS = [*INSTALLED_APPS, "experiments.stock_dashboard.apps.Stock"]

@@ -1,4 +1,4 @@
-"""Run as `python -m loadtest.versus`: finds the most users at a p95, of tidewire and of stock Channels, in turns.
+"""Run as `python -m experiments.max_users`: finds the most users at a p95, of tidewire and of stock Channels, in turns.
 
 Each round is a search (`--shape steps`) on a stack of its own, with the same pages, nginx, Redis and journeys.
 """
@@ -17,11 +17,13 @@ from typing import Any
 from deploy.local.layout import ROOT
 from testkit.svg_charts import number
 
-PRODUCTS = ("stock", "tidewire")
+# Each product with the stack that serves it.
+STACKS = {"stock": "experiments.stock_dashboard.stock_stack:StockStack", "tidewire": "tests.stack:Stack"}
+PRODUCTS = tuple(STACKS)
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m loadtest.versus", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.max_users", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--users", type=int, nargs=2, default=(300, 2400), metavar=PRODUCTS, help="the most to try")
     parser.add_argument("--step-users", type=int, nargs=2, default=(25, 300), metavar=PRODUCTS)
@@ -45,7 +47,17 @@ def main(arguments: Sequence[str]) -> int:
 
 def _search(product: str, users: int, step: int, options: argparse.Namespace) -> dict[str, Any]:
     """Return the report of a search."""
-    command = [sys.executable, "-m", "loadtest", "--smoke", "--logged-in", "--product", product, "--shape", "steps"]
+    command = [
+        sys.executable,
+        "-m",
+        "loadtest",
+        "--smoke",
+        "--logged-in",
+        "--stack",
+        STACKS[product],
+        "--shape",
+        "steps",
+    ]
     command += ["--users", str(users), "--step-users", str(step), "--seconds", str(options.seconds)]
     command += ["--pace", str(options.pace), "--workers", str(options.workers)]
     # The exit code is the verdict on all objectives, which a search does not need.

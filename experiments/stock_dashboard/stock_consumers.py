@@ -9,7 +9,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from redis.asyncio import Redis
 
-from loadtest.stock.apps import EPOCH, newest
+from experiments.stock_dashboard.apps import EPOCH, newest
 
 # The pool is as large as the layer's, because a storm must not fail at redis-py's default of 100 connections.
 redis = Redis.from_url(

@@ -14,7 +14,7 @@ EPOCH = "stock"
 
 
 class Stock(AppConfig):
-    name = "loadtest.stock"
+    name = "experiments.stock_dashboard"
 
     def ready(self) -> None:
         from dashboard import live
