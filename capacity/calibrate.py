@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from capacity.crowd import Crowd
 from capacity.hint_costs import hint_costs
+from capacity.idle_sockets import IdleSockets
 from capacity.readings import Readings, costs_of
 from capacity.stack_stand import Sizes, Stand, nothing, settle
 from capacity.visitor import Visitor
@@ -26,8 +26,8 @@ NODES = 2
 USERS, LIST, NOTIFICATIONS = "/ws/users/", "/ws/documents/", "/ws/notifications/"
 # The first run of code loads it and fills caches, a cost that later runs do not have.
 WARM_UP_PAGES = 10
-# Ten times as long as an event needs to reach the last of the crowd. To wait for that client, the crowd would have to
-# parse each event.
+# Ten times as long as an event needs to reach the last of the clients. To wait for that one, the clients would
+# have to parse each event.
 BETWEEN_SAVES_SECONDS = 0.05
 
 
@@ -41,11 +41,11 @@ def main(sizes: Sizes | None = None) -> str:
     with tempfile.TemporaryDirectory(prefix="tidewire-calibrate-") as directory:
         stack = Stack(Path(directory) / "var", web=1, ws=NODES)
         stack.prepare()
-        with stack, Crowd(stack.layout.ports.nginx) as crowd:
+        with stack, IdleSockets(stack.layout.ports.nginx) as clients:
             names = [username(number) for number in range(1, sizes.users + 1)]
             stack.run("-m", "loadtest.create_users", str(sizes.users))
             cookies = list(stack.sessions(*names, tickets=True).values())
-            found = _read(Stand(stack, crowd, cookies, sizes), hint_costs())
+            found = _read(Stand(stack, clients, cookies, sizes), hint_costs())
     return printed(costs_of(found), sizes)
 
 
@@ -64,7 +64,7 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
     save_once = visitor.saver(stand.slugs[0])
     _settle_in(stand, visitor)
     stand.rest = stand.used(nothing(sizes.rest_seconds)).cores
-    stand.resting = len(stand.crowd.clients)
+    stand.resting = len(stand.clients.sockets)
     tab = [(path, cookie) for cookie in stand.cookies for path in (USERS, NOTIFICATIONS)]
     with stand.open(tab):
         # With few sockets, each heartbeat wakes a sleeping process, and so do the heartbeats to be subtracted below.
@@ -106,9 +106,9 @@ def _settle_in(stand: Stand, visitor: Visitor) -> None:
         visitor.next_page()
     for node in stand.stack.ws:
         for path in (USERS, LIST, NOTIFICATIONS):
-            stand.crowd.open(path, stand.cookies[0], port=node.port)
+            stand.clients.open(path, stand.cookies[0], port=node.port)
         for slug, cookie in zip(stand.slugs, stand.cookies, strict=False):
-            stand.crowd.open(_document(slug, "read"), cookie, port=node.port)
+            stand.clients.open(_document(slug, "read"), cookie, port=node.port)
     stand.churn(lambda _i: NOTIFICATIONS, lambda _i: stand.cookies[0])
     settle()
 
@@ -122,9 +122,9 @@ def _save(stand: Stand, save: Callable[[], None]) -> tuple[Mapping[str, float], 
         if message.offset is not None:
             late[(now - message.stamped) * 1000] += 1
 
-    reader = stand.crowd.open(NOTIFICATIONS, stand.cookies[0], note)
+    reader = stand.clients.open(NOTIFICATIONS, stand.cookies[0], note)
     found = stand.measure(lambda: _paced(save), stand.sizes.saves)
-    stand.crowd.close(reader)
+    stand.clients.close(reader)
     return found, late
 
 
@@ -162,7 +162,7 @@ def _redis_at_rest(stand: Stand) -> tuple[float, float]:
     """Return the cost of Redis alone and of each node, from a stack with two nodes at rest, and with one."""
     by_two = stand.rest["redis"]
     last = stand.stack.ws[-1]
-    stand.crowd.leave(last.port)
+    stand.clients.leave(last.port)
     stand.stack.stop(last.name)
     by_one = stand.used(nothing(stand.sizes.rest_seconds)).cores["redis"]
     return by_one - (by_two - by_one), by_two - by_one

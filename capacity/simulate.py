@@ -14,11 +14,8 @@ import simpy
 
 from capacity.model import Plan
 from capacity.workload import Costs, Workload
+from testkit.page_client import HANDSHAKE_SECONDS, longest_delay
 
-# The same values as in tidewire/client.js.
-FIRST_DELAY_SECONDS = 0.5
-LONGEST_DELAY_SECONDS = 30.0
-HANDSHAKE_SECONDS = 20.0
 # Number of cohorts, which are processes of the simulation: for any number of sockets, and for each node.
 COHORTS, COHORTS_PER_NODE = 4000, 40
 # The part of a node's grace in which it closes its sockets at an even pace.
@@ -97,8 +94,7 @@ class World:
         yield self.env.timeout(after)
         attempt = 0
         while True:
-            longest = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**attempt)
-            yield self.env.timeout(self.rng.random() * longest if self.jitter else 0.0)
+            yield self.env.timeout(self.rng.random() * longest_delay(attempt) if self.jitter else 0.0)
             attempt += 1
             # As least_conn does: the node with the fewest sockets that wait.
             living = [node for node in self.nodes if node.up]

@@ -1,4 +1,4 @@
-"""The stand for calibration: the processes of a stack, a crowd of cheap clients, and the CPU use of both at rest."""
+"""The stand for calibration: the processes of a stack, cheap clients, and the CPU use of both at rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from capacity.crowd import Client, Crowd
+from capacity.idle_sockets import IdleSocket, IdleSockets
 from testkit.process_usage import cpu_seconds, process_tree
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def settle() -> None:
 
 @dataclass
 class Stand:
-    """The processes, the crowd, and the CPU use at rest and of each open socket."""
+    """The processes, the clients, and the CPU use at rest and of each open socket."""
 
     stack: Stack
-    crowd: Crowd
+    clients: IdleSockets
     cookies: Sequence[str]
     sizes: Sizes
     slugs: Sequence[str] = ()
@@ -93,7 +93,7 @@ class Stand:
 
         used = self.used(often)
         # The use at rest includes the few sockets that are open then.
-        count = len(self.crowd.clients) - self.resting
+        count = len(self.clients.sockets) - self.resting
         found = used.beyond(self.rest, {name: cores * count for name, cores in self.socket.items()})
         return {name: seconds / times for name, seconds in found.items()}
 
@@ -106,7 +106,7 @@ class Stand:
         before, began = self._cpu(), time.monotonic()
         work()
         after, seconds = self._cpu(), time.monotonic() - began
-        self.crowd.check()
+        self.clients.check()
         return Used(seconds, {name: after[name] - before[name] for name in after})
 
     def _cpu(self) -> dict[str, float]:
@@ -120,25 +120,25 @@ class Stand:
 
     def churn(self, path: Callable[[int], str], cookie: Callable[[int], str]) -> None:
         """Open sockets at an even pace, and close each after some others have come."""
-        here: list[Client] = []
+        here: list[IdleSocket] = []
         began = time.monotonic()
         for i in range(self.sizes.connects):
-            here.append(self.crowd.open(path(i), cookie(i)))
+            here.append(self.clients.open(path(i), cookie(i)))
             if len(here) > STAY:
-                self.crowd.close(here.pop(0))
+                self.clients.close(here.pop(0))
             # An open loop: the pace must be kept, however long a connect takes.
             time.sleep(max(0.0, began + (i + 1) / self.sizes.connects_per_second - time.monotonic()))
         for client in here:
-            self.crowd.close(client)
+            self.clients.close(client)
 
     @contextlib.contextmanager
-    def open(self, sockets: Sequence[tuple[str, str]]) -> Iterator[list[Client]]:
+    def open(self, sockets: Sequence[tuple[str, str]]) -> Iterator[list[IdleSocket]]:
         """Keep sockets to these (path, cookie) open for the block, which begins when presence has announced them."""
-        clients = [self.crowd.open(path, cookie) for path, cookie in sockets]
+        clients = [self.clients.open(path, cookie) for path, cookie in sockets]
         settle()
         try:
             yield clients
         finally:
             for client in clients:
-                self.crowd.close(client)
+                self.clients.close(client)
             settle()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
-import os
 import sys
 import tempfile
 import time
@@ -17,11 +15,14 @@ import urllib.request
 from pathlib import Path
 
 from testkit.process_usage import cpu_seconds
+from testkit.websocket_client import WebSocketClient, handshake
 from tests.stack import Stack
 
 PER_USER = 50
 OPENING_AT_ONCE = 50
 ROUTES = ("users", "documents", "notifications")
+# By then the first snapshots have been sent, and the count is stable.
+SETTLE_SECONDS = 10.0
 
 
 def main() -> int:
@@ -44,7 +45,7 @@ async def _measure(stack: Stack, connections: int, scrapes: int) -> None:
     sockets = await asyncio.gather(
         *(_open(node.port, ROUTES[i % len(ROUTES)], cookies[i // PER_USER], turns) for i in range(connections))
     )
-    await asyncio.sleep(10)  # The first snapshots have been sent, and the count is stable.
+    await asyncio.sleep(SETTLE_SECONDS)
     started, before = time.monotonic(), cpu_seconds([node.pid])
     sizes, seconds = [], []
     for _ in range(scrapes):
@@ -59,30 +60,28 @@ async def _measure(stack: Stack, connections: int, scrapes: int) -> None:
         f"{connections} sockets, {scrapes} scrapes: {(busy - idle) / scrapes * 1000:.1f} ms of CPU each, "
         f"{max(sizes)} bytes, {sorted(seconds)[scrapes // 2] * 1000:.1f} ms until answered (median)"
     )
-    for _reader, writer in sockets:
-        writer.transport.abort()
+    for socket in sockets:
+        socket.abort()
 
 
-async def _open(
-    port: int, route: str, cookie: str, turns: asyncio.Semaphore
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _open(port: int, route: str, cookie: str, turns: asyncio.Semaphore) -> WebSocketClient:
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[None] = loop.create_future()
+
+    def lost(code: int, status: int) -> None:
+        if not opened.done():
+            opened.set_exception(RuntimeError(f"no socket: status {status}, code {code}"))
+
+    socket = WebSocketClient(
+        handshake(f"127.0.0.1:{port}", f"/ws/{route}/", cookie),
+        on_open=lambda: opened.set_result(None),
+        on_text=lambda _text: None,
+        on_close=lost,
+    )
     async with turns:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        key = base64.b64encode(os.urandom(16)).decode()
-        lines = (
-            f"GET /ws/{route}/ HTTP/1.1",
-            f"Host: 127.0.0.1:{port}",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {key}",
-            "Sec-WebSocket-Version: 13",
-            f"Cookie: {cookie}",
-        )
-        writer.write("\r\n".join((*lines, "", "")).encode())
-        answer = await reader.readuntil(b"\r\n\r\n")
-        if b" 101 " not in answer.partition(b"\r\n")[0]:
-            raise RuntimeError(f"no socket: {answer!r}")
-        return reader, writer
+        await loop.create_connection(lambda: socket, "127.0.0.1", port)
+        await opened
+    return socket
 
 
 def _scrape(port: int) -> tuple[int, float]:

@@ -56,6 +56,10 @@ class Wrong:
         if len(self.kept) < FAULTS_KEPT:
             self.kept.append((kind, offset, detail))
 
+    def offsets(self, kind: Kind) -> list[int]:
+        """Return the offsets of the faults of a kind that were kept, each once."""
+        return list(dict.fromkeys(offset for each, offset, _ in self.kept if each is kind))
+
 
 @dataclass(slots=True)
 class Stay:

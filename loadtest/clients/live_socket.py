@@ -26,16 +26,10 @@ from loadtest.run.message_cache import Message
 from loadtest.run.run_state import Run
 from testkit.delivery_ledger import Ledger, parse_position
 from testkit.frame_parser import FrameError
+from testkit.page_client import HANDSHAKE_SECONDS, PING, STREAM, SeenIds, longest_delay
 
-# The same values as in client.js.
-FIRST_DELAY_SECONDS = 0.5
-LONGEST_DELAY_SECONDS = 30.0
-HEARTBEAT_SECONDS = 20.0
+# The interval of heartbeats, the time for an answer, and a margin.
 SILENCE_SECONDS = 45.0
-HANDSHAKE_SECONDS = 20.0
-SEEN_IDS = 1000
-# The dashboard's only stream topic.
-STREAM = "notifications"
 # Close codes that the server plans and that are no failure: drained, session must be checked again.
 PLANNED = (4000, 4005)
 _turns = itertools.count()
@@ -69,7 +63,7 @@ class LiveSocket:
         # The position as text, which the server parses.
         self._place = at
         self._ledger = ledger
-        self._seen: dict[str, None] = {}
+        self._seen = SeenIds()
         self._socket: WebSocket | None = None
         self._reader: SocketReader | None = None
         # Messages that wait behind an event that a planted fault delays.
@@ -139,9 +133,8 @@ class LiveSocket:
         attempt, self._attempt = self._attempt, self._attempt + 1
         hint, self._drain_seconds = self._drain_seconds, None
         if hint is not None:
-            return hint + random.random() * FIRST_DELAY_SECONDS  # noqa: S311 - jitter, no secret
-        longest: float = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**attempt)
-        return random.random() * longest  # noqa: S311 - jitter, no secret
+            return hint + random.random() * longest_delay(0)  # noqa: S311 - jitter, no secret
+        return random.random() * longest_delay(attempt)  # noqa: S311 - jitter, no secret
 
     def _connect(self) -> None:
         self.started = self._run.clock()
@@ -177,7 +170,7 @@ class LiveSocket:
         if self._socket is not None and self._pinged is None:
             self._pinged = time.perf_counter()
             with contextlib.suppress(OSError, WebSocketException):
-                self._socket.send('{"type":"ping"}')
+                self._socket.send(PING)
 
     def _spoiled(self, data: bytes) -> None:
         """Receive an event as a planted fault changes it."""
@@ -259,17 +252,8 @@ class LiveSocket:
             run.measured("EVENT", figures.REPLAY, now - self._subscribed)
         if self._catching_up_to is not None:
             self._caught_up(offset)
-        if message.event_type in self._on and self._is_news(message.event["id"]):
+        if message.event_type in self._on and self._seen.is_new(message.event["id"]):
             self._tell(message.event)
-
-    def _is_news(self, event_id: str) -> bool:
-        """Return whether the event is new. The id decides, because a loss of Redis can give an event another offset."""
-        if event_id in self._seen:
-            return False
-        self._seen[event_id] = None
-        if len(self._seen) > SEEN_IDS:
-            del self._seen[next(iter(self._seen))]
-        return True
 
     def _caught_up(self, offset: int) -> None:
         if self._catching_up_to is not None and offset >= self._catching_up_to:

@@ -15,6 +15,7 @@ from gevent.event import Event as Signal
 from websocket import WebSocket, WebSocketTimeoutException
 
 from testkit.frame_parser import CLOSE, PING, TEXT, FrameError, FrameParser
+from testkit.page_client import is_final
 
 OnText = Callable[[bytes], None]
 # Bytes of one read: enough for a burst of a hundred events, and a limit of memory.
@@ -31,7 +32,7 @@ class Closed(Exception):
 
     @property
     def final(self) -> bool:
-        return 3500 <= self.code < 4000 or 4500 <= self.code < 5000
+        return is_final(self.code)
 
 
 class SocketReader(Protocol):

@@ -17,11 +17,12 @@ from locust.exception import RescheduleTask
 from locust.runners import WorkerRunner
 
 from loadtest.clients.browser import Browser, Page, PageError
-from loadtest.clients.live_socket import HEARTBEAT_SECONDS, LiveSocket
+from loadtest.clients.live_socket import LiveSocket
 from loadtest.create_users import username
 from loadtest.run import figures
 from loadtest.run.run_state import Run
 from testkit.delivery_ledger import Ledger, parse_position
+from testkit.page_client import HEARTBEAT_SECONDS
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from deploy.local.layout import LOOPBACK, ROOT, free_port
-from tests.faults.wire import CLOSE, TEXT, handshake, masked
+from testkit.frame_parser import CLOSE, TEXT
+from testkit.websocket_client import client_frame, handshake
 
 APPLICATION = "tests.contract.application:application"
 COMMANDS: dict[str, Callable[[int], list[str]]] = {
@@ -79,10 +80,10 @@ class Client:
         self.status = int(answer.split()[1])
 
     def say(self, text: str) -> None:
-        self.socket.sendall(masked(TEXT, text.encode()))
+        self.socket.sendall(client_frame(TEXT, text.encode()))
 
     def frame(self, opcode: int, body: bytes) -> None:
-        self.socket.sendall(masked(opcode, body))
+        self.socket.sendall(client_frame(opcode, body))
 
     def close(self, code: int | None = None, reason: str = "") -> None:
         """Send a close frame like `WebSocket.close(code, reason)`: without arguments the frame has no body."""

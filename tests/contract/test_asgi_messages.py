@@ -13,8 +13,9 @@ import time
 import pytest
 
 from deploy.local.layout import LOOPBACK
+from testkit.frame_parser import TEXT
+from testkit.websocket_client import handshake
 from tests.contract.servers import Client
-from tests.faults.wire import TEXT, handshake
 from tests.unit.tidewire.fakes import ENDS, MESSAGES
 from tidewire.asgi import close_code
 

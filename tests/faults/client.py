@@ -15,19 +15,19 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from tests.faults.wire import TEXT, Wire, handshake
-
-# The values of client.js.
-FIRST_DELAY_SECONDS = 0.5
-LONGEST_DELAY_SECONDS = 30.0
-LIVED_SECONDS = 10.0
-HEARTBEAT_SECONDS = 20.0
-PATIENCE_SECONDS = 20.0
-SEEN_IDS = 1000
-# The only stream topic of the dashboard.
-STREAM = "notifications"
-# The timeout of browsers is longer. A handshake that takes this long counts as refused.
-HANDSHAKE_SECONDS = 20.0
+from testkit.frame_parser import TEXT
+from testkit.page_client import (
+    HANDSHAKE_SECONDS,
+    HEARTBEAT_SECONDS,
+    LIVED_SECONDS,
+    PATIENCE_SECONDS,
+    PING,
+    STREAM,
+    SeenIds,
+    is_final,
+    longest_delay,
+)
+from testkit.websocket_client import WebSocketClient, handshake
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,19 @@ class Client:
         self._host = host
         self._port = port
         self._late = late
-        self._wire: Wire | None = None
+        self._socket: WebSocketClient | None = None
         self._attempt = 0
         self._drain_seconds: float | None = None
         self._opened_at = 0.0
-        self._heard_at = 0.0
-        self._seen: dict[str, None] = {}
+        self._received_at = 0.0
+        self._seen = SeenIds()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.ended = False
 
     @property
     def open(self) -> bool:
-        return self._wire is not None and self._wire.open
+        return self._socket is not None and self._socket.is_open
 
     def connect(self) -> None:
         task = asyncio.ensure_future(self._connect())
@@ -100,8 +100,8 @@ class Client:
         """Leave without a close frame and without a return, like a closed tab."""
         self.ended = True
         self._stop()
-        if self._wire is not None and self._wire.transport is not None:
-            self._wire.transport.abort()
+        if self._socket is not None:
+            self._socket.abort()
 
     async def _connect(self) -> None:
         if self.ended:
@@ -109,41 +109,41 @@ class Client:
         self.diary.attempts.append(time.time())
         path = self.page.path + (f"?at={STREAM}:{self.at}" if self.at else "")
         request = handshake(f"localhost:{self._port}", path, self.page.cookie)
-        wire = Wire(request, opened=self._opened, heard=self._heard, lost=self._lost)
-        self._wire = wire
+        socket = WebSocketClient(request, on_open=self._opened, on_text=self._received, on_close=self._lost)
+        self._socket = socket
         loop = asyncio.get_running_loop()
         # Started before the connection exists, which may be open before this coroutine continues.
         self._timer = loop.call_later(HANDSHAKE_SECONDS, self._give_up)
         try:
-            await loop.create_connection(lambda: wire, self._host, self._port)
+            await loop.create_connection(lambda: socket, self._host, self._port)
         except OSError:
             self._lost(1006, 0)
 
     def _give_up(self) -> None:
-        if self._wire is not None and self._wire.transport is not None:
-            self._wire.transport.abort()
+        if self._socket is not None:
+            self._socket.abort()
 
     def _opened(self) -> None:
         self._stop()
-        now = self._opened_at = self._heard_at = time.time()
+        now = self._opened_at = self._received_at = time.time()
         self.diary.opens.append(now)
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
 
     def _beat(self) -> None:
-        if self._wire is not None:
+        if self._socket is not None:
             asked_at = time.time()
-            self._wire.send(TEXT, b'{"type":"ping"}')
+            self._socket.send(TEXT, PING)
             self._timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._judge, asked_at)
 
     def _judge(self, asked_at: float) -> None:
         """Give up unless the server has answered; otherwise schedule the next heartbeat."""
-        if self._heard_at <= asked_at:
+        if self._received_at <= asked_at:
             self._give_up()
         else:
             self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS - PATIENCE_SECONDS, self._beat)
 
-    def _heard(self, text: bytes) -> None:
-        now = self._heard_at = time.time()
+    def _received(self, text: bytes) -> None:
+        now = self._received_at = time.time()
         event, committed = _read(text)
         if "offset" in event:
             self._shown(event, committed, now)
@@ -167,12 +167,9 @@ class Client:
         """Record an event once, like client.js: it identifies events by their id and its position by the offset."""
         epoch = re.split("[.:]", self.at or "0:0")[0]
         self.at = f"{epoch}.{event['mark']}:{event['offset']}"
-        if event["id"] in self._seen:
+        if not self._seen.is_new(event["id"]):
             self.diary.repeats += 1
             return
-        self._seen[event["id"]] = None
-        if len(self._seen) > SEEN_IDS:
-            del self._seen[next(iter(self._seen))]
         self.diary.shown.append(event["sequence"])
         # Older events arrived by a resume.
         if committed > self._opened_at:
@@ -180,14 +177,13 @@ class Client:
 
     def _lost(self, code: int, status: int) -> None:
         self._stop()
-        self._wire = None
+        self._socket = None
         now = time.time()
         if status == 101:
             self.diary.closes.append((now, code))
         else:
             self.diary.refusals[status] += 1
-        final = 3500 <= code < 4000 or 4500 <= code < 5000
-        if final or self.ended or not self.page.returns:
+        if is_final(code) or self.ended or not self.page.returns:
             self.ended = True
             return
         if self._opened_at and now - self._opened_at > LIVED_SECONDS:
@@ -204,4 +200,4 @@ class Client:
 
 
 def _backoff(attempt: int) -> float:
-    return random.random() * min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**attempt)
+    return random.random() * longest_delay(attempt)

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from deploy.local.layout import ROOT
+from tests.faults.account import Account, peak_per_second
 from tests.faults.client import Page
-from tests.faults.ledger import Account, peak_per_second
 from tests.stack import Stack
 
 POLL_SECONDS = 0.2

@@ -15,8 +15,8 @@ from typing import Any
 
 import uvloop
 
+from tests.faults.account import Account
 from tests.faults.client import Client, Page
-from tests.faults.ledger import Account
 
 LINE_BYTES = 1 << 26
 

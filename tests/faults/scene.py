@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from tests.faults import table
+from tests.faults.account import percentile
 from tests.faults.client import Page
 from tests.faults.crowd import Crowd, CrowdError, Diary, codes, peak_connects
-from tests.faults.ledger import percentile
+from tests.faults.presence_watcher import USERS, Watcher
 from tests.faults.publisher import Publisher, committed
 from tests.faults.table import Row, Target
-from tests.faults.watcher import USERS, Watcher
 from tests.stack import Stack
 
 USERS_PATH = "/ws/users/"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.layout import ROOT
-from tests.faults.ledger import Account
+from tests.faults.account import Account
 
 HEAD = Path(__file__).with_name("faults.md")
 DOCUMENT = ROOT / "docs" / "faults.md"

@@ -6,9 +6,9 @@ import socket
 import time
 
 from deploy.local.layout import LOOPBACK
+from testkit.websocket_client import handshake
 from tests.faults.crowd import Crowd
 from tests.faults.scene import people
-from tests.faults.wire import handshake
 from tests.pages import fetch, metric
 from tidewire.conf import Settings
 

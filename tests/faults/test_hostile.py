@@ -10,8 +10,8 @@ from collections import Counter
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from deploy.local.layout import LOOPBACK
+from testkit.websocket_client import handshake
 from tests.faults.scene import people
-from tests.faults.wire import handshake
 from tests.pages import fetch, metric
 from tests.sockets import open_socket
 from tidewire.close_codes import CloseCode

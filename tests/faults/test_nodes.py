@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from tests.faults.ledger import unevenness
+from tests.faults.account import unevenness
+from tests.faults.presence_watcher import USERS
 from tests.faults.scene import USERS_PATH, people
-from tests.faults.watcher import USERS
 from tests.pages import fetch, metric
 from tests.sockets import event, open_socket
 from tidewire.close_codes import CloseCode

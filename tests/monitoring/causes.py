@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from redis import Redis
 
 from tests.faults.test_connections import stall
-from tests.monitoring.crowd import Crowd
+from tests.monitoring.monitored_users import Crowd
 from tests.monitoring.story import Story
 from tests.monitoring.watched import alerts
 from tests.pages import fetch

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.grafana.panels import Dashboard, Panel
-from tests.monitoring.crowd import substituted
+from tests.monitoring.monitored_users import substituted
 from tests.monitoring.watched import Watched
 
 # The four most informative panels of each dashboard.

@@ -13,7 +13,7 @@ from deploy.grafana.fanout import FANOUT
 from deploy.grafana.operations import OPERATIONS
 from deploy.local.layout import ROOT
 from tests.monitoring import causes
-from tests.monitoring.crowd import Crowd
+from tests.monitoring.monitored_users import Crowd
 from tests.monitoring.pictures import draw
 from tests.monitoring.story import Story
 from tests.monitoring.watched import alerts

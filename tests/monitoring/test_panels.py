@@ -12,7 +12,7 @@ from deploy.grafana.panels import ANNOTATIONS
 from deploy.grafana.write import DASHBOARDS
 from deploy.local.layout import ROOT
 from loadtest.locust_processes import LOCUST
-from tests.monitoring.crowd import Crowd, of, substituted
+from tests.monitoring.monitored_users import Crowd, of, substituted
 
 pytestmark = pytest.mark.smoke
 

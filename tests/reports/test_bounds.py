@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from channels.layers import get_channel_layer
 
-from tests.faults.wire import handshake
+from testkit.websocket_client import handshake
 from tests.integration.tidewire.conftest import _server, redis, redis_server  # noqa: F401  # fixtures
 from tests.pages import metric
 from tests.reports.rooms.server import RoomsServer

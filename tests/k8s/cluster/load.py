@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from tests.faults.account import Account
 from tests.faults.client import Page
 from tests.faults.crowd import Crowd, CrowdError, codes, peak_connects
-from tests.faults.ledger import Account
 from tests.k8s.cluster.cluster import Cluster
 
 PATHS = ("/ws/notifications/", "/ws/users/")

@@ -10,13 +10,13 @@ from capacity import simulate
 from capacity.model import plan
 from capacity.simulate import (
     DRAIN_SECONDS,
-    FIRST_DELAY_SECONDS,
     START_SECONDS,
     World,
     deploy,
     node_loss,
     storm,
 )
+from testkit.page_client import FIRST_DELAY_SECONDS
 from tests.unit.capacity.test_model import COSTS, workload
 
 

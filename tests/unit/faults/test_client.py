@@ -3,7 +3,6 @@
 import json
 
 from tests.faults.client import Client, Page
-from tests.faults.wire import Wire, masked
 
 NEWS = {
     "type": "notification.created",
@@ -22,7 +21,7 @@ def client():
 
 
 def hear(one, **changes):
-    one._heard(json.dumps(NEWS | changes).encode())
+    one._received(json.dumps(NEWS | changes).encode())
 
 
 def test_an_event_is_shown_once_by_its_id():
@@ -37,7 +36,7 @@ def test_an_event_is_shown_once_by_its_id():
 
 def test_it_resumes_from_the_last_offset_in_the_epoch_it_was_told():
     one = client()
-    one._heard(b'{"type":"resumed","topic":"notifications","recovered":true,"at":"e.a2:2"}')
+    one._received(b'{"type":"resumed","topic":"notifications","recovered":true,"at":"e.a2:2"}')
     hear(one)
     assert one.at == "e.a3:3"
     assert not one.diary.reloads
@@ -45,29 +44,6 @@ def test_it_resumes_from_the_last_offset_in_the_epoch_it_was_told():
 
 def test_what_cannot_be_had_again_is_a_reload():
     one = client()
-    one._heard(b'{"type":"resumed","topic":"notifications","recovered":false,"at":"f:9"}')
+    one._received(b'{"type":"resumed","topic":"notifications","recovered":false,"at":"f:9"}')
     assert one.at == "f:9"
     assert len(one.diary.reloads) == 1
-
-
-def server_frame(opcode, body):
-    return bytes((0x80 | opcode, len(body))) + body
-
-
-def wire(heard, lost):
-    return Wire(b"", opened=lambda: None, heard=heard.append, lost=lambda *what: lost.append(what))
-
-
-def test_frames_may_come_in_any_pieces():
-    heard, lost = [], []
-    one = wire(heard, lost)
-    for byte in b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + server_frame(1, b"one") + server_frame(1, b"two"):
-        one.data_received(bytes((byte,)))
-    one.connection_lost(None)
-    assert heard == [b"one", b"two"]
-    assert lost == [(1006, 101)]
-
-
-def test_a_client_masks_its_frames():
-    assert masked(1, b"hi") == b"\x81\x82\0\0\0\0hi"
-    assert masked(1, b"x" * 200)[:4] == b"\x81\xfe\x00\xc8"

@@ -1,6 +1,6 @@
 """Rows of docs/faults.md, and the results with which a fault fails."""
 
-from tests.faults.ledger import Account
+from tests.faults.account import Account
 from tests.faults.table import Row, Target, document, saved, unmet
 
 

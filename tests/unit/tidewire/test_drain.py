@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.ledger import peak_per_second
+from tests.faults.account import peak_per_second
 from tests.unit.tidewire.fakes import FakeWriter
 from tidewire import drain, metrics
 from tidewire.close_codes import CloseCode

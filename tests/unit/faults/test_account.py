@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.ledger import Account, peak_per_second, percentile, unevenness
+from tests.faults.account import Account, peak_per_second, percentile, unevenness
 
 
 def account(shown, due, **options):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import bisect
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
+
+from testkit.delivery_ledger import Kind, Ledger
 
 EXAMPLES = 10
 
@@ -41,26 +42,27 @@ class Account:
         return account
 
     def _add(self, client: str, shown: Sequence[int], due: Sequence[int]) -> None:
-        times = Counter(shown)
-        place = {each: i for i, each in enumerate(due)}
-        missing = [each for each in due if each not in times]
-        twice = [each for each, count in times.items() if count > 1]
+        # The ledger expects offsets without gaps: the place of each event among those that are due.
+        offsets = {each: offset for offset, each in enumerate(due, 1)}
+        ledger = Ledger(client)
+        ledger.resumed("", 0, recovered=True, asked=("", 0))
+        for each in shown:
+            if each in offsets:
+                ledger.received(offsets[each], None)
+        [stay] = ledger.stays
+        lost = ledger.lost(stay, len(due))
+        faults = stay.noted()
         self.due = len(due)
-        self.received = sum(1 for each in times if each in place)
-        self.lost = len(missing)
-        self.duplicated = sum(times[each] - 1 for each in twice)
-        furthest = -1
-        early = []
-        for each in dict.fromkeys(shown):
-            if (at := place.get(each)) is None:
-                continue
-            if at < furthest:
-                early.append(each)
-            furthest = max(furthest, at)
-        self.reordered = len(early)
-        for word, found in (("lost", missing), ("duplicated", twice), ("reordered", early)):
+        self.received = len(due) - len(lost)
+        self.lost = len(lost)
+        self.duplicated = faults.counts[Kind.DUPLICATED]
+        self.reordered = faults.counts[Kind.REORDERED]
+        for kind, found in (
+            (Kind.LOST, lost),
+            *((kind, faults.offsets(kind)) for kind in (Kind.DUPLICATED, Kind.REORDERED)),
+        ):
             if found:
-                self.examples.append(f"{client}: {word} {_some(found)}")
+                self.examples.append(f"{client}: {kind} {_some([due[offset - 1] for offset in found])}")
 
     def reload(self, reloads: Sequence[float], missing: Iterable[float]) -> None:
         """Count events that the page read from the database at these times: those committed before the last of them."""
