@@ -10,7 +10,7 @@ import random
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from capacity.workload import CalibrateError
 from deploy.local.layout import LOOPBACK
@@ -23,6 +23,7 @@ GOING_AWAY = (1001).to_bytes(2, "big")
 
 
 OnText = Callable[[bytes], None]
+Result = TypeVar("Result")
 
 
 def ignore(_text: bytes) -> None:
@@ -106,7 +107,7 @@ class IdleSockets:
         if self.lost:
             raise CalibrateError(f"{len(self.lost)} sockets were lost, the first with {self.lost[0]}")
 
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(HANDSHAKE_SECONDS)
 
     async def _open(self, port: int, request: bytes, on_text: OnText) -> IdleSocket:

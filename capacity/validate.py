@@ -11,7 +11,7 @@ from capacity.model import plan
 from capacity.workload import Costs, Machine, Shared, Topic, Wanted, Workload, WorkloadError
 from loadtest.create_users import DOCUMENTS
 from loadtest.report import compare_runs
-from loadtest.report.hold_stats import hold
+from loadtest.report.hold_stats import hold_span
 
 # A run has no limits to plan for.
 WANTED = Wanted(250.0, 0.6)
@@ -64,10 +64,10 @@ class Comparison:
 
 def workload_of(run: Mapping[str, Any]) -> Workload:
     """Return the workload of the run's users while all were live, by the second."""
-    held = run.get("held")
+    held = run.get("hold_stats")
     if not held or not held["seconds"]:
         raise WorkloadError("the run has no hold to compare with, or its report is of before it told what was in it")
-    since, until = hold(run["phases"])
+    since, until = hold_span(run["phases"])
     seconds = held["seconds"]
     moments = [row for row in run["series"]["users"] if since <= row[0] < until]
     sockets = sum(held["sockets"].values())
@@ -104,7 +104,7 @@ def workload_of(run: Mapping[str, Any]) -> Workload:
 
 def _topic(name: str, told: Told, run: Mapping[str, Any], *, since: int, until: int) -> Topic:
     """Return a topic with events by the second, from deliveries; a state's first value belongs to the handshake."""
-    held = run["held"]
+    held = run["hold_stats"]
     on_it = sum(held["sockets"].get(path, 0.0) for path in told.paths)
     came = sum(count for second, count in run["series"]["deliveries"][name] if since <= second < until)
     if told.kind == "state":

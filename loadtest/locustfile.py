@@ -19,30 +19,30 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest.create_users import password, read_sessions
 from loadtest.journeys import weights
-from loadtest.journeys.dashboard_user import DashboardUser, Turns
+from loadtest.journeys.dashboard_user import DashboardUser, LoginLimiter
 from loadtest.journeys.editor import Editor
 from loadtest.journeys.five_tabs import FiveTabs
 from loadtest.journeys.list_reader import ListReader
 from loadtest.journeys.mobile import Mobile
 from loadtest.journeys.watcher import Watcher
-from loadtest.report.report_files import markdown, write
+from loadtest.report.report_files import markdown, write_report
 from loadtest.report.result import Result
 from loadtest.run import load_metrics
 from loadtest.run.clock_difference import Clocks
-from loadtest.run.coordinator import Alone, Obedient, Team, Workers, paths, total
+from loadtest.run.coordinator import Coordinator, OneProcess, WorkerConnection, WorkerProcesses, paths, total
 from loadtest.run.figures import Moment
 from loadtest.run.generator_health import Pulse, Sample
 from loadtest.run.locust_figures import tell_locust
 from loadtest.run.node_restarts import NodesByCommand, NodesByProcess
 from loadtest.run.objectives import OBJECTIVES, Objectives
-from loadtest.run.planted_faults import KINDS, Planters
-from loadtest.run.run_controller import Course
+from loadtest.run.planted_faults import KINDS, PlantedFaults
+from loadtest.run.run_controller import RunController
 from loadtest.run.run_state import Run
 from loadtest.run.service_usage import Services, Usage
 from loadtest.run.shapes import SHAPES, Search
-from loadtest.run.worker_agent import Follower
+from loadtest.run.worker_agent import WorkerAgent
 
-__all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
+__all__ = ["Editor", "FiveTabs", "ListReader", "Mobile", "RunController", "Watcher"]
 
 logger = logging.getLogger(__name__)
 # By default Locust gives up a worker after three seconds of silence, which can happen at a start on a busy machine.
@@ -109,7 +109,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         clocks=Clocks(one=urlsplit(environment.host or "").hostname in LOOPBACK),
         pace=options.pace,
         report_many=partial(tell_locust, environment.stats),
-        plant=Planters(planted, objectives.late_seconds + 1.0) if planted else None,
+        planted=PlantedFaults(planted, objectives.late_seconds + 1.0) if planted else None,
     )
     environment.events.request.add_listener(run.answered)  # type: ignore[no-untyped-call] # Locust has no types
     run.addresses = tuple(filter(None, options.sockets_at.split(",")))
@@ -118,8 +118,8 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         step = options.step_users or max(1, (options.num_users or 1) // DEFAULT_STEPS)
         run.search = Search(step, options.num_users or 1, objectives.delivery_p95_ms)
     services = Services(options.services_of) if options.services_of else None
-    DashboardUser.run_state = Course.run_state = run
-    Course.nodes = (
+    DashboardUser.run_state = RunController.run_state = run
+    RunController.nodes = (
         NodesByCommand(options.node_command, options.nodes)
         if options.node_command
         else NodesByProcess(services)
@@ -127,23 +127,23 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         else None
     )
     workers = max(1, options.expect_workers) if isinstance(environment.runner, WorkerRunner) else 1
-    DashboardUser.turns = Turns(options.login_rate / workers, max(1, options.logins_at_once // workers))
+    DashboardUser.logins = LoginLimiter(options.login_rate / workers, max(1, options.logins_at_once // workers))
     DashboardUser.password = password()
     DashboardUser.sessions = read_sessions(options.sessions)
     if options.metrics:
         load_metrics.serve(run, options.metrics)
-    team = _team(run, environment)
-    gevent.spawn(_observe, run, services, team)
+    coordinator = _coordinator(run, environment)
+    gevent.spawn(_observe, run, services, coordinator)
     if "starve" in planted and not isinstance(environment.runner, MasterRunner):
         gevent.spawn(_starve, run)
 
 
-def _team(run: Run, environment: Environment) -> Team | None:
+def _coordinator(run: Run, environment: Environment) -> Coordinator | None:
     """Return the processes that have users, or None in a worker, which only follows orders."""
     runner = environment.runner
     if isinstance(runner, MasterRunner):
-        Course.team = Workers(run, runner)
-        return Course.team
+        RunController.coordinator = WorkerProcesses(run, runner)
+        return RunController.coordinator
 
     def users_here() -> list[DashboardUser]:
         assert environment.runner is not None
@@ -151,12 +151,12 @@ def _team(run: Run, environment: Environment) -> Team | None:
         # A user that is being created may have no page yet.
         return [user for user in users if isinstance(user, DashboardUser) and hasattr(user, "sockets")]
 
-    follower = Follower(run, users_here)
+    agent = WorkerAgent(run, users_here)
     if isinstance(runner, WorkerRunner):
-        Obedient(follower, runner)
+        WorkerConnection(agent, runner)
         return None
-    Course.team = Alone(follower)
-    return Course.team
+    RunController.coordinator = OneProcess(agent)
+    return RunController.coordinator
 
 
 @events.quitting.add_listener
@@ -167,23 +167,23 @@ def _finish(environment: Environment, **_more: Any) -> None:
     run.flush()
     if run.account is None:
         run.problem = run.problem or "the run was stopped before its accounts were settled"
-        run.settle_accounts()
+        run.reconcile()
     result = Result.of(run, environment)
-    path = write(result, Path(environment.parsed_options.result))
+    path = write_report(result, Path(environment.parsed_options.result))
     logger.info("report: %s", path)
     if environment.parsed_options.print_report:
         sys.stdout.write(markdown(result))
     environment.process_exit_code = 0 if result.passed else 1
 
 
-def _observe(run: Run, services: Services | None, team: Team | None) -> None:
+def _observe(run: Run, services: Services | None, coordinator: Coordinator | None) -> None:
     """Record the state of the run every second. Of several generator processes, the worst values count."""
     usage = Usage({}, {})
     read_at = time.monotonic()
 
     def note(sample: Sample) -> None:
         nonlocal usage, read_at
-        states = team.states() if isinstance(team, Workers) else {}
+        states = coordinator.states() if isinstance(coordinator, WorkerProcesses) else {}
         if states:
             cpu, lag = (max(state[name] for state in states.values()) for name in ("cpu", "lag_ms"))
             sample = Sample(sample.at, max(cpu, sample.cpu), max(lag, sample.lag_ms))

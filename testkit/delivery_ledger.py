@@ -41,8 +41,8 @@ def parse_position(at: str) -> tuple[str, int]:
 
 
 @dataclass(slots=True)
-class Wrong:
-    """The faults of one stay. Most stays never have any."""
+class DeliveryFaults:
+    """The faults of one record. Most records never have any."""
 
     # Skipped offsets that may still arrive.
     missing: set[int] = field(default_factory=set)
@@ -62,7 +62,7 @@ class Wrong:
 
 
 @dataclass(slots=True)
-class Stay:
+class EpochRecord:
     """A client's time in one epoch of a stream. Events after `after` are due, up to `until` or the end of the run."""
 
     epoch: str
@@ -71,102 +71,103 @@ class Stay:
     reached: int
     arrived: int = 0
     until: int | None = None
-    wrong: Wrong | None = None
-    # The last position that the server sent for this socket, for the analysis of lost events.
-    told: str = ""
+    faults: DeliveryFaults | None = None
+    # The last position that the server sent for this record, for the analysis of lost events.
+    last_position: str = ""
 
-    def noted(self) -> Wrong:
-        if self.wrong is None:
-            self.wrong = Wrong()
-        return self.wrong
+    def noted_faults(self) -> DeliveryFaults:
+        if self.faults is None:
+            self.faults = DeliveryFaults()
+        return self.faults
 
 
 class Ledger:
     """A client, over all its sockets on a stream topic."""
 
-    __slots__ = ("_placed", "client", "forgotten", "is_closed", "late_seconds", "stays")
+    __slots__ = ("_moved_to", "client", "epochs", "forgotten", "is_closed", "late_seconds")
 
     def __init__(self, client: str, *, late_seconds: float = math.inf) -> None:
         self.client = client
         self.late_seconds = late_seconds
-        self.stays: list[Stay] = []
+        self.epochs: list[EpochRecord] = []
         # (epoch, first, last) of events that the server declared to be unavailable.
         self.forgotten: list[tuple[str, int, int]] = []
         # The offset to which the server moved the client without the events before.
-        self._placed = 0
+        self._moved_to = 0
         self.is_closed = False
 
     @property
     def position(self) -> tuple[str, int] | None:
         """The position from which the client would resume."""
-        return (self.stays[-1].epoch, max(self.stays[-1].reached, self._placed)) if self.stays else None
+        return (self.epochs[-1].epoch, max(self.epochs[-1].reached, self._moved_to)) if self.epochs else None
 
     def resumed(
         self, epoch: str, offset: int, *, recovered: bool, asked: tuple[str, int] | None, when: str = ""
     ) -> None:
         """Record the position that the server sent. `asked` is the client's position before its first socket."""
-        stay = self.stays[-1] if self.stays else None
-        if stay is not None and stay.epoch == epoch:
-            if not recovered and offset > stay.reached:
-                self.forgotten.append((epoch, stay.reached + 1, offset))
+        record = self.epochs[-1] if self.epochs else None
+        if record is not None and record.epoch == epoch:
+            if not recovered and offset > record.reached:
+                self.forgotten.append((epoch, record.reached + 1, offset))
             # If `recovered`, the server's position adds nothing: all events after the last arrival are due.
-        elif stay is None and recovered and asked is not None and asked[0] == epoch:
+        elif record is None and recovered and asked is not None and asked[0] == epoch:
             # From the page's position, regardless of the server's.
             self._begin(epoch, asked[1])
         else:
-            if stay is not None:
-                stay.until = stay.reached
+            if record is not None:
+                record.until = record.reached
             if not recovered and asked is not None and asked[0] == epoch and offset > asked[1]:
                 self.forgotten.append((epoch, asked[1] + 1, offset))
             self._begin(epoch, offset)
         lacking = "" if recovered else ", not recovered"
-        self.stays[-1].told = f"position {epoch}:{offset}{lacking}{f', {when}' if when else ''}"
-        self._placed = 0 if recovered else offset
+        self.epochs[-1].last_position = f"position {epoch}:{offset}{lacking}{f', {when}' if when else ''}"
+        self._moved_to = 0 if recovered else offset
 
     def received(self, offset: int, seconds: float | None) -> None:
         """Record each arrival of an event, `seconds` after it was due; None if no clock can measure it.
 
         An event is due at its publication, but not before the server has sent the socket's position.
         """
-        if not self.stays:
+        if not self.epochs:
             raise ValueError(f"{self.client}: event {offset} arrived before the server sent the position of the socket")
-        stay = self.stays[-1]
-        stay.arrived += 1
-        if offset == stay.reached + 1:
-            stay.reached = offset
+        record = self.epochs[-1]
+        record.arrived += 1
+        if offset == record.reached + 1:
+            record.reached = offset
         else:
-            self._out_of_turn(stay, offset)
-        if seconds is not None and seconds > self.late_seconds and not self._is_forgotten(stay.epoch, offset):
-            stay.noted().note(Kind.LATE, offset, f"after {seconds:.2f} s")
+            self._out_of_order(record, offset)
+        if seconds is not None and seconds > self.late_seconds and not self._is_forgotten(record.epoch, offset):
+            record.noted_faults().note(Kind.LATE, offset, f"after {seconds:.2f} s")
 
     def left(self) -> None:
         """Record that the client left for good: later events are not due to it."""
         self.is_closed = True
-        if self.stays and self.stays[-1].until is None:
-            self.stays[-1].until = self.stays[-1].reached
+        if self.epochs and self.epochs[-1].until is None:
+            self.epochs[-1].until = self.epochs[-1].reached
 
-    def lost(self, stay: Stay, last: int) -> list[int]:
-        """Return the offsets up to `last` that were due to a stay and never arrived."""
-        never = [*(stay.wrong.missing if stay.wrong else ()), *range(stay.reached + 1, last + 1)]
-        return sorted(offset for offset in never if not self._is_forgotten(stay.epoch, offset))
+    def lost(self, record: EpochRecord, last: int) -> list[int]:
+        """Return the offsets up to `last` that were due to a record and never arrived."""
+        missing = record.faults.missing if record.faults else ()
+        never = [*missing, *range(record.reached + 1, last + 1)]
+        return sorted(offset for offset in never if not self._is_forgotten(record.epoch, offset))
 
     def _begin(self, epoch: str, after: int) -> None:
-        self.stays.append(Stay(epoch, after, after))
+        self.epochs.append(EpochRecord(epoch, after, after))
 
-    def _out_of_turn(self, stay: Stay, offset: int) -> None:
-        wrong = stay.noted()
-        if offset > stay.reached:
-            wrong.missing.update(range(stay.reached + 1, offset))
-            stay.reached = offset
-        elif offset in wrong.missing:
-            wrong.missing.remove(offset)
-            if not self._is_forgotten(stay.epoch, offset):
-                wrong.note(Kind.REORDERED, offset, f"after offset {stay.reached}")
+    def _out_of_order(self, record: EpochRecord, offset: int) -> None:
+        faults = record.noted_faults()
+        if offset > record.reached:
+            faults.missing.update(range(record.reached + 1, offset))
+            record.reached = offset
+        elif offset in faults.missing:
+            faults.missing.remove(offset)
+            if not self._is_forgotten(record.epoch, offset):
+                faults.note(Kind.REORDERED, offset, f"after offset {record.reached}")
         else:
-            wrong.again[offset] += 1
-            if not self._is_forgotten(stay.epoch, offset):
-                time = wrong.again[offset] + (offset > stay.after)
-                wrong.note(Kind.DUPLICATED, offset, f"time {time}")
+            faults.again[offset] += 1
+            if not self._is_forgotten(record.epoch, offset):
+                time = faults.again[offset] + (offset > record.after)
+                faults.note(Kind.DUPLICATED, offset, f"time {time}")
 
     def _is_forgotten(self, epoch: str, offset: int) -> bool:
         return any(epoch == each and first <= offset <= last for each, first, last in self.forgotten)

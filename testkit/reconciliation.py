@@ -42,7 +42,7 @@ class Account:
 
 @dataclass
 class Tally:
-    """An account to which ledgers are added one by one. Events have no names here; see `together`."""
+    """An account to which ledgers are added one by one. Events have no names here; see `merged`."""
 
     clients: int = 0
     due: int = 0
@@ -52,24 +52,25 @@ class Tally:
     counts: Counter[Kind] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
 
-    def take(self, ledger: Ledger, ends: Mapping[str, int], *, as_it_stands: bool = False) -> None:
-        """Add a ledger. An open stay is due all events up to its epoch's end or, in mid-run, up to its last arrival."""
+    def add_ledger(self, ledger: Ledger, ends: Mapping[str, int], *, as_it_stands: bool = False) -> None:
+        """Add a ledger. An open record is due events up to its epoch's end or, in mid-run, to its last arrival."""
         self.clients += 1
         for epoch, first, last in ledger.forgotten:
             for offset in range(first, last + 1):
                 self._note(Kind.FORGOTTEN, (epoch, offset), ledger.client)
-        for stay in ledger.stays:
-            last = ends.get(stay.epoch, stay.reached) if stay.until is None else stay.until
+        for record in ledger.epochs:
+            last = ends.get(record.epoch, record.reached) if record.until is None else record.until
             if as_it_stands:
-                self.on_the_way += max(0, last - stay.reached)
-                last = stay.reached
-            self.due += max(0, last - stay.after)
-            self.arrived += stay.arrived
-            if stay.wrong is not None:
-                self.counts.update(stay.wrong.counts)
-                self._keep(Fault(kind, "", ledger.client, why, (stay.epoch, n)) for kind, n, why in stay.wrong.kept)
-            for offset in ledger.lost(stay, last):
-                self._note(Kind.LOST, (stay.epoch, offset), ledger.client, f"{stay.told}, {stay.arrived} received")
+                self.on_the_way += max(0, last - record.reached)
+                last = record.reached
+            self.due += max(0, last - record.after)
+            self.arrived += record.arrived
+            if (faults := record.faults) is not None:
+                self.counts.update(faults.counts)
+                self._keep(Fault(kind, "", ledger.client, why, (record.epoch, n)) for kind, n, why in faults.kept)
+            for offset in ledger.lost(record, last):
+                detail = f"{record.last_position}, {record.arrived} received"
+                self._note(Kind.LOST, (record.epoch, offset), ledger.client, detail)
 
     def add(self, other: Tally) -> None:
         self.clients += other.clients
@@ -94,11 +95,11 @@ def tally(ledgers: Iterable[Ledger], ends: Mapping[str, int], *, as_it_stands: b
     """Add up all ledgers. `ends` has the greatest known offset of each epoch."""
     found = Tally()
     for ledger in ledgers:
-        found.take(ledger, ends, as_it_stands=as_it_stands)
+        found.add_ledger(ledger, ends, as_it_stands=as_it_stands)
     return found
 
 
-def ends_of(
+def stream_ends(
     ledgers: Iterable[Ledger],
     known: Mapping[str, int] | None = None,
     further: Iterable[tuple[str, int]] = (),
@@ -110,33 +111,33 @@ def ends_of(
     event that no client received is therefore missed as well.
     """
     ends = dict(known or {})
-    reached = ((stay.epoch, stay.reached) for ledger in ledgers for stay in ledger.stays)
+    reached = ((record.epoch, record.reached) for ledger in ledgers for record in ledger.epochs)
     for epoch, offset in (*([end] if end else []), *further, *reached):
         ends[epoch] = max(ends.get(epoch, 0), offset)
     return ends
 
 
-def together(
+def merged(
     tallies: Sequence[Tally],
     *,
     names: Mapping[tuple[str, int], str],
     confirmed: Iterable[str] = (),
-    heard: Iterable[str] = (),
+    announced: Iterable[str] = (),
 ) -> Account:
     """Return one account of several processes' clients, in which events have names.
 
     `names` has the name of the event at (epoch, offset). `confirmed` has the marks of the saves that were answered
-    with success, `heard` the marks that came back in an event. Both are compared over all processes: if no client of a
-    process received an event, another process may know its name, and a client of another process may have received a
-    save's event.
+    with success, `announced` the marks that came back in an event. Both are compared over all processes: if no client
+    of a process received an event, another process may know its name, and a client of another process may have
+    received a save's event.
     """
     whole = Tally()
     for each in tallies:
         whole.add(each)
-    unheard = [Fault(Kind.UNPUBLISHED, f"save {mark!r}") for mark in sorted(set(confirmed) - set(heard))]
-    if unheard:
-        whole.counts[Kind.UNPUBLISHED] = len(unheard)
-    faults = (*(_named(fault, names) for fault in whole.faults), *unheard)[:FAULTS_KEPT]
+    unpublished = [Fault(Kind.UNPUBLISHED, f"save {mark!r}") for mark in sorted(set(confirmed) - set(announced))]
+    if unpublished:
+        whole.counts[Kind.UNPUBLISHED] = len(unpublished)
+    faults = (*(_named(fault, names) for fault in whole.faults), *unpublished)[:FAULTS_KEPT]
     return Account(whole.clients, whole.due, whole.arrived, len(names), dict(whole.counts), faults)
 
 

@@ -58,11 +58,11 @@ def exported(metric: Any) -> str:
 
 def _entry(metric: Any) -> str:
     [described] = metric.describe()
-    says, _, act = described.documentation.partition(" Act: ")
+    description, _, act = described.documentation.partition(" Act: ")
     labels = ", ".join(f"`{name}`" for name in metric._labelnames)  # noqa: SLF001 - there is no public name
     of = next((who for who, own in OWNERS.items() if metric in own), "ws, web and relay")
     facts = "; ".join(filter(None, (described.type, _unit(described.name), labels and f"by {labels}", f"of {of}")))
-    text = f"- **`{exported(metric)}`** ({facts}). {says} *Act:* {act}"
+    text = f"- **`{exported(metric)}`** ({facts}). {description} *Act:* {act}"
     return _wrapped(text)
 
 
@@ -70,10 +70,10 @@ def _of_the_load_test() -> str:
     """Return the load test's metrics, which each of its processes serves during a run: docs/load-testing.md."""
     lines = []
     for each in load.DECLARED:
-        says, _, act = each.says.partition(" Act: ")
+        description, _, act = each.help_text.partition(" Act: ")
         labels = ", ".join(f"`{name}`" for name in each.labels)
         facts = "; ".join(filter(None, (each.kind, _unit(each.name), labels and f"by {labels}")))
-        lines.append(_wrapped(f"- **`{each.exported}`** ({facts}). {says} *Act:* {act}"))
+        lines.append(_wrapped(f"- **`{each.exported}`** ({facts}). {description} *Act:* {act}"))
     source = "From `loadtest/run/load_metrics.py`, by each process of a [load test](load-testing.md) during its run."
     return "\n".join(("## Of the load test", "", source, "", *lines, ""))
 

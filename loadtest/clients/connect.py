@@ -13,7 +13,7 @@ from websocket import WebSocket, create_connection
 HEAD_BYTES = 4096
 
 
-class Lines:
+class ResponseLines:
     """A socket with a `recv` that returns the head of a response by lines, and no bytes beyond the head.
 
     `websocket-client` reads one byte at a time until it receives a newline alone, which is seven hundred calls for a
@@ -46,7 +46,7 @@ def open_websocket(url: str, *, timeout_seconds: float, **options: Any) -> WebSo
     if where.scheme == "ws":
         opened = socket.create_connection((where.hostname or "", where.port or 80), timeout_seconds)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        lines = Lines(opened)
+        lines = ResponseLines(opened)
     try:
         made: WebSocket = create_connection(url, timeout=timeout_seconds, socket=lines, **options)
     except BaseException:

@@ -61,13 +61,13 @@ class LiveSocket:
         self._on = on or {}
         self._at = parse_position(at) if at else None
         # The position as text, which the server parses.
-        self._place = at
+        self._position_text = at
         self._ledger = ledger
         self._seen = SeenIds()
         self._socket: WebSocket | None = None
         self._reader: SocketReader | None = None
         # Messages that wait behind an event that a planted fault delays.
-        self._held_up: list[bytes] | None = None
+        self._delayed: list[bytes] | None = None
         self._deliveries = run.meter("EVENT", figures.DELIVERY)
         self._intended = run.meter("EVENT", figures.INTENDED)
         self._closed = False
@@ -79,16 +79,16 @@ class LiveSocket:
             self._may_connect.set()
         self._pinged: float | None = None
         self._subscribed = 0.0
-        self._greenlet = gevent.spawn(self._live)
+        self._greenlet = gevent.spawn(self._run_until_closed)
 
     def close(self) -> None:
         """Close for good without waiting, as when a user leaves the page."""
         self._closed = True
         if self._ledger is not None:
             self._ledger.left()
-            if self._run.plant is not None:
-                self._run.plant.left(self._ledger.client)
-        self._forget(polite=True)
+            if self._run.planted is not None:
+                self._run.planted.left(self._ledger.client)
+        self._release(polite=True)
         self._greenlet.kill(block=False)
 
     def lose_network(self) -> None:
@@ -105,7 +105,7 @@ class LiveSocket:
     def find_network(self) -> None:
         self._may_connect.set()
 
-    def _live(self) -> None:
+    def _run_until_closed(self) -> None:
         while not self._closed:
             self._may_connect.wait()
             try:
@@ -115,7 +115,7 @@ class LiveSocket:
                 if self._ended(error):
                     return
             finally:
-                self._forget()
+                self._release()
             if self._may_connect.is_set():
                 gevent.sleep(self._delay())
 
@@ -140,7 +140,7 @@ class LiveSocket:
         self.started = self._run.clock()
         began = time.perf_counter()
         self._socket = None
-        at = f"{STREAM}:{self._place}" if self._place else ""
+        at = f"{STREAM}:{self._position_text}" if self._position_text else ""
         opened = open_websocket(
             socket_url(self._origin, self.path, at=at, addresses=self._run.addresses, turn=next(_turns)),
             timeout_seconds=HANDSHAKE_SECONDS,
@@ -155,14 +155,14 @@ class LiveSocket:
         self._socket = opened
         self._run.paths[self.name] += 1
         self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
-        again = self._ledger is not None and bool(self._ledger.stays)
+        again = self._ledger is not None and bool(self._ledger.epochs)
         self._catching_up_to = self._run.furthest if again else None
 
     def _read(self) -> None:
         assert self._socket is not None
-        spoiled = self._run.plant is not None and self._ledger is not None
-        take = self._spoiled if spoiled else self._received
-        self._reader = socket_reader(self._socket, take, silence_seconds=SILENCE_SECONDS)
+        is_planted = self._run.planted is not None and self._ledger is not None
+        on_text = self._receive_planted if is_planted else self._receive
+        self._reader = socket_reader(self._socket, on_text, silence_seconds=SILENCE_SECONDS)
         self._reader.read()
 
     def heartbeat(self) -> None:
@@ -172,30 +172,30 @@ class LiveSocket:
             with contextlib.suppress(OSError, WebSocketException):
                 self._socket.send(PING)
 
-    def _spoiled(self, data: bytes) -> None:
+    def _receive_planted(self, data: bytes) -> None:
         """Receive an event as a planted fault changes it."""
-        plant = self._run.plant
-        assert plant is not None
+        planted = self._run.planted
+        assert planted is not None
         assert self._ledger is not None
-        if self._held_up is not None:
-            self._held_up.append(data)
+        if self._delayed is not None:
+            self._delayed.append(data)
         elif self._run.phase != "hold" or self._run.messages.of(data).offset is None:
-            self._received(data)
+            self._receive(data)
         else:
-            delay, texts = plant.spoil(self._ledger.client, data)
+            delay, texts = planted.damage(self._ledger.client, data)
             if delay:
-                self._held_up = list(texts)
-                gevent.spawn_later(delay, self._go_on)
+                self._delayed = list(texts)
+                gevent.spawn_later(delay, self._release_delayed)
                 return
             for text in texts:
-                self._received(text)
+                self._receive(text)
 
-    def _go_on(self) -> None:
-        held_up, self._held_up = self._held_up, None
-        for data in held_up or ():
-            self._received(data)
+    def _release_delayed(self) -> None:
+        delayed, self._delayed = self._delayed, None
+        for data in delayed or ():
+            self._receive(data)
 
-    def _received(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         if self._closed:
             # The page was left while the message was on its way, so the message is no longer due.
             return
@@ -216,14 +216,14 @@ class LiveSocket:
             self._run.failed("WS", f"{self.name} {event_type}", RuntimeError(str(event)))
         else:
             self._run.delivered(event_type)
-            self._tell(event)
+            self._dispatch(event)
 
     def _resumed(self, event: dict[str, Any]) -> None:
         assert self._ledger is not None
         epoch, offset = parse_position(event["at"])
         when = f"at {self._run.second} s"
         self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=self._at, when=when)
-        self._at, self._place = (epoch, offset), event["at"]
+        self._at, self._position_text = (epoch, offset), event["at"]
         self._subscribed = self._run.clock()
         self._caught_up(offset)
 
@@ -234,12 +234,12 @@ class LiveSocket:
         run, clocks, epoch = self._run, self._run.clocks, self._at[0]
         now = run.clock()
         if not message.is_published:
-            run.heard_of(epoch, message, now)
+            run.first_received(epoch, message, now)
         clocks.arrived(message.stamped, now)
         published = message.stamped - clocks.ahead_seconds
         due = max(published, self._subscribed)
         self._ledger.received(offset, now - due if clocks.is_known else None)
-        self._at, self._place = (epoch, offset), f"{epoch}{message.mark}:{offset}"
+        self._at, self._position_text = (epoch, offset), f"{epoch}{message.mark}:{offset}"
         second = int(now - run.started)
         run.figures.deliveries[message.event_type][second] += 1
         # An event that was published before the socket subscribed is sent by a resume, and counts from the
@@ -253,19 +253,19 @@ class LiveSocket:
         if self._catching_up_to is not None:
             self._caught_up(offset)
         if message.event_type in self._on and self._seen.is_new(message.event["id"]):
-            self._tell(message.event)
+            self._dispatch(message.event)
 
     def _caught_up(self, offset: int) -> None:
         if self._catching_up_to is not None and offset >= self._catching_up_to:
             self._run.measured("WS", figures.RESUME, self._run.clock() - self.started)
             self._catching_up_to = None
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _dispatch(self, event: dict[str, Any]) -> None:
         handler = self._on.get(event["type"])
         if handler is not None:
             handler(event)
 
-    def _forget(self, *, polite: bool = False) -> None:
+    def _release(self, *, polite: bool = False) -> None:
         opened, self._socket = self._socket, None
         if self._reader is not None:
             self._reader.stop()

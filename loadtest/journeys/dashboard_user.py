@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 _numbers = itertools.count(1)
 # A spike begins within a moment, so absent users must check often.
-AWAY_SECONDS = 0.1
+ABSENCE_CHECK_SECONDS = 0.1
 
 
-class Turns:
+class LoginLimiter:
     """Spreads logins, by a rate and a number at once. A password costs the server more than all later pages."""
 
     def __init__(self, per_second: float, at_once: int) -> None:
@@ -40,7 +40,7 @@ class Turns:
         self._places = BoundedSemaphore(at_once)
 
     @contextlib.contextmanager
-    def take(self) -> Iterator[None]:
+    def turn(self) -> Iterator[None]:
         with self._places:
             at = max(self._next, time.monotonic())
             self._next = at + self._between
@@ -54,7 +54,7 @@ class DashboardUser(HttpUser):
     abstract = True
     # Set once per process, before the first user.
     run_state: ClassVar[Run]
-    turns: ClassVar[Turns]
+    logins: ClassVar[LoginLimiter]
     password: ClassVar[str]
     # Sessions of users that are already logged in, by name.
     sessions: ClassVar[Mapping[str, str]] = {}
@@ -71,7 +71,7 @@ class DashboardUser(HttpUser):
         if session := self.sessions.get(self.name):
             self.browser.go_on(session)
         else:
-            with self.turns.take():
+            with self.logins.turn():
                 self.browser.log_in(self.name, self.password)
         self.arrive()
         self.run_state.users.add(self.name)
@@ -128,7 +128,7 @@ class DashboardUser(HttpUser):
         """Stay on the page for some seconds, times the run's pace, or until the run is over."""
         run = self.run_state
         until = time.monotonic() + self.random.uniform(least, most) * run.pace
-        while run.is_working and not run.is_away(self.number) and time.monotonic() < until:
+        while run.is_working and not run.is_absent(self.number) and time.monotonic() < until:
             gevent.sleep(min(0.5, max(0.0, until - time.monotonic())))
 
     def read_stream_end(self) -> tuple[str, int] | None:
@@ -150,14 +150,14 @@ class DashboardUser(HttpUser):
         if not self.run_state.is_working:
             gevent.sleep(0.5)
             raise RescheduleTask
-        if self.run_state.is_away(self.number):
-            self.go_away()
-            while self.run_state.is_away(self.number) or not self.run_state.is_working:
-                gevent.sleep(AWAY_SECONDS)
+        if self.run_state.is_absent(self.number):
+            self.leave_dashboard()
+            while self.run_state.is_absent(self.number) or not self.run_state.is_working:
+                gevent.sleep(ABSENCE_CHECK_SECONDS)
             self.arrive()
             raise RescheduleTask
 
-    def go_away(self) -> None:
+    def leave_dashboard(self) -> None:
         """Leave all pages, but stay logged in."""
         self.leave()
         self.run_state.online.discard(self.name)

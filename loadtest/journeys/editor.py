@@ -41,8 +41,8 @@ class Editor(DashboardUser):
         self.rest_when_over()
         self.open_form()
 
-    def go_away(self) -> None:
-        super().go_away()
+    def leave_dashboard(self) -> None:
+        super().leave_dashboard()
         self.run_state.end_editing(self.slug, self.name)
 
     def open_form(self) -> None:

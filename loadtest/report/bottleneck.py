@@ -33,10 +33,10 @@ def growth(run: Run) -> dict[str, float]:
     return {name: (mean(last, name) - mean(first, name)) / 2**20 / hours for name in sorted(held[-1].memory)}
 
 
-def services(run: Run, held: int) -> dict[str, dict[str, float]]:
+def services(run: Run, since: int) -> dict[str, dict[str, float]]:
     cpu: defaultdict[str, list[float]] = defaultdict(list)
     for moment in run.figures.moments:
-        if moment.phase == HOLD and moment.second >= held:
+        if moment.phase == HOLD and moment.second >= since:
             for name, share in moment.services.items():
                 cpu[name].append(share)
     return {
@@ -49,9 +49,9 @@ def services(run: Run, held: int) -> dict[str, dict[str, float]]:
     }
 
 
-def machine(run: Run, held: int) -> float:
+def machine(run: Run, since: int) -> float:
     """Return the share of the machine's cores that all processes used while all users were live."""
-    cores = [moment.machine for moment in run.figures.moments if moment.phase == HOLD and moment.second >= held]
+    cores = [moment.machine for moment in run.figures.moments if moment.phase == HOLD and moment.second >= since]
     return sum(cores) / len(cores) / (os.cpu_count() or 1) if cores else 0.0
 
 

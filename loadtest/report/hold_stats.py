@@ -26,7 +26,7 @@ class Entry(Protocol):
 
 
 @dataclass(frozen=True)
-class Held:
+class HoldStats:
     """The counts of the hold alone; `sockets` has the average number of open sockets by path."""
 
     seconds: int
@@ -42,9 +42,9 @@ class Held:
         phases: Sequence[tuple[str, int]],
         *,
         started: float,
-    ) -> Held:
+    ) -> HoldStats:
         """Return the counts; `started` is the start of the run on the clock by which Locust counts requests."""
-        since, until = hold(phases)
+        since, until = hold_span(phases)
         pages: Counter[str] = Counter()
         handshakes: Counter[str] = Counter()
         for entry in entries:
@@ -61,7 +61,7 @@ class Held:
         return cls(until - since, dict(pages), dict(handshakes), sockets)
 
 
-def hold(phases: Iterable[tuple[str, int]]) -> tuple[int, int]:
+def hold_span(phases: Iterable[tuple[str, int]]) -> tuple[int, int]:
     """Return the first second of the hold and the one after its last, or the same second twice if there was no hold."""
     starts = [(name, second) for name, second in phases if name in PHASES]
     for (name, second), (_, following) in itertools.pairwise(starts):

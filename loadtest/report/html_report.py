@@ -23,7 +23,7 @@ UNITS = {"_ms": " ms", "_share": "", "_seconds": " s"}
 FAULTS_SHOWN = 40
 
 
-def page(result: Result) -> str:
+def html_page(result: Result) -> str:
     configuration = result.configuration
     word = "passed" if result.passed else "failed"
     body = [

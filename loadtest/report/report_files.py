@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from loadtest.report.html_report import page
+from loadtest.report.html_report import html_page
 from loadtest.report.result import Result
 from loadtest.run import figures
 from testkit.svg_charts import number
@@ -14,14 +14,14 @@ from testkit.svg_charts import number
 FAULTS_SHOWN = 10
 
 
-def write(result: Result, directory: Path) -> Path:
+def write_report(result: Result, directory: Path) -> Path:
     """Write the files, and return the path of the page."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "report.json").write_text(json.dumps(result.as_data(), indent=1) + "\n", encoding="utf-8")
     (directory / "report.md").write_text(markdown(result), encoding="utf-8")
     (directory / "headline.txt").write_text(headline(result), encoding="utf-8")
     path = directory / "report.html"
-    path.write_text(page(result), encoding="utf-8")
+    path.write_text(html_page(result), encoding="utf-8")
     return path
 
 

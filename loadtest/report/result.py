@@ -15,7 +15,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from loadtest.report import bottleneck
-from loadtest.report.hold_stats import Held
+from loadtest.report.hold_stats import HoldStats
 from loadtest.run import figures
 from loadtest.run.clock_difference import SAME
 from loadtest.run.figures import Moment, Summary
@@ -58,18 +58,18 @@ class Result:
     # Memory growth of each service over the hold, in MiB an hour, which is the subject of a soak.
     growth: Mapping[str, float]
     series: Mapping[str, Any]
-    held: Held
+    hold_stats: HoldStats
 
     @classmethod
     def of(cls, run: Run, environment: Environment) -> Result:
-        held, until = _judged(run)
+        since, until = _judged(run)
         objectives = run.objectives
         moments = run.figures.moments
         health = judge(
             [
                 each
                 for each, moment in zip(run.samples, moments, strict=False)
-                if moment.phase == HOLD and held <= moment.second < until
+                if moment.phase == HOLD and since <= moment.second < until
             ]
             or run.samples,
             cpu_share=objectives.generator_cpu_share,
@@ -79,12 +79,12 @@ class Result:
             failed_requests=environment.stats.total.num_failures,
             cpu_share=health.cpu_mean,
             lag_ms=health.lag_p95_ms,
-            since=held,
+            since=since,
             until=until,
         )
         checks = check(objectives, values, run.fault_counts())
         problems = [run.problem] * bool(run.problem) + [f"generator: {why}" for why in health.starved]
-        services = bottleneck.services(run, held)
+        services = bottleneck.services(run, since)
         return cls(
             title=environment.parsed_options.title if environment.parsed_options else "Load test",
             passed=passed(checks) and not problems,
@@ -96,18 +96,18 @@ class Result:
             configuration=_configuration(run, environment),
             versions=_versions(),
             generator=health,
-            latencies=_latencies(run, held, until),
+            latencies=_latencies(run, since, until),
             pages=_pages(environment),
             errors=[f"{each.occurrences} x {each.method} {each.name}: {each.error}" for each in _errors(environment)],
             services=services,
-            bottleneck=bottleneck.bottleneck(health, services, bottleneck.machine(run, held)),
+            bottleneck=bottleneck.bottleneck(health, services, bottleneck.machine(run, since)),
             phases=run.phases,
             search=_search(run),
             incidents=run.incidents,
             unaccounted=run.unaccounted,
             growth=bottleneck.growth(run),
             series=_series(run),
-            held=Held.of(environment.stats.entries.values(), moments, run.phases, started=run.started),
+            hold_stats=HoldStats.of(environment.stats.entries.values(), moments, run.phases, started=run.started),
         )
 
     def as_data(self) -> dict[str, Any]:
@@ -124,8 +124,8 @@ def _judged(run: Run) -> tuple[int, float]:
     """Return the seconds in which deliveries are judged: the hold or, of a search, the steps within its limit."""
     if run.search is not None and run.search.kept:
         return run.search.kept[0].since, run.search.kept[-1].until
-    held = next((second for phase, second in run.phases if phase == HOLD), 0)
-    return held, math.inf
+    since = next((second for phase, second in run.phases if phase == HOLD), 0)
+    return since, math.inf
 
 
 def _search(run: Run) -> dict[str, Any] | None:
@@ -140,8 +140,8 @@ def _search(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _latencies(run: Run, held: int, until: float) -> dict[str, Summary]:
-    whole, steady = run.figures.summaries(), run.figures.summaries(since=held, until=until)
+def _latencies(run: Run, since: int, until: float) -> dict[str, Summary]:
+    whole, steady = run.figures.summaries(), run.figures.summaries(since=since, until=until)
     under_load = (figures.DELIVERY, figures.INTENDED)
     return {name: steady.get(name, found) if name in under_load else found for name, found in whole.items()}
 

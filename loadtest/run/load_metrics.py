@@ -25,11 +25,11 @@ from testkit.delivery_ledger import Kind
 
 @dataclass(frozen=True)
 class Declared:
-    """A metric. `says` must end with an action, after "Act:". A counter's name omits `_total`."""
+    """A metric. `help_text` must end with an action, after "Act:". A counter's name omits `_total`."""
 
     name: str
     kind: str
-    says: str
+    help_text: str
     labels: tuple[str, ...] = ()
 
     @property
@@ -58,7 +58,7 @@ SECONDS = Declared(
 DUE = Declared(
     "tidewire_load_deliveries_due", "gauge", "Events due to clients so far, up to the position of each. Act: never."
 )
-CAME = Declared(
+ARRIVED = Declared(
     "tidewire_load_deliveries", "gauge", "Events due and received. Act: when it remains below the number due."
 )
 ON_THE_WAY = Declared(
@@ -80,7 +80,7 @@ LAG = Declared(
     "gauge",
     "The latest that its loop woke up within the last second. Act: over 0.15, the run may measure its own generator.",
 )
-DECLARED = (USERS, SOCKETS, PHASE, RECEIVED, SECONDS, DUE, CAME, ON_THE_WAY, FAULTS, REQUESTS, CPU, LAG)
+DECLARED = (USERS, SOCKETS, PHASE, RECEIVED, SECONDS, DUE, ARRIVED, ON_THE_WAY, FAULTS, REQUESTS, CPU, LAG)
 
 # Around the objectives: 0.25 s for a delivery, 1 s for a request that a user waits for.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -112,7 +112,7 @@ class Histogram:
                     self._sum += value / 1000 * times
         self._taken = max(self._taken, before - 1)
 
-    def told(self) -> tuple[list[tuple[str, float]], float]:
+    def cumulative(self) -> tuple[list[tuple[str, float]], float]:
         """Return the cumulative buckets as Prometheus expects them, and the sum."""
         total, buckets = 0, []
         for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._counts, strict=True):
@@ -137,7 +137,7 @@ class LiveFigures(Collector):
         yield _counter(RECEIVED, {(name,): found.total() for name, found in run.figures.deliveries.items()})
         yield self._seconds()
         yield _gauge(DUE, {(): tally.due})
-        yield _gauge(CAME, {(): tally.arrived})
+        yield _gauge(ARRIVED, {(): tally.arrived})
         yield _gauge(ON_THE_WAY, {(): tally.on_the_way})
         yield _gauge(FAULTS, {(kind.value,): tally.counts[kind] for kind in Kind})
         yield _counter(REQUESTS, {(result,): count for result, count in run.pages.items()})
@@ -145,10 +145,10 @@ class LiveFigures(Collector):
         yield _gauge(LAG, {(): sample.lag_ms / 1000 if sample else 0.0})
 
     def _seconds(self) -> Metric:
-        family = HistogramMetricFamily(SECONDS.name, SECONDS.says, labels=SECONDS.labels)
+        family = HistogramMetricFamily(SECONDS.name, SECONDS.help_text, labels=SECONDS.labels)
         for name, histogram in self._histograms.items():
             histogram.take(self._run.figures.latencies[name], self._run.second)
-            buckets, total = histogram.told()
+            buckets, total = histogram.cumulative()
             family.add_metric([FIGURES[name]], buckets=buckets, sum_value=total)
         return family
 
@@ -162,14 +162,14 @@ def serve(run: Run, address: str) -> None:
 
 
 def _gauge(declared: Declared, values: Mapping[tuple[str, ...], float]) -> Metric:
-    family = GaugeMetricFamily(declared.name, declared.says, labels=declared.labels)
+    family = GaugeMetricFamily(declared.name, declared.help_text, labels=declared.labels)
     for labels, value in values.items():
         family.add_metric(labels, value)
     return family
 
 
 def _counter(declared: Declared, values: Mapping[tuple[str, ...], float]) -> Metric:
-    family = CounterMetricFamily(declared.name, declared.says, labels=declared.labels)
+    family = CounterMetricFamily(declared.name, declared.help_text, labels=declared.labels)
     for labels, value in values.items():
         family.add_metric(labels, value)
     return family

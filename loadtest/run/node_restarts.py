@@ -71,7 +71,7 @@ class NodesByCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class NodeRestart:
     """A node that was ended, and the `seconds` until it was back, or None if it never came back."""
 
     node: str
@@ -85,16 +85,16 @@ class Incident:
         return f"node {self.node} was stopped at {self.second} s and was back {self.seconds:.1f} s later"
 
 
-def replace(
+def restart_nodes(
     nodes: Nodes,
     count: int | None,
     *,
     second: Callable[[], int],
     sleep: Callable[[float], object],
     clock: Callable[[], float] = time.monotonic,
-) -> list[Incident]:
+) -> list[NodeRestart]:
     """End this number of nodes (None: all), each after the previous one is back. Stops if a node does not come back."""
-    found: list[Incident] = []
+    found: list[NodeRestart] = []
     for name in list(nodes.names())[:count]:
         at, began = second(), clock()
         try:
@@ -104,7 +104,7 @@ def replace(
             back, error = nodes.is_back(name), f"not within {BACK_SECONDS:.0f} s"
         except (OSError, subprocess.SubprocessError) as problem:
             back, error = False, str(problem)
-        found.append(Incident(name, at, clock() - began if back else None, "" if back else error))
+        found.append(NodeRestart(name, at, clock() - began if back else None, "" if back else error))
         if not back:
             break
     return found

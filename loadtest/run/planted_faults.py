@@ -12,8 +12,8 @@ AT_EVENT = 5
 
 
 @dataclass
-class Planter:
-    """Spoils one event of one client. `starve` spoils none, but blocks the core."""
+class PlantedFault:
+    """Damages one event of one client. `starve` damages none, but blocks the core."""
 
     kind: str
     delay_seconds: float
@@ -25,7 +25,7 @@ class Planter:
         if self.kind not in KINDS:
             raise ValueError(f"{self.kind!r} is no fault that can be planted; known are {', '.join(KINDS)}")
 
-    def spoil(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
+    def damage(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
         """Return the replacement of the client's event: a delay in seconds, and the messages."""
         if self.client == client:
             self._is_done = True
@@ -47,26 +47,26 @@ class Planter:
             self.client, self._held = "", None
 
 
-class Planters:
+class PlantedFaults:
     """Several faults in a run, each at another client: the first clients that have received a few events."""
 
     def __init__(self, kinds: Sequence[str], delay_seconds: float) -> None:
         self.kinds = tuple(kinds)
-        self._planters = [Planter(kind, delay_seconds) for kind in kinds]
+        self._planted = [PlantedFault(kind, delay_seconds) for kind in kinds]
         self._seen: Counter[str] = Counter()
 
-    def spoil(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
+    def damage(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
         """Return the replacement of this client's event: a delay in seconds, and the messages."""
         self._seen[client] += 1
-        for each in self._planters:
+        for each in self._planted:
             if each.client == client:
-                return each.spoil(client, text)
+                return each.damage(client, text)
         if self._seen[client] >= AT_EVENT:
-            for each in self._planters:
+            for each in self._planted:
                 if not each.client and each.kind != "starve":
-                    return each.spoil(client, text)
+                    return each.damage(client, text)
         return 0.0, (text,)
 
     def left(self, client: str) -> None:
-        for each in self._planters:
+        for each in self._planted:
             each.left(client)

@@ -1,6 +1,6 @@
 """The accounts of several processes as plain data, and their merge into one run. Opens no connection.
 
-A process hands in its additions every few seconds, so that the accounts of a process that is lost in mid-run remain.
+A process sends its additions every few seconds, so that the accounts of a process that is lost in mid-run remain.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from testkit.delivery_ledger import Kind
 from testkit.reconciliation import Fault, Tally
 
 
-class Books:
-    """The accounts of one process. A page has the additions to values that grow, and the present state of others."""
+class ProcessAccounts:
+    """The accounts of one process. An increment has additions to values that grow, and the state of others."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._names = 0
-        self._heard: set[str] = set()
+        self._announced: set[str] = set()
         self._confirmed: set[str] = set()
         self._second = 0
 
-    def page(self, ends: Mapping[str, int] | None = None) -> dict[str, Any]:
-        """Return all additions since the previous page.
+    def increment(self, ends: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """Return all additions since the previous increment.
 
-        `ends` has the last offset of each epoch that any process knows. With `ends`, this is the last page: all events
-        up to there are due. Without it, the run goes on: only the events up to the last one that a client received are
-        due to it, and later ones are on their way.
+        `ends` has the last offset of each epoch that any process knows. With `ends`, this is the last increment: all
+        events up to there are due. Without it, the run goes on: only the events up to the last one that a client
+        received are due to it, and later ones are on their way.
 
         The reconciliation is done here, beside the ledgers, so that only faults are sent and not all deliveries.
         """
         run = self._run
         run.flush()
         tally = run.tally(ends, as_it_stands=ends is None)
-        heard = run.heard - self._heard
+        announced = run.announced - self._announced
         confirmed = {mark for mark, save in run.saves.items() if save.confirmed} - self._confirmed
         since = self._second
-        page = {
+        increment = {
             "account": {
                 "clients": tally.clients,
                 "due": tally.due,
@@ -50,13 +50,13 @@ class Books:
             },
             "names": [[epoch, n, name] for (epoch, n), name in islice(run.names.items(), self._names, None)],
             "confirmed": sorted(confirmed),
-            "heard": sorted(heard),
+            "announced": sorted(announced),
             "users": sorted(run.users),
             "online": sorted(run.online),
             "counts": dict(run.counts),
             "conflicts": run.conflicts,
             "problem": run.problem,
-            # The last second of the previous page was not over.
+            # The last second of the previous increment was not over.
             "latencies": {
                 name: [[second, list(found.items())] for second, found in each.seconds.items() if second >= since]
                 for name, each in run.figures.latencies.items()
@@ -67,47 +67,47 @@ class Books:
             },
         }
         self._names, self._second = len(run.names), run.second
-        self._heard |= heard
+        self._announced |= announced
         self._confirmed |= confirmed
-        return page
+        return increment
 
 
-def bind(book: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
-    """Return a process's pages so far, together with its next page."""
-    if not book:
-        return page
-    grown = {name: book[name] + page[name] for name in ("names", "confirmed", "heard")}
+def joined(accounts: dict[str, Any], increment: dict[str, Any]) -> dict[str, Any]:
+    """Return the accounts of a process so far, together with its next increment."""
+    if not accounts:
+        return increment
+    grown = {name: accounts[name] + increment[name] for name in ("names", "confirmed", "announced")}
     # A second that comes again replaces its former values, which were incomplete.
     by_second = {
         kind: {
-            name: list({**dict(book[kind].get(name, ())), **dict(page[kind].get(name, ()))}.items())
-            for name in book[kind].keys() | page[kind].keys()
+            name: list({**dict(accounts[kind].get(name, ())), **dict(increment[kind].get(name, ()))}.items())
+            for name in accounts[kind].keys() | increment[kind].keys()
         }
         for kind in ("latencies", "deliveries")
     }
-    return {**book, **page, **grown, **by_second}
+    return {**accounts, **increment, **grown, **by_second}
 
 
-def take(run: Run, book: dict[str, Any], *, is_whole: bool = True) -> Tally:
+def add_to_run(run: Run, accounts: dict[str, Any], *, is_whole: bool = True) -> Tally:
     """Add one process's accounts to the run of the process that reports, and return its deliveries.
 
     Of a lost process the accounts are not whole, because the present state of its users is unknown.
     """
-    tally = _tally(book["account"])
+    tally = _tally(accounts["account"])
     run.parts.append(tally)
-    run.names.update({(epoch, offset): name for epoch, offset, name in book["names"]})
-    run.confirmed.update(book["confirmed"])
-    run.heard.update(book["heard"])
-    run.conflicts += book["conflicts"]
-    run.problem = run.problem or book["problem"]
+    run.names.update({(epoch, offset): name for epoch, offset, name in accounts["names"]})
+    run.confirmed.update(accounts["confirmed"])
+    run.announced.update(accounts["announced"])
+    run.conflicts += accounts["conflicts"]
+    run.problem = run.problem or accounts["problem"]
     if is_whole:
-        run.users.update(book["users"])
-        run.online.update(book["online"])
-        run.counts.update(book["counts"])
-    for name, seconds in book["latencies"].items():
+        run.users.update(accounts["users"])
+        run.online.update(accounts["online"])
+        run.counts.update(accounts["counts"])
+    for name, seconds in accounts["latencies"].items():
         for second, counts in seconds:
             run.figures.latencies[name].add_all(second, dict(counts))
-    for name, by_second in book["deliveries"].items():
+    for name, by_second in accounts["deliveries"].items():
         _add(run.figures.deliveries[name], by_second)
     return tally
 

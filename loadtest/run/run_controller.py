@@ -1,4 +1,4 @@
-"""The course of a run in Locust: users come, work through the stretches of the shape, and wait for due events."""
+"""Controls a run in Locust: users come, work through the stretches of the shape, and wait for due events."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import logging
 import gevent
 from locust import LoadTestShape
 
-from loadtest.run.coordinator import Team, ends, recent, total
+from loadtest.run.coordinator import Coordinator, ends, recent, total
 from loadtest.run.generator_health import judge
-from loadtest.run.node_restarts import Nodes, replace
+from loadtest.run.node_restarts import Nodes, restart_nodes
 from loadtest.run.run_state import ENDED, HOLD, RAMP, SETTLE, Run
-from loadtest.run.shapes import AWAKE_BEFORE_SPIKE, SHAPES, Action, Step, Stretch, Timeline, due
+from loadtest.run.shapes import ACTIVE_BEFORE_SPIKE, SHAPES, Action, Step, Stretch, Timeline, due
 from testkit.percentiles import percentile
 
 logger = logging.getLogger(__name__)
@@ -27,12 +27,12 @@ RAMP_SECONDS_PER_USER = 1.0
 STEP_GRACE_SECONDS = 3.0
 
 
-class Course(LoadTestShape):
+class RunController(LoadTestShape):
     """Users come at `--spawn-rate` and log in at `--login-rate`. When all are live, the measured hold begins."""
 
     use_common_options = True
     run_state: Run
-    team: Team
+    coordinator: Coordinator
     nodes: Nodes | None = None
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Course(LoadTestShape):
         self._held_until = -1.0
         self._lost_network = 0
         self._restored: int | None = None
-        self._replacing: gevent.Greenlet | None = None
+        self._restarting: gevent.Greenlet | None = None
         self._step_since: float | None = None
 
     def tick(self) -> tuple[int, float] | None:
@@ -57,25 +57,25 @@ class Course(LoadTestShape):
             self._hold(elapsed, options.hold_seconds, SHAPES[options.shape](options.hold_seconds))
         elif run.phase == SETTLE and self._is_settled(elapsed):
             # While all users are still connected: later, users that left cannot be distinguished from lost users.
-            self.team.close_books()
+            self.coordinator.close_accounts()
             self._enter(ENDED)
-        self.team.order(elapsed=run.clock() - run.started, online=total(self.team.states(), "online"))
+        self.coordinator.command(elapsed=run.clock() - run.started, online=total(self.coordinator.states(), "online"))
         # Includes lost users, because with a smaller number Locust would stop users that still run.
-        return None if run.phase == ENDED else (self._asked(), options.spawn_rate or self._asked())
+        return None if run.phase == ENDED else (self._users(), options.spawn_rate or self._users())
 
-    def _asked(self) -> int:
+    def _users(self) -> int:
         assert self.runner is not None
         options = self.runner.environment.parsed_options
         users: int = self.run_state.search.wanted if self.run_state.search else (options and options.num_users) or 1
         return users
 
-    def _wanted(self) -> int:
+    def _expected_users(self) -> int:
         """Return the number of users to wait for, without the users of lost workers."""
-        return max(1, self._asked() - self.team.lost_users())
+        return max(1, self._users() - self.coordinator.lost_users())
 
     def _ramp(self, elapsed: float) -> None:
         if problem := self._still_missing(elapsed):
-            self.run_state.problem = problem if elapsed > self._patience() else ""
+            self.run_state.problem = problem if elapsed > self._ramp_timeout() else ""
             if self.run_state.problem:
                 self._enter(SETTLE)
         else:
@@ -85,28 +85,28 @@ class Course(LoadTestShape):
         for stretch in due(timeline, before=self._held_until, now=elapsed):
             self._begin(stretch)
         self._held_until = elapsed
-        self._watch_storm()
-        if elapsed >= hold_seconds and (self._replacing is None or self._replacing.ready()):
+        self._check_storm()
+        if elapsed >= hold_seconds and (self._restarting is None or self._restarting.ready()):
             self._enter(SETTLE)
 
     def _begin(self, stretch: Stretch) -> None:
         run = self.run_state
         run.note(stretch.name)
         logger.info("stretch %s at %d s", stretch.name, run.second)
-        if stretch.action is Action.CUT:
-            self._lost_network = total(self.team.states(), "sockets")
-            self.team.order(network=False)
-        elif stretch.action is Action.RESTORE:
+        if stretch.action is Action.DISCONNECT:
+            self._lost_network = total(self.coordinator.states(), "sockets")
+            self.coordinator.command(network=False)
+        elif stretch.action is Action.RECONNECT:
             self._restored = run.second
-            self.team.order(network=True)
-        elif stretch.action in (Action.DOZE, Action.WAKE):
-            self.team.order(awake_share=1.0 if stretch.action is Action.WAKE else AWAKE_BEFORE_SPIKE)
+            self.coordinator.command(network=True)
+        elif stretch.action in (Action.DEACTIVATE, Action.ACTIVATE):
+            self.coordinator.command(active_share=1.0 if stretch.action is Action.ACTIVATE else ACTIVE_BEFORE_SPIKE)
         elif stretch.action in (Action.DRAIN, Action.DEPLOY):
-            self._replacing = gevent.spawn(self._replace, 1 if stretch.action is Action.DRAIN else None)
+            self._restarting = gevent.spawn(self._restart_nodes, 1 if stretch.action is Action.DRAIN else None)
 
-    def _watch_storm(self) -> None:
+    def _check_storm(self) -> None:
         run = self.run_state
-        if self._restored is None or (sockets := total(self.team.states(), "sockets")) < self._lost_network:
+        if self._restored is None or (sockets := total(self.coordinator.states(), "sockets")) < self._lost_network:
             return
         seconds = run.second - self._restored
         run.incidents.append(
@@ -114,9 +114,13 @@ class Course(LoadTestShape):
         )
         self._restored = None
 
-    def _replace(self, count: int | None) -> None:
+    def _restart_nodes(self, count: int | None) -> None:
         run = self.run_state
-        found = [] if self.nodes is None else replace(self.nodes, count, second=lambda: run.second, sleep=gevent.sleep)
+        found = (
+            []
+            if self.nodes is None
+            else restart_nodes(self.nodes, count, second=lambda: run.second, sleep=gevent.sleep)
+        )
         run.incidents += map(str, found)
         if not found or any(each.seconds is None for each in found):
             run.problem = "; ".join(map(str, found)) or "no node was found to end: see --node-command"
@@ -127,13 +131,13 @@ class Course(LoadTestShape):
         assert run.search is not None
         if self._step_since is None:
             if problem := self._still_missing(elapsed):
-                if elapsed > self._patience():
+                if elapsed > self._ramp_timeout():
                     run.search.gave_up(problem)
                     self._enter(SETTLE)
                 return
             self._step_since = elapsed + STEP_GRACE_SECONDS
             run.note(f"{run.search.wanted}")
-            self.team.order(step_since=int(run.second + STEP_GRACE_SECONDS))
+            self.coordinator.command(step_since=int(run.second + STEP_GRACE_SECONDS))
         elif elapsed >= self._step_since + step_seconds:
             since = int(run.second - step_seconds)
             if run.search.went(self._measured(since)):
@@ -145,7 +149,7 @@ class Course(LoadTestShape):
     def _measured(self, since: int) -> Step:
         run = self.run_state
         assert run.search is not None
-        counts = recent(self.team.states())
+        counts = recent(self.coordinator.states())
         samples = [
             sample for sample, moment in zip(run.samples, run.figures.moments, strict=False) if moment.second >= since
         ]
@@ -155,21 +159,21 @@ class Course(LoadTestShape):
         return Step(run.search.wanted, p95, "; ".join(health.starved), since, run.second)
 
     def _still_missing(self, elapsed: float) -> str:
-        live = total(self.team.states(), "live")
-        wanted = self._wanted()
+        live = total(self.coordinator.states(), "live")
+        wanted = self._expected_users()
         return "" if live >= wanted else f"only {live} of {wanted} users were live after {elapsed:.0f} s"
 
-    def _patience(self) -> float:
-        return RAMP_GRACE_SECONDS + RAMP_SECONDS_PER_USER * self._wanted()
+    def _ramp_timeout(self) -> float:
+        return RAMP_GRACE_SECONDS + RAMP_SECONDS_PER_USER * self._expected_users()
 
     def _is_settled(self, elapsed: float) -> bool:
-        states = self.team.states()
+        states = self.coordinator.states()
         known = [state["end"] for state in states.values() if state["end"]]
         if len(known) == len(states):
             epoch = known[0][0]
-            self.team.order(end=(epoch, ends(states)[epoch]))
+            self.coordinator.command(end=(epoch, ends(states)[epoch]))
         elif elapsed > 2.0 and not total(states, "in_flight"):
-            self.team.order(read_end=True)
+            self.coordinator.command(read_end=True)
         if elapsed > SETTLE_MOST_SECONDS:
             return True
         is_even = bool(states) and all(state["even"] for state in states.values())
@@ -177,8 +181,10 @@ class Course(LoadTestShape):
 
     def _enter(self, phase: str) -> None:
         self._since = self._elapsed()
-        self.team.order(phase=phase)
-        logger.info("phase %s after %.0f s, %d users live", phase, self._since, total(self.team.states(), "live"))
+        self.coordinator.command(phase=phase)
+        logger.info(
+            "phase %s after %.0f s, %d users live", phase, self._since, total(self.coordinator.states(), "live")
+        )
         gevent.sleep(0)
 
     def _elapsed(self) -> float:

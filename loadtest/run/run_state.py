@@ -19,10 +19,10 @@ from loadtest.run.figures import Figures, Meter
 from loadtest.run.generator_health import Sample
 from loadtest.run.message_cache import Message, Messages
 from loadtest.run.objectives import Objectives
-from loadtest.run.planted_faults import Planters
+from loadtest.run.planted_faults import PlantedFaults
 from loadtest.run.shapes import Search
 from testkit.delivery_ledger import Kind, Ledger
-from testkit.reconciliation import Account, Tally, ends_of, tally, together
+from testkit.reconciliation import Account, Tally, merged, stream_ends, tally
 
 PHASES = RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
 # After the last page a user stays a member for the grace of three seconds; one second more to notify other users.
@@ -59,7 +59,7 @@ class Run:
     # If the generator and the servers have different clocks, an event's time must be converted to this one.
     clocks: Clocks = field(default_factory=lambda: Clocks(one=True))
     clock: Callable[[], float] = time.time
-    plant: Planters | None = None
+    planted: PlantedFaults | None = None
     # The factor by which the journeys' pauses are longer.
     pace: float = 1.0
     report_many: ReportMany | None = None
@@ -72,10 +72,10 @@ class Run:
     messages: Messages = field(default_factory=Messages)
     ledgers: list[Ledger] = field(default_factory=list)
     # Events of pages that were left, which are already reconciled.
-    left: Tally = field(default_factory=Tally)
+    closed_pages: Tally = field(default_factory=Tally)
     names: dict[tuple[str, int], str] = field(default_factory=dict)
     saves: dict[str, Save] = field(default_factory=dict)
-    heard: set[str] = field(default_factory=set)
+    announced: set[str] = field(default_factory=set)
     # The greatest offset that any client has received.
     furthest: int = 0
     online: set[str] = field(default_factory=set)
@@ -94,7 +94,7 @@ class Run:
     ends: dict[str, int] = field(default_factory=dict)
     # Orders of the run's course: whether sockets have a network, and the share of the users at work.
     network: bool = True
-    awake_share: float = 1.0
+    active_share: float = 1.0
     # From this second on latencies belong to the current step of a search.
     step_since: int | None = None
     # Addresses that sockets use in turns instead of the page's, and the file of the authority that signed
@@ -143,10 +143,10 @@ class Run:
         """Record a stretch of the hold for the plots; the phase stays the same."""
         self.phases.append((name, self.second))
 
-    def is_away(self, number: int) -> bool:
+    def is_absent(self, number: int) -> bool:
         """Return whether the user of this number, from 1, is logged in but on no page, as before and after a spike."""
         # Spread over all users, because a user's number also decides on the journey.
-        return self.phase == HOLD and (number * 7919) % 100 >= self.awake_share * 100
+        return self.phase == HOLD and (number * 7919) % 100 >= self.active_share * 100
 
     def measured(self, kind: str, name: str, seconds: float, *, what: str = "") -> None:
         """Record a value of one of the run's figures, and a request for Locust, which `what` may name more exactly."""
@@ -186,7 +186,7 @@ class Run:
     def delivered(self, event_type: str) -> None:
         self.figures.deliveries[event_type][self.second] += 1
 
-    def heard_of(self, epoch: str, message: Message, now: float) -> None:
+    def first_received(self, epoch: str, message: Message, now: float) -> None:
         """Record a message of the stream that no client of this process had received before."""
         message.is_published = True
         self.published(epoch, message.event)
@@ -200,7 +200,7 @@ class Run:
         if at not in self.names:
             self.names[at] = f"notification {event['notification_id']} ({event['verb']} {event['title']!r})"
             if event["verb"] == "updated":
-                self.heard.add(event["title"])
+                self.announced.add(event["title"])
         self.ends[epoch] = max(self.ends.get(epoch, 0), event["offset"])
         self.furthest = max(self.furthest, event["offset"])
 
@@ -223,30 +223,30 @@ class Run:
         """Return whether every client has received all events that are known to be due."""
         if self.end is None or self.in_flight:
             return False
-        open_stays = [each.stays[-1] for each in self.ledgers if each.stays and each.stays[-1].until is None]
-        return all(stay.reached >= self.end[1] for stay in open_stays if stay.epoch == self.end[0])
+        open_records = [each.epochs[-1] for each in self.ledgers if each.epochs and each.epochs[-1].until is None]
+        return all(record.reached >= self.end[1] for record in open_records if record.epoch == self.end[0])
 
-    def sweep(self) -> None:
+    def reconcile_closed_pages(self) -> None:
         """Reconcile the ledgers of pages that were left, and discard these ledgers."""
         for ledger in self.ledgers:
             if ledger.is_closed:
-                self.left.take(ledger, {})
+                self.closed_pages.add_ledger(ledger, {})
         self.ledgers = [ledger for ledger in self.ledgers if not ledger.is_closed]
 
     def tally(self, ends: Mapping[str, int] | None = None, *, as_it_stands: bool = False) -> Tally:
         """Return this process's due and received events. `ends` has the offsets that other processes know."""
-        self.sweep()
-        known = ends_of(self.ledgers, self.ends, (ends or {}).items(), self.end)
+        self.reconcile_closed_pages()
+        known = stream_ends(self.ledgers, self.ends, (ends or {}).items(), self.end)
         found = tally(self.ledgers, known, as_it_stands=as_it_stands)
-        found.add(self.left)
+        found.add(self.closed_pages)
         return found
 
-    def settle_accounts(self) -> Account:
+    def reconcile(self) -> Account:
         """Reconcile all ledgers, while all users are still connected."""
         self.flush()
         self.confirmed.update(mark for mark, save in self.saves.items() if save.confirmed)
         tallies = [self.tally(), *self.parts]
-        self.account = together(tallies, names=self.names, confirmed=self.confirmed, heard=self.heard)
+        self.account = merged(tallies, names=self.names, confirmed=self.confirmed, announced=self.announced)
         if not self.account.due:
             self.problem = self.problem or "no event was due to anybody: nothing was measured"
         return self.account

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 # Long enough for sockets to be detected as lost, and shorter than the client's longest delay between two attempts.
-CUT_SECONDS = 5.0
+DISCONNECTED_SECONDS = 5.0
 # Share of a spike's users that are on a page before it.
-AWAKE_BEFORE_SPIKE = 0.25
+ACTIVE_BEFORE_SPIKE = 0.25
 
 
 class Action(StrEnum):
     """The action at the start of a stretch of a run."""
 
     NOTHING = "nothing"
-    CUT = "cut"
-    RESTORE = "restore"
-    DOZE = "doze"
-    WAKE = "wake"
+    DISCONNECT = "disconnect"
+    RECONNECT = "reconnect"
+    DEACTIVATE = "deactivate"
+    ACTIVATE = "activate"
     DRAIN = "drain"
     DEPLOY = "deploy"
 
@@ -45,9 +45,9 @@ def ramp(_hold_seconds: float) -> Timeline:
 def spike(hold_seconds: float) -> Timeline:
     """A quarter of the users, then all of them at once, then a quarter again. All have logged in before."""
     return (
-        Stretch(0.0, "a quarter", Action.DOZE),
-        Stretch(hold_seconds / 3, "spike", Action.WAKE),
-        Stretch(hold_seconds * 2 / 3, "a quarter again", Action.DOZE),
+        Stretch(0.0, "a quarter", Action.DEACTIVATE),
+        Stretch(hold_seconds / 3, "spike", Action.ACTIVATE),
+        Stretch(hold_seconds * 2 / 3, "a quarter again", Action.DEACTIVATE),
     )
 
 
@@ -55,8 +55,8 @@ def storm(hold_seconds: float) -> Timeline:
     """All sockets are lost at once, and all reconnect at once when the network returns."""
     at = hold_seconds / 3
     return (
-        Stretch(at, "cut", Action.CUT),
-        Stretch(at + min(CUT_SECONDS, hold_seconds / 3), "storm", Action.RESTORE),
+        Stretch(at, "disconnected", Action.DISCONNECT),
+        Stretch(at + min(DISCONNECTED_SECONDS, hold_seconds / 3), "storm", Action.RECONNECT),
     )
 
 

@@ -1,6 +1,6 @@
-"""The users of one process: follows the course's orders, and reports its state and its accounts. Decides nothing.
+"""The users of one process: follows the run controller's commands, and reports state and accounts. Decides nothing.
 
-Orders and reports are plain data, because the course may run in another process.
+Commands and reports are plain data, because the run controller may run in another process.
 """
 
 from __future__ import annotations
@@ -16,43 +16,43 @@ from loadtest.run.run_state import Run
 if TYPE_CHECKING:
     from loadtest.journeys.dashboard_user import DashboardUser
 
-# The clocks of two processes are aligned only beyond this, because an order also takes a moment to arrive.
+# The clocks of two processes are aligned only beyond this, because a command also takes a moment to arrive.
 DRIFT_SECONDS = 0.5
 
 
-class Follower:
+class WorkerAgent:
     def __init__(self, run: Run, journeys: Callable[[], Iterable[DashboardUser]]) -> None:
         self.run = run
         self._journeys = journeys
-        self._told: set[str] = set()
-        self._reads = False
-        self._books = process_accounts.Books(run)
+        self._reported: set[str] = set()
+        self._is_reading_end = False
+        self._accounts = process_accounts.ProcessAccounts(run)
 
-    def obey(self, order: dict[str, Any]) -> None:
-        """Apply an order. Its entries replace the present values; all other values stay the same."""
+    def apply(self, command: dict[str, Any]) -> None:
+        """Apply a command. Its values replace the present values; all other values stay the same."""
         run = self.run
-        if "elapsed" in order and abs(run.clock() - run.started - order["elapsed"]) > DRIFT_SECONDS:
+        if "elapsed" in command and abs(run.clock() - run.started - command["elapsed"]) > DRIFT_SECONDS:
             run.flush()
-            run.started = run.clock() - order["elapsed"]
-        if order.get("phase", run.phase) != run.phase:
-            run.enter(order["phase"])
-        if "online" in order:
-            run.online_elsewhere = order["online"] - len(run.online)
-        run.awake_share = order.get("awake_share", run.awake_share)
-        run.step_since = order.get("step_since", run.step_since)
-        run.end = tuple(order["end"]) if order.get("end") else run.end
-        if order.get("read_end") and run.end is None and not self._reads:
-            self._reads = True
+            run.started = run.clock() - command["elapsed"]
+        if command.get("phase", run.phase) != run.phase:
+            run.enter(command["phase"])
+        if "online" in command:
+            run.online_elsewhere = command["online"] - len(run.online)
+        run.active_share = command.get("active_share", run.active_share)
+        run.step_since = command.get("step_since", run.step_since)
+        run.end = tuple(command["end"]) if command.get("end") else run.end
+        if command.get("read_end") and run.end is None and not self._is_reading_end:
+            self._is_reading_end = True
             gevent.spawn(self._read_end)
-        if order.get("network", run.network) != run.network:
-            run.network = order["network"]
+        if command.get("network", run.network) != run.network:
+            run.network = command["network"]
             for journey in self._journeys():
                 journey.network_changed()
 
     def state(self) -> dict[str, Any]:
         run = self.run
-        joined = sorted(run.users - self._told)
-        self._told.update(joined)
+        joined = sorted(run.users - self._reported)
+        self._reported.update(joined)
         sample = run.samples[-1] if run.samples else None
         run.flush()
         recent = run.figures.latencies[figures.DELIVERY]
@@ -74,9 +74,9 @@ class Follower:
             "delivered": {name: found.total() for name, found in run.figures.deliveries.items()},
         }
 
-    def page(self, ends: dict[str, int] | None = None) -> dict[str, Any]:
-        """Return all additions since the previous page; with all epochs' ends, the last. See `Books`."""
-        return self._books.page(ends)
+    def increment(self, ends: dict[str, int] | None = None) -> dict[str, Any]:
+        """Return all additions since the previous increment; with all epochs' ends, the last. See `ProcessAccounts`."""
+        return self._accounts.increment(ends)
 
     def _read_end(self) -> None:
         """Read the stream's end by the first user that has a page."""
@@ -85,4 +85,4 @@ class Follower:
                 self.run.end = journey.read_stream_end()
                 return
         finally:
-            self._reads = False
+            self._is_reading_end = False

@@ -49,9 +49,9 @@ class Account:
         for each in shown:
             if each in offsets:
                 ledger.received(offsets[each], None)
-        [stay] = ledger.stays
-        lost = ledger.lost(stay, len(due))
-        faults = stay.noted()
+        [record] = ledger.epochs
+        lost = ledger.lost(record, len(due))
+        faults = record.noted_faults()
         self.due = len(due)
         self.received = len(due) - len(lost)
         self.lost = len(lost)

@@ -1,16 +1,16 @@
 """The load test's file for Locust with shorter waits, for a stand-in that responds at once."""
 
 from loadtest.journeys import mobile
-from loadtest.locustfile import Course, Editor, FiveTabs, ListReader, Mobile, Watcher
+from loadtest.locustfile import Editor, FiveTabs, ListReader, Mobile, RunController, Watcher
 from loadtest.run import coordinator, run_controller, shapes
 
-__all__ = ["Course", "Editor", "FiveTabs", "ListReader", "Mobile", "Watcher"]
+__all__ = ["Editor", "FiveTabs", "ListReader", "Mobile", "RunController", "Watcher"]
 
 # Must be longer than a phone is offline, and than the interval between two states of a worker.
 run_controller.SETTLE_LEAST_SECONDS = 2.0
 run_controller.STEP_GRACE_SECONDS = 1.0
 mobile.OFFLINE_SECONDS = (0.2, 1.0)
-shapes.CUT_SECONDS = 2.0
+shapes.DISCONNECTED_SECONDS = 2.0
 # The duration of ten states of a worker.
 coordinator.SILENCE_SECONDS = 5.0
-coordinator.PAGE_SECONDS = 1.0
+coordinator.INCREMENT_SECONDS = 1.0

@@ -8,7 +8,7 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
 from loadtest.clients import connect
-from loadtest.clients.connect import Lines, open_websocket
+from loadtest.clients.connect import ResponseLines, open_websocket
 
 SECONDS = 10.0
 
@@ -86,7 +86,7 @@ def test_end_in_the_middle_of_an_answer_is_an_error(listener):
 def test_answer_takes_two_calls_for_each_line():
     near, far = gevent.socket.socketpair()
     far.sendall(b"HTTP/1.1 101 X\r\nA: b\r\n\r\nrest")
-    lines = Lines(near)
+    lines = ResponseLines(near)
     got = []
     while b"".join(got)[-4:] != b"\r\n\r\n":
         got.append(lines.recv(1))

@@ -9,7 +9,7 @@ from tests.unit.capacity.test_model import COSTS
 RUN = {
     "phases": [["ramp", 0], ["hold", 10], ["cut", 12], ["settle", 20], ["ended", 30]],
     "configuration": {"machine": "4 cores, a processor"},
-    "held": {
+    "hold_stats": {
         "seconds": 10,
         "pages": {"GET /": 60, "POST /notifications/read/": 30, "POST /login/": 5},
         "handshakes": {"/ws/users/": 90, "/ws/notifications/": 90, "/ws/document/[slug]/read/": 20},
@@ -74,8 +74,8 @@ def test_error_is_of_what_was_measured():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"held": None}, "no hold"),
-        ({"held": {"seconds": 0}}, "no hold"),
+        ({"hold_stats": None}, "no hold"),
+        ({"hold_stats": {"seconds": 0}}, "no hold"),
         ({"series": {**RUN["series"], "users": []}}, "nothing was noted"),
         ({"services": {}}, "did not watch"),
     ],

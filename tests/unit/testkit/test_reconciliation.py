@@ -3,7 +3,7 @@
 import pytest
 
 from testkit.delivery_ledger import FAULTS_KEPT, Kind, Ledger
-from testkit.reconciliation import ends_of, tally, together
+from testkit.reconciliation import merged, stream_ends, tally
 
 NAMES = {("e", n): f"notification {n} of plan" for n in range(1, 11)}
 
@@ -17,7 +17,7 @@ def ledger(client="ada", *, after=0, offsets=range(1, 11), seconds=0.01):
 
 
 def account(*ledgers, end=("e", 10), names=NAMES, **more):
-    return together([tally(ledgers, ends_of(ledgers, further=names, end=end))], names=names, **more)
+    return merged([tally(ledgers, stream_ends(ledgers, further=names, end=end))], names=names, **more)
 
 
 def only_fault(found):
@@ -119,7 +119,7 @@ def test_who_leaves_is_due_nothing_more():
 
 
 def test_save_that_nobody_heard_of_is_unpublished():
-    found = account(ledger(), confirmed=["save 1", "save 2"], heard=["save 1"])
+    found = account(ledger(), confirmed=["save 1", "save 2"], announced=["save 1"])
     assert str(only_fault(found)) == "unpublished: save 'save 2'"
 
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from loadtest.report.hold_stats import Held, hold
+from loadtest.report.hold_stats import HoldStats, hold_span
 from loadtest.run.figures import Moment
 
 PHASES = [("ramp", 0), ("hold", 10), ("cut", 12), ("settle", 20), ("ended", 30)]
@@ -20,12 +20,12 @@ def moment(second, **paths):
 
 
 def held(*entries, moments=()):
-    return Held.of(entries, moments, PHASES, started=STARTED)
+    return HoldStats.of(entries, moments, PHASES, started=STARTED)
 
 
 def test_hold_ends_with_the_next_phase_and_not_with_a_stretch():
-    assert hold(PHASES) == (10, 20)
-    assert hold([("ramp", 0), ("settle", 10)]) == (0, 0)
+    assert hold_span(PHASES) == (10, 20)
+    assert hold_span([("ramp", 0), ("settle", 10)]) == (0, 0)
 
 
 def test_pages_and_handshakes_count_from_the_holds_first_second_to_before_its_end():
@@ -45,4 +45,6 @@ def test_sockets_are_those_that_were_open_on_average():
 
 
 def test_run_without_a_hold_has_nothing_in_it():
-    assert Held.of([entry("GET", "/", {5: 1})], [moment(5, a=1)], [("ramp", 0)], started=STARTED) == Held(0, {}, {}, {})
+    assert HoldStats.of([entry("GET", "/", {5: 1})], [moment(5, a=1)], [("ramp", 0)], started=STARTED) == HoldStats(
+        0, {}, {}, {}
+    )

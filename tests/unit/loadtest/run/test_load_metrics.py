@@ -37,7 +37,7 @@ def asked(run):
 
 def test_every_declared_metric_is_told(run):
     assert {family.name for family in LiveFigures(run).collect()} == {each.name for each in DECLARED}
-    assert all(" Act: " in each.says for each in DECLARED)
+    assert all(" Act: " in each.help_text for each in DECLARED)
 
 
 def test_figures_are_a_histogram_that_only_grows(run, asked, clock):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from loadtest.run.node_restarts import BACK_SECONDS, NodesByCommand, replace
+from loadtest.run.node_restarts import BACK_SECONDS, NodesByCommand, restart_nodes
 
 
 class Nodes:
@@ -43,7 +43,7 @@ class Clock:
 
 def replaced(nodes, count=None):
     clock = Clock()
-    return replace(nodes, count, second=lambda: int(clock.now), sleep=clock.sleep, clock=clock)
+    return restart_nodes(nodes, count, second=lambda: int(clock.now), sleep=clock.sleep, clock=clock)
 
 
 def test_deploy_takes_every_node_once_the_one_before_is_back():

@@ -35,13 +35,13 @@ def process(client, offsets, *, saves=(), end=None):
 def merged(*processes, ends):
     whole = make_run()
     for each in processes:
-        process_accounts.take(whole, over_the_wire(process_accounts.Books(each).page(ends)))
-    return whole, whole.settle_accounts()
+        process_accounts.add_to_run(whole, over_the_wire(process_accounts.ProcessAccounts(each).increment(ends)))
+    return whole, whole.reconcile()
 
 
-def over_the_wire(page):
+def over_the_wire(increment):
     """Encode and decode, as between processes."""
-    return msgpack.loads(msgpack.dumps(page), strict_map_key=False)
+    return msgpack.loads(msgpack.dumps(increment), strict_map_key=False)
 
 
 def test_what_came_everywhere_is_whole():
@@ -96,43 +96,45 @@ def test_fault_of_any_process_is_the_runs(kind):
     assert account.counts == {kind: 1}
 
 
-def test_pages_bound_together_are_the_whole_book():
-    """Changes between two pages count once. A second that was incomplete must be sent again."""
+def test_increments_joined_are_the_whole_accounts():
+    """Changes between two increments count once. A second that was incomplete must be sent again."""
     ada = process("ada", [1, 2], saves=["save 1"])
     ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
     ada.figures.deliveries["notification.created"][0] += 1
-    books = process_accounts.Books(ada)
-    book = process_accounts.bind({}, over_the_wire(books.page()))
+    increments = process_accounts.ProcessAccounts(ada)
+    accounts = process_accounts.joined({}, over_the_wire(increments.increment()))
     ada.ledgers[0].received(3, 0.01)
     ada.published("e", event(3, title="save 3"))
     ada.saves["save 3"] = Save(1.0, confirmed=True)
     ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
     ada.figures.latencies[figures.DELIVERY].add(1, 20.0)
     ada.figures.deliveries["notification.created"][0] += 1
-    book = process_accounts.bind(book, over_the_wire(books.page({"e": 3})))
+    accounts = process_accounts.joined(accounts, over_the_wire(increments.increment({"e": 3})))
     whole = make_run()
-    process_accounts.take(whole, book)
-    account = whole.settle_accounts()
+    process_accounts.add_to_run(whole, accounts)
+    account = whole.reconcile()
     assert (account.due, account.arrived, account.published, account.counts) == (3, 3, 3, {})
     assert whole.confirmed == {"save 1", "save 3"}
     assert whole.figures.latencies[figures.DELIVERY].counts() == {10.0: 2, 20.0: 1}
     assert whole.figures.deliveries["notification.created"] == {0: 2}
 
 
-def test_page_of_mid_run_knows_what_is_on_its_way_from_what_was_passed_over():
+def test_increment_of_mid_run_knows_what_is_on_its_way_from_what_was_passed_over():
     ada = process("ada", [1, 3])
     ada.ends["e"] = 5
-    account = process_accounts.Books(ada).page()["account"]
+    account = process_accounts.ProcessAccounts(ada).increment()["account"]
     assert (account["due"], account["arrived"], account["on_the_way"], account["counts"]) == (3, 2, 2, {"lost": 1})
 
 
-def test_books_of_a_lost_process_count_its_deliveries_and_not_its_users():
+def test_accounts_of_a_lost_process_count_its_deliveries_and_not_its_users():
     whole = make_run()
     ada = process("ada", [1, 2])
     ada.online.add("ada")
-    tally = process_accounts.take(whole, over_the_wire(process_accounts.Books(ada).page()), is_whole=False)
+    tally = process_accounts.add_to_run(
+        whole, over_the_wire(process_accounts.ProcessAccounts(ada).increment()), is_whole=False
+    )
     assert (tally.due, tally.arrived) == (2, 2)
-    assert whole.settle_accounts().arrived == 2
+    assert whole.reconcile().arrived == 2
     assert not whole.users
     assert not whole.online
 
@@ -141,7 +143,7 @@ def test_page_that_was_left_is_settled_and_its_ledger_kept_no_longer():
     run = process("ada", [1, 3])
     run.ledgers[0].left()
     run.published("e", event(4))
-    account = run.settle_accounts()
+    account = run.reconcile()
     assert not run.ledgers
     assert (account.clients, account.due, account.arrived, account.counts) == (1, 3, 2, {Kind.LOST: 1})
-    assert run.settle_accounts().due == 3
+    assert run.reconcile().due == 3

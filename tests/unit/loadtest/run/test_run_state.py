@@ -34,13 +34,13 @@ def test_event_is_named_once_and_its_save_is_heard_of(run):
     run.saves["plan, save 1 of ada"] = Save(1.0)
     run.published("e", event(7))
     assert run.names == {("e", 7): "notification 47 (updated 'plan, save 1 of ada')"}
-    assert (run.heard, run.furthest) == ({"plan, save 1 of ada"}, 7)
+    assert (run.announced, run.furthest) == ({"plan, save 1 of ada"}, 7)
 
 
 def test_event_that_only_bears_a_saved_title_is_no_word_of_that_save(run):
     run.saves["plan, save 1 of ada"] = Save(1.0)
     run.published("e", event(7, verb="edit_started"))
-    assert not run.heard
+    assert not run.announced
 
 
 def test_figures_are_kept_by_the_second_and_told_to_locust(clock):
@@ -96,7 +96,7 @@ def test_counts_that_disagree_are_counted(run, shown, wrong):
 
 
 def test_run_in_which_nothing_was_due_is_no_measurement(run):
-    run.settle_accounts()
+    run.reconcile()
     assert run.problem == "no event was due to anybody: nothing was measured"
 
 

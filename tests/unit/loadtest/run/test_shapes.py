@@ -16,8 +16,8 @@ def actions(shape, hold_seconds=60.0):
     [
         ("ramp", []),
         ("soak", []),
-        ("spike", [(0.0, Action.DOZE), (20.0, Action.WAKE), (40.0, Action.DOZE)]),
-        ("storm", [(20.0, Action.CUT), (25.0, Action.RESTORE)]),
+        ("spike", [(0.0, Action.DEACTIVATE), (20.0, Action.ACTIVATE), (40.0, Action.DEACTIVATE)]),
+        ("storm", [(20.0, Action.DISCONNECT), (25.0, Action.RECONNECT)]),
         ("drain", [(20.0, Action.DRAIN)]),
         ("deploy", [(15.0, Action.DEPLOY)]),
     ],
@@ -33,18 +33,18 @@ def test_everything_that_a_shape_begins_it_ends_within_the_hold(shape, hold_seco
     assert [stretch.at_seconds for stretch in timeline] == sorted(stretch.at_seconds for stretch in timeline)
     assert all(stretch.at_seconds < hold_seconds for stretch in timeline)
     begun = [stretch.action for stretch in timeline]
-    assert begun.count(Action.CUT) == begun.count(Action.RESTORE)
+    assert begun.count(Action.DISCONNECT) == begun.count(Action.RECONNECT)
 
 
 def test_stretch_is_due_once_however_the_ticks_fall():
     timeline = SHAPES["storm"](60.0)
     ticks = [-1.0, 0.0, 19.9, 20.0, 21.0, 30.0, 31.0]
     found = [due(timeline, before=before, now=now) for before, now in itertools.pairwise(ticks)]
-    assert [[stretch.name for stretch in each] for each in found] == [[], [], ["cut"], [], ["storm"], []]
+    assert [[stretch.name for stretch in each] for each in found] == [[], [], ["disconnected"], [], ["storm"], []]
 
 
 def test_stretch_at_the_very_beginning_is_due_at_the_first_tick():
-    assert [stretch.action for stretch in due(SHAPES["spike"](60.0), before=-1.0, now=0.0)] == [Action.DOZE]
+    assert [stretch.action for stretch in due(SHAPES["spike"](60.0), before=-1.0, now=0.0)] == [Action.DEACTIVATE]
 
 
 def search(*p95s, most=1000, **last):
