@@ -127,7 +127,7 @@ compose-load: secrets ## load the product in containers; WORKERS=3 USERS=100 SEC
 	docker compose logs --no-log-prefix --tail 60 loadtest-master; \
 	results=var/loadtest/$$(date +%Y-%m-%d-%H%M%S)-compose; mkdir -p var/loadtest; \
 	docker compose cp --quiet loadtest-master:/results $$results && echo "report: $$results/report.html"; \
-	docker compose rm --force --stop loadtest-master loadtest-worker loadtest-people >/dev/null; \
+	docker compose rm --force --stop loadtest-master loadtest-worker loadtest-users >/dev/null; \
 	exit $$code
 
 secrets: ## write the missing secrets of compose and Kubernetes into var/secrets

@@ -18,7 +18,7 @@ USERS, WORKERS, HOLD_SECONDS = 60, 3, 40
 # Two logins a second, and additional time for a busy machine.
 RAMP_SECONDS = 120.0
 END_SECONDS = 120.0
-SERVICES = ("loadtest-master", "loadtest-worker", "loadtest-people")
+SERVICES = ("loadtest-master", "loadtest-worker", "loadtest-users")
 CLOCK = re.compile(r"of (worker \d): the servers' is ([+-][\d.]+) ms from its own, give or take ([\d.]+) ms")
 UNKNOWN = re.compile(r"of (worker \d): unknown")
 
@@ -29,7 +29,7 @@ def loaded(compose):
     given = {"LOADTEST_USERS": USERS, "LOADTEST_WORKERS": WORKERS, "LOADTEST_SECONDS": HOLD_SECONDS}
     environment = {**compose.environment, **{name: str(value) for name, value in given.items()}}
     project = replace(compose, environment={**environment, "COMPOSE_PROFILES": "loadtest"})
-    project("build", "loadtest-people", timeout_seconds=900)
+    project("build", "loadtest-users", timeout_seconds=900)
     try:
         project("up", "--detach", "--no-recreate", "--scale", f"loadtest-worker={WORKERS}", *SERVICES[:2])
         yield project

@@ -81,7 +81,7 @@ def test_load_users_are_made_by_the_same_command():
     made = job["spec"]["template"]["spec"]["initContainers"][0]["command"]
     cluster = literals(K8S / "components/loadtest/kustomization.yaml", "loadtest")
     told = [re.sub(r"\$\((\w+)\)", lambda found: cluster[found[1]], word) for word in made]
-    assert told == [default(word) for word in COMPOSE["loadtest-people"]["command"]]
+    assert told == [default(word) for word in COMPOSE["loadtest-users"]["command"]]
 
 
 def test_redis_with_sentinels_is_started_like_the_one():
