@@ -21,7 +21,7 @@ from bench.progress import Progress
 from bench.redis_server import redis_serving
 from bench.results import LAST, Results, read
 from bench.run_facts import about
-from bench.runner import calmest, run_step, tell
+from bench.runner import calmest, describe, run_step
 from bench.server_processes import BenchError, Cores, raise_open_files
 from bench.server_stand import Bench
 from bench.tables import Run
@@ -37,20 +37,20 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
     parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core a process runs on")
     parser.add_argument("--no-report", action="store_true", help="leave docs/ as it is")
     parser.add_argument("--report-only", nargs="?", const=LAST, type=Path, help="write docs/ anew from a run's file")
-    given = parser.parse_args(arguments)
-    base = quick() if given.quick else full()
+    options = parser.parse_args(arguments)
+    base = quick() if options.quick else full()
     plan = Plan(
-        measures=given.measures or base.measures,
-        servers=given.servers or base.servers,
-        clients=given.clients or base.clients,
-        rounds=given.rounds or base.rounds,
+        measures=options.measures or base.measures,
+        servers=options.servers or base.servers,
+        clients=options.clients or base.clients,
+        rounds=options.rounds or base.rounds,
         dose=base.dose,
     )
-    return given, plan
+    return options, plan
 
 
-async def run(given: argparse.Namespace, plan: Plan, command: list[str]) -> Results:
-    cores = Cores() if given.no_pin else Cores.of_this_machine()
+async def run(options: argparse.Namespace, plan: Plan, command: list[str]) -> Results:
+    cores = Cores() if options.no_pin else Cores.of_this_machine()
     skipped = {name: reason for name in plan.servers if (reason := find(name).missing())}
     steps = [step for step in plan.steps() if step.server not in skipped]
     most = max([step.clients for step in steps], default=0)
@@ -69,20 +69,20 @@ async def run(given: argparse.Namespace, plan: Plan, command: list[str]) -> Resu
             progress.before(number)
             records = await calmest(functools.partial(run_step, bench, step, plan))
             results.add(records)
-            progress.after(number, "; ".join(tell(record) for record in records))
+            progress.after(number, "; ".join(describe(record) for record in records))
     return results
 
 
 def main(arguments: Sequence[str]) -> int:
-    given, plan = parse(arguments)
-    command = ["make", "bench-quick" if given.quick else "bench"]
+    options, plan = parse(arguments)
+    command = ["make", "bench-quick" if options.quick else "bench"]
     if set(arguments) - {"--quick", "--no-report"}:
         command = ["python", "-m", "bench", *arguments]
-    if given.report_only:
-        benchmark_report.write(Run(read(given.report_only)))
+    if options.report_only:
+        benchmark_report.write(Run(read(options.report_only)))
         return 0
     try:
-        results = asyncio.run(run(given, plan, command))
+        results = asyncio.run(run(options, plan, command))
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     measured = Run(results.as_dict())
     print(f"\n{benchmark_report.screen(measured)}\n\nresults: {results.path}")
     # Parts of the comparison make no document.
-    if not (given.quick or given.no_report or given.measures or given.servers or given.clients):
+    if not (options.quick or options.no_report or options.measures or options.servers or options.clients):
         benchmark_report.write(measured)
         print(f"written: {DOCUMENT}, {PLOTS}")
     return 0

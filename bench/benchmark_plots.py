@@ -38,7 +38,7 @@ Draw = Callable[[Any, float, Server, int], None]
 def draw_all(run: Run, directory: Path, *, suffix: str = "svg") -> list[Path]:
     """Draw every plot for which the run has records."""
     directory.mkdir(parents=True, exist_ok=True)
-    made = []
+    paths = []
     with mpl.rc_context(STYLE):
         for name, draw in (("cpu", draw_cpu), ("latency", draw_latency), ("connections", draw_connections)):
             figure = draw(run)
@@ -49,8 +49,8 @@ def draw_all(run: Run, directory: Path, *, suffix: str = "svg") -> list[Path]:
             metadata = {"Date": None} if suffix == "svg" else None
             figure.savefig(path, metadata=metadata, bbox_inches="tight", facecolor="white", dpi=150)
             plt.close(figure)
-            made.append(path)
-    return made
+            paths.append(path)
+    return paths
 
 
 def colour(server: Server) -> str:

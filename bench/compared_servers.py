@@ -44,7 +44,7 @@ class Server:
 
     def environment(self, redis_url: str, secret: str) -> dict[str, str]:
         """Return the environment of the server and of its publisher."""
-        told = {
+        variables = {
             "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("src", "services", ".")),
             "BENCH_REDIS_URL": redis_url,
             "NODE_PATH": str(NODE / "node_modules"),
@@ -52,10 +52,10 @@ class Server:
             **self.env,
         }
         if self.django:
-            told |= {"TIDEWIRE_SECRET_KEY": secret, "BENCH_DATABASE": str(DATABASE)}
+            variables |= {"TIDEWIRE_SECRET_KEY": secret, "BENCH_DATABASE": str(DATABASE)}
         if self.publisher == "tidewire":
-            told |= tidewire_environment(redis_url, secret)
-        return told
+            variables |= tidewire_environment(redis_url, secret)
+        return variables
 
 
 def tidewire_environment(redis_url: str, secret: str) -> dict[str, str]:
@@ -122,8 +122,8 @@ def _nchan_module() -> Path | None:
     nginx = find_program("nginx")
     if nginx is None:
         return None
-    said = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True, timeout=10).stderr
-    built_with = re.search(r"--modules-path=(\S+)", said)
+    built = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True, timeout=10).stderr
+    built_with = re.search(r"--modules-path=(\S+)", built)
     module = Path(built_with[1] if built_with else "/usr/lib/nginx/modules") / "ngx_nchan_module.so"
     return module if module.exists() else None
 

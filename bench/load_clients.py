@@ -58,7 +58,7 @@ class Load:
     spin: bool = True
 
     def arguments(self) -> list[str]:
-        given = {
+        values = {
             "--host": LOOPBACK,
             "--port": self.port,
             "--path": self.path,
@@ -70,7 +70,7 @@ class Load:
             "--cookies": self.cookies,
             "--watch": self.watch,
         }
-        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        words = [word for name, value in values.items() if value is not None for word in (name, str(value))]
         words += [word for header in self.headers for word in ("--header", header)]
         return [*words, *["--socketio"] * self.socketio, *["--spin"] * self.spin]
 

@@ -36,10 +36,10 @@ class Progress:
         )
         self._began = time.monotonic()
 
-    def after(self, number: int, said: str) -> None:
+    def after(self, number: int, result: str) -> None:
         """Step `number` has ended with this result."""
         self._seconds[self._steps[number].key] = time.monotonic() - self._began
-        print(f"    {said}", flush=True)
+        print(f"    {result}", flush=True)
 
     def _expected(self, step: Step) -> float:
         if step.key in self._seconds:

@@ -53,8 +53,8 @@ def _versions(redis: RedisServer) -> dict[str, str]:
         if package.exists():
             found[f"npm {name}"] = json.loads(package.read_text(encoding="utf-8"))["version"]
     if nginx := find_program("nginx"):
-        said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False, timeout=10).stderr
-        found["nginx"] = said.rpartition("/")[2].strip()
+        version = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False, timeout=10).stderr
+        found["nginx"] = version.rpartition("/")[2].strip()
     if nchan := output("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"):
         found["nchan (Debian)"] = nchan
     return found

@@ -66,7 +66,7 @@ async def _measure(stand: Stand, step: Step, plan: Plan) -> list[Record]:
             return [await measure_stall(stand, step.clients, step.variant)]
 
 
-def tell(record: Record) -> str:
+def describe(record: Record) -> str:
     """Return the result of a step as a line."""
     if "error" in record:
         return f"failed: {record['error']}"

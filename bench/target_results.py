@@ -153,7 +153,7 @@ def _faults(run: Run) -> Target:
     if not measures:
         return Target("lost, duplicated, reordered", "none, in every run", "not measured", None)
     deliveries = run.total("fanout", OURS, "deliveries")
-    said = ", ".join(f"{count} {fault}" for fault, count in counts.items())
+    faults = ", ".join(f"{count} {fault}" for fault, count in counts.items())
     return Target(
-        "lost, duplicated, reordered", "none, in every run", f"{said} of {deliveries:,}", not any(counts.values())
+        "lost, duplicated, reordered", "none, in every run", f"{faults} of {deliveries:,}", not any(counts.values())
     )

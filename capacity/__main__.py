@@ -58,9 +58,9 @@ def _run(options: argparse.Namespace) -> str:
         for incident in (simulate.node_loss, simulate.storm, simulate.deploy)
     ]
     text.insert(2, f"At {SIZES[-1]:,} users, simulated:\n" + "".join(f"- {outcome}\n" for outcome in outcomes))
-    made = plan_plots.draw(growth, outcomes, options.out)
+    paths = plan_plots.draw(growth, outcomes, options.out)
     (options.out / "plan.md").write_text("\n".join(text), encoding="utf-8")
-    return "\n".join([*text, f"written: {options.out / 'plan.md'}, {', '.join(path.name for path in made)}\n"])
+    return "\n".join([*text, f"written: {options.out / 'plan.md'}, {', '.join(path.name for path in paths)}\n"])
 
 
 def _described(found: Plan, workload: Workload) -> str:

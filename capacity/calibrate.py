@@ -16,7 +16,7 @@ from pathlib import Path
 from capacity.hint_costs import hint_costs
 from capacity.idle_sockets import IdleSockets
 from capacity.readings import Readings, costs_of
-from capacity.stack_stand import Sizes, Stand, nothing, settle
+from capacity.stack_stand import Sizes, Stand, nothing, wait_for_presence
 from capacity.visitor import Visitor
 from capacity.workload import CalibrateError
 from loadtest.create_users import username
@@ -62,7 +62,7 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
     visitor = Visitor(stand.stack.url, stand.cookies[0])
     stand.slugs = visitor.slugs
     save_once = visitor.saver(stand.slugs[0])
-    _settle_in(stand, visitor)
+    _warm_up(stand, visitor)
     stand.rest = stand.used(nothing(sizes.rest_seconds)).cores
     stand.resting = len(stand.clients.sockets)
     tab = [(path, cookie) for cookie in stand.cookies for path in (USERS, NOTIFICATIONS)]
@@ -75,7 +75,7 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
     page = stand.measure(visitor.next_page, sizes.pages)
     log_in = stand.measure(lambda: visitor.log_in(username(1)), sizes.logins)
     save, late = _save(stand, save_once)
-    plain, hold, query, arrival = _handshakes(stand)
+    plain, present, query, arrival = _handshakes(stand)
     edit = _edit(stand)
     redis_rest, redis_node = _redis_at_rest(stand)
     return Readings(
@@ -89,7 +89,7 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
         page=page,
         log_in=log_in,
         plain=plain,
-        hold=hold,
+        present=present,
         query=query,
         arrival=arrival,
         edit=edit,
@@ -100,7 +100,7 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
     )
 
 
-def _settle_in(stand: Stand, visitor: Visitor) -> None:
+def _warm_up(stand: Stand, visitor: Visitor) -> None:
     """Load code and fill caches, and let each node follow all topics that nodes follow."""
     for _ in range(WARM_UP_PAGES):
         visitor.next_page()
@@ -110,7 +110,7 @@ def _settle_in(stand: Stand, visitor: Visitor) -> None:
         for slug, cookie in zip(stand.slugs, stand.cookies, strict=False):
             stand.clients.open(_document(slug, "read"), cookie, port=node.port)
     stand.churn(lambda _i: NOTIFICATIONS, lambda _i: stand.cookies[0])
-    settle()
+    wait_for_presence()
 
 
 def _save(stand: Stand, save: Callable[[], None]) -> tuple[Mapping[str, float], Counter[float]]:
@@ -132,20 +132,26 @@ def _handshakes(stand: Stand) -> Sequence[Mapping[str, float]]:
     """Return costs by kind: plain; of a present user; with a database query; of a user that comes and leaves again."""
     # These users read the documents on both nodes, and are on the dashboard for a while.
     slugs = stand.slugs
-    present = stand.cookies[: len(slugs)]
+    present_cookies = stand.cookies[: len(slugs)]
     others = stand.cookies[len(slugs) :]
 
     def come_and_go() -> None:
         stand.churn(lambda i: _document(slugs[i % len(slugs)], "read"), lambda i: others[i % len(others)])
-        settle()
+        wait_for_presence()
 
-    plain = stand.measure(lambda: stand.churn(lambda _i: NOTIFICATIONS, lambda i: present[i % len(present)]))
-    with stand.open([(USERS, cookie) for cookie in present]):
-        hold = stand.measure(lambda: stand.churn(lambda _i: USERS, lambda i: present[i % len(present)]))
-    query = stand.measure(
-        lambda: stand.churn(lambda i: _document(slugs[i % len(slugs)], "read"), lambda i: present[i % len(present)])
+    plain = stand.measure(
+        lambda: stand.churn(lambda _i: NOTIFICATIONS, lambda i: present_cookies[i % len(present_cookies)])
     )
-    found = (plain, hold, query, stand.measure(come_and_go))
+    with stand.open([(USERS, cookie) for cookie in present_cookies]):
+        present = stand.measure(
+            lambda: stand.churn(lambda _i: USERS, lambda i: present_cookies[i % len(present_cookies)])
+        )
+    query = stand.measure(
+        lambda: stand.churn(
+            lambda i: _document(slugs[i % len(slugs)], "read"), lambda i: present_cookies[i % len(present_cookies)]
+        )
+    )
+    found = (plain, present, query, stand.measure(come_and_go))
     return [{name: used / stand.sizes.connects for name, used in each.items()} for each in found]
 
 

@@ -169,7 +169,7 @@ def _connect_ms(workload: Workload, costs: Costs) -> float:
     return (
         costs.connect_ticket_ms * ticket
         + costs.connect_session_ms * (1 - ticket)
-        + costs.hold_ms * workload.present_share
+        + costs.present_ms * workload.present_share
         + costs.query_ms * workload.query_share
     )
 
@@ -183,8 +183,10 @@ def _node_core(workload: Workload, costs: Costs, nodes: int) -> float:
         + workload.users * workload.editing_share * costs.edit_us / 1e6
     )
     # Every node receives every event, even if few of its sockets are on the topic.
-    told = sum(topic.events_per_second * _by_kind(topic, costs.hear_ms, costs.read_ms) for topic in workload.topic)
-    return costs.rest_core + shared / nodes + told / 1e3
+    receiving_ms = sum(
+        topic.events_per_second * _by_kind(topic, costs.receive_ms, costs.read_ms) for topic in workload.topic
+    )
+    return costs.rest_core + shared / nodes + receiving_ms / 1e3
 
 
 def _redis_core(workload: Workload, costs: Costs, nodes: int) -> float:
@@ -198,7 +200,7 @@ def _redis_core(workload: Workload, costs: Costs, nodes: int) -> float:
     )
     us = (
         events_us
-        + workload.connects_per_second * workload.present_share * costs.redis_hold_us
+        + workload.connects_per_second * workload.present_share * costs.redis_present_us
         + (workload.pages_per_second + workload.saves_per_second) * costs.redis_page_us
         + workload.users * workload.editing_share * costs.redis_edit_us
     )

@@ -24,10 +24,10 @@ def draw(plans: Sequence[Plan], outcomes: Sequence[Outcome], directory: Path) ->
     """Draw all plots; `plans` are of one workload for rising numbers of users."""
     directory.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
-        made = [_growth(plans, directory / "growth.svg")]
+        paths = [_growth(plans, directory / "growth.svg")]
         if outcomes:
-            made.append(_incidents(outcomes, directory / "incidents.svg"))
-    return made
+            paths.append(_incidents(outcomes, directory / "incidents.svg"))
+    return paths
 
 
 def _growth(plans: Sequence[Plan], path: Path) -> Path:

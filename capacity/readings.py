@@ -29,7 +29,7 @@ class Readings:
     log_in: Seconds
     # Handshakes: plain; of a present user; with a database query; of a user that comes and leaves again.
     plain: Seconds
-    hold: Seconds
+    present: Seconds
     query: Seconds
     arrival: Seconds
     edit: Seconds
@@ -42,7 +42,7 @@ class Readings:
 
 def costs_of(found: Readings) -> dict[str, dict[str, float]]:
     nodes, save, plain, page = found.nodes, found.save, found.plain, found.page
-    hear = save["ws"] / nodes
+    receive = save["ws"] / nodes
     # A member that comes and leaves makes two versions of its topic.
     version = {name: (found.arrival[name] - found.query[name]) / 2 for name in found.arrival}
     # Each reader has a second socket.
@@ -53,16 +53,16 @@ def costs_of(found: Readings) -> dict[str, dict[str, float]]:
             "rest_core": found.rest["ws"] / nodes,
             "socket_us": found.socket["ws"] * 1e6,
             "connect_ticket_ms": plain["ws"] * 1e3,
-            "hold_ms": (found.hold["ws"] - plain["ws"]) * 1e3,
-            "query_ms": (found.query["ws"] - found.hold["ws"]) * 1e3,
-            "hear_ms": hear * 1e3,
+            "present_ms": (found.present["ws"] - plain["ws"]) * 1e3,
+            "query_ms": (found.query["ws"] - found.present["ws"]) * 1e3,
+            "receive_ms": receive * 1e3,
             "read_ms": version["ws"] / nodes * 1e3,
             "edit_us": found.edit["ws"] * 1e6,
         },
         "redis": {
             "redis_rest_core": found.redis_rest,
             "redis_node_core": found.redis_node,
-            "redis_hold_us": (found.hold["redis"] - plain["redis"]) * 1e6,
+            "redis_present_us": (found.present["redis"] - plain["redis"]) * 1e6,
             "redis_page_us": page["redis"] * 1e6,
             "redis_edit_us": found.edit["redis"] * 1e6,
             "stream_event_us": (save["redis"] - page["redis"]) * 1e6 - nodes * found.node_us,

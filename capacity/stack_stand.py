@@ -66,7 +66,7 @@ def nothing(seconds: float) -> Callable[[], None]:
     return lambda: time.sleep(seconds)
 
 
-def settle() -> None:
+def wait_for_presence() -> None:
     """Wait until presence is up to date. By the clock, because a client cannot see the end of a grace."""
     time.sleep(LEFT_SECONDS)
 
@@ -135,10 +135,10 @@ class Stand:
     def open(self, sockets: Sequence[tuple[str, str]]) -> Iterator[list[IdleSocket]]:
         """Keep sockets to these (path, cookie) open for the block, which begins when presence has announced them."""
         clients = [self.clients.open(path, cookie) for path, cookie in sockets]
-        settle()
+        wait_for_presence()
         try:
             yield clients
         finally:
             for client in clients:
                 self.clients.close(client)
-            settle()
+            wait_for_presence()

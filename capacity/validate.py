@@ -24,7 +24,7 @@ READ, EDIT = "/ws/document/[slug]/read/", "/ws/document/[slug]/update/"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Receivers:
     """The receivers of an event: sockets on these paths, spread over a number of topics."""
 
     kind: str
@@ -33,11 +33,11 @@ class Told:
 
 
 EVENTS = {
-    "notification.created": Told("stream", (NOTIFICATIONS,)),
-    "users.count": Told("state", (USERS,)),
-    "documents.status": Told("state", (LIST,)),
-    "document.status": Told("state", (READ, EDIT), DOCUMENTS),
-    "lease.status": Told("state", (EDIT,), DOCUMENTS),
+    "notification.created": Receivers("stream", (NOTIFICATIONS,)),
+    "users.count": Receivers("state", (USERS,)),
+    "documents.status": Receivers("state", (LIST,)),
+    "document.status": Receivers("state", (READ, EDIT), DOCUMENTS),
+    "lease.status": Receivers("state", (EDIT,), DOCUMENTS),
 }
 
 
@@ -66,7 +66,7 @@ def workload_of(run: Mapping[str, Any]) -> Workload:
     """Return the workload of the run's users while all were live, by the second."""
     held = run.get("hold_stats")
     if not held or not held["seconds"]:
-        raise WorkloadError("the run has no hold to compare with, or its report is of before it told what was in it")
+        raise WorkloadError("the report has no hold with statistics; reports of earlier versions have none")
     since, until = hold_span(run["phases"])
     seconds = held["seconds"]
     moments = [row for row in run["series"]["users"] if since <= row[0] < until]
@@ -79,8 +79,8 @@ def workload_of(run: Mapping[str, Any]) -> Workload:
     handshakes = held["handshakes"]
     connects = max(1, sum(handshakes.values()))
     topics = [
-        _topic(name, told, run, since=since, until=until)
-        for name, told in EVENTS.items()
+        _topic(name, receivers, run, since=since, until=until)
+        for name, receivers in EVENTS.items()
         if name in run["series"]["deliveries"]
     ]
     return Workload(
@@ -102,16 +102,16 @@ def workload_of(run: Mapping[str, Any]) -> Workload:
     )
 
 
-def _topic(name: str, told: Told, run: Mapping[str, Any], *, since: int, until: int) -> Topic:
+def _topic(name: str, receivers: Receivers, run: Mapping[str, Any], *, since: int, until: int) -> Topic:
     """Return a topic with events by the second, from deliveries; a state's first value belongs to the handshake."""
     held = run["hold_stats"]
-    on_it = sum(held["sockets"].get(path, 0.0) for path in told.paths)
+    on_it = sum(held["sockets"].get(path, 0.0) for path in receivers.paths)
     came = sum(count for second, count in run["series"]["deliveries"][name] if since <= second < until)
-    if told.kind == "state":
-        came = max(0, came - sum(held["handshakes"].get(path, 0) for path in told.paths))
-    audience = on_it / told.topics / sum(held["sockets"].values())
-    events = came * told.topics / on_it / held["seconds"] if on_it else 0.0
-    return Topic(name, told.kind, events, EVENT_BYTES, audience)
+    if receivers.kind == "state":
+        came = max(0, came - sum(held["handshakes"].get(path, 0) for path in receivers.paths))
+    audience = on_it / receivers.topics / sum(held["sockets"].values())
+    events = came * receivers.topics / on_it / held["seconds"] if on_it else 0.0
+    return Topic(name, receivers.kind, events, EVENT_BYTES, audience)
 
 
 def _shared(run: Mapping[str, Any], *, since: int, until: int) -> Shared:

@@ -144,9 +144,9 @@ class Costs:
     socket_us: float
     connect_ticket_ms: float
     connect_session_ms: float
-    hold_ms: float
+    present_ms: float
     query_ms: float
-    hear_ms: float
+    receive_ms: float
     read_ms: float
     edit_us: float
     # A handshake if many come at once, as in incidents.
@@ -156,7 +156,7 @@ class Costs:
     # Of Redis.
     redis_rest_core: float
     redis_node_core: float
-    redis_hold_us: float
+    redis_present_us: float
     redis_page_us: float
     redis_edit_us: float
     stream_event_us: float

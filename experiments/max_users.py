@@ -82,8 +82,8 @@ def table(found: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _p95(step: dict[str, Any]) -> str:
-    said = "no delivery" if step["p95_ms"] is None else number(step["p95_ms"])
-    return said + (" (generator)" if step["starved"] else "")
+    text = "no delivery" if step["p95_ms"] is None else number(step["p95_ms"])
+    return text + (" (generator)" if step["starved"] else "")
 
 
 if __name__ == "__main__":

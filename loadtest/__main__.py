@@ -101,9 +101,9 @@ def _own_directory(results: Path, name: str) -> Path:
 def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> int:
     directory = _own_directory(RESULTS, time.strftime("%Y-%m-%d-%H%M%S"))
     holds = max(1, options.users // options.step_users if options.step_users else DEFAULT_STEPS)
-    patience = options.seconds * (holds if options.shape == "steps" else 1) + 2.0 * options.users + HANG_SECONDS
+    timeout_seconds = options.seconds * (holds if options.shape == "steps" else 1) + 2.0 * options.users + HANG_SECONDS
     workers = workers_for(options.users, cores=os.cpu_count() or 1, wanted=options.workers)
-    given = [
+    locust_options = [
         *("--host", target.layout.url, "--users", str(options.users)),
         *("--spawn-rate", str(options.spawn_rate)),
         *("--hold-seconds", str(options.seconds), "--login-rate", str(target.login_rate)),
@@ -118,19 +118,18 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
         *(("--objectives", str(options.objectives)) if options.objectives else ()),
     ]
     by = "" if workers == 1 else f", by {workers} processes"
-    come = "come" if sessions else f"log in, two at a time and {target.login_rate:g} a second at most,"
+    arrival = "connect" if sessions else f"log in, two at a time and {target.login_rate:g} a second at most,"
     sys.stdout.write(
-        f"{options.users} users{by} {come} then work for {options.seconds:g} s; 10 to 25 s more for what is still due"
-        " ...\n"
+        f"{options.users} users{by} {arrival} then work for {options.seconds:g} s; 10 to 25 s more for due events ...\n"
     )
     sys.stdout.flush()
     try:
         with scraped(target, workers) as ports:
             code = locust_processes.run(
-                given, directory, workers=workers, timeout_seconds=patience, metrics_ports=ports
+                locust_options, directory, workers=workers, timeout_seconds=timeout_seconds, metrics_ports=ports
             )
     except subprocess.TimeoutExpired as error:
-        raise CannotRun(f"Locust hung for more than {patience:.0f} s; see {directory}/locust.log") from error
+        raise CannotRun(f"Locust hung for more than {timeout_seconds:.0f} s; see {directory}/locust.log") from error
     headline = directory / "headline.txt"
     if not headline.exists():
         sys.stderr.write((directory / "stdout.log").read_text(encoding="utf-8")[-3000:])

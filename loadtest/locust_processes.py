@@ -48,19 +48,19 @@ def run(
         process = running.enter_context(_started([*LOCUST, *own, *master, *expect, *options], directory / "stdout.log"))
         for n in range(1, workers + 1):
             log = ("--logfile", str(directory / f"worker-{n}.log"))
-            said = directory / f"worker-{n}-stdout.log"
+            output = directory / f"worker-{n}-stdout.log"
             command = [*LOCUST, *worker, *expect, *log, *metrics[n - 1], *options]
-            started = running.enter_context(_started(command, said))
+            started = running.enter_context(_started(command, output))
             # The process ID can be used to end a worker in mid-run, as a test of the report.
             (directory / f"worker-{n}.pid").write_text(f"{started.pid}\n", encoding="utf-8")
         return process.wait(timeout_seconds)
 
 
 @contextlib.contextmanager
-def _started(command: Sequence[str], said: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: Sequence[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that must not outlive the run, however the run ends."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with said.open("wb") as log:
+    with output.open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)  # noqa: S603 - our own
     try:
         yield process

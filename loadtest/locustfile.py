@@ -32,7 +32,7 @@ from loadtest.run.clock_difference import Clocks
 from loadtest.run.coordinator import Coordinator, OneProcess, WorkerConnection, WorkerProcesses, paths, total
 from loadtest.run.figures import Moment
 from loadtest.run.generator_health import Pulse, Sample
-from loadtest.run.locust_figures import tell_locust
+from loadtest.run.locust_figures import add_to_locust
 from loadtest.run.node_restarts import NodesByCommand, NodesByProcess
 from loadtest.run.objectives import OBJECTIVES, Objectives
 from loadtest.run.planted_faults import KINDS, PlantedFaults
@@ -108,7 +108,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         environment.events.request.fire,
         clocks=Clocks(one=urlsplit(environment.host or "").hostname in LOOPBACK),
         pace=options.pace,
-        report_many=partial(tell_locust, environment.stats),
+        report_many=partial(add_to_locust, environment.stats),
         planted=PlantedFaults(planted, objectives.late_seconds + 1.0) if planted else None,
     )
     environment.events.request.add_listener(run.answered)  # type: ignore[no-untyped-call] # Locust has no types

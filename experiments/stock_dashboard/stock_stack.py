@@ -16,19 +16,19 @@ class StockStack(Stack):
         super().__init__(var, web=web, ws=ws)
         path = os.pathsep.join((self.environment["PYTHONPATH"], str(ROOT)))
         for running in self.processes.values():
-            made = running.definition
+            definition = running.definition
             if isinstance(running, Node):
                 served = ("-b", LOOPBACK, "-p", str(running.port), "experiments.stock_dashboard.asgi:application")
                 settings = "ws.settings"
-                made = dataclasses.replace(
-                    made,
+                definition = dataclasses.replace(
+                    definition,
                     # With its default of 5 s Daphne would abort handshakes of a ramp.
                     command=[sys.executable, "-m", "daphne", "--websocket_connect_timeout", "60", *served],
                     ready=f"http://{LOOPBACK}:{running.port}/",
                 )
-            elif made.group == "web":
+            elif definition.group == "web":
                 settings = "experiments.stock_dashboard.settings"
             else:
                 continue
-            environment = {**made.environment, "DJANGO_SETTINGS_MODULE": settings, "PYTHONPATH": path}
-            running.definition = dataclasses.replace(made, environment=environment)
+            environment = {**definition.environment, "DJANGO_SETTINGS_MODULE": settings, "PYTHONPATH": path}
+            running.definition = dataclasses.replace(definition, environment=environment)

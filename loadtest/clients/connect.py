@@ -48,11 +48,11 @@ def open_websocket(url: str, *, timeout_seconds: float, **options: Any) -> WebSo
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         lines = ResponseLines(opened)
     try:
-        made: WebSocket = create_connection(url, timeout=timeout_seconds, socket=lines, **options)
+        websocket: WebSocket = create_connection(url, timeout=timeout_seconds, socket=lines, **options)
     except BaseException:
         if lines is not None:
             lines.close()
         raise
     if lines is not None:
-        made.sock = lines.opened
-    return made
+        websocket.sock = lines.opened
+    return websocket

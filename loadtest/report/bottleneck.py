@@ -60,12 +60,12 @@ def bottleneck(health: Health, used: Mapping[str, Mapping[str, float]], whole: f
     if health.starved:
         return "the generator: its figures are not the server's"
     busiest = max(used.items(), key=lambda each: each[1]["cpu_mean"], default=None)
-    said = f"the generator used {health.cpu_mean:.0%} of its core"
+    generator = f"the generator used {health.cpu_mean:.0%} of its core"
     if busiest is None:
-        return f"unknown: the services were not watched; {said}"
+        return f"unknown: the services were not watched; {generator}"
     busy = f"{busiest[0]} with {busiest[1]['cpu_mean']:.0%} of a core"
     if busiest[1]["cpu_mean"] >= FULL and busiest[0].startswith(ONE_PROCESS):
-        return f"{busy}, the most that one process can use; {said}"
+        return f"{busy}, the most that one process can use; {generator}"
     if whole >= FULL:
-        return f"the machine: {whole:.0%} of all its cores were used, most of it by {busy}; {said}"
-    return f"no process was at a visible limit: the busiest service was {busy}; {said}"
+        return f"the machine: {whole:.0%} of all its cores were used, most of it by {busy}; {generator}"
+    return f"no process was at a visible limit: the busiest service was {busy}; {generator}"

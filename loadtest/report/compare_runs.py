@@ -41,7 +41,7 @@ class Row:
         return self.after / self.before - 1
 
     @property
-    def said(self) -> str:
+    def change_text(self) -> str:
         if self.before is None or self.after is None:
             return "" if self.before is self.after else "only one run has it"
         if self.change is None:
@@ -80,13 +80,13 @@ def sections(before: Data, after: Data) -> list[tuple[str, list[Row]]]:
 
 def differences(before: Data, after: Data) -> list[tuple[str, str, str]]:
     """Return the differences between the two runs' setups. If there are many, the figures can hardly be compared."""
-    found = []
+    changes = []
     for part in ("configuration", "versions"):
         for name in _names(before[part], after[part]):
             one, other = (str(run[part].get(name, "none")) for run in (before, after))
             if one != other and name != "date":
-                found.append((name, one, other))
-    return found
+                changes.append((name, one, other))
+    return changes
 
 
 def markdown(before: Data, after: Data) -> str:
@@ -100,7 +100,7 @@ def markdown(before: Data, after: Data) -> str:
     for title, rows in sections(before, after):
         lines += ["", f"## {title}", "", "| | before | after | |", "|---|--:|--:|---|"]
         lines += [
-            f"| {row.name} | {_value(row.before, row.unit)} | {_value(row.after, row.unit)} | {row.said} |"
+            f"| {row.name} | {_value(row.before, row.unit)} | {_value(row.after, row.unit)} | {row.change_text} |"
             for row in rows
         ]
     return "\n".join([*lines, ""])
@@ -111,13 +111,13 @@ def page(before: Data, after: Data) -> str:
     title = html.escape(f"{before['title']} and {after['title']}")
     tables = [_table(("", "before", "after"), differences(before, after))]
     for name, rows in sections(before, after):
-        cells = ((row.name, _value(row.before, row.unit), _value(row.after, row.unit), row.said) for row in rows)
+        cells = ((row.name, _value(row.before, row.unit), _value(row.after, row.unit), row.change_text) for row in rows)
         tables.append(f"<h2>{html.escape(name)}</h2>{_table(('', 'before', 'after', ''), cells)}")
-    said = html.escape(f"before: {_verdict(before)}, after: {_verdict(after)}")
+    verdicts = html.escape(f"before: {_verdict(before)}, after: {_verdict(after)}")
     style = STYLE.read_text(encoding="utf-8")
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title><style>{style}</style>"
-        f"</head><body><header><h1>{title}</h1><p>{said}</p></header>{''.join(tables)}</body></html>\n"
+        f"</head><body><header><h1>{title}</h1><p>{verdicts}</p></header>{''.join(tables)}</body></html>\n"
     )
 
 

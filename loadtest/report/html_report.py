@@ -82,11 +82,11 @@ def _tiles(result: Result) -> str:
             f"slowest {number(delivery.maximum)} ms" if delivery else "",
         ),
     ]
-    made = (
+    cells = (
         f'<div class="tile"><b>{value}</b><span>{name}</span><small>{_text(note)}</small></div>'
         for name, value, note in tiles
     )
-    return f'<div class="tiles">{"".join(made)}</div>'
+    return f'<div class="tiles">{"".join(cells)}</div>'
 
 
 def _shape(result: Result) -> Iterable[str]:
@@ -208,7 +208,7 @@ def _figure(title: str, note: str, svg: str) -> str:
 
 def _check(each: Check) -> Sequence[str]:
     unit = next((unit for ending, unit in UNITS.items() if each.name.endswith(ending)), "")
-    said = {
+    state = {
         True: '<i class="ok">kept</i>',
         False: '<i class="bad">broken</i>',
         None: '<i class="none">not measured</i>',
@@ -216,7 +216,7 @@ def _check(each: Check) -> Sequence[str]:
     name = each.name.replace("_", " ").removesuffix(" ms")
     note = f" <small>{MEANINGS[each.name]}</small>" if each.name in MEANINGS else ""
     value = "none" if each.value is None else f"{number(each.value)}{unit}"
-    return (f"{_text(name)}{note}", f"{number(each.limit)}{unit}", value, said)
+    return (f"{_text(name)}{note}", f"{number(each.limit)}{unit}", value, state)
 
 
 def _latencies(result: Result) -> str:
@@ -268,10 +268,10 @@ def _services(result: Result) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     top = "".join(f"<th>{_text(cell)}</th>" for cell in head)
-    made = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+    lines = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
     header = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
     return (
-        f"<div class='scroll'><table>{header}<tbody>{''.join(f'<tr>{row}</tr>' for row in made)}</tbody></table></div>"
+        f"<div class='scroll'><table>{header}<tbody>{''.join(f'<tr>{row}</tr>' for row in lines)}</tbody></table></div>"
     )
 
 

@@ -207,8 +207,8 @@ def _clock(run: Run) -> str:
     differences = run.clock_differences()
     if all(each == SAME for each in differences.values()):
         return "one: generator and servers share a host"
-    said = "; ".join(f"of {name or 'the generator'}: {each}" for name, each in sorted(differences.items()))
-    return said if run.is_delivery_judged else f"{said}. Too uncertain: delivery is not judged"
+    text = "; ".join(f"of {name or 'the generator'}: {each}" for name, each in sorted(differences.items()))
+    return text if run.is_delivery_judged else f"{text}. Too uncertain: delivery is not judged"
 
 
 def _errors(environment: Environment) -> list[Any]:

@@ -26,8 +26,8 @@ class Difference:
     def __str__(self) -> str:
         if math.isinf(self.error):
             return "unknown: no save of its own came back"
-        said = f"the servers' is {self.seconds * 1000:+.1f} ms from its own, give or take {self.error * 1000:.1f} ms"
-        return said + (f"; the servers' differ by {self.contradicted * 1000:.1f} ms" if self.contradicted else "")
+        text = f"the servers' is {self.seconds * 1000:+.1f} ms from its own, give or take {self.error * 1000:.1f} ms"
+        return text + (f"; the servers' differ by {self.contradicted * 1000:.1f} ms" if self.contradicted else "")
 
 
 SAME = Difference(0.0, 0.0)

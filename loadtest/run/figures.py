@@ -26,14 +26,14 @@ HEARTBEAT = "heartbeat"
 class Meter:
     """Values of the current second, for a figure with thousands of values a second: they are rounded once a second.
 
-    `tell` receives a second and the number of times that each value, in milliseconds, occurred in it.
+    `on_second` receives a second and the number of times that each value, in milliseconds, occurred in it.
     """
 
     # A hundredth of a millisecond, which keeps three digits of each value above one millisecond.
     STEPS_PER_SECOND = 100_000
 
-    def __init__(self, tell: Callable[[int, Counter[float]], None]) -> None:
-        self._tell = tell
+    def __init__(self, on_second: Callable[[int, Counter[float]], None]) -> None:
+        self._on_second = on_second
         self._second = 0
         self._steps: defaultdict[int, int] = defaultdict(int)
 
@@ -50,7 +50,7 @@ class Meter:
         counts: Counter[float] = Counter()
         for step, times in steps.items():
             counts[rounded(step * 1000 / self.STEPS_PER_SECOND)] += times
-        self._tell(self._second, counts)
+        self._on_second(self._second, counts)
 
 
 class Latencies:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from locust.stats import RequestStats, StatsEntry, bucket_response_time
 
 
-def tell_locust(stats: RequestStats, kind: str, name: str, counts: Mapping[float, int]) -> None:
+def add_to_locust(stats: RequestStats, kind: str, name: str, counts: Mapping[float, int]) -> None:
     """Add values as requests of this kind and name. `counts` has the number of times that each value in ms occurred."""
     batch = StatsEntry(stats, name, kind)
     now = batch.start_time

@@ -41,11 +41,11 @@ class Objectives:
     @classmethod
     def read(cls, path: Path = OBJECTIVES) -> Objectives:
         """Read a file of objectives. Raises `ObjectivesError` with the names that are unknown or missing."""
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        limits = tomllib.loads(path.read_text(encoding="utf-8"))
         known = {each.name for each in fields(cls)}
-        if wrong := known.symmetric_difference(given):
+        if wrong := known.symmetric_difference(limits):
             raise ObjectivesError(f"{path}: unknown or missing: {', '.join(sorted(wrong))}")
-        return cls(**given)
+        return cls(**limits)
 
 
 @dataclass(frozen=True, slots=True)

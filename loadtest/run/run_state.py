@@ -168,12 +168,12 @@ class Run:
     def meter(self, kind: str, name: str) -> Meter:
         """Return the meter of a figure that can have thousands of values a second."""
 
-        def tell(second: int, counts: Counter[float]) -> None:
+        def report_second(second: int, counts: Counter[float]) -> None:
             self.figures.latencies[name].add_all(second, counts)
             if self.report_many is not None:
                 self.report_many(kind, name, counts)
 
-        return self._meters.setdefault(name, Meter(tell))
+        return self._meters.setdefault(name, Meter(report_second))
 
     def flush(self) -> None:
         """Record the values that wait in meters. This must come before any reading of the figures."""

@@ -82,14 +82,14 @@ def test_node_works_at_rest_and_for_sockets_that_are_idle():
 
 def test_every_node_hears_of_events_and_reads_versions_whoever_is_on_the_topic():
     topics = (("stream", 3.0, 0.0), ("state", 5.0, 0.0))
-    found = plan(workload(topics=topics), costing(hear_ms=1.0, read_ms=2.0), nodes=4)
+    found = plan(workload(topics=topics), costing(receive_ms=1.0, read_ms=2.0), nodes=4)
     assert found.ws_cores == pytest.approx(4 * (3 * 0.001 + 5 * 0.002))
 
 
 def test_handshake_costs_more_where_it_makes_present_and_where_it_asks_the_database():
     found = plan(
         workload(pages=60.0, topics=(), present_share=0.5, query_share=0.25),
-        costing(hold_ms=0.4, query_ms=2.0, redis_hold_us=100.0),
+        costing(present_ms=0.4, query_ms=2.0, redis_present_us=100.0),
         nodes=1,
     )
     assert found.ws_cores == pytest.approx(1000 * (1.0 + 0.2 + 0.5) / 1e3)

@@ -38,7 +38,7 @@ def rows(before, after):
     ],
 )
 def test_change_is_a_share_of_the_first(before, after, said):
-    assert Row("", before, after).said == said
+    assert Row("", before, after).change_text == said
 
 
 def test_every_figure_of_either_run_is_compared():
@@ -47,12 +47,12 @@ def test_every_figure_of_either_run_is_compared():
     found = rows(result(), later)
     assert found["handshake, p95"].change == pytest.approx(1.5)
     assert (found["lost"].before, found["lost"].after) == (0, 2)
-    assert found["resume, p99.9"].said == "only one run has it"
+    assert found["resume, p99.9"].change_text == "only one run has it"
 
 
 def test_node_is_the_same_on_another_port():
     found = rows(result(port=20001), result(port=31000))
-    assert found["ws 1"].said == "+0%"
+    assert found["ws 1"].change_text == "+0%"
 
 
 def test_what_was_different_about_the_runs_is_told_and_the_date_is_not():

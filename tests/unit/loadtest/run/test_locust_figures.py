@@ -7,14 +7,14 @@ SCRIPT = """
 from random import Random
 from collections import Counter
 from locust.stats import RequestStats
-from loadtest.run.locust_figures import tell_locust
+from loadtest.run.locust_figures import add_to_locust
 chance = Random(1)
 one, many = RequestStats(), RequestStats()
 values = [round(chance.uniform(0.1, 4000), 1) for _ in range(500)] + [3.0] * 500
 for value in values:
     one.log_request("EVENT", "x", value, 0)
 for part in (values[:700], values[700:]):
-    tell_locust(many, "EVENT", "x", Counter(part))
+    add_to_locust(many, "EVENT", "x", Counter(part))
 for of in (lambda stats: stats.total, lambda stats: stats.entries["x", "EVENT"]):
     a, b = of(one), of(many)
     for name in ("num_requests", "min_response_time", "max_response_time", "response_times", "num_failures"):
