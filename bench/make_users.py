@@ -14,7 +14,6 @@ import django
 django.setup()
 
 from django.conf import settings  # noqa: E402 - models, and the imports after them, need the setup
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
@@ -24,12 +23,11 @@ from django.utils import timezone  # noqa: E402
 from django.utils.crypto import get_random_string  # noqa: E402
 
 from bench.paths import REVOCATIONS_AT, SESSIONS, TICKETS  # noqa: E402
+from testkit.login_sessions import session_data  # noqa: E402
 from tidewire.sessions import session_mark  # noqa: E402
 from tidewire.streams import Stamp  # noqa: E402
 from tidewire.ticket import COOKIE, Ticket  # noqa: E402
 from tidewire.topics import Position  # noqa: E402
-
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def main(count: int) -> None:
@@ -50,8 +48,7 @@ def main(count: int) -> None:
 
 def _session(user: User, expires: dt.datetime) -> Session:
     key = get_random_string(32, VALID_KEY_CHARS)
-    data = {SESSION_KEY: str(user.pk), BACKEND_SESSION_KEY: BACKEND, HASH_SESSION_KEY: user.get_session_auth_hash()}
-    return Session(session_key=key, session_data=SessionStore().encode(data), expire_date=expires)
+    return Session(session_key=key, session_data=SessionStore().encode(session_data(user)), expire_date=expires)
 
 
 def _ticket(user: User, session: Session) -> str:

@@ -104,22 +104,16 @@ def read_sessions(path: str) -> dict[str, str]:
 
 def _write_sessions(path: Path, count: int) -> None:
     """Create sessions as logins would. Hashing takes half a second of a core, too long for thousands of users."""
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: PLC0415 - as below
     from django.contrib.auth.models import User  # noqa: PLC0415 - needs the setup above
-    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415
     from django.db import transaction  # noqa: PLC0415
 
-    found = {}
+    from testkit.login_sessions import create_session  # noqa: PLC0415
+
     with transaction.atomic():
-        for user in User.objects.filter(username__in=[username(number) for number in range(1, count + 1)]):
-            session = SessionStore()
-            session[SESSION_KEY] = str(user.pk)
-            session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-            session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-            session.create()
-            found[user.username] = session.session_key
+        users = User.objects.filter(username__in=[username(number) for number in range(1, count + 1)])
+        sessions = {user.username: create_session(user) for user in users}
     path.touch(mode=0o600)
-    path.write_text(json.dumps(found), encoding="utf-8")
+    path.write_text(json.dumps(sessions), encoding="utf-8")
 
 
 def _remove() -> str:

@@ -12,9 +12,9 @@ import django
 def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     django.setup()
     from django.conf import settings  # noqa: PLC0415 - the settings need the setup above
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
-    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
+    from django.contrib.auth import get_user_model  # noqa: PLC0415
 
+    from testkit.login_sessions import create_session  # noqa: PLC0415 - models need the setup above
     from tidewire.sessions import session_mark  # noqa: PLC0415
     from tidewire.stamps import read_stamp  # noqa: PLC0415
     from tidewire.ticket import COOKIE, Ticket  # noqa: PLC0415
@@ -24,14 +24,10 @@ def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     cookies = {}
     for name in names:
         user, _created = get_user_model().objects.get_or_create(username=name)
-        session = SessionStore()
-        session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        session.create()
-        cookies[name] = f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
+        key = create_session(user)
+        cookies[name] = f"{settings.SESSION_COOKIE_NAME}={key}"
         if stamp is not None:
-            cookies[name] += f"; {COOKIE}={Ticket.issue(user, session_mark(session.session_key), stamp).sign()}"
+            cookies[name] += f"; {COOKIE}={Ticket.issue(user, session_mark(key), stamp).sign()}"
     return cookies
 
 
