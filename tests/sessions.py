@@ -1,6 +1,7 @@
 """`python -m tests.sessions ada bob`, in a stack's environment: log these users in, print name -> Cookie as JSON.
 
 Logging in through the page would spend most of a test hashing passwords. `--tickets` adds the ticket that a page sets.
+Self-contained, because tests of containers run this source inside of an image.
 """
 
 import json
@@ -12,9 +13,9 @@ import django
 def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     django.setup()
     from django.conf import settings  # noqa: PLC0415 - the settings need the setup above
-    from django.contrib.auth import get_user_model  # noqa: PLC0415
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
+    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
 
-    from testkit.login_sessions import create_session  # noqa: PLC0415 - models need the setup above
     from tidewire.sessions import session_mark  # noqa: PLC0415
     from tidewire.stamps import read_stamp  # noqa: PLC0415
     from tidewire.ticket import COOKIE, Ticket  # noqa: PLC0415
@@ -24,10 +25,14 @@ def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     cookies = {}
     for name in names:
         user, _created = get_user_model().objects.get_or_create(username=name)
-        key = create_session(user)
-        cookies[name] = f"{settings.SESSION_COOKIE_NAME}={key}"
+        session = SessionStore()
+        session[SESSION_KEY] = str(user.pk)
+        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        session.create()
+        cookies[name] = f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
         if stamp is not None:
-            cookies[name] += f"; {COOKIE}={Ticket.issue(user, session_mark(key), stamp).sign()}"
+            cookies[name] += f"; {COOKIE}={Ticket.issue(user, session_mark(session.session_key), stamp).sign()}"
     return cookies
 
 
