@@ -7,31 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from bench.compared_servers import Server
 from bench.spread import Spread
 from bench.tables import Run, number
+from testkit.plot_style import GRID, INK, OTHER, OURS, STOCK, STYLE, save
 
-STOCK, OTHER, OURS = "#b3541e", "#5b6770", "#0b7a75"
-INK, GRID = "#22272b", "#d9dee2"
-STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GRID,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "svg.hashsalt": "tidewire",
-}
 Draw = Callable[[Any, float, Server, int], None]
 
 
@@ -44,12 +27,7 @@ def draw_all(run: Run, directory: Path, *, suffix: str = "svg") -> list[Path]:
             figure = draw(run)
             if figure is None:
                 continue
-            path = directory / f"{name}.{suffix}"
-            # Without a date the file can change only when the figures do.
-            metadata = {"Date": None} if suffix == "svg" else None
-            figure.savefig(path, metadata=metadata, bbox_inches="tight", facecolor="white", dpi=150)
-            plt.close(figure)
-            paths.append(path)
+            paths.append(save(figure, directory / f"{name}.{suffix}"))
     return paths
 
 

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter
 
-from bench.benchmark_plots import GRID, OTHER, OURS, STOCK, STYLE
 from capacity.model import Plan
 from capacity.simulate import Outcome
+from testkit.plot_style import GRID, OTHER, OURS, STOCK, STYLE, save
 
 COLOURS = (OURS, STOCK, OTHER, "#30638e", "#6a4c93", "#edae49", "#8cb369")
 
@@ -50,7 +47,7 @@ def _growth(plans: Sequence[Plan], path: Path) -> Path:
         axes.set_xscale("log")
         axes.grid(color=GRID, linewidth=0.6)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,.0f}"))
-    return _kept(figure, path)
+    return save(figure, path)
 
 
 def _incidents(outcomes: Sequence[Outcome], path: Path) -> Path:
@@ -65,11 +62,4 @@ def _incidents(outcomes: Sequence[Outcome], path: Path) -> Path:
         axes.grid(color=GRID, linewidth=0.6)
     all_axes[-1, 0].set_xlabel("seconds")
     figure.tight_layout()
-    return _kept(figure, path)
-
-
-def _kept(figure: plt.Figure, path: Path) -> Path:
-    # Without a date the file can change only when the figures do.
-    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", facecolor="white")
-    plt.close(figure)
-    return path
+    return save(figure, path)

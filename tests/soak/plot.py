@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-
 from matplotlib import pyplot as plt
 
-from bench.benchmark_plots import GRID, INK, OTHER, OURS, STYLE
+from testkit.plot_style import GRID, INK, OTHER, OURS, STYLE, save
 
 PANELS = (
     ("RSS", "RSS of each ws process, MiB"),
@@ -34,9 +31,7 @@ def draw(series: Series, *, warm_up_seconds: float, title: str, path: Path) -> N
             axes.set_xlabel("minutes")
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
         figure.tight_layout()
-        # Without a date the file changes only if the figures do.
-        figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", facecolor="white")
-        plt.close(figure)
+        save(figure, path)
 
 
 def _panel(axes: Any, series: Series, warm_up_seconds: float) -> None:
