@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.paths import DATABASE, HERE, LOOPBACK, NODE, ROOT, SESSIONS, TICKETS, VAR
-from bench.server_processes import BenchError, free_port, raise_open_files
+from bench.server_processes import BenchError, raise_open_files
+from deploy.local.layout import free_port
 from deploy.local.system import find_program
 
 BARE = "/ws/bare/"

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from redis import Redis
 
 from bench.paths import LOOPBACK, REVOCATIONS_AT, VAR
-from bench.server_processes import BenchError, free_port, serving
+from bench.server_processes import BenchError, serving
+from deploy.local.layout import free_port
 from deploy.local.system import find_program
 from tidewire.keys import Keys
 

@@ -12,7 +12,6 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from bench.paths import LOGS, LOOPBACK, ROOT
-from deploy.local.layout import FREE_PORTS, is_taken
 
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
@@ -51,19 +50,6 @@ def raise_open_files(wanted: int) -> int:
         return wanted if soft == resource.RLIM_INFINITY else soft
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     return limit
-
-
-def free_port() -> int:
-    """Return a port without a listener, below those that outgoing connections can get."""
-    for port in range(*FREE_PORTS):
-        if port not in _given and not is_taken(port):
-            _given.add(port)
-            return port
-    raise BenchError(f"no port between {FREE_PORTS[0]} and {FREE_PORTS[1]} is free")
-
-
-# A port is never returned twice, because its former sockets may still be in TIME_WAIT.
-_given: set[int] = set()
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,8 @@ from bench.compared_servers import Server
 from bench.load_clients import Generator, Load, generating
 from bench.paths import HERE
 from bench.redis_server import RedisServer
-from bench.server_processes import Cores, free_port, serving
+from bench.server_processes import Cores, serving
+from deploy.local.layout import free_port
 from testkit.process_usage import cpu_seconds, process_tree, rss_bytes
 
 PUBLISH_SECONDS = 60.0
