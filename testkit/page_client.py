@@ -7,7 +7,7 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 HEARTBEAT_SECONDS = 20.0
 # A server that has not answered a heartbeat for this long is unavailable.
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 # An attempt to connect that takes this long counts as refused. The timeout of browsers is longer.
 HANDSHAKE_SECONDS = 20.0
 # A socket that was open for this long begins its backoff again.

@@ -20,9 +20,9 @@ from testkit.page_client import (
     HANDSHAKE_SECONDS,
     HEARTBEAT_SECONDS,
     LIVED_SECONDS,
-    PATIENCE_SECONDS,
     PING,
     STREAM,
+    TIMEOUT_SECONDS,
     SeenIds,
     is_final,
     longest_delay,
@@ -133,14 +133,14 @@ class Client:
         if self._socket is not None:
             asked_at = time.time()
             self._socket.send(TEXT, PING)
-            self._timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._judge, asked_at)
+            self._timer = asyncio.get_running_loop().call_later(TIMEOUT_SECONDS, self._judge, asked_at)
 
     def _judge(self, asked_at: float) -> None:
         """Give up unless the server has answered; otherwise schedule the next heartbeat."""
         if self._received_at <= asked_at:
             self._give_up()
         else:
-            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS - PATIENCE_SECONDS, self._beat)
+            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS - TIMEOUT_SECONDS, self._beat)
 
     def _received(self, text: bytes) -> None:
         now = self._received_at = time.time()
