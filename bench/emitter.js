@@ -1,5 +1,5 @@
 "use strict";
-// Publishes through Socket.IO's own emitter; reads JSON lines as publisher.py does, and answers in the same way.
+// Publishes through Socket.IO's own emitter; reads JSON lines as event_publisher.py does, and answers in the same way.
 const readline = require("node:readline");
 const { Emitter } = require("@socket.io/redis-emitter");
 const { createClient } = require("redis");

@@ -1,6 +1,6 @@
 """The sums of all processes' resources, each compared with the capacity of its server, and refused if too large.
 
-Pure arithmetic: deploy.k8s.check.budget and deploy.compose.budget read the numbers from their files.
+Pure arithmetic: deploy.k8s.check.cluster_budget and deploy.compose.compose_budget read the numbers from their files.
 """
 # ruff: noqa: INP001 - deploy/ is no package; found from the root
 

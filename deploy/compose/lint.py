@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy import versions
-from deploy.compose import budget
+from deploy import pinned_versions
+from deploy.compose import compose_budget
 from deploy.local.config import write_configuration
 from deploy.local.layout import ROOT, Layout, Ports
 from deploy.local.system import find_program
@@ -109,8 +109,8 @@ def main() -> int:
         "nginx -t": _on_rendered(nginx),
         "docker compose config": compose_config,
         "workflows": workflows,
-        "budgets of compose": budget.problems,
-        "versions": versions.problems,
+        "budgets of compose": compose_budget.problems,
+        "versions": pinned_versions.problems,
     }
     return max([_run(name, linter) for name, linter in linters.items()])
 

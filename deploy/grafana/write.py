@@ -7,10 +7,10 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.connected import CONNECTED
-from deploy.grafana.fanout import FANOUT
-from deploy.grafana.load import LOAD
-from deploy.grafana.operations import OPERATIONS
+from deploy.grafana.connected_dashboard import CONNECTED
+from deploy.grafana.fanout_dashboard import FANOUT
+from deploy.grafana.load_dashboard import LOAD
+from deploy.grafana.operations_dashboard import OPERATIONS
 from deploy.grafana.panels import Dashboard
 from deploy.local.layout import ROOT
 

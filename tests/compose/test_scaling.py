@@ -9,7 +9,7 @@ import pytest
 from tests.compose.inside import Inside, Publisher
 from tests.compose.test_up import connections_by_node, wait_for
 from tests.faults.crowd import Crowd, codes
-from tests.faults.publisher import committed
+from tests.faults.event_source import committed
 from tests.faults.scene import people
 from tidewire.close_codes import CloseCode
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.server import Script, Server
+from tests.conformance.scripted_server import Script, Server
 from tests.tabs import THROTTLED, Chromium, Tab, running
 
 

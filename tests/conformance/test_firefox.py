@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.conformance.server import Server
+from tests.conformance.scripted_server import Server
 from tests.tabs import until
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.server import BINARY
+from tests.conformance.scripted_server import BINARY
 from tests.conformance.test_silence import QUICK, first_then, live, well
 from tests.tabs import until
 

@@ -1,4 +1,4 @@
-"""Real ASGI servers that run `tests.contract.application`, and a client that can end a socket in every way."""
+"""Real ASGI servers that run `tests.contract.contract_application`, and a client that can end a socket in every way."""
 
 import contextlib
 import importlib.util
@@ -21,7 +21,7 @@ from deploy.local.layout import LOOPBACK, ROOT, free_port
 from testkit.frame_parser import CLOSE, TEXT
 from testkit.websocket_client import client_frame, handshake
 
-APPLICATION = "tests.contract.application:application"
+APPLICATION = "tests.contract.contract_application:application"
 COMMANDS: dict[str, Callable[[int], list[str]]] = {
     "tidewire": lambda port: ["-m", "tidewire", APPLICATION, "-b", LOOPBACK, "-p", str(port), "--ping-interval", "1"],
     "daphne": lambda port: ["-m", "daphne", APPLICATION, "-b", LOOPBACK, "-p", str(port)],

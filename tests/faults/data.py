@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from tests.faults.crowd import CrowdError, codes
-from tests.faults.publisher import committed
+from tests.faults.event_source import committed
 from tests.faults.scene import Scene
 from tests.pages import fetch
 from tests.stack import Stack

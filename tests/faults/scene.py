@@ -13,8 +13,8 @@ from tests.faults import table
 from tests.faults.account import percentile
 from tests.faults.client import Page
 from tests.faults.crowd import Crowd, CrowdError, Diary, codes, peak_connects
+from tests.faults.event_source import Publisher, committed
 from tests.faults.presence_watcher import USERS, Watcher
-from tests.faults.publisher import Publisher, committed
 from tests.faults.table import Row, Target
 from tests.stack import Stack
 

@@ -5,7 +5,7 @@ import time
 import urllib.error
 
 from tests.faults.client import Page
-from tests.faults.publisher import committed
+from tests.faults.event_source import committed
 from tests.faults.scene import PATHS, people
 from tests.pages import fetch, submit
 from tidewire.close_codes import CloseCode

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.faults.data import judge, last_for, start
-from tests.faults.publisher import Publisher
+from tests.faults.event_source import Publisher
 from tests.faults.scene import people
 from tests.faults.test_clock import LIBRARIES
 from tests.postgres import Postgres, why_not

@@ -8,9 +8,9 @@ import importlib.util
 
 import pytest
 
-from deploy.grafana.connected import CONNECTED
-from deploy.grafana.fanout import FANOUT
-from deploy.grafana.operations import OPERATIONS
+from deploy.grafana.connected_dashboard import CONNECTED
+from deploy.grafana.fanout_dashboard import FANOUT
+from deploy.grafana.operations_dashboard import OPERATIONS
 from deploy.local.layout import ROOT
 from tests.monitoring import causes
 from tests.monitoring.monitored_users import Crowd

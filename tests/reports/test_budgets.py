@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deploy import budgets
-from deploy.compose import budget as compose
+from deploy.compose import compose_budget as compose
 from deploy.compose import lint
 from deploy.local.layout import ROOT
 from tests import postgres
@@ -177,28 +177,28 @@ IN_KUBERNETES = {
 @pytest.mark.parametrize("name", IN_KUBERNETES)
 def test_manifests_are_refused_if_they_do_not_fit(tmp_path, name):
     """The check covers the maximum of pods that autoscalers allow in a roll-out; `make k8s-check` reports the sum."""
-    from deploy.k8s.check import budget, build  # noqa: PLC0415 - the imports need optional packages
+    from deploy.k8s.check import build, cluster_budget  # noqa: PLC0415 - the imports need optional packages
 
     file, old, new, components = IN_KUBERNETES[name]
     manifests = build.copy(tmp_path)
-    assert list(budget.problems(build.build(KUSTOMIZE, manifests, "local", components))) == []
+    assert list(cluster_budget.problems(build.build(KUSTOMIZE, manifests, "local", components))) == []
     text = (manifests / file).read_text()
     assert old in text
     (manifests / file).write_text(text.replace(old, new, 1))
-    found = list(budget.problems(build.build(KUSTOMIZE, manifests, "local", components)))
+    found = list(cluster_budget.problems(build.build(KUSTOMIZE, manifests, "local", components)))
     assert any(each.startswith("budget of ") and ", over " in each for each in found), found
 
 
 @KUSTOMIZE_AND_SCHEMAS
 def test_a_database_outside_is_what_the_namespace_says(tmp_path):
     """The check cannot query a managed PostgreSQL, so the overlay declares its limit."""
-    from deploy.k8s.check import budget, build  # noqa: PLC0415 - the imports need optional packages
+    from deploy.k8s.check import build, cluster_budget  # noqa: PLC0415 - the imports need optional packages
 
     manifests = build.copy(tmp_path)
-    assert list(budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))) == []
+    assert list(cluster_budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))) == []
     path = manifests / "base/namespace.yaml"
     path.write_text(path.read_text().replace('postgres-max-connections: "200"', 'postgres-max-connections: "100"'))
-    [said] = budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))
+    [said] = cluster_budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))
     assert "over max_connections = 100" in said
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from dashboard import actions, operations
 from tests.pages import fetch
 from tests.unit.dashboard.conftest import published, user
-from tests.unit.dashboard.reports import FakeReports, report
+from tests.unit.dashboard.node_reports import FakeReports, report
 
 __all__ = ["published", "user"]
 

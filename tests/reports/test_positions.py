@@ -14,7 +14,7 @@ from channels.layers import get_channel_layer
 from websockets.exceptions import ConnectionClosed
 
 from tests.integration.tidewire.conftest import _server, redis, redis_server  # noqa: F401  # fixtures
-from tests.reports.rooms.server import RoomsServer
+from tests.reports.rooms.rooms_server import RoomsServer
 from tests.unit.tidewire.fakes import Said
 from tidewire import conf
 from tidewire.close_codes import CloseCode

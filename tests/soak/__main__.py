@@ -18,7 +18,7 @@ from typing import Any
 
 from deploy.local.layout import ROOT
 from tests.faults import table
-from tests.faults.publisher import Publisher
+from tests.faults.event_source import Publisher
 from tests.faults.scene import people
 from tests.soak import flat, plot
 from tests.soak.flat import Bound, Verdict

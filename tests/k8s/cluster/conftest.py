@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.k8s.cluster.cluster import Cluster, why_no_cluster
-from tests.k8s.cluster.load import Load
+from tests.k8s.cluster.cluster_load import Load
 
 IMAGES = ("web", "ws", "loadtest")
 

@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 
 from dashboard import operations
-from tests.unit.dashboard.reports import FakeReports, report
+from tests.unit.dashboard.node_reports import FakeReports, report
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from dashboard import operations
-from tests.unit.dashboard.reports import FakeReports, report
+from tests.unit.dashboard.node_reports import FakeReports, report
 
 PAGE = "/operations/"
 DRAIN = "/operations/ws-1/drain/"

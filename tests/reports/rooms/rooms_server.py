@@ -45,7 +45,7 @@ class RoomsServer:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")}
         environment |= {"ROOMS_REDIS_URL": self._redis_url, "ROOMS_ADMIN_PORT": str(self.admin_port)}
         environment["PYTHONPATH"] = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
-        command = [sys.executable, "-m", "tidewire", "tests.reports.rooms.application:application"]
+        command = [sys.executable, "-m", "tidewire", "tests.reports.rooms.rooms_application:application"]
         where = ["-b", "127.0.0.1", "-p", str(self.port)]
         if self._certificate is not None:
             files = f"privateKey={self._certificate}:certKey={self._certificate}"

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from deploy import versions
+from deploy import pinned_versions
 from deploy.local.layout import ROOT
 
 TODAY = dt.date(2026, 11, 30)
@@ -15,7 +15,7 @@ TODAY = dt.date(2026, 11, 30)
 @pytest.fixture
 def copy(tmp_path):
     """Return `copy(file, before, after)`, which changes one file in a copy of all files that name versions."""
-    for file in {file for _, _, file in versions.used()} | {versions.LISTED}:
+    for file in {file for _, _, file in pinned_versions.used()} | {pinned_versions.LISTED}:
         target = tmp_path / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, target)
@@ -32,12 +32,12 @@ def copy(tmp_path):
 
 def test_every_version_in_use_is_listed_and_supported():
     """As of the day of the list: that support has ended since must fail `make lint`, but no test of an old release."""
-    assert versions.problems(today=TODAY) == ""
+    assert pinned_versions.problems(today=TODAY) == ""
 
 
 def test_a_copy_is_clean_on_the_day_of_the_list(copy):
     """The other tests can then find only planted mistakes."""
-    assert versions.problems(copy.root, TODAY) == ""
+    assert pinned_versions.problems(copy.root, TODAY) == ""
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,12 @@ def test_a_copy_is_clean_on_the_day_of_the_list(copy):
 )
 def test_what_is_not_listed_or_has_ended_is_found(copy, file, before, after, said):
     copy(file, before, after)
-    assert said in versions.problems(copy.root, TODAY)
+    assert said in pinned_versions.problems(copy.root, TODAY)
 
 
 def test_the_last_day_of_support_is_supported(copy):
     copy("deploy/versions.toml", "ends = 2030-11-14", "ends = 2026-11-30")
-    assert versions.problems(copy.root, TODAY) == ""
-    assert "postgres 18 is not supported since 2026-11-30" in versions.problems(copy.root, TODAY + dt.timedelta(days=1))
+    assert pinned_versions.problems(copy.root, TODAY) == ""
+    assert "postgres 18 is not supported since 2026-11-30" in pinned_versions.problems(
+        copy.root, TODAY + dt.timedelta(days=1)
+    )
