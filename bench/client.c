@@ -3,8 +3,8 @@
  * Commands come on standard input, one a line; answers go to standard output, one JSON object a line:
  *   wait EVENTS SECONDS   events 0..EVENTS-1 are due; answers when every reading client has them, or after SECONDS
  *   value NUMBER SECONDS  answers when the last value of --watch is NUMBER at every client, or after SECONDS
- *   reset                 forgets the latencies measured so far, never what was lost
- *   report                says everything that was counted
+ *   reset                 discards the latencies so far, but not the counts of faults
+ *   report                answers with all counts
  *   stop                  the same, then ends
  * Events carry "n": their number from 0, and "t": CLOCK_MONOTONIC in nanoseconds when they were published.
  */
@@ -32,7 +32,7 @@
 
 #define READ_BYTES (256 * 1024)
 #define EPOLL_EVENTS 512
-/* A client that is asked to hold more than this has met a server that is broken, not slow. */
+/* A server that sends a frame of more bytes is broken, not slow. */
 #define HELD_LIMIT (64u * 1024 * 1024)
 #define EVENT_LIMIT (1u << 22)
 /* As on Ethernet: with loopback's segments of 64 KB the kernel itself would hold megabytes for a stalled reader. */
@@ -41,7 +41,7 @@
 
 enum state { UNOPENED, CONNECTING, UPGRADING, JOINING, OPEN, CLOSED };
 
-/* Bytes that wait for the rest of what they belong to. */
+/* The received bytes of an incomplete head, frame or message. */
 struct bytes {
     char *at;
     size_t length, room;
@@ -80,13 +80,13 @@ static struct client *clients;
 static char **cookie_lines;
 static int epoll_fd;
 static int started, in_flight;
-static bool connected_said;
+static bool connected_is_reported;
 static int64_t connect_begin, connect_end;
 static double connect_cpu;
-/* Time spent on what came, without the waiting that --spin makes busy. */
+/* Time of work on received data, without the busy waiting of --spin. */
 static int64_t working;
 
-/* What the driver waits for. */
+/* The condition that the driver waits for. */
 static enum { NOTHING, EVENTS, VALUE } waiting;
 static uint32_t due;
 static int64_t wanted_value, wait_begin, wait_deadline;
@@ -136,13 +136,13 @@ static void append(struct bytes *to, const char *data, size_t length)
     to->length += length;
 }
 
-static void forget(struct bytes *what)
+static void clear(struct bytes *what)
 {
     free(what->at);
     *what = (struct bytes){0};
 }
 
-/* ---- accounting ---- */
+/* ---- counts ---- */
 
 static bool is_complete(const struct client *client)
 {
@@ -198,7 +198,7 @@ static void count_event(struct client *client, uint32_t n, int64_t published)
         complete++;
 }
 
-/* The number behind "key": in a JSON text; false where there is none. */
+/* The number after "key": in a JSON text; false if there is none. */
 static bool find_number(const char *text, size_t length, const char *key, int64_t *number)
 {
     size_t key_length = strlen(key);
@@ -266,13 +266,13 @@ static void drop(struct client *client)
     client->state = CLOSED;
     close(client->fd);
     client->fd = -1;
-    forget(&client->held);
-    forget(&client->message);
+    clear(&client->held);
+    clear(&client->message);
 }
 
 static void send_frame(struct client *client, uint8_t opcode, const char *body, size_t length)
 {
-    /* What a client sends is masked by rule; nothing here is secret, so any mask will do. */
+    /* RFC 6455 requires a mask; nothing here is secret, so any mask is good enough. */
     static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
     uint8_t frame[6 + 125];
     if (length > 125)
@@ -282,7 +282,7 @@ static void send_frame(struct client *client, uint8_t opcode, const char *body, 
     memcpy(frame + 2, mask, 4);
     for (size_t i = 0; i < length; i++)
         frame[6 + i] = (uint8_t)body[i] ^ mask[i % 4];
-    /* These answers are tiny: a socket without room for one is as good as lost, and shows as a close. */
+    /* These answers are tiny: a socket without room for one counts as lost, and appears as closed. */
     if (send(client->fd, frame, 6 + length, MSG_NOSIGNAL) != (ssize_t)(6 + length))
         counted.malformed++;
 }
@@ -293,7 +293,7 @@ static void opened(struct client *client)
     counted.open++;
     in_flight--;
     if (client->stalled) {
-        /* Only its end is still of interest, and that is always reported. */
+        /* epoll always reports the end of a connection, which is the only event of interest from now on. */
         struct epoll_event none = {.events = 0, .data.ptr = client};
         epoll_ctl(epoll_fd, EPOLL_CTL_MOD, client->fd, &none);
     }
@@ -342,7 +342,7 @@ static void take_message(struct client *client, uint8_t opcode, const char *body
     counted.malformed++;
 }
 
-/* Takes one frame; returns its length in bytes, 0 where it is not complete. */
+/* Handles one frame; returns its length in bytes, or 0 if it is incomplete. */
 static size_t take_frame(struct client *client, const char *data, size_t length)
 {
     if (length < 2)
@@ -382,7 +382,7 @@ static size_t take_frame(struct client *client, const char *data, size_t length)
     return head + body;
 }
 
-/* Takes the response's head; returns its length, 0 where it is not complete. Drops the client where it is refused. */
+/* Handles the response's head; returns its length, or 0 if it is incomplete. Drops a refused client. */
 static size_t take_head(struct client *client, const char *data, size_t length)
 {
     const char *end = memmem(data, length, "\r\n\r\n", 4);
@@ -522,7 +522,7 @@ static void say_counts(const char *name, const uint32_t *counts, size_t length)
 
 static void say_connected(void)
 {
-    connected_said = true;
+    connected_is_reported = true;
     connect_end = now_ns();
     connect_cpu = cpu_seconds() - connect_cpu;
     printf("{\"event\":\"connected\",\"open\":%u,\"refused\":%u,\"failed\":%u,\"seconds\":%.6f,\"cpu_seconds\":%.6f,",
@@ -537,7 +537,7 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The smallest latency that at least this share of all does not exceed, in milliseconds. */
+/* The quantile in milliseconds: the smallest latency that at least this share of all does not exceed. */
 static double quantile(double share)
 {
     size_t rank = (size_t)(share * (double)counted.sample_count);
@@ -591,7 +591,7 @@ static void say_waited(void)
             if (clients[i].state == OPEN && !clients[i].stalled && clients[i].value_at > last)
                 last = clients[i].value_at;
     }
-    /* Of a value: since the first connection was begun, because that is where a storm starts. */
+    /* Of a value: since the start of the first connection, because a storm begins there. */
     int64_t since = waiting == VALUE ? connect_begin : wait_begin;
     printf("{\"event\":\"waited\",\"complete\":%s,\"missing\":%d,\"seconds\":%.6f,\"deliveries\":%llu,"
            "\"cpu_seconds\":%.6f}\n",
@@ -641,7 +641,7 @@ static void on_commands(void)
     static size_t length;
     ssize_t got = read(0, line + length, sizeof line - 1 - length);
     if (got <= 0)
-        exit(0); /* the driver has gone */
+        exit(0); /* the driver has ended */
     length += (size_t)got;
     line[length] = 0;
     for (char *end; (end = strchr(line, '\n')); ) {
@@ -656,7 +656,7 @@ static void on_commands(void)
 
 /* ---- the loop ---- */
 
-/* A sleeping client must be woken by the sender, at the sender's cost; a remote client's wake-up costs it nothing. */
+/* The sender pays for waking a sleeping client on its own machine, but not for waking a remote one. */
 static bool spinning(void)
 {
     return options.spin && waiting == EVENTS;
@@ -667,7 +667,7 @@ static int timeout_ms(void)
     if (spinning())
         return 0;
     int64_t until = INT64_MAX;
-    if (!connected_said)
+    if (!connected_is_reported)
         until = connect_begin + (int64_t)(options.connect_seconds * 1e9);
     if (waiting && wait_deadline < until)
         until = wait_deadline;
@@ -679,7 +679,7 @@ static int timeout_ms(void)
 
 static void look_around(void)
 {
-    if (!connected_said) {
+    if (!connected_is_reported) {
         bool late = now_ns() - connect_begin > (int64_t)(options.connect_seconds * 1e9);
         if (late)
             for (int i = 0; i < started; i++)
@@ -703,7 +703,7 @@ static void run(void)
         if (count < 0 && errno != EINTR)
             fail("epoll_wait: %s", strerror(errno));
         if (count == 0 && spinning())
-            sched_yield(); /* whoever shares this core, Redis or the publisher, goes first */
+            sched_yield(); /* Redis or the publisher, which share this core, must run first */
         int64_t began = count > 0 ? now_ns() : 0;
         for (int i = 0; i < count; i++) {
             struct client *client = ready[i].data.ptr;
