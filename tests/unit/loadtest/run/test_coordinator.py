@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import gevent
 import pytest
 
 from loadtest.run import coordinator
@@ -195,3 +196,13 @@ def test_who_is_away_before_a_spike_is_told_by_number_and_only_in_the_hold():
     assert sum(away) == 300
     run.enter(SETTLE)
     assert not run.is_absent(next(i for i, is_absent in enumerate(away, 1) if is_absent))
+
+
+def test_end_of_the_stream_is_read_again_until_a_page_has_it():
+    run = make_run()
+    ends = iter([None, ("e", 3), ("e", 4)])
+    agent = WorkerAgent(run, lambda: [SimpleNamespace(read_stream_end=lambda: next(ends))])
+    for _ in range(3):
+        agent.apply({"read_end": True})
+        gevent.sleep(0)
+    assert run.end == ("e", 3)
