@@ -23,7 +23,7 @@ from bench.results import LAST, Results, read
 from bench.run_facts import about
 from bench.runner import calmest, describe, run_step
 from bench.server_processes import BenchError, Cores, raise_open_files
-from bench.server_stand import Bench
+from bench.server_under_test import Bench
 from bench.tables import Run
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.load_clients import Generator
 from bench.server_processes import BenchError
-from bench.server_stand import Publisher, Stand
+from bench.server_under_test import Publisher, ServerUnderTest
 from bench.spread import per_delivery_us
 
 Record = dict[str, Any]
@@ -31,29 +31,31 @@ class Dose:
     most: int
 
 
-async def measure_fanout(stand: Stand, clients: int, doses: dict[str, Dose]) -> list[Record]:
+async def measure_fanout(target: ServerUnderTest, clients: int, doses: dict[str, Dose]) -> list[Record]:
     """Return a record for each mode of `doses` ("single", "burst"), all over the same connections."""
     records: list[Record] = []
-    load = stand.fanout_load(clients)
-    async with stand.publisher() as publisher, stand.clients(load) as generator:
+    load = target.fanout_load(clients)
+    async with target.publisher() as publisher, target.clients(load) as generator:
         connected = await generator.connected()
         if connected["open"] < clients:
             raise BenchError(
-                f"{stand.server.name}: only {connected['open']} of {clients} clients connected: {connected}"
+                f"{target.server.name}: only {connected['open']} of {clients} clients connected: {connected}"
             )
         await asyncio.sleep(SETTLE_SECONDS)
         await publish_once(generator, publisher, 1, size=EVENT_BYTES)
         for mode, dose in doses.items():
-            records.append({"clients": clients, **await _measure(stand, generator, publisher, mode, dose)})
+            records.append({"clients": clients, **await _measure(target, generator, publisher, mode, dose)})
     return records
 
 
-async def _measure(stand: Stand, generator: Generator, publisher: Publisher, mode: str, dose: Dose) -> Record:
+async def _measure(
+    target: ServerUnderTest, generator: Generator, publisher: Publisher, mode: str, dose: Dose
+) -> Record:
     count = BURST if mode == "burst" else 1
     await publish_once(generator, publisher, count, size=EVENT_BYTES)
     await generator.reset()
     before = await generator.report()
-    cpu, redis = stand.cpu(), stand.redis_cpu()
+    cpu, redis = target.cpu(), target.redis_cpu()
     loop = asyncio.get_running_loop()
     started = loop.time()
     times, incomplete = 0, 0
@@ -61,7 +63,7 @@ async def _measure(stand: Stand, generator: Generator, publisher: Publisher, mod
         incomplete += not await publish_once(generator, publisher, count, size=EVENT_BYTES)
         await asyncio.sleep(REST_SECONDS)
         times += 1
-    cpu, redis = stand.cpu() - cpu, stand.redis_cpu() - redis
+    cpu, redis = target.cpu() - cpu, target.redis_cpu() - redis
     after = await generator.report()
     deliveries = after["deliveries"] - before["deliveries"]
     return {

@@ -9,7 +9,7 @@ from typing import Any
 from bench.compared_servers import AUTHENTICATED
 from bench.paths import SESSIONS, TICKETS
 from bench.server_processes import BenchError
-from bench.server_stand import Stand
+from bench.server_under_test import ServerUnderTest
 
 # The first connections load code and fill caches, a cost that later ones do not have.
 WARM_UP_CLIENTS = 50
@@ -17,26 +17,26 @@ WARM_UP_CLIENTS = 50
 SETTLE_SECONDS = 2.0
 
 
-async def measure_idle(stand: Stand, clients: int, variant: str) -> dict[str, Any]:
+async def measure_idle(target: ServerUnderTest, clients: int, variant: str) -> dict[str, Any]:
     """`variant` is "bare", "session" (only its cookie), or "ticket" (its cookie and tidewire's ticket)."""
     path, cookies = {
-        "bare": (stand.server.bare_path, None),
+        "bare": (target.server.bare_path, None),
         "session": (AUTHENTICATED, SESSIONS),
         "ticket": (AUTHENTICATED, TICKETS),
     }[variant]
-    load = stand.load(path, clients, cookies)
-    async with stand.clients(dataclasses.replace(load, clients=WARM_UP_CLIENTS)) as generator:
+    load = target.load(path, clients, cookies)
+    async with target.clients(dataclasses.replace(load, clients=WARM_UP_CLIENTS)) as generator:
         await generator.connected()
         await generator.stop()
     await asyncio.sleep(SETTLE_SECONDS)
-    rss, cpu, redis = stand.rss(), stand.cpu(), stand.redis_cpu()
-    async with stand.clients(load) as generator:
+    rss, cpu, redis = target.rss(), target.cpu(), target.redis_cpu()
+    async with target.clients(load) as generator:
         connected = await generator.connected()
         await asyncio.sleep(SETTLE_SECONDS)
-        cpu, redis, rss_after = stand.cpu() - cpu, stand.redis_cpu() - redis, stand.rss()
+        cpu, redis, rss_after = target.cpu() - cpu, target.redis_cpu() - redis, target.rss()
         report = await generator.report()
     if report["open"] < clients:
-        raise BenchError(f"{stand.server.name}: only {report['open']} of {clients} clients stayed: {report}")
+        raise BenchError(f"{target.server.name}: only {report['open']} of {clients} clients stayed: {report}")
     return {
         "measure": "idle",
         "clients": clients,

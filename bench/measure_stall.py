@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.measure_fanout import SETTLE_SECONDS, publish_once
 from bench.server_processes import BenchError
-from bench.server_stand import Stand
+from bench.server_under_test import ServerUnderTest
 
 STALLED = 5
 EVENT_BYTES = 4096
@@ -23,29 +23,29 @@ RECEIVE_BYTES = 4096
 LIMIT_SECONDS = 90.0
 
 
-async def measure_stall(stand: Stand, clients: int, variant: str) -> dict[str, Any]:
+async def measure_stall(target: ServerUnderTest, clients: int, variant: str) -> dict[str, Any]:
     """`variant` is "stalled", or "" for the same without a stalled client."""
-    load = stand.fanout_load(clients)
+    load = target.fanout_load(clients)
     if variant:
         load = dataclasses.replace(load, stall=STALLED, stall_bytes=RECEIVE_BYTES)
     loop = asyncio.get_running_loop()
-    async with stand.publisher() as publisher, stand.clients(load) as generator:
+    async with target.publisher() as publisher, target.clients(load) as generator:
         connected = await generator.connected()
         if connected["open"] < clients:
-            raise BenchError(f"{stand.server.name}: only {connected['open']} of {clients} connected: {connected}")
+            raise BenchError(f"{target.server.name}: only {connected['open']} of {clients} connected: {connected}")
         await asyncio.sleep(SETTLE_SECONDS)
         for _ in range(WARM_UP_EVENTS):
             await publish_once(generator, publisher, 1, size=EVENT_BYTES)
         await generator.reset()
-        rss = peak = stand.rss()
-        cpu, started = stand.cpu(), loop.time()
+        rss = peak = target.rss()
+        cpu, started = target.cpu(), loop.time()
         for number in range(EVENTS):
             if loop.time() - started > LIMIT_SECONDS:
                 break
             await asyncio.sleep(started + number / EVENTS_PER_SECOND - loop.time())
             await publish_once(generator, publisher, 1, size=EVENT_BYTES)
-            peak = max(peak, stand.rss())
-        seconds, cpu, end = loop.time() - started, stand.cpu() - cpu, stand.rss()
+            peak = max(peak, target.rss())
+        seconds, cpu, end = loop.time() - started, target.cpu() - cpu, target.rss()
         report = await generator.report()
     return {
         "measure": "stall",

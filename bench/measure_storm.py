@@ -9,7 +9,7 @@ from typing import Any
 from bench.child_process import Answer
 from bench.compared_servers import USERS
 from bench.load_clients import Generator
-from bench.server_stand import Stand
+from bench.server_under_test import ServerUnderTest
 
 # Stock Channels can need minutes. Counts that are missing by then are reported as such.
 LIMIT_SECONDS = 240.0
@@ -19,19 +19,19 @@ QUIET_SECONDS = 10
 PROOF_SECONDS = 2.0
 
 
-async def measure_storm(stand: Stand, clients: int) -> dict[str, Any]:
+async def measure_storm(target: ServerUnderTest, clients: int) -> dict[str, Any]:
     """Connect all clients at once, and measure the time until each of them has the last count."""
     load = dataclasses.replace(
-        stand.load(USERS, clients, stand.server.user_cookies),
+        target.load(USERS, clients, target.server.user_cookies),
         concurrency=0,
         connect_seconds=LIMIT_SECONDS,
         watch="count",
     )
-    cpu, redis = stand.cpu(), stand.redis_cpu()
-    async with stand.clients(load) as generator:
+    cpu, redis = target.cpu(), target.redis_cpu()
+    async with target.clients(load) as generator:
         connected = await generator.connected()
         settled = await _settle(generator, connected["open"], LIMIT_SECONDS - connected["seconds"])
-        cpu, redis = stand.cpu() - cpu, stand.redis_cpu() - redis
+        cpu, redis = target.cpu() - cpu, target.redis_cpu() - redis
         await asyncio.sleep(PROOF_SECONDS)
         proof = await generator.value(connected["open"], seconds=1.0)
         report = await generator.report()

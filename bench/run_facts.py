@@ -25,7 +25,7 @@ NODE_PACKAGES = ("ws", "socket.io", "@socket.io/redis-adapter", "redis")
 
 
 def about(command: list[str], redis: RedisServer, cores: Cores) -> dict[str, Any]:
-    """Return the facts that stand above the tables."""
+    """Return the facts above the tables."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
         "command": " ".join(command),

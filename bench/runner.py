@@ -1,4 +1,4 @@
-"""Runs a step on a stand of its own, and describes its result in a line."""
+"""Runs a step with a server of its own, and describes its result in a line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.measure_storm import measure_storm
 from bench.plan import Plan, Step
 from bench.results import Record
 from bench.server_processes import BenchError
-from bench.server_stand import Bench, Stand, standing
+from bench.server_under_test import Bench, ServerUnderTest, started_server
 from bench.tables import FAULTS
 
 # If other processes take more than this share of the machine, they may cause latencies as much as the server does.
@@ -46,24 +46,24 @@ async def run_step(bench: Bench, step: Step, plan: Plan) -> list[Record]:
     """Return the records of a step. A server that fails gets a record too, and the run goes on."""
     watch = Watch(bench.redis.pid)
     try:
-        async with standing(bench, find(step.server)) as stand:
-            records = await _measure(stand, step, plan)
+        async with started_server(bench, find(step.server)) as target:
+            records = await _measure(target, step, plan)
     except BenchError as error:
         records = [{"measure": step.measure, "clients": step.clients, "variant": step.variant, "error": str(error)}]
     around = {"server": step.server, "round": step.round, "disturbance": watch.disturbance()}
     return [{**around, **record} for record in records]
 
 
-async def _measure(stand: Stand, step: Step, plan: Plan) -> list[Record]:
+async def _measure(target: ServerUnderTest, step: Step, plan: Plan) -> list[Record]:
     match step.measure:
         case "fanout":
-            return await measure_fanout(stand, step.clients, plan.dose)
+            return await measure_fanout(target, step.clients, plan.dose)
         case "idle":
-            return [await measure_idle(stand, step.clients, step.variant)]
+            return [await measure_idle(target, step.clients, step.variant)]
         case "storm":
-            return [await measure_storm(stand, step.clients)]
+            return [await measure_storm(target, step.clients)]
         case "stall":
-            return [await measure_stall(stand, step.clients, step.variant)]
+            return [await measure_stall(target, step.clients, step.variant)]
 
 
 def describe(record: Record) -> str:

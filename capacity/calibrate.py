@@ -16,7 +16,7 @@ from pathlib import Path
 from capacity.hint_costs import hint_costs
 from capacity.idle_sockets import IdleSockets
 from capacity.readings import Readings, costs_of
-from capacity.stack_stand import Sizes, Stand, nothing, wait_for_presence
+from capacity.stack_under_test import Sizes, StackUnderTest, nothing, wait_for_presence
 from capacity.visitor import Visitor
 from capacity.workload import CalibrateError
 from loadtest.create_users import username
@@ -45,7 +45,7 @@ def main(sizes: Sizes | None = None) -> str:
             names = [username(number) for number in range(1, sizes.users + 1)]
             stack.run("-m", "loadtest.create_users", str(sizes.users))
             cookies = list(stack.sessions(*names, tickets=True).values())
-            found = _read(Stand(stack, clients, cookies, sizes), hint_costs())
+            found = _read(StackUnderTest(stack, clients, cookies, sizes), hint_costs())
     return printed(costs_of(found), sizes)
 
 
@@ -56,31 +56,31 @@ def printed(found: Mapping[str, Mapping[str, float]], sizes: Sizes) -> str:
     return "\n".join([*lines, ""])
 
 
-def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
+def _read(target: StackUnderTest, hint_us: tuple[float, float]) -> Readings:
     """Measure in this order, because the use at rest and for sockets must be subtracted from later figures."""
-    sizes = stand.sizes
-    visitor = Visitor(stand.stack.url, stand.cookies[0])
-    stand.slugs = visitor.slugs
-    save_once = visitor.saver(stand.slugs[0])
-    _warm_up(stand, visitor)
-    stand.rest = stand.used(nothing(sizes.rest_seconds)).cores
-    stand.resting = len(stand.clients.sockets)
-    tab = [(path, cookie) for cookie in stand.cookies for path in (USERS, NOTIFICATIONS)]
-    with stand.open(tab):
+    sizes = target.sizes
+    visitor = Visitor(target.stack.url, target.cookies[0])
+    target.slugs = visitor.slugs
+    save_once = visitor.saver(target.slugs[0])
+    _warm_up(target, visitor)
+    target.rest = target.used(nothing(sizes.rest_seconds)).cores
+    target.resting = len(target.clients.sockets)
+    tab = [(path, cookie) for cookie in target.cookies for path in (USERS, NOTIFICATIONS)]
+    with target.open(tab):
         # With few sockets, each heartbeat wakes a sleeping process, and so do the heartbeats to be subtracted below.
-        stand.socket = stand.each_open(len(tab))
-        fan_out = stand.measure(lambda: _paced(save_once), sizes.saves // 3)
-        with stand.open(tab * (sizes.tabs - 1)):
-            among_many = stand.each_open(len(tab) * sizes.tabs)
-    page = stand.measure(visitor.next_page, sizes.pages)
-    log_in = stand.measure(lambda: visitor.log_in(username(1)), sizes.logins)
-    save, late = _save(stand, save_once)
-    plain, present, query, arrival = _handshakes(stand)
-    edit = _edit(stand)
-    redis_rest, redis_node = _redis_at_rest(stand)
+        target.socket = target.each_open(len(tab))
+        fan_out = target.measure(lambda: _paced(save_once), sizes.saves // 3)
+        with target.open(tab * (sizes.tabs - 1)):
+            among_many = target.each_open(len(tab) * sizes.tabs)
+    page = target.measure(visitor.next_page, sizes.pages)
+    log_in = target.measure(lambda: visitor.log_in(username(1)), sizes.logins)
+    save, late = _save(target, save_once)
+    plain, present, query, arrival = _handshakes(target)
+    edit = _edit(target)
+    redis_rest, redis_node = _redis_at_rest(target)
     return Readings(
         nodes=NODES,
-        rest=stand.rest,
+        rest=target.rest,
         socket=among_many,
         readers=sizes.users + NODES,
         fan_out=fan_out,
@@ -100,20 +100,20 @@ def _read(stand: Stand, hint_us: tuple[float, float]) -> Readings:
     )
 
 
-def _warm_up(stand: Stand, visitor: Visitor) -> None:
+def _warm_up(target: StackUnderTest, visitor: Visitor) -> None:
     """Load code and fill caches, and let each node follow all topics that nodes follow."""
     for _ in range(WARM_UP_PAGES):
         visitor.next_page()
-    for node in stand.stack.ws:
+    for node in target.stack.ws:
         for path in (USERS, LIST, NOTIFICATIONS):
-            stand.clients.open(path, stand.cookies[0], port=node.port)
-        for slug, cookie in zip(stand.slugs, stand.cookies, strict=False):
-            stand.clients.open(_document(slug, "read"), cookie, port=node.port)
-    stand.churn(lambda _i: NOTIFICATIONS, lambda _i: stand.cookies[0])
+            target.clients.open(path, target.cookies[0], port=node.port)
+        for slug, cookie in zip(target.slugs, target.cookies, strict=False):
+            target.clients.open(_document(slug, "read"), cookie, port=node.port)
+    target.churn(lambda _i: NOTIFICATIONS, lambda _i: target.cookies[0])
     wait_for_presence()
 
 
-def _save(stand: Stand, save: Callable[[], None]) -> tuple[Mapping[str, float], Counter[float]]:
+def _save(target: StackUnderTest, save: Callable[[], None]) -> tuple[Mapping[str, float], Counter[float]]:
     """Return the cost of a save, and its event's delays in milliseconds, with hardly any client to receive it."""
     late: Counter[float] = Counter()
 
@@ -122,55 +122,55 @@ def _save(stand: Stand, save: Callable[[], None]) -> tuple[Mapping[str, float], 
         if message.offset is not None:
             late[(now - message.stamped) * 1000] += 1
 
-    reader = stand.clients.open(NOTIFICATIONS, stand.cookies[0], note)
-    found = stand.measure(lambda: _paced(save), stand.sizes.saves)
-    stand.clients.close(reader)
+    reader = target.clients.open(NOTIFICATIONS, target.cookies[0], note)
+    found = target.measure(lambda: _paced(save), target.sizes.saves)
+    target.clients.close(reader)
     return found, late
 
 
-def _handshakes(stand: Stand) -> Sequence[Mapping[str, float]]:
+def _handshakes(target: StackUnderTest) -> Sequence[Mapping[str, float]]:
     """Return costs by kind: plain; of a present user; with a database query; of a user that comes and leaves again."""
     # These users read the documents on both nodes, and are on the dashboard for a while.
-    slugs = stand.slugs
-    present_cookies = stand.cookies[: len(slugs)]
-    others = stand.cookies[len(slugs) :]
+    slugs = target.slugs
+    present_cookies = target.cookies[: len(slugs)]
+    others = target.cookies[len(slugs) :]
 
     def come_and_go() -> None:
-        stand.churn(lambda i: _document(slugs[i % len(slugs)], "read"), lambda i: others[i % len(others)])
+        target.churn(lambda i: _document(slugs[i % len(slugs)], "read"), lambda i: others[i % len(others)])
         wait_for_presence()
 
-    plain = stand.measure(
-        lambda: stand.churn(lambda _i: NOTIFICATIONS, lambda i: present_cookies[i % len(present_cookies)])
+    plain = target.measure(
+        lambda: target.churn(lambda _i: NOTIFICATIONS, lambda i: present_cookies[i % len(present_cookies)])
     )
-    with stand.open([(USERS, cookie) for cookie in present_cookies]):
-        present = stand.measure(
-            lambda: stand.churn(lambda _i: USERS, lambda i: present_cookies[i % len(present_cookies)])
+    with target.open([(USERS, cookie) for cookie in present_cookies]):
+        present = target.measure(
+            lambda: target.churn(lambda _i: USERS, lambda i: present_cookies[i % len(present_cookies)])
         )
-    query = stand.measure(
-        lambda: stand.churn(
+    query = target.measure(
+        lambda: target.churn(
             lambda i: _document(slugs[i % len(slugs)], "read"), lambda i: present_cookies[i % len(present_cookies)]
         )
     )
-    found = (plain, present, query, stand.measure(come_and_go))
-    return [{name: used / stand.sizes.connects for name, used in each.items()} for each in found]
+    found = (plain, present, query, target.measure(come_and_go))
+    return [{name: used / target.sizes.connects for name, used in each.items()} for each in found]
 
 
-def _edit(stand: Stand) -> Mapping[str, float]:
+def _edit(target: StackUnderTest) -> Mapping[str, float]:
     """Return the cost of a user with an open form, for a second."""
-    slugs = stand.slugs
-    editors = stand.cookies[len(slugs) :][: stand.sizes.editors]
-    with stand.open([(_document(slugs[i % len(slugs)], "update"), cookie) for i, cookie in enumerate(editors)]):
-        found = stand.measure(nothing(stand.sizes.rest_seconds))
-    return {name: used / stand.sizes.rest_seconds / len(editors) for name, used in found.items()}
+    slugs = target.slugs
+    editors = target.cookies[len(slugs) :][: target.sizes.editors]
+    with target.open([(_document(slugs[i % len(slugs)], "update"), cookie) for i, cookie in enumerate(editors)]):
+        found = target.measure(nothing(target.sizes.rest_seconds))
+    return {name: used / target.sizes.rest_seconds / len(editors) for name, used in found.items()}
 
 
-def _redis_at_rest(stand: Stand) -> tuple[float, float]:
+def _redis_at_rest(target: StackUnderTest) -> tuple[float, float]:
     """Return the cost of Redis alone and of each node, from a stack with two nodes at rest, and with one."""
-    by_two = stand.rest["redis"]
-    last = stand.stack.ws[-1]
-    stand.clients.leave(last.port)
-    stand.stack.stop(last.name)
-    by_one = stand.used(nothing(stand.sizes.rest_seconds)).cores["redis"]
+    by_two = target.rest["redis"]
+    last = target.stack.ws[-1]
+    target.clients.leave(last.port)
+    target.stack.stop(last.name)
+    by_one = target.used(nothing(target.sizes.rest_seconds)).cores["redis"]
     return by_one - (by_two - by_one), by_two - by_one
 
 

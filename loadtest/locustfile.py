@@ -139,7 +139,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
 
 
 def _coordinator(run: Run, environment: Environment) -> Coordinator | None:
-    """Return the processes that have users, or None in a worker, which only follows orders."""
+    """Return the processes that have users, or None in a worker, which only follows commands."""
     runner = environment.runner
     if isinstance(runner, MasterRunner):
         RunController.coordinator = WorkerProcesses(run, runner)

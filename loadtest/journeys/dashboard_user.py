@@ -163,7 +163,7 @@ class DashboardUser(HttpUser):
         self.run_state.online.discard(self.name)
 
     def network_changed(self) -> None:
-        """Follow the run's order: disconnect all sockets, or let them connect again."""
+        """Follow the run's command: disconnect all sockets, or let them connect again."""
         for each in self.sockets:
             if self.run_state.network:
                 each.find_network()

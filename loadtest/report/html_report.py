@@ -64,8 +64,8 @@ def html_page(result: Result) -> str:
 
 def _lead(result: Result) -> str:
     totals = result.totals
-    came = f"{totals['deliveries_due']:,} deliveries were due and {totals['deliveries']:,} were received"
-    return f"{totals['events_published']:,} events: {came}. Bottleneck: {_text(result.bottleneck)}."
+    deliveries = f"{totals['deliveries_due']:,} deliveries were due and {totals['deliveries']:,} were received"
+    return f"{totals['events_published']:,} events: {deliveries}. Bottleneck: {_text(result.bottleneck)}."
 
 
 def _tiles(result: Result) -> str:

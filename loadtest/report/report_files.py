@@ -71,10 +71,10 @@ def _shape(result: Result) -> list[str]:
 
 def _summary(result: Result) -> str:
     totals = result.totals
-    held = f"{totals['users']} users, {totals['sockets_at_once']} sockets at once"
-    came = f"{totals['deliveries_due']:,} deliveries due, {totals['deliveries']:,} received"
+    users = f"{totals['users']} users, {totals['sockets_at_once']} sockets at once"
+    deliveries = f"{totals['deliveries_due']:,} deliveries due, {totals['deliveries']:,} received"
     wrong = ", ".join(f"{count} {kind}" for kind, count in result.counts.items())
-    return f"{held}, held for {result.configuration['hold_seconds']:g} s; {came}; {wrong}."
+    return f"{users}, held for {result.configuration['hold_seconds']:g} s; {deliveries}; {wrong}."
 
 
 def headline(result: Result) -> str:

@@ -92,7 +92,7 @@ class Run:
     memory: dict[str, int] = field(default_factory=dict)
     # The greatest offset of each epoch that this process knows.
     ends: dict[str, int] = field(default_factory=dict)
-    # Orders of the run's course: whether sockets have a network, and the share of the users at work.
+    # Commands of the run controller: whether sockets have a network, and the share of the users at work.
     network: bool = True
     active_share: float = 1.0
     # From this second on latencies belong to the current step of a search.
@@ -103,7 +103,7 @@ class Run:
     authority: str = ""
     # Users that other processes of this run have on the page.
     online_elsewhere: int = 0
-    # In a process that only gives orders: the results of the other processes, which reconcile their own ledgers.
+    # In a process that only gives commands: the results of the other processes, which reconcile their own ledgers.
     parts: list[Tally] = field(default_factory=list)
     differences: dict[str, Difference] = field(default_factory=dict)
     confirmed: set[str] = field(default_factory=set)

@@ -3,7 +3,7 @@
 import tomllib
 
 from capacity.calibrate import printed
-from capacity.stack_stand import Sizes
+from capacity.stack_under_test import Sizes
 
 
 def test_costs_are_printed_as_the_file_has_them():

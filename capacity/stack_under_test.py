@@ -1,4 +1,4 @@
-"""The stand for calibration: the processes of a stack, cheap clients, and the CPU use of both at rest."""
+"""The stack under test: its processes, cheap clients, and the CPU use of both at rest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STAY = 20
 
 @dataclass(frozen=True)
 class Sizes:
-    """Repetitions of each action: enough to stand out from the use of the processes at rest."""
+    """Repetitions of each action: enough to exceed the use of the processes at rest."""
 
     rest_seconds: float = 12.0
     idle_seconds: float = 20.0
@@ -72,7 +72,7 @@ def wait_for_presence() -> None:
 
 
 @dataclass
-class Stand:
+class StackUnderTest:
     """The processes, the clients, and the CPU use at rest and of each open socket."""
 
     stack: Stack

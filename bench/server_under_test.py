@@ -1,4 +1,4 @@
-"""The stand on which a server is measured: its process, its clients, its publisher, and their use of resources."""
+"""The server under test: its process, its clients, its publisher, and their use of resources."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Bench:
     cores: Cores
 
 
-class Stand:
+class ServerUnderTest:
     """A running server that has no connections yet."""
 
     def __init__(self, bench: Bench, server: Server, pid: int, port: int) -> None:
@@ -91,11 +91,11 @@ class Publisher:
 
 
 @contextlib.asynccontextmanager
-async def standing(bench: Bench, server: Server) -> AsyncIterator[Stand]:
+async def started_server(bench: Bench, server: Server) -> AsyncIterator[ServerUnderTest]:
     """Run a server, with an empty Redis, until the block ends."""
     bench.redis.empty()
     port = free_port()
     env = server.environment(bench.redis.url, bench.secret)
     async with serving(server.name, server.command(port), port=port, env=env, core=bench.cores.server) as pid:
         await asyncio.sleep(START_SECONDS)
-        yield Stand(bench, server, pid, port)
+        yield ServerUnderTest(bench, server, pid, port)

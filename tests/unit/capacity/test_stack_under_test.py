@@ -2,7 +2,7 @@
 
 import pytest
 
-from capacity.stack_stand import Used
+from capacity.stack_under_test import Used
 
 
 def test_what_was_used_anyway_is_no_cost():
