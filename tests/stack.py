@@ -224,7 +224,7 @@ class Stack:
 
         `tickets` adds the ticket that a page sets for every user.
         """
-        return dict(json.loads(self.run("-m", "tests.sessions", *(["--tickets"] if tickets else []), *names)))
+        return dict(json.loads(self.run("-m", "tests.login_cookies", *(["--tickets"] if tickets else []), *names)))
 
     def log(self, name: str) -> str:
         """Return all output of a process, including earlier runs."""

@@ -7,7 +7,7 @@ import pytest
 import redis
 from playwright.sync_api import expect
 
-from tests.pages import fetch, metric, submit
+from tests.http_client import fetch, metric, submit
 from tests.tabs import until
 
 RECONNECT_MS = 40_000

@@ -16,7 +16,7 @@ import yaml
 
 from deploy.compose.make_secrets import main as make_secrets
 from deploy.local.layout import free_port
-from tests.pages import fetch
+from tests.http_client import fetch
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD_SECONDS = 900

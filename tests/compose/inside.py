@@ -25,7 +25,7 @@ class Inside:
 
     def sessions(self, *names: str, tickets: bool = False) -> dict[str, str]:
         """Return name -> Cookie header, like `Stack.sessions`."""
-        return dict(json.loads(self.run("-m", "tests.sessions", *(["--tickets"] if tickets else []), *names)))
+        return dict(json.loads(self.run("-m", "tests.login_cookies", *(["--tickets"] if tickets else []), *names)))
 
 
 class Publisher:

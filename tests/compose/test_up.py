@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.compose.conftest import UP_SECONDS
-from tests.pages import fetch
+from tests.http_client import fetch
 from tests.sockets import event, open_socket
 
 pytestmark = pytest.mark.compose

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tests.faults.crowd import CrowdError, codes
 from tests.faults.event_source import committed
 from tests.faults.scene import Scene
-from tests.pages import fetch
+from tests.http_client import fetch
 from tests.stack import Stack
 from tidewire.conf import Settings
 

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.crowd import Crowd
 from tests.faults.data import LEASE_SECONDS, LEAVER, judge, start
 from tests.faults.scene import SOCKETS_PER_PERSON, people
-from tests.pages import fetch
+from tests.http_client import fetch
 from tests.stack import Stack
 from tidewire.close_codes import CloseCode
 

@@ -9,7 +9,7 @@ from deploy.local.layout import LOOPBACK
 from testkit.websocket_client import handshake
 from tests.faults.crowd import Crowd
 from tests.faults.scene import people
-from tests.pages import fetch, metric
+from tests.http_client import fetch, metric
 from tidewire.conf import Settings
 
 # The directive of nginx for how long an old worker keeps its sockets after a reload.

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from deploy.local.layout import LOOPBACK
 from testkit.websocket_client import handshake
 from tests.faults.scene import people
-from tests.pages import fetch, metric
+from tests.http_client import fetch, metric
 from tests.sockets import open_socket
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.account import unevenness
 from tests.faults.presence_watcher import USERS
 from tests.faults.scene import USERS_PATH, people
-from tests.pages import fetch, metric
+from tests.http_client import fetch, metric
 from tests.sockets import event, open_socket
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings

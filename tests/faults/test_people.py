@@ -7,7 +7,7 @@ import urllib.error
 from tests.faults.client import Page
 from tests.faults.event_source import committed
 from tests.faults.scene import PATHS, people
-from tests.pages import fetch, submit
+from tests.http_client import fetch, submit
 from tidewire.close_codes import CloseCode
 
 LOGOUT_SECONDS = 1.0

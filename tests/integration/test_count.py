@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from tests.pages import fetch, metric
+from tests.http_client import fetch, metric
 from tests.sockets import event, open_socket
 
 RUNS = int(os.environ.get("TIDEWIRE_COUNT_RUNS", "1"))

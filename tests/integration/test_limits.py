@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.pages import fetch, metric
+from tests.http_client import fetch, metric
 from tests.sockets import close_code, event, open_socket
 
 # Shorter than a client's time for its request, so that the test can distinguish a limit from a client that gave up.

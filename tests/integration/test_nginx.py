@@ -12,7 +12,7 @@ import pytest
 from deploy.local.config import write_configuration
 from deploy.local.layout import Layout, Ports
 from deploy.local.processes import processes
-from tests.pages import fetch
+from tests.http_client import fetch
 from tests.stack import NO_LIMITS, why_not
 
 HANDSHAKE = {"Connection": "Upgrade", "Upgrade": "websocket"}

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.pages import fetch, submit
+from tests.http_client import fetch, submit
 from tests.sockets import close_code, event, open_socket
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.pages import fetch, metric, submit
+from tests.http_client import fetch, metric, submit
 
 HASHED = re.compile(r'(/static/[^"]+\.[0-9a-f]{12}\.(?:css|js))"')
 

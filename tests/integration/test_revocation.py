@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.pages import fetch
+from tests.http_client import fetch
 from tests.sockets import close_code, event, open_socket
 
 EXPIRED = 4005

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.pages import fetch, metric
+from tests.http_client import fetch, metric
 from tests.sockets import event, open_socket
 
 

@@ -7,7 +7,7 @@ import os
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.pages import fetch, metric, submit
+from tests.http_client import fetch, metric, submit
 from tests.sockets import close_code, event, open_socket
 from tests.stack import SESSION_COOKIE
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.pages import submit
+from tests.http_client import submit
 from tests.sockets import event, open_socket
 
 PATIENCE_SECONDS = 10.0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.layout import PORT_VARIABLES, ROOT, Layout, free_range
-from tests.pages import fetch
+from tests.http_client import fetch
 
 UP_SECONDS = 120
 END_SECONDS = 60

@@ -16,10 +16,10 @@ from types import SimpleNamespace
 from redis import Redis
 
 from tests.faults.test_connections import stall
+from tests.http_client import fetch
 from tests.monitoring.monitored_users import Crowd
 from tests.monitoring.story import Story
 from tests.monitoring.watched import alerts
-from tests.pages import fetch
 
 Cause = Callable[[Story, Crowd], None]
 

@@ -13,7 +13,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tests.pages import submit
+from tests.http_client import submit
 from tests.sockets import open_socket
 from tests.stack import Stack
 

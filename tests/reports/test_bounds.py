@@ -15,8 +15,8 @@ import pytest
 from channels.layers import get_channel_layer
 
 from testkit.websocket_client import handshake
+from tests.http_client import metric
 from tests.integration.tidewire.conftest import _server, redis, redis_server  # noqa: F401  # fixtures
-from tests.pages import metric
 from tests.reports.rooms.rooms_server import RoomsServer
 from tests.unit.tidewire.fakes import Said
 from tidewire import conf

@@ -14,9 +14,9 @@ from deploy.compose import compose_budget as compose
 from deploy.compose import lint
 from deploy.local.layout import ROOT
 from tests import postgres
+from tests.http_client import fetch
 from tests.integration.test_environment import run
 from tests.k8s.needs import KUSTOMIZE, KUSTOMIZE_AND_SCHEMAS
-from tests.pages import fetch
 from tests.sockets import event, open_socket
 
 MIB = budgets.MIB

@@ -9,7 +9,7 @@ import time
 import pytest
 from websockets.sync.client import connect
 
-from tests.pages import fetch, metric
+from tests.http_client import fetch, metric
 from tests.sockets import WAIT_SECONDS
 from tidewire.conf import Settings
 

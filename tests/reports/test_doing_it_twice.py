@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from loadtest.clients.browser import Page
-from tests.pages import fetch
+from tests.http_client import fetch
 from tests.postgres import Postgres, why_not
 from tests.stack import PREPARE_SECONDS, SESSION_COOKIE
 

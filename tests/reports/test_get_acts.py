@@ -9,7 +9,7 @@ from django.urls import URLPattern, get_resolver, reverse
 from playwright.sync_api import expect
 
 from dashboard import actions, operations
-from tests.pages import fetch
+from tests.http_client import fetch
 from tests.unit.dashboard.conftest import published, user
 from tests.unit.dashboard.node_reports import FakeReports, report
 

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.pages import submit
+from tests.http_client import submit
 
 
 def replace(ada, slug, title, body):

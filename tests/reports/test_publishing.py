@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from deploy.local.layout import ROOT
-from tests.pages import fetch
+from tests.http_client import fetch
 from tests.postgres import Postgres, why_not
 from tests.stack import PREPARE_SECONDS, Stack
 

@@ -18,8 +18,8 @@ from dashboard.env import TAKEN_PATHS, Env, read_env
 from deploy.local.layout import LOOPBACK, free_port
 from deploy.local.system import find_program
 from tests import postgres
+from tests.http_client import fetch
 from tests.integration.test_environment import ENTRY_POINTS, run
-from tests.pages import fetch
 from tests.sockets import event, open_socket
 from tidewire import conf
 from tidewire.drain_command import drain

@@ -9,8 +9,8 @@ import shutil
 import pytest
 
 from deploy.local.layout import Layout, Ports
+from tests.http_client import fetch
 from tests.integration.test_nginx import echo, proxy
-from tests.pages import fetch
 from tests.stack import NO_LIMITS
 from web.publish_static import publish
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.layout import ROOT
-from tests.pages import fetch, metric
+from tests.http_client import fetch, metric
 from tests.stack import Stack, StackFactory
 from tests.tabs import Chromium, Tab
 

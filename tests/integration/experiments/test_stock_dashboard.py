@@ -6,7 +6,7 @@ import json
 import pytest
 
 from experiments.stock_dashboard.stock_stack import StockStack
-from tests.pages import fetch, submit
+from tests.http_client import fetch, submit
 from tests.sockets import event, open_socket
 from tests.stack import why_not
 

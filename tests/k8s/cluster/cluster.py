@@ -15,7 +15,7 @@ from typing import Any
 from deploy.compose.make_secrets import main as make_secrets
 from deploy.local.layout import ROOT
 from tests.faults.crowd import Address
-from tests.pages import metric
+from tests.http_client import metric
 
 NAMESPACE = "tidewire"
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl") or ""

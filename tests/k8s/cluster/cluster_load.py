@@ -30,7 +30,7 @@ class Load:
         self._per_second = per_second
         self.tell = tell
         names = [f"person-{i}" for i in range(sockets // len(PATHS))]
-        cookies = cluster.run("tests/sessions.py", "--tickets", "ada", *names)
+        cookies = cluster.run("tests/login_cookies.py", "--tickets", "ada", *names)
         self.people = len(names)
         pages = [Page(name, cookies[name], path) for path in PATHS for name in names]
         self.crowd = Crowd(cluster.address, pages)

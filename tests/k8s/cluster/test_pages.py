@@ -4,7 +4,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from tests.pages import fetch
+from tests.http_client import fetch
 
 CLIENTS = 8
 WEB = "gunicorn -c services/web/gunicorn.conf.py"
@@ -54,7 +54,7 @@ class Readers:
 def readers(cluster) -> Readers:
     address = cluster.address
     url = f"http://{address.host}:{address.port}"
-    cookie = cluster.run("tests/sessions.py", "ada")["ada"]
+    cookie = cluster.run("tests/login_cookies.py", "ada")["ada"]
     page = fetch(f"{url}/new/", headers={"Cookie": cookie, "Host": "localhost"})
     token = page.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
     set_now = [value.partition(";")[0] for value in page.headers.get_all("Set-Cookie", [])]

@@ -21,7 +21,7 @@ def test_a_backup_comes_back(cluster, load, sql):
         "insert into dashboard_document (slug, title, body, author_id, updated_by_id, version, created_at, updated_at) "
         "select '{0}', '{0}', '', min(id), min(id), 1, now(), now() from auth_user"
     )
-    cluster.run("tests/sessions.py", "ada")
+    cluster.run("tests/login_cookies.py", "ada")
     sql(document.format("before"))
     cluster.kubectl(*POSTGRES, "pg_dump", *ROLE, "-Fc", "-f", BACKUP)
     sql(document.format("after"))

@@ -1,4 +1,4 @@
-"""`python -m tests.sessions ada bob`, in a stack's environment: log these users in, print name -> Cookie as JSON.
+"""`python -m tests.login_cookies ada bob`, in a stack's environment: log these users in, print name -> Cookie as JSON.
 
 Logging in through the page would spend most of a test hashing passwords. `--tickets` adds the ticket that a page sets.
 Self-contained, because tests of containers run this source inside of an image.
