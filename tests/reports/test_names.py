@@ -97,7 +97,7 @@ USED = "\n".join(
         ("src", {".py"}),
         ("services", {".py", ".html"}),
         ("deploy", {".py", ".yaml", ".yml"}),
-        ("loadtest", {".py"}),
+        *((folder, {".py"}) for folder in ("loadtest", "bench", "capacity", "experiments", "testkit")),
     )
     for path in (ROOT / folder).rglob("*")
     if path.suffix in suffixes
