@@ -38,9 +38,9 @@ from loadtest.run.objectives import OBJECTIVES, Objectives
 from loadtest.run.planted_faults import KINDS, PlantedFaults
 from loadtest.run.run_controller import RunController
 from loadtest.run.run_state import Run
-from loadtest.run.service_usage import Services, Usage
 from loadtest.run.shapes import SHAPES, Search
 from loadtest.run.worker_agent import WorkerAgent
+from testkit.service_usage import Services, Usage
 
 __all__ = ["Editor", "FiveTabs", "ListReader", "Mobile", "RunController", "Watcher"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from loadtest.run.service_usage import Services
+from testkit.service_usage import Services
 
 # A drain can take as long as the node's grace; a start takes seconds.
 BACK_SECONDS = 120.0

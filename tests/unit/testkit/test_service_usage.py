@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtest.run.service_usage import service_of
+from testkit.service_usage import service_of
 
 
 @pytest.mark.parametrize(
