@@ -165,7 +165,7 @@ def _finish(environment: Environment, **_more: Any) -> None:
     if run is None or environment.parsed_options is None or isinstance(environment.runner, WorkerRunner):
         return
     run.flush()
-    if run.account is None:
+    if run.accounts.account is None:
         run.problem = run.problem or "the run was stopped before its accounts were settled"
         run.reconcile()
     result = Result.of(run, environment)

@@ -156,7 +156,7 @@ class LiveSocket:
         self._run.paths[self.name] += 1
         self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
         again = self._ledger is not None and bool(self._ledger.epochs)
-        self._catching_up_to = self._run.furthest if again else None
+        self._catching_up_to = self._run.accounts.furthest if again else None
 
     def _read(self) -> None:
         assert self._socket is not None
@@ -246,7 +246,7 @@ class LiveSocket:
         # subscription.
         if published >= self._subscribed:
             self._deliveries.add(second, now - published)
-            if save := run.save_of(message.event):
+            if save := run.accounts.save_of(message.event):
                 self._intended.add(second, now - save.intended)
         else:
             run.measured("EVENT", figures.REPLAY, now - self._subscribed)

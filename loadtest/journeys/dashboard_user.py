@@ -110,7 +110,7 @@ class DashboardUser(HttpUser):
         self._pages += 1
         late_seconds = self.run_state.objectives.late_seconds
         ledger = Ledger(f"{self.name} page {self._pages}", late_seconds=late_seconds)
-        self.run_state.ledgers.append(ledger)
+        self.run_state.accounts.ledgers.append(ledger)
         self.socket("/ws/users/", on={"users.count": self._counted})
         self.socket("/ws/notifications/", at=page.position, ledger=ledger)
 

@@ -9,7 +9,7 @@ from locust import task
 
 from loadtest.clients.browser import CONFLICT, PageError
 from loadtest.journeys.dashboard_user import DashboardUser
-from loadtest.run.run_state import Save
+from loadtest.run.accounts import Save
 
 # With one editor for ten users, this time between saves makes N/60 saves a second for N users.
 SAVE_SECONDS = 6.0
@@ -59,20 +59,20 @@ class Editor(DashboardUser):
         number = next(self.saves)
         mark = f"{self.slug}, save {number} of {self.name}"
         fields = {name: form.field(name) for name in ("csrfmiddlewaretoken", "version", "submission", "body")}
-        run.saves[mark] = Save(intended, sent=run.clock())
-        run.in_flight += 1
+        run.accounts.saves[mark] = Save(intended, sent=run.clock())
+        run.accounts.in_flight += 1
         try:
             page = self.browser.post(form.path, {**fields, "title": mark}, "/documents/[slug]/edit/ (save)")
         except PageError:
             # The result of the save is unknown, so it does not count as confirmed; Locust has the failure.
             return
         finally:
-            run.in_flight -= 1
+            run.accounts.in_flight -= 1
         if page.status == CONFLICT:
             # Another user saved first: a conflict, no fault. The next form has their version.
-            run.conflicts += 1
+            run.accounts.conflicts += 1
             return
-        run.saves[mark].confirmed = True
+        run.accounts.saves[mark].confirmed = True
         run.end_editing(self.slug, self.name)
         self.show(page)
         self.socket(f"/ws/document/{self.slug}/read/", name="/ws/document/[slug]/read/")

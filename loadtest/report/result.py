@@ -82,7 +82,7 @@ class Result:
             since=since,
             until=until,
         )
-        checks = check(objectives, values, run.fault_counts())
+        checks = check(objectives, values, run.accounts.fault_counts())
         problems = [run.problem] * bool(run.problem) + [f"generator: {why}" for why in health.starved]
         services = bottleneck.services(run, since)
         return cls(
@@ -90,8 +90,8 @@ class Result:
             passed=passed(checks) and not problems,
             problems=problems,
             checks=checks,
-            counts={kind.value: run.fault_counts().get(kind, 0) for kind in Kind},
-            faults=[str(fault) for fault in run.account.faults] if run.account else [],
+            counts={kind.value: run.accounts.fault_counts().get(kind, 0) for kind in Kind},
+            faults=[str(fault) for fault in run.accounts.account.faults] if run.accounts.account else [],
             totals=_totals(run),
             configuration=_configuration(run, environment),
             versions=_versions(),
@@ -147,15 +147,15 @@ def _latencies(run: Run, since: int, until: float) -> dict[str, Summary]:
 
 
 def _totals(run: Run) -> dict[str, int]:
-    account = run.account
+    account = run.accounts.account
     assert account is not None
     return {
         "users": len(run.users),
         "sockets_at_once": max((moment.sockets for moment in run.figures.moments), default=0),
         "handshakes": run.figures.latencies[figures.HANDSHAKE].total,
         "events_published": account.published,
-        "saves_confirmed": len(run.confirmed),
-        "conflicts": run.conflicts,
+        "saves_confirmed": len(run.accounts.confirmed),
+        "conflicts": run.accounts.conflicts,
         "stays_on_the_stream": account.clients,
         "deliveries_due": account.due,
         "deliveries": account.arrived,

@@ -139,7 +139,7 @@ class WorkerProcesses:
     def close_accounts(self) -> None:
         known_ends = ends(self.states())
         if self._command.get("end"):
-            self._run.end = tuple(self._command["end"])
+            self._run.accounts.end = tuple(self._command["end"])
         self._runner.send_message(CLOSE, {"ends": known_ends})
         until = self._clock() + ACCOUNTS_SECONDS
         while set(self.states()) - self._done and self._clock() < until:

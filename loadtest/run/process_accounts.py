@@ -35,9 +35,9 @@ class ProcessAccounts:
         """
         run = self._run
         run.flush()
-        tally = run.tally(ends, as_it_stands=ends is None)
-        announced = run.announced - self._announced
-        confirmed = {mark for mark, save in run.saves.items() if save.confirmed} - self._confirmed
+        tally = run.accounts.tally(ends, as_it_stands=ends is None)
+        announced = run.accounts.announced - self._announced
+        confirmed = {mark for mark, save in run.accounts.saves.items() if save.confirmed} - self._confirmed
         since = self._second
         increment = {
             "account": {
@@ -48,13 +48,13 @@ class ProcessAccounts:
                 "counts": {kind.value: count for kind, count in tally.counts.items()},
                 "faults": [[f.kind.value, f.event, f.client, f.detail, f.at] for f in tally.faults],
             },
-            "names": [[epoch, n, name] for (epoch, n), name in islice(run.names.items(), self._names, None)],
+            "names": [[epoch, n, name] for (epoch, n), name in islice(run.accounts.names.items(), self._names, None)],
             "confirmed": sorted(confirmed),
             "announced": sorted(announced),
             "users": sorted(run.users),
             "online": sorted(run.online),
             "counts": dict(run.counts),
-            "conflicts": run.conflicts,
+            "conflicts": run.accounts.conflicts,
             "problem": run.problem,
             # The last second of the previous increment was not over.
             "latencies": {
@@ -66,7 +66,7 @@ class ProcessAccounts:
                 for name, found in run.figures.deliveries.items()
             },
         }
-        self._names, self._second = len(run.names), run.second
+        self._names, self._second = len(run.accounts.names), run.second
         self._announced |= announced
         self._confirmed |= confirmed
         return increment
@@ -94,11 +94,11 @@ def add_to_run(run: Run, accounts: dict[str, Any], *, is_whole: bool = True) -> 
     Of a lost process the accounts are not whole, because the present state of its users is unknown.
     """
     tally = _tally(accounts["account"])
-    run.parts.append(tally)
-    run.names.update({(epoch, offset): name for epoch, offset, name in accounts["names"]})
-    run.confirmed.update(accounts["confirmed"])
-    run.announced.update(accounts["announced"])
-    run.conflicts += accounts["conflicts"]
+    run.accounts.parts.append(tally)
+    run.accounts.names.update({(epoch, offset): name for epoch, offset, name in accounts["names"]})
+    run.accounts.confirmed.update(accounts["confirmed"])
+    run.accounts.announced.update(accounts["announced"])
+    run.accounts.conflicts += accounts["conflicts"]
     run.problem = run.problem or accounts["problem"]
     if is_whole:
         run.users.update(accounts["users"])

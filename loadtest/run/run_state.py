@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadtest.run import figures
+from loadtest.run.accounts import Accounts
 from loadtest.run.clock_difference import Clocks, Difference
 from loadtest.run.figures import Figures, Meter
 from loadtest.run.generator_health import Sample
@@ -21,8 +22,7 @@ from loadtest.run.message_cache import Message, Messages
 from loadtest.run.objectives import Objectives
 from loadtest.run.planted_faults import PlantedFaults
 from loadtest.run.shapes import Search
-from testkit.delivery_ledger import Kind, Ledger
-from testkit.reconciliation import Account, Tally, merged, stream_ends, tally
+from testkit.reconciliation import Account
 
 PHASES = RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
 # After the last page a user stays a member for the grace of three seconds; one second more to notify other users.
@@ -44,15 +44,6 @@ class ReportMany(Protocol):
 
 
 @dataclass
-class Save:
-    """A save, known by its mark: its intended time, its actual time, and whether the page confirmed it."""
-
-    intended: float
-    sent: float = 0.0
-    confirmed: bool = False
-
-
-@dataclass
 class Run:
     objectives: Objectives
     report: Report
@@ -70,28 +61,17 @@ class Run:
     # Open sockets by path.
     paths: Counter[str] = field(default_factory=Counter)
     messages: Messages = field(default_factory=Messages)
-    ledgers: list[Ledger] = field(default_factory=list)
-    # Events of pages that were left, which are already reconciled.
-    closed_pages: Tally = field(default_factory=Tally)
-    names: dict[tuple[str, int], str] = field(default_factory=dict)
-    saves: dict[str, Save] = field(default_factory=dict)
-    announced: set[str] = field(default_factory=set)
-    # The greatest offset that any client has received.
-    furthest: int = 0
+    accounts: Accounts = field(default_factory=Accounts)
     online: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     editing: dict[tuple[str, str], float] = field(default_factory=dict)
     edited_until: dict[tuple[str, str], float] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     phases: list[tuple[str, int]] = field(default_factory=list)
-    in_flight: int = 0
-    conflicts: int = 0
     # Requested pages by result.
     pages: Counter[str] = field(default_factory=Counter)
     # The greatest memory use of each service, in bytes.
     memory: dict[str, int] = field(default_factory=dict)
-    # The greatest offset of each epoch that this process knows.
-    ends: dict[str, int] = field(default_factory=dict)
     # Commands of the run controller: whether sockets have a network, and the share of the users at work.
     network: bool = True
     active_share: float = 1.0
@@ -103,17 +83,12 @@ class Run:
     authority: str = ""
     # Users that other processes of this run have on the page.
     online_elsewhere: int = 0
-    # In a process that only gives commands: the results of the other processes, which reconcile their own ledgers.
-    parts: list[Tally] = field(default_factory=list)
     differences: dict[str, Difference] = field(default_factory=dict)
-    confirmed: set[str] = field(default_factory=set)
     search: Search | None = None
     # Sentences about the operations on nodes.
     incidents: list[str] = field(default_factory=list)
     # Users of lost generator processes, by a description of the loss.
     unaccounted: dict[str, list[str]] = field(default_factory=dict)
-    end: tuple[str, int] | None = None
-    account: Account | None = None
     problem: str = ""
 
     def __post_init__(self) -> None:
@@ -189,24 +164,10 @@ class Run:
     def first_received(self, epoch: str, message: Message, now: float) -> None:
         """Record a message of the stream that no client of this process had received before."""
         message.is_published = True
-        self.published(epoch, message.event)
-        save = self.save_of(message.event)
+        self.accounts.published(epoch, message.event)
+        save = self.accounts.save_of(message.event)
         if save is not None and save.sent:
             self.clocks.saved(save.sent, message.stamped, now)
-
-    def published(self, epoch: str, event: dict[str, Any]) -> None:
-        """Record that a client received this event: the event gets a name, and its save counts as announced."""
-        at = (epoch, event["offset"])
-        if at not in self.names:
-            self.names[at] = f"notification {event['notification_id']} ({event['verb']} {event['title']!r})"
-            if event["verb"] == "updated":
-                self.announced.add(event["title"])
-        self.ends[epoch] = max(self.ends.get(epoch, 0), event["offset"])
-        self.furthest = max(self.furthest, event["offset"])
-
-    def save_of(self, event: dict[str, Any]) -> Save | None:
-        """Return the save that an event announces. Other events may carry the title of a save, but announce none."""
-        return self.saves.get(event["title"]) if event["verb"] == "updated" else None
 
     def begin_editing(self, slug: str, user: str) -> None:
         """Record that other users should see this user in the document, unless they cannot have seen the user leave."""
@@ -219,37 +180,13 @@ class Run:
         self.editing.pop((slug, user), None)
         self.edited_until[slug, user] = self.clock()
 
-    def is_even(self) -> bool:
-        """Return whether every client has received all events that are known to be due."""
-        if self.end is None or self.in_flight:
-            return False
-        open_records = [each.epochs[-1] for each in self.ledgers if each.epochs and each.epochs[-1].until is None]
-        return all(record.reached >= self.end[1] for record in open_records if record.epoch == self.end[0])
-
-    def reconcile_closed_pages(self) -> None:
-        """Reconcile the ledgers of pages that were left, and discard these ledgers."""
-        for ledger in self.ledgers:
-            if ledger.is_closed:
-                self.closed_pages.add_ledger(ledger, {})
-        self.ledgers = [ledger for ledger in self.ledgers if not ledger.is_closed]
-
-    def tally(self, ends: Mapping[str, int] | None = None, *, as_it_stands: bool = False) -> Tally:
-        """Return this process's due and received events. `ends` has the offsets that other processes know."""
-        self.reconcile_closed_pages()
-        known = stream_ends(self.ledgers, self.ends, (ends or {}).items(), self.end)
-        found = tally(self.ledgers, known, as_it_stands=as_it_stands)
-        found.add(self.closed_pages)
-        return found
-
     def reconcile(self) -> Account:
         """Reconcile all ledgers, while all users are still connected."""
         self.flush()
-        self.confirmed.update(mark for mark, save in self.saves.items() if save.confirmed)
-        tallies = [self.tally(), *self.parts]
-        self.account = merged(tallies, names=self.names, confirmed=self.confirmed, announced=self.announced)
-        if not self.account.due:
+        account = self.accounts.reconcile()
+        if not account.due:
             self.problem = self.problem or "no event was due to anybody: nothing was measured"
-        return self.account
+        return account
 
     def clock_differences(self) -> Mapping[str, Difference]:
         """Return the clock difference of each process; this process has no name."""
@@ -293,6 +230,3 @@ class Run:
             if figure in whole:
                 values[name] = whole[figure].p95
         return values
-
-    def fault_counts(self) -> dict[Kind, int]:
-        return dict(self.account.counts) if self.account else {}

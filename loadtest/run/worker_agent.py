@@ -40,8 +40,8 @@ class WorkerAgent:
             run.online_elsewhere = command["online"] - len(run.online)
         run.active_share = command.get("active_share", run.active_share)
         run.step_since = command.get("step_since", run.step_since)
-        run.end = tuple(command["end"]) if command.get("end") else run.end
-        if command.get("read_end") and run.end is None and not self._is_reading_end:
+        run.accounts.end = tuple(command["end"]) if command.get("end") else run.accounts.end
+        if command.get("read_end") and run.accounts.end is None and not self._is_reading_end:
             self._is_reading_end = True
             gevent.spawn(self._read_end)
         if command.get("network", run.network) != run.network:
@@ -62,11 +62,11 @@ class WorkerAgent:
             "joined": joined,
             "sockets": run.sockets,
             "paths": dict(run.paths),
-            "in_flight": run.in_flight,
+            "in_flight": run.accounts.in_flight,
             "online": len(run.online),
-            "ends": dict(run.ends),
-            "end": run.end,
-            "even": run.is_even(),
+            "ends": dict(run.accounts.ends),
+            "end": run.accounts.end,
+            "even": run.accounts.is_even(),
             "cpu": sample.cpu if sample else 0.0,
             "lag_ms": sample.lag_ms if sample else 0.0,
             "clock": [difference.seconds, difference.error, difference.contradicted],
@@ -82,7 +82,7 @@ class WorkerAgent:
         """Read the stream's end by the first user that has a page."""
         try:
             for journey in self._journeys():
-                self.run.end = journey.read_stream_end()
+                self.run.accounts.end = journey.read_stream_end()
                 return
         finally:
             self._is_reading_end = False

@@ -42,8 +42,8 @@ class Worker:
             ledger = Ledger(user)
             ledger.resumed("e", 0, recovered=True, asked=None)
             ledger.received(1, 0.01)
-            self.run.published("e", {"offset": 1, "notification_id": 1, "verb": "updated", "title": "plan"})
-            self.run.ledgers.append(ledger)
+            self.run.accounts.published("e", {"offset": 1, "notification_id": 1, "verb": "updated", "title": "plan"})
+            self.run.accounts.ledgers.append(ledger)
 
     def send_state(self):
         if self.alive:
@@ -146,7 +146,7 @@ def test_network_is_cut_for_every_journey_once(workers, runner):
 def test_accounts_of_all_are_one(workers):
     workers.command(phase=SETTLE)
     workers.close_accounts()
-    account = workers._run.account
+    account = workers._run.accounts.account
     assert (account.clients, account.due, account.arrived) == (3, 3, 3)
     assert not workers._run.unaccounted
 
@@ -161,7 +161,11 @@ def test_worker_that_fell_silent_is_counted_up_to_its_last_increment_and_its_use
     workers.close_accounts()
     said = "worker 2, last message at 0 s; counted up to 7 s: 1 deliveries due, 1 received"
     assert workers._run.unaccounted == {said: ["eve"]}
-    assert (workers._run.account.clients, workers._run.account.due, workers._run.account.arrived) == (3, 3, 3)
+    assert (
+        workers._run.accounts.account.clients,
+        workers._run.accounts.account.due,
+        workers._run.accounts.account.arrived,
+    ) == (3, 3, 3)
     assert workers._run.values(failed_requests=0, cpu_share=0.0, lag_ms=0.0)["unaccounted_users"] == 1
 
 
@@ -176,7 +180,7 @@ def test_worker_that_sends_no_accounts_is_waited_for_and_then_lost(workers, runn
     workers.close_accounts()
     assert clock.now - began >= coordinator.ACCOUNTS_SECONDS
     assert workers._run.unaccounted == {"worker 2, sent no last accounts; none of its deliveries was counted": ["eve"]}
-    assert workers._run.account.clients == 2
+    assert workers._run.accounts.account.clients == 2
 
 
 def test_users_are_told_by_name_once():
@@ -205,4 +209,4 @@ def test_end_of_the_stream_is_read_again_until_a_page_has_it():
     for _ in range(3):
         agent.apply({"read_end": True})
         gevent.sleep(0)
-    assert run.end == ("e", 3)
+    assert run.accounts.end == ("e", 3)

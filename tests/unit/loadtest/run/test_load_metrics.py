@@ -60,11 +60,11 @@ def test_accounts_are_told_in_mid_run(run, asked):
     ada, bob = Ledger("ada"), Ledger("bob")
     for ledger in (ada, bob):
         ledger.resumed("e", 0, recovered=True, asked=None)
-        run.ledgers.append(ledger)
+        run.accounts.ledgers.append(ledger)
     for offset in (1, 3):
         ada.received(offset, 0.01)
     bob.received(1, 0.01)
-    run.ends["e"] = 3
+    run.accounts.ends["e"] = 3
     assert asked("tidewire_load_phase", {"phase": "hold"}) == 1
     assert asked("tidewire_load_phase", {"phase": "ramp"}) == 0
     assert asked("tidewire_load_faults", {"kind": "lost"}) == 1

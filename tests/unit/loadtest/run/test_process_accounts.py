@@ -4,8 +4,9 @@ import msgpack
 import pytest
 
 from loadtest.run import figures, process_accounts
+from loadtest.run.accounts import Save
 from loadtest.run.objectives import Objectives
-from loadtest.run.run_state import Run, Save
+from loadtest.run.run_state import Run
 from testkit.delivery_ledger import Kind, Ledger
 
 
@@ -21,14 +22,14 @@ def process(client, offsets, *, saves=(), end=None):
     """A process with one client that received these offsets."""
     run = make_run()
     ledger = Ledger(client)
-    run.ledgers.append(ledger)
+    run.accounts.ledgers.append(ledger)
     run.users.add(client)
     ledger.resumed("e", 0, recovered=True, asked=("e", 0))
     for offset in offsets:
         ledger.received(offset, 0.01)
-        run.published("e", event(offset, title=f"save {offset}"))
-    run.saves = {mark: Save(1.0, confirmed=True) for mark in saves}
-    run.end = end
+        run.accounts.published("e", event(offset, title=f"save {offset}"))
+    run.accounts.saves = {mark: Save(1.0, confirmed=True) for mark in saves}
+    run.accounts.end = end
     return run
 
 
@@ -103,9 +104,9 @@ def test_increments_joined_are_the_whole_accounts():
     ada.figures.deliveries["notification.created"][0] += 1
     increments = process_accounts.ProcessAccounts(ada)
     accounts = process_accounts.joined({}, over_the_wire(increments.increment()))
-    ada.ledgers[0].received(3, 0.01)
-    ada.published("e", event(3, title="save 3"))
-    ada.saves["save 3"] = Save(1.0, confirmed=True)
+    ada.accounts.ledgers[0].received(3, 0.01)
+    ada.accounts.published("e", event(3, title="save 3"))
+    ada.accounts.saves["save 3"] = Save(1.0, confirmed=True)
     ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
     ada.figures.latencies[figures.DELIVERY].add(1, 20.0)
     ada.figures.deliveries["notification.created"][0] += 1
@@ -114,14 +115,14 @@ def test_increments_joined_are_the_whole_accounts():
     process_accounts.add_to_run(whole, accounts)
     account = whole.reconcile()
     assert (account.due, account.arrived, account.published, account.counts) == (3, 3, 3, {})
-    assert whole.confirmed == {"save 1", "save 3"}
+    assert whole.accounts.confirmed == {"save 1", "save 3"}
     assert whole.figures.latencies[figures.DELIVERY].counts() == {10.0: 2, 20.0: 1}
     assert whole.figures.deliveries["notification.created"] == {0: 2}
 
 
 def test_increment_of_mid_run_knows_what_is_on_its_way_from_what_was_passed_over():
     ada = process("ada", [1, 3])
-    ada.ends["e"] = 5
+    ada.accounts.ends["e"] = 5
     account = process_accounts.ProcessAccounts(ada).increment()["account"]
     assert (account["due"], account["arrived"], account["on_the_way"], account["counts"]) == (3, 2, 2, {"lost": 1})
 
@@ -141,9 +142,9 @@ def test_accounts_of_a_lost_process_count_its_deliveries_and_not_its_users():
 
 def test_page_that_was_left_is_settled_and_its_ledger_kept_no_longer():
     run = process("ada", [1, 3])
-    run.ledgers[0].left()
-    run.published("e", event(4))
+    run.accounts.ledgers[0].left()
+    run.accounts.published("e", event(4))
     account = run.reconcile()
-    assert not run.ledgers
+    assert not run.accounts.ledgers
     assert (account.clients, account.due, account.arrived, account.counts) == (1, 3, 2, {Kind.LOST: 1})
     assert run.reconcile().due == 3

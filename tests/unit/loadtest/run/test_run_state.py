@@ -3,9 +3,10 @@
 import pytest
 
 from loadtest.run import figures
+from loadtest.run.accounts import Save
 from loadtest.run.clock_difference import Difference
 from loadtest.run.objectives import Objectives
-from loadtest.run.run_state import LINGER_SECONDS, Run, Save
+from loadtest.run.run_state import LINGER_SECONDS, Run
 from testkit.delivery_ledger import Ledger
 
 
@@ -31,16 +32,16 @@ def event(offset, *, verb="updated", title="plan, save 1 of ada"):
 
 
 def test_event_is_named_once_and_its_save_is_heard_of(run):
-    run.saves["plan, save 1 of ada"] = Save(1.0)
-    run.published("e", event(7))
-    assert run.names == {("e", 7): "notification 47 (updated 'plan, save 1 of ada')"}
-    assert (run.announced, run.furthest) == ({"plan, save 1 of ada"}, 7)
+    run.accounts.saves["plan, save 1 of ada"] = Save(1.0)
+    run.accounts.published("e", event(7))
+    assert run.accounts.names == {("e", 7): "notification 47 (updated 'plan, save 1 of ada')"}
+    assert (run.accounts.announced, run.accounts.furthest) == ({"plan, save 1 of ada"}, 7)
 
 
 def test_event_that_only_bears_a_saved_title_is_no_word_of_that_save(run):
-    run.saves["plan, save 1 of ada"] = Save(1.0)
-    run.published("e", event(7, verb="edit_started"))
-    assert not run.announced
+    run.accounts.saves["plan, save 1 of ada"] = Save(1.0)
+    run.accounts.published("e", event(7, verb="edit_started"))
+    assert not run.accounts.announced
 
 
 def test_figures_are_kept_by_the_second_and_told_to_locust(clock):
@@ -75,13 +76,13 @@ def test_form_that_is_loaded_anew_is_no_new_editor(run, clock):
 
 def test_run_is_even_once_every_open_stay_has_reached_the_end(run):
     ledger = Ledger("ada")
-    run.ledgers.append(ledger)
+    run.accounts.ledgers.append(ledger)
     ledger.resumed("e", 4, recovered=True, asked=None)
-    assert not run.is_even()
-    run.end = ("e", 5)
-    assert not run.is_even()
+    assert not run.accounts.is_even()
+    run.accounts.end = ("e", 5)
+    assert not run.accounts.is_even()
     ledger.received(5, 0.0)
-    assert run.is_even()
+    assert run.accounts.is_even()
 
 
 @pytest.mark.parametrize(
