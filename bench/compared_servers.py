@@ -68,7 +68,7 @@ def tidewire_environment(redis_url: str, secret: str) -> dict[str, str]:
         "TIDEWIRE_ALLOWED_HOSTS": LOOPBACK,
         "TIDEWIRE_REDIS_URL": redis_url,
         "TIDEWIRE_DATABASE_URL": f"sqlite:///{DATABASE}",
-        "TIDEWIRE_NODE": "bench",
+        "TIDEWIRE_NODE_NAME": "bench",
         "TIDEWIRE_ADMIN_PORT": str(free_port()),
     }
 

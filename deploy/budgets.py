@@ -178,7 +178,7 @@ def _memory(fleet: Fleet) -> Iterator[Budget]:
             {
                 "the process": WS_BASE_BYTES,
                 f"{fleet.connections_per_node:,} sockets": fleet.connections_per_node * WS_SOCKET_BYTES,
-                f"{slow:,.0f} full backlogs": slow * _default("BACKLOG_BYTES"),
+                f"{slow:,.0f} full backlogs": slow * _default("MAX_BACKLOG_BYTES"),
             },
             fleet.ws_memory_bytes,
             "raise it, or lower TIDEWIRE_CONNECTIONS_PER_NODE",

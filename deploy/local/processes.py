@@ -119,7 +119,7 @@ def _ws(layout: Layout, i: int) -> Process:
         ],
         environment={
             "DJANGO_SETTINGS_MODULE": "ws.settings",
-            "TIDEWIRE_NODE": f"ws-{i}",
+            "TIDEWIRE_NODE_NAME": f"ws-{i}",
             "TIDEWIRE_ADMIN_PORT": str(admin_port),
         },
         ready=f"http://{LOOPBACK}:{admin_port}/readyz",

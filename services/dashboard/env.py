@@ -161,7 +161,7 @@ class Env(BaseModel):
         description="The database: postgres://user:password@host:5432/name or sqlite:////path; user and password are "
         "percent-encoded.",
     )
-    origins: Annotated[CommaList, AfterValidator(_each(origin_setting))] = Field(
+    allowed_origins: Annotated[CommaList, AfterValidator(_each(origin_setting))] = Field(
         default=(),
         description="Public origins (https://docs.example.com) that may post forms and open sockets; "
         "empty: the request's own host only.",
@@ -183,7 +183,7 @@ class Env(BaseModel):
     )
     web_workers: int = Field(default=2, ge=1, le=64, description="Gunicorn processes of one web service.")
     web_threads: int = Field(default=8, ge=1, le=256, description="Requests that one Gunicorn process serves at once.")
-    node: str = Field(
+    node_name: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="Name of this ws process in presence, metrics and logs; unique among the nodes of one Redis. "
@@ -225,11 +225,11 @@ class Env(BaseModel):
                 redis_url(self.redis_url)
             except ValueError as error:
                 raise ValueError(f"{PREFIX}REDIS_URL is invalid: {error}") from None
-        plain = [each for each in self.origins if not each.startswith("https://")]
+        plain = [each for each in self.allowed_origins if not each.startswith("https://")]
         if self.secure_cookies and plain:
             raise ValueError(
-                f"{PREFIX}ORIGINS has {plain[0]}, whose pages would get no cookie: {PREFIX}SECURE_COOKIES is on. "
-                "Write https://, or turn that off where there is no TLS"
+                f"{PREFIX}ALLOWED_ORIGINS has {plain[0]}, whose pages would get no cookie: {PREFIX}SECURE_COOKIES is on"
+                ". Write https://, or turn that off where there is no TLS"
             )
         return self
 

@@ -84,15 +84,15 @@ TIDEWIRE: dict[str, Any] = {
     "REDIS_SENTINELS": env.redis_sentinels,
     "REDIS_MASTER": env.redis_master,
     "REDIS_SENTINEL_PASSWORD": env.redis_sentinel_password.get_secret_value(),
-    "NODE": env.node,
+    "NODE_NAME": env.node_name,
     "ADMIN_HOST": env.admin_host,
     "ADMIN_PORT": env.admin_port,
-    "ORIGINS": env.origins,
+    "ALLOWED_ORIGINS": env.allowed_origins,
     "DRAIN_SECONDS": env.ws_drain_seconds,
     "CONNECTIONS_PER_NODE": env.connections_per_node,
     "SESSION_CHECK_SECONDS": env.session_check_seconds,
     # The presence of users on each document is shown in the list of documents.
-    "INDEXES": {"document": "documents"},
+    "PRESENCE_INDEXES": {"document": "documents"},
 }
 
 LANGUAGE_CODE = "en"

@@ -20,7 +20,7 @@ class UsersTopic(StateTopic):
     """The users on the dashboard."""
 
     async def read(self, presence: Presence, version: int) -> UsersCount:
-        [members] = await presence.members([(self.name, ONLINE)], names=settings().NAMES_LIMIT)
+        [members] = await presence.members([(self.name, ONLINE)], names=settings().MAX_PRESENCE_NAMES)
         metrics.USERS.set(members.count)
         return UsersCount(topic=self.name, version=version, count=members.count, names=members.names)
 
@@ -78,7 +78,7 @@ def edit_lease_name(slug: str) -> str:
 async def read_people(presence: Presence, slugs: Sequence[str]) -> dict[str, DocumentPeople]:
     """Return the readers and editors of each document, in one call to the store."""
     asked = [(f"{FAMILY}.{slug}", phase) for slug in slugs for phase in (READ, UPDATE)]
-    found = await presence.members(asked, names=settings().NAMES_LIMIT)
+    found = await presence.members(asked, names=settings().MAX_PRESENCE_NAMES)
     pairs = zip(slugs, found[::2], found[1::2], strict=True)
     return {slug: _people(readers, editors) for slug, readers, editors in pairs}
 

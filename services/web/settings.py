@@ -77,7 +77,7 @@ LOGOUT_REDIRECT_URL = "login"
 # A text of 100,000 characters at most: 4 bytes per character, three per byte when form-encoded, and the other fields.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_300_000
 
-CSRF_TRUSTED_ORIGINS = list(env.origins)
+CSRF_TRUSTED_ORIGINS = list(env.allowed_origins)
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrf"
 CSRF_COOKIE_SECURE = env.secure_cookies
 MESSAGE_STORAGE = "web.messages.Messages"

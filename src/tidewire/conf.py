@@ -70,7 +70,7 @@ class Settings:
         ImproperlyConfigured: Values contradict each other.
 
     Example:
-        >>> Settings(REDIS_URL="redis://127.0.0.1:6379/0", NODE="ws-1").LEASE_SECONDS
+        >>> Settings(REDIS_URL="redis://127.0.0.1:6379/0", NODE_NAME="ws-1").LEASE_SECONDS
         10.0
 
     """
@@ -83,7 +83,7 @@ class Settings:
     """The name of the primary in the Sentinels' configuration."""
     REDIS_SENTINEL_PASSWORD: str = ""
     """The Sentinels' own password. Empty: they require none."""
-    NODE: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "node"
+    NODE_NAME: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "node"
     """The name of this ws process in presence, metrics and logs. It must be unique among the nodes of one Redis."""
     PREFIX: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")] = "tidewire"
     """Prefix of all Redis keys and group names, so projects can share a Redis. Channels allows these characters."""
@@ -95,7 +95,7 @@ class Settings:
     ADMIN_PORT: Annotated[int, Field(ge=0, le=65535)] = 0
     """The port for health and metrics. 0: no admin port, as under a test client."""
 
-    ORIGINS: Annotated[Several, AfterValidator(_origins)] = ()
+    ALLOWED_ORIGINS: Annotated[Several, AfterValidator(_origins)] = ()
     """Origins that may open sockets. Empty: only the origin of the requested Host is allowed."""
 
     LEASE_SECONDS: Seconds = 10.0
@@ -118,18 +118,18 @@ class Settings:
     HISTORY_SECONDS: Seconds = 24 * 3600.0
     """The age up to which Redis keeps events of a stream topic."""
 
-    BACKLOG_BYTES: Count = 256 * 1024
+    MAX_BACKLOG_BYTES: Count = 256 * 1024
     """Bytes that a node may buffer for one slow connection."""
-    SLOW_SECONDS: Seconds = 5.0
-    """A connection that remains above BACKLOG_BYTES for this long is closed with 4001."""
+    SLOW_CONSUMER_SECONDS: Seconds = 5.0
+    """A connection that remains above MAX_BACKLOG_BYTES for this long is closed with 4001."""
 
     HANDSHAKE_SECONDS: Seconds = 10.0
     """The deadline of a handshake: a request of three packets arrives within it on any network."""
     HANDSHAKES_PER_NODE: Count = 4096
     """Maximum number of unfinished handshakes per node, as the kernel's backlog. The oldest is closed above it."""
-    REQUEST_BYTES: Count = 2_621_440
+    MAX_REQUEST_BYTES: Count = 2_621_440
     """Maximum body of a plain request to a ws process (Django's default). A WebSocket handshake must have none."""
-    MESSAGE_BYTES: Count = 4096
+    MAX_MESSAGE_BYTES: Count = 4096
     """Maximum size of a client's message. Control messages are tiny, so a larger one is a mistake or an attack."""
     MESSAGES_PER_SECOND: Count = 10
     """Messages that a client may send per second; above it the socket is closed with 4002."""
@@ -147,11 +147,11 @@ class Settings:
     SESSION_CHECK_SECONDS: Seconds = 300.0
     """Sockets of a session that ended without an event are closed within this. A check takes two queries."""
 
-    NAMES_LIMIT: Annotated[int, Field(ge=0, le=MOST)] = 20
+    MAX_PRESENCE_NAMES: Annotated[int, Field(ge=0, le=MOST)] = 20
     """Names of members in the value of a presence topic. Above it the value has the count and the earliest names."""
     TICKET_SECONDS: Count = 900
     """A ticket can open sockets for this long after it was issued; then the session must be read again."""
-    INDEXES: dict[str, str] = field(default_factory=dict)
+    PRESENCE_INDEXES: dict[str, str] = field(default_factory=dict)
     """Maps the family of a presence topic to the state topic of the whole family: `{"document": "documents"}`."""
     DRAIN_SECONDS: Annotated[float, Field(ge=0, le=YEAR_SECONDS, allow_inf_nan=False)] = 30.0
     """The time over which a draining node closes its sockets."""
@@ -176,7 +176,7 @@ class Settings:
             )
         # Otherwise the second setting could never be reached, or would end before the first allows.
         for least, most in (
-            ("MESSAGE_BYTES", "BACKLOG_BYTES"),
+            ("MAX_MESSAGE_BYTES", "MAX_BACKLOG_BYTES"),
             ("MESSAGES_PER_SECOND", "FRAMES_PER_SECOND"),
             ("CHECK_SECONDS", "HISTORY_SECONDS"),
             ("COALESCE_SECONDS", "LEASE_SECONDS"),

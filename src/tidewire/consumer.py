@@ -149,8 +149,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if not self._within_rate(limits.MESSAGES_PER_SECOND):
             await self._reject("flooding", f"more than {limits.MESSAGES_PER_SECOND} messages a second")
             await self.close(CloseCode.FLOODING)
-        elif (size := len(bytes_data or b"" if text_data is None else text_data.encode())) > limits.MESSAGE_BYTES:
-            await self._reject("too_large", f"{size} bytes, {limits.MESSAGE_BYTES} at most")
+        elif (size := len(bytes_data or b"" if text_data is None else text_data.encode())) > limits.MAX_MESSAGE_BYTES:
+            await self._reject("too_large", f"{size} bytes, {limits.MAX_MESSAGE_BYTES} at most")
             await self.close(CloseCode.TOO_LARGE)
         else:
             await self._dispatch(text_data)

@@ -53,7 +53,7 @@ class Node:
     def __init__(self, given: Settings) -> None:
         layer = require_layer(given)
         self.settings = given
-        self.name = given.NODE
+        self.name = given.NODE_NAME
         self.connections: set[Connection] = set()
         self._by_user: Counter[str] = Counter()
         self._full: set[Connection] = set()
@@ -132,7 +132,7 @@ class Node:
             user=user,
             session=session,
             session_key=session_key,
-            limit=self.settings.BACKLOG_BYTES,
+            limit=self.settings.MAX_BACKLOG_BYTES,
             close=close,
             on_full=self._full.add,
         )
@@ -230,7 +230,7 @@ class Node:
                     self._full.discard(connection)
                     for subscription in connection.subscriptions:
                         self.hub.settle(subscription)
-                elif time.monotonic() - (connection.full_since or 0.0) > self.settings.SLOW_SECONDS:
+                elif time.monotonic() - (connection.full_since or 0.0) > self.settings.SLOW_CONSUMER_SECONDS:
                     self._full.discard(connection)
                     attempt(connection.close, CloseCode.SLOW)
                     attempt(connection.writer.cut)

@@ -36,12 +36,15 @@ class OriginCheck:
         asgi.complete(scope)
         page = asgi.header(scope, b"origin").decode("latin1")
         host = asgi.header(scope, b"host").decode("latin1")
-        if not page or is_allowed(page, host, settings().ORIGINS):
+        if not page or is_allowed(page, host, settings().ALLOWED_ORIGINS):
             await self._application(scope, receive, send)
             return
         metrics.CONNECTS.labels("none", "origin").inc()
         logger.warning(
-            "origin %r refused for host %r; allowed are %s", page[:200], host[:200], settings().ORIGINS or "the host"
+            "origin %r refused for host %r; allowed are %s",
+            page[:200],
+            host[:200],
+            settings().ALLOWED_ORIGINS or "the host",
         )
         await receive()
         await send({"type": "websocket.close"})
@@ -53,7 +56,7 @@ def is_allowed(page: str, host: str, allowed: tuple[str, ...]) -> bool:
     Args:
         page: The page's origin, as in the header Origin.
         host: The host of the handshake, as in the header Host.
-        allowed: The setting ORIGINS: normalised origins. Empty: only the origin of the host is allowed.
+        allowed: The setting ALLOWED_ORIGINS: normalised origins. Empty: only the origin of the host is allowed.
 
     Returns:
         True if the page may open it. Invalid text of a client gives False.

@@ -70,7 +70,7 @@ class TidewireServer(Server):
         # Sockets without an application, which has returned, longest unchecked first.
         self._detached: dict[Any, None] = {}
         self._bounds = Bounds(
-            message_bytes=limits.MESSAGE_BYTES,
+            message_bytes=limits.MAX_MESSAGE_BYTES,
             frames_per_second=limits.FRAMES_PER_SECOND,
             handshakes=limits.HANDSHAKES_PER_NODE,
         )
@@ -172,7 +172,7 @@ class TidewireServer(Server):
             self.http_factory,
             seconds=limits.HANDSHAKE_SECONDS,
             limit=limits.HANDSHAKES_PER_NODE,
-            request_bytes=limits.REQUEST_BYTES,
+            request_bytes=limits.MAX_REQUEST_BYTES,
         )
 
     async def _start(self) -> None:

@@ -15,7 +15,7 @@ def presence_store() -> RedisPresence:
         Keys(given.PREFIX),
         lease_seconds=given.LEASE_SECONDS,
         grace_seconds=given.GRACE_SECONDS,
-        indexes=given.INDEXES,
+        indexes=given.PRESENCE_INDEXES,
     )
 
 

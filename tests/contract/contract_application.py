@@ -31,8 +31,8 @@ settings.configure(
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "CONNECTIONS_PER_USER": 1000,
         "TOUCH_SECONDS": 0.2,
-        "BACKLOG_BYTES": 65536,
-        "SLOW_SECONDS": 0.3,
+        "MAX_BACKLOG_BYTES": 65536,
+        "SLOW_CONSUMER_SECONDS": 0.3,
         "ADMIN_HOST": os.environ.get("CONTRACT_ADMIN_HOST", "127.0.0.1"),
         "ADMIN_PORT": int(os.environ.get("CONTRACT_ADMIN_PORT", "0")),
     }

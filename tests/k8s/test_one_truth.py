@@ -12,7 +12,7 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 # Settings that differ because the two run in different places.
 PLACES = {
     *("TIDEWIRE_WEB_SERVERS", "TIDEWIRE_WS_SERVERS"),
-    *("TIDEWIRE_SECRETS_DIR", "TIDEWIRE_ALLOWED_HOSTS", "TIDEWIRE_ORIGINS", "TIDEWIRE_SECURE_COOKIES"),
+    *("TIDEWIRE_SECRETS_DIR", "TIDEWIRE_ALLOWED_HOSTS", "TIDEWIRE_ALLOWED_ORIGINS", "TIDEWIRE_SECURE_COOKIES"),
     # There may be many web services instead of one, and each thread has a connection to the database.
     "TIDEWIRE_WEB_THREADS",
     *("LOCUST_HOST", "LOADTEST_PASSWORD_FILE", "LOADTEST_TITLE"),

@@ -81,7 +81,7 @@ async def test_clients_that_resume_and_do_not_read_stay_within_the_limit_of_thei
         waits = waiting(server)
         grown = server.rss_bytes() - before
         logger.info("%d sockets: %.1f MiB wait, RSS grew by %.1f MiB", SOCKETS, waits / 2**20, grown / 2**20)
-        limit = conf.settings().BACKLOG_BYTES
+        limit = conf.settings().MAX_BACKLOG_BYTES
         assert waits <= SOCKETS * limit
         assert grown < SOCKETS * limit * 1.5 + 40 * 2**20
         # The server disconnects them as slow consumers.
@@ -96,7 +96,7 @@ async def test_snapshots_that_are_not_read_stay_within_the_limit_of_their_socket
         server.until(lambda: metric(server.admin("/metrics") or "", "tidewire_slow_connections") == 20, "they are full")
         waits = waiting(server)
         logger.info("20 sockets: %.1f MiB wait", waits / 2**20)
-        assert waits <= 20 * conf.settings().BACKLOG_BYTES
+        assert waits <= 20 * conf.settings().MAX_BACKLOG_BYTES
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ async def test_the_limit_holds_over_tls_too(redis_server, redis, certificate, tm
     ):
         server.until(lambda: opened(server) == 10, "all are open")
         server.until(lambda: waiting(server) > 10 * 100_000, "they are full")
-        assert waiting(server) <= 10 * conf.settings().BACKLOG_BYTES * 1.05, "with the bytes that TLS adds"
+        assert waiting(server) <= 10 * conf.settings().MAX_BACKLOG_BYTES * 1.05, "with the bytes that TLS adds"
         server.until(lambda: opened(server) == 0, "all are disconnected")
 
 

@@ -99,7 +99,11 @@ async def test_a_flush_is_made_good_with_few_calls_and_no_errors(here, redis_ser
 @pytest.fixture
 def hasty(redis_server, settings, monkeypatch):  # noqa: F811  # the fixture
     """Topics and members that expire soon after their last socket."""
-    settings.TIDEWIRE = settings.TIDEWIRE | {"GRACE_SECONDS": 0.2, "LEASE_SECONDS": 5.0, "INDEXES": {"room": "rooms"}}
+    settings.TIDEWIRE = settings.TIDEWIRE | {
+        "GRACE_SECONDS": 0.2,
+        "LEASE_SECONDS": 5.0,
+        "PRESENCE_INDEXES": {"room": "rooms"},
+    }
     conf.settings.cache_clear()
     monkeypatch.setattr(hub, "LINGER_SECONDS", 0.2)
 

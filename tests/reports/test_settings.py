@@ -48,7 +48,7 @@ def refusal(**changed: str) -> str:
 
 
 NORMAL = {
-    "origins": [
+    "allowed_origins": [
         ("https://docs.example.com/", ("https://docs.example.com",)),
         ("https://docs.example.com:443", ("https://docs.example.com",)),
         ("HTTPS://DOCS.Example.com", ("https://docs.example.com",)),
@@ -85,12 +85,12 @@ NORMAL = {
 
 @pytest.mark.parametrize(("name", "given", "expected"), [(n, *each) for n, found in NORMAL.items() for each in found])
 def test_a_value_has_one_form(name, given, expected):
-    """With `TIDEWIRE_ORIGINS=https://docs.example.com/` everything started, and then every socket was refused."""
+    """With `TIDEWIRE_ALLOWED_ORIGINS=https://docs.example.com/` everything started, then every socket was refused."""
     assert getattr(read(**{name.upper(): given}), name) == expected
 
 
 REFUSED = {
-    "ORIGINS": [
+    "ALLOWED_ORIGINS": [
         *("docs.example.com", "https://docs.example.com/app", "https://*.example.com", "null", "*", "https://a b"),
         *("wss://docs.example.com", "https://docs.example.com.", "https://docs.example.com:0", "https://u:hunter2@a"),
         *('"https://docs.example.com"', "https://a.example https://b.example", "http://docs.example.com"),
@@ -144,7 +144,7 @@ REFUSED = {
     "WEB_THREADS": ["0", "many", "257"],
     "SIGNUP": ["perhaps", "Falsee", "2"],
     "SECURE_COOKIES": ["of", "none"],
-    "NODE": ["ws 1", "ws/1", "x" * 101],
+    "NODE_NAME": ["ws 1", "ws/1", "x" * 101],
     "ADMIN_PATH": ["admin", "/admin/", "Admin/", "a/b/", "login/", "static/", "ws/", "documents/"],
     "ENVIRONMENT": ["staging", "Production "],
     "LOG_LEVEL": ["LOUD", "20"],
@@ -163,7 +163,7 @@ def test_a_value_that_cannot_work_stops_the_start(name, value):
 @pytest.mark.parametrize(
     ("slip", "meant"),
     [
-        ("ORIGIN", "ORIGINS"),
+        ("ALLOWED_ORIGIN", "ALLOWED_ORIGINS"),
         ("DRAIN_SECONDS", "WS_DRAIN_SECONDS"),
         ("SECURE_COOKIE", "SECURE_COOKIES"),
         ("ALLOWED_HOST", "ALLOWED_HOSTS"),
@@ -177,9 +177,9 @@ def test_a_slip_in_a_name_is_found(slip, meant):
 
 
 def test_a_name_in_lower_case_is_found():
-    """A misspelt name in lower case, such as tidewire_origins, must be found too."""
-    with pytest.raises(SystemExit, match=r"tidewire_origins is no setting\. TIDEWIRE_ORIGINS is meant"):
-        read_env(PRODUCTION | {"tidewire_origins": "https://docs.example.com"})
+    """A misspelt name in lower case, such as tidewire_allowed_origins, must be found too."""
+    with pytest.raises(SystemExit, match=r"tidewire_allowed_origins is no setting\. TIDEWIRE_ALLOWED_ORIGINS is meant"):
+        read_env(PRODUCTION | {"tidewire_allowed_origins": "https://docs.example.com"})
 
 
 def test_another_name_is_said_to_be_ignored(capsys):
@@ -250,7 +250,7 @@ def test_no_secret_stands_in_a_representation():
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 def test_every_program_says_the_same_and_ends(name):
     """An invalid value caused a traceback of a hundred lines, or a server that started and answered no request."""
-    odd = {"TIDEWIRE_ORIGINS": "docs.example.com", "TIDEWIRE_REDIS_URL": "redis://:hunter2#@h"}
+    odd = {"TIDEWIRE_ALLOWED_ORIGINS": "docs.example.com", "TIDEWIRE_REDIS_URL": "redis://:hunter2#@h"}
     done = run(*ENTRY_POINTS[name], settings="ws.settings" if name == "ws" else "web.settings", **PRODUCTION | odd)
     said = done.stdout + done.stderr
     assert done.returncode != 0
@@ -275,7 +275,7 @@ async def test_sockets_open_whatever_form_the_origin_was_written_in(stack_factor
     """I wrote my address with a slash at its end: pages loaded, but never became Live."""
     stack = stack_factory(ws=1)
     port = stack.layout.ports.nginx
-    stack.environment["TIDEWIRE_ORIGINS"] = f"HTTP://LocalHost:{port}/"
+    stack.environment["TIDEWIRE_ALLOWED_ORIGINS"] = f"HTTP://LocalHost:{port}/"
     with stack:
         cookie = stack.cookies["ada"]
         for written in (f"http://localhost:{port}", f"http://LOCALHOST:{port}"):
@@ -340,20 +340,27 @@ LIBRARY = {
     "REDIS_URL": ["h", "redis://:hunter2#@h", "redis:///0", 6379, b"redis://h", "redis://h?max_connections=1"],
     "REDIS_SENTINELS": ["redis:26379", ["redis"], [("redis", 26379)], None],
     "REDIS_SENTINEL_PASSWORD": [None, 1],
-    "ORIGINS": ["https://docs.example.com", ["docs.example.com"], ["*"], None, {"https://a"}, ["https://a.example/b"]],
+    "ALLOWED_ORIGINS": [
+        "https://docs.example.com",
+        ["docs.example.com"],
+        ["*"],
+        None,
+        {"https://a"},
+        ["https://a.example/b"],
+    ],
     "LEASE_SECONDS": ["10", math.nan, math.inf, 0, -1, None, True, 1e300],
     "CHECK_SECONDS": [0, 1e-9, "1s", False],
     "DRAIN_SECONDS": [-1, math.nan, "30"],
     "TICKET_SECONDS": [0, 900.5, "900"],
-    "BACKLOG_BYTES": ["256K", 262144.5, 0, -1, None, True, 1],
+    "MAX_BACKLOG_BYTES": ["256K", 262144.5, 0, -1, None, True, 1],
     "MESSAGES_PER_SECOND": [0, "10", 31],
     "HISTORY_LENGTH": [0, "1000", 2**40],
     "CONNECTIONS_PER_NODE": ["10000", 0, 1.5],
     "ADMIN_PORT": [-1, 65536, "8300", None],
     "ADMIN_HOST": ["", "localhost:8300", "http://localhost", None],
-    "NODE": ["", "a b", None, "a" * 101],
+    "NODE_NAME": ["", "a b", None, "a" * 101],
     "PREFIX": ["", "a:b", "a b", "a*"],
-    "INDEXES": [[("document", "documents")], {"document": 1}, "document"],
+    "PRESENCE_INDEXES": [[("document", "documents")], {"document": 1}, "document"],
     "REDIS_MASTER": ["", None],
     "CHANNEL_LAYER": [None, 1],
 }
@@ -374,7 +381,7 @@ def library(settings):
 
 @pytest.mark.parametrize(("name", "value"), [(name, each) for name, values in LIBRARY.items() for each in values])
 def test_a_setting_of_another_type_stops_the_start(library, name, value):
-    """ORIGINS="https://docs.example.com" became a tuple of characters, and every socket was refused."""
+    """ALLOWED_ORIGINS="https://docs.example.com" became a tuple of characters, and every socket was refused."""
     with pytest.raises(ImproperlyConfigured, match=name) as refused:
         library(**{name: value})
     assert "hunter2" not in str(refused.value)
@@ -382,15 +389,17 @@ def test_a_setting_of_another_type_stops_the_start(library, name, value):
 
 def test_a_list_is_as_good_as_a_tuple_and_a_whole_number_as_a_float(library):
     """Django's own settings are lists, and 20 is a number of seconds."""
-    found = library(ORIGINS=["HTTPS://Docs.Example.com/"], LEASE_SECONDS=20, INDEXES={"document": "documents"})
-    assert (found.ORIGINS, found.LEASE_SECONDS) == (("https://docs.example.com",), 20.0)
+    found = library(
+        ALLOWED_ORIGINS=["HTTPS://Docs.Example.com/"], LEASE_SECONDS=20, PRESENCE_INDEXES={"document": "documents"}
+    )
+    assert (found.ALLOWED_ORIGINS, found.LEASE_SECONDS) == (("https://docs.example.com",), 20.0)
 
 
 def test_every_wrong_setting_is_named_at_once(library):
     """An operator should not have to start three times to find three mistakes."""
     with pytest.raises(ImproperlyConfigured) as refused:
-        library(LEASE_SECONDS="10", ORIGINS="https://a", ADMIN_PORT=70000)
-    assert {"LEASE_SECONDS", "ORIGINS", "ADMIN_PORT"} <= set(str(refused.value).replace(":", "").split())
+        library(LEASE_SECONDS="10", ALLOWED_ORIGINS="https://a", ADMIN_PORT=70000)
+    assert {"LEASE_SECONDS", "ALLOWED_ORIGINS", "ADMIN_PORT"} <= set(str(refused.value).replace(":", "").split())
 
 
 @pytest.mark.parametrize(("said", "host"), [("::", "[::1]"), ("[::1]", "[::1]"), ("localhost", "localhost")])

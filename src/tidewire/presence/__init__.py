@@ -212,7 +212,7 @@ class Presence(Protocol):
         """Return the topics under an index that changed after a version of it.
 
         Args:
-            index: A state topic for a whole family of topics: a value of the setting INDEXES.
+            index: A state topic for a whole family of topics: a value of the setting PRESENCE_INDEXES.
             since: A version of the index with its tag; 0 for all topics with members.
 
         Returns:

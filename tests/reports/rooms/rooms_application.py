@@ -30,7 +30,7 @@ settings.configure(
         "ADMIN_PORT": int(os.environ["ROOMS_ADMIN_PORT"]),
         "CONNECTIONS_PER_USER": 10_000,
         "DRAIN_SECONDS": 5.0,
-        "INDEXES": {"room": "rooms"},
+        "PRESENCE_INDEXES": {"room": "rooms"},
     },
 )
 django.setup()

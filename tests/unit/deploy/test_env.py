@@ -48,7 +48,7 @@ def test_production_starts_with_what_it_asked_for(environ):
     assert env.allowed_hosts == ("docs.example.com", "www.example.com")
     assert env.secure_cookies is True
     assert env.log_format == "json"
-    assert env.node
+    assert env.node_name
 
 
 @pytest.mark.parametrize("name", PRODUCTION)
@@ -106,7 +106,7 @@ def test_production_refuses_debug(environ):
         ("TIDEWIRE_ENVIRONMENT", "staging"),
         ("TIDEWIRE_REDIS_URL", "http://redis"),
         ("TIDEWIRE_ADMIN_PORT", "99999"),
-        ("TIDEWIRE_NODE", "ws 1"),
+        ("TIDEWIRE_NODE_NAME", "ws 1"),
         ("TIDEWIRE_SIGNUP", "perhaps"),
         ("TIDEWIRE_LOG_LEVEL", "LOUD"),
     ],

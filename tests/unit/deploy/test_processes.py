@@ -28,7 +28,7 @@ def test_sockets_are_drained_while_the_proxy_still_runs(found):
 
 def test_nodes_have_names_and_admin_ports_of_their_own(found):
     nodes = [each.environment for each in found.values() if each.group == "ws"]
-    assert len({node["TIDEWIRE_NODE"] for node in nodes}) == 3
+    assert len({node["TIDEWIRE_NODE_NAME"] for node in nodes}) == 3
     assert len({node["TIDEWIRE_ADMIN_PORT"] for node in nodes}) == 3
 
 

@@ -41,7 +41,7 @@ async def here(monkeypatch, settings, configure):
     presence = MemoryPresence(
         lease_seconds=given.LEASE_SECONDS,
         grace_seconds=given.GRACE_SECONDS,
-        indexes=given.INDEXES,
+        indexes=given.PRESENCE_INDEXES,
         clock=loop.time,
     )
     monkeypatch.setattr(node_module, "presence_store", lambda: presence)

@@ -349,7 +349,7 @@ class TestSpeaking:
         answered, closed = await client.sent()
         error = json.loads(answered["text"])
         assert error["code"] == "too_large"
-        assert error["detail"].endswith(f"{here.settings.MESSAGE_BYTES} at most")
+        assert error["detail"].endswith(f"{here.settings.MAX_MESSAGE_BYTES} at most")
         assert closes([closed]) == [CloseCode.TOO_LARGE]
 
     async def test_malformed_messages_in_a_row_close_the_socket(self, connect):

@@ -123,7 +123,7 @@ class TestSlowSockets:
         socket = Socket(here)
         socket.writer.full = True
         assert not socket.connection.offer([MADE], MADE.wire)
-        await asyncio.sleep(here.settings.SLOW_SECONDS - 0.5)
+        await asyncio.sleep(here.settings.SLOW_CONSUMER_SECONDS - 0.5)
         assert not socket.writer.was_cut
         await asyncio.sleep(5)
         assert socket.writer.was_cut

@@ -56,7 +56,7 @@ def test_any_origin_gets_an_answer(page, host):
 
 
 async def handshake(monkeypatch, *headers: tuple[bytes, bytes], origins: tuple[str, ...] = ()) -> list[str]:
-    monkeypatch.setattr(origin, "settings", lambda: Settings(REDIS_URL="redis://h", ORIGINS=origins))
+    monkeypatch.setattr(origin, "settings", lambda: Settings(REDIS_URL="redis://h", ALLOWED_ORIGINS=origins))
     sent: list[str] = []
 
     async def application(scope, receive, send):

@@ -124,7 +124,7 @@ class TestUsers:
         clients = [await visit(f"user{number:02}", "users/") for number in range(30)]
         event = await clients[0].newest()
         assert event["count"] == 30
-        assert len(event["names"]) == here.settings.NAMES_LIMIT == 20
+        assert len(event["names"]) == here.settings.MAX_PRESENCE_NAMES == 20
 
 
 class TestDocument:
