@@ -15,7 +15,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.tcp import Server
 from twisted.python.failure import Failure
 
-from tidewire._inbound import BoundedProtocol, Bounds
+from tidewire._inbound import InboundLimits, LimitedProtocol
 from tidewire.asgi import LOST
 from tidewire.connection import Connection, attempt
 from tidewire.inbox import Inbox
@@ -82,7 +82,7 @@ class _Unheard:
 _UNHEARD = _Unheard()
 
 
-class DirectProtocol(BoundedProtocol):
+class DirectProtocol(LimitedProtocol):
     """Daphne's WebSocket protocol, which writes to the socket directly when its buffer is empty.
 
     All bytes that autobahn sends (data, ping, close) pass through `sendData`, which preserves their order. Implements
@@ -308,7 +308,7 @@ def read_in_small_pieces() -> None:
     Server.bufferSize = READ_BYTES
 
 
-def protocol_of(factory: WebSocketFactory, bounds: Bounds) -> type[DirectProtocol]:
+def protocol_of(factory: WebSocketFactory, limits: InboundLimits) -> type[DirectProtocol]:
     """Create the protocol class for a factory, with the attributes that autobahn would set on every connection."""
     sample = WebSocketProtocol()
     sample.factory = factory
@@ -321,7 +321,7 @@ def protocol_of(factory: WebSocketFactory, bounds: Bounds) -> type[DirectProtoco
         if name not in _OWN
     }
     shared["openHandshakeTimeout"] = factory.openHandshakeTimeout
-    shared["bounds"] = bounds
+    shared["limits"] = limits
     return type("DirectProtocol", (DirectProtocol,), shared)
 
 

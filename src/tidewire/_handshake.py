@@ -16,7 +16,7 @@ else:
 
 
 class _Refusable(Protocol):
-    def refuse(self, bound: str, status: bytes) -> None: ...
+    def refuse(self, limit: str, status: bytes) -> None: ...
 
 
 class Handshakes:
@@ -74,7 +74,7 @@ class Channel(HTTPChannel):
         self._respondToBadRequestAndDisconnect()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        metrics.REFUSED.labels("request").inc()
+        metrics.LIMIT_REJECTIONS.labels("request").inc()
         super()._respondToBadRequestAndDisconnect()
 
     def allContentReceived(self) -> None:
@@ -91,21 +91,21 @@ class Channel(HTTPChannel):
         self.handshakes.end(self)
         super().connectionLost(reason)
 
-    def refuse(self, bound: str, status: bytes) -> None:
+    def refuse(self, limit: str, status: bytes) -> None:
         """Close the connection at a limit, with a response that names the limit."""
         self.handshakes.end(self)
-        self._count_and_answer(bound, status)
+        self._count_and_answer(limit, status)
         self.loseConnection()
 
-    def _count_and_answer(self, bound: str, status: bytes) -> None:
-        metrics.REFUSED.labels(bound).inc()
+    def _count_and_answer(self, limit: str, status: bytes) -> None:
+        metrics.LIMIT_REJECTIONS.labels(limit).inc()
         self.transport.write(b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 
 
-def bind(http_factory: Any, *, seconds: float, limit: int, request_bytes: int) -> Handshakes:
+def limit_requests(http_factory: Any, *, seconds: float, limit: int, request_bytes: int) -> Handshakes:
     """Apply these limits to a listener's factory, and return the `Handshakes` that counts its connections."""
     handshakes = Handshakes(limit)
-    bounded = type("Channel", (Channel,), {"handshakes": handshakes, "request_bytes": request_bytes})
+    channel_class = type("Channel", (Channel,), {"handshakes": handshakes, "request_bytes": request_bytes})
     http_factory.timeOut = seconds
-    http_factory.protocol = lambda: _GenericHTTPChannelProtocol(bounded())
+    http_factory.protocol = lambda: _GenericHTTPChannelProtocol(channel_class())
     return handshakes

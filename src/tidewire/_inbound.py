@@ -18,7 +18,7 @@ from tidewire.inbox import Inbox
 
 
 @dataclass(eq=False)
-class Bounds:
+class InboundLimits:
     """The limits that all sockets of a server share, and their counters."""
 
     message_bytes: int
@@ -31,28 +31,28 @@ class Bounds:
     frames: Counter[Any] = field(default_factory=Counter)
 
 
-class BoundedProtocol(WebSocketProtocol):
+class LimitedProtocol(WebSocketProtocol):
     """Daphne's WebSocket protocol with limits on incoming data."""
 
-    bounds: Bounds
+    limits: InboundLimits
     application_queue: Any
     failedByMe: Any
 
     def onConnect(self, request: Any) -> Any:
-        if len(self.bounds.waiting) >= self.bounds.handshakes:
-            metrics.REFUSED.labels("handshakes").inc()
+        if len(self.limits.waiting) >= self.limits.handshakes:
+            metrics.LIMIT_REJECTIONS.labels("handshakes").inc()
             # A proxy tries the next node after a 503.
             raise ConnectionDeny(503, "Service Unavailable")  # type: ignore[no-untyped-call]
-        self.bounds.waiting.add(self)
+        self.limits.waiting.add(self)
         return super().onConnect(request)
 
     def onOpenHandshakeTimeout(self) -> None:
         if self.state == self.STATE_CONNECTING:
-            metrics.REFUSED.labels("application_seconds").inc()
+            metrics.LIMIT_REJECTIONS.labels("application_seconds").inc()
             self.failHandshake("Service Unavailable", 503)
 
     def serverAccept(self, subprotocol: str | None = None) -> None:
-        self.bounds.waiting.discard(self)
+        self.limits.waiting.discard(self)
         super().serverAccept(subprotocol)
 
     def code_of(self, code: int | None) -> int:
@@ -63,16 +63,16 @@ class BoundedProtocol(WebSocketProtocol):
         return NO_CODE if code is None else code
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self.bounds.waiting.discard(self)
+        self.limits.waiting.discard(self)
         code = self.code_of(code)
         # Daphne's method assumes that the handshake has reached `onConnect`.
         if "server" in self.__dict__:
             super().onClose(wasClean, code, reason)
 
     def dataReceived(self, data: bytes) -> None:
-        if self.state == self.STATE_CONNECTING and self in self.bounds.waiting:
+        if self.state == self.STATE_CONNECTING and self in self.limits.waiting:
             # The request is complete. A client must wait for the response; data sent before it would accumulate.
-            metrics.REFUSED.labels("request").inc()
+            metrics.LIMIT_REJECTIONS.labels("request").inc()
             self.failHandshake("Bad Request", 400)
             return
         if self.failedByMe:
@@ -85,34 +85,34 @@ class BoundedProtocol(WebSocketProtocol):
     def onFrameBegin(self) -> None:
         super().onFrameBegin()
         if self._live:
-            self.bounds.frames[self] += 1
-            if self.bounds.frames[self] > self.bounds.frames_per_second:
+            self.limits.frames[self] += 1
+            if self.limits.frames[self] > self.limits.frames_per_second:
                 self._end(CloseCode.FLOODING, "frames_per_second")
 
     def onMessageFrameBegin(self, length: int) -> None:
         # Checked before autobahn's own limit, which drops the connection without a close code.
-        if self._live and self.message_data_total_length + length > self.bounds.message_bytes:
+        if self._live and self.message_data_total_length + length > self.limits.message_bytes:
             self._end(CloseCode.TOO_LARGE, "message_bytes")
         super().onMessageFrameBegin(length)
 
     def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
-        metrics.REFUSED.labels("message_bytes").inc()
+        metrics.LIMIT_REJECTIONS.labels("message_bytes").inc()
         super()._max_message_size_exceeded(msg_size, max_msg_size, reason)
 
     def _protocol_violation(self, reason: str) -> bool:
         # autobahn drops the connection without a close frame, so no close code shows the reason.
-        metrics.REFUSED.labels("protocol").inc()
+        metrics.LIMIT_REJECTIONS.labels("protocol").inc()
         return super()._protocol_violation(reason)  # type: ignore[no-any-return]
 
     @property
     def _live(self) -> bool:
         return type(self.__dict__.get("application_queue")) is Inbox
 
-    def _end(self, code: CloseCode, bound: str) -> None:
+    def _end(self, code: CloseCode, limit: str) -> None:
         """Start the close handshake, once; all pending and further input is discarded."""
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
-        metrics.REFUSED.labels(bound).inc()
+        metrics.LIMIT_REJECTIONS.labels(limit).inc()
         self.failedByMe = True
         self.data = b""
         self.sendCloseFrame(code=int(code), reasonUtf8=code.meaning.encode(), isReply=False)

@@ -54,11 +54,11 @@ REJECTED = Counter(
     "Messages of clients that were refused. Act: when it lasts: a client is broken or hostile.",
     ["consumer", "reason"],
 )
-REFUSED = Counter(
-    "tidewire_refused",
-    "Connections refused or ended below their consumer, by the bound that they met. "
-    "Act: when it lasts: a client is broken or hostile, or the bound too low.",
-    ["bound"],
+LIMIT_REJECTIONS = Counter(
+    "tidewire_limit_rejections",
+    "Connections refused or ended below their consumer, by limit. "
+    "Act: when it lasts: a client is broken or hostile, or the limit is too low.",
+    ["limit"],
 )
 REVOKED = Counter(
     "tidewire_revoked",
@@ -232,7 +232,7 @@ OF_NODES: tuple[Any, ...] = (
     CONNECTION_SECONDS,
     SUBSCRIPTIONS,
     REJECTED,
-    REFUSED,
+    LIMIT_REJECTIONS,
     REVOKED,
     DELIVERED,
     DELIVERY_SECONDS,
@@ -280,7 +280,7 @@ TASKS = (
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")
 RELAY_FAILURE_REASONS = ("redis", "database", "publisher")
 DROP_REASONS = ("hint", "write")
-BOUNDS = (
+LIMITS = (
     "application_seconds",
     "frames_per_second",
     "handshake_seconds",
@@ -297,7 +297,7 @@ OTHER_CLOSE_CODES = (*(str(code) for code in range(1000, 1016)), "other")
 VALUES: dict[Any, tuple[str, ...]] = {
     AUTHENTICATIONS: ("ticket", "session", "unknown"),
     DROPPED: DROP_REASONS,
-    REFUSED: BOUNDS,
+    LIMIT_REJECTIONS: LIMITS,
     RESUMES: ("new", "recovered", "lost"),
     EDIT_LEASE_CHANGES: get_args(Step),
     HUB_RESTARTS: TASKS,

@@ -39,8 +39,8 @@ def client() -> Redis:
             master=given.REDIS_MASTER,
             sentinel_password=given.REDIS_SENTINEL_PASSWORD,
         )
-        bounds = {"max_connections": MAX_CONNECTIONS, "timeout": SOCKET_SECONDS, "socket_timeout": SOCKET_SECONDS}
-        _clients[loop] = Redis.from_pool(pool(host | bounds | {"decode_responses": True}))
+        limits = {"max_connections": MAX_CONNECTIONS, "timeout": SOCKET_SECONDS, "socket_timeout": SOCKET_SECONDS}
+        _clients[loop] = Redis.from_pool(pool(host | limits | {"decode_responses": True}))
     return _clients[loop]
 
 

@@ -28,7 +28,7 @@ from twisted.logger import (
 
 from tidewire import _handshake, metrics, open_files
 from tidewire._daphne import protocol_of, read_in_small_pieces
-from tidewire._inbound import Bounds
+from tidewire._inbound import InboundLimits
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
 from tidewire.connection import attempt
@@ -69,7 +69,7 @@ class TidewireServer(Server):
         self._task: asyncio.Future[None] | None = None
         # Sockets without an application, which has returned, longest unchecked first.
         self._detached: dict[Any, None] = {}
-        self._bounds = Bounds(
+        self._inbound_limits = InboundLimits(
             message_bytes=limits.MAX_MESSAGE_BYTES,
             frames_per_second=limits.FRAMES_PER_SECOND,
             handshakes=limits.HANDSHAKES_PER_NODE,
@@ -125,7 +125,7 @@ class TidewireServer(Server):
 
     def application_checker(self) -> None:
         """Daphne's method, called once a second; it also resets the count of frames."""
-        self._bounds.frames.clear()
+        self._inbound_limits.frames.clear()
         try:
             super().application_checker()
         except Exception:
@@ -166,9 +166,9 @@ class TidewireServer(Server):
         globalLogPublisher.addObserver(observer)
         leave_start_up()
         read_in_small_pieces()
-        self.ws_factory.protocol = protocol_of(self.ws_factory, self._bounds)
+        self.ws_factory.protocol = protocol_of(self.ws_factory, self._inbound_limits)
         limits = settings()
-        _handshake.bind(
+        _handshake.limit_requests(
             self.http_factory,
             seconds=limits.HANDSHAKE_SECONDS,
             limit=limits.HANDSHAKES_PER_NODE,

@@ -249,7 +249,7 @@ def state() -> dict[str, Any]:
         "subscriptions": sum(
             len(feed.subscriptions) for feed in here.hub._feeds.values() if feed.name != "revocations"
         ),
-        "handshakes": len(server._bounds.waiting) if server is not None else 0,
+        "handshakes": len(server._inbound_limits.waiting) if server is not None else 0,
         "recorded": recorded,
         "kinds": sorted(BAD),
         "loop": type(asyncio.get_running_loop()).__module__,

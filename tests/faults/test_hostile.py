@@ -27,9 +27,9 @@ CODES = {
 COUNTED = {
     "flood": ("tidewire_messages_rejected_total", {"reason": "flooding"}),
     "malformed": ("tidewire_messages_rejected_total", {"reason": "malformed"}),
-    "garbage": ("tidewire_refused_total", {"bound": "protocol"}),
-    "oversize": ("tidewire_refused_total", {"bound": "message_bytes"}),
-    "slow handshakes": ("tidewire_refused_total", {"bound": "handshake_seconds"}),
+    "garbage": ("tidewire_limit_rejections_total", {"limit": "protocol"}),
+    "oversize": ("tidewire_limit_rejections_total", {"limit": "message_bytes"}),
+    "slow handshakes": ("tidewire_limit_rejections_total", {"limit": "handshake_seconds"}),
 }
 # Allowance for a client that is late because the machine is busy.
 NOTICED_SECONDS = 0.5

@@ -33,9 +33,9 @@ def at(node):
 def refused(node):
     """Return how many connections the node has refused at a limit."""
 
-    async def count(bound):
+    async def count(limit):
         page = await asyncio.to_thread(fetch, f"http://127.0.0.1:{node.admin_port}/metrics")
-        return metric(page.text, "tidewire_refused_total", bound=bound)
+        return metric(page.text, "tidewire_limit_rejections_total", limit=limit)
 
     return count
 

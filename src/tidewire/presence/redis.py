@@ -103,7 +103,7 @@ class RedisPresence:
             for topic, phase in asked:
                 key = self._keys.members(topic, phase)
                 pipe.zcard(key)
-                # Redis counts negative indexes from the end, so an empty range needs bounds of its own.
+                # Redis counts negative indexes from the end, so an empty range needs limits of its own.
                 first, last = (1, 0) if names == 0 else (0, max(names, 0) - 1)
                 pipe.zrange(key, first, last)
             results = await pipe.execute()

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from redis.exceptions import ResponseError
 
-from tidewire._inbound import Bounds
+from tidewire._inbound import InboundLimits
 from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection
 from tidewire.events import StateEvent, StreamEvent
@@ -25,7 +25,7 @@ from tidewire.topics import Position, StateTopic
 
 LIMIT = 1000
 # Limits of a server's sockets for tests that do not test limits.
-BOUNDS = Bounds(message_bytes=10**9, frames_per_second=10**9, handshakes=10**9)
+NO_LIMITS = InboundLimits(message_bytes=10**9, frames_per_second=10**9, handshakes=10**9)
 
 
 # Messages of Daphne, as `tests/contract/test_asgi_messages.py` records them from a real one: the end of a socket.

@@ -17,7 +17,7 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.tcp import Connection
 from twisted.internet.tcp import Server as AcceptedSocket
 
-from tests.unit.tidewire.fakes import BOUNDS, LIMIT
+from tests.unit.tidewire.fakes import LIMIT, NO_LIMITS
 from tidewire import _daphne, _inbound
 from tidewire._daphne import _KEPT, OPEN, DirectProtocol, protocol_of
 from tidewire.frames import frame
@@ -71,7 +71,7 @@ def factory():
 @pytest.fixture
 def make(factory):
     """Return a function that opens a connection. Its transport takes this many bytes at each attempt."""
-    protocol_class = protocol_of(factory, BOUNDS)
+    protocol_class = protocol_of(factory, NO_LIMITS)
 
     def made(takes=(), protocol_class=protocol_class) -> tuple[DirectProtocol, Transport]:
         protocol = protocol_class()
@@ -131,7 +131,7 @@ def test_the_wire_carries_every_write_in_order_and_whole(make, seed):
 def test_a_writer_that_bypasses_the_buffer_fails_the_same_check(make, factory):
     """The check must be able to fail: a hub that always tries the socket first overtakes buffered bytes."""
 
-    class Wrong(protocol_of(factory, BOUNDS)):
+    class Wrong(protocol_of(factory, NO_LIMITS)):
         def offer(self, frames, wire, limit):
             try:
                 taken = self.transport.socket.send(wire)
@@ -262,10 +262,10 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
     stock.openHandshakeTimeout = 0
     stock._connectionMade()
     set_later = {"application_queue", "request", "server", "transport", "_validator", "_direct"}
-    set_later |= {"bounds", "message_data_total_length"}
+    set_later |= {"limits", "message_data_total_length"}
     unknown = names_on("self") - set(dir(stock)) - set(dir(DirectProtocol)) - set_later
     assert unknown == set()
-    classes = (DirectProtocol, _inbound.BoundedProtocol)
+    classes = (DirectProtocol, _inbound.LimitedProtocol)
     overridden = {name for each in classes for name in vars(each) if callable(getattr(each, name))}
     ours = {
         "_slim",

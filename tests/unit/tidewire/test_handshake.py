@@ -23,7 +23,7 @@ class Listener:
         self.clock = Clock()
         self.served: list[bytes] = []
         self.factory = http.HTTPFactory(reactor=self.clock)
-        self.handshakes = _handshake.bind(self.factory, seconds=SECONDS, limit=limit, request_bytes=100)
+        self.handshakes = _handshake.limit_requests(self.factory, seconds=SECONDS, limit=limit, request_bytes=100)
 
     def connect(self) -> "Client":
         return Client(self)
@@ -53,8 +53,8 @@ class Client:
         return bool(self.transport.disconnecting)
 
 
-def refused(bound: str) -> float:
-    return metrics.REFUSED.labels(bound)._value.get()
+def refused(limit: str) -> float:
+    return metrics.LIMIT_REJECTIONS.labels(limit)._value.get()
 
 
 def test_a_client_that_sends_its_request_byte_by_byte_has_only_so_long():

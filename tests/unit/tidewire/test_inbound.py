@@ -11,7 +11,7 @@ from twisted.internet.testing import StringTransport
 
 from tidewire import metrics
 from tidewire._daphne import OPEN, DirectProtocol, protocol_of
-from tidewire._inbound import Bounds
+from tidewire._inbound import InboundLimits
 from tidewire.close_codes import CloseCode
 from tidewire.inbox import Inbox
 
@@ -51,16 +51,16 @@ class Server:
 
 
 @pytest.fixture
-def bounds():
-    return Bounds(message_bytes=1000, frames_per_second=20, handshakes=2)
+def limits():
+    return InboundLimits(message_bytes=1000, frames_per_second=20, handshakes=2)
 
 
 @pytest.fixture
-def connect(bounds):
+def connect(limits):
     """Return a socket and its application's messages; with `live=False` its application is not a live consumer."""
     factory = WebSocketFactory(Server(), server="daphne")
     factory.countConnections = 1
-    protocol_class = protocol_of(factory, bounds)
+    protocol_class = protocol_of(factory, limits)
 
     def connected(*, live: bool = True, state: int = OPEN) -> tuple[DirectProtocol, list]:
         protocol = protocol_class()
@@ -103,8 +103,8 @@ def closed_with(protocol) -> list[int]:
     return codes
 
 
-def refused(bound: str) -> float:
-    return metrics.REFUSED.labels(bound)._value.get()
+def refused(limit: str) -> float:
+    return metrics.LIMIT_REJECTIONS.labels(limit)._value.get()
 
 
 class TestFrames:
@@ -116,7 +116,7 @@ class TestFrames:
         assert closed_with(protocol) == []
 
     @pytest.mark.parametrize("kind", [PING, TEXT, CONTINUATION])
-    async def test_more_frames_than_a_second_may_have_close_the_socket(self, connect, bounds, kind):
+    async def test_more_frames_than_a_second_may_have_close_the_socket(self, connect, limits, kind):
         """Pings and empty fragments are not messages, so no consumer could count them."""
         before = refused("frames_per_second")
         protocol, heard = connect()
@@ -127,16 +127,16 @@ class TestFrames:
         await asyncio.sleep(0)
         assert closed_with(protocol) == [CloseCode.FLOODING]
         assert refused("frames_per_second") == before + 1
-        assert len(heard) <= bounds.frames_per_second
+        assert len(heard) <= limits.frames_per_second
 
-    async def test_pings_of_who_floods_are_no_longer_answered(self, connect, bounds):
+    async def test_pings_of_who_floods_are_no_longer_answered(self, connect, limits):
         """Pongs would accumulate for a client that does not read."""
         protocol, _ = connect()
         protocol.dataReceived(frame(PING, b"x") * 200)
         size = len(protocol.transport.value())
         protocol.dataReceived(frame(PING, b"x") * 200)
         assert len(protocol.transport.value()) == size
-        assert protocol.transport.value().count(b"\x8a\x01x") == bounds.frames_per_second
+        assert protocol.transport.value().count(b"\x8a\x01x") == limits.frames_per_second
 
     async def test_a_flood_is_not_even_parsed_once_its_socket_is_closing(self, connect):
         """Frames must not be kept either. The server must receive the close code even if the client does not answer."""
@@ -150,15 +150,15 @@ class TestFrames:
         await asyncio.sleep(0)
         assert heard == [{"type": "websocket.disconnect", "code": CloseCode.FLOODING}]
 
-    async def test_a_new_second_counts_anew(self, connect, bounds):
+    async def test_a_new_second_counts_anew(self, connect, limits):
         """The server resets the counts once a second."""
         protocol, heard = connect()
         for _ in range(3):
-            protocol.dataReceived(frame(TEXT, b"x") * bounds.frames_per_second)
-            bounds.frames.clear()
+            protocol.dataReceived(frame(TEXT, b"x") * limits.frames_per_second)
+            limits.frames.clear()
         await asyncio.sleep(0)
         assert closed_with(protocol) == []
-        assert len(heard) == 3 * bounds.frames_per_second
+        assert len(heard) == 3 * limits.frames_per_second
 
     async def test_another_application_s_socket_has_daphne_s_bounds(self, connect):
         """A project may have consumers of its own, with limits of their own."""
@@ -207,7 +207,7 @@ class TestBytes:
 
 
 class TestHandshakes:
-    async def test_so_many_wait_for_the_application(self, connect, bounds):
+    async def test_so_many_wait_for_the_application(self, connect, limits):
         """The next one receives 503, so that a proxy tries another node. A free place is used again."""
         before = refused("handshakes")
         waiting = [connect(live=False, state=CONNECTING)[0] for _ in range(3)]
@@ -219,13 +219,13 @@ class TestHandshakes:
         assert refused("handshakes") == before + 1
         waiting[0].onClose(False, 1006, "gone")
         waiting[2].onConnect(REQUEST)
-        assert bounds.waiting == set(waiting[1:])
+        assert limits.waiting == set(waiting[1:])
 
-    async def test_an_accepted_socket_waits_no_longer(self, connect, bounds):
+    async def test_an_accepted_socket_waits_no_longer(self, connect, limits):
         protocol, _ = connect(live=False, state=CONNECTING)
         protocol.onConnect(REQUEST)
         protocol.serverAccept()
-        assert bounds.waiting == set()
+        assert limits.waiting == set()
 
     async def test_a_handshake_that_failed_before_daphne_heard_of_it_is_no_error(self, connect):
         """For example an unsupported version: stock Daphne raises an AttributeError in this case."""

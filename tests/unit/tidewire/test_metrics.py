@@ -143,9 +143,9 @@ def test_every_value_of_a_label_stands_in_its_set():
 @pytest.mark.parametrize(
     ("function", "place", "known"),
     [
-        ("refuse", 0, metrics.BOUNDS),
-        ("_count_and_answer", 0, metrics.BOUNDS),
-        ("_end", 1, metrics.BOUNDS),
+        ("refuse", 0, metrics.LIMITS),
+        ("_count_and_answer", 0, metrics.LIMITS),
+        ("_end", 1, metrics.LIMITS),
         ("serve", 0, metrics.TASKS),
         ("_reject", 0, metrics.VALUES_OF_EACH[metrics.REJECTED]),
     ],
