@@ -6,7 +6,7 @@ from deploy.grafana.panels import NODE, Dashboard, Panel, Row, quantiles
 
 PAGES = 'view!~"unnamed|none"'
 
-RESTARTS = f"tidewire_hub_restarts_total{{{NODE}}}"
+RESTARTS = f"tidewire_task_restarts_total{{{NODE}}}"
 
 OPERATIONS = Dashboard(
     "tidewire-operations",
@@ -45,7 +45,7 @@ OPERATIONS = Dashboard(
                             "{{instance}} {{task}}",
                         ),
                     ),
-                    "Each is a bug. Alert: TidewireHubRestarts.",
+                    "Each is a bug. Alert: TidewireTaskRestarts.",
                 ),
                 Panel(
                     "Leases",

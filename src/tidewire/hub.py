@@ -221,7 +221,7 @@ class Hub:
             logger.debug("topic %s waits for Redis: %s", topic, error)
         except Exception:
             logger.exception("delivery on topic %s failed; it starts over", topic)
-            metrics.HUB_RESTARTS.labels("delivery").inc()
+            metrics.TASK_RESTARTS.labels("delivery").inc()
             feed.forget()
         finally:
             del self._tasks[topic]

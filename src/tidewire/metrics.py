@@ -175,9 +175,9 @@ EDIT_LEASE_CHANGES = Counter(
 )
 
 # --- the node ----------------------------------------------------------------------------------------------------
-HUB_RESTARTS = Counter(
-    "tidewire_hub_restarts",
-    "Times a task of the hub died and was restarted. Act: on any; the log has the traceback.",
+TASK_RESTARTS = Counter(
+    "tidewire_task_restarts",
+    "Times a task of this node raised an error and was restarted. Act: on any; the log has the traceback.",
     ["task"],
 )
 STALE = Gauge(
@@ -248,7 +248,7 @@ OF_NODES: tuple[Any, ...] = (
     LEASES_EXPIRED,
     GHOSTS,
     EDIT_LEASE_CHANGES,
-    HUB_RESTARTS,
+    TASK_RESTARTS,
     STALE,
     DRAINING,
     DRAIN_STARTED_SECONDS,
@@ -300,7 +300,7 @@ VALUES: dict[Any, tuple[str, ...]] = {
     LIMIT_REJECTIONS: LIMITS,
     RESUMES: ("new", "recovered", "lost"),
     EDIT_LEASE_CHANGES: get_args(Step),
-    HUB_RESTARTS: TASKS,
+    TASK_RESTARTS: TASKS,
     REDIS_ERRORS: REDIS_ERROR_KINDS,
     RELAY_FAILURES: RELAY_FAILURE_REASONS,
 }

@@ -281,7 +281,7 @@ async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:
             logger.warning("%s waits for Redis: %s", name, error)
         except Exception:
             logger.exception("%s died and is started again", name)
-            metrics.HUB_RESTARTS.labels(name).inc()
+            metrics.TASK_RESTARTS.labels(name).inc()
         if loop.time() - began > LONGEST_RESTART_SECONDS:
             backoff.succeeded()
         await asyncio.sleep(backoff.failed())

@@ -157,7 +157,7 @@ def owing(story: Story, _crowd: Crowd) -> None:
 def misleading(story: Story, _crowd: Crowd) -> None:
     """Send a hint of another version, which the hub cannot read."""
     story.stack.run("-c", DJANGO + ODD_HINT)
-    story.until("TidewireHubRestarts")
+    story.until("TidewireTaskRestarts")
 
 
 def stalling(story: Story, crowd: Crowd) -> None:

@@ -50,7 +50,7 @@ STORIES = {
             "TidewireDeliveryLateFast",
             "TidewireDeliveryLateSlow",
             "TidewireDropped",
-            "TidewireHubRestarts",
+            "TidewireTaskRestarts",
             "TidewireSlowConsumers",
             "TidewireOutboxStuck",
             "TidewireStale",

@@ -169,7 +169,7 @@ def names(socket: FakeSocket) -> list[list[str]]:
 
 
 def restarts(task: str) -> float:
-    return metrics.HUB_RESTARTS.labels(task)._value.get()
+    return metrics.TASK_RESTARTS.labels(task)._value.get()
 
 
 async def test_a_hundred_connections_are_one_member_of_each_group(scene):

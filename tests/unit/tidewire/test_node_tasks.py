@@ -9,7 +9,7 @@ from tidewire.exceptions import NoRedis
 
 
 def restarts() -> float:
-    return metrics.HUB_RESTARTS.labels("test")._value.get()
+    return metrics.TASK_RESTARTS.labels("test")._value.get()
 
 
 async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog):
