@@ -52,7 +52,10 @@ FANOUT = Dashboard(
                     "Oldest that waits",
                     (
                         ("max(tidewire_outbox_oldest_seconds)", "in the outbox"),
-                        ("time() - max(tidewire_relay_looked_timestamp_seconds)", "since the relay looked"),
+                        (
+                            "time() - max(tidewire_relay_last_poll_timestamp_seconds)",
+                            "since the last poll of the relay",
+                        ),
                     ),
                     "Alerts: TidewireOutboxStuck, TidewireRelayStuck.",
                     unit="s",
@@ -68,7 +71,7 @@ FANOUT = Dashboard(
                             "failed: {{reason}}",
                         ),
                     ),
-                    "What others left, and its looks that failed.",
+                    "Events that other processes could not publish, and polls that failed.",
                     unit="cps",
                     wide=6,
                 ),

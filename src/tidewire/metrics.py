@@ -123,13 +123,13 @@ RELAY_PUBLISHED = Counter(
 )
 RELAY_FAILURES = Counter(
     "tidewire_relay_failures",
-    "Looks of the relay at the outbox that failed, because Redis or the database is unavailable or another publisher "
+    "Polls of the outbox by the relay that failed, because Redis or the database is unavailable or another publisher "
     "makes no progress. Act: when it lasts for a minute.",
     ["reason"],
 )
-RELAY_LOOKED_SECONDS = Gauge(
-    "tidewire_relay_looked_timestamp_seconds",
-    "When the relay last looked at the outbox and could publish what it owed. Act: when that is a minute ago.",
+RELAY_LAST_POLL_SECONDS = Gauge(
+    "tidewire_relay_last_poll_timestamp_seconds",
+    "When the relay last polled the outbox and could publish the waiting events. Act: when that is a minute ago.",
 )
 
 # --- slow consumers ----------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ OF_NODES: tuple[Any, ...] = (
     ASYNCIO_TASKS,
 )
 OF_PAGES: tuple[Any, ...] = (OUTBOX_WAITING, REQUESTS, REQUEST_SECONDS)
-OF_THE_RELAY: tuple[Any, ...] = (RELAY_PUBLISHED, RELAY_FAILURES, RELAY_LOOKED_SECONDS)
+OF_THE_RELAY: tuple[Any, ...] = (RELAY_PUBLISHED, RELAY_FAILURES, RELAY_LAST_POLL_SECONDS)
 # Exported by each process that reads the outbox.
 OF_PAGES_AND_THE_RELAY: tuple[Any, ...] = (OUTBOX_OLDEST_SECONDS,)
 

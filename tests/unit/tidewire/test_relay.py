@@ -56,7 +56,7 @@ def run(monkeypatch):
             return answer
 
         monkeypatch.setattr(relay.threading, "Event", Stop)
-        monkeypatch.setattr(relay.Relay, "look", lambda _self: publish())
+        monkeypatch.setattr(relay.Relay, "poll", lambda _self: publish())
         call_command("relay", *arguments)
         return waits
 
@@ -129,7 +129,7 @@ def test_a_look_that_fails_is_counted_by_what_was_away(run):
 def test_the_time_of_the_last_good_look_is_told(run, monkeypatch):
     """The time of the start counts until the first success, and is set before the port is open."""
     done = []
-    monkeypatch.setattr(metrics.RELAY_LOOKED_SECONDS, "set_to_current_time", lambda: done.append("told"))
+    monkeypatch.setattr(metrics.RELAY_LAST_POLL_SECONDS, "set_to_current_time", lambda: done.append("told"))
     monkeypatch.setattr(relay.relay_metrics, "listen", lambda *_address: done.append("listens"))
     run(0, NoRedis("away"), 0, arguments=["--metrics=127.0.0.1:8400"])
     assert done == ["told", "listens", "told", "told"]
@@ -140,11 +140,11 @@ def test_another_publisher_without_progress_is_no_success(run):
     assert run(*[relay.NoProgress("event 7 has waited for 12 s")] * 3, 0) == [0.5] * 5
 
 
-class TestLook:
+class TestPoll:
     """The work of the relay at each check."""
 
     @pytest.fixture
-    def looking(self, monkeypatch):
+    def polled(self, monkeypatch):
         made = relay.Relay()
         made.clock = 0.0
         monkeypatch.setattr(relay.time, "monotonic", lambda: made.clock)
@@ -158,37 +158,37 @@ class TestLook:
         made_at = Now() - timedelta(seconds=seconds)
         OutboxEvent.objects.create(event_id=UUID(int=1), topic="talk", type="test.said", body=body, created_at=made_at)
 
-    def test_a_young_event_is_left_to_its_own_process(self, looking, monkeypatch):
+    def test_a_young_event_is_left_to_its_own_process(self, polled, monkeypatch):
         """The relay would compete with the publisher that is about to publish the event."""
-        monkeypatch.setattr(looking._publisher, "publish", lambda _count: pytest.fail("it was published"))
+        monkeypatch.setattr(polled._publisher, "publish", lambda _count: pytest.fail("it was published"))
         self.leave(0)
-        assert looking.look() == 0
+        assert polled.poll() == 0
 
-    def test_an_event_that_was_left_is_published_and_counted(self, looking, monkeypatch):
+    def test_an_event_that_was_left_is_published_and_counted(self, polled, monkeypatch):
         """All events behind the oldest one are published too."""
-        monkeypatch.setattr(looking._publisher, "publish", lambda count: count(2) or count(1) or True)
+        monkeypatch.setattr(polled._publisher, "publish", lambda count: count(2) or count(1) or True)
         before = metrics.RELAY_PUBLISHED._value.get()
-        self.leave(relay.LEFT_SECONDS)
-        assert looking.look() == 3
+        self.leave(relay.RELAY_AFTER_SECONDS)
+        assert polled.poll() == 3
         assert metrics.RELAY_PUBLISHED._value.get() - before == 3
 
-    def test_a_publisher_that_holds_its_turn_without_progress_is_reported(self, looking, monkeypatch):
+    def test_a_publisher_that_holds_its_turn_without_progress_is_reported(self, polled, monkeypatch):
         """The error names the publisher, and only after the same event has been the oldest for long."""
-        monkeypatch.setattr(looking._publisher, "publish", lambda _count: False)
+        monkeypatch.setattr(polled._publisher, "publish", lambda _count: False)
         PublisherTurn.objects.create(pk=1, holder="web-1:7")
         self.leave(30)
-        for looking.clock in (0.0, 5.0, 10.0):
-            assert looking.look() == 0
-        looking.clock = 10.5
+        for polled.clock in (0.0, 5.0, 10.0):
+            assert polled.poll() == 0
+        polled.clock = 10.5
         with pytest.raises(relay.NoProgress, match=r"has waited for 30 s; the last publisher was web-1:7"):
-            looking.look()
+            polled.poll()
         self.leave(31)
-        assert looking.look() == 0, "the oldest is another one now"
+        assert polled.poll() == 0, "the oldest is another one now"
 
-    def test_what_grows_is_pruned_each_hour(self, looking, monkeypatch):
+    def test_what_grows_is_pruned_each_hour(self, polled, monkeypatch):
         """Old rows and topics would accumulate."""
         pruned = []
-        monkeypatch.setattr(relay.pruning, "prune", lambda: pruned.append(looking.clock))
-        for looking.clock in (0.0, 3600.0, 3601.0, 3602.0, 7202.0):
-            looking.look()
+        monkeypatch.setattr(relay.pruning, "prune", lambda: pruned.append(polled.clock))
+        for polled.clock in (0.0, 3600.0, 3601.0, 3602.0, 7202.0):
+            polled.poll()
         assert pruned == [3601.0, 7202.0]

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 INTERVAL_SECONDS = 0.5
 LONGEST_SECONDS = 10.0
 # An event of this age was left behind: the publisher of its own process would have published it by now.
-LEFT_SECONDS = 1.0
+RELAY_AFTER_SECONDS = 1.0
 # Longer than a publisher may take for one batch, so no publisher makes progress.
 STUCK_SECONDS = 10.0
 PRUNE_SECONDS = 3600.0
@@ -38,7 +38,7 @@ class Relay:
         self._oldest: int | None = None
         self._since = self._pruned = time.monotonic()
 
-    def look(self) -> int:
+    def poll(self) -> int:
         """Publish the events left behind. Returns their number. Raises `NoRedis`, `NoProgress` or a database error."""
         published = 0.0
 
@@ -48,7 +48,7 @@ class Relay:
             metrics.RELAY_PUBLISHED.inc(events)
 
         found = outbox.oldest()
-        if found is not None and found[1] >= LEFT_SECONDS and not self._publisher.publish(count):
+        if found is not None and found[1] >= RELAY_AFTER_SECONDS and not self._publisher.publish(count):
             self._watch()
         if time.monotonic() - self._pruned > PRUNE_SECONDS:
             self._pruned = time.monotonic()
@@ -82,7 +82,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         # A relay that cannot poll is late from its start; set before the first scrape, which would otherwise show 1970.
-        metrics.RELAY_LOOKED_SECONDS.set_to_current_time()
+        metrics.RELAY_LAST_POLL_SECONDS.set_to_current_time()
         if options["metrics"]:
             host, port = options["metrics"]
             try:
@@ -94,9 +94,9 @@ class Command(BaseCommand):
         wait = INTERVAL_SECONDS
         while not stop.wait(wait):
             try:
-                published = relay.look()
+                published = relay.poll()
                 wait = INTERVAL_SECONDS
-                metrics.RELAY_LOOKED_SECONDS.set_to_current_time()
+                metrics.RELAY_LAST_POLL_SECONDS.set_to_current_time()
                 if published:
                     logger.info("relay published %d events", published)
             except NoProgress as error:
