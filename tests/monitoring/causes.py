@@ -211,7 +211,7 @@ def blinding(story: Story, _crowd: Crowd) -> None:
     story.eyes.configure(dropped=EVERYTHING)
     story.until(*MISSING, seconds=60)
     story.eyes.configure(without="ws")
-    story.until("TidewireNobodyScraped", seconds=60)
+    story.until("TidewireNoTargets", seconds=60)
     story.eyes.configure()
 
 

@@ -66,7 +66,7 @@ STORIES = {
             "TidewireWebErrors",
             "TidewireRelayStuck",
             "TidewireWebSlow",
-            "TidewireNobodyScraped",
+            "TidewireNoTargets",
             *causes.MISSING,
         },
         OPERATIONS,

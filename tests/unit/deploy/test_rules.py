@@ -86,7 +86,7 @@ def test_no_test_is_of_an_alert_that_is_not_there():
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["labels"].get("metric", rule["alert"]))
 def test_every_alert_has_a_severity_a_summary_and_a_runbook(rule):
     assert rule["labels"]["severity"] in {"critical", "warning"}
-    if "metric" not in rule["labels"] and rule["alert"] != "TidewireNobodyScraped":
+    if "metric" not in rule["labels"] and rule["alert"] != "TidewireNoTargets":
         assert "$value" in rule["annotations"]["summary"] or "up{" in rule["expr"], "a summary has its figure"
     path, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     text = (ROOT / path).read_text(encoding="utf-8")
