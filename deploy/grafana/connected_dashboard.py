@@ -103,7 +103,12 @@ CONNECTED = Dashboard(
                 ),
                 Panel(
                     "What told the user",
-                    ((f"sum by (by) (rate(tidewire_authentications_total{{{NODE}}}[$__rate_interval]))", "{{by}}"),),
+                    (
+                        (
+                            f"sum by (credential) (rate(tidewire_authentications_total{{{NODE}}}[$__rate_interval]))",
+                            "{{method}}",
+                        ),
+                    ),
                     "A ticket costs no query, a session does.",
                     unit="cps",
                 ),

@@ -29,9 +29,9 @@ CONNECTS = Counter(
 )
 AUTHENTICATIONS = Counter(
     "tidewire_authentications",
-    "Handshakes by how the user was found: ticket, session or unknown. Act: when `session` takes over, each costs a "
-    "query; when `unknown` grows: sessions cannot be read.",
-    ["by"],
+    "Handshakes by the credential that authenticated the user: ticket, session or unknown. Act: when `session` takes "
+    "over, each costs a query; when `unknown` grows: sessions cannot be read.",
+    ["credential"],
 )
 CLOSES = Counter(
     "tidewire_closes",

@@ -36,7 +36,7 @@ def by_tickets(stack: Stack) -> float:
     for node in stack.ws:
         with urllib.request.urlopen(f"http://127.0.0.1:{node.admin_port}/metrics", timeout=10) as page:
             lines = page.read().decode().splitlines()
-        counted = [line for line in lines if line.startswith('tidewire_authentications_total{by="ticket"')]
+        counted = [line for line in lines if line.startswith('tidewire_authentications_total{credential="ticket"')]
         found += sum(float(line.split()[-1]) for line in counted)
     return found
 
