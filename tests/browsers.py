@@ -37,7 +37,7 @@ PLAYWRIGHT_FLAGS = [
     + NO_POPUPS,
 ]
 # Events take milliseconds, but a busy machine with two cores may need much longer.
-PATIENCE_MS = 15_000
+TIMEOUT_MS = 15_000
 DESKTOP = {"width": 1280, "height": 800}
 
 # Every state that the indicator shows is recorded in an attribute, so that a test cannot miss a short one.
@@ -109,7 +109,7 @@ def launched() -> Iterator[Browser]:
     """Run one Chromium. Playwright runs an event loop meanwhile, so no async test can run in this process."""
     if reason := why_no_browser():
         pytest.skip(reason)
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=PLAYWRIGHT_FLAGS)
         yield browser
@@ -169,7 +169,7 @@ def seats(chromium: Browser) -> Iterator[Callable[..., Person]]:
         def sit(name: str, url: str, **options: Any) -> Person:
             context = chromium.new_context(**({"viewport": DESKTOP} | options))
             contexts.callback(context.close)
-            context.set_default_timeout(PATIENCE_MS)
+            context.set_default_timeout(TIMEOUT_MS)
             context.add_init_script(WATCH_STATES)
             page = context.new_page()
             page.on("pageerror", lambda error: complaints.append(f"{name}: {error}"))

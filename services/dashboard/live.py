@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # A page without its live parts is better than a late page; the socket delivers them anyway.
-PATIENCE_SECONDS = 0.5
+TIMEOUT_SECONDS = 0.5
 
 
 def users() -> UsersCount | None:
@@ -63,7 +63,7 @@ def _read(read: Callable[[Presence], Awaitable[T]]) -> T | None:
     if not outage.READS.may_ask():
         return None
     try:
-        found = background().run(reading(), seconds=PATIENCE_SECONDS)
+        found = background().run(reading(), seconds=TIMEOUT_SECONDS)
     except NoRedis as error:
         outage.READS.begin()
         logger.warning("pages are shown without what is live: %s", error)

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Redis must answer within this, because a staff member waits for the result of the order.
-PATIENCE_SECONDS = 2.0
+TIMEOUT_SECONDS = 2.0
 
 
 class NotListening(Exception):
@@ -50,4 +50,4 @@ def is_listening(report: NodeReport) -> bool:
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:
-    return background().run(work, seconds=PATIENCE_SECONDS)
+    return background().run(work, seconds=TIMEOUT_SECONDS)

@@ -30,7 +30,7 @@ from tidewire.streams import Encoded
 logger = logging.getLogger(__name__)
 
 # Timeout of Redis per batch, shorter than a turn, so that no other publisher can begin in the meantime.
-PATIENCE_SECONDS = 1.0
+PUBLISH_TIMEOUT_SECONDS = 1.0
 # Under load, events are collected for this long. A single event must not wait.
 PACE_SECONDS = 0.05
 # Above a hundred events a second the cost of a batch matters more to the saves beside it than 50 ms to a reader.
@@ -99,7 +99,7 @@ class Publisher:
         layer = get_channel_layer(given.CHANNEL_LAYER)
         assert layer is not None
         work = publish_all(topics, streams=stream_store(), layer=layer, prefix=given.PREFIX)
-        results = background().run(work, seconds=PATIENCE_SECONDS)
+        results = background().run(work, seconds=PUBLISH_TIMEOUT_SECONDS)
         done: set[str] = set()
         past: dict[str, int] = {}
         for topic, result in results.items():

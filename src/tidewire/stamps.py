@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 # The topic of revocations.
 TOPIC_NAME = "revocations"
 # A page without a new ticket is better than a late page.
-PATIENCE_SECONDS = 0.5
+TIMEOUT_SECONDS = 0.5
 # A reading of Redis's clock expires after this; a quartz clock drifts by far less than a second in this time.
 VALID_SECONDS = 300.0
 
@@ -65,7 +65,7 @@ def read_stamp() -> Stamp | None:
     if not outage.READS.may_ask():
         return None
     try:
-        stamp = background().run(reading(), seconds=PATIENCE_SECONDS)
+        stamp = background().run(reading(), seconds=TIMEOUT_SECONDS)
     except NoRedis as error:
         outage.READS.begin()
         logger.warning("no tickets are issued: %s", error)

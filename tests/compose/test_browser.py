@@ -16,7 +16,7 @@ from tests.browsers import Person, launched, seats
 
 pytestmark = pytest.mark.compose
 
-PATIENCE_SECONDS = 15.0
+TIMEOUT_SECONDS = 15.0
 
 
 class Frames:
@@ -32,7 +32,7 @@ class Frames:
 
     def with_id(self, request_id: str) -> dict[str, object]:
         """Return the only event of a request, after it has arrived."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + TIMEOUT_SECONDS
         while not (found := [each for each in self.events if each.get("request_id") == request_id]):
             assert time.monotonic() < end, self.events[-5:]
             # Playwright reports frames only while it waits.

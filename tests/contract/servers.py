@@ -28,7 +28,7 @@ COMMANDS: dict[str, Callable[[int], list[str]]] = {
     "uvicorn": lambda port: ["-m", "uvicorn", APPLICATION, "--no-access-log", "--host", LOOPBACK, "--port", str(port)],
 }
 READY_SECONDS = 30.0
-PATIENCE_SECONDS = 8.0
+TIMEOUT_SECONDS = 8.0
 
 
 class Server:
@@ -45,7 +45,7 @@ class Server:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/state", timeout=5) as answer:
             return dict(json.loads(answer.read()))
 
-    def until(self, matches: Callable[[dict[str, Any]], bool], seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
+    def until(self, matches: Callable[[dict[str, Any]], bool], seconds: float = TIMEOUT_SECONDS) -> dict[str, Any]:
         """Return the state when it matches, or the last one after the timeout."""
         end = time.monotonic() + seconds
         while not matches(state := self.state()) and time.monotonic() < end:
@@ -71,7 +71,7 @@ class Client:
         self.socket = socket.socket()
         # Small, so that the server soon detects a client that does not read.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.socket.settimeout(PATIENCE_SECONDS)
+        self.socket.settimeout(TIMEOUT_SECONDS)
         self.socket.connect((LOOPBACK, port))
         self.socket.sendall(handshake(f"{LOOPBACK}:{port}", path, "a=b"))
         answer = b""
@@ -98,7 +98,7 @@ class Client:
         """End the TCP connection without a close frame, like a killed browser."""
         self.socket.close()
 
-    def ended(self, seconds: float = PATIENCE_SECONDS) -> bool:
+    def ended(self, seconds: float = TIMEOUT_SECONDS) -> bool:
         """Return whether the server ends the TCP connection in this time."""
         self.socket.settimeout(seconds)
         try:

@@ -24,7 +24,7 @@ from tidewire.revocation import revoke
 
 THREADS = 6
 ROUNDS = 15
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 class Threads:
@@ -43,7 +43,7 @@ class Threads:
         return self._pool.submit(run)
 
     def one(self, call: Callable[[], Any]) -> Any:
-        return self.start(call).result(PATIENCE_SECONDS)
+        return self.start(call).result(TIMEOUT_SECONDS)
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -109,17 +109,17 @@ class Slow:
     def __init__(self, threads: Threads, action: Callable[[], object]) -> None:
         self._acted, self._commit = threading.Event(), threading.Event()
         self._done = threads.start(lambda: self._run(action))
-        assert self._acted.wait(PATIENCE_SECONDS)
+        assert self._acted.wait(TIMEOUT_SECONDS)
 
     def _run(self, action: Callable[[], object]) -> None:
         with transaction.atomic():
             action()
             self._acted.set()
-            self._commit.wait(PATIENCE_SECONDS)
+            self._commit.wait(TIMEOUT_SECONDS)
 
     def commit(self) -> None:
         self._commit.set()
-        self._done.result(PATIENCE_SECONDS)
+        self._done.result(TIMEOUT_SECONDS)
 
 
 def unread(user: User) -> list[str]:
@@ -194,11 +194,11 @@ def test_no_lower_number_appears_later(threads, ann, documents):
     acting = [threads.start(lambda number=number: act(number)) for number in range(THREADS)]
     try:
         for each in acting:
-            each.result(PATIENCE_SECONDS * 3)
+            each.result(TIMEOUT_SECONDS * 3)
         threads.one(publish)
     finally:
         stop.set()
-    assert watching.result(PATIENCE_SECONDS) == set()
+    assert watching.result(TIMEOUT_SECONDS) == set()
     numbers = threads.one(lambda: list(Notification.objects.order_by("sequence").values_list("sequence", flat=True)))
     assert numbers == list(range(1, len(numbers) + 1)), "without a gap"
     assert not threads.one(OutboxEvent.objects.exists)

@@ -11,7 +11,7 @@ import pytest
 from tests.http_client import submit
 from tests.sockets import event, open_socket
 
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def with_id(found, request_id):
 
 def written(read, request_id, count):
     """Wait until a process has written this number of lines with an id."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + TIMEOUT_SECONDS
     while len(found := with_id(lines(read()), request_id)) < count:
         assert time.monotonic() < end, found
         time.sleep(0.05)

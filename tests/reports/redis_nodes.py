@@ -21,7 +21,7 @@ TOUCH_SECONDS = 0.2
 SHOWN_SECONDS = 3.0
 # A ghost must be gone a second after the lease.
 GONE_SECONDS = LEASE_SECONDS + 1.0
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 def hold(name: str) -> Hold:
@@ -54,12 +54,12 @@ class Hall:
     async def settle(self) -> None:
         await until(self.is_right)
 
-    async def heals(self, fault: str, *, within_seconds: float = GONE_SECONDS, patience_seconds: float = 0.0) -> None:
+    async def heals(self, fault: str, *, within_seconds: float = GONE_SECONDS, timeout_seconds: float = 0.0) -> None:
         """Fail unless every page shows the right members in time and keeps showing them. Prints the measured times."""
         began = time.monotonic()
         missing_until = ghosts_until = 0.0
         right_since: float | None = None
-        end = began + (patience_seconds or within_seconds + 4.0)
+        end = began + (timeout_seconds or within_seconds + 4.0)
         while time.monotonic() < end and (right_since is None or time.monotonic() - right_since < 2 * GRACE_SECONDS):
             await asyncio.sleep(0.02)
             now = time.monotonic() - began
@@ -77,7 +77,7 @@ class Hall:
             f" right after {healed} (all shown after {missing_until:.1f} s, no ghost after {ghosts_until:.1f} s)"
         )
         assert self.is_right(), f"{sorted(seen)} in place of {sorted(self.present)}"
-        assert missing_until <= max(SHOWN_SECONDS, patience_seconds)
+        assert missing_until <= max(SHOWN_SECONDS, timeout_seconds)
         assert ghosts_until <= within_seconds
         for page in (*self.pages, *self.talks):
             assert page.closed == []
@@ -100,7 +100,7 @@ def place(talk: FakeSocket) -> str:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while not true():  # noqa: ASYNC110  # the condition has no event to wait for
             await asyncio.sleep(0.02)
 

@@ -248,7 +248,7 @@ async def test_a_redis_user_without_dangerous_commands_notices_as_well(tmp_path,
                 fault.primary.client.execute_command("ACL", "SETUSER", "narrow", *rules)
                 await _say(here, 1)
                 await until(lambda: recovered(_returns(here, stood)) in ([], [False]))
-                await here.heals("Redis user without @dangerous", patience_seconds=10.0)
+                await here.heals("Redis user without @dangerous", timeout_seconds=10.0)
     finally:
         fault.close()
 
@@ -291,7 +291,7 @@ async def test_a_key_that_redis_evicted_is_put_back(tmp_path, settings, monkeypa
                     fault.primary.client.delete(*evicted)
                 here.leave(BEFORE[0])
                 here.enter("late")
-                await here.heals(f"{key} evicted", patience_seconds=12.0)
+                await here.heals(f"{key} evicted", timeout_seconds=12.0)
     finally:
         fault.close()
 

@@ -18,7 +18,7 @@ from tests.stack import PREPARE_SECONDS, Stack
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 # A process that starts on a busy machine needs many seconds. A failure would wait forever.
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 ACT = """
 import sys, django
 django.setup()
@@ -76,7 +76,7 @@ def published(stack: Stack, title: str) -> bool:
 
 
 def soon_published(stack: Stack, title: str) -> bool:
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + TIMEOUT_SECONDS
     while not published(stack, title):
         if time.monotonic() > end:
             return False
@@ -125,7 +125,7 @@ input()
         ) as quick:
             watch = time.monotonic()
             while quick.poll() is None and not published(stack, "Quick"):
-                assert time.monotonic() - watch < PATIENCE_SECONDS, "the quick save waits for the slow one"
+                assert time.monotonic() - watch < TIMEOUT_SECONDS, "the quick save waits for the slow one"
                 time.sleep(0.05)
         assert unread(stack, bob)["unread"] == 1
         mark_read(stack, bob, unread(stack, bob)["newest"])

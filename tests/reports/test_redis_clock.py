@@ -87,7 +87,7 @@ async def test_ghosts_go_in_time_whatever_the_clock_of_redis_does(servers, setti
             else:
                 first.step_clock(seconds)
             await here.heals(
-                f"clock {seconds:+.0f} s by {how}", within_seconds=GONE_SECONDS + 0.5, patience_seconds=12.0
+                f"clock {seconds:+.0f} s by {how}", within_seconds=GONE_SECONDS + 0.5, timeout_seconds=12.0
             )
 
 

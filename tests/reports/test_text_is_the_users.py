@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.browsers import PATIENCE_MS
+from tests.browsers import TIMEOUT_MS
 from tests.reports.test_doing_it_twice import drop_answers
 from tests.stack import SESSION_COOKIE
 
@@ -15,7 +15,7 @@ WRITTEN = "Object.keys(localStorage).filter((key) => key.startsWith('tidewire.dr
 
 def until(page, expression, value):
     """Wait for a value in the page. Playwright's own wait needs `eval`, which the pages forbid."""
-    due = time.monotonic() + PATIENCE_MS / 1000
+    due = time.monotonic() + TIMEOUT_MS / 1000
     while (found := page.evaluate(expression)) != value:
         assert time.monotonic() < due, f"{expression} is {found}, not {value}"
         page.wait_for_timeout(50)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.parallel import ALONE, Groups, Worker
 
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ class Started:
     def _run(self):
         next(self._protocol)
         self._runs.set()
-        self._over.wait(PATIENCE_SECONDS)
+        self._over.wait(TIMEOUT_SECONDS)
         self._protocol.close()
 
-    def runs(self, seconds=PATIENCE_SECONDS):
+    def runs(self, seconds=TIMEOUT_SECONDS):
         return self._runs.wait(seconds)
 
     def end(self):

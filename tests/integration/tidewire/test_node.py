@@ -30,7 +30,7 @@ from tidewire.topics import StreamTopic
 
 TALK = StreamTopic("talk")
 BEGINNING = Positions({TALK.name: NOTHING})
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 class Cluster:
@@ -90,7 +90,7 @@ async def cluster(redis, settings):
 
 async def until(true: Callable[[], bool]) -> None:
     """Wait until a condition is true, with a timeout."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while not true():  # noqa: ASYNC110  # the condition has no event to wait for
             await asyncio.sleep(0.01)
 

@@ -26,7 +26,7 @@ from tidewire.stores import stream_store
 
 THREADS = 8
 PROCESSES = 3
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 class Processes:
@@ -66,7 +66,7 @@ class Processes:
 
     def settle(self) -> None:
         """Wait until no event is waiting."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + TIMEOUT_SECONDS
         while self.left():
             assert time.monotonic() < end, f"{self.left()} events still wait"
             time.sleep(0.02)
@@ -265,7 +265,7 @@ def test_one_topic_that_redis_refuses_does_not_hold_up_the_others(processes, red
 
     processes.one(odd)
     processes.one(lambda: say(1, 2))
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + TIMEOUT_SECONDS
     while processes.left() != 10:
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -285,13 +285,13 @@ def test_rows_that_another_transaction_has_locked_do_not_hold_up_other_topics(pr
         with transaction.atomic():
             assert list(Notification.objects.select_for_update())
             locked.set()
-            going_on.wait(PATIENCE_SECONDS)
+            going_on.wait(TIMEOUT_SECONDS)
 
     with monkeypatch.context() as unavailable:
         unavailable.setattr(outbox, "_publish_waiting", lambda: None)
         processes.one(lambda: notify(7))
     migrating = processes._pool.submit(migrate)
-    assert locked.wait(PATIENCE_SECONDS)
+    assert locked.wait(TIMEOUT_SECONDS)
     processes.one(lambda: say(1, 2, 3, 4))
     end = time.monotonic() + 3
     try:
@@ -300,7 +300,7 @@ def test_rows_that_another_transaction_has_locked_do_not_hold_up_other_topics(pr
             time.sleep(0.02)
     finally:
         going_on.set()
-        migrating.result(PATIENCE_SECONDS)
+        migrating.result(TIMEOUT_SECONDS)
     processes.settle()
     assert processes.one(
         lambda: list(Notification.objects.order_by("sequence").values_list("sequence", flat=True))
@@ -318,13 +318,13 @@ def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE dashboard_notification IN ACCESS EXCLUSIVE MODE")
             locked.set()
-            going_on.wait(PATIENCE_SECONDS)
+            going_on.wait(TIMEOUT_SECONDS)
 
     with monkeypatch.context() as unavailable:
         unavailable.setattr(outbox, "_publish_waiting", lambda: None)
         processes.one(lambda: notify(2))
     migrating = processes._pool.submit(migrate)
-    assert locked.wait(PATIENCE_SECONDS)
+    assert locked.wait(TIMEOUT_SECONDS)
     processes.one(lambda: say(1))
     end = time.monotonic() + 5
     try:
@@ -333,7 +333,7 @@ def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(
             time.sleep(0.02)
     finally:
         going_on.set()
-        migrating.result(PATIENCE_SECONDS)
+        migrating.result(TIMEOUT_SECONDS)
     processes.settle()
 
 
@@ -348,15 +348,15 @@ def open_transaction(processes: Processes, work: Callable[[], Any]) -> Iterator[
         with transaction.atomic():
             work()
             begun.set()
-            going_on.wait(PATIENCE_SECONDS)
+            going_on.wait(TIMEOUT_SECONDS)
 
     running = processes._pool.submit(run)
     try:
-        assert begun.wait(PATIENCE_SECONDS)
+        assert begun.wait(TIMEOUT_SECONDS)
         yield
     finally:
         going_on.set()
-        running.result(PATIENCE_SECONDS)
+        running.result(TIMEOUT_SECONDS)
 
 
 def soon(true: Callable[[], bool], what: str) -> None:
@@ -423,14 +423,14 @@ def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatc
 
     def hold(batch):
         late.set()
-        assert going_on.wait(PATIENCE_SECONDS)
+        assert going_on.wait(TIMEOUT_SECONDS)
         return send(batch)
 
     monkeypatch.setattr(stopped, "_send", hold)
     monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
     processes.one(lambda: say(1, 2))
     holding = processes._pool.submit(stopped.publish)
-    assert late.wait(PATIENCE_SECONDS)
+    assert late.wait(TIMEOUT_SECONDS)
     processes.one(lambda: say(3))
     assert not processes.one(Publisher().publish), "the turn is not over yet"
     began = time.monotonic()
@@ -443,7 +443,7 @@ def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatc
     processes.one(lambda: say(*range(4, 10)))
     assert processes.one(other.publish)
     going_on.set()
-    assert not holding.result(PATIENCE_SECONDS) or processes.left() == 0
+    assert not holding.result(TIMEOUT_SECONDS) or processes.left() == 0
     assert processes.stream() == words(*range(1, 10))
     assert [event.sequence for event in processes.events()] == list(range(1, 10))
 
@@ -457,7 +457,7 @@ def test_a_stopped_publisher_deletes_no_event_of_a_database_that_went_back(proce
     def hold(batch):
         done = send(batch)
         sent.set()
-        assert going_on.wait(PATIENCE_SECONDS)
+        assert going_on.wait(TIMEOUT_SECONDS)
         return done
 
     def go_back() -> None:
@@ -472,13 +472,13 @@ def test_a_stopped_publisher_deletes_no_event_of_a_database_that_went_back(proce
     processes.one(go_back)
     processes.one(lambda: say(1, 2))
     stopping = processes._pool.submit(stopped.publish)
-    assert sent.wait(PATIENCE_SECONDS)
+    assert sent.wait(TIMEOUT_SECONDS)
     before = processes.one(lambda: set(OutboxEvent.objects.values_list("id", flat=True)))
     processes.one(go_back)
     processes.one(lambda: say(3, 4))
     assert processes.one(lambda: set(OutboxEvent.objects.values_list("id", flat=True))) == before
     going_on.set()
-    stopping.result(PATIENCE_SECONDS)
+    stopping.result(TIMEOUT_SECONDS)
     processes.one(Publisher().publish)
     assert processes.stream() == words(1, 2, 3, 4)
 
@@ -495,13 +495,13 @@ def test_a_publisher_stopped_inside_its_transaction_delays_others_by_less_than_t
             turn = sequencing.Turn("stopped")
             sequencing.advance(turn)
             inside.set()
-            going_on.wait(PATIENCE_SECONDS)
+            going_on.wait(TIMEOUT_SECONDS)
 
     with monkeypatch.context() as asleep:
         asleep.setattr(outbox, "_publish_waiting", lambda: None)
         processes.one(lambda: say(1))
     stopping = processes._pool.submit(stop)
-    assert inside.wait(PATIENCE_SECONDS)
+    assert inside.wait(TIMEOUT_SECONDS)
     began = time.monotonic()
     processes.one(lambda: say(2))
     assert time.monotonic() - began < 1, "the request itself does not wait"
@@ -510,4 +510,4 @@ def test_a_publisher_stopped_inside_its_transaction_delays_others_by_less_than_t
     assert processes.stream() == words(1, 2)
     going_on.set()
     with pytest.raises(DatabaseError):
-        stopping.result(PATIENCE_SECONDS)
+        stopping.result(TIMEOUT_SECONDS)
