@@ -23,7 +23,7 @@ def odd_server() -> Iterator[Server]:
 
 @pytest.fixture
 def client(chromium, odd_server) -> Iterator[Callable[..., Tab]]:
-    """`client(script, heartbeat=300, at=...)` opens a page with a client, and the server follows the script.
+    """`client(script, heartbeatMs=300, positions=...)` opens a page with a client, and the server follows the script.
 
     No script of the page may have failed at the end, except in tests that allow it.
     """

@@ -31,14 +31,14 @@ window.addEventListener("unhandledrejection", (event) => note("error", String(ev
 window.open_ = (path, options = {}) => {
   window.live = new Live(path, {
     on: { tick: (event) => note("event", event.n) },
-    state: (state, detail) => note("state", { state, ...detail }),
-    lost: (event) => note("lost", event.topic),
+    onState: (state, detail) => note("state", { state, ...detail }),
+    onGap: (event) => note("gap", event.topic),
     ...options,
   });
 };
 window.path = "PATH";
 window.ready = true;
-if (location.search === "?open") open_(path, { heartbeat: 300, patience: 5000 });
+if (location.search === "?open") open_(path, { heartbeatMs: 300, timeoutMs: 5000 });
 </script>"""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

@@ -150,7 +150,7 @@ def test_a_page_may_close_or_reconnect_from_within_its_handler(client, odd_serve
     tab = client(
         well if state == "live" else script,
         **QUICK,
-        state=f"(state) => {{ note_(state); if (state === '{state}') live.close(); }}",
+        onState=f"(state) => {{ note_(state); if (state === '{state}') live.close(); }}",
         # Without jitter, a reconnect would come at once.
         before="window.note_ = (state) => (window.noted ??= []).push(state); Math.random = () => 0;",
     )
@@ -178,7 +178,7 @@ def test_a_send_that_throws_reaches_no_page(client):
     tab = client(first_then(well, well), **QUICK)
     live(tab)
     tab.evaluate("live._socket.send = () => { throw new Error('no') }")
-    assert tab.evaluate("live.say({ type: 'x' })") is False
+    assert tab.evaluate("live.send({ type: 'x' })") is False
     tab.wait("states().join() === 'live,reconnecting,live'")
     assert tab.evaluate("said.filter(({ kind }) => kind === 'error')") == []
 
@@ -210,7 +210,7 @@ def test_a_page_that_comes_back_by_the_back_button_is_live(client, odd_server):
     tab.goto(f"{odd_server.url}/elsewhere")
     tab.evaluate("history.back()")
     tab.wait("window.ready")
-    tab.evaluate("window.live ?? open_(path, { heartbeat: 300, patience: 5000 })")
+    tab.evaluate("window.live ?? open_(path, { heartbeatMs: 300, timeoutMs: 5000 })")
     tab.wait("live.state === 'live'")
     assert len(odd_server.peers) == 2
 

@@ -41,7 +41,7 @@ def tick(topic, offset, **more):
 def test_each_topic_has_a_position_of_its_own(client, odd_server):
     tab = client(
         says(resumed("a", "e1:4"), resumed("b.c", "e2.m90:90"), tick("a", 5), tick("b.c", 91), tick("a", 6)),
-        at="{ a: 'e1:3', 'b.c': '', quiet: 'e3.m7:7', none: null }",
+        positions="{ a: 'e1:3', 'b.c': '', quiet: 'e3.m7:7', none: null }",
     )
     tab.wait("events().length === 3")
     assert sorted(odd_server.peers[0].at) == ["a:e1:3", "b.c:1:0", "quiet:e3.m7:7"]
@@ -58,10 +58,10 @@ def test_a_topic_that_the_page_did_not_know_is_resumed_too(client, odd_server):
 def test_what_was_missed_on_one_topic_is_lost_on_that_topic(client, odd_server):
     tab = client(
         says(resumed("a", "e9:2", recovered=False), resumed("b", "e2:5"), tick("a", 3), tick("b", 6)),
-        at="{ a: 'e1:3', b: 'e2:5' }",
+        positions="{ a: 'e1:3', b: 'e2:5' }",
     )
     tab.wait("events().length === 2")
-    assert tab.evaluate("said.filter(({ kind }) => kind === 'lost').map(({ value }) => value)") == ["a"]
+    assert tab.evaluate("said.filter(({ kind }) => kind === 'gap').map(({ value }) => value)") == ["a"]
     assert positions(odd_server, tab) == ["a:e9.m3:3", "b:e2.m6:6"]
 
 
@@ -89,11 +89,11 @@ def test_many_events_keep_the_memory_of_ids_bounded(client):
     assert tab.evaluate("live._positions.seen('a')") == 1000
 
 
-@pytest.mark.parametrize("at", ["'e1:3'", "null", "['a:e1:3']", "{ a: 3 }", "{ a: { epoch: 'e1', offset: 3 } }"])
-def test_a_position_without_its_topic_is_refused(client, at):
+@pytest.mark.parametrize("positions", ["'e1:3'", "null", "['a:e1:3']", "{ a: 3 }", "{ a: { epoch: 'e1', offset: 3 } }"])
+def test_a_position_without_its_topic_is_refused(client, positions):
     tab = client(well, **QUICK)
-    with pytest.raises(RuntimeError, match=r"TypeError: at.*expected"):
-        tab.evaluate(f"open_(path, {{ at: {at} }})")
+    with pytest.raises(RuntimeError, match=r"TypeError: positions.*expected"):
+        tab.evaluate(f"open_(path, {{ positions: {positions} }})")
 
 
 NO_EVENTS = [
@@ -124,10 +124,10 @@ def test_a_handler_that_fails_is_reported_and_stops_nothing(client, odd_server):
     tab = client(
         says(resumed("a", "e1:0", recovered=False), TICK, tick("a", 2), {"type": "well", "n": 3}),
         on="{ tick: () => { throw new Error('mine'); }, well: ({ n }) => said.push({ kind: 'event', value: n }) }",
-        state="() => { throw new Error('state'); }",
-        lost="() => { throw new Error('lost'); }",
+        onState="() => { throw new Error('state'); }",
+        onGap="() => { throw new Error('gap'); }",
     )
     tab.wait("events().includes(3)")
     errors = tab.evaluate("said.filter(({ kind }) => kind === 'error').map(({ value }) => value)")
-    assert [error.rpartition(" ")[2] for error in errors] == ["state", "lost", "mine", "mine"]
+    assert [error.rpartition(" ")[2] for error in errors] == ["state", "gap", "mine", "mine"]
     assert positions(odd_server, tab) == ["a:e1.m2:2"]

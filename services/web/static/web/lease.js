@@ -127,7 +127,7 @@ export class EditLease {
 
   // After a silence as long as an unrenewed lease lasts, another editor may have it. The server is asked at once.
   get #doubt() {
-    if (!this.#live || this.#live.silence <= this.#status.lease_seconds * 1000) {
+    if (!this.#live || this.#live.msSinceLastMessage <= this.#status.lease_seconds * 1000) {
       this.#doubted = null;
       return null;
     }
@@ -138,8 +138,8 @@ export class EditLease {
 
   #do(what) {
     if (what === "anyway") this.#anyway = true;
-    else if (what === "ask") this.#live.say({ type: "lease.ask" });
-    else this.#live.say({ type: `lease.${what}`, asker: this.#status.asker });
+    else if (what === "ask") this.#live.send({ type: "lease.ask" });
+    else this.#live.send({ type: `lease.${what}`, asker: this.#status.asker });
     this.show();
     if (what === "anyway") this.#fields.at(-1).focus();
   }

@@ -60,25 +60,25 @@ const toasts = new Toasts({ others: find("[data-toasts]"), own: find("[data-own-
 // Events that are lost for good are in the database: the count and the content of the page are read from there.
 const catchUp = new CatchUp(async () => {
   const missed = await unread.refresh();
-  await page.lost?.();
+  await page.reload?.();
   if (missed > 0) toasts.showMissed(missed, data.notificationsUrl);
 });
 
-function open(path, { unknown, state: tell = () => {}, ...options }) {
+function open(path, { onUnknown, onState = () => {}, ...options }) {
   const live = new Live(path, {
     ...options,
-    state(state, detail) {
-      if (detail.code === UNKNOWN_TOPIC && unknown) {
+    onState(state, detail) {
+      if (detail.code === UNKNOWN_TOPIC && onUnknown) {
         lives.delete(live);
         signal.drop(live);
         wayBack.forget(live);
-        unknown();
+        onUnknown();
         return;
       }
       signal.set(live, state);
       notices.follow(live, state, detail);
       wayBack.follow(live, state, detail);
-      tell(state);
+      onState(state);
     },
   });
   lives.add(live);
@@ -107,7 +107,7 @@ open("/ws/users/", {
 });
 
 const news = open("/ws/notifications/", {
-  at: { notifications: data.position },
+  positions: { notifications: data.position },
   on: {
     "notification.created": (event) => {
       const own = event.actor === me;
@@ -119,7 +119,7 @@ const news = open("/ws/notifications/", {
       if (event.sequence > rendered) page.notification?.(event);
     },
   },
-  lost: () => catchUp.start(),
+  onGap: () => catchUp.start(),
 });
 
 // Without a network the indicator shows it, and the next request asks again.

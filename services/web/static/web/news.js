@@ -13,5 +13,5 @@ const NIGHT_MS = 5 * 60_000;
 const RETURN_MS = 5000;
 
 export function isNews(live) {
-  return live.absence < NIGHT_MS || live.age > RETURN_MS;
+  return live.msSilentBeforeOpen < NIGHT_MS || live.msSinceOpen > RETURN_MS;
 }

@@ -43,7 +43,7 @@ export function documentPage({ open, me, slug, phase, url }) {
   }
 
   const live = open(`/ws/document/${slug}/${phase}/`, {
-    heartbeat: lease ? EDITING_HEARTBEAT_MS : undefined,
+    heartbeatMs: lease ? EDITING_HEARTBEAT_MS : undefined,
     on: {
       "lease.status": (status) => lease?.hear(status),
       "document.status": (status) => {
@@ -51,11 +51,11 @@ export function documentPage({ open, me, slug, phase, url }) {
         if (second) warn(status);
       },
     },
-    state: (state) => {
+    onState: (state) => {
       if (state === "closed") lease?.forget();
       else lease?.show();
     },
-    unknown: () => {
+    onUnknown: () => {
       say(["This document has been deleted."], { gone: true });
       lease?.forget();
     },
@@ -78,7 +78,7 @@ export function documentPage({ open, me, slug, phase, url }) {
       else if (event.verb === "updated") sayNewer(who);
     },
     // The page of the document itself contains the newest version.
-    async lost() {
+    async reload() {
       const fresh = await fetchPage(url);
       if (fresh === null) return say(["This document has been deleted."], { gone: true });
       const version = document.querySelector("[data-version]")?.dataset.version ?? form.elements.version.value;

@@ -51,7 +51,7 @@ export function documentsPage({ open, me }) {
       place.classList.add("is-fresh");
     },
     // The server renders and escapes the list; the badges come from the socket, which may be newer.
-    async lost() {
+    async reload() {
       const fresh = await fetchPage(window.location.href);
       if (fresh === null) return offerReload("This list has become shorter.");
       document.querySelector("[data-list]").replaceChildren(...fresh.querySelector("[data-list]").children);

@@ -58,7 +58,7 @@ export function notificationsPage({ me, urlOf }) {
       while (list.childElementCount > ROWS) list.lastElementChild.remove();
     },
     // The server renders and escapes the list; this function only replaces the old list.
-    async lost() {
+    async reload() {
       const fresh = await fetchPage(window.location.href);
       if (fresh === null) return; // the list no longer has this page
       const newest = Number(fresh.querySelector("[data-mark-all]").value);

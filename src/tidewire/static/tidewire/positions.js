@@ -3,21 +3,25 @@
 // Repeats come from a resume that overlaps with delivered events: as many as a resume may contain.
 const SEEN = 1000;
 // No stream has this epoch, so the server answers that events may have been missed.
-const NOWHERE = "1:0";
+const UNKNOWN_POSITION = "1:0";
 
 export class Positions {
   #at = new Map();
   #seen = new Map();
 
-  /** `at` is `{topic: "epoch.mark:offset"}`. Raises `TypeError` for anything else. */
-  constructor(at) {
-    if (at === null || typeof at !== "object" || Array.isArray(at)) {
-      throw new TypeError(`at: expected an object such as {notifications: "3f1f.9a0c:12"}, a position per topic, not ${at}`);
+  /** `positions` is `{topic: "epoch.mark:offset"}`. Raises `TypeError` for anything else. */
+  constructor(positions) {
+    if (positions === null || typeof positions !== "object" || Array.isArray(positions)) {
+      throw new TypeError(
+        `positions: expected an object such as {notifications: "3f1f.9a0c:12"}, a position per topic, not ${positions}`,
+      );
     }
-    for (const [topic, position] of Object.entries(at)) {
+    for (const [topic, position] of Object.entries(positions)) {
       if (position === null || position === undefined) continue;
-      if (typeof position !== "string") throw new TypeError(`at.${topic}: expected "epoch.mark:offset", not ${position}`);
-      this.#at.set(topic, position || NOWHERE);
+      if (typeof position !== "string") {
+        throw new TypeError(`positions.${topic}: expected "epoch.mark:offset", not ${position}`);
+      }
+      this.#at.set(topic, position || UNKNOWN_POSITION);
     }
   }
 
@@ -38,7 +42,7 @@ export class Positions {
 
   /** Advance to an event of a stream. Returns whether the event is a repeat, by its id. */
   isRepeat({ topic, id, offset, mark }) {
-    const [epoch, before] = (this.#at.get(topic) ?? NOWHERE).split(":");
+    const [epoch, before] = (this.#at.get(topic) ?? UNKNOWN_POSITION).split(":");
     if (offset >= Number(before)) {
       const [name] = epoch.split(".");
       this.#at.set(topic, mark === undefined ? `${name}:${offset}` : `${name}.${mark}:${offset}`);

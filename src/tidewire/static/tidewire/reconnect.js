@@ -17,7 +17,7 @@ export function backoff(attempt, random = Math.random) {
 }
 
 /** The delay after a refusal that an early reconnect would only repeat: 10 s at first, 60 s at most. Milliseconds. */
-export function slowly(attempt, random = Math.random) {
+export function backoffAfterRefusal(attempt, random = Math.random) {
   return (1 + random()) * Math.min(LONGEST_DELAY_MS, SLOW_DELAY_MS * 2 ** attempt);
 }
 
@@ -32,8 +32,8 @@ export function drainMs({ reconnect_in_seconds: seconds }) {
 }
 
 /** The delay before the reconnect after a close, in milliseconds. `drain_ms` is null unless the server drains. */
-export function returnDelay(code, attempt, drain_ms) {
+export function reconnectDelay(code, attempt, drain_ms) {
   if (drain_ms !== null) return drain_ms + backoff(0);
-  if (code === TOO_MANY) return slowly(attempt);
+  if (code === TOO_MANY) return backoffAfterRefusal(attempt);
   return backoff(attempt) + (code === EXPIRED ? SESSION_MS : 0);
 }
