@@ -27,14 +27,14 @@ class TicksConsumer(LiveConsumer):
     def topics(self) -> Sequence[Topic]:
         return (NOTIFICATIONS,)
 
-    def present(self) -> Sequence[Hold]:
+    def presence(self) -> Sequence[Hold]:
         return (Hold(USERS.name, ONLINE, self.scope["user"].get_username()),)
 
 
 class OpenTicksConsumer(LiveConsumer):
     """The same without authentication, and without presence."""
 
-    async def refuse(self) -> CloseCode | None:
+    async def authorize(self) -> CloseCode | None:
         return None
 
     def topics(self) -> Sequence[Topic]:

@@ -22,7 +22,7 @@ class UsersConsumer(LiveConsumer):
     def topics(self) -> Sequence[Topic]:
         return (USERS,)
 
-    def present(self) -> Sequence[Hold]:
+    def presence(self) -> Sequence[Hold]:
         return (Hold(USERS.name, "online", self.scope["user"].get_username()),)
 
 
@@ -40,16 +40,16 @@ class DocumentConsumer(LiveConsumer):
     def slug(self) -> str:
         return self.scope["url_route"]["kwargs"]["slug"]  # type: ignore[no-any-return]
 
-    async def refuse(self) -> CloseCode | None:
-        refused = await super().refuse()
-        if refused is None and not await _exists(self.slug):
+    async def authorize(self) -> CloseCode | None:
+        close_code = await super().authorize()
+        if close_code is None and not await _exists(self.slug):
             return CloseCode.UNKNOWN
-        return refused
+        return close_code
 
     def topics(self) -> Sequence[Topic]:
         return (DocumentTopic.of(self.slug),)
 
-    def present(self) -> Sequence[Hold]:
+    def presence(self) -> Sequence[Hold]:
         phase = self.scope["url_route"]["kwargs"]["phase"]
         return (Hold(DocumentTopic.of(self.slug).name, phase, self.scope["user"].get_username()),)
 
@@ -74,12 +74,12 @@ class NotificationsConsumer(LiveConsumer):
 class OperationsConsumer(LiveConsumer):
     """The state of the nodes; for staff."""
 
-    async def refuse(self) -> CloseCode | None:
-        refused = await super().refuse()
+    async def authorize(self) -> CloseCode | None:
+        close_code = await super().authorize()
         # A ticket does not contain the staff flag; the few users of this page are worth a query.
-        if refused is None and not await _may_operate(self.scope["user"].pk):
+        if close_code is None and not await _may_operate(self.scope["user"].pk):
             return CloseCode.FORBIDDEN
-        return refused
+        return close_code
 
     def topics(self) -> Sequence[Topic]:
         return (OPERATIONS,)

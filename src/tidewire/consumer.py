@@ -42,13 +42,13 @@ KEPT = ("type", "path", "user", "url_route")
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """A socket with its topics. Subclasses define `topics`, and may refuse a connection in `refuse`.
+    """A socket with its topics. Subclasses define `topics`, and may refuse a connection in `authorize`.
 
     Channels' own names keep their meaning: `connect`, `receive`, `disconnect`, `self.scope`. `docs/library.md` has a
     longer example.
 
     Attributes:
-        says: Maps the class of each message that a client may send to the name of the method that receives it.
+        handlers: Maps the class of each message that a client may send to the name of the method that receives it.
 
     Raises:
         ValueError: `topics` returned more than TOPICS_PER_CONNECTION topics.
@@ -71,7 +71,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     # True once the project's `disconnect` was called.
     _left = False
 
-    says: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
+    handlers: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -81,12 +81,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Return the topics of this socket, from its route and its user; never from the client's text."""
         return ()
 
-    def present(self) -> Sequence[Hold]:
+    def presence(self) -> Sequence[Hold]:
         """Return the presence entries of this socket: its user, with topic and phase."""
         return ()
 
-    async def refuse(self) -> CloseCode | None:
-        """Return the reason to refuse this socket, or None. The base class requires an authenticated user."""
+    async def authorize(self) -> CloseCode | None:
+        """Return the close code that refuses this socket, or None. The base class requires an authenticated user."""
         return None if self.scope["user"].is_authenticated else CloseCode.UNAUTHENTICATED
 
     async def ping(self, _message: Ping) -> None:
@@ -100,15 +100,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._second, self._messages, self._received = 0, 0, 0
         self._request_id = _request_id(self.scope)
         name = type(self).__name__
-        refused = await self.refuse()
+        close_code = await self.authorize()
         # A browser can see a close code only after an accepted handshake.
         await self.accept()
         # No await is allowed between this check and `connect`, or concurrent handshakes would all pass it.
         user = identity(self.scope)
-        refused = refused or node().refuse(user) or self._ended()
-        if refused is not None:
-            metrics.CONNECTS.labels(name, refused.name.lower()).inc()
-            await self.close(refused)
+        close_code = close_code or node().exceeded_limit(user) or self._ended()
+        if close_code is not None:
+            metrics.CONNECTS.labels(name, close_code.name.lower()).inc()
+            await self.close(close_code)
             return
         metrics.CONNECTS.labels(name, "accepted").inc()
         here = node()
@@ -135,13 +135,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._reject("malformed", positions.complaint)
         for topic in topics:
             here.hub.subscribe(topic, self.connection, positions)
-        for hold in self.present():
+        for hold in self.presence():
             here.register.join(hold)
             self.connection.hold(here.register.leave, hold)
         logger.info("connected", extra=self._who())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Read and validate one message of the client, and pass it to the method that `says` maps it to."""
+        """Read and validate one message of the client, and pass it to the method that `handlers` maps it to."""
         if not hasattr(self, "connection") or self._closing:
             return
         self._received += 1
@@ -321,7 +321,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if text is None:
                 raise MalformedEvent("binary messages are not understood")
             message = decode_any(text)
-            handler = self.says.get(type(message))
+            handler = self.handlers.get(type(message))
             if handler is None:
                 raise MalformedEvent(f"type: a client does not send {message.type!r} here")
         except MalformedEvent as error:

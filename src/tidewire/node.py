@@ -152,8 +152,8 @@ class Node:
             raise
         return connection
 
-    def refuse(self, user: str) -> CloseCode | None:
-        """Return the reason to refuse another socket of a user, or None."""
+    def exceeded_limit(self, user: str) -> CloseCode | None:
+        """Return the close code if another socket of a user would exceed a limit, else None."""
         if len(self.connections) >= self.settings.CONNECTIONS_PER_NODE:
             return CloseCode.BUSY
         if self._by_user[user] >= self.settings.CONNECTIONS_PER_USER:

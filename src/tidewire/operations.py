@@ -36,12 +36,12 @@ class OperationsTopic(StateTopic):
         >>> from tidewire.consumer import LiveConsumer
         >>> from tidewire.operations import OPERATIONS
         >>> class OperationsConsumer(LiveConsumer):
-        ...     async def refuse(self):
+        ...     async def authorize(self):
         ...         staff = User.objects.filter(pk=self.scope["user"].pk, is_staff=True)
-        ...         refused = await super().refuse()
-        ...         if refused is None and not await database_sync_to_async(staff.exists)():
+        ...         close_code = await super().authorize()
+        ...         if close_code is None and not await database_sync_to_async(staff.exists)():
         ...             return CloseCode.FORBIDDEN
-        ...         return refused
+        ...         return close_code
         ...     def topics(self):
         ...         return (OPERATIONS,)
 

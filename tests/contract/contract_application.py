@@ -88,7 +88,7 @@ class Good(LiveConsumer):
     def topics(self) -> Sequence[Topic]:
         return (Hall("hall"),)
 
-    def present(self) -> Sequence[Hold]:
+    def presence(self) -> Sequence[Hold]:
         return (Hold("hall", "in", "ada"),)
 
 
@@ -120,8 +120,8 @@ class SecondTopicFails(Good):
         return (Hall("hall"), "no topic")  # type: ignore[return-value]
 
 
-class PresentFails(Good):
-    def present(self) -> Any:
+class PresenceFails(Good):
+    def presence(self) -> Any:
         def holds() -> Iterator[Hold]:
             yield Hold("hall", "in", "ada")
             raise KeyError("the second")

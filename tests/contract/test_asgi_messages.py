@@ -21,7 +21,7 @@ from tidewire.asgi import close_code
 
 BAD = (
     *("CloseFails", "ConnectFails", "ConnectHangs", "CountFails", "DisconnectHangs", "DisconnectIsCancelled"),
-    *("DisconnectRaises", "Editor", "EditsFails", "Good", "LogFails", "PresentFails", "ReceiveFails", "ReceiveHangs"),
+    *("DisconnectRaises", "Editor", "EditsFails", "Good", "LogFails", "PresenceFails", "ReceiveFails", "ReceiveHangs"),
     *("ReceiveStops", "ReleaseFails", "SecondTopicFails", "Talks"),
 )
 EMPTY = dict.fromkeys(("connections", "users", "full", "present", "editors", "gauge", "subscriptions", "handshakes"), 0)
@@ -119,7 +119,7 @@ def test_nothing_stays_whatever_a_project_does(server, kind):
     if kind in ("CloseFails", "ReceiveFails", "ReceiveStops"):
         client.say('{"type":"ping"}')
         assert client.ended(), "the server ends the socket"
-    elif kind in ("SecondTopicFails", "PresentFails", "EditsFails", "ConnectFails"):
+    elif kind in ("SecondTopicFails", "PresenceFails", "EditsFails", "ConnectFails"):
         assert client.ended(), "the server ends the socket"
     else:
         if kind == "ReceiveHangs":

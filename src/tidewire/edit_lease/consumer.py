@@ -29,7 +29,7 @@ class LeaseConsumer(LiveConsumer):
 
     """
 
-    says: ClassVar[dict[type[Event], str]] = LiveConsumer.says | {
+    handlers: ClassVar[dict[type[Event], str]] = LiveConsumer.handlers | {
         LeaseAsk: "lease_ask",
         LeaseHandOver: "lease_hand_over",
         LeaseKeep: "lease_keep",

@@ -69,7 +69,7 @@ class RoomTopic(StateTopic):
 class Base(LiveConsumer):
     """A socket that any user may open. Its `names` come from the path."""
 
-    async def refuse(self) -> CloseCode | None:
+    async def authorize(self) -> CloseCode | None:
         return None
 
     @property
@@ -90,7 +90,7 @@ class RoomsConsumer(Base):
     def topics(self) -> Sequence[Topic]:
         return [RoomTopic(f"room.{name}") for name in self.names]
 
-    def present(self) -> Sequence[Hold]:
+    def presence(self) -> Sequence[Hold]:
         return [Hold(f"room.{name}", "in", self.scope["user"].get_username()) for name in self.names]
 
 

@@ -37,7 +37,7 @@ class HallConsumer(LiveConsumer):
     def topics(self) -> Sequence[Topic]:
         return (Hall("hall"),)
 
-    def present(self) -> Sequence[Hold]:
+    def presence(self) -> Sequence[Hold]:
         return (Hold("hall", "in", self.scope["user"].get_username()),)
 
 
@@ -51,7 +51,7 @@ class TalkConsumer(LiveConsumer):
 class PublicConsumer(LiveConsumer):
     """Accepts anonymous visitors."""
 
-    async def refuse(self) -> CloseCode | None:
+    async def authorize(self) -> CloseCode | None:
         return None
 
 
@@ -72,14 +72,14 @@ class TwiceConsumer(LiveConsumer):
 class OddConsumer(LiveConsumer):
     """Fails in the method that its user's name selects."""
 
-    says: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
+    handlers: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
 
-    async def refuse(self) -> CloseCode | None:
+    async def authorize(self) -> CloseCode | None:
         if self.scope["user"].get_username() == "forbidden":
             return CloseCode.FORBIDDEN
         if self.scope["user"].get_username() == "undecided":
             await asyncio.Event().wait()
-        return await super().refuse()
+        return await super().authorize()
 
     def topics(self) -> Sequence[Topic]:
         if self.scope["user"].get_username() == "greedy":

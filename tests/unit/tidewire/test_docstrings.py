@@ -51,7 +51,7 @@ NO_ARGUMENTS = {
     "tidewire.models.TopicSequence": TABLE,
 }
 NO_EXAMPLE = {
-    **{f"tidewire.consumer.LiveConsumer.{name}": PAGE for name in ("present", "refuse", "disconnect")},
+    **{f"tidewire.consumer.LiveConsumer.{name}": PAGE for name in ("presence", "authorize", "disconnect")},
     **{f"tidewire.consumer.LiveConsumer.{name}": CHANNELS for name in ("connect", "receive", "close")},
     "tidewire.consumer.LiveConsumer.ping": HANDLER,
     **{f"tidewire.edit_lease.consumer.LeaseConsumer.lease_{name}": HANDLER for name in ("ask", "hand_over", "keep")},

@@ -77,25 +77,25 @@ class TestBounds:
     async def test_a_user_has_so_many_connections(self, here):
         """A further connection is refused; other users' connections are not."""
         here.settings = _with(here, CONNECTIONS_PER_USER=2)
-        assert here.refuse("1") is None
+        assert here.exceeded_limit("1") is None
         sockets = [Socket(here), Socket(here)]
-        assert here.refuse("1") == CloseCode.TOO_MANY
-        assert here.refuse("2") is None
+        assert here.exceeded_limit("1") == CloseCode.TOO_MANY
+        assert here.exceeded_limit("2") is None
         here.disconnect(sockets[0].connection)
-        assert here.refuse("1") is None
+        assert here.exceeded_limit("1") is None
 
     async def test_a_node_has_so_many_connections(self, here):
         """A further connection is refused, and its client reconnects to another node."""
         here.settings = _with(here, CONNECTIONS_PER_NODE=2)
         sockets = [Socket(here, user=user) for user in "12"]
-        assert here.refuse("3") == CloseCode.BUSY
+        assert here.exceeded_limit("3") == CloseCode.BUSY
         here.disconnect(sockets[0].connection)
-        assert here.refuse("3") is None
+        assert here.exceeded_limit("3") is None
 
     async def test_users_who_have_gone_are_forgotten(self, here):
         """Memory per user does not grow with the number of former users."""
         for number in range(100):
-            here.refuse(str(number))
+            here.exceeded_limit(str(number))
             here.disconnect(Socket(here, user=str(number)).connection)
         assert len(here._by_user) == 0
 
