@@ -8,7 +8,7 @@ from dashboard.events import FREE, DocumentPeople, DocumentStatus, UsersCount
 from dashboard.topics import NOTIFICATIONS, ONLINE, USERS, DocumentTopic, read_people
 from tidewire import outage
 from tidewire.background import background
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import NOTHING
 from tidewire.presence import Presence
 from tidewire.stores import presence_store, stream_store
@@ -64,7 +64,7 @@ def _read(read: Callable[[Presence], Awaitable[T]]) -> T | None:
         return None
     try:
         found = background().run(reading(), seconds=TIMEOUT_SECONDS)
-    except NoRedis as error:
+    except RedisUnavailable as error:
         outage.READS.begin()
         logger.warning("pages are shown without what is live: %s", error)
         return None

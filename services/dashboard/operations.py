@@ -25,12 +25,12 @@ class NotListening(Exception):
 
 
 def nodes() -> tuple[NodeReport, ...]:
-    """Return the nodes with a recent report. Raises `NoRedis`."""
+    """Return the nodes with a recent report. Raises `RedisUnavailable`."""
     return _wait(report_store().read())
 
 
 def drain_node(user: User, node: str) -> None:
-    """Order a node to drain. Raises `NotListening`, `PermissionDenied` or `NoRedis`.
+    """Order a node to drain. Raises `NotListening`, `PermissionDenied` or `RedisUnavailable`.
 
     The order is for the node's current run: a node that restarts under the same name must not obey it.
     """

@@ -10,11 +10,13 @@ from django.views.generic import TemplateView
 
 from dashboard import operations
 from dashboard.permissions import can_operate
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from web.pages import LivePage
 
 NOT_LISTENING = "{node} is not listening: it drains already, or has ended."
-AWAY = "Redis does not answer, so no node can be told anything. Its own host still can: python -m tidewire drain."
+REDIS_UNAVAILABLE = (
+    "Redis does not answer, so no node can be told anything. Its own host still can: python -m tidewire drain."
+)
 
 
 class StaffPage(LivePage):
@@ -38,13 +40,13 @@ class DrainNode(StaffPage, TemplateView):
         node = self.kwargs["node"]
         try:
             listening = [each for each in operations.nodes() if operations.is_listening(each)]
-        except NoRedis:
-            return super().get_context_data(away=AWAY, **kwargs)
+        except RedisUnavailable:
+            return super().get_context_data(unavailable=REDIS_UNAVAILABLE, **kwargs)
         report = next((each for each in listening if each.node == node), None)
         return super().get_context_data(report=report, others=len(listening) - 1, **kwargs)
 
     def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
-        if "away" in context or context["report"]:
+        if "unavailable" in context or context["report"]:
             return super().render_to_response(context, **kwargs)
         messages.warning(self.request, NOT_LISTENING.format(node=self.kwargs["node"]))
         return redirect("operations")
@@ -54,8 +56,8 @@ class DrainNode(StaffPage, TemplateView):
             operations.drain_node(self.request.user, node)
         except operations.NotListening:
             messages.warning(request, NOT_LISTENING.format(node=node))
-        except NoRedis:
-            messages.error(request, AWAY)
+        except RedisUnavailable:
+            messages.error(request, REDIS_UNAVAILABLE)
         else:
             messages.success(request, f"{node} was told to drain.")
         return redirect("operations")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 
 T = TypeVar("T")
 
@@ -27,12 +27,12 @@ class Background:
         threading.Thread(target=self._loop.run_forever, name="tidewire-background", daemon=True).start()
 
     def run(self, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
-        """Run a coroutine and return its result. Raises `NoRedis` on timeout, or the coroutine's exception."""
+        """Run a coroutine and return its result. Raises `RedisUnavailable` on timeout, or the coroutine's exception."""
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), self._loop)
         try:
             return future.result()
         except TimeoutError:
-            raise NoRedis(f"no answer within {seconds} s") from None
+            raise RedisUnavailable(f"no answer within {seconds} s") from None
 
 
 def refuse_greenlets() -> None:

@@ -19,7 +19,7 @@ class MalformedEvent(TidewireError, ValueError):
     """The text is not a valid event; the message names the field."""
 
 
-class NoRedis(TidewireError):
+class RedisUnavailable(TidewireError):
     """Redis could not be reached in time; the operation may be retried."""
 
 

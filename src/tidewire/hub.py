@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from tidewire import metrics
 from tidewire.backoff import Backoff
 from tidewire.connection import Connection
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import Feed, StateFeed, Subscription
 from tidewire.positions import Positions
 from tidewire.presence import Presence
@@ -31,7 +31,7 @@ HINT = "tidewire.hint"
 # For a connection that needs only new events.
 NO_POSITIONS = Positions()
 # Exceptions that a channel layer or Redis may raise while Redis is unavailable.
-AWAY = (NoRedis, RedisError, OSError, asyncio.TimeoutError)
+REDIS_UNAVAILABLE_ERRORS = (RedisUnavailable, RedisError, OSError, asyncio.TimeoutError)
 # Timeout of each call to the layer. Without it a call to a Redis that hangs would block all later calls.
 LAYER_SECONDS = 2.0
 # While Redis is unavailable the delay between checks grows to this, within which a recovery is detected.
@@ -167,7 +167,7 @@ class Hub:
                 if returns() != known_returns:
                     known_returns = returns()
                     self.on_return()
-            except AWAY as error:
+            except REDIS_UNAVAILABLE_ERRORS as error:
                 failures += 1
                 wait = backoff.failed()
                 logger.warning("the hub waits for Redis: %s", error)
@@ -216,7 +216,7 @@ class Hub:
                     await self._coalesce(feed)
                     async with self._reads:
                         await self._refresh(feed)
-        except AWAY as error:
+        except REDIS_UNAVAILABLE_ERRORS as error:
             # The check retries the feed every second.
             logger.debug("topic %s waits for Redis: %s", topic, error)
         except Exception:
@@ -246,7 +246,7 @@ class Hub:
 
     async def _join(self, feed: Feed) -> None:
         if self._channel is None:
-            raise NoRedis("the hub has no channel yet")
+            raise RedisUnavailable("the hub has no channel yet")
         # Set before the call to the layer, so that a restart of `run_receiving` in between can reset it.
         feed.joined = True
         try:
@@ -295,7 +295,7 @@ class Hub:
                 feed.joined = False
                 async with self._layer_calls, asyncio.timeout(LAYER_SECONDS):
                     await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
-        except AWAY as error:
+        except REDIS_UNAVAILABLE_ERRORS as error:
             # The topic is still empty at a later check, which retries.
             logger.debug("topic %s is left later: %s", topic, error)
             feed.joined = True

@@ -24,7 +24,7 @@ from tidewire.edit_lease.register import LeaseRegister
 from tidewire.events import Stale
 from tidewire.frames import frame_event
 from tidewire.gathered import GatheredPresence, GatheredStreams
-from tidewire.hub import AWAY, Hub
+from tidewire.hub import REDIS_UNAVAILABLE_ERRORS, Hub
 from tidewire.presence.register import PresenceRegister
 from tidewire.publish import Announcer, publish
 from tidewire.revocation import Revocations
@@ -199,7 +199,7 @@ class Node:
         await self.hub.stop()
         try:
             await asyncio.wait_for(self.register.hand_over(), HAND_OVER_SECONDS)
-        except AWAY as error:
+        except REDIS_UNAVAILABLE_ERRORS as error:
             logger.warning("presence was not handed over: %s", error)
 
     def measure(self) -> None:
@@ -277,7 +277,7 @@ async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:
         began = loop.time()
         try:
             await run()
-        except AWAY as error:
+        except REDIS_UNAVAILABLE_ERRORS as error:
             logger.warning("%s waits for Redis: %s", name, error)
         except Exception:
             logger.exception("%s died and is started again", name)

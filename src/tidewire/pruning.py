@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 
 from tidewire import sequencing
 from tidewire.background import background
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.stores import presence_store
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def prune() -> None:
     for name, one in list(_pruners.items()):
         try:
             one()
-        except (DatabaseError, InterfaceError, NoRedis, OSError) as error:
+        except (DatabaseError, InterfaceError, RedisUnavailable, OSError) as error:
             logger.warning("%s was not pruned: %s", name, error)
         except Exception:
             logger.exception("%s was not pruned", name)

@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from tidewire import metrics
 from tidewire.events import StreamEvent
 from tidewire.families import family_label
-from tidewire.hub import AWAY, HINT, group_name
+from tidewire.hub import HINT, REDIS_UNAVAILABLE_ERRORS, group_name
 from tidewire.streams import Appended, Encoded, Streams
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,8 @@ HINT_CHARACTERS = 64 * 1024
 async def publish(event: StreamEvent, *, streams: Streams, layer: BaseChannelLayer, prefix: str) -> Appended:
     """Append an event to its topic, then send a hint.
 
-    Raises `NoRedis` if the stream did not accept the event. A hint that fails is made good by each hub's check.
+    Raises `RedisUnavailable` if the stream did not accept the event. A hint that fails is made good by each hub's
+    check.
     """
     encoded = Encoded.of(event)
     published = time.time()
@@ -121,10 +122,10 @@ async def _hint(layer: BaseChannelLayer, group: str, message: dict[str, object])
         async with asyncio.timeout(HINT_SECONDS):
             try:
                 await layer.group_send(group, message)
-            except AWAY:
+            except REDIS_UNAVAILABLE_ERRORS:
                 # A pooled connection that Redis has closed fails once. A second failure is an outage, which checks make
                 # good.
                 await layer.group_send(group, message)
-    except AWAY as error:
+    except REDIS_UNAVAILABLE_ERRORS as error:
         metrics.DROPPED.labels("hint").inc()
         logger.warning("a hint on %s was lost: %s", group, str(error) or type(error).__name__)

@@ -21,7 +21,7 @@ from tidewire import outage, sequencing
 from tidewire.background import background, refuse_greenlets
 from tidewire.backoff import Backoff
 from tidewire.conf import settings
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.models import OutboxEvent
 from tidewire.publish import publish_all
 from tidewire.stores import stream_store
@@ -58,8 +58,8 @@ class Publisher:
     def publish(self, count: Callable[[float], None] = lambda _count: None) -> bool:
         """Publish until no event is waiting. `count` is called with the size of each batch.
 
-        Returns False if events may still wait: another publisher has its turn, or a topic was refused. Raises `NoRedis`
-        or a `DatabaseError`, after which other publishers can have their turn at once.
+        Returns False if events may still wait: another publisher has its turn, or a topic was refused. Raises
+        `RedisUnavailable` or a `DatabaseError`, after which other publishers can have their turn at once.
         """
         done: list[int] = []
         past: dict[str, int] = {}
@@ -79,7 +79,7 @@ class Publisher:
                 continue
             try:
                 done, past = self._send(batch)
-            except NoRedis:
+            except RedisUnavailable:
                 sequencing.give_up(self._turn)
                 raise
             count(len(done))
@@ -177,7 +177,7 @@ class PublisherThread:
                 if self._publisher.publish() or not OutboxEvent.objects.exists():
                     return
                 wait = looks.failed()
-            except NoRedis as error:
+            except RedisUnavailable as error:
                 # Pages can then skip Redis.
                 outage.READS.begin()
                 wait = retries.failed()

@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tidewire import metrics
 from tidewire.conf import settings
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.redis_connection import leave
 from tidewire.redis_host import SOCKET_SECONDS, pool, redis_host
 from tidewire.versions import require_redis_server
@@ -25,7 +25,7 @@ MAX_CONNECTIONS = 16
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, Redis]" = WeakKeyDictionary()
 # Loops with a failed last call: the next successful call counts as a reconnect.
-_away: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
+_failed_loops: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
 
 
 def client() -> Redis:
@@ -83,19 +83,19 @@ def script(name: str) -> AsyncScript:
 
 
 @asynccontextmanager
-async def reached() -> AsyncIterator[Redis]:
-    """Yield the running loop's client; its errors are raised as `NoRedis`."""
+async def redis_client() -> AsyncIterator[Redis]:
+    """Yield the running loop's client; its errors are raised as `RedisUnavailable`."""
     loop = asyncio.get_running_loop()
     try:
         yield client()
     except (TimeoutError, RedisError, OSError) as error:
-        _away.add(loop)
+        _failed_loops.add(loop)
         if _may_be_gone(error):
             leave()
         metrics.REDIS_ERRORS.labels(_kind(error)).inc()
-        raise NoRedis(f"{type(error).__name__}: {error}") from error
-    if loop in _away:
-        _away.discard(loop)
+        raise RedisUnavailable(f"{type(error).__name__}: {error}") from error
+    if loop in _failed_loops:
+        _failed_loops.discard(loop)
         metrics.REDIS_RECONNECTS.inc()
 
 

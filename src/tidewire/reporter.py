@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tidewire.drain import Drainer
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.node import Node
 from tidewire.rates import Meter, Rates
 from tidewire.reports import DRAIN, NodeReport, Reports
@@ -44,7 +44,7 @@ class Reporter:
         while True:
             try:
                 await self.report()
-            except NoRedis as error:
+            except RedisUnavailable as error:
                 # The hub logs the outage too, with a message that can be acted upon.
                 logger.debug("the report waits for Redis: %s", error)
             await asyncio.sleep(REPORT_SECONDS)

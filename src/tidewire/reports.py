@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from tidewire.keys import Keys
-from tidewire.redis import reached, script
+from tidewire.redis import redis_client, script
 
 # The state topic that shows the reports.
 TOPIC_NAME = "operations"
@@ -51,7 +51,7 @@ class NodeReport(BaseModel):
 
 
 class Reports:
-    """Reports under one prefix. All methods may raise `NoRedis`."""
+    """Reports under one prefix. All methods may raise `RedisUnavailable`."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -59,7 +59,7 @@ class Reports:
     async def put(self, report: NodeReport) -> str:
         """Store a node's report. Returns the pending order for it, or an empty text."""
         keys = self._keys
-        async with reached():
+        async with redis_client():
             order = await script("report")(
                 keys=[keys.reports, keys.reported, keys.versions, keys.orders],
                 args=[report.run, report.model_dump_json(exclude_none=True), TOPIC_NAME, int(LIFE_SECONDS * 1000)],
@@ -71,7 +71,7 @@ class Reports:
 
         An ended run is omitted if a newer one has the same name.
         """
-        async with reached() as redis:
+        async with redis_client() as redis:
             async with redis.pipeline(transaction=False) as pipe:
                 pipe.time()
                 pipe.zrange(self._keys.reported, 0, NODES_LIMIT - 1, desc=True, withscores=True)
@@ -96,7 +96,7 @@ class Reports:
 
     async def order(self, run: str, order: str) -> None:
         """Leave an order for one run of a node: a later run under the same name must not obey it."""
-        async with reached() as redis, redis.pipeline(transaction=True) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=True) as pipe:
             pipe.hset(self._keys.orders, run, order)
             pipe.pexpire(self._keys.orders, int(ORDER_SECONDS * 1000))
             await pipe.execute()

@@ -16,7 +16,7 @@ from tidewire.close_codes import CloseCode
 from tidewire.conf import settings
 from tidewire.connection import Connection
 from tidewire.events import Resumed, StreamEvent, decode_any
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import NOTHING, Subscription
 from tidewire.frames import Frame
 from tidewire.positions import Positions
@@ -123,7 +123,7 @@ class Revocations:
         hub: The hub of the node, to follow the topic.
         connections: Returns the open connections of the node.
         clock: Redis's clock, which dates tickets.
-        publish: Publishes a revocation to all nodes; may raise `NoRedis`.
+        publish: Publishes a revocation to all nodes; may raise `RedisUnavailable`.
 
     """
 
@@ -231,7 +231,7 @@ class Revocations:
         _hear(self._sessions, mark, _Heard(NOTHING.epoch, 0, time.monotonic(), final))
         try:
             await self._publish(Revoked(id=uuid4(), user=user, session=mark, final=final))
-        except NoRedis as error:
+        except RedisUnavailable as error:
             logger.warning("other nodes find the end of a session by themselves: %s", error)
 
     def on_lost(self) -> None:

@@ -33,7 +33,7 @@ from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
 from tidewire.connection import attempt
 from tidewire.drain import Drainer
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.garbage import leave_start_up
 from tidewire.node import node, require_layer
 from tidewire.redis import require_version
@@ -229,7 +229,7 @@ class TidewireServer(Server):
         assert self._reporter is not None
         try:
             await asyncio.wait_for(self._drainer.drain(), settings().DRAIN_SECONDS + LATE_SECONDS)
-            with contextlib.suppress(NoRedis):
+            with contextlib.suppress(RedisUnavailable):
                 # The node's tasks have ended; this is its last report.
                 await self._reporter.report()
         except TimeoutError:

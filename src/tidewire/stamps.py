@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from tidewire import outage
 from tidewire.background import background
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.stores import stream_store
 from tidewire.streams import Stamp
 
@@ -46,7 +46,7 @@ class RedisClock:
 
 
 async def follow(clock: RedisClock, read: Callable[[str], Awaitable[Stamp]]) -> None:
-    """Keep a node's clock set, for ever. Raises `NoRedis`."""
+    """Keep a node's clock set, for ever. Raises `RedisUnavailable`."""
     while True:
         clock.set((await read(TOPIC_NAME)).at_ms)
         await asyncio.sleep(VALID_SECONDS / 5)
@@ -66,7 +66,7 @@ def read_stamp() -> Stamp | None:
         return None
     try:
         stamp = background().run(reading(), seconds=TIMEOUT_SECONDS)
-    except NoRedis as error:
+    except RedisUnavailable as error:
         outage.READS.begin()
         logger.warning("no tickets are issued: %s", error)
         return None

@@ -10,7 +10,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryErro
 
 from tidewire.events import StreamEvent
 from tidewire.keys import Keys
-from tidewire.redis import reached, script
+from tidewire.redis import redis_client, script
 from tidewire.topics import Position
 
 # The fields of the hash with a topic's position.
@@ -69,7 +69,7 @@ class Stamp(NamedTuple):
 
 
 class StreamReads(Protocol):
-    """The reads that a feed needs. Both methods may raise `NoRedis`."""
+    """The reads that a feed needs. Both methods may raise `RedisUnavailable`."""
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
         """Return the end of each topic; None if no event was ever appended."""
@@ -79,7 +79,7 @@ class StreamReads(Protocol):
 
 
 class Streams:
-    """History of the stream topics under one prefix. All methods may raise `NoRedis`."""
+    """History of the stream topics under one prefix. All methods may raise `RedisUnavailable`."""
 
     def __init__(self, keys: Keys, *, length: int, seconds: float) -> None:
         self._keys = keys
@@ -88,7 +88,7 @@ class Streams:
 
     async def append(self, event: Encoded) -> Appended:
         """Append the event, once by its id, however often the call is repeated."""
-        async with reached():
+        async with redis_client():
             return self._appended(await script("append")(keys=self._of(event.topic), args=self._args([event])))[0]
 
     async def append_all(self, batch: Mapping[str, Sequence[Encoded]]) -> dict[str, list[Appended] | ResponseError]:
@@ -102,7 +102,7 @@ class Streams:
             for topic, events in batch.items()
             for first in range(0, len(events), SCRIPT_EVENTS)
         ]
-        async with reached() as redis:
+        async with redis_client() as redis:
             append = script("append")
             found = await self._append_chunks(redis, append.sha, chunks)
             if any(isinstance(answer, NoScriptError) for answer in found):
@@ -154,7 +154,7 @@ class Streams:
         """
         if not topics:
             return []
-        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.hmget(self._keys.position(topic), POSITION)
             found = await pipe.execute(raise_on_error=False)
@@ -165,7 +165,7 @@ class Streams:
 
     async def stamp(self, topic: str) -> Stamp:
         """Return the topic's end and, atomically, Redis's time. Begins the topic's epoch if it has none."""
-        async with reached():
+        async with redis_client():
             epoch, offset, mark, at_ms = await script("stamp")(keys=self._of(topic), args=[uuid.uuid4().hex[:12]])
         return Stamp(Position(epoch, int(offset), mark), int(at_ms))
 
@@ -174,7 +174,7 @@ class Streams:
 
         Events are oldest first; events that history no longer contains are missing.
         """
-        async with reached() as redis, redis.pipeline(transaction=True) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=True) as pipe:
             pipe.hmget(self._keys.position(topic), POSITION)
             pipe.xrange(self._keys.stream(topic), min=f"({since}-0", max="+", count=limit)
             fields, entries = await pipe.execute()

@@ -152,7 +152,7 @@ class StateTopic(ABC):
             The event with the whole value.
 
         Raises:
-            NoRedis: Redis is unavailable; the hub reads the value again later.
+            RedisUnavailable: Redis is unavailable; the hub reads the value again later.
 
         """
 
@@ -168,7 +168,7 @@ class StateTopic(ABC):
             The event with the changes, or with the whole value.
 
         Raises:
-            NoRedis: Redis is unavailable; the hub reads the changes again later.
+            RedisUnavailable: Redis is unavailable; the hub reads the changes again later.
 
         """
         return await self.read(presence, version)

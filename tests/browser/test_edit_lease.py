@@ -154,7 +154,7 @@ def test_the_first_key_after_a_sleep_waits_until_it_is_known_whose_turn_it_is(ad
     text(ada).focus()
     ada.page.keyboard.type("x")
     expect(text(ada)).to_have_value("one, and more")
-    expect(says(ada)).to_contain_text("The connection is away")
+    expect(says(ada)).to_contain_text("The connection is lost")
 
     # Writing is possible without it, and the lease is unchanged if the page reconnects in time.
     ada.write_anyway()

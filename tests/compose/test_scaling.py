@@ -51,7 +51,7 @@ def test_scaling_under_load_loses_nothing(compose):
         compose.up(ws=2)
         down_seconds = time.time() - began
         for crowd in (first, second):
-            crowd.wait(lambda status: status["away"] == 0, BACK_SECONDS)
+            crowd.wait(lambda status: status["disconnected"] == 0, BACK_SECONDS)
         left = connections_by_node(compose)
         publisher.stop()
         # A socket without a position begins at the current one: earlier events are not due to it.

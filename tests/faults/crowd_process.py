@@ -43,7 +43,7 @@ class CrowdProcess:
         news = [each for each in self.clients if each.page.path.startswith("/ws/notifications/")]
         return {
             "open": sum(each.open for each in self.clients),
-            "away": sum(each.page.returns and not each.ended and not each.open for each in self.clients),
+            "disconnected": sum(each.page.returns and not each.ended and not each.open for each in self.clients),
             "resumed": sum(1 for each in news if each.open and each.diary.resumed),
             "behind": sum(
                 1 for each in news if not each.ended and (not each.diary.shown or max(each.diary.shown[-50:]) < shown)

@@ -129,7 +129,7 @@ class Scene:
     def back(self, timeout_seconds: float = 60.0) -> None:
         """Wait until every socket that should return is open again."""
         time.sleep(NOTICED_SECONDS)
-        self.crowd.wait(lambda status: status["away"] == 0, timeout_seconds)
+        self.crowd.wait(lambda status: status["disconnected"] == 0, timeout_seconds)
 
     def until(self, seconds: float) -> None:
         """Wait until this number of seconds after the fault began."""

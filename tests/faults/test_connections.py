@@ -84,7 +84,7 @@ def test_half_open(start_stack, scene, size):
         )
         run.target("no other member left", left <= set(names), sorted(left - set(names))[:5] or "none did")
         run.tell("they wake")
-        sleepers.wait(lambda status: status["away"] == 0, 60.0)
+        sleepers.wait(lambda status: status["disconnected"] == 0, 60.0)
         run.settle()
         run.nothing_lost()
         # These clients came after the first events, which are not due to them.

@@ -46,7 +46,7 @@ class EditLease:
 
 
 class EditLeases(Protocol):
-    """Leases by topic. All methods may raise `NoRedis`."""
+    """Leases by topic. All methods may raise `RedisUnavailable`."""
 
     async def move(self, moves: Sequence[Move]) -> list[Moved]:
         """Apply these moves, each of them atomically. A move can be repeated safely."""

@@ -9,7 +9,7 @@ from tidewire.consumer import LiveConsumer
 from tidewire.edit_lease import Editor, Step
 from tidewire.edit_lease.topic import LeaseAsk, LeaseHandOver, LeaseKeep, LeaseTopic
 from tidewire.events import Error, Event
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.frames import frame_event
 from tidewire.node import node
 from tidewire.topics import Topic
@@ -95,6 +95,6 @@ class LeaseConsumer(LiveConsumer):
         assert self._editor is not None
         try:
             await node().editors.say(step, self._editor, asker)
-        except NoRedis:
-            detail = "Redis is away, so there is no lease now"
+        except RedisUnavailable:
+            detail = "Redis is unavailable, so there is no lease now"
             self.connection.write(frame_event(Error(code="unavailable", detail=detail)))

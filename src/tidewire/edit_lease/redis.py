@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tidewire.edit_lease import EditLease, Move, Moved
 from tidewire.keys import Keys
-from tidewire.redis import reached, script
+from tidewire.redis import redis_client, script
 
 
 class RedisEditLeases:
@@ -17,7 +17,7 @@ class RedisEditLeases:
     async def move(self, moves: Sequence[Move]) -> list[Moved]:
         if not moves:
             return []
-        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             lease_script = script("edit_lease")
             for step, (topic, member), asker in moves:
                 await lease_script(
@@ -29,7 +29,7 @@ class RedisEditLeases:
         return [Moved(bool(holds), bool(changed)) for holds, changed in results]
 
     async def look(self, topics: Sequence[str]) -> list[EditLease]:
-        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.hmget(self._keys.edit_lease(topic), "holder", "asker")
             results = await pipe.execute()

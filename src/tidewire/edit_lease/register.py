@@ -11,7 +11,7 @@ from itertools import islice
 
 from tidewire import metrics
 from tidewire.edit_lease import EditLeases, Editor, Move, Moved, Step
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ class LeaseRegister:
             self._soon(editor, "leave")
 
     async def say(self, step: Step, editor: Editor, asker: str = "") -> None:
-        """Apply an editor's own move. Raises `NoRedis`."""
+        """Apply an editor's own move. Raises `RedisUnavailable`."""
         await self._move([Move(step, editor, asker)])
 
     async def run(self) -> None:
-        """Update the store for as long as the process runs; `NoRedis` only causes a delay."""
+        """Update the store for as long as the process runs; `RedisUnavailable` only causes a delay."""
         next_touch = 0.0
         loop = asyncio.get_running_loop()
         while True:
@@ -66,7 +66,7 @@ class LeaseRegister:
                     next_touch = loop.time() + self._touch_seconds
                     self._mark_all()
                 await self._tell()
-            except NoRedis as error:
+            except RedisUnavailable as error:
                 logger.warning("edit leases wait for Redis: %s", error)
                 # The next round sends take and touch for all editors that remain. The leases of those that left expire.
                 await asyncio.sleep(self._touch_seconds)

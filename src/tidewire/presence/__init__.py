@@ -119,7 +119,7 @@ class Presence(Protocol):
     topics of a project call `members` and `changed`; nodes call the other methods.
 
     Raises:
-        NoRedis: Redis did not answer in time; each method may raise it, and may be called again.
+        RedisUnavailable: Redis did not answer in time; each method may raise it, and may be called again.
 
     Example:
         >>> import asyncio

@@ -7,7 +7,7 @@ from tidewire import metrics
 from tidewire.families import family
 from tidewire.keys import Keys
 from tidewire.presence import TAG_BITS, Hold, Members, Touched, version_number
-from tidewire.redis import reached, script
+from tidewire.redis import redis_client, script
 from tidewire.redis_connection import written
 from tidewire.witness import Witness
 
@@ -46,7 +46,7 @@ class RedisPresence:
     async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
         counts = list(counts)
         keys, number = self._keys, node.next()
-        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             hold_script = script("hold")
             for hold, count in counts:
                 index = self._index(hold.topic)
@@ -84,7 +84,7 @@ class RedisPresence:
         )
 
     async def end(self, names: Sequence[str]) -> None:
-        async with reached() as redis:
+        async with redis_client() as redis:
             await redis.zadd(self._keys.nodes, dict.fromkeys(names, 0), xx=True)
 
     async def sweep(self) -> set[str]:
@@ -99,7 +99,7 @@ class RedisPresence:
         return changed
 
     async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
-        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             for topic, phase in asked:
                 key = self._keys.members(topic, phase)
                 pipe.zcard(key)
@@ -112,7 +112,7 @@ class RedisPresence:
     async def versions(self, topics: Sequence[str]) -> list[int]:
         if not topics:
             return []
-        async with reached() as redis, redis.pipeline(transaction=True) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=True) as pipe:
             for key in (self._keys.versions, self._keys.tags):
                 pipe.hmget(key, list(topics))
             numbers, tags = await pipe.execute()
@@ -120,11 +120,11 @@ class RedisPresence:
 
     async def changed(self, index: str, since: int) -> list[str] | None:
         if since == 0:
-            async with reached() as redis:
+            async with redis_client() as redis:
                 busy = await redis.smembers(self._keys.busy(index))
             return sorted({str(entry).partition("|")[0] for entry in busy})
         number, tag = version_number(since), f"{since & (1 << TAG_BITS) - 1:08x}"
-        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             pipe.zscore(self._keys.lineage(index), tag)
             pipe.zrangebyscore(self._keys.changed(index), f"({number}", "+inf")
             known, topics = await pipe.execute()
@@ -138,7 +138,7 @@ class RedisPresence:
         cursor, forgotten = 0, 0
         for scanned in (versions, tags):
             while True:
-                async with reached():
+                async with redis_client():
                     cursor, some = await script("forget_versions")(
                         keys=[scanned, versions, tags], args=[int(cursor), int(older_seconds * 1000), SWEEP_HOLDS]
                     )
@@ -157,7 +157,7 @@ class RedisPresence:
     async def _touch(self, node: Witness | None = None, number: int = 0) -> "_Found":
         name, acknowledged = (node.name, node.acknowledged) if node else ("", 0)
         keys = self._keys
-        async with reached():
+        async with redis_client():
             known, holds, ended, due = await script("touch")(
                 keys=[keys.nodes, keys.deadlines, keys.audits, keys.witness(name), keys.holds(name)],
                 args=[name, self._lease_ms, self._grace_ms, AUDIT_MS, acknowledged, number, SWEEP_HOLDS],
@@ -168,7 +168,7 @@ class RedisPresence:
         if not holds:
             return set()
         keys = self._keys
-        async with reached() as redis, redis.pipeline(transaction=False) as pipe:
+        async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             leave_script = script("leave")
             for hold in holds:
                 index = self._index(hold.topic)
@@ -191,7 +191,7 @@ class RedisPresence:
 
     async def _release(self, node: str) -> None:
         keys = self._keys
-        async with reached() as redis:
+        async with redis_client() as redis:
             release_script = script("release")
             async for fields in _scan(redis, keys.holds(node)):
                 async with redis.pipeline(transaction=False) as pipe:

@@ -11,7 +11,7 @@ from itertools import islice
 
 from tidewire import metrics
 from tidewire.backoff import Backoff
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.families import family_label
 from tidewire.presence import Hold, Presence, Touched
 from tidewire.witness import Witness
@@ -70,7 +70,7 @@ class PresenceRegister:
         return Counter(family_label(hold.topic) for hold in self._counts)
 
     async def run(self) -> None:
-        """Keep the store up to date for as long as the process runs; `NoRedis` only causes a delay."""
+        """Keep the store up to date for as long as the process runs; `RedisUnavailable` only causes a delay."""
         next_touch = 0.0
         failures = 0
         loop = asyncio.get_running_loop()
@@ -88,7 +88,7 @@ class PresenceRegister:
                     failures = 0
                     self.on_refused(False)
                 backoff.succeeded()
-            except NoRedis as error:
+            except RedisUnavailable as error:
                 logger.warning("presence waits for Redis: %s", error)
                 failures += 1
                 if failures == 2:
@@ -162,7 +162,7 @@ class PresenceRegister:
             if kept:
                 await self._tell(changed)
             elif refused:
-                raise NoRedis("Redis does not keep what it acknowledges: is its eviction policy noeviction?")
+                raise RedisUnavailable("Redis does not keep what it acknowledges: is its eviction policy noeviction?")
             else:
                 refused = True
                 await self._start_over()

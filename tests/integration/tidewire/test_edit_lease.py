@@ -17,7 +17,7 @@ from tests.unit.tidewire.edit_lease_suite import (
 )
 from tidewire.edit_lease import EditLease, Editor, Move
 from tidewire.edit_lease.redis import RedisEditLeases
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.keys import Keys
 
 KEYS = Keys("t")
@@ -88,9 +88,9 @@ class TestRedisEditLeases(LeaseSuite):
     async def test_redis_being_away_is_said(self, place, redis_server):
         """The error must be the one that callers handle."""
         redis_server.stop()
-        with pytest.raises(NoRedis):
+        with pytest.raises(RedisUnavailable):
             await place.move("take", "ada")
-        with pytest.raises(NoRedis):
+        with pytest.raises(RedisUnavailable):
             await place.look()
         redis_server.start()
         await place.move("take", "ada")

@@ -17,7 +17,7 @@ from tests.integration.tidewire.conftest import dump, restore
 from tests.unit.tidewire.fakes import FakeSocket, Hall, Said
 from tidewire import conf
 from tidewire.close_codes import CloseCode
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import NOTHING
 from tidewire.node import Node
 from tidewire.positions import Positions
@@ -52,7 +52,7 @@ class Cluster:
         async with asyncio.timeout(20):
             while True:
                 self.numbers = itertools.count(number)
-                with contextlib.suppress(NoRedis):
+                with contextlib.suppress(RedisUnavailable):
                     return await self.say()
 
     def listen(self, node: Node) -> FakeSocket:
@@ -190,7 +190,7 @@ async def test_after_a_restart_of_redis_everything_goes_on(cluster, redis_server
     with caplog.at_level(logging.CRITICAL):
         redis_server.stop()
         await until(lambda: second.hub.stale)
-        with pytest.raises(NoRedis):
+        with pytest.raises(RedisUnavailable):
             await cluster.say()
         redis_server.start()
         await until(lambda: not second.hub.stale and names(hall) == {"ada"})
@@ -265,7 +265,7 @@ async def test_a_pause_of_redis_loses_nothing(cluster, redis_server, monkeypatch
     await until(lambda: offsets(talk) == [1, 2, 3])
     with caplog.at_level(logging.CRITICAL):
         with redis_server.paused():
-            with pytest.raises(NoRedis):
+            with pytest.raises(RedisUnavailable):
                 await cluster.say()
             await asyncio.sleep(0.5)
         # The first attempt may have succeeded when Redis continued, so it is repeated, as in the outbox.

@@ -215,10 +215,10 @@ def test_a_storm_with_outages_loses_nothing(processes, monkeypatch):
 
     async def sometimes(*arguments, **options):
         if chance.random() < 0.2:
-            raise publisher.NoRedis("unavailable")
+            raise publisher.RedisUnavailable("unavailable")
         done = await publish_all(*arguments, **options)
         if chance.random() < 0.2:
-            raise publisher.NoRedis("the answer was lost")
+            raise publisher.RedisUnavailable("the answer was lost")
         return done
 
     monkeypatch.setattr(publisher, "publish_all", sometimes)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.keys import Keys
 from tidewire.reports import DRAIN, LIFE_SECONDS, NodeReport, Reports
 
@@ -99,6 +99,6 @@ async def test_an_outage_has_one_name(reports, redis_server):
     """Callers that read or report must not need to handle another error."""
     redis_server.stop()
     for attempt in (reports.read(), reports.put(report()), reports.order("aaaa", DRAIN)):
-        with pytest.raises(NoRedis):
+        with pytest.raises(RedisUnavailable):
             async with asyncio.timeout(10):
                 await attempt

@@ -13,7 +13,7 @@ import tidewire.redis
 from tests.integration.tidewire.test_node import Cluster, names, offsets, until
 from tests.sentinels import MASTER, Sentinels
 from tidewire import conf
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.presence import Hold
 from tidewire.redis_host import redis_host
 
@@ -67,7 +67,7 @@ async def say(cluster: Cluster) -> None:
             cluster.numbers = iter([number])
             try:
                 await cluster.say()
-            except NoRedis:
+            except RedisUnavailable:
                 await asyncio.sleep(0.1)
             else:
                 break

@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 
 import tidewire.redis
 from tests.unit.tidewire.streams_suite import StreamsSuite, said
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.keys import Keys
 from tidewire.streams import Streams
 
@@ -142,7 +142,7 @@ async def test_a_redis_that_takes_no_writes_is_no_fault_of_a_topic(streams, redi
     """Any publisher may retry all events later."""
     await redis.config_set("min-replicas-to-write", 1)
     try:
-        with pytest.raises(NoRedis, match="NOREPLICAS"):
+        with pytest.raises(RedisUnavailable, match="NOREPLICAS"):
             await streams.append_all({"talk": [said(1, sequence=1)]})
     finally:
         await redis.config_set("min-replicas-to-write", 0)
@@ -168,7 +168,7 @@ async def test_without_redis_every_call_says_so_soon(redis_server, streams):
     await streams.append(said(1))
     redis_server.stop()
     for call in (streams.append(said(2)), streams.ends(["talk"]), streams.read("talk", 0, limit=1)):
-        with pytest.raises(NoRedis):
+        with pytest.raises(RedisUnavailable):
             async with asyncio.timeout(5):
                 await call
     redis_server.start()
@@ -180,6 +180,6 @@ async def test_a_paused_redis_is_noticed(redis_server, streams, monkeypatch):
     monkeypatch.setattr(tidewire.redis, "SOCKET_SECONDS", 0.2)
     await tidewire.redis.close()
     await streams.append(said(1))
-    with redis_server.paused(), pytest.raises(NoRedis):
+    with redis_server.paused(), pytest.raises(RedisUnavailable):
         async with asyncio.timeout(5):
             await streams.append(said(2))

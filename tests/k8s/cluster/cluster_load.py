@@ -70,7 +70,7 @@ class Load:
     def settle(self, words: str) -> None:
         """Wait until all sockets are open again, stop publishing, wait for the last event, and print the account."""
         took = time.time() - self.began
-        self.crowd.wait(lambda status: status["away"] == 0, SETTLE_SECONDS)
+        self.crowd.wait(lambda status: status["disconnected"] == 0, SETTLE_SECONDS)
         time.sleep(CALM_SECONDS)
         self._stop()
         due = self._committed()

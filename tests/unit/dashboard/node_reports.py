@@ -1,6 +1,6 @@
 """A fake for the nodes' reports in Redis."""
 
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.reports import NodeReport
 
 
@@ -27,11 +27,11 @@ class FakeReports:
     def __init__(self, *reports: NodeReport) -> None:
         self.reports = list(reports)
         self.orders: dict[str, str] = {}
-        self.away = False
+        self.unavailable = False
 
     async def read(self) -> tuple[NodeReport, ...]:
-        if self.away:
-            raise NoRedis("away")
+        if self.unavailable:
+            raise RedisUnavailable("unavailable")
         return tuple(self.reports)
 
     async def order(self, run: str, order: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from dashboard import live
 from tidewire import outage
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.outage import Outage
 from tidewire.publisher import PublisherThread
 
@@ -17,13 +17,13 @@ class Store:
     """Presence in a Redis that may be unavailable."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.unavailable = False
         self.asked = 0
 
     async def members(self, *_arguments, **_options):
         self.asked += 1
-        if self.away:
-            raise NoRedis("no answer within 0.5 s")
+        if self.unavailable:
+            raise RedisUnavailable("no answer within 0.5 s")
         return [SimpleNamespace(names=("ada",))]
 
 
@@ -51,7 +51,7 @@ def store(monkeypatch, clock):
 
 def test_a_redis_that_is_away_is_asked_once_in_two_seconds(store, clock, caplog):
     """A page reads three times. It may wait for the first of them; the next pages must not wait at all."""
-    store.away = True
+    store.unavailable = True
     with caplog.at_level(logging.WARNING):
         assert [live.everyone() for _ in range(10)] == [None] * 10
     assert store.asked == 1
@@ -62,9 +62,9 @@ def test_a_redis_that_is_away_is_asked_once_in_two_seconds(store, clock, caplog)
 
 
 def test_a_redis_that_is_back_is_read_again(store, clock):
-    store.away = True
+    store.unavailable = True
     live.everyone()
-    store.away = False
+    store.unavailable = False
     clock.now += outage.SECONDS
     assert [live.everyone() for _ in range(3)] == [["ada"]] * 3
 
@@ -75,7 +75,7 @@ def test_pages_need_not_find_out_what_the_publisher_found_out(store, monkeypatch
 
     def unavailable() -> bool:
         thread._stopping.set()
-        raise NoRedis("no answer within 1 s")
+        raise RedisUnavailable("no answer within 1 s")
 
     monkeypatch.setattr(thread._publisher, "publish", unavailable)
     thread._publish()

@@ -16,7 +16,7 @@ from tidewire._inbound import InboundLimits
 from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection
 from tidewire.events import StateEvent, StreamEvent
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import NOTHING
 from tidewire.frames import Frame, frame
 from tidewire.presence import Presence
@@ -161,13 +161,13 @@ class FakeSocket:
 
 
 class MemoryStreams:
-    """`Streams` in memory, with faults: `away`, a flush, a trimmed or lost history.
+    """`Streams` in memory, with faults: `unavailable`, a flush, a trimmed or lost history.
 
     `asked` is awaited before and after each request, so that a test can change the streams in between.
     """
 
     def __init__(self, *, length: int = 1000) -> None:
-        self.away = False
+        self.unavailable = False
         self.reads = 0
         self.asked: Callable[[], Awaitable[None]] = _at_once
         # The clock of Redis, in seconds since 1970.
@@ -278,8 +278,8 @@ class MemoryStreams:
 
     async def _ask(self) -> None:
         await self.asked()
-        if self.away:
-            raise NoRedis("Redis is away")
+        if self.unavailable:
+            raise RedisUnavailable("Redis is unavailable")
 
 
 def place(offset: int, epoch: str = "e1", *, first: int = 1) -> Position:

@@ -10,7 +10,7 @@ from tidewire import metrics
 from tidewire.edit_lease import EditLease, Editor, Move, Moved
 from tidewire.edit_lease.memory import MemoryEditLeases
 from tidewire.edit_lease.register import MOVES_AT_ONCE, LeaseRegister
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 
 TOUCH_SECONDS = 1.0
 LEASE_SECONDS = 20.0
@@ -29,11 +29,11 @@ class Store(MemoryEditLeases):
             clock=lambda: asyncio.get_running_loop().time(),
         )
         self.told: list[list[Move]] = []
-        self.away = False
+        self.unavailable = False
 
     async def move(self, moves: Sequence[Move]) -> list[Moved]:
-        if self.away:
-            raise NoRedis("Redis is away")
+        if self.unavailable:
+            raise RedisUnavailable("Redis is unavailable")
         self.told.append(list(moves))
         return await super().move(moves)
 
@@ -186,12 +186,12 @@ async def test_an_outage_only_delays(register, store):
     register.join(ADA)
     register.join(ELSEWHERE)
     await asyncio.sleep(0.01)
-    store.away = True
+    store.unavailable = True
     register.join(BOB)
     register.leave(ELSEWHERE, returns=False)
     await asyncio.sleep(5)
     store.take_told()
-    store.away = False
+    store.unavailable = False
     await asyncio.sleep(2 * TOUCH_SECONDS)
     told = store.take_told()
     assert told[:2] == [Move("take", ADA), Move("take", BOB)]

@@ -11,7 +11,7 @@ from channels.layers import InMemoryChannelLayer
 
 from tests.unit.tidewire.fakes import FakeSocket, Hall, MemoryStreams, Said
 from tidewire import metrics
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import NOTHING
 from tidewire.hub import LAYER_SECONDS, LINGER_SECONDS, LONGEST_CHECK_SECONDS, REJOIN_SECONDS, Hub
 from tidewire.node import LONGEST_RESTART_SECONDS, _supervise
@@ -37,7 +37,7 @@ class Layer(InMemoryChannelLayer):
         self.joins: list[str] = []
         self.discards: list[str] = []
         self.channels_made = 0
-        self.away = False
+        self.unavailable = False
         self.on_discard: Any = None
 
     async def new_channel(self, prefix: str = "specific.") -> str:
@@ -59,8 +59,8 @@ class Layer(InMemoryChannelLayer):
             await asyncio.sleep(0)
 
     def _reach(self) -> None:
-        if self.away:
-            raise ConnectionRefusedError("the layer's Redis is away")
+        if self.unavailable:
+            raise ConnectionRefusedError("the layer's Redis is unavailable")
 
 
 class Presence(MemoryPresence):
@@ -70,13 +70,13 @@ class Presence(MemoryPresence):
         super().__init__(
             lease_seconds=1e9, grace_seconds=0.01, indexes={}, clock=lambda: asyncio.get_running_loop().time()
         )
-        self.away = False
+        self.unavailable = False
         self.reads = 0
         self.broken = 0
 
     async def versions(self, topics):
-        if self.away:
-            raise NoRedis("away")
+        if self.unavailable:
+            raise RedisUnavailable("unavailable")
         return await super().versions(topics)
 
     async def members(self, asked, *, names):
@@ -318,10 +318,10 @@ async def test_a_topic_that_could_not_be_left_is_left_later(scene):
     socket = await scene.listen()
     scene.hub.unsubscribe(socket.connection.subscriptions[0])
     await pass_time(LINGER_SECONDS - 1)
-    scene.layer.away = True
+    scene.layer.unavailable = True
     await pass_time(5)
     assert scene.members("talk") == 1
-    scene.layer.away = False
+    scene.layer.unavailable = False
     await pass_time(3)
     assert scene.members("talk") == 0
 
@@ -379,12 +379,12 @@ async def test_a_bug_in_a_topic_is_counted_and_its_feed_starts_over(scene, caplo
 async def test_who_came_before_the_layer_was_reached_is_served_once_it_is(scene):
     """A process may start while Redis is unavailable."""
     late = Scene()
-    late.layer.away = True
+    late.layer.unavailable = True
     socket = FakeSocket()
     late.hub.subscribe(TALK, socket.connection, BEGINNING)
     await pass_time(5)
     assert socket.take() == []
-    late.layer.away = False
+    late.layer.unavailable = False
     await pass_time(LONGEST_RESTART_SECONDS + CHECK_SECONDS)
     await late.say()
     await pass_time(0.01)
@@ -398,7 +398,7 @@ async def test_who_came_before_the_layer_was_reached_is_served_once_it_is(scene)
 async def test_an_outage_is_told_and_its_end_too(scene):
     """A single failure may be transient; two in a row are an outage."""
     await scene.watch()
-    scene.presence.away = True
+    scene.presence.unavailable = True
     await pass_time(CHECK_SECONDS)
     assert scene.stale == []
     await pass_time(CHECK_SECONDS)
@@ -406,7 +406,7 @@ async def test_an_outage_is_told_and_its_end_too(scene):
     assert scene.hub.stale
     await pass_time(10)
     assert scene.stale == [True]
-    scene.presence.away = False
+    scene.presence.unavailable = False
     await pass_time(LONGEST_CHECK_SECONDS)
     assert scene.stale == [True, False]
     assert not scene.hub.stale
@@ -423,10 +423,10 @@ async def test_while_redis_is_away_it_is_asked_less_often(scene, monkeypatch):
         await check()
 
     monkeypatch.setattr(scene.hub, "_check", noted)
-    scene.presence.away = True
+    scene.presence.unavailable = True
     await pass_time(60)
     assert 60 / LONGEST_CHECK_SECONDS <= len(asked) <= 60 / (LONGEST_CHECK_SECONDS / 2) + 2
-    scene.presence.away = False
+    scene.presence.unavailable = False
     await pass_time(LONGEST_CHECK_SECONDS)
     asked.clear()
     await pass_time(10)
@@ -453,13 +453,13 @@ async def test_after_an_outage_everybody_has_what_they_missed(scene):
     """The first check after an outage delivers everything that was published and changed during it."""
     talk, hall = await scene.listen(), await scene.watch()
     hall.take()
-    scene.presence.away = scene.streams.away = True
+    scene.presence.unavailable = scene.streams.unavailable = True
     await pass_time(3)
     scene.streams.append_now(Said(id=UUID(int=5), text="meanwhile"))
     await scene.presence.enter("ada")
     await pass_time(3)
     assert (offsets(talk), names(hall)) == ([], [])
-    scene.presence.away = scene.streams.away = False
+    scene.presence.unavailable = scene.streams.unavailable = False
     await pass_time(LONGEST_CHECK_SECONDS + COALESCE_SECONDS)
     assert offsets(talk) == [1]
     assert names(hall) == [["ada"]]

@@ -10,7 +10,7 @@ from tests.unit.tidewire.fakes import LIMIT, FakeWriter, Hall
 from tidewire import conf, metrics
 from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.frames import frame
 from tidewire.hub import LONGEST_CHECK_SECONDS
 from tidewire.node import Node, node
@@ -179,7 +179,7 @@ class TestOutage:
     @pytest.fixture
     def outage(self, here, monkeypatch):
         async def versions(_topics):
-            raise NoRedis("away")
+            raise RedisUnavailable("unavailable")
 
         with monkeypatch.context() as patched:
             patched.setattr(here.presence, "versions", versions)

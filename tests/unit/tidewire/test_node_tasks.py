@@ -5,7 +5,7 @@ import itertools
 import logging
 
 from tidewire import metrics, node
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 
 
 def restarts() -> float:
@@ -39,7 +39,7 @@ async def test_a_task_that_ran_for_a_while_is_started_again_at_once(here, caplog
     async def run() -> None:
         runs.append(asyncio.get_running_loop().time())
         await asyncio.sleep(10 if len(runs) > 4 else 0)
-        raise NoRedis("away")
+        raise RedisUnavailable("unavailable")
 
     with caplog.at_level(logging.CRITICAL):
         running = asyncio.ensure_future(node._supervise("test", run))
@@ -54,7 +54,7 @@ async def test_a_task_that_only_waits_for_redis_is_not_counted_as_dead(here, cap
     """An outage of Redis is not a bug."""
 
     async def run() -> None:
-        raise NoRedis("away")
+        raise RedisUnavailable("unavailable")
 
     before = restarts()
     with caplog.at_level(logging.CRITICAL):

@@ -22,7 +22,7 @@ def clock():
 
 
 @pytest.fixture
-def away(clock):
+def breaker(clock):
     """A Redis that has just failed."""
     made = Outage(clock=clock)
     made.begin()
@@ -34,30 +34,30 @@ def test_a_redis_that_is_well_may_be_asked_by_all():
     assert all(made.may_ask() for _ in range(3))
 
 
-def test_nobody_asks_for_two_seconds_and_then_one(away, clock):
+def test_nobody_asks_for_two_seconds_and_then_one(breaker, clock):
     """Other requests must not wait for the one that tries. After two more seconds, one more request may try."""
-    assert not away.may_ask()
+    assert not breaker.may_ask()
     for _ in range(3):
         clock.now += outage.SECONDS - 0.1
-        assert not away.may_ask()
+        assert not breaker.may_ask()
         clock.now += 0.1
-        assert [away.may_ask() for _ in range(3)] == [True, False, False]
+        assert [breaker.may_ask() for _ in range(3)] == [True, False, False]
 
 
-def test_an_answer_ends_it(away, clock):
+def test_an_answer_ends_it(breaker, clock):
     clock.now += outage.SECONDS
-    assert away.may_ask()
-    away.end()
-    assert all(away.may_ask() for _ in range(3))
+    assert breaker.may_ask()
+    breaker.end()
+    assert all(breaker.may_ask() for _ in range(3))
 
 
-def test_of_many_threads_one_asks(away, clock):
+def test_of_many_threads_one_asks(breaker, clock):
     clock.now += outage.SECONDS
     together = threading.Barrier(16)
 
     def ask(_thread: int) -> bool:
         together.wait(timeout=10)
-        return away.may_ask()
+        return breaker.may_ask()
 
     with ThreadPoolExecutor(16) as threads:
         assert sum(threads.map(ask, range(16))) == 1

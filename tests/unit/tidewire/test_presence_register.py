@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.unit.tidewire.presence_suite import ADA, ADA_WRITES, BOB
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.presence import Hold, Touched
 from tidewire.presence.memory import MemoryPresence
 from tidewire.presence.register import PUT_HOLDS, PresenceRegister
@@ -26,7 +26,7 @@ class Store(MemoryPresence):
         )
         self.puts: list[dict[Hold, int]] = []
         self.touches = 0
-        self.away = False
+        self.unavailable = False
         self.late: list[tuple[Witness, int, dict[Hold, int]]] = []
         self.answers = True
         self.loses_answer = False
@@ -37,7 +37,7 @@ class Store(MemoryPresence):
         touched = await super().touch(node)
         if self.loses_answer:
             self.loses_answer = False
-            raise NoRedis("the answer was lost")
+            raise RedisUnavailable("the answer was lost")
         return touched
 
     async def sweep(self) -> set[str]:
@@ -49,7 +49,7 @@ class Store(MemoryPresence):
         counts = list(counts)
         if not self.answers:
             self.late.append((node, node.next(), dict(counts)))
-            raise NoRedis("no answer")
+            raise RedisUnavailable("no answer")
         self.puts.append(dict(counts))
         return await super().put(node, counts)
 
@@ -75,8 +75,8 @@ class Store(MemoryPresence):
         return members.names
 
     def _reach(self) -> None:
-        if self.away:
-            raise NoRedis("away")
+        if self.unavailable:
+            raise RedisUnavailable("unavailable")
 
 
 @pytest.fixture
@@ -198,11 +198,11 @@ async def test_what_happens_while_redis_is_away_is_told_later(register, store):
     """Joins and leaves are kept, as the counts that they result in."""
     register.join(ADA)
     await pass_time()
-    store.away = True
+    store.unavailable = True
     register.leave(ADA)
     register.join(BOB)
     await pass_time(3.0)
-    store.away = False
+    store.unavailable = False
     await pass_time(TOUCH_SECONDS + 0.1)
     assert store.puts[-1] == {ADA: 0, BOB: 1}
 
@@ -212,9 +212,9 @@ async def test_an_outage_longer_than_the_lease_is_no_leave(register, store, told
     register.join(ADA)
     await pass_time()
     told.clear()
-    store.away = True
+    store.unavailable = True
     await pass_time(30.0)
-    store.away = False
+    store.unavailable = False
     await pass_time(10.0)
     assert await store.names() == ("ada",)
     assert told == []

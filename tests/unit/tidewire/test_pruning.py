@@ -8,7 +8,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from tidewire import pruning
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def pruners(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("error", [OperationalError("locked"), NoRedis("unavailable"), KeyError("a bug")])
+@pytest.mark.parametrize("error", [OperationalError("locked"), RedisUnavailable("unavailable"), KeyError("a bug")])
 def test_a_function_that_fails_does_not_keep_the_others_from_their_turn(error, caplog):
     turns = []
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.tidewire.fakes import MemoryStreams, Said
 from tidewire import metrics
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.publish import HINT_CHARACTERS, HINT_SECONDS, Announcer, publish, publish_all
 from tidewire.streams import Encoded
 
@@ -80,8 +80,8 @@ async def test_a_repeat_is_not_hinted_at(layer, streams):
 
 async def test_without_redis_nothing_is_hinted_at(layer, streams):
     """The caller receives an exception, because the event is not published."""
-    streams.away = True
-    with pytest.raises(NoRedis):
+    streams.unavailable = True
+    with pytest.raises(RedisUnavailable):
         await publish(EVENT, streams=streams, layer=layer, prefix="p")
     assert layer.sent == []
 

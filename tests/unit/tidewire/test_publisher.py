@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from tests.unit.tidewire.fakes import MemoryStreams, Said
 from tidewire import background, outbox, publisher, sequencing
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.models import OutboxEvent, PublisherTurn, Sequenced, TopicSequence
 from tidewire.publisher import Publisher, PublisherThread
 
@@ -181,11 +181,11 @@ class TestTurn:
 
     def test_without_redis_the_turn_is_given_up(self, redis, one):
         """Another process may be able to reach Redis."""
-        redis.streams.away = True
+        redis.streams.unavailable = True
         say(1)
-        with pytest.raises(NoRedis):
+        with pytest.raises(RedisUnavailable):
             one.publish()
-        redis.streams.away = False
+        redis.streams.unavailable = False
         assert Publisher().publish()
         assert [event.sequence for event in redis.events()] == [1]
 
@@ -394,7 +394,7 @@ class TestThread:
         assert not going_on.is_set()
         going_on.set()
 
-    @pytest.mark.parametrize("error", [NoRedis("unavailable"), OperationalError("gone"), KeyError("a bug")])
+    @pytest.mark.parametrize("error", [RedisUnavailable("unavailable"), OperationalError("gone"), KeyError("a bug")])
     def test_it_outlives_every_error(self, thread, monkeypatch, error, caplog):
         """The thread survives, and publishes the next event."""
         monkeypatch.setattr(publisher, "FIRST_RETRY_SECONDS", 0.0)

@@ -7,8 +7,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 import tidewire.redis
 from tidewire import metrics
-from tidewire.exceptions import NoRedis
-from tidewire.redis import reached
+from tidewire.exceptions import RedisUnavailable
+from tidewire.redis import redis_client
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def errors(kind: str) -> float:
 async def test_an_error_is_counted_by_its_kind(closed_after, error, kind):
     """Every kind must exist from the start, so that the first error is an increase."""
     before = errors(kind)
-    with pytest.raises(NoRedis):
-        async with reached():
+    with pytest.raises(RedisUnavailable):
+        async with redis_client():
             raise error
     assert errors(kind) == before + 1
     assert kind in metrics.REDIS_ERROR_KINDS
@@ -46,10 +46,10 @@ async def test_the_first_answer_after_errors_is_one_reconnect(closed_after):
     """However many calls fail before it, and however many succeed after it."""
     before = metrics.REDIS_RECONNECTS._value.get()
     for _ in range(3):
-        with pytest.raises(NoRedis):
-            async with reached():
+        with pytest.raises(RedisUnavailable):
+            async with redis_client():
                 raise RedisConnectionError
     for _ in range(3):
-        async with reached():
+        async with redis_client():
             pass
     assert metrics.REDIS_RECONNECTS._value.get() == before + 1

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from tests.unit.tidewire.fakes import Said
 from tidewire import metrics
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.management.commands import relay
 from tidewire.models import OutboxEvent, PublisherTurn
 
@@ -73,7 +73,7 @@ def test_a_signal_stops_it(run, number):
 
 def test_it_asks_less_and_less_often_while_redis_is_away(run):
     """The interval has an upper limit, and returns to its usual value after a success."""
-    waits = run(*[NoRedis("away")] * 7, 0, 0)
+    waits = run(*[RedisUnavailable("unavailable")] * 7, 0, 0)
     assert waits == [0.5, 1, 2, 4, 8, 10, 10, 10, 0.5, 0.5]
 
 
@@ -121,7 +121,13 @@ def test_an_address_that_cannot_be_had_stops_the_start(run, monkeypatch, error):
 def test_a_look_that_fails_is_counted_by_what_was_away(run):
     """A failed check must not count, so that the time since the last success shows how long the failure lasts."""
     before = {each: metrics.RELAY_FAILURES.labels(each)._value.get() for each in metrics.RELAY_FAILURE_REASONS}
-    run(NoRedis("away"), NoRedis("away"), OperationalError("gone"), relay.NoProgress("held"), 0)
+    run(
+        RedisUnavailable("unavailable"),
+        RedisUnavailable("unavailable"),
+        OperationalError("gone"),
+        relay.NoProgress("held"),
+        0,
+    )
     after = {each: metrics.RELAY_FAILURES.labels(each)._value.get() - before[each] for each in before}
     assert after == {"redis": 2, "database": 1, "publisher": 1}
 
@@ -131,7 +137,7 @@ def test_the_time_of_the_last_good_look_is_told(run, monkeypatch):
     done = []
     monkeypatch.setattr(metrics.RELAY_LAST_POLL_SECONDS, "set_to_current_time", lambda: done.append("told"))
     monkeypatch.setattr(relay.relay_metrics, "listen", lambda *_address: done.append("listens"))
-    run(0, NoRedis("away"), 0, arguments=["--metrics=127.0.0.1:8400"])
+    run(0, RedisUnavailable("unavailable"), 0, arguments=["--metrics=127.0.0.1:8400"])
     assert done == ["told", "listens", "told", "told"]
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.unit.tidewire.fakes import FakeWriter
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.reporter import REPORT_SECONDS, TRAIL_LENGTH, WINDOW, Reporter
 from tidewire.reports import DRAIN
 
@@ -17,11 +17,11 @@ class FakeReports:
     def __init__(self) -> None:
         self.put_reports = []
         self.order = ""
-        self.away = False
+        self.unavailable = False
 
     async def put(self, report):
-        if self.away:
-            raise NoRedis("away")
+        if self.unavailable:
+            raise RedisUnavailable("unavailable")
         self.put_reports.append(report)
         return self.order
 
@@ -97,11 +97,11 @@ async def test_a_drain_is_measured_from_what_there_was_before_it(scene):
 
 async def test_it_reports_again_when_redis_is_back(scene):
     """An outage must not end the reports."""
-    scene.reports.away = True
+    scene.reports.unavailable = True
     running = asyncio.ensure_future(scene.reporter.run())
     await asyncio.sleep(3 * REPORT_SECONDS)
     assert scene.reports.put_reports == []
-    scene.reports.away = False
+    scene.reports.unavailable = False
     await asyncio.sleep(2 * REPORT_SECONDS)
     running.cancel()
     assert 1 <= len(scene.reports.put_reports) <= 3

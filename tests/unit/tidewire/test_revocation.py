@@ -13,7 +13,7 @@ from tests.unit.tidewire.fakes import FakeSocket
 from tidewire import conf, revocation
 from tidewire.close_codes import CloseCode
 from tidewire.events import Event, Resumed
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.frames import frame_event
 from tidewire.models import OutboxEvent
 from tidewire.revocation import CLOCK_MS, Revocations, Revoked
@@ -178,7 +178,7 @@ async def test_an_end_that_the_node_finds_itself_is_published(revocations, told)
 
 async def test_an_end_that_cannot_be_published_is_known_here(hub, sockets):
     async def publish(_event):
-        raise NoRedis("unavailable")
+        raise RedisUnavailable("unavailable")
 
     made = Revocations(hub, list, clock=set_clock(), publish=publish)
     said(made, resumed(9))

@@ -122,7 +122,7 @@ async def test_a_resume_from_memory_asks_redis_nothing(talk):
     await talk.joined(NOTHING)
     talk.say(5)
     await talk.run()
-    talk.streams.away = True
+    talk.streams.unavailable = True
     socket = FakeSocket()
     talk.subscribe(socket, place(2))
     assert not talk.feed.wants_refresh

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish, paused, step
 from tidewire import fanout, stream_feed
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import NOTHING
 from tidewire.stream_feed import StreamFeed
 from tidewire.topics import Position, StreamTopic
@@ -133,7 +133,7 @@ class Scene:
         self.feed.wants_refresh |= self.feed.is_behind(self.streams.end("talk"))
 
     def lose_and_find_redis(self, _n: int) -> None:
-        self.streams.away = not self.streams.away
+        self.streams.unavailable = not self.streams.unavailable
 
     def go_on(self, n: int) -> None:
         """Continue the hub's work by some steps. Afterwards it may be in the middle of anything."""
@@ -166,7 +166,7 @@ class Scene:
             client.read()
 
     def come_to_rest(self) -> None:
-        self.streams.away = False
+        self.streams.unavailable = False
         if self.work is not None:
             finish(self.work)
         for at in range(len(self.clients)):
@@ -197,7 +197,7 @@ class Scene:
                     except BaseException:
                         self.feed.wants_refresh = True
                         raise
-        except NoRedis:
+        except RedisUnavailable:
             return
 
 

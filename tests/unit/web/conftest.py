@@ -17,9 +17,9 @@ __all__ = ["ada", "bob", "plan", "published", "staff", "user"]
 
 @dataclass
 class LiveNow:
-    """The results of `dashboard.live`. If `away` is set, its results without Redis."""
+    """The results of `dashboard.live`. If `unavailable` is set, its results without Redis."""
 
-    away: bool = False
+    unavailable: bool = False
     names: list[str] = field(default_factory=list)
     people: dict[str, DocumentPeople] = field(default_factory=dict)
     at: str = "epoch:7"
@@ -46,12 +46,12 @@ def now(monkeypatch) -> LiveNow:
     answers = LiveNow()
 
     def answer(name):
-        return lambda *arguments: None if answers.away else getattr(answers, name)(*arguments)
+        return lambda *arguments: None if answers.unavailable else getattr(answers, name)(*arguments)
 
     for name in ("users", "everyone", "statuses", "status", "position"):
         monkeypatch.setattr(live, name, answer(name))
     stamp = Stamp(Position("a", 7), 1_000_000)
-    monkeypatch.setattr(stamps, "read_stamp", lambda: None if answers.away else stamp)
+    monkeypatch.setattr(stamps, "read_stamp", lambda: None if answers.unavailable else stamp)
     return answers
 
 

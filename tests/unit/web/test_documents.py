@@ -79,7 +79,7 @@ class TestList:
         assert 'data-phase="free"' in as_user(ada).get(reverse("documents")).text
 
     def test_without_redis_the_page_comes_with_dashes(self, as_user, ada, plan, now):
-        now.away = True
+        now.unavailable = True
         page = as_user(ada).get(reverse("documents"))
         assert page.status_code == 200
         assert "<b data-users-count>\N{EN DASH}</b>" in page.text

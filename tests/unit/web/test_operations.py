@@ -76,7 +76,7 @@ def test_a_node_that_is_not_there_cannot_be_drained(as_user, staff, reports):
 
 
 def test_without_redis_it_says_so(as_user, staff, reports):
-    reports.away = True
+    reports.unavailable = True
     client = as_user(staff)
     assert "Redis does not answer" in client.get(DRAIN).text
     assert "Redis does not answer" in client.post(DRAIN, follow=True).text

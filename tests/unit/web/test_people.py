@@ -10,7 +10,7 @@ def test_names_everybody(as_user, ada, now):
 
 
 def test_says_when_nobody_can_tell(as_user, ada, now):
-    now.away = True
+    now.unavailable = True
     page = as_user(ada).get("/people/")
     assert page.status_code == 200
     assert "Nobody can tell right now" in page.text

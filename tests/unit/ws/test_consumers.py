@@ -14,7 +14,7 @@ from channels.testing import WebsocketCommunicator
 from dashboard.events import NotificationCreated
 from dashboard.topics import NOTIFICATIONS
 from tests.unit.tidewire.fakes import place
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.publish import publish
 from tidewire.routing import with_fallback
 from ws.routing import websocket_urlpatterns
@@ -276,10 +276,10 @@ class TestEditLease:
         client = await visit("ada", self.EDIT)
         await client.events()
 
-        async def away(moves: object) -> None:
-            raise NoRedis("Redis is away")
+        async def unavailable(moves: object) -> None:
+            raise RedisUnavailable("Redis is unavailable")
 
-        monkeypatch.setattr(here.edit_leases, "move", away)
+        monkeypatch.setattr(here.edit_leases, "move", unavailable)
         await client.say("lease.ask")
         assert (await client.newest(kind="error"))["code"] == "unavailable"
         await client.say("ping")

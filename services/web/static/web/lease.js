@@ -22,8 +22,8 @@ const name = (who) => written("b", who);
 const seconds = (count) => `${count} ${count === 1 ? "second" : "seconds"}`;
 
 const TEXTS = {
-  away: () => ["Nobody can be told who is writing just now. Write on: whoever saves second will see both versions."],
-  unsure: () => ["The connection is away, so somebody else may be writing by now. Your text stays here."],
+  unavailable: () => ["Nobody can be told who is writing just now. Write on: whoever saves second will see both versions."],
+  unsure: () => ["The connection is lost, so somebody else may be writing by now. Your text stays here."],
   asked: ({ asker, answer }) => [
     name(asker),
     ` would like to write. Save first if your changes should come before theirs. Without an answer it is theirs in ${seconds(answer)}.`,
@@ -118,7 +118,7 @@ export class EditLease {
 
   get #state() {
     const { holder, asker } = this.#status;
-    if (this.#live?.state === "stale") return "away";
+    if (this.#live?.state === "stale") return "unavailable";
     if (!holder) return "free";
     if (holder === this.#me) return this.#doubt ?? (asker ? "asked" : "mine");
     if (asker === this.#me) return "asking";

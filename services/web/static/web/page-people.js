@@ -13,7 +13,7 @@ export function peoplePage({ me }) {
         return;
       }
       more.hidden = true;
-      document.querySelector("[data-people-away]")?.remove();
+      document.querySelector("[data-people-unavailable]")?.remove();
       list.replaceChildren(
         ...event.names.map((name) => {
           const made = element("li");

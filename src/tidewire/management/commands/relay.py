@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from tidewire import metrics, outbox, pruning, relay_metrics
-from tidewire.exceptions import NoRedis
+from tidewire.exceptions import RedisUnavailable
 from tidewire.models import PublisherTurn
 from tidewire.publisher import Publisher
 
@@ -39,7 +39,10 @@ class Relay:
         self._since = self._pruned = time.monotonic()
 
     def poll(self) -> int:
-        """Publish the events left behind. Returns their number. Raises `NoRedis`, `NoProgress` or a database error."""
+        """Publish the events left behind, and return their number.
+
+        Raises `RedisUnavailable`, `NoProgress` or a database error.
+        """
         published = 0.0
 
         def count(events: float) -> None:
@@ -103,10 +106,10 @@ class Command(BaseCommand):
                 # Another publisher may stop at any moment, so the relay keeps its interval.
                 metrics.RELAY_FAILURES.labels("publisher").inc()
                 logger.warning("%s", error)
-            except (NoRedis, DatabaseError, InterfaceError) as error:
+            except (RedisUnavailable, DatabaseError, InterfaceError) as error:
                 # The database or Redis is unavailable: increase the interval.
                 wait = min(wait * 2, LONGEST_SECONDS)
-                metrics.RELAY_FAILURES.labels("redis" if isinstance(error, NoRedis) else "database").inc()
+                metrics.RELAY_FAILURES.labels("redis" if isinstance(error, RedisUnavailable) else "database").inc()
                 logger.warning("relay waits %.1f s: %s", wait, error)
             close_old_connections()
         logger.info("relay stopped")
