@@ -83,7 +83,7 @@ class Hub:
         self._layer_calls = asyncio.Semaphore(LAYER_CALLS)
         self._channel: str | None = None
         # Operations that Redis currently fails, reads or writes. Either makes this node's sockets stale.
-        self._lacking: set[Literal["reads", "writes"]] = set()
+        self._failing: set[Literal["reads", "writes"]] = set()
         self.stale = False
 
     def subscribe(self, topic: Topic, connection: Connection, at: Positions = NO_POSITIONS) -> Subscription:
@@ -163,7 +163,7 @@ class Hub:
                 await self._check()
                 failures = 0
                 backoff.succeeded()
-                self.lacks("reads", lacking=False)
+                self.set_redis_health("reads", healthy=True)
                 if returns() != known_returns:
                     known_returns = returns()
                     self.on_return()
@@ -173,7 +173,7 @@ class Hub:
                 logger.warning("the hub waits for Redis: %s", error)
                 # A single failure may be transient; two in a row are an outage that users should see.
                 if failures == 2:
-                    self.lacks("reads", lacking=True)
+                    self.set_redis_health("reads", healthy=False)
             await asyncio.sleep(wait)
 
     def _hear(self, message: dict[str, Any]) -> None:
@@ -310,13 +310,13 @@ class Hub:
             for remembered in (self._feeds, self._empty_since, self._refreshed, self._joined):
                 remembered.pop(topic, None)
 
-    def lacks(self, what: Literal["reads", "writes"], *, lacking: bool) -> None:
+    def set_redis_health(self, operation: Literal["reads", "writes"], *, healthy: bool) -> None:
         """Record whether Redis answers reads, or accepts writes. Failed writes matter too: they reach no node."""
-        if lacking:
-            self._lacking.add(what)
+        if healthy:
+            self._failing.discard(operation)
         else:
-            self._lacking.discard(what)
-        stale = bool(self._lacking)
+            self._failing.add(operation)
+        stale = bool(self._failing)
         if stale == self.stale:
             return
         self.stale = stale

@@ -92,7 +92,7 @@ class Node:
             self.presence, node=self.name, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
         )
         # Of all writes of a node, only the touch of its lease is certain to occur every second.
-        self.register.on_refused = self._on_refused  # type: ignore[method-assign]  # a hook
+        self.register.on_write_health = self._on_write_health  # type: ignore[method-assign]  # a hook
         # A Redis that lost this node's writes, or was unavailable, may have lost revocations as well.
         self.register.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # a hook
         self.hub.on_return = self.sessions.hurry  # type: ignore[method-assign]  # a hook
@@ -211,8 +211,8 @@ class Node:
             metrics.PRESENCE_MEMBERS.labels(family).set(held[family])
         metrics.SLOW_CONNECTIONS.set(len(self._full))
 
-    def _on_refused(self, refused: bool) -> None:
-        self.hub.lacks("writes", lacking=refused)
+    def _on_write_health(self, healthy: bool) -> None:
+        self.hub.set_redis_health("writes", healthy=healthy)
 
     def _on_stale(self, stale: bool) -> None:
         said = frame_event(Stale(stale=stale))

@@ -46,8 +46,8 @@ class PresenceRegister:
         self._dirty: dict[Hold, None] = {}
         self._wake = asyncio.Event()
 
-    def on_refused(self, refused: bool) -> None:
-        """Called after two failed writes in a row, and at the next success; the node replaces it."""
+    def on_write_health(self, healthy: bool) -> None:
+        """Called with False after two failed writes in a row, and with True at each success; the node replaces it."""
 
     def on_lost(self) -> None:
         """Called if Redis has lost writes that it had acknowledged; the node replaces it."""
@@ -86,13 +86,13 @@ class PresenceRegister:
                 await self._put()
                 if touches:
                     failures = 0
-                    self.on_refused(False)
+                    self.on_write_health(True)
                 backoff.succeeded()
             except RedisUnavailable as error:
                 logger.warning("presence waits for Redis: %s", error)
                 failures += 1
                 if failures == 2:
-                    self.on_refused(True)
+                    self.on_write_health(False)
                 await asyncio.sleep(backoff.failed())
             await self._gather(next_touch - loop.time())
 
