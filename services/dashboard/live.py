@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from dashboard.events import FREE, DocumentPeople, DocumentStatus, UsersCount
 from dashboard.topics import NOTIFICATIONS, ONLINE, USERS, DocumentTopic, read_people
-from tidewire import outage
+from tidewire import circuit_breaker
 from tidewire.background import background
 from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import NOTHING
@@ -60,15 +60,15 @@ def _read(read: Callable[[Presence], Awaitable[T]]) -> T | None:
     async def reading() -> T:
         return await read(presence_store())
 
-    if not outage.READS.may_ask():
+    if not circuit_breaker.READS.allow():
         return None
     try:
         found = background().run(reading(), seconds=TIMEOUT_SECONDS)
     except RedisUnavailable as error:
-        outage.READS.begin()
+        circuit_breaker.READS.record_failure()
         logger.warning("pages are shown without what is live: %s", error)
         return None
-    outage.READS.end()
+    circuit_breaker.READS.record_success()
     return found
 
 

@@ -17,7 +17,7 @@ from channels.layers import get_channel_layer
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from redis.exceptions import ResponseError
 
-from tidewire import outage, sequencing
+from tidewire import circuit_breaker, sequencing
 from tidewire.background import background, refuse_greenlets
 from tidewire.backoff import Backoff
 from tidewire.conf import settings
@@ -179,7 +179,7 @@ class PublisherThread:
                 wait = looks.failed()
             except RedisUnavailable as error:
                 # Pages can then skip Redis.
-                outage.READS.begin()
+                circuit_breaker.READS.record_failure()
                 wait = retries.failed()
                 logger.warning("events wait for Redis, %.1f s until the next attempt: %s", wait, error)
             except (DatabaseError, InterfaceError) as error:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from tidewire import outage
+from tidewire import circuit_breaker
 from tidewire.background import background
 from tidewire.exceptions import RedisUnavailable
 from tidewire.stores import stream_store
@@ -62,14 +62,14 @@ def read_stamp() -> Stamp | None:
     async def reading() -> Stamp:
         return await stream_store().stamp(TOPIC_NAME)
 
-    if not outage.READS.may_ask():
+    if not circuit_breaker.READS.allow():
         return None
     try:
         stamp = background().run(reading(), seconds=TIMEOUT_SECONDS)
     except RedisUnavailable as error:
-        outage.READS.begin()
+        circuit_breaker.READS.record_failure()
         logger.warning("no tickets are issued: %s", error)
         return None
-    outage.READS.end()
+    circuit_breaker.READS.record_success()
     CLOCK.set(stamp.at_ms)
     return stamp

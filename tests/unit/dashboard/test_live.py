@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard import live
-from tidewire import outage
+from tidewire import circuit_breaker
+from tidewire.circuit_breaker import CircuitBreaker
 from tidewire.exceptions import RedisUnavailable
-from tidewire.outage import Outage
 from tidewire.publisher import PublisherThread
 
 
@@ -37,7 +37,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr(outage, "READS", Outage(clock=made))
+    monkeypatch.setattr(circuit_breaker, "READS", CircuitBreaker(clock=made))
     return made
 
 
@@ -56,7 +56,7 @@ def test_a_redis_that_is_away_is_asked_once_in_two_seconds(store, clock, caplog)
         assert [live.everyone() for _ in range(10)] == [None] * 10
     assert store.asked == 1
     assert len(caplog.records) == 1
-    clock.now += outage.SECONDS
+    clock.now += circuit_breaker.PAUSE_SECONDS
     assert [live.everyone() for _ in range(10)] == [None] * 10
     assert store.asked == 2
 
@@ -65,7 +65,7 @@ def test_a_redis_that_is_back_is_read_again(store, clock):
     store.unavailable = True
     live.everyone()
     store.unavailable = False
-    clock.now += outage.SECONDS
+    clock.now += circuit_breaker.PAUSE_SECONDS
     assert [live.everyone() for _ in range(3)] == [["ada"]] * 3
 
 

@@ -5,40 +5,40 @@ import time
 from collections.abc import Callable
 
 # Skip Redis for this long, then let one request probe it.
-SECONDS = 2.0
+PAUSE_SECONDS = 2.0
 
 
-class Outage:
+class CircuitBreaker:
     """The time from a failure to the next success. Shared by threads."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._until: float | None = None
+        self._paused_until: float | None = None
 
-    def begin(self) -> None:
+    def record_failure(self) -> None:
         """Record that Redis did not answer."""
         with self._lock:
-            self._until = self._clock() + SECONDS
+            self._paused_until = self._clock() + PAUSE_SECONDS
 
-    def end(self) -> None:
+    def record_success(self) -> None:
         """Record that Redis answered."""
         with self._lock:
-            self._until = None
+            self._paused_until = None
 
-    def may_ask(self) -> bool:
+    def allow(self) -> bool:
         """Return whether Redis may be called now: during an outage, by one caller per interval."""
         with self._lock:
-            if self._until is None:
+            if self._paused_until is None:
                 return True
             now = self._clock()
-            if now < self._until:
+            if now < self._paused_until:
                 return False
             # The other callers must not wait for the result of this one.
-            self._until = now + SECONDS
+            self._paused_until = now + PAUSE_SECONDS
             return True
 
 
 # A failure of the publisher lets pages skip Redis. The reverse does not hold, because the publisher has a longer
 # timeout.
-READS = Outage()
+READS = CircuitBreaker()
