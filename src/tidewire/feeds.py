@@ -65,7 +65,7 @@ class Feed(ABC):
         """Deliver the received events. State topics receive none; their values are read."""
         return
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Invalidate the memory of this feed, so that the next refresh reads everything."""
         self.wants_refresh = True
 
@@ -76,7 +76,7 @@ class Feed(ABC):
         return subscription
 
     @abstractmethod
-    def settle(self, subscription: Subscription) -> bool:
+    def catch_up(self, subscription: Subscription) -> bool:
         """Bring one subscription up to date from memory. Returns False if a `refresh` is needed."""
 
     @abstractmethod
@@ -99,7 +99,7 @@ class StateFeed(Feed):
         """True if the store's version differs from the one of this feed."""
         return self._value is None or version != self.version
 
-    def settle(self, subscription: Subscription) -> bool:
+    def catch_up(self, subscription: Subscription) -> bool:
         if self._value is None:
             return False
         if subscription.position == self.version:
@@ -124,8 +124,8 @@ class StateFeed(Feed):
         self._value, self.version, self._snapshot = value, version, None
         await self._deliver(before, frame_event(change))
 
-    def forget(self) -> None:
-        super().forget()
+    def invalidate(self) -> None:
+        super().invalidate()
         self._value = None
 
     def _frame(self) -> Frame:

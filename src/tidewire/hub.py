@@ -105,7 +105,7 @@ class Hub:
         subscription = feed.add(connection, at.of(topic.name))
         connection.subscriptions.append(subscription)
         metrics.SUBSCRIPTIONS.labels(feed.family).inc()
-        self.settle(subscription)
+        self.catch_up(subscription)
         if connection.code is not None:
             # The socket is closed already, so its own end can no longer unsubscribe it.
             self.unsubscribe(subscription)
@@ -121,12 +121,12 @@ class Hub:
         if not feed.subscriptions:
             self._empty_since[feed.name] = asyncio.get_running_loop().time()
 
-    def settle(self, subscription: Subscription) -> None:
+    def catch_up(self, subscription: Subscription) -> None:
         """Bring a subscription up to date, at once if memory has all the events it needs."""
         feed = subscription.feed
-        if not feed.settle(subscription):
+        if not feed.catch_up(subscription):
             feed.wants_refresh = True
-            self._kick(feed)
+            self._schedule(feed)
 
     def changed(self, topics: Iterable[str]) -> None:
         """Read these state topics again if they have feeds on this node."""
@@ -134,7 +134,7 @@ class Hub:
             feed = self._feeds.get(topic)
             if isinstance(feed, StateFeed):
                 feed.wants_refresh = True
-                self._kick(feed)
+                self._schedule(feed)
 
     async def run_receiving(self) -> None:
         """Receive hints until an exception; the caller must restart it. Each run joins all groups and reads all feeds.
@@ -148,9 +148,9 @@ class Hub:
             async with asyncio.timeout(LAYER_SECONDS):
                 self._channel = await self._layer.new_channel()
         for feed in list(self._feeds.values()):
-            self._kick(feed)
+            self._schedule(feed)
         while True:
-            self._hear(await self._layer.receive(self._channel))
+            self._on_hint(await self._layer.receive(self._channel))
 
     async def run_checking(self) -> None:
         """Compare positions with Redis's every second, and leave the groups of topics without subscriptions."""
@@ -176,7 +176,7 @@ class Hub:
                     self.set_redis_health("reads", healthy=False)
             await asyncio.sleep(wait)
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _on_hint(self, message: dict[str, Any]) -> None:
         feed = self._feeds.get(message["topic"])
         if feed is None:
             return
@@ -185,11 +185,11 @@ class Hub:
             for offset, (mark, body) in enumerate(
                 zip(message["marks"], message["bodies"], strict=True), message["offset"]
             ):
-                feed.hear(Position(message["epoch"], offset, mark), after, body, message["published"])
+                feed.on_hint(Position(message["epoch"], offset, mark), after, body, message["published"])
                 after = mark
         else:
             feed.wants_refresh = True
-        self._kick(feed)
+        self._schedule(feed)
 
     async def stop(self) -> None:
         """Cancel all tasks; nothing is delivered afterwards."""
@@ -198,11 +198,11 @@ class Hub:
         # A task that was cancelled before it started has not removed itself.
         self._tasks.clear()
 
-    def _kick(self, feed: Feed) -> None:
+    def _schedule(self, feed: Feed) -> None:
         if self._channel is not None and feed.name not in self._tasks:
-            self._tasks[feed.name] = asyncio.ensure_future(self._work(feed))
+            self._tasks[feed.name] = asyncio.ensure_future(self._run(feed))
 
-    async def _work(self, feed: Feed) -> None:
+    async def _run(self, feed: Feed) -> None:
         """Run a feed's pending work until none is left. Each feed has at most one task."""
         topic = feed.name
         try:
@@ -222,7 +222,7 @@ class Hub:
         except Exception:
             logger.exception("delivery on topic %s failed; it starts over", topic)
             metrics.TASK_RESTARTS.labels("delivery").inc()
-            feed.forget()
+            feed.invalidate()
         finally:
             del self._tasks[topic]
 
@@ -276,7 +276,7 @@ class Hub:
             if now - self._joined.get(feed.name, now) > REJOIN_SECONDS:
                 feed.joined = False
             if feed.wants_refresh or feed.wants_delivery or not feed.joined:
-                self._kick(feed)
+                self._schedule(feed)
         self._leave_empty(now)
 
     def _leave_empty(self, now: float) -> None:
@@ -305,7 +305,7 @@ class Hub:
         if feed.subscriptions:
             # A connection subscribed in the meantime, and was served from the feed's memory.
             feed.wants_refresh = True
-            self._kick(feed)
+            self._schedule(feed)
         else:
             for remembered in (self._feeds, self._empty_since, self._refreshed, self._joined):
                 remembered.pop(topic, None)

@@ -139,7 +139,7 @@ class Node:
         self.connections.add(connection)
         self._by_user[user] += 1
         metrics.CONNECTIONS.labels(consumer).inc()
-        connection.hold(self._let_go, connection)
+        connection.hold(self._release, connection)
         try:
             # A server's writer ends the connection when the transport is lost, or at once if it is lost already.
             bind = getattr(writer, "bind", None)
@@ -164,16 +164,16 @@ class Node:
         """Unregister a closed socket."""
         connection.end(code)
 
-    def _let_go(self, connection: Connection) -> None:
+    def _release(self, connection: Connection) -> None:
         attempt(self.connections.discard, connection)
         attempt(self._full.discard, connection)
-        attempt(self._forget, connection.user)
+        attempt(self._count_user_down, connection.user)
         attempt(_count_down, connection.consumer)
         for subscription in connection.subscriptions:
             attempt(self.hub.unsubscribe, subscription)
         attempt(_observe, connection)
 
-    def _forget(self, user: str) -> None:
+    def _count_user_down(self, user: str) -> None:
         self._by_user[user] -= 1
         if self._by_user[user] <= 0:
             del self._by_user[user]
@@ -229,7 +229,7 @@ class Node:
                 elif connection.drained():
                     self._full.discard(connection)
                     for subscription in connection.subscriptions:
-                        self.hub.settle(subscription)
+                        self.hub.catch_up(subscription)
                 elif time.monotonic() - (connection.full_since or 0.0) > self.settings.SLOW_CONSUMER_SECONDS:
                     self._full.discard(connection)
                     attempt(connection.close, CloseCode.SLOW)

@@ -66,7 +66,7 @@ class StreamFeed(Feed):
         self._read_at = -HISTORY_KEPT_SECONDS
         # The mark of the event before the oldest recent one; None if unknown.
         self._mark_before: str | None = None
-        self._has_news = False
+        self._has_undelivered = False
         self._published: float | None = None
         # Initialised here, because a missing metric raises an alert and a quiet topic must not.
         metrics.DELIVERY_SECONDS.labels(self.family)
@@ -75,7 +75,7 @@ class StreamFeed(Feed):
         """True if the stream's end differs from the one of this feed."""
         return self.position is None or (end or NOTHING) != self.position
 
-    def hear(self, at: Position, after: str, body: str, published: float) -> None:
+    def on_hint(self, at: Position, after: str, body: str, published: float) -> None:
         """Process a hint: the next event becomes due for delivery, a repeat is ignored, a gap requires a `refresh`.
 
         `after` is the mark of the preceding event. A known offset with a different mark is not a repeat: Redis lost
@@ -92,32 +92,34 @@ class StreamFeed(Feed):
             self._append(at.offset, at.mark, body)
             self._published = published if self._published is None else min(self._published, published)
 
-    def settle(self, subscription: Subscription) -> bool:
+    def catch_up(self, subscription: Subscription) -> bool:
         if self.position is None:
             return False
         if subscription.position is None and not self._resume(subscription):
             return False
-        return self._catch_up(subscription)
+        return self._write_missed(subscription)
 
     async def refresh(self) -> None:
         # A connection that subscribes during the call to Redis may know of a later end than the reply: it waits for the
         # next refresh.
         asked, before = set(self.subscriptions), self.position
         [end] = await self._streams.ends([self.name])
-        self._follow(before, end or NOTHING)
-        behind = asked.intersection(await self._settle(list(self.subscriptions)))
+        self._apply_end(before, end or NOTHING)
+        behind = asked.intersection(await self._catch_up_all(list(self.subscriptions)))
         since = self._oldest_wanted(behind, end or NOTHING)
         if end is not None and since < end.offset:
             await self._read(since)
-        lost = await self._settle([each for each in self.subscriptions if each.position is None or each in behind])
+        lost = await self._catch_up_all(
+            [each for each in self.subscriptions if each.position is None or each in behind]
+        )
         for subscription in behind.intersection(lost):
             subscription.position, subscription.lost = None, True
-        await self._settle(lost)
+        await self._catch_up_all(lost)
         self.trim()
 
     @property
     def wants_delivery(self) -> bool:
-        return self._has_news
+        return self._has_undelivered
 
     async def deliver(self) -> None:
         """Deliver the received events: to each socket all that it lacks, in one write.
@@ -126,15 +128,15 @@ class StreamFeed(Feed):
         other sockets get them after a pause as long as the fan-out, together with events received in the pause. A burst
         thus costs two writes per socket, and a single event never waits.
         """
-        if not self._has_news:
+        if not self._has_undelivered:
             return
         started = time.monotonic()
         await self._write_all()
-        if self._has_news:
+        if self._has_undelivered:
             await asyncio.sleep(min(time.monotonic() - started, REST_SECONDS))
 
     async def _write_all(self) -> None:
-        self._has_news = False
+        self._has_undelivered = False
         published, self._published = self._published, None
         last: int | None = None
         batches: dict[int, _Batch] = {}
@@ -164,7 +166,7 @@ class StreamFeed(Feed):
                         subscription.position = reached
                         events += len(frames)
                         if reached != last:
-                            self._catch_up(subscription)
+                            self._write_missed(subscription)
                 except Exception:  # A broken socket must not prevent delivery to the others.
                     metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
@@ -173,13 +175,13 @@ class StreamFeed(Feed):
         await fan_out(self.family, list(self.subscriptions), write, published=published)
         self.trim()
 
-    def forget(self) -> None:
-        super().forget()
+    def invalidate(self) -> None:
+        super().invalidate()
         self._clear()
-        self._has_news = False
+        self._has_undelivered = False
         self._published = None
 
-    def _follow(self, before: Position | None, end: Position) -> None:
+    def _apply_end(self, before: Position | None, end: Position) -> None:
         """Process a topic's end, as read when this feed was at `before`.
 
         Events received since may have moved the feed beyond that end, so only `before` can show a loss.
@@ -188,36 +190,36 @@ class StreamFeed(Feed):
             self.position = end
             self._clear()
         elif end.epoch != before.epoch and before == NOTHING:
-            self._begin(end.epoch)
+            self._begin_epoch(end.epoch)
         elif end.epoch != before.epoch or end.offset < before.offset:
-            self._start_over(end)
+            self._reset(end)
         elif self._mark_at(end.offset) not in (end.mark, None):
             # The offset was given to another event: Redis lost the event that this feed has.
-            self._start_over(end)
+            self._reset(end)
 
-    async def _settle(self, subscriptions: list[Subscription]) -> list[Subscription]:
+    async def _catch_up_all(self, subscriptions: list[Subscription]) -> list[Subscription]:
         """Update these subscriptions from memory; returns those that need a read."""
-        unsettled: list[Subscription] = []
+        behind: list[Subscription] = []
 
         def write(chunk: Sequence[Subscription]) -> int:
             for subscription in chunk:
                 try:
-                    if subscription in self.subscriptions and not self.settle(subscription):
-                        unsettled.append(subscription)
+                    if subscription in self.subscriptions and not self.catch_up(subscription):
+                        behind.append(subscription)
                 except Exception:  # As in `deliver`.
                     metrics.DROPPED.labels("write").inc()
                     logger.exception("a socket could not be written to")
             return 0
 
         await fan_out(self.family, subscriptions, write)
-        return unsettled
+        return behind
 
     def _append(self, offset: int, mark: str, body: str) -> None:
         assert self.position is not None
         made = _frame_at(offset, mark, body)
         self._recent.append(_Recent(offset, mark, made))
         self._recent_bytes += len(made.wire)
-        self._has_news = True
+        self._has_undelivered = True
         self.position = Position(self.position.epoch, offset, mark)
 
     def _mark_at(self, offset: int) -> str | None:
@@ -238,7 +240,7 @@ class StreamFeed(Feed):
         position = self.position
         assert position is not None
         if subscription.lost:
-            self._lose(subscription)
+            self._send_gap(subscription)
             return True
         at = subscription.at or position
         if at == NOTHING:
@@ -247,13 +249,13 @@ class StreamFeed(Feed):
         mark = self._mark_at(at.offset)
         if at.epoch != position.epoch or mark is None or at.mark not in (mark, ANY):
             return False
-        if self._say_resumed(subscription, at, recovered=True):
+        if self._send_resumed(subscription, at, recovered=True):
             metrics.RESUMES.labels("recovered" if subscription.at else "new").inc()
         else:
             subscription.at = at
         return True
 
-    def _catch_up(self, subscription: Subscription) -> bool:
+    def _write_missed(self, subscription: Subscription) -> bool:
         """Write the events after the subscription's position, until the socket is full. False: a read is needed."""
         assert self.position is not None
         while (position := subscription.position) is not None and position != self.position.offset:
@@ -280,14 +282,14 @@ class StreamFeed(Feed):
             frames.append(recent.frame)
         return frames, b"".join(made.wire for made in frames), position + len(frames)
 
-    def _lose(self, subscription: Subscription) -> None:
+    def _send_gap(self, subscription: Subscription) -> None:
         """Notify a subscription that events were lost; it continues from the end."""
         assert self.position is not None
-        if self._say_resumed(subscription, self.position, recovered=False):
+        if self._send_resumed(subscription, self.position, recovered=False):
             subscription.lost = False
             metrics.RESUMES.labels("lost").inc()
 
-    def _say_resumed(self, subscription: Subscription, at: Position, *, recovered: bool) -> bool:
+    def _send_resumed(self, subscription: Subscription, at: Position, *, recovered: bool) -> bool:
         """Send a subscription its position. Returns False if the socket is full; it is then sent later."""
         made = frame_event(Resumed(topic=self.name, recovered=recovered, at=str(at)))
         if not subscription.connection.offer([made], made.wire):
@@ -295,7 +297,7 @@ class StreamFeed(Feed):
         subscription.position = at.offset
         return True
 
-    def _begin(self, epoch: str) -> None:
+    def _begin_epoch(self, epoch: str) -> None:
         """Process the first event of a topic: earlier subscriptions resume from the beginning of its epoch."""
         self.position = Position(epoch, 0)
         self._clear()
@@ -303,11 +305,11 @@ class StreamFeed(Feed):
             if subscription.position is not None:
                 subscription.position, subscription.at = None, self.position
 
-    def _start_over(self, end: Position) -> None:
+    def _reset(self, end: Position) -> None:
         """Process a loss of the stream in Redis, after which its end has changed. All clients must reload."""
         self.position = end
         self._clear()
-        self._has_news = False
+        self._has_undelivered = False
         for subscription in self.subscriptions:
             if subscription.position is not None:
                 subscription.position, subscription.lost = None, True
@@ -334,7 +336,7 @@ class StreamFeed(Feed):
         metrics.HISTORY_READS.labels(self.family).inc()
         assert self.position is not None
         if end is None or end.epoch != self.position.epoch or not self._agrees(entries):
-            self._start_over(end or NOTHING)
+            self._reset(end or NOTHING)
             return
         self._prepend(entries)
         for entry in entries:
@@ -344,7 +346,7 @@ class StreamFeed(Feed):
         reached = Position(end.epoch, last.offset, last.mark) if last else end
         if self.position.offset < reached.offset:
             # A gap: history begins after the feed's position, or was deleted. Only the events after the gap are left.
-            self._start_over(reached)
+            self._reset(reached)
 
     def _agrees(self, entries: Sequence[Entry]) -> bool:
         """Return whether history contains the same events as this feed, as far as both reach."""

@@ -24,7 +24,7 @@ class Scene:
 
     def subscribe(self, socket: FakeSocket) -> Subscription:
         subscription = self.feed.add(socket.connection, None)
-        self.feed.settle(subscription)
+        self.feed.catch_up(subscription)
         return subscription
 
     async def joined(self) -> FakeSocket:
@@ -48,7 +48,7 @@ async def test_the_first_subscription_waits_for_the_first_reading(scene):
     await scene.enter("ada")
     socket = FakeSocket()
     subscription = scene.feed.add(socket.connection, None)
-    assert not scene.feed.settle(subscription)
+    assert not scene.feed.catch_up(subscription)
     assert socket.take() == []
     await scene.feed.refresh()
     assert names(socket) == [["ada"]]
@@ -65,7 +65,7 @@ async def test_a_later_subscription_is_served_from_memory(scene):
     await scene.enter("ada")
     await scene.joined()
     late = FakeSocket()
-    assert scene.feed.settle(scene.feed.add(late.connection, None))
+    assert scene.feed.catch_up(scene.feed.add(late.connection, None))
     assert names(late) == [["ada"]]
 
 
@@ -131,9 +131,9 @@ async def test_a_full_socket_gets_the_newest_value_only(scene):
     assert socket.take() == []
     assert socket.became_full == 1
     socket.drain()
-    assert scene.feed.settle(subscription)
+    assert scene.feed.catch_up(subscription)
     assert names(socket) == [["ada", "bob", "eve"]]
-    assert scene.feed.settle(subscription)
+    assert scene.feed.catch_up(subscription)
     assert socket.take() == []
 
 
@@ -165,7 +165,7 @@ async def test_a_feed_that_forgot_reads_anew(scene):
     await scene.enter("ada")
     await scene.feed.refresh()
     socket.take()
-    scene.feed.forget()
+    scene.feed.invalidate()
     assert scene.feed.wants_refresh
     late = FakeSocket()
     scene.subscribe(late)

@@ -217,7 +217,7 @@ async def test_a_lost_hint_is_healed_by_the_check(scene):
 
 async def test_hints_for_topics_that_nobody_follows_are_ignored(scene):
     """A hint may arrive after the last subscriber has left."""
-    scene.hub._hear({"type": "tidewire.hint", "topic": "nowhere"})
+    scene.hub._on_hint({"type": "tidewire.hint", "topic": "nowhere"})
 
 
 async def test_a_storm_of_changes_is_read_a_few_times_a_second(scene):

@@ -35,7 +35,7 @@ class Client:
         self.asked = at
         self.position: Position | None = None
         self.losses = 0
-        self._said = said
+        self._published = said
 
     def read(self) -> None:
         for event in self.socket.take():
@@ -44,7 +44,7 @@ class Client:
                 assert at is not None
                 self._resumed(at, recovered=event["recovered"])
             else:
-                self._hear(event)
+                self._received(event)
 
     def _resumed(self, at: Position, *, recovered: bool) -> None:
         if not recovered:
@@ -58,10 +58,10 @@ class Client:
             assert at == self.asked
         self.position = at
 
-    def _hear(self, event: dict[str, Any]) -> None:
+    def _received(self, event: dict[str, Any]) -> None:
         assert self.position is not None, "an event before the start"
         assert event["offset"] == self.position.offset + 1
-        assert (self.position.mark, event["text"]) == self._said[event["mark"]], "an event between was lost"
+        assert (self.position.mark, event["text"]) == self._published[event["mark"]], "an event between was lost"
         self.position = Position(self.position.epoch, event["offset"], event["mark"])
 
 
@@ -73,33 +73,33 @@ class Scene:
         self.streams.asked = paused
         self.feed = StreamFeed(TOPIC, self.streams)
         # By the mark of an event: mark of the previous event, text.
-        self.said: dict[str, tuple[str, str]] = {}
+        self.published: dict[str, tuple[str, str]] = {}
         self.hints: list[Hint] = []
-        self.heard: list[Hint] = []
+        self.received: list[Hint] = []
         self.clients: list[Client] = []
         self.work: Coroutine[Any, Any, None] | None = None
         self.number = 0
 
-    def say(self, n: int) -> None:
+    def publish(self, n: int) -> None:
         """Publish some events. Their hints are received later, if at all."""
         for _ in range(n % 5 + 1):
             self.number += 1
             event = Said(id=UUID(int=self.number), text=f"word {self.number}")
             appended = self.streams.append_now(event)
-            self.said[appended.position.mark] = appended.after, event.text
+            self.published[appended.position.mark] = appended.after, event.text
             self.hints.append((appended.position, appended.after, event.encode()))
 
-    def hear_next(self, n: int) -> None:
+    def receive_next_hint(self, n: int) -> None:
         for _ in range(min(n % 4 + 1, len(self.hints))):
-            self._hear(self.hints.pop(0))
+            self._hint(self.hints.pop(0))
 
-    def hear_any(self, n: int) -> None:
+    def receive_any_hint(self, n: int) -> None:
         if self.hints:
-            self._hear(self.hints.pop(n % len(self.hints)))
+            self._hint(self.hints.pop(n % len(self.hints)))
 
     def repeat(self, n: int) -> None:
-        if self.heard:
-            self.feed.hear(*self.heard[n % len(self.heard)], 0.0)
+        if self.received:
+            self.feed.on_hint(*self.received[n % len(self.received)], 0.0)
 
     def lose_a_hint(self, n: int) -> None:
         if self.hints:
@@ -126,7 +126,7 @@ class Scene:
         if self.clients:
             client = self.clients[n % len(self.clients)]
             client.socket.drain()
-            self.feed.wants_refresh |= not self.feed.settle(client.subscription)
+            self.feed.wants_refresh |= not self.feed.catch_up(client.subscription)
 
     def check(self, _n: int = 0) -> None:
         """Do the check that the hub does every second."""
@@ -159,7 +159,7 @@ class Scene:
     def fail(self, _n: int) -> None:
         """Do the same as the hub after an unexpected error."""
         if self.work is None:
-            self.feed.forget()
+            self.feed.invalidate()
 
     def read(self) -> None:
         for client in self.clients:
@@ -175,14 +175,14 @@ class Scene:
         finish(self._work())
         self.read()
 
-    def _hear(self, hint: Hint) -> None:
-        self.heard.append(hint)
-        self.feed.hear(*hint, 0.0)
+    def _hint(self, hint: Hint) -> None:
+        self.received.append(hint)
+        self.feed.on_hint(*hint, 0.0)
 
     def _subscribe(self, at: Position | None) -> None:
-        client = Client(self.feed, at, self.said)
+        client = Client(self.feed, at, self.published)
         self.clients.append(client)
-        self.feed.wants_refresh |= not self.feed.settle(client.subscription)
+        self.feed.wants_refresh |= not self.feed.catch_up(client.subscription)
 
     async def _work(self) -> None:
         """Do the hub's work on a feed, which ends when Redis is unavailable."""
@@ -201,9 +201,20 @@ class Scene:
             return
 
 
-CALM = ("say", "hear_next", "hear_any", "repeat", "lose_a_hint", "subscribe", "leave", "stall", "drain", "check")
+CALM = (
+    "publish",
+    "receive_next_hint",
+    "receive_any_hint",
+    "repeat",
+    "lose_a_hint",
+    "subscribe",
+    "leave",
+    "stall",
+    "drain",
+    "check",
+)
 # Half of the steps continue the hub's work, so that many other steps happen in the middle of it.
-CALM += ("lose_and_find_redis", "subscribe", "check", *("go_on",) * 8, *("say", "hear_next") * 3)
+CALM += ("lose_and_find_redis", "subscribe", "check", *("go_on",) * 8, *("publish", "receive_next_hint") * 3)
 ROUGH = (*CALM, "flush", "roll_back", "roll_back", "lose_history", "claim_anything", "fail")
 
 # Two bytes per step, which are cheap to draw and to shrink.
