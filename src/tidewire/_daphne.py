@@ -168,7 +168,7 @@ class DirectProtocol(LimitedProtocol):
         if not abort and self.backlog:
             # A client that starts the close handshake and then stops reading could otherwise keep its socket open
             # indefinitely.
-            self.factory._batched_timer.call_later(LAST_BYTES_SECONDS, self.cut)
+            self.factory._batched_timer.call_later(LAST_BYTES_SECONDS, self.abort)
 
     def detach(self, handle: Callable[[dict[str, Any]], Awaitable[None]], flood: Callable[[], None]) -> None:
         """Pass all further messages to `handle`, so that the application can return while the socket is open."""
@@ -201,7 +201,7 @@ class DirectProtocol(LimitedProtocol):
             for frame in frames:
                 self.sendMessage(frame.text.encode())
 
-    def offer(self, frames: list[Any], wire: bytes, limit: int) -> bool:
+    def try_write(self, frames: list[Any], wire: bytes, limit: int) -> bool:
         transport = self.transport
         if (
             self._plain
@@ -226,7 +226,7 @@ class DirectProtocol(LimitedProtocol):
         self.write(frames, wire)
         return True
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         transport = self.transport
         if transport is None:
             return
@@ -285,7 +285,7 @@ class DirectProtocol(LimitedProtocol):
             super().handle_exception(exception)
         except Exception:
             logger.exception("a socket of an application that failed was not closed properly")
-            self.cut()
+            self.abort()
 
     def handle_reply(self, message: dict[str, Any]) -> None:
         """Daphne's method, which drops empty messages; ASGI requires them (five cases of the Autobahn suite)."""

@@ -29,10 +29,10 @@ class Writer(Protocol):
     def write(self, frames: list[Frame], wire: bytes) -> None:
         """Write the frames; `wire` is their concatenation as bytes."""
 
-    def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
+    def try_write(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
         """Write the frames if the buffer is empty or stays within `limit` bytes. Returns whether they were written."""
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Abort the connection and discard its buffer, without a close handshake."""
 
 
@@ -47,25 +47,26 @@ class Connection:
     An event that does not fit is not buffered: each subscription keeps its position and continues from there when the
     socket has room again. `on_full` is called when the socket first has no room.
 
-    The connection also holds the callbacks that release its resources. `end` calls each of them once, whichever fail.
+    The connection also has cleanups, callbacks that release its resources. `end` calls each of them once, whichever
+    fail.
     """
 
     __slots__ = (
-        "_held",
+        "_cleanups",
         "close",
         "code",
         "consumer",
+        "event_limit",
         "full_since",
-        "ignored",
+        "ignores_replies",
         "limit",
+        "needed",
         "on_full",
-        "opened",
-        "room",
+        "opened_at",
         "session",
         "session_key",
         "subscriptions",
         "user",
-        "wanted",
         "writer",
     )
 
@@ -89,53 +90,53 @@ class Connection:
         self.limit = limit
         self.close = close
         self.on_full = on_full
-        self.opened = time.monotonic()
+        self.opened_at = time.monotonic()
         self.full_since: float | None = None
         # The limit for events, and the number of bytes that did not fit.
-        self.room = limit - limit // CONTROL_PART
-        self.wanted = 0
+        self.event_limit = limit - limit // CONTROL_PART
+        self.needed = 0
         # True if control messages had no room either, because the client sends requests without reading the replies.
-        self.ignored = False
+        self.ignores_replies = False
         self.subscriptions: list[Subscription] = []
         # The close code, once the socket is closed.
         self.code: int | None = None
-        self._held: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._cleanups: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
 
-    def hold(self, release: Callable[..., object], *arguments: object) -> None:
-        """Register a callback `release(*arguments)` for the end of the socket; a closed socket calls it at once.
+    def add_cleanup(self, cleanup: Callable[..., object], *arguments: object) -> None:
+        """Register a callback `cleanup(*arguments)` for the end of the socket; a closed socket calls it at once.
 
         Callbacks run in reverse order of registration. They must not block, and must not depend on each other.
         """
         if self.code is None:
-            self._held.append((release, arguments))
+            self._cleanups.append((cleanup, arguments))
         else:
-            attempt(release, *arguments)
+            attempt(cleanup, *arguments)
 
     def end(self, code: int) -> None:
         """Release all resources of this socket. Only the first call has an effect; exceptions are logged."""
         if self.code is not None:
             return
         self.code = code
-        held, self._held = self._held, []
-        for release, arguments in reversed(held):
-            attempt(release, *arguments)
+        cleanups, self._cleanups = self._cleanups, []
+        for cleanup, arguments in reversed(cleanups):
+            attempt(cleanup, *arguments)
 
-    def offer(self, frames: list[Frame], wire: bytes) -> bool:
+    def try_write(self, frames: list[Frame], wire: bytes) -> bool:
         """Write frames if the socket has room. Returns whether they were written."""
         if self.full_since is not None:
             return False
-        return self.writer.offer(frames, wire, self.room) or self.fill(len(wire))
+        return self.writer.try_write(frames, wire, self.event_limit) or self.mark_full(len(wire))
 
-    def drained(self) -> bool:
+    def has_room_again(self) -> bool:
         """True if a full socket has room again, for the frames that did not fit and for half of its limit."""
-        if self.ignored or self.writer.backlog > max(0, min(self.limit // 2, self.room - self.wanted)):
+        if self.ignores_replies or self.writer.backlog > max(0, min(self.limit // 2, self.event_limit - self.needed)):
             return False
         self.full_since = None
         return True
 
-    def fill(self, wanted: int = 0) -> bool:
-        """Mark the socket as full; `wanted` is the size that did not fit. Returns False, for the caller to return."""
-        self.wanted = wanted
+    def mark_full(self, needed: int = 0) -> bool:
+        """Mark the socket as full; `needed` is the size that did not fit. Returns False, for the caller to return."""
+        self.needed = needed
         if self.full_since is None:
             self.full_since = time.monotonic()
             self.on_full(self)
@@ -146,9 +147,9 @@ class Connection:
 
         A client that sends requests without reading the replies is disconnected as a slow consumer.
         """
-        if not self.writer.offer([frame], frame.wire, self.limit):
-            self.ignored = True
-            self.fill()
+        if not self.writer.try_write([frame], frame.wire, self.limit):
+            self.ignores_replies = True
+            self.mark_full()
 
 
 def attempt(step: Callable[..., object], *arguments: object) -> None:

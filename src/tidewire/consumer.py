@@ -26,7 +26,7 @@ from tidewire.node import node
 from tidewire.positions import Positions
 from tidewire.presence import Hold
 from tidewire.requests import ID_LENGTH
-from tidewire.send_writer import SendWriter, abort
+from tidewire.send_writer import SendWriter, abort_transport
 from tidewire.topics import StreamTopic, Topic
 from tidewire.visitors import identity
 
@@ -122,7 +122,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             close=self._close_soon,
         )
         # Registered first and therefore called last: if the log line fails, all other resources are released.
-        self.connection.hold(self._tell_end)
+        self.connection.add_cleanup(self._tell_end)
         topics = self.topics()
         if len(topics) > here.settings.TOPICS_PER_CONNECTION:
             raise ValueError(f"{name}: {len(topics)} topics, {here.settings.TOPICS_PER_CONNECTION} at most")
@@ -137,7 +137,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             here.hub.subscribe(topic, self.connection, positions)
         for hold in self.presence():
             here.register.join(hold)
-            self.connection.hold(here.register.leave, hold)
+            self.connection.add_cleanup(here.register.leave, hold)
         logger.info("connected", extra=self._who())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -257,15 +257,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
             failed.append(error)
             running.cancel()
 
-        def cut() -> None:
+        def abort() -> None:
             # The abort must come first: a server can close an aborted connection, but a closed one can no longer be
             # aborted.
-            abort(receive)
+            abort_transport(receive)
             fail()
 
         inbox = Inbox(self.dispatch, fail, self._flooded)
         if hasattr(self, "connection") and isinstance(self.connection.writer, SendWriter):
-            self.connection.writer.on_cut = cut
+            self.connection.writer.on_abort = abort
         try:
             while True:
                 message = await receive()
@@ -306,7 +306,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         ended = {
             "code": code,
             "reason": _reason(code),
-            "seconds": round(time.monotonic() - self.connection.opened, 1),
+            "seconds": round(time.monotonic() - self.connection.opened_at, 1),
             "received": self._received,
             # The position on each topic; a count of deliveries would add work to each of them.
             "positions": {each.feed.name: each.position for each in self.connection.subscriptions},

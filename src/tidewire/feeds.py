@@ -105,7 +105,7 @@ class StateFeed(Feed):
         if subscription.position == self.version:
             return True
         made = self._frame()
-        if subscription.connection.offer([made], made.wire):
+        if subscription.connection.try_write([made], made.wire):
             subscription.position = self.version
             metrics.DELIVERED.labels(self.family).inc()
         return True
@@ -144,7 +144,7 @@ class StateFeed(Feed):
                     continue
                 made = change if subscription.position == before else self._frame()
                 try:
-                    if subscription.connection.offer([made], made.wire):
+                    if subscription.connection.try_write([made], made.wire):
                         subscription.position = version
                         written += 1
                 except Exception:  # A broken socket must not prevent delivery to the others.

@@ -139,7 +139,7 @@ class Node:
         self.connections.add(connection)
         self._by_user[user] += 1
         metrics.CONNECTIONS.labels(consumer).inc()
-        connection.hold(self._release, connection)
+        connection.add_cleanup(self._release, connection)
         try:
             # A server's writer ends the connection when the transport is lost, or at once if it is lost already.
             bind = getattr(writer, "bind", None)
@@ -226,14 +226,14 @@ class Node:
             for connection in list(self._full):
                 if connection not in self.connections:
                     self._full.discard(connection)
-                elif connection.drained():
+                elif connection.has_room_again():
                     self._full.discard(connection)
                     for subscription in connection.subscriptions:
                         self.hub.catch_up(subscription)
                 elif time.monotonic() - (connection.full_since or 0.0) > self.settings.SLOW_CONSUMER_SECONDS:
                     self._full.discard(connection)
                     attempt(connection.close, CloseCode.SLOW)
-                    attempt(connection.writer.cut)
+                    attempt(connection.writer.abort)
                     metrics.SLOW_CLOSES.labels(connection.consumer).inc()
             metrics.BACKLOG_BYTES.set(self.backlog_bytes)
 
@@ -266,7 +266,7 @@ def _count_down(consumer: str) -> None:
 
 
 def _observe(connection: Connection) -> None:
-    metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(time.monotonic() - connection.opened)
+    metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(time.monotonic() - connection.opened_at)
 
 
 async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:

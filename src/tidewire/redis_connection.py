@@ -23,14 +23,14 @@ _WRONG_SERVER_TOO = ("NOREPLICAS ", "UNBLOCKED ")
 _connections: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Leaving]]" = WeakKeyDictionary()
 # Loops that have closed their connections, and have not written since.
 _left: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
-_cuts: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
+_aborts: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
 _returns: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
 
 
 def leave() -> None:
     """Close all connections of the running loop; each reconnects at its next use and resolves the address again."""
     _left.add(asyncio.get_running_loop())
-    _cut_all()
+    _abort_all()
 
 
 def written() -> None:
@@ -38,14 +38,14 @@ def written() -> None:
     loop = asyncio.get_running_loop()
     if loop in _left:
         _left.discard(loop)
-        _cut_all()
+        _abort_all()
 
 
-def _cut_all() -> None:
+def _abort_all() -> None:
     loop = asyncio.get_running_loop()
-    _cuts[loop] = _cuts.get(loop, 0) + 1
+    _aborts[loop] = _aborts.get(loop, 0) + 1
     for connection in list(_connections.get(loop, ())):
-        connection.cut()
+        connection.abort()
 
 
 def returns() -> int:
@@ -67,21 +67,21 @@ class Leaving(AbstractConnection):
     """A connection that is closed if any connection of its event loop detects the wrong server."""
 
     _was_connected = False
-    _is_cut = False
+    _is_aborted = False
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
-        cuts = _cuts.get(loop, 0)
+        aborts = _aborts.get(loop, 0)
         await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # the method of a sibling class
-        if _cuts.get(loop, 0) != cuts:
+        if _aborts.get(loop, 0) != aborts:
             # This connection may have resolved the address before the others were closed.
             await self.disconnect()
-            raise RedisConnectionError("the connection was cut while it was made")
+            raise RedisConnectionError("the connection was aborted while it was made")
         _connections.setdefault(loop, WeakSet()).add(self)
         if self._was_connected:
             _returns[loop] = returns() + 1
         self._was_connected = True
-        self._is_cut = False
+        self._is_aborted = False
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
         """Like redis-py's method; a connection that was closed meanwhile raises the same error on every event loop."""
@@ -94,7 +94,7 @@ class Leaving(AbstractConnection):
         except RuntimeError as error:
             # uvloop's exception for a closed transport.
             await self.disconnect()
-            raise RedisConnectionError(f"the connection was cut: {error}") from error
+            raise RedisConnectionError(f"the connection was aborted: {error}") from error
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """Like redis-py's method; the reply of a wrong server is a lost connection, which the caller retries once."""
@@ -103,7 +103,7 @@ class Leaving(AbstractConnection):
         except (ResponseError, RedisConnectionError) as error:
             # redis-py itself turns some of them into a lost connection, for connections through Sentinels.
             if not is_wrong_server(error) and not is_wrong_server(error.__context__):
-                if isinstance(error, RedisConnectionError) and not self._is_cut:
+                if isinstance(error, RedisConnectionError) and not self._is_aborted:
                     # The server closed the connection, or is loading another data set: the next write shows where Redis
                     # is.
                     _left.add(asyncio.get_running_loop())
@@ -112,9 +112,9 @@ class Leaving(AbstractConnection):
             leave()
             raise RedisConnectionError(f"not the primary any more: {error}") from error
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End the connection for the next or pending read."""
-        writer, self._is_cut = self._writer, True
+        writer, self._is_aborted = self._writer, True
         if writer is not None and not writer.transport.is_closing():
             # uvloop raises if the other end has just closed the connection.
             with contextlib.suppress(RuntimeError):

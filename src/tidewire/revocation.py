@@ -252,7 +252,7 @@ class Revocations:
         for frame in frames:
             self._take(decode_any(frame.text))
 
-    def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
+    def try_write(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
         """Receive the events that the hub delivers; there is always room.
 
         Args:
@@ -267,7 +267,7 @@ class Revocations:
         self.write(frames, wire)
         return True
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """There is no connection to abort."""
 
     def _take(self, event: Any) -> None:

@@ -22,22 +22,22 @@ CLOSE_SECONDS = 5.0
 class SendWriter:
     """Sends in order, from a task that exists only while messages are queued.
 
-    The consumer's own messages also go through `send`, so that none overtakes an earlier frame. `on_cut` is called when
-    the socket must end without its client.
+    The consumer's own messages also go through `send`, so that none overtakes an earlier frame. `on_abort` is called
+    when the socket must end without its client.
     """
 
-    __slots__ = ("_closed", "_cut", "_queue", "_send", "_task", "backlog", "on_cut")
+    __slots__ = ("_aborted", "_closed", "_queue", "_send", "_task", "backlog", "on_abort")
 
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         self._send = send
         self._queue: deque[tuple[dict[str, Any], int]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._closed = self._cut = False
+        self._closed = self._aborted = False
         self.backlog = 0
-        self.on_cut: Callable[[], None] | None = None
+        self.on_abort: Callable[[], None] | None = None
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send any ASGI message after the queued frames. A close is the last one, and is sent after a `cut` too."""
+        """Send any ASGI message after the queued frames. A close is the last one, and is sent after an `abort` too."""
         self._put([(message, 0)])
         if message["type"] == "websocket.close" and not self._closed:
             self._closed = True
@@ -46,7 +46,7 @@ class SendWriter:
             await asyncio.wait([self._task])
 
     def write(self, frames: list[Frame], wire: bytes) -> None:
-        if not self._cut:
+        if not self._aborted:
             self._put([({"type": "websocket.send", "text": frame.text}, len(frame.wire)) for frame in frames])
 
     def _put(self, messages: list[tuple[dict[str, Any], int]]) -> None:
@@ -57,14 +57,14 @@ class SendWriter:
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())
 
-    def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
+    def try_write(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
         if self.backlog and self.backlog + len(wire) > limit:
             return False
         self.write(frames, wire)
         return True
 
-    def cut(self) -> None:
-        if not self._cut:
+    def abort(self) -> None:
+        if not self._aborted:
             self._end()
             self._end_soon()
         if self._task is not None:
@@ -77,9 +77,9 @@ class SendWriter:
         self._end()
         if self._task is not None:
             self._task.cancel()
-        on_cut, self.on_cut = self.on_cut, None
-        if on_cut is not None:
-            on_cut()
+        on_abort, self.on_abort = self.on_abort, None
+        if on_abort is not None:
+            on_abort()
 
     async def _run(self) -> None:
         try:
@@ -94,12 +94,12 @@ class SendWriter:
             self._task = None
 
     def _end(self) -> None:
-        self._cut = True
+        self._aborted = True
         self._queue.clear()
         self.backlog = 0
 
 
-def abort(receive: object) -> None:
+def abort_transport(receive: object) -> None:
     """Reset the connection behind a server's `receive`, if its transport is accessible. ASGI has no message for this.
 
     uvicorn's `receive` is a method of the asyncio protocol. Without a reset, uvicorn waits for a stalled client to read

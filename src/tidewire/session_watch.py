@@ -103,7 +103,7 @@ class SessionWatch:
             # The reconnects are spread over a fifth of that time, because the sockets may have connected together. The
             # time of each is fixed: if drawn at each check, one of the first draws would be short.
             limit = self._seconds * INTERVALS_WITHOUT_SESSION * (1 - 0.2 * (hash(connection) % SPREAD) / SPREAD)
-            if not connection.session_key and now - connection.opened > limit:
+            if not connection.session_key and now - connection.opened_at > limit:
                 connection.close(CloseCode.EXPIRED)
 
 

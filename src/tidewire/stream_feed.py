@@ -161,7 +161,8 @@ class StreamFeed(Feed):
                     if not frames:
                         self.wants_refresh = True
                     elif connection.full_since is None and (
-                        connection.writer.offer(frames, wire, connection.room) or connection.fill(len(wire))
+                        connection.writer.try_write(frames, wire, connection.event_limit)
+                        or connection.mark_full(len(wire))
                     ):
                         subscription.position = reached
                         events += len(frames)
@@ -262,7 +263,7 @@ class StreamFeed(Feed):
             frames, wire, reached = self._batch(position)
             if not frames:
                 return False
-            if not subscription.connection.offer(frames, wire):
+            if not subscription.connection.try_write(frames, wire):
                 return True
             subscription.position = reached
             metrics.DELIVERED.labels(self.family).inc(len(frames))
@@ -292,7 +293,7 @@ class StreamFeed(Feed):
     def _send_resumed(self, subscription: Subscription, at: Position, *, recovered: bool) -> bool:
         """Send a subscription its position. Returns False if the socket is full; it is then sent later."""
         made = frame_event(Resumed(topic=self.name, recovered=recovered, at=str(at)))
-        if not subscription.connection.offer([made], made.wire):
+        if not subscription.connection.try_write([made], made.wire):
             return False
         subscription.position = at.offset
         return True

@@ -195,7 +195,7 @@ class LogFails(Good):
 class ReleaseFails(Good):
     async def connect(self) -> None:
         await super().connect()
-        self.connection.hold([].remove, "a step of the cleanup that fails")
+        self.connection.add_cleanup([].remove, "a step of the cleanup that fails")
 
 
 BAD = {kind.__name__: kind for kind in (*Good.__subclasses__(), Good, EditsFails)}

@@ -62,7 +62,7 @@ class LeaseConsumer(LiveConsumer):
         if hasattr(self, "connection"):
             self._editor = Editor(self.edits(), self.scope["user"].get_username())
             node().editors.join(self._editor)
-            self.connection.hold(self._release_lease, self._editor)
+            self.connection.add_cleanup(self._release_lease, self._editor)
 
     def _release_lease(self, editor: Editor) -> None:
         code = NO_CODE if self.connection.code is None else self.connection.code

@@ -98,7 +98,7 @@ class FakeWriter:
         self.full = False
         self.accepts = -1
         self.broken = False
-        self.was_cut = False
+        self.was_aborted = False
 
     @property
     def backlog(self) -> int:
@@ -111,7 +111,7 @@ class FakeWriter:
         self.writes.append(list(frames))
         self.frames.extend(frames)
 
-    def offer(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
+    def try_write(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
         self.full |= self.accepts == 0
         self.accepts -= 1
         if self.backlog and self.backlog + len(wire) > limit:
@@ -119,8 +119,8 @@ class FakeWriter:
         self.write(frames, wire)
         return True
 
-    def cut(self) -> None:
-        self.was_cut = True
+    def abort(self) -> None:
+        self.was_aborted = True
 
 
 class FakeSocket:
@@ -154,7 +154,7 @@ class FakeSocket:
     def drain(self) -> None:
         self.writer.full = False
         self.writer.accepts = -1
-        assert self.connection.drained()
+        assert self.connection.has_room_again()
 
     def _full(self) -> None:
         self.became_full += 1

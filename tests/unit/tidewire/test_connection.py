@@ -17,20 +17,20 @@ def socket(monkeypatch):
     return made
 
 
-def offer(socket, made=MADE) -> bool:
-    return socket.connection.offer([made], made.wire)
+def try_write(socket, made=MADE) -> bool:
+    return socket.connection.try_write([made], made.wire)
 
 
 def test_a_socket_with_room_takes_events(socket):
-    assert offer(socket)
+    assert try_write(socket)
     assert socket.writer.frames == [MADE]
 
 
 def test_a_full_socket_is_skipped_and_reported_once(socket):
     """A full socket refuses every event, and reports only once that it is full."""
     socket.waits = LIMIT
-    assert not offer(socket)
-    assert not offer(socket)
+    assert not try_write(socket)
+    assert not try_write(socket)
     assert socket.became_full == 1
     assert socket.connection.full_since is not None
     assert socket.writer.frames == []
@@ -38,42 +38,42 @@ def test_a_full_socket_is_skipped_and_reported_once(socket):
 
 def test_events_and_what_waits_stay_within_the_limit_together(socket):
     """The limit applies to the backlog including the new event."""
-    socket.waits = socket.connection.room - len(MADE.wire) + 1
-    assert not offer(socket)
-    assert socket.connection.drained() is False
-    socket.waits = socket.connection.room // 2
-    assert socket.connection.drained()
-    assert offer(socket)
+    socket.waits = socket.connection.event_limit - len(MADE.wire) + 1
+    assert not try_write(socket)
+    assert socket.connection.has_room_again() is False
+    socket.waits = socket.connection.event_limit // 2
+    assert socket.connection.has_room_again()
+    assert try_write(socket)
 
 
 def test_an_event_above_the_limit_is_taken_where_nothing_waits(socket):
     """An event that is larger than the limit could never be delivered otherwise."""
     large = frame("x" * 2 * LIMIT)
     socket.waits = 1
-    assert not offer(socket, large)
-    assert not socket.connection.drained(), "a socket that does not read must not be offered it again and again"
+    assert not try_write(socket, large)
+    assert not socket.connection.has_room_again(), "a socket that does not read must not be offered it again and again"
     socket.waits = 0
-    assert socket.connection.drained()
-    assert offer(socket, large)
+    assert socket.connection.has_room_again()
+    assert try_write(socket, large)
 
 
 def test_a_socket_is_full_until_half_of_its_limit_is_free(socket):
     """A socket at its limit does not alternate between full and writable."""
     socket.waits = LIMIT
-    assert not offer(socket)
+    assert not try_write(socket)
     socket.waits = LIMIT // 2 + 1
-    assert not socket.connection.drained()
-    assert not offer(socket)
+    assert not socket.connection.has_room_again()
+    assert not try_write(socket)
     socket.waits = LIMIT // 2
-    assert socket.connection.drained()
-    assert offer(socket)
+    assert socket.connection.has_room_again()
+    assert try_write(socket)
     assert socket.connection.full_since is None
 
 
 def test_a_socket_full_of_events_takes_control_messages(socket):
     """Control messages are small, and clients cannot request them later."""
-    socket.waits = socket.connection.room
-    assert not offer(socket)
+    socket.waits = socket.connection.event_limit
+    assert not try_write(socket)
     socket.connection.write(MADE)
     assert socket.writer.frames == [MADE]
 
@@ -86,4 +86,4 @@ def test_a_client_that_asks_and_never_reads_stays_full(socket):
     assert socket.writer.frames == []
     assert socket.became_full == 1
     socket.waits = 0
-    assert not socket.connection.drained()
+    assert not socket.connection.has_room_again()

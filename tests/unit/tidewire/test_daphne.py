@@ -91,12 +91,12 @@ def play(protocol: DirectProtocol, transport: Transport, seed: int) -> bytes:
     due = b""
     for number in range(200):
         text = f"{seed}-{number}-" + "x" * script.choice([0, 1, 200, 70_000])
-        match script.choice(["hub", "offer", "consumer", "empty", "ping", "drain"]):
+        match script.choice(["hub", "try_write", "consumer", "empty", "ping", "drain"]):
             case "hub":
                 protocol.write([frame(text)], frame(text).wire)
                 due += frame(text).wire
-            case "offer":
-                if protocol.offer([frame(text)], frame(text).wire, 100_000):
+            case "try_write":
+                if protocol.try_write([frame(text)], frame(text).wire, 100_000):
                     due += frame(text).wire
             case "consumer":
                 protocol.handle_reply({"type": "websocket.send", "text": text})
@@ -132,7 +132,7 @@ def test_a_writer_that_bypasses_the_buffer_fails_the_same_check(make, factory):
     """The check must be able to fail: a hub that always tries the socket first overtakes buffered bytes."""
 
     class Wrong(protocol_of(factory, NO_LIMITS)):
-        def offer(self, frames, wire, limit):
+        def try_write(self, frames, wire, limit):
             try:
                 taken = self.transport.socket.send(wire)
             except OSError:
@@ -151,16 +151,16 @@ def test_a_writer_that_bypasses_the_buffer_fails_the_same_check(make, factory):
 def test_an_offer_is_declined_above_its_bound_and_taken_again_below(make):
     protocol, transport = make([None] * 3)
     big = frame("x" * LIMIT)
-    assert protocol.offer([big], big.wire, LIMIT)
+    assert protocol.try_write([big], big.wire, LIMIT)
     assert protocol.backlog == len(big.wire)
-    assert not protocol.offer([big], big.wire, LIMIT)
+    assert not protocol.try_write([big], big.wire, LIMIT)
     assert protocol.backlog == len(big.wire)
     transport.drain()
     assert protocol.backlog == 0
-    assert protocol.offer([big], big.wire, LIMIT)
+    assert protocol.try_write([big], big.wire, LIMIT)
 
 
-@pytest.mark.parametrize("write", ["write", "offer", "sendData"])
+@pytest.mark.parametrize("write", ["write", "try_write", "sendData"])
 def test_a_lost_socket_is_left_to_the_reactor(make, write):
     """A write may meet a reset first. The bytes are buffered, and the reactor then receives and reports the error."""
     protocol, transport = make()
@@ -170,7 +170,7 @@ def test_a_lost_socket_is_left_to_the_reactor(make, write):
         raise ConnectionResetError
 
     transport.socket.send = send
-    arguments = {"write": ([made], made.wire), "offer": ([made], made.wire, LIMIT), "sendData": (made.wire,)}
+    arguments = {"write": ([made], made.wire), "try_write": ([made], made.wire, LIMIT), "sendData": (made.wire,)}
     getattr(protocol, write)(*arguments[write])
     assert protocol.backlog == len(made.wire)
     with pytest.raises(ConnectionResetError):
@@ -182,7 +182,7 @@ def test_bytes_for_a_transport_that_is_closing_go_through_it(make):
     protocol, transport = make()
     transport.disconnecting = True
     transport._postLoseConnection = lambda: None
-    assert protocol.offer([frame("x")], frame("x").wire, LIMIT)
+    assert protocol.try_write([frame("x")], frame("x").wire, LIMIT)
     assert transport.socket.wire == b""
     transport.drain()
     protocol.sendData(b"after")
@@ -200,7 +200,7 @@ def test_a_connection_that_compresses_is_written_through_autobahn(make):
     protocol.sendMessage = lambda payload: sent.append(payload.decode())
     frames = [frame("one"), frame("two")]
     wire = frames[0].wire + frames[1].wire
-    assert protocol.offer(frames, wire, LIMIT)
+    assert protocol.try_write(frames, wire, LIMIT)
     protocol.write(frames, wire)
     assert sent == ["one", "two", "one", "two"]
     assert transport.socket.wire == b""
@@ -212,7 +212,7 @@ def test_a_connection_over_tls_is_written_through_its_transport(make):
     protocol._direct = protocol._plain = False
     made = frame("x")
     protocol.sendData(b"one")
-    assert protocol.offer([made], made.wire, LIMIT)
+    assert protocol.try_write([made], made.wire, LIMIT)
     assert transport.socket.wire == b""
     assert protocol.backlog == 0, "what TLS holds is not known"
     transport.drain()
@@ -224,14 +224,14 @@ def test_a_cut_drops_the_connection(make):
     protocol, transport = make()
     aborted = []
     transport.abortConnection = lambda: aborted.append(True)
-    protocol.cut()
+    protocol.abort()
     assert aborted == [True]
 
 
 def test_a_closed_connection_takes_nothing(make):
     protocol, transport = make()
     protocol.state = WebSocketProtocol.STATE_CLOSED
-    assert protocol.offer([frame("x")], frame("x").wire, LIMIT)
+    assert protocol.try_write([frame("x")], frame("x").wire, LIMIT)
     assert transport.socket.wire == b""
 
 
@@ -272,8 +272,8 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
         "bind",
         "detach",
         "write",
-        "offer",
-        "cut",
+        "try_write",
+        "abort",
         "_end",
         "_application_ended",
         "_buffer",

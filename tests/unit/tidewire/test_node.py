@@ -29,7 +29,7 @@ class Socket:
         self.connection: Connection = here.connect(
             self.writer, consumer="Test", user=user, session="", close=self.closed.append
         )
-        self.connection.limit = self.connection.room = LIMIT
+        self.connection.limit = self.connection.event_limit = LIMIT
 
     @property
     def types(self) -> list[str]:
@@ -122,11 +122,11 @@ class TestSlowSockets:
         before = value(metrics.SLOW_CLOSES, "Test")
         socket = Socket(here)
         socket.writer.full = True
-        assert not socket.connection.offer([MADE], MADE.wire)
+        assert not socket.connection.try_write([MADE], MADE.wire)
         await asyncio.sleep(here.settings.SLOW_CONSUMER_SECONDS - 0.5)
-        assert not socket.writer.was_cut
+        assert not socket.writer.was_aborted
         await asyncio.sleep(5)
-        assert socket.writer.was_cut
+        assert socket.writer.was_aborted
         assert socket.closed == [CloseCode.SLOW]
         assert value(metrics.SLOW_CLOSES, "Test") == before + 1
 
@@ -134,7 +134,7 @@ class TestSlowSockets:
         """No task watches a closed socket."""
         socket = Socket(here)
         socket.writer.full = True
-        assert not socket.connection.offer([MADE], MADE.wire)
+        assert not socket.connection.try_write([MADE], MADE.wire)
         here.disconnect(socket.connection)
         await asyncio.sleep(10)
         assert here._full == set()
@@ -144,7 +144,7 @@ class TestSlowSockets:
         """The gauge is the backlog of all slow sockets of the process."""
         socket = Socket(here)
         socket.writer.full = True
-        assert not socket.connection.offer([MADE], MADE.wire)
+        assert not socket.connection.try_write([MADE], MADE.wire)
         await asyncio.sleep(0.1)
         assert value(metrics.BACKLOG_BYTES) == LIMIT + 1
         socket.writer.full = False
@@ -169,7 +169,7 @@ class TestScrape:
         """The values that alerts count and divide by."""
         socket = Socket(here)
         socket.writer.full = True
-        assert not socket.connection.offer([MADE], MADE.wire)
+        assert not socket.connection.try_write([MADE], MADE.wire)
         here.measure()
         assert value(metrics.SLOW_CONNECTIONS) == 1
         assert value(metrics.CONNECTIONS_LIMIT) == here.settings.CONNECTIONS_PER_NODE

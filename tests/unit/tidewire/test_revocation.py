@@ -25,7 +25,7 @@ from tidewire.topics import ANY, Position
 
 def said(revocations: Revocations, event: Event) -> None:
     made = frame_event(event)
-    revocations.offer([made], made.wire, 0)
+    revocations.try_write([made], made.wire, 0)
 
 
 # The clock of Redis, which differs from those of all hosts in these tests.

@@ -76,8 +76,8 @@ async def test_an_offer_over_the_limit_is_not_taken(writer, server):
     server.open.clear()
     [made] = write(writer, "x" * 100)
     size = len(made.wire)
-    assert writer.offer([made], made.wire, 2 * size)
-    assert not writer.offer([made], made.wire, 3 * size - 1)
+    assert writer.try_write([made], made.wire, 2 * size)
+    assert not writer.try_write([made], made.wire, 3 * size - 1)
     assert writer.backlog == 2 * size
 
 
@@ -85,8 +85,8 @@ async def test_a_message_above_the_limit_is_taken_where_nothing_waits(writer, se
     """A message that is larger than the limit could never be delivered otherwise."""
     server.open.clear()
     made = frame("x" * 100)
-    assert writer.offer([made], made.wire, 10)
-    assert not writer.offer([made], made.wire, 10)
+    assert writer.try_write([made], made.wire, 10)
+    assert not writer.try_write([made], made.wire, 10)
 
 
 async def test_a_consumer_s_own_message_comes_after_what_was_written(writer, server):
@@ -129,7 +129,7 @@ async def test_a_cut_drops_what_waits_and_lets_the_close_through(writer, server)
     server.open.clear()
     write(writer, "a", "b")
     await settle()
-    writer.cut()
+    writer.abort()
     assert writer.backlog == 0
     write(writer, "c")
     server.open.set()

@@ -50,7 +50,7 @@ async def watch(monkeypatch, found):
             ends.append((user, key, final))
 
         for each in sockets:
-            each.connection.opened = loop.time()
+            each.connection.opened_at = loop.time()
         made = SessionWatch(
             lambda: [each.connection for each in sockets], seconds=SECONDS, on_end=on_end, is_current=lambda: current
         )
