@@ -19,7 +19,7 @@ from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import Feed, StateFeed, Subscription
 from tidewire.positions import Positions
 from tidewire.presence import Presence
-from tidewire.redis_connection import returns
+from tidewire.redis_connection import reconnects
 from tidewire.stream_feed import StreamFeed
 from tidewire.streams import StreamReads
 from tidewire.tasks import end_all
@@ -155,7 +155,7 @@ class Hub:
     async def run_checking(self) -> None:
         """Compare positions with Redis's every second, and leave the groups of topics without subscriptions."""
         failures = 0
-        known_returns = returns()
+        known_reconnects = reconnects()
         backoff = Backoff(self._check_seconds, max(LONGEST_CHECK_SECONDS, self._check_seconds))
         while True:
             wait = self._check_seconds
@@ -164,9 +164,9 @@ class Hub:
                 failures = 0
                 backoff.succeeded()
                 self.set_redis_health("reads", healthy=True)
-                if returns() != known_returns:
-                    known_returns = returns()
-                    self.on_return()
+                if reconnects() != known_reconnects:
+                    known_reconnects = reconnects()
+                    self.on_reconnect()
             except REDIS_UNAVAILABLE_ERRORS as error:
                 failures += 1
                 wait = backoff.failed()
@@ -323,7 +323,7 @@ class Hub:
         metrics.STALE.set(stale)
         self.on_stale(stale)
 
-    def on_return(self) -> None:
+    def on_reconnect(self) -> None:
         """Called after connections to Redis were lost and made again, maybe to another server; the node replaces it."""
 
     def on_stale(self, stale: bool) -> None:

@@ -95,7 +95,7 @@ class Node:
         self.register.on_write_health = self._on_write_health  # type: ignore[method-assign]  # a hook
         # A Redis that lost this node's writes, or was unavailable, may have lost revocations as well.
         self.register.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # a hook
-        self.hub.on_return = self.sessions.hurry  # type: ignore[method-assign]  # a hook
+        self.hub.on_reconnect = self.sessions.hurry  # type: ignore[method-assign]  # a hook
         self.editors = LeaseRegister(self.edit_leases, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce)
         metrics.CONNECTIONS_LIMIT.set(given.CONNECTIONS_PER_NODE)
         self._tasks = [

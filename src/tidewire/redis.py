@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from tidewire import metrics
 from tidewire.conf import settings
 from tidewire.exceptions import RedisUnavailable
-from tidewire.redis_connection import leave
+from tidewire.redis_connection import disconnect_all
 from tidewire.redis_host import SOCKET_SECONDS, pool, redis_host
 from tidewire.versions import require_redis_server
 
@@ -90,8 +90,8 @@ async def redis_client() -> AsyncIterator[Redis]:
         yield client()
     except (TimeoutError, RedisError, OSError) as error:
         _failed_loops.add(loop)
-        if _may_be_gone(error):
-            leave()
+        if _is_of_connection(error):
+            disconnect_all()
         metrics.REDIS_ERRORS.labels(_kind(error)).inc()
         raise RedisUnavailable(f"{type(error).__name__}: {error}") from error
     if loop in _failed_loops:
@@ -99,7 +99,7 @@ async def redis_client() -> AsyncIterator[Redis]:
         metrics.REDIS_RECONNECTS.inc()
 
 
-def _may_be_gone(error: Exception) -> bool:
+def _is_of_connection(error: Exception) -> bool:
     """Return whether the error is one of a connection, so that the other connections may be lost as well."""
     is_lost = isinstance(error, (TimeoutError, RedisTimeoutError, RedisConnectionError, OSError))
     # The pool's own error, raised if all of its connections are in use.

@@ -20,24 +20,24 @@ _WRONG_SERVER = (ReadOnlyError, MasterDownError, ClusterDownError)
 # Prefixes of replies for which redis-py has no classes.
 _WRONG_SERVER_TOO = ("NOREPLICAS ", "UNBLOCKED ")
 
-_connections: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Leaving]]" = WeakKeyDictionary()
+_connections: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[PrimaryConnection]]" = WeakKeyDictionary()
 # Loops that have closed their connections, and have not written since.
-_left: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
+_unwritten: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
 _aborts: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
-_returns: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
+_reconnects: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
 
 
-def leave() -> None:
+def disconnect_all() -> None:
     """Close all connections of the running loop; each reconnects at its next use and resolves the address again."""
-    _left.add(asyncio.get_running_loop())
+    _unwritten.add(asyncio.get_running_loop())
     _abort_all()
 
 
-def written() -> None:
+def after_write() -> None:
     """Must be called after a write. Connections that reconnected before the address moved are closed once more."""
     loop = asyncio.get_running_loop()
-    if loop in _left:
-        _left.discard(loop)
+    if loop in _unwritten:
+        _unwritten.discard(loop)
         _abort_all()
 
 
@@ -48,12 +48,12 @@ def _abort_all() -> None:
         connection.abort()
 
 
-def returns() -> int:
+def reconnects() -> int:
     """Return the number of connections of the running loop that replaced a lost one.
 
     If the number grows, Redis may be a different server than before.
     """
-    return _returns.get(asyncio.get_running_loop(), 0)
+    return _reconnects.get(asyncio.get_running_loop(), 0)
 
 
 def is_wrong_server(error: BaseException | None) -> bool:
@@ -63,7 +63,7 @@ def is_wrong_server(error: BaseException | None) -> bool:
     )
 
 
-class Leaving(AbstractConnection):
+class PrimaryConnection(AbstractConnection):
     """A connection that is closed if any connection of its event loop detects the wrong server."""
 
     _was_connected = False
@@ -79,7 +79,7 @@ class Leaving(AbstractConnection):
             raise RedisConnectionError("the connection was aborted while it was made")
         _connections.setdefault(loop, WeakSet()).add(self)
         if self._was_connected:
-            _returns[loop] = returns() + 1
+            _reconnects[loop] = reconnects() + 1
         self._was_connected = True
         self._is_aborted = False
 
@@ -88,7 +88,7 @@ class Leaving(AbstractConnection):
         if self._writer is not None and self._writer.transport.is_closing():
             # The asyncio of Python 3.12 and 3.13 raises TypeError or AttributeError (cpython#136234, mended in 3.13.6).
             await self.disconnect()
-            raise RedisConnectionError("the connection was cut")
+            raise RedisConnectionError("the connection was aborted")
         try:
             await super().send_packed_command(*args, **options)
         except RuntimeError as error:
@@ -106,10 +106,10 @@ class Leaving(AbstractConnection):
                 if isinstance(error, RedisConnectionError) and not self._is_aborted:
                     # The server closed the connection, or is loading another data set: the next write shows where Redis
                     # is.
-                    _left.add(asyncio.get_running_loop())
+                    _unwritten.add(asyncio.get_running_loop())
                 raise
             await self.disconnect()
-            leave()
+            disconnect_all()
             raise RedisConnectionError(f"not the primary any more: {error}") from error
 
     def abort(self) -> None:
@@ -121,21 +121,21 @@ class Leaving(AbstractConnection):
                 writer.transport.abort()
 
 
-class LeavingTCP(Leaving, Connection):
+class TCPConnection(PrimaryConnection, Connection):
     """The same over TCP."""
 
 
-class LeavingTLS(Leaving, SSLConnection):
+class TLSConnection(PrimaryConnection, SSLConnection):
     """The same over TLS."""
 
 
-class LeavingSocket(Leaving, UnixDomainSocketConnection):
+class UnixConnection(PrimaryConnection, UnixDomainSocketConnection):
     """The same over a Unix socket, which may lead to a proxy."""
 
 
-class LeavingPrimary(Leaving, SentinelManagedConnection):
+class SentinelConnection(PrimaryConnection, SentinelManagedConnection):
     """The same for the primary that Sentinels name."""
 
 
-class LeavingPrimaryTLS(Leaving, SentinelManagedSSLConnection):
+class SentinelTLSConnection(PrimaryConnection, SentinelManagedSSLConnection):
     """The same for the primary, over TLS."""

@@ -18,7 +18,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from tidewire.addresses import host_port, server_url
-from tidewire.redis_connection import LeavingPrimary, LeavingPrimaryTLS, LeavingSocket, LeavingTCP, LeavingTLS
+from tidewire.redis_connection import (
+    SentinelConnection,
+    SentinelTLSConnection,
+    TCPConnection,
+    TLSConnection,
+    UnixConnection,
+)
 
 # Longer than any script takes; a Redis that hangs is detected after this.
 SOCKET_SECONDS = 2.0
@@ -30,7 +36,11 @@ DEAD_SECONDS = 15
 # A pooled connection that Redis has closed fails once. A second failure is an outage, which callers can handle.
 RETRIES = 1
 
-_LEAVING = {Connection: LeavingTCP, SSLConnection: LeavingTLS, UnixDomainSocketConnection: LeavingSocket}
+_CONNECTION_CLASSES = {
+    Connection: TCPConnection,
+    SSLConnection: TLSConnection,
+    UnixDomainSocketConnection: UnixConnection,
+}
 
 
 def redis_url(text: str, *, host_needed: bool = True) -> str:
@@ -99,7 +109,7 @@ def redis_host(
     options = dict(parse_url(url))
     kind: Any = options.get("connection_class", Connection)
     if not sentinels:
-        return common | options | {"connection_class": _LEAVING[kind]}
+        return common | options | {"connection_class": _CONNECTION_CLASSES[kind]}
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     if kind is SSLConnection:
         tls["ssl"] = True
@@ -113,7 +123,7 @@ def redis_host(
         "master_name": master,
         "sentinels": [_address(each) for each in sentinels],
         "sentinel_kwargs": asking | tls,
-        "connection_class": LeavingPrimaryTLS if kind is SSLConnection else LeavingPrimary,
+        "connection_class": SentinelTLSConnection if kind is SSLConnection else SentinelConnection,
         **tls,
     }
 

@@ -18,7 +18,7 @@ import tidewire.redis
 from tests.integration.tidewire.test_node import offsets
 from tests.redis_servers import Address, Server, why_not
 from tests.reports.redis_nodes import hall, until
-from tidewire.redis_connection import is_wrong_server, leave, returns
+from tidewire.redis_connection import disconnect_all, is_wrong_server, reconnects
 from tidewire.redis_host import pool, redis_host
 
 pytestmark = [
@@ -173,12 +173,12 @@ async def test_a_connection_that_was_lost_and_made_again_is_counted(pair):
     _, _, address = pair
     client = redis.asyncio.Redis.from_pool(pool(redis_host(address.url) | {"max_connections": 8, "timeout": 2.0}))
     try:
-        before = returns()
+        before = reconnects()
         await asyncio.gather(*(client.get("x") for _ in range(20)))
-        assert returns() == before
-        leave()
+        assert reconnects() == before
+        disconnect_all()
         await client.get("x")
-        assert returns() > before
+        assert reconnects() > before
     finally:
         await client.aclose()
 
@@ -196,7 +196,7 @@ def test_commands_that_are_under_way_survive_a_cut_on_the_servers_event_loop(pai
 
         async def cut() -> None:
             for _ in range(20):
-                leave()
+                disconnect_all()
                 await asyncio.sleep(0.02)
 
         try:

@@ -8,7 +8,7 @@ from tidewire.families import family
 from tidewire.keys import Keys
 from tidewire.presence import TAG_BITS, Hold, Members, Touched, version_number
 from tidewire.redis import redis_client, script
-from tidewire.redis_connection import written
+from tidewire.redis_connection import after_write
 from tidewire.witness import Witness
 
 # Number of entries per sweep, so that a node's death never blocks Redis or the event loop for long.
@@ -38,7 +38,7 @@ class RedisPresence:
     async def touch(self, node: Witness) -> Touched:
         number = node.next()
         found = await self._touch(node, number)
-        written()
+        after_write()
         if found.known:
             node.acknowledge(number)
         return Touched(found.known, found.holds)
