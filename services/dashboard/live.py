@@ -9,7 +9,7 @@ from dashboard.topics import NOTIFICATIONS, ONLINE, USERS, DocumentTopic, read_p
 from tidewire import circuit_breaker
 from tidewire.background import background
 from tidewire.exceptions import RedisUnavailable
-from tidewire.feeds import NOTHING
+from tidewire.feeds import START
 from tidewire.presence import Presence
 from tidewire.stores import presence_store, stream_store
 
@@ -51,7 +51,7 @@ def position() -> str | None:
 
     async def end(_: Presence) -> str:
         [found] = await stream_store().ends([NOTIFICATIONS.name])
-        return str(found or NOTHING)
+        return str(found or START)
 
     return _read(end)
 

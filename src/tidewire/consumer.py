@@ -131,8 +131,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             {topic.name for topic in topics if isinstance(topic, StreamTopic)},
             limit=here.settings.TOPICS_PER_CONNECTION,
         )
-        if positions.complaint:
-            await self._reject("malformed", positions.complaint)
+        if positions.error:
+            await self._reject("malformed", positions.error)
         for topic in topics:
             here.hub.subscribe(topic, self.connection, positions)
         for hold in self.presence():

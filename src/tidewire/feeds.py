@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # A topic without events has no epoch. A client with this position has received no event of any epoch.
-NOTHING = Position("0", 0)
+START = Position("0", 0)
 
 
 class Subscription:

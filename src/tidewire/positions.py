@@ -11,25 +11,25 @@ from urllib.parse import parse_qsl
 from tidewire.topics import Position
 
 # No stream has this epoch, so the answer is that events may have been missed.
-DOUBT = Position("?", 0)
+UNKNOWN_POSITION = Position("?", 0)
 # Client text is quoted up to this length.
 QUOTED_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
 class Positions:
-    """Positions by the name of their topic. `rest` is for topics without one; None: only new events are needed.
+    """Positions by the name of their topic. `default` is for topics without one; None: only new events are needed.
 
-    `complaint` is for the client: the text that could not be parsed, and its interpretation.
+    `error` is for the client: the text that could not be parsed, and its interpretation.
     """
 
     known: Mapping[str, Position] = field(default_factory=dict)
-    rest: Position | None = None
-    complaint: str = ""
+    default: Position | None = None
+    error: str = ""
 
     def of(self, topic: str) -> Position | None:
         """Return the position on a topic, by its name."""
-        return self.known.get(topic, self.rest)
+        return self.known.get(topic, self.default)
 
     @classmethod
     def parse(cls, query: bytes | None, streams: Collection[str], *, limit: int) -> Self:
@@ -43,19 +43,22 @@ class Positions:
         text = (query or b"").decode("ascii", "replace")
         values = [value for name, value in parse_qsl(text, keep_blank_values=True) if name == "at"]
         if len(values) > limit:
-            return cls(rest=DOUBT, complaint=f"at: {len(values)} positions, {limit} at most")
+            return cls(default=UNKNOWN_POSITION, error=f"at: {len(values)} positions, {limit} at most")
         known: dict[str, Position] = {}
-        rest: Position | None = None
-        complaints: list[str] = []
+        default: Position | None = None
+        errors: list[str] = []
         for value in values:
             topic, _, position = value.partition(":")
             at = Position.parse(position)
             if at is None:
-                known, rest = (known | {topic: DOUBT}, rest) if topic in streams else (known, DOUBT)
-                complaints.append(f"at: {value[:QUOTED_CHARACTERS]!r} is not <topic>:<epoch>:<offset>")
+                if topic in streams:
+                    known[topic] = UNKNOWN_POSITION
+                else:
+                    default = UNKNOWN_POSITION
+                errors.append(f"at: {value[:QUOTED_CHARACTERS]!r} is not <topic>:<epoch>:<offset>")
             elif topic not in streams:
-                complaints.append(f"at: {topic[:QUOTED_CHARACTERS]!r} is no stream topic of this socket")
+                errors.append(f"at: {topic[:QUOTED_CHARACTERS]!r} is no stream topic of this socket")
             elif known.setdefault(topic, at) != at:
-                known[topic] = DOUBT
-                complaints.append(f"at: two positions on {topic}")
-        return cls(known, rest, "; ".join(complaints))
+                known[topic] = UNKNOWN_POSITION
+                errors.append(f"at: two positions on {topic}")
+        return cls(known, default, "; ".join(errors))

@@ -17,12 +17,12 @@ from tidewire.conf import settings
 from tidewire.connection import Connection
 from tidewire.events import Resumed, StreamEvent, decode_any
 from tidewire.exceptions import RedisUnavailable
-from tidewire.feeds import NOTHING, Subscription
+from tidewire.feeds import START, Subscription
 from tidewire.frames import Frame
 from tidewire.positions import Positions
 from tidewire.sessions import key_is_data, session_mark
 from tidewire.stamps import TOPIC_NAME, RedisClock
-from tidewire.topics import ANY, Position, StreamTopic
+from tidewire.topics import ANY_MARK, Position, StreamTopic
 
 if TYPE_CHECKING:
     from tidewire.hub import Hub
@@ -142,7 +142,7 @@ class Revocations:
         self._users: dict[str, _Heard] = {}
         self._sessions: dict[str, _Heard] = {}
         # The topic's epoch, and the marks of the positions after which this node knows all revocations, oldest first.
-        self._epoch = NOTHING.epoch
+        self._epoch = START.epoch
         self._marks: dict[int, str] = {}
         self._looking_back = False
         self._caught_up = False
@@ -150,7 +150,7 @@ class Revocations:
         # The ids of the last events, oldest first, so that reading them again closes no socket a second time.
         self._taken: dict[UUID, None] = {}
 
-    def follow(self, at: Position = NOTHING) -> None:
+    def follow(self, at: Position = START) -> None:
         """Follow the topic, from the beginning of its history or from a position.
 
         Args:
@@ -228,7 +228,7 @@ class Revocations:
 
         """
         mark = session_mark(key)
-        _hear(self._sessions, mark, _Heard(NOTHING.epoch, 0, time.monotonic(), final))
+        _hear(self._sessions, mark, _Heard(START.epoch, 0, time.monotonic(), final))
         try:
             await self._publish(Revoked(id=uuid4(), user=user, session=mark, final=final))
         except RedisUnavailable as error:
@@ -300,7 +300,7 @@ class Revocations:
         if not event.recovered:
             self.on_lost()
         if self._looking_back and at is not None:
-            self.follow(Position(at.epoch, max(0, at.offset - LOOK_BACK), ANY))
+            self.follow(Position(at.epoch, max(0, at.offset - LOOK_BACK), ANY_MARK))
 
     def _know(self, offset: int, mark: str) -> None:
         """Record a position: a ticket with it was issued after exactly these events had been published."""

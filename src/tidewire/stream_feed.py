@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from tidewire import metrics
 from tidewire.events import Resumed
 from tidewire.fanout import fan_out
-from tidewire.feeds import NOTHING, Feed, Subscription
+from tidewire.feeds import START, Feed, Subscription
 from tidewire.frames import Frame, frame, frame_event
-from tidewire.topics import ANY, Position, StreamTopic
+from tidewire.topics import ANY_MARK, Position, StreamTopic
 
 if TYPE_CHECKING:
     from tidewire.streams import Entry, StreamReads
@@ -73,7 +73,7 @@ class StreamFeed(Feed):
 
     def is_behind(self, end: Position | None) -> bool:
         """True if the stream's end differs from the one of this feed."""
-        return self.position is None or (end or NOTHING) != self.position
+        return self.position is None or (end or START) != self.position
 
     def on_hint(self, at: Position, after: str, body: str, published: float) -> None:
         """Process a hint: the next event becomes due for delivery, a repeat is ignored, a gap requires a `refresh`.
@@ -104,9 +104,9 @@ class StreamFeed(Feed):
         # next refresh.
         asked, before = set(self.subscriptions), self.position
         [end] = await self._streams.ends([self.name])
-        self._apply_end(before, end or NOTHING)
+        self._apply_end(before, end or START)
         behind = asked.intersection(await self._catch_up_all(list(self.subscriptions)))
-        since = self._oldest_wanted(behind, end or NOTHING)
+        since = self._oldest_wanted(behind, end or START)
         if end is not None and since < end.offset:
             await self._read(since)
         lost = await self._catch_up_all(
@@ -190,7 +190,7 @@ class StreamFeed(Feed):
         if before is None:
             self.position = end
             self._clear()
-        elif end.epoch != before.epoch and before == NOTHING:
+        elif end.epoch != before.epoch and before == START:
             self._begin_epoch(end.epoch)
         elif end.epoch != before.epoch or end.offset < before.offset:
             self._reset(end)
@@ -244,11 +244,11 @@ class StreamFeed(Feed):
             self._send_gap(subscription)
             return True
         at = subscription.at or position
-        if at == NOTHING:
+        if at == START:
             at = Position(position.epoch, 0)
         # A client may be ahead of this feed because of a hint still in transit, which only Redis can decide.
         mark = self._mark_at(at.offset)
-        if at.epoch != position.epoch or mark is None or at.mark not in (mark, ANY):
+        if at.epoch != position.epoch or mark is None or at.mark not in (mark, ANY_MARK):
             return False
         if self._send_resumed(subscription, at, recovered=True):
             metrics.RESUMES.labels("recovered" if subscription.at else "new").inc()
@@ -325,7 +325,7 @@ class StreamFeed(Feed):
         wanted = self.position.offset
         for subscription in behind:
             have = subscription.position
-            if have is None and subscription.at and subscription.at.epoch in (end.epoch, NOTHING.epoch):
+            if have is None and subscription.at and subscription.at.epoch in (end.epoch, START.epoch):
                 have = subscription.at.offset
             if have is not None and have >= end.offset - RESUME_EVENTS:
                 wanted = min(wanted, have)
@@ -337,7 +337,7 @@ class StreamFeed(Feed):
         metrics.HISTORY_READS.labels(self.family).inc()
         assert self.position is not None
         if end is None or end.epoch != self.position.epoch or not self._agrees(entries):
-            self._reset(end or NOTHING)
+            self._reset(end or START)
             return
         self._prepend(entries)
         for entry in entries:

@@ -41,7 +41,7 @@ def check_name(name: str) -> str:
 
 
 # Matches any mark. Clients cannot send it.
-ANY = "*"
+ANY_MARK = "*"
 
 
 @dataclass(frozen=True)

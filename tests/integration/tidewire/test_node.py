@@ -18,7 +18,7 @@ from tests.unit.tidewire.fakes import FakeSocket, Hall, Said
 from tidewire import conf
 from tidewire.close_codes import CloseCode
 from tidewire.exceptions import RedisUnavailable
-from tidewire.feeds import NOTHING
+from tidewire.feeds import START
 from tidewire.node import Node
 from tidewire.positions import Positions
 from tidewire.presence import Hold
@@ -29,7 +29,7 @@ from tidewire.tasks import end_all
 from tidewire.topics import StreamTopic
 
 TALK = StreamTopic("talk")
-BEGINNING = Positions({TALK.name: NOTHING})
+BEGINNING = Positions({TALK.name: START})
 TIMEOUT_SECONDS = 20.0
 
 

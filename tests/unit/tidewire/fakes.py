@@ -17,7 +17,7 @@ from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection
 from tidewire.events import StateEvent, StreamEvent
 from tidewire.exceptions import RedisUnavailable
-from tidewire.feeds import NOTHING
+from tidewire.feeds import START
 from tidewire.frames import Frame, frame
 from tidewire.presence import Presence
 from tidewire.streams import Appended, Encoded, Entry, Stamp
@@ -253,7 +253,7 @@ class MemoryStreams:
 
     def place(self, topic: str, offset: int) -> Position:
         """Return the position at an offset. Its mark is empty if history does not have the event."""
-        epoch = self._ends[topic].epoch if topic in self._ends else NOTHING.epoch
+        epoch = self._ends[topic].epoch if topic in self._ends else START.epoch
         marks = {entry.offset: entry.mark for entry in self._history.get(topic, ())}
         return Position(epoch, offset, marks.get(offset, ""))
 

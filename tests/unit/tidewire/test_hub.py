@@ -12,7 +12,7 @@ from channels.layers import InMemoryChannelLayer
 from tests.unit.tidewire.fakes import FakeSocket, Hall, MemoryStreams, Said
 from tidewire import metrics
 from tidewire.exceptions import RedisUnavailable
-from tidewire.feeds import NOTHING
+from tidewire.feeds import START
 from tidewire.hub import LAYER_SECONDS, LINGER_SECONDS, LONGEST_CHECK_SECONDS, REJOIN_SECONDS, Hub
 from tidewire.node import LONGEST_RESTART_SECONDS, _supervise
 from tidewire.positions import Positions
@@ -23,7 +23,7 @@ from tidewire.topics import Position, StreamTopic
 from tidewire.witness import Witness
 
 TALK = StreamTopic("talk")
-BEGINNING = Positions({TALK.name: NOTHING})
+BEGINNING = Positions({TALK.name: START})
 HALL = Hall("hall")
 COALESCE_SECONDS = 0.2
 CHECK_SECONDS = 1.0
@@ -128,7 +128,7 @@ class Scene:
         await self.presence.enter(*names)
         await self.layer.group_send("p.hall", {"type": "tidewire.hint", "topic": "hall"})
 
-    async def listen(self, at: Position | None = NOTHING) -> FakeSocket:
+    async def listen(self, at: Position | None = START) -> FakeSocket:
         socket = FakeSocket()
         self.hub.subscribe(TALK, socket.connection, Positions({TALK.name: at} if at else {}))
         await pass_time(0.01)

@@ -20,7 +20,7 @@ from tidewire.revocation import CLOCK_MS, Revocations, Revoked
 from tidewire.sessions import session_mark
 from tidewire.stamps import RedisClock
 from tidewire.ticket import Ticket
-from tidewire.topics import ANY, Position
+from tidewire.topics import ANY_MARK, Position
 
 
 def said(revocations: Revocations, event: Event) -> None:
@@ -232,7 +232,7 @@ def test_lost_history_distrusts_all_older_tickets(revocations):
     said(revocations, resumed(1700, recovered=False))
     # The node reads history first, and until then must not accept any ticket.
     assert not revocations.allows(ticket(at=place(1700)))
-    said(revocations, Resumed(topic="revocations", recovered=True, at=str(Position("a", 1200, ANY))))
+    said(revocations, Resumed(topic="revocations", recovered=True, at=str(Position("a", 1200, ANY_MARK))))
     for offset in range(1201, 1701):
         said(revocations, revoked("5", offset=offset))
     assert not revocations.allows(ticket(at=place(1199)))
@@ -249,9 +249,9 @@ def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, h
     revocations.on_lost = lambda: lost.append(1)
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
-    assert hub.followed == [Position("a", 0, ANY)]
+    assert hub.followed == [Position("a", 0, ANY_MARK)]
     said(revocations, Resumed(topic="revocations", recovered=False, at="b:1700"))
-    assert hub.followed[1:] == [Position("b", 1200, ANY)]
+    assert hub.followed[1:] == [Position("b", 1200, ANY_MARK)]
     assert len(lost) == 3
 
 

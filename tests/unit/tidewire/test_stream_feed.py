@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish, place, step
 from tidewire import fanout, stream_feed
-from tidewire.feeds import NOTHING, Subscription
+from tidewire.feeds import START, Subscription
 from tidewire.stream_feed import HISTORY_KEPT_SECONDS, RECENT_EVENTS, RESUME_EVENTS, StreamFeed
 from tidewire.topics import Position, StreamTopic
 
@@ -94,7 +94,7 @@ async def test_a_socket_without_a_position_starts_at_the_end(talk):
 
 async def test_the_offset_is_part_of_the_event(talk):
     """The socket receives the published event with its offset and its mark."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish()
     await talk.run()
     assert socket.take()[-1] == {
@@ -119,7 +119,7 @@ async def test_a_socket_gets_what_it_missed_once_and_in_order(talk):
 
 async def test_a_resume_from_memory_asks_redis_nothing(talk):
     """Missed events are delivered without a read while the feed remembers them."""
-    await talk.joined(NOTHING)
+    await talk.joined(START)
     talk.publish(5)
     await talk.run()
     talk.streams.unavailable = True
@@ -215,8 +215,8 @@ async def test_one_lost_client_does_not_lose_the_others(talk):
 
 
 async def test_who_has_seen_nothing_gets_the_first_events(talk):
-    """A page of an empty topic has the position NOTHING, and receives the epoch with the first event."""
-    socket = await talk.joined(NOTHING)
+    """A page of an empty topic has the position START, and receives the epoch with the first event."""
+    socket = await talk.joined(START)
     assert socket.take() == [resumed("0:0")]
     talk.publish()
     await talk.run()
@@ -228,14 +228,14 @@ async def test_who_has_seen_nothing_gets_the_first_events(talk):
 async def test_nothing_is_resumed_from_the_beginning(talk):
     """A page that was rendered before the first event receives that event, even if it connects late."""
     talk.publish(3)
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     assert socket.events[0] == resumed(place(0))
     assert words(socket) == [1, 2, 3]
 
 
 async def test_a_repeated_hint_is_harmless(talk):
     """A repeated hint does not deliver its event again, and causes no read."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     hints = talk.publish(2)
     await talk.run()
     talk.hint(*hints)
@@ -245,7 +245,7 @@ async def test_a_repeated_hint_is_harmless(talk):
 
 async def test_a_gap_is_read_and_delivered_in_order(talk):
     """The next hint reveals a lost one."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish()
     await talk.run()
     talk.publish(2, hinted=False)
@@ -256,7 +256,7 @@ async def test_a_gap_is_read_and_delivered_in_order(talk):
 
 async def test_a_stream_that_is_ahead_is_read(talk):
     """A lost hint without a successor is found by comparing positions."""
-    sockets = [await talk.joined(NOTHING), await talk.joined(NOTHING)]
+    sockets = [await talk.joined(START), await talk.joined(START)]
     talk.publish(3, hinted=False)
     talk.streams.reads = 0
     await talk.check()
@@ -278,7 +278,7 @@ async def test_events_heard_together_go_out_in_one_write(talk):
 
 async def test_more_events_than_are_remembered_may_wait(talk):
     """A burst that is longer than the memory loses no event, even for a socket that was behind."""
-    socket, slow = await talk.joined(NOTHING), await talk.joined(NOTHING)
+    socket, slow = await talk.joined(START), await talk.joined(START)
     talk.publish()
     await talk.run()
     slow.writer.full = True
@@ -324,7 +324,7 @@ async def test_a_resume_stops_where_the_socket_is_full_and_goes_on_when_it_has_r
     talk.publish(1000)
     socket = FakeSocket()
     socket.writer.accepts = 4
-    subscription = talk.subscribe(socket, NOTHING)
+    subscription = talk.subscribe(socket, START)
     await talk.run()
     assert 0 < sum(len(made.wire) for made in socket.writer.frames) < 4 * 1000 + 200
     seen = words(socket)
@@ -358,8 +358,8 @@ async def test_a_socket_that_is_full_is_told_where_it_stands_when_it_has_room(ta
 
 async def test_a_full_socket_is_skipped_and_settled_later(talk):
     """A slow reader causes no work while it is full, and then receives all missed events once."""
-    socket, other = FakeSocket(), await talk.joined(NOTHING)
-    subscription = talk.subscribe(socket, NOTHING)
+    socket, other = FakeSocket(), await talk.joined(START)
+    subscription = talk.subscribe(socket, START)
     talk.publish()
     await talk.run()
     socket.take()
@@ -379,7 +379,7 @@ async def test_a_socket_that_was_full_for_too_long_is_lost(talk, monkeypatch):
     """If the history no longer has the events that a slow reader missed, its client must reload."""
     monkeypatch.setattr(stream_feed, "HISTORY_KEPT_SECONDS", 0.0)
     socket = FakeSocket()
-    subscription = talk.subscribe(socket, NOTHING)
+    subscription = talk.subscribe(socket, START)
     talk.publish()
     await talk.run()
     socket.take()
@@ -397,7 +397,7 @@ async def test_a_socket_that_was_full_for_too_long_is_lost(talk, monkeypatch):
 
 async def test_a_broken_socket_keeps_nothing_from_the_others(talk):
     """An error of one socket does not affect others."""
-    broken, other = await talk.joined(NOTHING), await talk.joined(NOTHING)
+    broken, other = await talk.joined(START), await talk.joined(START)
     broken.writer.broken = True
     talk.publish()
     await talk.run()
@@ -407,7 +407,7 @@ async def test_a_broken_socket_keeps_nothing_from_the_others(talk):
 async def test_a_stalled_socket_does_not_cost_the_others_their_resume(talk):
     """Events for a full socket far behind are not read, and do not displace those for other sockets."""
     talk = Talk(length=10 * RESUME_EVENTS)
-    stalled = await talk.joined(NOTHING)
+    stalled = await talk.joined(START)
     stalled.writer.full = True
     for _ in range(3):
         talk.publish(RESUME_EVENTS)
@@ -418,7 +418,7 @@ async def test_a_stalled_socket_does_not_cost_the_others_their_resume(talk):
 
 async def test_an_epoch_change_tells_everybody_to_reload(talk):
     """A Redis that lost its data begins a new epoch, and no client can determine the events that it missed."""
-    sockets = [await talk.joined(NOTHING), await talk.joined()]
+    sockets = [await talk.joined(START), await talk.joined()]
     talk.publish(2)
     await talk.run()
     for socket in sockets:
@@ -435,7 +435,7 @@ async def test_an_epoch_change_tells_everybody_to_reload(talk):
 
 async def test_lost_events_whose_offsets_were_given_to_others_tell_everybody_to_reload(talk):
     """A lagging replica has become the primary, and already has more events than the feed has received."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish(5)
     await talk.run()
     socket.take()
@@ -447,7 +447,7 @@ async def test_lost_events_whose_offsets_were_given_to_others_tell_everybody_to_
 
 async def test_an_offset_that_is_given_a_second_time_is_no_repeat(talk):
     """The hint alone reveals the loss, before any check."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish(5)
     await talk.run()
     socket.take()
@@ -459,7 +459,7 @@ async def test_an_offset_that_is_given_a_second_time_is_no_repeat(talk):
 
 async def test_the_next_offset_after_a_loss_is_not_the_next_event(talk):
     """The hint has the expected offset, but another previous event."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish(5)
     await talk.run()
     socket.take()
@@ -482,7 +482,7 @@ async def test_a_position_in_lost_events_is_never_resumed(talk):
 
 async def test_the_same_events_published_again_are_resumed(talk):
     """A rollback loses nothing if the relay publishes the same events again in the same order."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish(5)
     await talk.run()
     socket.take()
@@ -505,7 +505,7 @@ async def test_a_position_without_a_mark_is_not_resumed(talk):
 
 async def test_an_emptied_redis_is_noticed_before_anything_is_said(talk):
     """After a flush the topic has no epoch. All sockets must receive the new epoch from its first event on."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish(2)
     await talk.run()
     socket.take()
@@ -519,7 +519,7 @@ async def test_an_emptied_redis_is_noticed_before_anything_is_said(talk):
 
 async def test_a_hole_in_the_history_tells_everybody_to_reload(talk):
     """Events that the history no longer has cannot be delivered later."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish()
     await talk.run()
     socket.take()
@@ -531,7 +531,7 @@ async def test_a_hole_in_the_history_tells_everybody_to_reload(talk):
 
 async def test_a_history_that_is_gone_tells_everybody_to_reload(talk):
     """Events that were lost with the whole history must neither be ignored nor requested repeatedly."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish()
     await talk.run()
     socket.take()
@@ -544,7 +544,7 @@ async def test_a_history_that_is_gone_tells_everybody_to_reload(talk):
 
 async def test_a_lost_history_hurts_nobody_who_missed_nothing(talk):
     """A socket that is up to date does not need the history."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish(2)
     await talk.run()
     talk.streams.lose_history("talk")
@@ -556,7 +556,7 @@ async def test_a_lost_history_hurts_nobody_who_missed_nothing(talk):
 
 async def test_events_heard_while_redis_is_asked_are_no_loss(talk):
     """The reply of Redis is older than the events received meanwhile, so it does not mean that the stream went back."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish()
     await talk.run()
     said = iter([lambda: None, lambda: talk.publish(2)])
@@ -628,7 +628,7 @@ async def test_who_leaves_during_a_read_is_written_nothing(talk):
     """A closed socket receives no missed events."""
     talk.publish(3)
     socket = FakeSocket()
-    subscription = talk.subscribe(socket, NOTHING)
+    subscription = talk.subscribe(socket, START)
 
     async def asked() -> None:
         talk.feed.subscriptions.pop(subscription, None)
@@ -640,7 +640,7 @@ async def test_who_leaves_during_a_read_is_written_nothing(talk):
 
 async def test_a_flush_during_a_read_is_noticed(talk):
     """Events of another epoch are not mistaken for the next ones of this epoch."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish()
     await talk.run()
     socket.take()
@@ -709,7 +709,7 @@ async def test_an_event_that_comes_alone_waits_for_no_rest(talk):
 
 async def test_a_feed_that_forgot_reads_again(talk):
     """After a failure the feed does not trust its memory, and no socket misses or repeats an event."""
-    socket = await talk.joined(NOTHING)
+    socket = await talk.joined(START)
     talk.publish(2)
     await talk.run()
     talk.publish(2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish, paused, step
 from tidewire import fanout, stream_feed
 from tidewire.exceptions import RedisUnavailable
-from tidewire.feeds import NOTHING
+from tidewire.feeds import START
 from tidewire.stream_feed import StreamFeed
 from tidewire.topics import Position, StreamTopic
 
@@ -50,9 +50,9 @@ class Client:
         if not recovered:
             self.losses += 1
         elif self.position is not None:
-            assert self.position == NOTHING, "a second start where nothing was lost"
+            assert self.position == START, "a second start where nothing was lost"
             assert at.offset == 0
-        elif self.asked == NOTHING:
+        elif self.asked == START:
             assert at.offset == 0
         elif self.asked is not None:
             assert at == self.asked
@@ -107,8 +107,8 @@ class Scene:
 
     def subscribe(self, n: int) -> None:
         """Subscribe without a position, at the beginning, or at some events before the end."""
-        end = self.streams.end("talk") or NOTHING
-        self._subscribe({0: None, 1: NOTHING}.get(n % 8, self.streams.place("talk", max(end.offset - n, 0))))
+        end = self.streams.end("talk") or START
+        self._subscribe({0: None, 1: START}.get(n % 8, self.streams.place("talk", max(end.offset - n, 0))))
 
     def leave(self, n: int) -> None:
         if self.clients:
@@ -241,7 +241,7 @@ def play(scene: Scene, names: Sequence[str], script: bytes) -> None:
         getattr(scene, happening)(n % 32)
         scene.read()
     scene.come_to_rest()
-    end = scene.streams.end("talk") or NOTHING
+    end = scene.streams.end("talk") or START
     assert [client.position for client in scene.clients] == [end] * len(scene.clients)
     assert len(scene.feed._recent) <= RECENT
 
