@@ -15,7 +15,7 @@ from django.urls import path  # noqa: E402 - models, which the rest imports, exi
 from dashboard.topics import NOTIFICATIONS, ONLINE, USERS  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
 from tidewire.consumer import LiveConsumer  # noqa: E402
-from tidewire.presence import Hold  # noqa: E402
+from tidewire.presence import PresenceKey  # noqa: E402
 from tidewire.ticket import TicketUser  # noqa: E402
 from tidewire.topics import Topic  # noqa: E402
 from ws.routing import websocket_urlpatterns  # noqa: E402
@@ -27,8 +27,8 @@ class TicksConsumer(LiveConsumer):
     def topics(self) -> Sequence[Topic]:
         return (NOTIFICATIONS,)
 
-    def presence(self) -> Sequence[Hold]:
-        return (Hold(USERS.name, ONLINE, self.scope["user"].get_username()),)
+    def presence(self) -> Sequence[PresenceKey]:
+        return (PresenceKey(USERS.name, ONLINE, self.scope["user"].get_username()),)
 
 
 class OpenTicksConsumer(LiveConsumer):

@@ -12,7 +12,7 @@ from tidewire.close_codes import CloseCode
 from tidewire.consumer import LiveConsumer
 from tidewire.edit_lease.consumer import LeaseConsumer
 from tidewire.operations import OPERATIONS
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.topics import Topic
 
 
@@ -22,8 +22,8 @@ class UsersConsumer(LiveConsumer):
     def topics(self) -> Sequence[Topic]:
         return (USERS,)
 
-    def presence(self) -> Sequence[Hold]:
-        return (Hold(USERS.name, "online", self.scope["user"].get_username()),)
+    def presence(self) -> Sequence[PresenceKey]:
+        return (PresenceKey(USERS.name, "online", self.scope["user"].get_username()),)
 
 
 class DocumentsConsumer(LiveConsumer):
@@ -49,9 +49,9 @@ class DocumentConsumer(LiveConsumer):
     def topics(self) -> Sequence[Topic]:
         return (DocumentTopic.of(self.slug),)
 
-    def presence(self) -> Sequence[Hold]:
+    def presence(self) -> Sequence[PresenceKey]:
         phase = self.scope["url_route"]["kwargs"]["phase"]
-        return (Hold(DocumentTopic.of(self.slug).name, phase, self.scope["user"].get_username()),)
+        return (PresenceKey(DocumentTopic.of(self.slug).name, phase, self.scope["user"].get_username()),)
 
 
 class EditorConsumer(LeaseConsumer, DocumentConsumer):

@@ -24,7 +24,7 @@ from tidewire.frames import frame_event
 from tidewire.inbox import LEAVE_SECONDS, Inbox
 from tidewire.node import node
 from tidewire.positions import Positions
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.requests import ID_LENGTH
 from tidewire.send_writer import SendWriter, abort_transport
 from tidewire.topics import StreamTopic, Topic
@@ -81,7 +81,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Return the topics of this socket, from its route and its user; never from the client's text."""
         return ()
 
-    def presence(self) -> Sequence[Hold]:
+    def presence(self) -> Sequence[PresenceKey]:
         """Return the presence entries of this socket: its user, with topic and phase."""
         return ()
 
@@ -135,9 +135,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._reject("malformed", positions.error)
         for topic in topics:
             here.hub.subscribe(topic, self.connection, positions)
-        for hold in self.presence():
-            here.register.join(hold)
-            self.connection.add_cleanup(here.register.leave, hold)
+        for key in self.presence():
+            here.register.join(key)
+            self.connection.add_cleanup(here.register.leave, key)
         logger.info("connected", extra=self._who())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:

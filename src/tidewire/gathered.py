@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from tidewire.presence import Hold, Members, Presence, Touched
+from tidewire.presence import Members, Presence, PresenceKey, Touched
 from tidewire.streams import Entry, Streams
 from tidewire.topics import Position
 from tidewire.witness import Witness
@@ -93,7 +93,7 @@ class GatheredPresence:
     async def end(self, names: Sequence[str]) -> None:
         await self._presence.end(names)
 
-    async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+    async def put(self, node: Witness, counts: Iterable[tuple[PresenceKey, int]]) -> tuple[bool, set[str]]:
         return await self._presence.put(node, counts)
 
     async def sweep(self) -> set[str]:

@@ -38,9 +38,9 @@ class Keys:
         """String: number of the node's last write."""
         return f"{self.prefix}:witness:{node}"
 
-    def holds(self, node: str) -> str:
+    def node_connections(self, node: str) -> str:
         """Hash: presence entry (`topic|phase|member`) -> connections on that node."""
-        return f"{self.prefix}:holds:{node}"
+        return f"{self.prefix}:connections:{node}"
 
     def members(self, topic: str, phase: str) -> str:
         """Sorted set: member -> time of joining, milliseconds."""

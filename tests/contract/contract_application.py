@@ -53,7 +53,7 @@ from tidewire.edit_lease.memory import MemoryEditLeases  # noqa: E402
 from tidewire.events import Ping  # noqa: E402
 from tidewire.frames import frame  # noqa: E402
 from tidewire.node import node  # noqa: E402
-from tidewire.presence import Hold  # noqa: E402
+from tidewire.presence import PresenceKey  # noqa: E402
 from tidewire.presence.memory import MemoryPresence  # noqa: E402
 from tidewire.topics import Topic  # noqa: E402
 
@@ -88,8 +88,8 @@ class Good(LiveConsumer):
     def topics(self) -> Sequence[Topic]:
         return (Hall("hall"),)
 
-    def presence(self) -> Sequence[Hold]:
-        return (Hold("hall", "in", "ada"),)
+    def presence(self) -> Sequence[PresenceKey]:
+        return (PresenceKey("hall", "in", "ada"),)
 
 
 class Editor(LeaseConsumer, Good):
@@ -122,11 +122,11 @@ class SecondTopicFails(Good):
 
 class PresenceFails(Good):
     def presence(self) -> Any:
-        def holds() -> Iterator[Hold]:
-            yield Hold("hall", "in", "ada")
+        def keys() -> Iterator[PresenceKey]:
+            yield PresenceKey("hall", "in", "ada")
             raise KeyError("the second")
 
-        return holds()
+        return keys()
 
 
 class EditsFails(Editor):

@@ -28,13 +28,15 @@ class Moves:
 class Watcher(threading.Thread):
     """`with Watcher(stack) as watcher`; `moves` and `members` are by (topic, phase)."""
 
-    def __init__(self, stack: Stack, *holds: tuple[str, str]) -> None:
+    def __init__(self, stack: Stack, *topic_phases: tuple[str, str]) -> None:
         super().__init__(daemon=True, name="presence")
         self._redis = redis.Redis.from_url(stack.redis_url, decode_responses=True, socket_timeout=2)
         self._keys = Keys("tidewire")
         self._end = threading.Event()
-        self.members: dict[tuple[str, str], dict[str, float]] = {hold: {} for hold in (USERS, *holds)}
-        self.moves: dict[tuple[str, str], Moves] = {hold: Moves() for hold in self.members}
+        self.members: dict[tuple[str, str], dict[str, float]] = {
+            topic_phase: {} for topic_phase in (USERS, *topic_phases)
+        }
+        self.moves: dict[tuple[str, str], Moves] = {topic_phase: Moves() for topic_phase in self.members}
 
     def __enter__(self) -> Self:
         self.start()
@@ -47,23 +49,23 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         while not self._end.wait(LOOK_SECONDS):
-            for hold in self.members:
+            for topic_phase in self.members:
                 try:
-                    found = self._redis.zrange(self._keys.members(*hold), 0, -1, withscores=True)
+                    found = self._redis.zrange(self._keys.members(*topic_phase), 0, -1, withscores=True)
                 except (redis.RedisError, OSError):
                     # Redis is unavailable. The next poll finds the changes of the meantime.
                     continue
-                self._compare(hold, dict(found))
+                self._compare(topic_phase, dict(found))
 
-    def _compare(self, hold: tuple[str, str], now: dict[str, float]) -> None:
-        at, before, moves = time.time(), self.members[hold], self.moves[hold]
+    def _compare(self, topic_phase: tuple[str, str], now: dict[str, float]) -> None:
+        at, before, moves = time.time(), self.members[topic_phase], self.moves[topic_phase]
         moves.left += [(at, member) for member, since in before.items() if now.get(member) != since]
         moves.joined += [(at, member) for member, since in now.items() if before.get(member) != since]
-        self.members[hold] = now
+        self.members[topic_phase] = now
 
-    def left(self, since: float, hold: tuple[str, str] = USERS) -> list[tuple[float, str]]:
+    def left(self, since: float, topic_phase: tuple[str, str] = USERS) -> list[tuple[float, str]]:
         """Return the leaves after a time; a member that left twice is listed twice."""
-        return [(at, member) for at, member in self.moves[hold].left if at >= since]
+        return [(at, member) for at, member in self.moves[topic_phase].left if at >= since]
 
-    def joined(self, since: float, hold: tuple[str, str] = USERS) -> list[tuple[float, str]]:
-        return [(at, member) for at, member in self.moves[hold].joined if at >= since]
+    def joined(self, since: float, topic_phase: tuple[str, str] = USERS) -> list[tuple[float, str]]:
+        return [(at, member) for at, member in self.moves[topic_phase].joined if at >= since]

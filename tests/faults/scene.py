@@ -76,7 +76,7 @@ class Scene:
         keep: bool = False,
         small: bool = False,
         order: int = 0,
-        holds: Sequence[tuple[str, str]] = (),
+        topic_phases: Sequence[tuple[str, str]] = (),
         connects_per_second: float = 250.0,
     ) -> None:
         self.stack = stack
@@ -92,7 +92,7 @@ class Scene:
         self._closing = contextlib.ExitStack()
         self.crowd = Crowd(stack, pages)
         self.publisher = Publisher(stack, per_second)
-        self.watcher = Watcher(stack, *holds)
+        self.watcher = Watcher(stack, *topic_phases)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as closing:

@@ -11,7 +11,7 @@ import tidewire.redis
 from tests.integration.tidewire.test_node import Cluster, names
 from tests.unit.tidewire.fakes import FakeSocket
 from tidewire import conf
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.redis_host import redis_host
 
 LEASE_SECONDS = 6.0
@@ -24,8 +24,8 @@ GONE_SECONDS = LEASE_SECONDS + 1.0
 TIMEOUT_SECONDS = 30.0
 
 
-def hold(name: str) -> Hold:
-    return Hold("hall", "in", name)
+def presence_key(name: str) -> PresenceKey:
+    return PresenceKey("hall", "in", name)
 
 
 class Hall:
@@ -42,11 +42,11 @@ class Hall:
         """Let members join, on the two nodes in turn."""
         for person in people:
             self.present[person] = number = len(self.present) % 2
-            self.cluster.nodes[number].register.join(hold(person))
+            self.cluster.nodes[number].register.join(presence_key(person))
 
     def leave(self, *people: str) -> None:
         for person in people:
-            self.cluster.nodes[self.present.pop(person)].register.leave(hold(person))
+            self.cluster.nodes[self.present.pop(person)].register.leave(presence_key(person))
 
     def is_right(self) -> bool:
         return all(names(page) == set(self.present) for page in self.pages)

@@ -275,7 +275,8 @@ async def test_a_lost_reply_loses_no_member(tmp_path, settings, nth):
 
 
 @pytest.mark.parametrize(
-    "key", ["nodes", "holds:*", "members:*", "deadlines", "audits", "versions", "witness:*", "changed:*", "lineage:*"]
+    "key",
+    ["nodes", "connections:*", "members:*", "deadlines", "audits", "versions", "witness:*", "changed:*", "lineage:*"],
 )
 async def test_a_key_that_redis_evicted_is_put_back(tmp_path, settings, monkeypatch, key):
     """allkeys-lru evicted a key, and since then the list is empty. The test deletes each key of presence in turn."""

@@ -16,7 +16,7 @@ from tests.unit.tidewire.fakes import FakeSocket, Hall
 from tidewire import conf, hub, metrics
 from tidewire.keys import Keys
 from tidewire.node import Node
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.presence.redis import RedisPresence
 from tidewire.topics import StreamTopic
 from tidewire.witness import Witness
@@ -52,14 +52,14 @@ def enter(here: Node, names: list[str]) -> FakeSocket:
     socket.connection = here.connect(socket.writer, consumer="Test", user="1", session="", close=socket.closed.append)
     for name in names:
         here.hub.subscribe(Hall(name), socket.connection)
-        here.register.join(Hold(name, "in", "ada"))
+        here.register.join(PresenceKey(name, "in", "ada"))
     return socket
 
 
 def leave(here: Node, socket: FakeSocket, names: list[str]) -> None:
     here.disconnect(socket.connection)
     for name in names:
-        here.register.leave(Hold(name, "in", "ada"))
+        here.register.leave(PresenceKey(name, "in", "ada"))
 
 
 def errors() -> float:
@@ -149,7 +149,7 @@ async def test_rooms_that_were_opened_and_closed_leave_nothing_behind(hasty, her
     await here.presence.prune(older_seconds=-1)
     assert redis_server.client.hlen("tidewire:versions") == 0
     left = set(keys(redis_server)) - set(before) - {"tidewire:changed:rooms", "tidewire:lineage:rooms"}
-    assert {key for key in left if not key.startswith(("tidewire:holds:", "tidewire:witness:"))} == set()
+    assert {key for key in left if not key.startswith(("tidewire:connections:", "tidewire:witness:"))} == set()
 
 
 async def test_the_list_of_documents_costs_what_is_busy_and_forgets_none(here, redis_server):  # noqa: F811
@@ -160,11 +160,11 @@ async def test_the_list_of_documents_costs_what_is_busy_and_forgets_none(here, r
     )
     node = Witness("n")
     await presence.touch(node)
-    await presence.put(node, [(Hold("document.busy-1", "read", "ada"), 1)])
+    await presence.put(node, [(PresenceKey("document.busy-1", "read", "ada"), 1)])
     for first in range(0, max(ROOMS, 1500), 500):
-        holds = [Hold(f"document.d-{number}", "read", "bob") for number in range(first, first + 500)]
-        await presence.put(node, [(hold, 1) for hold in holds])
-        await presence.put(node, [(hold, 0) for hold in holds])
+        presence_keys = [PresenceKey(f"document.d-{number}", "read", "bob") for number in range(first, first + 500)]
+        await presence.put(node, [(key, 1) for key in presence_keys])
+        await presence.put(node, [(key, 0) for key in presence_keys])
         await presence.touch(node)
     while redis_server.client.zcard("tidewire:deadlines"):
         await presence.touch(node)

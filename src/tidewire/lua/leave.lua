@@ -6,24 +6,24 @@
 -- ARGV[6] key of a node's presence entries without the node: nodes may register meanwhile, so their keys are unknown
 -- Returns 1 if the members changed or were missing from the index, else 0
 local now = milliseconds()
-local hold = ARGV[1] .. '|' .. ARGV[2] .. '|' .. ARGV[3]
-local deadline = tonumber(redis.call('ZSCORE', KEYS[2], hold) or '0')
-local audit = tonumber(redis.call('ZSCORE', KEYS[3], hold) or '0')
+local entry = ARGV[1] .. '|' .. ARGV[2] .. '|' .. ARGV[3]
+local deadline = tonumber(redis.call('ZSCORE', KEYS[2], entry) or '0')
+local audit = tonumber(redis.call('ZSCORE', KEYS[3], entry) or '0')
 if deadline > now or (deadline == 0 and (audit == 0 or audit > now)) then
   return 0
 end
-redis.call('ZREM', KEYS[2], hold)
-local held = false
+redis.call('ZREM', KEYS[2], entry)
+local connected = false
 -- Includes nodes with an ended lease: their release gives each member the grace.
 for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  held = held or redis.call('HEXISTS', ARGV[6] .. node, hold) == 1
+  connected = connected or redis.call('HEXISTS', ARGV[6] .. node, entry) == 1
 end
 local change
-if held then
-  redis.call('ZADD', KEYS[3], now + ARGV[4], hold)
+if connected then
+  redis.call('ZADD', KEYS[3], now + ARGV[4], entry)
   change = redis.call('ZADD', KEYS[5], 'NX', now, ARGV[3]) == 1 and '+'
 else
-  redis.call('ZREM', KEYS[3], hold)
+  redis.call('ZREM', KEYS[3], entry)
   change = redis.call('ZREM', KEYS[5], ARGV[3]) == 1 and '-'
 end
 -- Must run even if no member changed: the audit repairs an entry that an older release or a fault left out, which is a

@@ -7,15 +7,15 @@ local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if lease and tonumber(lease) > now then
   return 0
 end
-local hold = ARGV[2] .. '|' .. ARGV[3] .. '|' .. ARGV[4]
-if redis.call('HDEL', KEYS[2], hold) == 0 then
+local entry = ARGV[2] .. '|' .. ARGV[3] .. '|' .. ARGV[4]
+if redis.call('HDEL', KEYS[2], entry) == 0 then
   return 0
 end
 local deadline = now + ARGV[5]
 if lease and now - lease < ARGV[5] / 2 then
   -- The grace runs from the end of the lease, however late within the second a sweep runs, or from a later release by
   -- another node. If no node has swept for long, clients may be equally late.
-  deadline = math.max(lease + ARGV[5], tonumber(redis.call('ZSCORE', KEYS[3], hold) or '0'))
+  deadline = math.max(lease + ARGV[5], tonumber(redis.call('ZSCORE', KEYS[3], entry) or '0'))
 end
-redis.call('ZADD', KEYS[3], deadline, hold)
+redis.call('ZADD', KEYS[3], deadline, entry)
 return 1

@@ -26,7 +26,7 @@ for key, most in pairs({[KEYS[1]] = ARGV[2], [KEYS[2]] = ARGV[3], [KEYS[3]] = AR
   end
 end
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[7])
-for _, hold in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[7] - #due)) do
-  table.insert(due, hold)
+for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[7] - #due)) do
+  table.insert(due, entry)
 end
 return {known, redis.call('HLEN', KEYS[5]), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 10), due}

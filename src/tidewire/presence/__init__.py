@@ -34,8 +34,8 @@ def version_number(version: int) -> int:
     return version >> TAG_BITS
 
 
-class Hold(NamedTuple):
-    """A node's presence entry: a member on a topic in a phase. Topic and phase must not contain `|`; a name may.
+class PresenceKey(NamedTuple):
+    """Identifies a presence entry: a member on a topic in a phase. Topic and phase must not contain `|`; a name may.
 
     Args:
         topic: Name of the topic.
@@ -43,9 +43,9 @@ class Hold(NamedTuple):
         member: Name of the member, such as a user name.
 
     Example:
-        >>> Hold("document.7", "read", "ada").key
+        >>> PresenceKey("document.7", "read", "ada").text
         'document.7|read|ada'
-        >>> Hold.of("document.7|read|ada").member
+        >>> PresenceKey.parse("document.7|read|ada").member
         'ada'
 
     """
@@ -55,25 +55,25 @@ class Hold(NamedTuple):
     member: str
 
     @property
-    def key(self) -> str:
-        """The entry as one string, as Redis stores it."""
+    def text(self) -> str:
+        """The key as one string, as Redis stores it."""
         return f"{self.topic}|{self.phase}|{self.member}"
 
     @classmethod
-    def of(cls, key: str) -> "Hold":
-        """Parse an entry from its `key`.
+    def parse(cls, text: str) -> "PresenceKey":
+        """Parse a key.
 
         Args:
-            key: Topic, phase and member, joined by `|`.
+            text: Topic, phase and member, joined by `|`.
 
         Returns:
-            The entry.
+            The key.
 
         Raises:
             ValueError: The text has fewer than three parts.
 
         """
-        topic, phase, member = key.split("|", 2)
+        topic, phase, member = text.split("|", 2)
         return cls(topic, phase, member)
 
 
@@ -100,16 +100,16 @@ class Touched(NamedTuple):
 
     Args:
         known: True if the lease is renewed, and the store has all writes that it acknowledged.
-        holds: The number of entries that the store has of this node.
+        entries: The number of entries that the store has of this node.
 
     Example:
-        >>> Touched(known=True, holds=3).known
+        >>> Touched(known=True, entries=3).known
         True
 
     """
 
     known: bool
-    holds: int
+    entries: int
 
 
 class Presence(Protocol):
@@ -128,7 +128,7 @@ class Presence(Protocol):
         >>> async def visit(presence):
         ...     node = Witness("ws-1")
         ...     await presence.touch(node)
-        ...     await presence.put(node, [(Hold("document.7", "read", "ada"), 1)])
+        ...     await presence.put(node, [(PresenceKey("document.7", "read", "ada"), 1)])
         ...     [version] = await presence.versions(["document.7"])
         ...     [members] = await presence.members([("document.7", "read")], names=20)
         ...     changed = await presence.changed("documents", since=0)
@@ -155,7 +155,7 @@ class Presence(Protocol):
 
         """
 
-    async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+    async def put(self, node: Witness, counts: Iterable[tuple[PresenceKey, int]]) -> tuple[bool, set[str]]:
         """Set the node's number of connections on each entry.
 
         Args:

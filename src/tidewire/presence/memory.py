@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidewire.families import family
-from tidewire.presence import TAG_BITS, Hold, Members, Touched, version_number
+from tidewire.presence import TAG_BITS, Members, PresenceKey, Touched, version_number
 from tidewire.witness import Witness
 
 # A reader with an older version of an index must read the whole value.
@@ -29,8 +29,8 @@ class MemoryPresence:
         self._indexes = indexes
         self._clock = clock
         self._nodes: dict[str, float] = {}
-        self._holds: dict[str, dict[Hold, int]] = defaultdict(dict)
-        self._deadlines: dict[Hold, float] = {}
+        self._connections: dict[str, dict[PresenceKey, int]] = defaultdict(dict)
+        self._deadlines: dict[PresenceKey, float] = {}
         self._members: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._numbers: dict[str, int] = {}
         self._versions: dict[str, int] = defaultdict(int)
@@ -45,9 +45,9 @@ class MemoryPresence:
             self._nodes[node.name] = now + self._lease
             self._numbers[node.name] = number
             node.acknowledge(number)
-        return Touched(known, len(self._holds.get(node.name, ())))
+        return Touched(known, len(self._connections.get(node.name, ())))
 
-    async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+    async def put(self, node: Witness, counts: Iterable[tuple[PresenceKey, int]]) -> tuple[bool, set[str]]:
         number = node.next()
         kept, changed = self._write(node, number, counts)
         if kept:
@@ -65,17 +65,17 @@ class MemoryPresence:
             # The same as in release.lua.
             late = now - end >= self._grace / 2
             self._numbers.pop(node, None)
-            for hold in list(self._holds.pop(node, {})):
-                deadline = now if late else max(end, self._deadlines.get(hold, 0.0) - self._grace)
-                self._deadlines[hold] = self._grace + deadline
+            for key in list(self._connections.pop(node, {})):
+                deadline = now if late else max(end, self._deadlines.get(key, 0.0) - self._grace)
+                self._deadlines[key] = self._grace + deadline
         changed: set[str] = set()
-        for hold in [hold for hold, deadline in self._deadlines.items() if deadline <= now]:
-            del self._deadlines[hold]
-            if not self._held(hold) and hold.member in self._members.get(hold[:2], ()):
-                del self._members[hold[:2]][hold.member]
-                if not self._members[hold[:2]]:
-                    del self._members[hold[:2]]
-                changed |= self.bump(hold.topic)
+        for key in [key for key, deadline in self._deadlines.items() if deadline <= now]:
+            del self._deadlines[key]
+            if not self._is_connected(key) and key.member in self._members.get(key[:2], ()):
+                del self._members[key[:2]][key.member]
+                if not self._members[key[:2]]:
+                    del self._members[key[:2]]
+                changed |= self.bump(key.topic)
         return changed
 
     async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
@@ -93,34 +93,34 @@ class MemoryPresence:
             return None
         return [topic for topic, version in self._changed[index].items() if version > since]
 
-    def _write(self, node: Witness, number: int, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
-        """Equivalent of hold.lua."""
+    def _write(self, node: Witness, number: int, counts: Iterable[tuple[PresenceKey, int]]) -> tuple[bool, set[str]]:
+        """Equivalent of put.lua."""
         if node.name not in self._nodes or not self._has(node) or self._numbers[node.name] > number:
             return False, set()
         changed: set[str] = set()
-        for hold, count in counts:
-            changed |= self._put(node.name, hold, count)
+        for key, count in counts:
+            changed |= self._put(node.name, key, count)
         self._numbers[node.name] = number
         return True, changed
 
     def _has(self, node: Witness) -> bool:
         return self._numbers.get(node.name, -1) >= node.acknowledged
 
-    def _put(self, node: str, hold: Hold, count: int) -> set[str]:
+    def _put(self, node: str, key: PresenceKey, count: int) -> set[str]:
         if count == 0:
-            if self._holds[node].pop(hold, 0):
-                # The same as in hold.lua.
-                self._deadlines[hold] = self._clock() + self._grace
+            if self._connections[node].pop(key, 0):
+                # The same as in put.lua.
+                self._deadlines[key] = self._clock() + self._grace
             return set()
-        self._holds[node][hold] = count
-        self._deadlines.pop(hold, None)
-        if hold.member in self._members[hold[:2]]:
+        self._connections[node][key] = count
+        self._deadlines.pop(key, None)
+        if key.member in self._members[key[:2]]:
             return set()
-        self._members[hold[:2]][hold.member] = None
-        return self.bump(hold.topic)
+        self._members[key[:2]][key.member] = None
+        return self.bump(key.topic)
 
-    def _held(self, hold: Hold) -> bool:
-        return any(hold in holds for holds in self._holds.values())
+    def _is_connected(self, key: PresenceKey) -> bool:
+        return any(key in connections for connections in self._connections.values())
 
     def bump(self, topic: str) -> set[str]:
         """Give a state topic its next version. Returns the topics that changed."""

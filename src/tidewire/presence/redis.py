@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 from tidewire import metrics
 from tidewire.families import family
 from tidewire.keys import Keys
-from tidewire.presence import TAG_BITS, Hold, Members, Touched, version_number
+from tidewire.presence import TAG_BITS, Members, PresenceKey, Touched, version_number
 from tidewire.redis import redis_client, script
 from tidewire.redis_connection import after_write
 from tidewire.witness import Witness
 
 # Number of entries per sweep, so that a node's death never blocks Redis or the event loop for long.
-SWEEP_HOLDS = 500
+SWEEP_ENTRIES = 500
 # No open page can have a version of this age.
-FORGET_SECONDS = 7 * 86_400.0
+PRUNE_AFTER_SECONDS = 7 * 86_400.0
 # Maximum number of rounds per sweep, so that a node that sweeps for many nodes still renews its own lease in time.
 SWEEPS = 20
 # Interval at which each member is compared with the nodes' entries: 10 us of Redis per member and minute.
@@ -41,31 +41,31 @@ class RedisPresence:
         after_write()
         if found.known:
             node.acknowledge(number)
-        return Touched(found.known, found.holds)
+        return Touched(found.known, found.entries)
 
-    async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+    async def put(self, node: Witness, counts: Iterable[tuple[PresenceKey, int]]) -> tuple[bool, set[str]]:
         counts = list(counts)
         keys, number = self._keys, node.next()
         async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
-            hold_script = script("hold")
-            for hold, count in counts:
-                index = self._index(hold.topic)
-                await hold_script(
+            put_script = script("put")
+            for key, count in counts:
+                index = self._index(key.topic)
+                await put_script(
                     keys=[
                         keys.nodes,
-                        keys.holds(node.name),
+                        keys.node_connections(node.name),
                         keys.deadlines,
                         keys.audits,
                         keys.witness(node.name),
                         keys.versions,
-                        keys.members(hold.topic, hold.phase),
+                        keys.members(key.topic, key.phase),
                         keys.changed(index),
                         keys.lineage(index),
                         keys.busy(index),
                     ],
                     args=[
                         node.name,
-                        *hold,
+                        *key,
                         count,
                         self._grace_ms,
                         AUDIT_MS,
@@ -80,7 +80,7 @@ class RedisPresence:
             return False, set()
         node.acknowledge(number)
         return True, self._with_indexes(
-            hold.topic for (hold, _), result in zip(counts, results, strict=True) if result == 1
+            key.topic for (key, _), result in zip(counts, results, strict=True) if result == 1
         )
 
     async def end(self, names: Sequence[str]) -> None:
@@ -93,8 +93,8 @@ class RedisPresence:
             found = await self._touch()
             for node in found.ended:
                 await self._release(node)
-            changed |= await self._leave([Hold.of(key) for key in found.due])
-            if len(found.due) < SWEEP_HOLDS:
+            changed |= await self._leave([PresenceKey.parse(text) for text in found.due])
+            if len(found.due) < SWEEP_ENTRIES:
                 break
         return changed
 
@@ -132,20 +132,20 @@ class RedisPresence:
             return None
         return [str(topic) for topic in topics]
 
-    async def prune(self, *, older_seconds: float = FORGET_SECONDS) -> int:
+    async def prune(self, *, older_seconds: float = PRUNE_AFTER_SECONDS) -> int:
         """Remove the versions of topics that have not changed for this long. Returns their number."""
         versions, tags = self._keys.versions, self._keys.tags
-        cursor, forgotten = 0, 0
+        cursor, pruned = 0, 0
         for scanned in (versions, tags):
             while True:
                 async with redis_client():
-                    cursor, some = await script("forget_versions")(
-                        keys=[scanned, versions, tags], args=[int(cursor), int(older_seconds * 1000), SWEEP_HOLDS]
+                    cursor, some = await script("prune_versions")(
+                        keys=[scanned, versions, tags], args=[int(cursor), int(older_seconds * 1000), SWEEP_ENTRIES]
                     )
-                forgotten += int(some)
+                pruned += int(some)
                 if int(cursor) == 0:
                     break
-        return forgotten
+        return pruned
 
     def _index(self, topic: str) -> str:
         return self._indexes.get(family(topic), "")
@@ -158,58 +158,60 @@ class RedisPresence:
         name, acknowledged = (node.name, node.acknowledged) if node else ("", 0)
         keys = self._keys
         async with redis_client():
-            known, holds, ended, due = await script("touch")(
-                keys=[keys.nodes, keys.deadlines, keys.audits, keys.witness(name), keys.holds(name)],
-                args=[name, self._lease_ms, self._grace_ms, AUDIT_MS, acknowledged, number, SWEEP_HOLDS],
+            known, entries, ended, due = await script("touch")(
+                keys=[keys.nodes, keys.deadlines, keys.audits, keys.witness(name), keys.node_connections(name)],
+                args=[name, self._lease_ms, self._grace_ms, AUDIT_MS, acknowledged, number, SWEEP_ENTRIES],
             )
-        return _Found(bool(known), holds, ended, due)
+        return _Found(bool(known), entries, ended, due)
 
-    async def _leave(self, holds: Sequence[Hold]) -> set[str]:
-        if not holds:
+    async def _leave(self, presence_keys: Sequence[PresenceKey]) -> set[str]:
+        if not presence_keys:
             return set()
         keys = self._keys
         async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             leave_script = script("leave")
-            for hold in holds:
-                index = self._index(hold.topic)
+            for key in presence_keys:
+                index = self._index(key.topic)
                 await leave_script(
                     keys=[
                         keys.nodes,
                         keys.deadlines,
                         keys.audits,
                         keys.versions,
-                        keys.members(hold.topic, hold.phase),
+                        keys.members(key.topic, key.phase),
                         keys.changed(index),
                         keys.lineage(index),
                         keys.busy(index),
                     ],
-                    args=[*hold, AUDIT_MS, index, keys.holds("")],
+                    args=[*key, AUDIT_MS, index, keys.node_connections("")],
                     client=pipe,
                 )
             results = await pipe.execute()
-        return self._with_indexes(hold.topic for hold, left in zip(holds, results, strict=True) if left == 1)
+        return self._with_indexes(key.topic for key, left in zip(presence_keys, results, strict=True) if left == 1)
 
     async def _release(self, node: str) -> None:
         keys = self._keys
         async with redis_client() as redis:
             release_script = script("release")
-            async for fields in _scan(redis, keys.holds(node)):
+            async for fields in _scan(redis, keys.node_connections(node)):
                 async with redis.pipeline(transaction=False) as pipe:
-                    for hold in map(Hold.of, fields):
+                    for key in map(PresenceKey.parse, fields):
                         await release_script(
-                            keys=[keys.nodes, keys.holds(node), keys.deadlines],
-                            args=[node, *hold, self._grace_ms],
+                            keys=[keys.nodes, keys.node_connections(node), keys.deadlines],
+                            args=[node, *key, self._grace_ms],
                             client=pipe,
                         )
                     # Each entry is released once, however many nodes sweep concurrently.
                     metrics.GHOSTS.inc(sum(await pipe.execute()))
-            forgotten = await script("forget")(keys=[keys.nodes, keys.holds(node), keys.witness(node)], args=[node])
-            metrics.LEASES_EXPIRED.inc(forgotten)
+            removed = await script("remove_node")(
+                keys=[keys.nodes, keys.node_connections(node), keys.witness(node)], args=[node]
+            )
+            metrics.LEASES_EXPIRED.inc(removed)
 
 
 class _Found(NamedTuple):
     known: bool
-    holds: int
+    entries: int
     # Nodes with an ended lease, and entries with a deadline or audit that is due.
     ended: list[str]
     due: list[str]
@@ -218,7 +220,7 @@ class _Found(NamedTuple):
 async def _scan(redis: Any, key: str) -> Any:
     cursor = 0
     while True:
-        cursor, fields = await redis.hscan(key, cursor, count=SWEEP_HOLDS)
+        cursor, fields = await redis.hscan(key, cursor, count=SWEEP_ENTRIES)
         if fields:
             yield list(fields)
         if cursor == 0:

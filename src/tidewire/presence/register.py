@@ -13,7 +13,7 @@ from tidewire import metrics
 from tidewire.backoff import Backoff
 from tidewire.exceptions import RedisUnavailable
 from tidewire.families import family_label
-from tidewire.presence import Hold, Presence, Touched
+from tidewire.presence import Presence, PresenceKey, Touched
 from tidewire.witness import Witness
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 # Changes within this time share a pipeline, so that a storm of connects remains cheap.
 GATHER_SECONDS = 0.02
 # Number of entries per pipeline, so that a refill of 10,000 entries blocks neither Redis nor the event loop.
-PUT_HOLDS = 500
+PUT_ENTRIES = 500
 
 
 class PresenceRegister:
@@ -41,9 +41,9 @@ class PresenceRegister:
         self._ended: list[str] = []
         self._touch_seconds = touch_seconds
         self._announce = announce
-        self._counts: Counter[Hold] = Counter()
+        self._counts: Counter[PresenceKey] = Counter()
         # Ordered, so that the first member to join is named first.
-        self._dirty: dict[Hold, None] = {}
+        self._dirty: dict[PresenceKey, None] = {}
         self._wake = asyncio.Event()
 
     def on_write_health(self, healthy: bool) -> None:
@@ -52,22 +52,22 @@ class PresenceRegister:
     def on_lost(self) -> None:
         """Called if Redis has lost writes that it had acknowledged; the node replaces it."""
 
-    def join(self, hold: Hold) -> None:
+    def join(self, key: PresenceKey) -> None:
         """Add a connection."""
-        self._counts[hold] += 1
-        self._changed(hold)
+        self._counts[key] += 1
+        self._changed(key)
 
-    def leave(self, hold: Hold) -> None:
+    def leave(self, key: PresenceKey) -> None:
         """Remove a connection."""
-        if self._counts[hold] <= 1:
-            del self._counts[hold]
+        if self._counts[key] <= 1:
+            del self._counts[key]
         else:
-            self._counts[hold] -= 1
-        self._changed(hold)
+            self._counts[key] -= 1
+        self._changed(key)
 
     def families(self) -> Counter[str]:
         """Return the number of members on this node, by family of topic."""
-        return Counter(family_label(hold.topic) for hold in self._counts)
+        return Counter(family_label(key.topic) for key in self._counts)
 
     async def run(self) -> None:
         """Keep the store up to date for as long as the process runs; `RedisUnavailable` only causes a delay."""
@@ -102,12 +102,12 @@ class PresenceRegister:
         self._counts.clear()
         await self._put()
 
-    def _changed(self, hold: Hold) -> None:
-        self._mark([hold])
+    def _changed(self, key: PresenceKey) -> None:
+        self._mark([key])
         self._wake.set()
 
-    def _mark(self, holds: Iterable[Hold]) -> None:
-        self._dirty.update(dict.fromkeys(holds))
+    def _mark(self, keys: Iterable[PresenceKey]) -> None:
+        self._dirty.update(dict.fromkeys(keys))
 
     async def _gather(self, seconds: float) -> None:
         try:
@@ -122,9 +122,9 @@ class PresenceRegister:
     async def _touch(self) -> None:
         # The number of entries is compared only if no write is pending: keys may be evicted or deleted individually.
         expected = None if self._dirty else len(self._counts)
-        known, holds = await self._touch_lease()
+        known, entries = await self._touch_lease()
         changed = await self._presence.sweep()
-        if not known or expected not in (None, holds):
+        if not known or expected not in (None, entries):
             await self._start_over()
         await self._tell(changed)
 
@@ -148,13 +148,13 @@ class PresenceRegister:
     async def _put(self) -> None:
         refused = False
         while self._dirty:
-            batch = list(islice(self._dirty, PUT_HOLDS))
-            for hold in batch:
-                del self._dirty[hold]
+            batch = list(islice(self._dirty, PUT_ENTRIES))
+            for key in batch:
+                del self._dirty[key]
             kept = False
             try:
                 kept, changed = await self._presence.put(
-                    self._witness, [(hold, self._counts.get(hold, 0)) for hold in batch]
+                    self._witness, [(key, self._counts.get(key, 0)) for key in batch]
                 )
             finally:
                 if not kept:

@@ -421,12 +421,12 @@ def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatc
     stopped = Publisher()
     send = stopped._send
 
-    def hold(batch):
+    def block(batch):
         late.set()
         assert going_on.wait(TIMEOUT_SECONDS)
         return send(batch)
 
-    monkeypatch.setattr(stopped, "_send", hold)
+    monkeypatch.setattr(stopped, "_send", block)
     monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
     processes.one(lambda: say(1, 2))
     holding = processes._pool.submit(stopped.publish)
@@ -454,7 +454,7 @@ def test_a_stopped_publisher_deletes_no_event_of_a_database_that_went_back(proce
     stopped = Publisher()
     send = stopped._send
 
-    def hold(batch):
+    def block(batch):
         done = send(batch)
         sent.set()
         assert going_on.wait(TIMEOUT_SECONDS)
@@ -467,7 +467,7 @@ def test_a_stopped_publisher_deletes_no_event_of_a_database_that_went_back(proce
                 cursor.execute(each)
 
     table = {"table": OutboxEvent._meta.db_table, "column": "id"}
-    monkeypatch.setattr(stopped, "_send", hold)
+    monkeypatch.setattr(stopped, "_send", block)
     monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
     processes.one(go_back)
     processes.one(lambda: say(1, 2))

@@ -21,7 +21,7 @@ from tests.unit.tidewire.presence_suite import (
 )
 from tidewire import metrics
 from tidewire.keys import Keys
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.presence.redis import RedisPresence
 from tidewire.redis import script
 from tidewire.witness import Witness
@@ -62,14 +62,14 @@ class TestRedisPresence(PresenceSuite):
 
     async def test_sweepers_at_the_same_time_take_each_member_off_once(self, place):
         """Whatever the order of their steps, a sweeper must not repeat the work of another."""
-        holds = [Hold("doc.plan", "read", f"user{number}") for number in range(300)]
+        presence_keys = [PresenceKey("doc.plan", "read", f"user{number}") for number in range(300)]
         await place.live("a", "b", "c")
-        await place.put("a", *holds)
-        await place.put("b", *holds[:100])
+        await place.put("a", *presence_keys)
+        await place.put("b", *presence_keys[:100])
         await place.pass_time(DEAD_SECONDS + 1)
         await place.presence.sweep()
         await place.live("b")
-        await place.put("b", *holds[:100])
+        await place.put("b", *presence_keys[:100])
         sweepers = [store() for _ in range(4)]
         await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers))
         assert len(await place.names()) == 300
@@ -93,7 +93,7 @@ class TestRedisPresence(PresenceSuite):
         keys, node = Keys("t"), place.witness("a").name
         released = [
             await script("release")(
-                keys=[keys.nodes, keys.holds(node), keys.deadlines],
+                keys=[keys.nodes, keys.node_connections(node), keys.deadlines],
                 args=[node, *ADA, int(GRACE_SECONDS * 1000)],
             )
             for _ in range(2)

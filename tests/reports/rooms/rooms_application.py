@@ -42,7 +42,7 @@ from django.urls import path  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
 from tidewire.consumer import LiveConsumer  # noqa: E402
 from tidewire.events import StateEvent  # noqa: E402
-from tidewire.presence import Hold, Presence  # noqa: E402
+from tidewire.presence import Presence, PresenceKey  # noqa: E402
 from tidewire.routing import with_fallback  # noqa: E402
 from tidewire.ticket import TicketUser  # noqa: E402
 from tidewire.topics import StateTopic, StreamTopic, Topic  # noqa: E402
@@ -90,8 +90,8 @@ class RoomsConsumer(Base):
     def topics(self) -> Sequence[Topic]:
         return [RoomTopic(f"room.{name}") for name in self.names]
 
-    def presence(self) -> Sequence[Hold]:
-        return [Hold(f"room.{name}", "in", self.scope["user"].get_username()) for name in self.names]
+    def presence(self) -> Sequence[PresenceKey]:
+        return [PresenceKey(f"room.{name}", "in", self.scope["user"].get_username()) for name in self.names]
 
 
 def named(application: Any) -> Any:

@@ -7,15 +7,15 @@ from hypothesis import note
 from hypothesis import strategies as st
 
 from tests.unit.tidewire.presence_suite import DEAD_SECONDS, GRACE_SECONDS, LEASE_SECONDS, Place
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.presence.register import PresenceRegister
 
 NODES = ("a", "b", "c")
 TOPICS = ("doc.plan", "doc.other")
-HOLDS = tuple(
-    Hold(topic, phase, member) for topic in TOPICS for phase in ("read", "update") for member in ("ada", "bob")
+PRESENCE_KEYS = tuple(
+    PresenceKey(topic, phase, member) for topic in TOPICS for phase in ("read", "update") for member in ("ada", "bob")
 )
-KEYS = sorted({hold[:2] for hold in HOLDS})
+TOPIC_PHASES = sorted({key[:2] for key in PRESENCE_KEYS})
 TICK_SECONDS = 1.0
 # The longest real time that a step may take.
 MARGIN_SECONDS = 0.5
@@ -53,8 +53,8 @@ class Model:
         self.told: list[str] = []
         self.registers: dict[str, PresenceRegister] = {}
         self.frozen: set[str] = set()
-        self.connected: dict[str, Counter[Hold]] = defaultdict(Counter)
-        self.gone: dict[Hold, Gone] = {}
+        self.connected: dict[str, Counter[PresenceKey]] = defaultdict(Counter)
+        self.gone: dict[PresenceKey, Gone] = {}
         # The store has lost everything, and the running nodes have not restored it yet.
         self.emptied = False
         self.seen: dict[str, tuple[int, object]] = {}
@@ -62,17 +62,17 @@ class Model:
 
     async def play(self, script: bytes) -> None:
         for node in NODES:
-            await self.start(node, HOLDS[0])
+            await self.start(node, PRESENCE_KEYS[0])
         for name, n in zip(script[::2], script[1::2], strict=False):
             happening = HAPPENINGS[name % len(HAPPENINGS)]
-            node, hold = NODES[n % len(NODES)], HOLDS[n // len(NODES) % len(HOLDS)]
-            note(f"{happening} {node} {hold.key}")
+            node, key = NODES[n % len(NODES)], PRESENCE_KEYS[n // len(NODES) % len(PRESENCE_KEYS)]
+            note(f"{happening} {node} {key.text}")
             self.told.clear()
-            await getattr(self, happening)(node, hold)
+            await getattr(self, happening)(node, key)
             await self.check()
         await self.come_to_rest()
 
-    async def start(self, node: str, _hold: Hold) -> None:
+    async def start(self, node: str, _hold: PresenceKey) -> None:
         """Start a process, under the name of a killed one if there is one."""
         if node not in self.registers:
             self.registers[node] = PresenceRegister(
@@ -80,21 +80,21 @@ class Model:
             )
             await self._look(node)
 
-    async def connect(self, node: str, hold: Hold) -> None:
+    async def connect(self, node: str, key: PresenceKey) -> None:
         if self._lives(node):
-            self.connected[node][hold] += 1
-            self.registers[node].join(hold)
+            self.connected[node][key] += 1
+            self.registers[node].join(key)
             await self.registers[node]._put()
-            self.gone.pop(hold, None)
+            self.gone.pop(key, None)
 
-    async def disconnect(self, node: str, hold: Hold) -> None:
-        if self._lives(node) and self.connected[node][hold]:
-            self.connected[node][hold] -= 1
-            self.registers[node].leave(hold)
-            self._let_go([hold], await self.place.now())
+    async def disconnect(self, node: str, key: PresenceKey) -> None:
+        if self._lives(node) and self.connected[node][key]:
+            self.connected[node][key] -= 1
+            self.registers[node].leave(key)
+            self._release([key], await self.place.now())
             await self.registers[node]._put()
 
-    async def tick(self, _node: str = "", _hold: Hold = HOLDS[0]) -> None:
+    async def tick(self, _node: str = "", _hold: PresenceKey = PRESENCE_KEYS[0]) -> None:
         """Let a second pass, and let each running node do its work of a second."""
         await self.place.pass_time(TICK_SECONDS)
         for node in self.registers:
@@ -102,25 +102,25 @@ class Model:
                 await self._look(node)
         self.emptied = False
 
-    async def wait(self, _node: str, _hold: Hold) -> None:
+    async def wait(self, _node: str, _hold: PresenceKey) -> None:
         """Let a moment pass in which no node does anything."""
         await self.place.pass_time(TICK_SECONDS / 4)
 
-    async def freeze(self, node: str, _hold: Hold) -> None:
+    async def freeze(self, node: str, _hold: PresenceKey) -> None:
         """Suspend a node, as when its container is paused or its loop is blocked."""
         if self._lives(node):
             self.frozen.add(node)
-            self._let_go(+self.connected[node], await self.place.now())
+            self._release(+self.connected[node], await self.place.now())
 
-    async def thaw(self, node: str, _hold: Hold) -> None:
+    async def thaw(self, node: str, _hold: PresenceKey) -> None:
         """Resume a suspended node with all its sockets."""
         if node in self.frozen:
             self.frozen.discard(node)
             await self._look(node)
-            for hold in +self.connected[node]:
-                self.gone.pop(hold, None)
+            for key in +self.connected[node]:
+                self.gone.pop(key, None)
 
-    async def kill(self, node: str, _hold: Hold) -> None:
+    async def kill(self, node: str, _hold: PresenceKey) -> None:
         """Kill a node, as kill -9 does: it cannot update the store."""
         if node in self.registers:
             lived = self._lives(node)
@@ -128,9 +128,9 @@ class Model:
             self.frozen.discard(node)
             held = +self.connected.pop(node, Counter())
             if lived:
-                self._let_go(held, await self.place.now())
+                self._release(held, await self.place.now())
 
-    async def flush(self, _node: str, _hold: Hold) -> None:
+    async def flush(self, _node: str, _hold: PresenceKey) -> None:
         await self.place.next_moment()
         await self.place.flush()
         self.emptied = True
@@ -139,31 +139,31 @@ class Model:
         self.seen_index = 0
 
     async def check(self) -> None:
-        members = {key: set(await self.place.names(*key)) for key in KEYS}
+        members = {key: set(await self.place.names(*key)) for key in TOPIC_PHASES}
         now = await self.place.now()
-        for hold in HOLDS:
-            present = hold.member in members[hold[:2]]
-            gone = self.gone.get(hold)
-            if self._holders(hold):
-                assert present or self.emptied, f"{hold.key} is connected and absent"
+        for key in PRESENCE_KEYS:
+            present = key.member in members[key[:2]]
+            gone = self.gone.get(key)
+            if self._nodes_of(key):
+                assert present or self.emptied, f"{key.text} is connected and absent"
             elif gone is not None and now - gone.at < GRACE_SECONDS:
-                assert present, f"{hold.key} left within the grace"
+                assert present, f"{key.text} left within the grace"
             elif gone is not None and gone.over:
-                assert not present, f"{hold.key} is a ghost"
+                assert not present, f"{key.text} is a ghost"
         for topic in TOPICS:
-            await self._check_version(topic, [sorted(members[key]) for key in KEYS if key[0] == topic])
+            await self._check_version(topic, [sorted(members[key]) for key in TOPIC_PHASES if key[0] == topic])
         self.seen_index = await self.place.version("docs")
 
     async def come_to_rest(self) -> None:
         """Check that the members are exactly the users that are connected to a running node."""
         for node in list(self.frozen):
-            await self.thaw(node, HOLDS[0])
+            await self.thaw(node, PRESENCE_KEYS[0])
         for node in NODES:
-            await self.start(node, HOLDS[0])
+            await self.start(node, PRESENCE_KEYS[0])
         for _ in range(int(LEASE_SECONDS) + 3):
             await self.tick()
-        for topic, phase in KEYS:
-            connected = {hold.member for hold in HOLDS if hold[:2] == (topic, phase) and self._holders(hold)}
+        for topic, phase in TOPIC_PHASES:
+            connected = {key.member for key in PRESENCE_KEYS if key[:2] == (topic, phase) and self._nodes_of(key)}
             assert set(await self.place.names(topic, phase)) == connected
 
     async def _check_version(self, topic: str, value: object) -> None:
@@ -184,16 +184,16 @@ class Model:
     def _lives(self, node: str) -> bool:
         return node in self.registers and node not in self.frozen
 
-    def _holders(self, hold: Hold) -> list[str]:
-        return [node for node in self.registers if self._lives(node) and self.connected[node][hold]]
+    def _nodes_of(self, key: PresenceKey) -> list[str]:
+        return [node for node in self.registers if self._lives(node) and self.connected[node][key]]
 
-    def _let_go(self, holds: Iterable[Hold], now: float) -> None:
-        for hold in holds:
+    def _release(self, keys: Iterable[PresenceKey], now: float) -> None:
+        for key in keys:
             if self.emptied:
                 # The node may or may not have restored the entry before.
-                self.gone.pop(hold, None)
-            elif not self._holders(hold) and hold not in self.gone:
-                self.gone[hold] = Gone(now)
+                self.gone.pop(key, None)
+            elif not self._nodes_of(key) and key not in self.gone:
+                self.gone[key] = Gone(now)
 
     async def _look(self, node: str) -> None:
         now = await self.place.now()

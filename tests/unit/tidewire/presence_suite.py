@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from tidewire.presence import Hold, Members, Presence
+from tidewire.presence import Members, Presence, PresenceKey
 from tidewire.witness import Witness
 
 LEASE_SECONDS = 10.0
@@ -12,11 +12,11 @@ GRACE_SECONDS = 3.0
 DEAD_SECONDS = LEASE_SECONDS - GRACE_SECONDS
 INDEXES = {"doc": "docs"}
 
-ADA = Hold("doc.plan", "read", "ada")
-BOB = Hold("doc.plan", "read", "bob")
-ADA_WRITES = Hold("doc.plan", "update", "ada")
-ELSEWHERE = Hold("doc.other", "read", "ada")
-USERS = Hold("users", "online", "ada")
+ADA = PresenceKey("doc.plan", "read", "ada")
+BOB = PresenceKey("doc.plan", "read", "bob")
+ADA_WRITES = PresenceKey("doc.plan", "update", "ada")
+ELSEWHERE = PresenceKey("doc.other", "read", "ada")
+USERS = PresenceKey("users", "online", "ada")
 
 
 class Place(ABC):
@@ -54,8 +54,8 @@ class Place(ABC):
     async def touch(self, node: str) -> bool:
         return (await self.presence.touch(self.witness(node))).known
 
-    async def put(self, node: str, *holds: Hold, count: int = 1) -> set[str]:
-        kept, changed = await self.presence.put(self.witness(node), [(hold, count) for hold in holds])
+    async def put(self, node: str, *keys: PresenceKey, count: int = 1) -> set[str]:
+        kept, changed = await self.presence.put(self.witness(node), [(key, count) for key in keys])
         assert kept
         return changed
 
@@ -241,7 +241,7 @@ class PresenceSuite:
         """The count includes all members. The number of names is limited, and the earliest members come first."""
         await place.live("a")
         for name in ("eve", "ada", "bob"):
-            await place.put("a", Hold("doc.plan", "read", name))
+            await place.put("a", PresenceKey("doc.plan", "read", name))
             await place.next_moment()
         [members] = await place.presence.members([("doc.plan", "read")], names=2)
         assert members == Members(3, ("eve", "ada"))
@@ -251,7 +251,7 @@ class PresenceSuite:
 
     async def test_a_name_may_hold_any_character(self, place):
         """A name may contain the separator of an entry's parts."""
-        odd = Hold("doc.plan", "read", "a|b:c|ü 😀")
+        odd = PresenceKey("doc.plan", "read", "a|b:c|ü 😀")
         await place.live("a")
         await place.put("a", odd)
         assert await place.names() == (odd.member,)
@@ -369,7 +369,7 @@ class PresenceSuite:
         assert await place.outlive(1.5, "a") == {"doc.plan", "docs"}
         assert await place.names() == ("ada",)
 
-    async def test_a_touch_counts_the_node_s_holds(self, place):
+    async def test_a_touch_counts_the_node_s_entries(self, place):
         """The number lets a node notice that some of its entries are missing."""
         await place.live("a", "b")
         await place.put("a", ADA, BOB)
@@ -404,7 +404,7 @@ class PresenceSuite:
         nodes = [f"n{number}" for number in range(25)]
         await place.live(*nodes)
         for number, node in enumerate(nodes):
-            await place.put(node, Hold("doc.plan", "read", f"user{number}"))
+            await place.put(node, PresenceKey("doc.plan", "read", f"user{number}"))
         await place.pass_time(DEAD_SECONDS + 1)
         await place.live("new")
         await place.outlive(GRACE_SECONDS + 5, "new")
@@ -412,7 +412,7 @@ class PresenceSuite:
 
     async def test_a_sweep_takes_any_number_of_members(self, place):
         """A single sweep removes all members, even more than one step handles."""
-        many = [Hold("doc.plan", "read", f"user{number}") for number in range(1200)]
+        many = [PresenceKey("doc.plan", "read", f"user{number}") for number in range(1200)]
         await place.live("a")
         await place.put("a", *many)
         assert len(await place.names()) == 1200
@@ -430,11 +430,11 @@ class PresenceSuite:
         await place.pass_time(0.5)
         await place.flush()
         assert await place.names() == ()
-        for node, holds in (("a", [ADA]), ("b", [ADA, BOB])):
+        for node, keys in (("a", [ADA]), ("b", [ADA, BOB])):
             assert not await place.touch(node)
-            assert await place.presence.put(place.witness(node), [(hold, 1) for hold in holds]) == (False, set())
+            assert await place.presence.put(place.witness(node), [(key, 1) for key in keys]) == (False, set())
             await place.live(node)
-            await place.put(node, *holds)
+            await place.put(node, *keys)
         assert sorted(await place.names()) == ["ada", "bob"]
         assert await place.version() != before
         await place.put("a", ADA, count=0)

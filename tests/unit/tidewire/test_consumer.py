@@ -20,7 +20,7 @@ from tidewire.close_codes import CloseCode
 from tidewire.consumer import MALFORMED_LIMIT, LiveConsumer
 from tidewire.events import Event, Ping
 from tidewire.node import Node
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.publish import publish
 from tidewire.routing import with_fallback
 from tidewire.sessions import session_mark
@@ -37,8 +37,8 @@ class HallConsumer(LiveConsumer):
     def topics(self) -> Sequence[Topic]:
         return (Hall("hall"),)
 
-    def presence(self) -> Sequence[Hold]:
-        return (Hold("hall", "in", self.scope["user"].get_username()),)
+    def presence(self) -> Sequence[PresenceKey]:
+        return (PresenceKey("hall", "in", self.scope["user"].get_username()),)
 
 
 class TalkConsumer(LiveConsumer):

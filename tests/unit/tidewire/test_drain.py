@@ -14,7 +14,7 @@ from tidewire import drain, metrics
 from tidewire.close_codes import CloseCode
 from tidewire.drain import CLOSING_PART, HURRY_SECONDS, Drainer
 from tidewire.node import Node
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 
 DRAIN_SECONDS = 10.0
 
@@ -194,7 +194,7 @@ async def test_a_second_drain_waits_for_nothing(scene):
 
 async def test_presence_is_handed_over_at_the_end(scene):
     """Remaining members are handed over. Members that do not return then leave after the grace instead of the lease."""
-    scene.here.register.join(Hold("hall", "in", "ada"))
+    scene.here.register.join(PresenceKey("hall", "in", "ada"))
     await asyncio.sleep(0.5)
     scene.fill(1, answers_seconds=None)
     await scene.drain()

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.tidewire.fakes import FakeSocket, Hall, finish, step
 from tidewire import fanout
 from tidewire.feeds import StateFeed, Subscription
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.presence.memory import MemoryPresence
 from tidewire.witness import Witness
 
@@ -20,7 +20,7 @@ class Scene:
     async def enter(self, *names: str) -> None:
         node = Witness("n")
         await self.presence.touch(node)
-        await self.presence.put(node, [(Hold("hall", "in", name), 1) for name in names])
+        await self.presence.put(node, [(PresenceKey("hall", "in", name), 1) for name in names])
 
     def subscribe(self, socket: FakeSocket) -> Subscription:
         subscription = self.feed.add(socket.connection, None)

@@ -16,7 +16,7 @@ from tidewire.feeds import START
 from tidewire.hub import LAYER_SECONDS, LINGER_SECONDS, LONGEST_CHECK_SECONDS, REJOIN_SECONDS, Hub
 from tidewire.node import LONGEST_RESTART_SECONDS, _supervise
 from tidewire.positions import Positions
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.presence.memory import MemoryPresence
 from tidewire.publish import publish
 from tidewire.topics import Position, StreamTopic
@@ -89,7 +89,7 @@ class Presence(MemoryPresence):
     async def enter(self, *names: str) -> None:
         node = Witness("n")
         await self.touch(node)
-        await self.put(node, [(Hold("hall", "in", name), 1) for name in names])
+        await self.put(node, [(PresenceKey("hall", "in", name), 1) for name in names])
 
 
 class Scene:

@@ -14,9 +14,9 @@ from tidewire.exceptions import RedisUnavailable
 from tidewire.frames import frame
 from tidewire.hub import LONGEST_CHECK_SECONDS
 from tidewire.node import Node, node
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 
-ADA = Hold("hall", "in", "ada")
+ADA = PresenceKey("hall", "in", "ada")
 MADE = frame("hello")
 
 
@@ -109,7 +109,7 @@ class TestSlowSockets:
         socket.writer.frames.clear()
         socket.writer.full = True
         for name in ("ada", "bob"):
-            here.register.join(Hold("hall", "in", name))
+            here.register.join(PresenceKey("hall", "in", name))
             await asyncio.sleep(1)
         assert socket.writer.frames == []
         socket.writer.full = False
@@ -155,9 +155,9 @@ class TestSlowSockets:
 class TestScrape:
     async def test_members_are_counted_by_family_when_somebody_asks(self, here):
         """A member that has left counts as 0 at the next scrape, instead of its former value."""
-        bob = Hold("document.plan", "read", "bob")
-        for hold in (ADA, bob, Hold("document.other", "read", "bob")):
-            here.register.join(hold)
+        bob = PresenceKey("document.plan", "read", "bob")
+        for key in (ADA, bob, PresenceKey("document.other", "read", "bob")):
+            here.register.join(key)
         here.measure()
         assert (value(metrics.PRESENCE_MEMBERS, "hall"), value(metrics.PRESENCE_MEMBERS, "document")) == (1, 2)
         here.register.leave(ADA)

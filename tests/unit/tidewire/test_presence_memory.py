@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from tests.unit.tidewire.fakes import finish
 from tests.unit.tidewire.presence_model import Model, scripts
 from tests.unit.tidewire.presence_suite import GRACE_SECONDS, INDEXES, LEASE_SECONDS, Place, PresenceSuite
-from tidewire.presence import Hold
+from tidewire.presence import PresenceKey
 from tidewire.presence.memory import MemoryPresence
 
 
@@ -42,8 +42,12 @@ class TestMemoryPresence(PresenceSuite):
 
 def test_a_hold_is_read_back_from_its_key():
     """The key represents the whole entry, for any name of a member."""
-    for hold in (Hold("doc.plan", "read", "ada"), Hold("users", "online", "a|b|"), Hold("t", "p", "")):
-        assert Hold.of(hold.key) == hold
+    for key in (
+        PresenceKey("doc.plan", "read", "ada"),
+        PresenceKey("users", "online", "a|b|"),
+        PresenceKey("t", "p", ""),
+    ):
+        assert PresenceKey.parse(key.text) == key
 
 
 @settings(max_examples=200, deadline=None)

@@ -9,9 +9,9 @@ import pytest
 
 from tests.unit.tidewire.presence_suite import ADA, ADA_WRITES, BOB
 from tidewire.exceptions import RedisUnavailable
-from tidewire.presence import Hold, Touched
+from tidewire.presence import PresenceKey, Touched
 from tidewire.presence.memory import MemoryPresence
-from tidewire.presence.register import PUT_HOLDS, PresenceRegister
+from tidewire.presence.register import PUT_ENTRIES, PresenceRegister
 from tidewire.witness import Witness
 
 TOUCH_SECONDS = 1.0
@@ -24,10 +24,10 @@ class Store(MemoryPresence):
         super().__init__(
             lease_seconds=10.0, grace_seconds=3.0, indexes={}, clock=lambda: asyncio.get_running_loop().time()
         )
-        self.puts: list[dict[Hold, int]] = []
+        self.puts: list[dict[PresenceKey, int]] = []
         self.touches = 0
         self.unavailable = False
-        self.late: list[tuple[Witness, int, dict[Hold, int]]] = []
+        self.late: list[tuple[Witness, int, dict[PresenceKey, int]]] = []
         self.answers = True
         self.loses_answer = False
 
@@ -44,7 +44,7 @@ class Store(MemoryPresence):
         self._reach()
         return await super().sweep()
 
-    async def put(self, node: Witness, counts: Iterable[tuple[Hold, int]]) -> tuple[bool, set[str]]:
+    async def put(self, node: Witness, counts: Iterable[tuple[PresenceKey, int]]) -> tuple[bool, set[str]]:
         self._reach()
         counts = list(counts)
         if not self.answers:
@@ -60,14 +60,14 @@ class Store(MemoryPresence):
         self.late.clear()
 
     def snapshot(self) -> dict[str, object]:
-        kept = ("_nodes", "_numbers", "_holds", "_deadlines", "_members", "_versions")
+        kept = ("_nodes", "_numbers", "_connections", "_deadlines", "_members", "_versions")
         return copy.deepcopy({name: self.__dict__[name] for name in kept})
 
     def roll_back(self, snapshot: dict[str, object]) -> None:
         self.__dict__.update(copy.deepcopy(snapshot))
 
     def lose_everything(self) -> None:
-        for kept in (self._nodes, self._numbers, self._holds, self._deadlines, self._members):
+        for kept in (self._nodes, self._numbers, self._connections, self._deadlines, self._members):
             kept.clear()
 
     async def names(self) -> tuple[str, ...]:
@@ -147,10 +147,10 @@ async def test_a_leave_too_many_is_harmless(register, store):
 async def test_many_holds_travel_in_several_calls(register, store):
     """A refill of thousands of entries does not block any other client for long."""
     await pass_time()
-    for number in range(2 * PUT_HOLDS + 1):
-        register.join(Hold("doc.plan", "read", f"user{number}"))
+    for number in range(2 * PUT_ENTRIES + 1):
+        register.join(PresenceKey("doc.plan", "read", f"user{number}"))
     await pass_time()
-    assert sorted(len(put) for put in store.puts) == [1, PUT_HOLDS, PUT_HOLDS]
+    assert sorted(len(put) for put in store.puts) == [1, PUT_ENTRIES, PUT_ENTRIES]
 
 
 async def test_the_lease_is_touched_in_time(register, store):
@@ -297,10 +297,10 @@ async def test_a_hold_that_is_missing_is_noticed(register, store):
     register.join(ADA)
     register.join(BOB)
     await pass_time()
-    for holds in store._holds.values():
-        holds.pop(ADA)
+    for counts in store._connections.values():
+        counts.pop(ADA)
     await pass_time(2 * TOUCH_SECONDS)
-    assert sorted(hold.member for holds in store._holds.values() for hold in holds) == ["ada", "bob"]
+    assert sorted(key.member for counts in store._connections.values() for key in counts) == ["ada", "bob"]
 
 
 async def test_a_node_that_is_healthy_puts_nothing_twice(register, store):

@@ -13,20 +13,20 @@ if stored < tonumber(ARGV[8]) or stored > tonumber(ARGV[9]) or not redis.call('Z
 end
 redis.call('SET', KEYS[5], ARGV[9], 'KEEPTTL')
 local now = milliseconds()
-local hold = ARGV[2] .. '|' .. ARGV[3] .. '|' .. ARGV[4]
+local entry = ARGV[2] .. '|' .. ARGV[3] .. '|' .. ARGV[4]
 local count = tonumber(ARGV[5])
 if count > 0 then
-  redis.call('HSET', KEYS[2], hold, count)
-  redis.call('ZREM', KEYS[3], hold)
-  redis.call('ZADD', KEYS[4], now + ARGV[7], hold)
+  redis.call('HSET', KEYS[2], entry, count)
+  redis.call('ZREM', KEYS[3], entry)
+  redis.call('ZADD', KEYS[4], now + ARGV[7], entry)
   if redis.call('ZADD', KEYS[7], 'NX', now, ARGV[4]) == 1 then
     note_busy(KEYS[10], ARGV[2], ARGV[3], KEYS[7], ARGV[10])
     next_versions(KEYS[6], ARGV[2], '+' .. ARGV[3] .. '|' .. ARGV[4], ARGV[10], KEYS[8], KEYS[9])
     return 1
   end
-elseif redis.call('HDEL', KEYS[2], hold) == 1 then
+elseif redis.call('HDEL', KEYS[2], entry) == 1 then
   -- Set even if another node has the member: `leave` checks all nodes, and the lease of that node may have ended
   -- undetected.
-  redis.call('ZADD', KEYS[3], now + ARGV[6], hold)
+  redis.call('ZADD', KEYS[3], now + ARGV[6], entry)
 end
 return 0

@@ -5,12 +5,12 @@
 -- Returns {next cursor, number of versions removed}
 local oldest = milliseconds() - ARGV[2]
 local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[3])
-local forgotten = 0
+local pruned = 0
 for i = 1, #found[2], 2 do
   local topic = found[2][i]
   if (tonumber(string.match(redis.call('HGET', KEYS[2], topic) or '0', '^%d+')) or 0) < oldest then
-    forgotten = forgotten + redis.call('HDEL', KEYS[2], topic)
+    pruned = pruned + redis.call('HDEL', KEYS[2], topic)
     redis.call('HDEL', KEYS[3], topic)
   end
 end
-return {found[1], forgotten}
+return {found[1], pruned}
