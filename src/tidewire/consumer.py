@@ -136,8 +136,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for topic in topics:
             here.hub.subscribe(topic, self.connection, positions)
         for key in self.presence():
-            here.register.join(key)
-            self.connection.add_cleanup(here.register.leave, key)
+            here.presence.join(key)
+            self.connection.add_cleanup(here.presence.leave, key)
         logger.info("connected", extra=self._who())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:

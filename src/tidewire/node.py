@@ -20,12 +20,12 @@ from tidewire.backoff import Backoff
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings, settings
 from tidewire.connection import Connection, Writer, attempt
-from tidewire.edit_lease.register import LeaseRegister
+from tidewire.edit_lease.node_leases import NodeEditLeases
 from tidewire.events import Stale
 from tidewire.frames import frame_event
 from tidewire.gathered import GatheredPresence, GatheredStreams
 from tidewire.hub import REDIS_UNAVAILABLE_ERRORS, Hub
-from tidewire.presence.register import PresenceRegister
+from tidewire.presence.node_presence import NodePresence
 from tidewire.publish import Announcer, publish
 from tidewire.revocation import Revocations
 from tidewire.session_watch import SessionWatch
@@ -58,12 +58,12 @@ class Node:
         self._by_user: Counter[str] = Counter()
         self._full: set[Connection] = set()
         self._families: set[str] = set()
-        self.presence = presence_store()
-        self.edit_leases = edit_lease_store()
+        self.presence_store = presence_store()
+        self.edit_lease_store = edit_lease_store()
         streams = stream_store()
         self.hub = Hub(
             layer,
-            GatheredPresence(self.presence),
+            GatheredPresence(self.presence_store),
             GatheredStreams(streams),
             prefix=given.PREFIX,
             coalesce_seconds=given.COALESCE_SECONDS,
@@ -88,23 +88,25 @@ class Node:
         announcer = Announcer(
             layer, prefix=given.PREFIX, coalesce_seconds=given.COALESCE_SECONDS, here=self.hub.changed
         )
-        self.register = PresenceRegister(
-            self.presence, node=self.name, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
+        self.presence = NodePresence(
+            self.presence_store, node=self.name, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
         )
         # Of all writes of a node, only the touch of its lease is certain to occur every second.
-        self.register.on_write_health = self._on_write_health  # type: ignore[method-assign]  # a hook
+        self.presence.on_write_health = self._on_write_health  # type: ignore[method-assign]  # a hook
         # A Redis that lost this node's writes, or was unavailable, may have lost revocations as well.
-        self.register.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # a hook
+        self.presence.on_data_loss = self.sessions.hurry  # type: ignore[method-assign]  # a hook
         self.hub.on_reconnect = self.sessions.hurry  # type: ignore[method-assign]  # a hook
-        self.editors = LeaseRegister(self.edit_leases, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce)
+        self.edit_leases = NodeEditLeases(
+            self.edit_lease_store, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
+        )
         metrics.CONNECTIONS_LIMIT.set(given.CONNECTIONS_PER_NODE)
         self._tasks = [
             asyncio.create_task(_supervise(name, run), name=name)
             for name, run in (
                 ("receiving", self.hub.run_receiving),
                 ("checking", self.hub.run_checking),
-                ("presence", self.register.run),
-                ("edit leases", self.editors.run),
+                ("presence", self.presence.run),
+                ("edit leases", self.edit_leases.run),
                 ("slow", self._watch_slow),
                 ("lag", _watch_lag),
                 ("sessions", self.sessions.run),
@@ -198,13 +200,13 @@ class Node:
         await end_all(self._tasks)
         await self.hub.stop()
         try:
-            await asyncio.wait_for(self.register.hand_over(), HAND_OVER_SECONDS)
+            await asyncio.wait_for(self.presence.hand_over(), HAND_OVER_SECONDS)
         except REDIS_UNAVAILABLE_ERRORS as error:
             logger.warning("presence was not handed over: %s", error)
 
     def measure(self) -> None:
         """Set the metrics that are computed only when scraped."""
-        held = self.register.families()
+        held = self.presence.families()
         # A family without members must be exported as 0, not with its last value.
         self._families.update(held)
         for family in self._families:

@@ -243,8 +243,8 @@ def state() -> dict[str, Any]:
         "connections": len(here.connections),
         "users": here.users,
         "full": len(here._full),
-        "present": sum(here.register._counts.values()),
-        "editors": sum(here.editors._sockets.values()),
+        "present": sum(here.presence._counts.values()),
+        "editors": sum(here.edit_leases._sockets.values()),
         "gauge": sum(sample.value for metric in metrics.CONNECTIONS.collect() for sample in metric.samples),
         "subscriptions": sum(
             len(feed.subscriptions) for feed in here.hub._feeds.values() if feed.name != "revocations"

@@ -42,11 +42,11 @@ class Hall:
         """Let members join, on the two nodes in turn."""
         for person in people:
             self.present[person] = number = len(self.present) % 2
-            self.cluster.nodes[number].register.join(presence_key(person))
+            self.cluster.nodes[number].presence.join(presence_key(person))
 
     def leave(self, *people: str) -> None:
         for person in people:
-            self.cluster.nodes[self.present.pop(person)].register.leave(presence_key(person))
+            self.cluster.nodes[self.present.pop(person)].presence.leave(presence_key(person))
 
     def is_right(self) -> bool:
         return all(names(page) == set(self.present) for page in self.pages)

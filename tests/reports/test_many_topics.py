@@ -52,14 +52,14 @@ def enter(here: Node, names: list[str]) -> FakeSocket:
     socket.connection = here.connect(socket.writer, consumer="Test", user="1", session="", close=socket.closed.append)
     for name in names:
         here.hub.subscribe(Hall(name), socket.connection)
-        here.register.join(PresenceKey(name, "in", "ada"))
+        here.presence.join(PresenceKey(name, "in", "ada"))
     return socket
 
 
 def leave(here: Node, socket: FakeSocket, names: list[str]) -> None:
     here.disconnect(socket.connection)
     for name in names:
-        here.register.leave(PresenceKey(name, "in", "ada"))
+        here.presence.leave(PresenceKey(name, "in", "ada"))
 
 
 def errors() -> float:
@@ -146,7 +146,7 @@ async def test_rooms_that_were_opened_and_closed_leave_nothing_behind(hasty, her
     assert redis_server.client.zcard("tidewire:audits") == 0
     # The hourly pruning, as it would run a week later.
     assert redis_server.client.hlen("tidewire:versions") > 1000
-    await here.presence.prune(older_seconds=-1)
+    await here.presence_store.prune(older_seconds=-1)
     assert redis_server.client.hlen("tidewire:versions") == 0
     left = set(keys(redis_server)) - set(before) - {"tidewire:changed:rooms", "tidewire:lineage:rooms"}
     assert {key for key in left if not key.startswith(("tidewire:connections:", "tidewire:witness:"))} == set()

@@ -51,7 +51,7 @@ async def kill(node) -> None:
     from tidewire.tasks import end_all  # noqa: PLC0415
 
     await end_all(node._tasks)
-    node.register.hand_over = _nothing
+    node.presence.hand_over = _nothing
 
 
 async def _nothing() -> None:
@@ -98,11 +98,11 @@ async def test_an_edit_lease_ends_in_time(servers, settings, seconds):
     with Address(server.port) as address:
         async with hall(settings, address.url, EDIT_LEASE_SECONDS=3.0) as here:
             ada, bob = Editor("lease.plan", "ada"), Editor("lease.plan", "bob")
-            here.first.editors.join(ada)
+            here.first.edit_leases.join(ada)
             await until(lambda: server.client.hget("tidewire:edit_lease:lease.plan", "holder") == "ada")
-            here.second.editors.join(bob)
+            here.second.edit_leases.join(bob)
             server.step_clock(seconds)
-            here.first.editors.leave(ada, returns=True)
+            here.first.edit_leases.leave(ada, reconnects=True)
             async with asyncio.timeout(5.0):
                 while (await edit_lease_store().look(["lease.plan"]))[0].holder != "bob":  # noqa: ASYNC110
                     await asyncio.sleep(0.02)

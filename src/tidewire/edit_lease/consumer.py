@@ -16,7 +16,7 @@ from tidewire.topics import Topic
 
 # Close codes of a browser that leaves the page, and of a script that closes the socket with and without a code. After
 # any other code the client is expected to reconnect.
-LEFT = (1000, 1001, NO_CODE)
+PAGE_CLOSED_CODES = (1000, 1001, NO_CODE)
 
 
 class LeaseConsumer(LiveConsumer):
@@ -51,7 +51,7 @@ class LeaseConsumer(LiveConsumer):
         return (
             LeaseTopic(
                 self.edits(),
-                leases=here.edit_leases,
+                leases=here.edit_lease_store,
                 lease_seconds=limits.EDIT_LEASE_SECONDS,
                 answer_seconds=limits.EDIT_ANSWER_SECONDS,
             ),
@@ -61,17 +61,17 @@ class LeaseConsumer(LiveConsumer):
         await super().connect()
         if hasattr(self, "connection"):
             self._editor = Editor(self.edits(), self.scope["user"].get_username())
-            node().editors.join(self._editor)
+            node().edit_leases.join(self._editor)
             self.connection.add_cleanup(self._release_lease, self._editor)
 
     def _release_lease(self, editor: Editor) -> None:
         code = NO_CODE if self.connection.code is None else self.connection.code
         final = code in CloseCode._value2member_map_ and CloseCode(code).final
-        node().editors.leave(editor, returns=not (final or code in LEFT))
+        node().edit_leases.leave(editor, reconnects=not (final or code in PAGE_CLOSED_CODES))
 
     async def lease_ask(self, _message: LeaseAsk) -> None:
         """Request the lease for this editor. Without Redis the client receives an `error`."""
-        await self._say("ask")
+        await self._move("ask")
 
     async def lease_hand_over(self, message: LeaseHandOver) -> None:
         """Pass this editor's lease to the asker. Without Redis the client receives an `error`.
@@ -80,7 +80,7 @@ class LeaseConsumer(LiveConsumer):
             message: The client's message with the name of the asker.
 
         """
-        await self._say("hand_over", message.asker)
+        await self._move("hand_over", message.asker)
 
     async def lease_keep(self, message: LeaseKeep) -> None:
         """Refuse the asker's request. Without Redis the client receives an `error`.
@@ -89,12 +89,12 @@ class LeaseConsumer(LiveConsumer):
             message: The client's message with the name of the asker.
 
         """
-        await self._say("keep", message.asker)
+        await self._move("keep", message.asker)
 
-    async def _say(self, step: Step, asker: str = "") -> None:
+    async def _move(self, step: Step, asker: str = "") -> None:
         assert self._editor is not None
         try:
-            await node().editors.say(step, self._editor, asker)
+            await node().edit_leases.move(step, self._editor, asker)
         except RedisUnavailable:
             detail = "Redis is unavailable, so there is no lease now"
             self.connection.write(frame_event(Error(code="unavailable", detail=detail)))

@@ -118,13 +118,13 @@ async def test_a_user_on_two_nodes_is_one(cluster):
     first, second = cluster.nodes
     sockets = [cluster.watch(node) for node in cluster.nodes]
     ada = PresenceKey("hall", "in", "ada")
-    first.register.join(ada)
-    second.register.join(ada)
+    first.presence.join(ada)
+    second.presence.join(ada)
     await until(lambda: all(names(socket) == {"ada"} for socket in sockets))
     for socket in sockets:
         assert [event["names"] for event in socket.events if event["names"]] == [["ada"]]
-    first.register.leave(ada)
-    second.register.leave(ada)
+    first.presence.leave(ada)
+    second.presence.leave(ada)
     await until(lambda: all(names(socket) == set() for socket in sockets))
 
 
@@ -138,10 +138,10 @@ async def test_at_rest_the_count_equals_the_truth(cluster):
         key = PresenceKey("hall", "in", user)
         if held[node, user] and script.random() < 0.6:
             held[node, user] -= 1
-            cluster.nodes[node].register.leave(key)
+            cluster.nodes[node].presence.leave(key)
         else:
             held[node, user] += 1
-            cluster.nodes[node].register.join(key)
+            cluster.nodes[node].presence.join(key)
         if number % 20 == 0:
             await asyncio.sleep(0.005)
     expected = {user for (_, user), count in held.items() if count}
@@ -152,7 +152,7 @@ async def test_a_node_that_stops_hands_over(cluster):
     """Its members leave after the grace, which the other node must show."""
     first, second = cluster.nodes
     socket = cluster.watch(second)
-    first.register.join(PresenceKey("hall", "in", "ada"))
+    first.presence.join(PresenceKey("hall", "in", "ada"))
     await until(lambda: names(socket) == {"ada"})
     await first.stop()
     await until(lambda: names(socket) == set())
@@ -162,8 +162,8 @@ async def test_a_node_that_dies_is_outlived(cluster):
     """A killed node sends no message: its members must leave when its lease ends."""
     first, second = cluster.nodes
     socket = cluster.watch(second)
-    first.register.join(PresenceKey("hall", "in", "ada"))
-    second.register.join(PresenceKey("hall", "in", "bob"))
+    first.presence.join(PresenceKey("hall", "in", "ada"))
+    second.presence.join(PresenceKey("hall", "in", "bob"))
     await until(lambda: names(socket) == {"ada", "bob"})
     await end_all(first._tasks)
     await until(lambda: names(socket) == {"bob"})
@@ -174,7 +174,7 @@ async def test_three_hundred_topics_are_read_at_once(cluster):
     first = cluster.nodes[0]
     sockets = {f"hall.{number}": cluster.watch(first, f"hall.{number}") for number in range(300)}
     for topic in sockets:
-        first.register.join(PresenceKey(topic, "in", "ada"))
+        first.presence.join(PresenceKey(topic, "in", "ada"))
     await until(lambda: all(names(socket) == {"ada"} for socket in sockets.values()))
 
 
@@ -182,7 +182,7 @@ async def test_after_a_restart_of_redis_everything_goes_on(cluster, redis_server
     """Redis returns empty: sockets stay open and become stale for a while, presence is refilled, events repeated."""
     first, second = cluster.nodes
     hall, talk = cluster.watch(second), cluster.listen(second)
-    first.register.join(PresenceKey("hall", "in", "ada"))
+    first.presence.join(PresenceKey("hall", "in", "ada"))
     await cluster.say(2)
     await until(lambda: names(hall) == {"ada"} and offsets(talk) == [1, 2])
     hall.take()
@@ -210,13 +210,13 @@ async def test_a_flush_is_healed_within_the_lease(cluster, redis):
     sockets = [cluster.watch(node) for node in cluster.nodes]
     for number, node in enumerate(cluster.nodes):
         for user in range(20):
-            node.register.join(PresenceKey("hall", "in", f"user{number}-{user}"))
+            node.presence.join(PresenceKey("hall", "in", f"user{number}-{user}"))
     everybody = {f"user{number}-{user}" for number in range(2) for user in range(20)}
     await until(lambda: all(names(socket) == everybody for socket in sockets))
     await redis.flushall()
     for socket in sockets:
         socket.take()
-    cluster.nodes[0].register.join(PresenceKey("hall", "in", "late"))
+    cluster.nodes[0].presence.join(PresenceKey("hall", "in", "late"))
     await until(lambda: all(names(socket) == everybody | {"late"} for socket in sockets))
 
 

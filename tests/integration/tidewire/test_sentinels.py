@@ -81,7 +81,7 @@ async def test_nodes_follow_to_the_new_primary(cluster, sentinels, fault, caplog
     """No socket closes, no member leaves, no page reloads: the replica had every event, and later ones arrive."""
     first, second = cluster.nodes
     hall, talk = cluster.watch(second), cluster.listen(second)
-    first.register.join(PresenceKey("hall", "in", "ada"))
+    first.presence.join(PresenceKey("hall", "in", "ada"))
     for _ in range(3):
         await say(cluster)
     await until(lambda: names(hall) == {"ada"} and offsets(talk) == [1, 2, 3])
@@ -106,7 +106,7 @@ async def _after_failover(cluster, sentinels, talk, hall) -> None:
     await until(lambda: offsets(talk) == [1, 2, 3, 4])
     second = cluster.nodes[1]
     await until(lambda: not second.hub.stale)
-    cluster.nodes[0].register.join(PresenceKey("hall", "in", "bob"))
+    cluster.nodes[0].presence.join(PresenceKey("hall", "in", "bob"))
     await until(lambda: names(hall) == {"ada", "bob"})
     assert not [event for event in hall.events if event["type"] == "test.here" and "ada" not in event["names"]][1:]
     assert False not in recovered(talk)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.tidewire.presence_suite import DEAD_SECONDS, GRACE_SECONDS, LEASE_SECONDS, Place
 from tidewire.presence import PresenceKey
-from tidewire.presence.register import PresenceRegister
+from tidewire.presence.node_presence import NodePresence
 
 NODES = ("a", "b", "c")
 TOPICS = ("doc.plan", "doc.other")
@@ -51,7 +51,7 @@ class Model:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.told: list[str] = []
-        self.registers: dict[str, PresenceRegister] = {}
+        self.presences: dict[str, NodePresence] = {}
         self.frozen: set[str] = set()
         self.connected: dict[str, Counter[PresenceKey]] = defaultdict(Counter)
         self.gone: dict[PresenceKey, Gone] = {}
@@ -74,8 +74,8 @@ class Model:
 
     async def start(self, node: str, _hold: PresenceKey) -> None:
         """Start a process, under the name of a killed one if there is one."""
-        if node not in self.registers:
-            self.registers[node] = PresenceRegister(
+        if node not in self.presences:
+            self.presences[node] = NodePresence(
                 self.place.presence, node=node, touch_seconds=TICK_SECONDS, announce=self._announce
             )
             await self._look(node)
@@ -83,21 +83,21 @@ class Model:
     async def connect(self, node: str, key: PresenceKey) -> None:
         if self._lives(node):
             self.connected[node][key] += 1
-            self.registers[node].join(key)
-            await self.registers[node]._put()
+            self.presences[node].join(key)
+            await self.presences[node]._put()
             self.gone.pop(key, None)
 
     async def disconnect(self, node: str, key: PresenceKey) -> None:
         if self._lives(node) and self.connected[node][key]:
             self.connected[node][key] -= 1
-            self.registers[node].leave(key)
+            self.presences[node].leave(key)
             self._release([key], await self.place.now())
-            await self.registers[node]._put()
+            await self.presences[node]._put()
 
     async def tick(self, _node: str = "", _hold: PresenceKey = PRESENCE_KEYS[0]) -> None:
         """Let a second pass, and let each running node do its work of a second."""
         await self.place.pass_time(TICK_SECONDS)
-        for node in self.registers:
+        for node in self.presences:
             if self._lives(node):
                 await self._look(node)
         self.emptied = False
@@ -122,9 +122,9 @@ class Model:
 
     async def kill(self, node: str, _hold: PresenceKey) -> None:
         """Kill a node, as kill -9 does: it cannot update the store."""
-        if node in self.registers:
+        if node in self.presences:
             lived = self._lives(node)
-            del self.registers[node]
+            del self.presences[node]
             self.frozen.discard(node)
             held = +self.connected.pop(node, Counter())
             if lived:
@@ -182,10 +182,10 @@ class Model:
             assert self.told.count(topic) > 1, "a flicker"
 
     def _lives(self, node: str) -> bool:
-        return node in self.registers and node not in self.frozen
+        return node in self.presences and node not in self.frozen
 
     def _nodes_of(self, key: PresenceKey) -> list[str]:
-        return [node for node in self.registers if self._lives(node) and self.connected[node][key]]
+        return [node for node in self.presences if self._lives(node) and self.connected[node][key]]
 
     def _release(self, keys: Iterable[PresenceKey], now: float) -> None:
         for key in keys:
@@ -197,8 +197,8 @@ class Model:
 
     async def _look(self, node: str) -> None:
         now = await self.place.now()
-        await self.registers[node]._touch()
-        await self.registers[node]._put()
+        await self.presences[node]._touch()
+        await self.presences[node]._put()
         for gone in self.gone.values():
             if gone.seen_at is not None and now > gone.seen_at + GRACE_SECONDS:
                 gone.over = True

@@ -420,7 +420,7 @@ class TestLeaving:
         assert subscription.feed.subscriptions == {}
         assert counted(metrics.CLOSES, "HallConsumer", "1001") == before + 1
         await asyncio.sleep(here.settings.GRACE_SECONDS + 2)
-        [members] = await here.presence.members([("hall", "in")], names=-1)
+        [members] = await here.presence_store.members([("hall", "in")], names=-1)
         assert members.names == ()
 
     async def test_one_of_several_tabs_may_close(self, connect, here):
@@ -449,7 +449,7 @@ class TestLeaving:
         before = counted(metrics.CLOSES, "HallConsumer", label)
         await client.send_input(end)
         await client.wait()
-        assert (here.connections, here.users, here.register.families()) == (set(), 0, {})
+        assert (here.connections, here.users, here.presence.families()) == (set(), 0, {})
         assert counted(metrics.CLOSES, "HallConsumer", label) == before + 1
 
     async def test_a_handler_that_hangs_holds_up_no_cleanup(self, connect, here):

@@ -272,11 +272,11 @@ async def test_the_consumer_of_the_page_runs(client, here, caplog):
     assert json.loads(await socket.receive_from())["topic"] == "rooms.lobby"
     await socket.send_to('{"type":"room.look"}')
     assert json.loads(await socket.receive_from()) == {"type": "room.shown", "name": "Lobby"}
-    assert here.register.families() == {"rooms": 1}
+    assert here.presence.families() == {"rooms": 1}
     with caplog.at_level(logging.INFO):
         await socket.disconnect()
     assert "ada left lobby" in caplog.text
-    assert here.register.families() == {}
+    assert here.presence.families() == {}
 
 
 async def test_the_consumer_of_the_page_refuses(client):

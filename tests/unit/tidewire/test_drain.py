@@ -194,9 +194,9 @@ async def test_a_second_drain_waits_for_nothing(scene):
 
 async def test_presence_is_handed_over_at_the_end(scene):
     """Remaining members are handed over. Members that do not return then leave after the grace instead of the lease."""
-    scene.here.register.join(PresenceKey("hall", "in", "ada"))
+    scene.here.presence.join(PresenceKey("hall", "in", "ada"))
     await asyncio.sleep(0.5)
     scene.fill(1, answers_seconds=None)
     await scene.drain()
     await asyncio.sleep(scene.here.settings.GRACE_SECONDS + 0.1)
-    assert await scene.here.presence.sweep() == {"hall"}
+    assert await scene.here.presence_store.sweep() == {"hall"}

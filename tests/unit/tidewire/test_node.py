@@ -109,7 +109,7 @@ class TestSlowSockets:
         socket.writer.frames.clear()
         socket.writer.full = True
         for name in ("ada", "bob"):
-            here.register.join(PresenceKey("hall", "in", name))
+            here.presence.join(PresenceKey("hall", "in", name))
             await asyncio.sleep(1)
         assert socket.writer.frames == []
         socket.writer.full = False
@@ -157,11 +157,11 @@ class TestScrape:
         """A member that has left counts as 0 at the next scrape, instead of its former value."""
         bob = PresenceKey("document.plan", "read", "bob")
         for key in (ADA, bob, PresenceKey("document.other", "read", "bob")):
-            here.register.join(key)
+            here.presence.join(key)
         here.measure()
         assert (value(metrics.PRESENCE_MEMBERS, "hall"), value(metrics.PRESENCE_MEMBERS, "document")) == (1, 2)
-        here.register.leave(ADA)
-        here.register.leave(bob)
+        here.presence.leave(ADA)
+        here.presence.leave(bob)
         here.measure()
         assert (value(metrics.PRESENCE_MEMBERS, "hall"), value(metrics.PRESENCE_MEMBERS, "document")) == (0, 1)
 
@@ -182,7 +182,7 @@ class TestOutage:
             raise RedisUnavailable("unavailable")
 
         with monkeypatch.context() as patched:
-            patched.setattr(here.presence, "versions", versions)
+            patched.setattr(here.presence_store, "versions", versions)
             yield patched
 
     async def test_sockets_stay_open_and_say_stale(self, here, outage):
@@ -203,16 +203,16 @@ class TestOutage:
 class TestStop:
     async def test_presence_is_handed_over(self, here):
         """Members leave after their grace instead of the lease."""
-        here.register.join(ADA)
+        here.presence.join(ADA)
         await asyncio.sleep(1)
         await here.stop()
         await asyncio.sleep(here.settings.GRACE_SECONDS + 0.1)
-        assert await here.presence.sweep() == {"hall"}
+        assert await here.presence_store.sweep() == {"hall"}
 
     async def test_what_presence_is_just_being_told_does_not_come_after_it(self, here):
         """A count that is being written when the node stops must not be the last one."""
         order: list[int] = []
-        put = here.presence.put
+        put = here.presence_store.put
 
         async def slowly(node_name, counts):
             counts = list(counts)
@@ -221,8 +221,8 @@ class TestStop:
             order.extend(count for _, count in counts)
             return await put(node_name, counts)
 
-        here.presence.put = slowly
-        here.register.join(ADA)
+        here.presence_store.put = slowly
+        here.presence.join(ADA)
         await asyncio.sleep(0.1)
         await here.stop()
         await asyncio.sleep(1)
@@ -236,13 +236,13 @@ class TestStop:
 
     async def test_redis_being_away_does_not_keep_it(self, here):
         """If Redis cannot be reached, the members leave with the lease, a little later."""
-        here.register.join(ADA)
+        here.presence.join(ADA)
         await asyncio.sleep(0.5)
 
         async def never(_node, _counts):
             await asyncio.sleep(1e9)
 
-        here.presence.put = never
+        here.presence_store.put = never
         before = asyncio.get_running_loop().time()
         await here.stop()
         assert asyncio.get_running_loop().time() - before < 3

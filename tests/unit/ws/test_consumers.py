@@ -279,7 +279,7 @@ class TestEditLease:
         async def unavailable(moves: object) -> None:
             raise RedisUnavailable("Redis is unavailable")
 
-        monkeypatch.setattr(here.edit_leases, "move", unavailable)
+        monkeypatch.setattr(here.edit_lease_store, "move", unavailable)
         await client.say("lease.ask")
         assert (await client.newest(kind="error"))["code"] == "unavailable"
         await client.say("ping")
@@ -289,7 +289,7 @@ class TestEditLease:
         """No user may become an editor of a document that does not exist."""
         await visit("ada", "document/gone/update/")
         await asyncio.sleep(2)
-        assert await here.presence.versions(["lease.gone"]) == [0]
+        assert await here.presence_store.versions(["lease.gone"]) == [0]
 
 
 class TestDocuments:

@@ -11,7 +11,7 @@ from tests.unit.tidewire.presence_suite import ADA, ADA_WRITES, BOB
 from tidewire.exceptions import RedisUnavailable
 from tidewire.presence import PresenceKey, Touched
 from tidewire.presence.memory import MemoryPresence
-from tidewire.presence.register import PUT_ENTRIES, PresenceRegister
+from tidewire.presence.node_presence import PUT_ENTRIES, NodePresence
 from tidewire.witness import Witness
 
 TOUCH_SECONDS = 1.0
@@ -85,19 +85,19 @@ async def store():
 
 
 @pytest.fixture
-def told():
+def announced():
     """The announced topics, a set per announcement."""
     return []
 
 
 @pytest.fixture
-async def register(store, told):
-    """Run a register."""
+async def node_presence(store, announced):
+    """Run the presence of a node."""
 
     async def announce(topics: set[str]) -> None:
-        told.append(topics)
+        announced.append(topics)
 
-    made = PresenceRegister(store, node="n", touch_seconds=TOUCH_SECONDS, announce=announce)
+    made = NodePresence(store, node="n", touch_seconds=TOUCH_SECONDS, announce=announce)
     running = asyncio.ensure_future(made.run())
     yield made
     running.cancel()
@@ -110,24 +110,24 @@ async def pass_time(seconds: float = 0.1) -> None:
     await asyncio.sleep(seconds)
 
 
-async def test_joins_of_a_moment_travel_together(register, store, told):
+async def test_joins_of_a_moment_travel_together(node_presence, store, announced):
     """A storm of connects is one call, with the final count of each entry."""
     await pass_time()
     for _ in range(3):
-        register.join(ADA)
-    register.join(BOB)
-    register.leave(ADA)
+        node_presence.join(ADA)
+    node_presence.join(BOB)
+    node_presence.leave(ADA)
     await pass_time()
     assert store.puts == [{ADA: 2, BOB: 1}]
-    assert told == [{"doc.plan"}]
+    assert announced == [{"doc.plan"}]
 
 
-async def test_the_last_leave_is_told_as_none(register, store):
+async def test_the_last_leave_is_told_as_none(node_presence, store):
     """A member without a connection is removed."""
-    register.join(ADA)
-    register.join(ADA_WRITES)
+    node_presence.join(ADA)
+    node_presence.join(ADA_WRITES)
     await pass_time()
-    register.leave(ADA)
+    node_presence.leave(ADA)
     await pass_time()
     assert store.puts[-1] == {ADA: 0}
     assert await store.names() == ("ada",)
@@ -135,98 +135,98 @@ async def test_the_last_leave_is_told_as_none(register, store):
     assert await store.names() == ()
 
 
-async def test_a_leave_too_many_is_harmless(register, store):
+async def test_a_leave_too_many_is_harmless(node_presence, store):
     """Counts do not fall below zero, so that the next join counts."""
-    register.leave(ADA)
+    node_presence.leave(ADA)
     await pass_time()
-    register.join(ADA)
+    node_presence.join(ADA)
     await pass_time()
     assert store.puts[-1] == {ADA: 1}
 
 
-async def test_many_holds_travel_in_several_calls(register, store):
+async def test_many_holds_travel_in_several_calls(node_presence, store):
     """A refill of thousands of entries does not block any other client for long."""
     await pass_time()
     for number in range(2 * PUT_ENTRIES + 1):
-        register.join(PresenceKey("doc.plan", "read", f"user{number}"))
+        node_presence.join(PresenceKey("doc.plan", "read", f"user{number}"))
     await pass_time()
     assert sorted(len(put) for put in store.puts) == [1, PUT_ENTRIES, PUT_ENTRIES]
 
 
-async def test_the_lease_is_touched_in_time(register, store):
+async def test_the_lease_is_touched_in_time(node_presence, store):
     """At a fixed interval, whether or not connections change."""
     await pass_time(10 * TOUCH_SECONDS + 0.5)
     assert 10 <= store.touches <= 13
     for _ in range(100):
-        register.join(ADA)
+        node_presence.join(ADA)
         await pass_time(0.05)
     assert 15 <= store.touches <= 19
 
 
-async def test_a_member_who_left_is_announced_by_whoever_swept(register, store, told):
+async def test_a_member_who_left_is_announced_by_whoever_swept(node_presence, store, announced):
     """The node that removes a member announces it."""
-    register.join(ADA)
+    node_presence.join(ADA)
     await pass_time()
-    told.clear()
-    register.leave(ADA)
+    announced.clear()
+    node_presence.leave(ADA)
     await pass_time(5.0)
-    assert told == [{"doc.plan"}]
+    assert announced == [{"doc.plan"}]
 
 
-async def test_an_emptied_store_is_refilled_within_a_touch(register, store):
+async def test_an_emptied_store_is_refilled_within_a_touch(node_presence, store):
     """A store without its data does not know the node, which must write everything again."""
-    register.join(ADA)
-    register.join(BOB)
+    node_presence.join(ADA)
+    node_presence.join(BOB)
     await pass_time()
     store.lose_everything()
     await pass_time(TOUCH_SECONDS + 0.1)
     assert sorted(await store.names()) == ["ada", "bob"]
 
 
-async def test_an_emptied_store_is_refilled_at_the_next_change(register, store):
+async def test_an_emptied_store_is_refilled_at_the_next_change(node_presence, store):
     """If the store does not know the node, a change must not be written alone, but with everything else."""
     await pass_time(0.2)
-    register.join(ADA)
+    node_presence.join(ADA)
     await pass_time()
     store.lose_everything()
-    register.join(BOB)
+    node_presence.join(BOB)
     await pass_time(0.1)
     assert sorted(await store.names()) == ["ada", "bob"]
 
 
-async def test_what_happens_while_redis_is_away_is_told_later(register, store):
+async def test_what_happens_while_redis_is_away_is_told_later(node_presence, store):
     """Joins and leaves are kept, as the counts that they result in."""
-    register.join(ADA)
+    node_presence.join(ADA)
     await pass_time()
     store.unavailable = True
-    register.leave(ADA)
-    register.join(BOB)
+    node_presence.leave(ADA)
+    node_presence.join(BOB)
     await pass_time(3.0)
     store.unavailable = False
     await pass_time(TOUCH_SECONDS + 0.1)
     assert store.puts[-1] == {ADA: 0, BOB: 1}
 
 
-async def test_an_outage_longer_than_the_lease_is_no_leave(register, store, told):
+async def test_an_outage_longer_than_the_lease_is_no_leave(node_presence, store, announced):
     """The lease ended while no node could sweep. The node must register and refill before a member is removed."""
-    register.join(ADA)
+    node_presence.join(ADA)
     await pass_time()
-    told.clear()
+    announced.clear()
     store.unavailable = True
     await pass_time(30.0)
     store.unavailable = False
     await pass_time(10.0)
     assert await store.names() == ("ada",)
-    assert told == []
+    assert announced == []
 
 
-async def test_what_is_carried_out_late_does_not_outlive_what_came_after(register, store):
+async def test_what_is_carried_out_late_does_not_outlive_what_came_after(node_presence, store):
     """A command without a reply may be carried out after a newer one, so the current count must be written again."""
     await pass_time()
     store.answers = False
-    register.join(ADA)
+    node_presence.join(ADA)
     await pass_time()
-    register.leave(ADA)
+    node_presence.leave(ADA)
     await pass_time(0.5)
     original = store.put
 
@@ -241,26 +241,26 @@ async def test_what_is_carried_out_late_does_not_outlive_what_came_after(registe
     assert await store.names() == ()
 
 
-async def test_handing_over_gives_everything_up(register, store):
+async def test_handing_over_gives_everything_up(node_presence, store):
     """At the end of a drain, members stay for their grace and no longer."""
-    register.join(ADA)
-    register.join(BOB)
+    node_presence.join(ADA)
+    node_presence.join(BOB)
     await pass_time()
-    await register.hand_over()
+    await node_presence.hand_over()
     assert store.puts[-1] == {ADA: 0, BOB: 0}
     assert sorted(await store.names()) == ["ada", "bob"]
     await pass_time(5.0)
     assert await store.names() == ()
 
 
-async def test_a_store_that_went_back_in_time_is_refilled(register, store):
+async def test_a_store_that_went_back_in_time_is_refilled(node_presence, store):
     """The store has the lease, but an older state: no ghost remains, and no member is missing."""
-    register.join(ADA)
-    register.join(ADA_WRITES)
+    node_presence.join(ADA)
+    node_presence.join(ADA_WRITES)
     await pass_time(TOUCH_SECONDS)
     snapshot = store.snapshot()
-    register.join(BOB)
-    register.leave(ADA)
+    node_presence.join(BOB)
+    node_presence.leave(ADA)
     await pass_time(TOUCH_SECONDS)
     store.roll_back(snapshot)
     await pass_time(TOUCH_SECONDS + 0.1)
@@ -269,20 +269,20 @@ async def test_a_store_that_went_back_in_time_is_refilled(register, store):
     assert await store.names() == ("bob",)
 
 
-async def test_a_write_that_was_lost_right_after_a_touch_is_noticed(register, store):
+async def test_a_write_that_was_lost_right_after_a_touch_is_noticed(node_presence, store):
     """Every write has a number, not only the touch."""
     await pass_time(1.5 * TOUCH_SECONDS)
     snapshot = store.snapshot()
-    register.join(ADA)
+    node_presence.join(ADA)
     await pass_time()
     store.roll_back(snapshot)
     await pass_time(TOUCH_SECONDS)
     assert await store.names() == ("ada",)
 
 
-async def test_a_lost_answer_to_the_registration_loses_no_member(register, store):
+async def test_a_lost_answer_to_the_registration_loses_no_member(node_presence, store):
     """After Redis had lost everything, the node registered without receiving the reply."""
-    register.join(ADA)
+    node_presence.join(ADA)
     await pass_time()
     store.lose_everything()
     store.loses_answer = True
@@ -292,10 +292,10 @@ async def test_a_lost_answer_to_the_registration_loses_no_member(register, store
     assert await store.names() == ("ada",)
 
 
-async def test_a_hold_that_is_missing_is_noticed(register, store):
+async def test_a_hold_that_is_missing_is_noticed(node_presence, store):
     """The node must notice any missing entry by the count of its entries at each touch."""
-    register.join(ADA)
-    register.join(BOB)
+    node_presence.join(ADA)
+    node_presence.join(BOB)
     await pass_time()
     for counts in store._connections.values():
         counts.pop(ADA)
@@ -303,26 +303,26 @@ async def test_a_hold_that_is_missing_is_noticed(register, store):
     assert sorted(key.member for counts in store._connections.values() for key in counts) == ["ada", "bob"]
 
 
-async def test_a_node_that_is_healthy_puts_nothing_twice(register, store):
+async def test_a_node_that_is_healthy_puts_nothing_twice(node_presence, store):
     """Joins and leaves at any moment cause no refill."""
     for _ in range(50):
-        register.join(ADA)
+        node_presence.join(ADA)
         await pass_time(0.09)
-        register.leave(ADA)
-        register.join(BOB)
+        node_presence.leave(ADA)
+        node_presence.join(BOB)
         await pass_time(0.09)
-        register.leave(BOB)
+        node_presence.leave(BOB)
     await pass_time(10.0)
     assert len(store._nodes) == 1
     assert await store.names() == ()
 
 
-async def test_a_store_that_keeps_nothing_is_an_outage(register, store):
+async def test_a_store_that_keeps_nothing_is_an_outage(node_presence, store):
     """An eviction policy that removes every key must not make the node write at full speed."""
     health = []
-    register.on_write_health = health.append
+    node_presence.on_write_health = health.append
     store._write = lambda *_: (False, set())
-    register.join(ADA)
+    node_presence.join(ADA)
     await pass_time(5.0)
     assert store.touches < 60
     assert False in health
@@ -340,11 +340,11 @@ async def test_an_end_that_comes_together_with_a_change_is_an_end(store):
 
     async def announce(_topics: set[str]) -> None: ...
 
-    register = PresenceRegister(store, node="n", touch_seconds=1.0, announce=announce)
-    running = asyncio.ensure_future(register.run())
+    node_presence = NodePresence(store, node="n", touch_seconds=1.0, announce=announce)
+    running = asyncio.ensure_future(node_presence.run())
     await asyncio.sleep(0.5)
     # Both happen before the waiting task runs again.
-    register.join(ADA)
+    node_presence.join(ADA)
     running.cancel()
     async with asyncio.timeout(30):
         await asyncio.gather(running, return_exceptions=True)

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 MOVES_AT_ONCE = 500
 
 
-class LeaseRegister:
+class NodeEditLeases:
     """The editors of this node. Their leases are renewed while their sockets are open."""
 
     def __init__(
@@ -38,21 +38,21 @@ class LeaseRegister:
         """Add a socket of an editor."""
         self._sockets[editor] += 1
         self._first.add(editor)
-        self._soon(editor, "take")
+        self._enqueue(editor, "take")
 
-    def leave(self, editor: Editor, *, returns: bool) -> None:
+    def leave(self, editor: Editor, *, reconnects: bool) -> None:
         """Remove a socket of an editor. An editor that is expected to return keeps the lease until it expires."""
         self._sockets[editor] -= 1
         if self._sockets[editor] > 0:
             return
         del self._sockets[editor]
         self._first.discard(editor)
-        if returns:
+        if reconnects:
             self._due.pop(editor, None)
         else:
-            self._soon(editor, "leave")
+            self._enqueue(editor, "leave")
 
-    async def say(self, step: Step, editor: Editor, asker: str = "") -> None:
+    async def move(self, step: Step, editor: Editor, asker: str = "") -> None:
         """Apply an editor's own move. Raises `RedisUnavailable`."""
         await self._move([Move(step, editor, asker)])
 
@@ -64,23 +64,23 @@ class LeaseRegister:
             try:
                 if loop.time() >= next_touch:
                     next_touch = loop.time() + self._touch_seconds
-                    self._mark_all()
-                await self._tell()
+                    self._enqueue_all()
+                await self._send_due()
             except RedisUnavailable as error:
                 logger.warning("edit leases wait for Redis: %s", error)
                 # The next round sends take and touch for all editors that remain. The leases of those that left expire.
                 await asyncio.sleep(self._touch_seconds)
             await self._wait(next_touch - loop.time())
 
-    def _soon(self, editor: Editor, step: Step) -> None:
+    def _enqueue(self, editor: Editor, step: Step) -> None:
         self._due[editor] = step
         self._wake.set()
 
-    def _mark_all(self) -> None:
+    def _enqueue_all(self) -> None:
         for editor in self._sockets:
             self._due.setdefault(editor, "take" if editor in self._first else "touch")
 
-    async def _tell(self) -> None:
+    async def _send_due(self) -> None:
         while self._due:
             batch = [Move(step, editor) for editor, step in islice(self._due.items(), MOVES_AT_ONCE)]
             for move in batch:

@@ -1,6 +1,6 @@
 """This node's part of presence: its own connections, renewed in time, and put again after a loss.
 
-The register is authoritative for the connections of this node; the store derives the members.
+`NodePresence` is authoritative for the connections of this node; the store derives the members.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from tidewire.witness import Witness
 logger = logging.getLogger(__name__)
 
 # Changes within this time share a pipeline, so that a storm of connects remains cheap.
-GATHER_SECONDS = 0.02
+BATCH_SECONDS = 0.02
 # Number of entries per pipeline, so that a refill of 10,000 entries blocks neither Redis nor the event loop.
 PUT_ENTRIES = 500
 
 
-class PresenceRegister:
+class NodePresence:
     """Counts of this node's connections per entry, kept equal to the store's."""
 
     def __init__(
@@ -49,7 +49,7 @@ class PresenceRegister:
     def on_write_health(self, healthy: bool) -> None:
         """Called with False after two failed writes in a row, and with True at each success; the node replaces it."""
 
-    def on_lost(self) -> None:
+    def on_data_loss(self) -> None:
         """Called if Redis has lost writes that it had acknowledged; the node replaces it."""
 
     def join(self, key: PresenceKey) -> None:
@@ -94,7 +94,7 @@ class PresenceRegister:
                 if failures == 2:
                     self.on_write_health(False)
                 await asyncio.sleep(backoff.failed())
-            await self._gather(next_touch - loop.time())
+            await self._wait_for_changes(next_touch - loop.time())
 
     async def hand_over(self) -> None:
         """Remove every entry now, as at the end of a drain. Members leave after their grace."""
@@ -109,7 +109,7 @@ class PresenceRegister:
     def _mark(self, keys: Iterable[PresenceKey]) -> None:
         self._dirty.update(dict.fromkeys(keys))
 
-    async def _gather(self, seconds: float) -> None:
+    async def _wait_for_changes(self, seconds: float) -> None:
         try:
             # `wait_for` is not used: before Python 3.12 it can lose a cancellation that coincides with the result.
             async with asyncio.timeout(max(seconds, 0.0)):
@@ -117,7 +117,7 @@ class PresenceRegister:
         except TimeoutError:
             return
         self._wake.clear()
-        await asyncio.sleep(GATHER_SECONDS)
+        await asyncio.sleep(BATCH_SECONDS)
 
     async def _touch(self) -> None:
         # The number of entries is compared only if no write is pending: keys may be evicted or deleted individually.
@@ -125,20 +125,20 @@ class PresenceRegister:
         known, entries = await self._touch_lease()
         changed = await self._presence.sweep()
         if not known or expected not in (None, entries):
-            await self._start_over()
-        await self._tell(changed)
+            await self._register_again()
+        await self._announce_changes(changed)
 
     async def _touch_lease(self) -> Touched:
-        registers = not self._witness.acknowledged
+        is_registration = not self._witness.acknowledged
         touched = await self._presence.touch(self._witness)
-        if registers:
+        if is_registration:
             metrics.LEASES_REGISTERED.inc()
         return touched
 
-    async def _start_over(self) -> None:
+    async def _register_again(self) -> None:
         """Put all entries again under another name, because the store's entries of the old one are unknown."""
         logger.warning("presence: Redis lost writes or this node's lease; %d members are put again", len(self._counts))
-        self.on_lost()
+        self.on_data_loss()
         self._ended.append(self._witness.name)
         self._witness.renew()
         # Marked before the registration, because its reply may be lost.
@@ -160,17 +160,17 @@ class PresenceRegister:
                 if not kept:
                     self._mark(batch)
             if kept:
-                await self._tell(changed)
+                await self._announce_changes(changed)
             elif refused:
                 raise RedisUnavailable("Redis does not keep what it acknowledges: is its eviction policy noeviction?")
             else:
                 refused = True
-                await self._start_over()
+                await self._register_again()
         if self._ended:
             # Ended after the refill, so that no member leaves in the meantime.
             await self._presence.end(self._ended)
             self._ended.clear()
 
-    async def _tell(self, topics: set[str]) -> None:
+    async def _announce_changes(self, topics: set[str]) -> None:
         if topics:
             await self._announce(topics)

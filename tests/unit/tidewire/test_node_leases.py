@@ -9,7 +9,7 @@ import pytest
 from tidewire import metrics
 from tidewire.edit_lease import EditLease, Editor, Move, Moved
 from tidewire.edit_lease.memory import MemoryEditLeases
-from tidewire.edit_lease.register import MOVES_AT_ONCE, LeaseRegister
+from tidewire.edit_lease.node_leases import MOVES_AT_ONCE, NodeEditLeases
 from tidewire.exceptions import RedisUnavailable
 
 TOUCH_SECONDS = 1.0
@@ -57,7 +57,7 @@ def announced():
 
 
 @pytest.fixture
-async def register(store, announced):
+async def node_leases(store, announced):
     async for made in running(store, announced):
         yield made
 
@@ -72,7 +72,7 @@ async def running(store, announced):
     async def announce(topics: set[str]) -> None:
         announced.extend(sorted(topics))
 
-    made = LeaseRegister(store, touch_seconds=TOUCH_SECONDS, announce=announce)
+    made = NodeEditLeases(store, touch_seconds=TOUCH_SECONDS, announce=announce)
     task = asyncio.ensure_future(made.run())
     yield made
     task.cancel()
@@ -80,84 +80,84 @@ async def running(store, announced):
         await task
 
 
-async def test_who_comes_is_told_at_once_and_announced(register, store, announced):
+async def test_who_comes_is_told_at_once_and_announced(node_leases, store, announced):
     """An editor need not wait for the next touch to receive the state of the lease."""
     await asyncio.sleep(0.5)
-    register.join(ADA)
+    node_leases.join(ADA)
     await asyncio.sleep(0.01)
     assert store.take_told() == [Move("take", ADA)]
     assert announced == [ADA.topic]
 
 
-async def test_the_holder_takes_again_and_who_waits_is_touched(register, store):
+async def test_the_holder_takes_again_and_who_waits_is_touched(node_leases, store):
     """After the store has lost everything, the former holder comes first."""
-    register.join(ADA)
+    node_leases.join(ADA)
     await asyncio.sleep(0.01)
-    register.join(BOB)
+    node_leases.join(BOB)
     await asyncio.sleep(0.01)
     store.take_told()
     await asyncio.sleep(TOUCH_SECONDS)
     assert store.take_told() == [Move("take", ADA), Move("touch", BOB)]
 
 
-async def test_two_tabs_are_one_editor(register, store):
+async def test_two_tabs_are_one_editor(node_leases, store):
     """The editor leaves when the last tab closes."""
-    register.join(ADA)
-    register.join(ADA)
+    node_leases.join(ADA)
+    node_leases.join(ADA)
     await asyncio.sleep(0.01)
-    register.leave(ADA, returns=False)
+    node_leases.leave(ADA, reconnects=False)
     await asyncio.sleep(0.01)
     store.take_told()
     await asyncio.sleep(TOUCH_SECONDS)
     assert store.take_told() == [Move("take", ADA)]
-    register.leave(ADA, returns=False)
+    node_leases.leave(ADA, reconnects=False)
     await asyncio.sleep(3 * TOUCH_SECONDS)
     assert store.take_told() == [Move("leave", ADA)]
 
 
-async def test_who_is_expected_back_is_not_said_to_leave(register, store):
+async def test_who_is_expected_back_is_not_said_to_leave(node_leases, store):
     """The lease remains until it expires, without further calls for the editor."""
-    register.join(ADA)
+    node_leases.join(ADA)
     await asyncio.sleep(0.01)
     store.take_told()
-    register.leave(ADA, returns=True)
+    node_leases.leave(ADA, reconnects=True)
     await asyncio.sleep(3 * TOUCH_SECONDS)
     assert store.take_told() == []
     assert await store.holder() == "ada"
 
 
-async def test_a_reload_within_one_round_is_no_leaving(register, store):
+async def test_a_reload_within_one_round_is_no_leaving(node_leases, store):
     """The new socket may open before the end of the old one has been sent to the store."""
-    register.join(ADA)
+    node_leases.join(ADA)
     await asyncio.sleep(0.01)
     store.take_told()
-    register.leave(ADA, returns=False)
-    register.join(ADA)
+    node_leases.leave(ADA, reconnects=False)
+    node_leases.join(ADA)
     await asyncio.sleep(0.01)
     assert store.take_told() == [Move("take", ADA)]
 
 
-async def test_another_node_gets_it_when_this_one_s_editor_has_gone(register, other_node, store):
+async def test_another_node_gets_it_when_this_one_s_editor_has_gone(node_leases, other_node, store):
     """Also if the editor's node sends nothing any more."""
-    register.join(ADA)
+    node_leases.join(ADA)
     await asyncio.sleep(0.01)
     other_node.join(BOB)
     await asyncio.sleep(2 * LEASE_SECONDS)
     assert await store.holder() == "ada"
-    register.leave(ADA, returns=True)
+    node_leases.leave(ADA, reconnects=True)
     await asyncio.sleep(LEASE_SECONDS - 2 * TOUCH_SECONDS)
     assert await store.holder() == "ada"
     await asyncio.sleep(3 * TOUCH_SECONDS)
     assert await store.holder() == "bob"
 
 
-async def test_an_editor_who_moves_to_another_node_keeps_it(register, other_node, store, announced):
+async def test_an_editor_who_moves_to_another_node_keeps_it(node_leases, other_node, store, announced):
     """As in a drain: the lease does not change, so it must not be announced."""
-    register.join(ADA)
+    node_leases.join(ADA)
     other_node.join(BOB)
     await asyncio.sleep(0.01)
     announced.clear()
-    register.leave(ADA, returns=True)
+    node_leases.leave(ADA, reconnects=True)
     await asyncio.sleep(LEASE_SECONDS / 2)
     other_node.join(ADA)
     await asyncio.sleep(3 * LEASE_SECONDS)
@@ -165,30 +165,30 @@ async def test_an_editor_who_moves_to_another_node_keeps_it(register, other_node
     assert announced == []
 
 
-async def test_an_asker_s_tab_on_another_node_may_close(register, other_node, store):
+async def test_an_asker_s_tab_on_another_node_may_close(node_leases, other_node, store):
     """The node of the open tab keeps the request."""
-    register.join(ADA)
+    node_leases.join(ADA)
     await asyncio.sleep(0.01)
-    register.join(BOB)
+    node_leases.join(BOB)
     other_node.join(BOB)
     await asyncio.sleep(0.01)
-    await register.say("ask", BOB)
-    other_node.leave(BOB, returns=False)
+    await node_leases.move("ask", BOB)
+    other_node.leave(BOB, reconnects=False)
     await asyncio.sleep(10)
     assert await store.look([ADA.topic]) == [EditLease("ada", "bob")]
-    register.leave(BOB, returns=False)
+    node_leases.leave(BOB, reconnects=False)
     await asyncio.sleep(5)
     assert await store.look([ADA.topic]) == [EditLease("ada")]
 
 
-async def test_an_outage_only_delays(register, store):
+async def test_an_outage_only_delays(node_leases, store):
     """Afterwards the store receives all present editors. The lease of an editor that left meanwhile simply expires."""
-    register.join(ADA)
-    register.join(ELSEWHERE)
+    node_leases.join(ADA)
+    node_leases.join(ELSEWHERE)
     await asyncio.sleep(0.01)
     store.unavailable = True
-    register.join(BOB)
-    register.leave(ELSEWHERE, returns=False)
+    node_leases.join(BOB)
+    node_leases.leave(ELSEWHERE, reconnects=False)
     await asyncio.sleep(5)
     store.take_told()
     store.unavailable = False
@@ -198,25 +198,25 @@ async def test_an_outage_only_delays(register, store):
     assert ELSEWHERE not in {move.editor for move in told}
 
 
-async def test_an_editor_s_own_move_is_made_and_announced(register, store, announced):
+async def test_an_editor_s_own_move_is_made_and_announced(node_leases, store, announced):
     """Asking and answering do not wait for the next touch."""
-    register.join(ADA)
+    node_leases.join(ADA)
     await asyncio.sleep(0.01)
     before = metrics.EDIT_LEASE_CHANGES.labels("ask")._value.get()
     announced.clear()
-    await register.say("ask", BOB)
+    await node_leases.move("ask", BOB)
     assert announced == [ADA.topic]
     assert metrics.EDIT_LEASE_CHANGES.labels("ask")._value.get() == before + 1
-    await register.say("hand_over", ADA, "eve")
+    await node_leases.move("hand_over", ADA, "eve")
     assert announced == [ADA.topic]
-    await register.say("hand_over", ADA, "bob")
+    await node_leases.move("hand_over", ADA, "bob")
     assert await store.look([ADA.topic]) == [EditLease("bob")]
 
 
-async def test_thousands_of_editors_travel_in_bounded_batches(register, store):
+async def test_thousands_of_editors_travel_in_bounded_batches(node_leases, store):
     """No single call blocks the store for long."""
     for number in range(3 * MOVES_AT_ONCE):
-        register.join(Editor(f"lease.{number}", "ada"))
+        node_leases.join(Editor(f"lease.{number}", "ada"))
     await asyncio.sleep(0.01)
     assert [len(moves) for moves in store.told] == [MOVES_AT_ONCE] * 3
 
@@ -226,11 +226,11 @@ async def test_an_end_that_comes_together_with_an_editor_is_an_end(store):
 
     async def announce(_topics: set[str]) -> None: ...
 
-    register = LeaseRegister(store, touch_seconds=TOUCH_SECONDS, announce=announce)
-    running = asyncio.ensure_future(register.run())
+    node_leases = NodeEditLeases(store, touch_seconds=TOUCH_SECONDS, announce=announce)
+    running = asyncio.ensure_future(node_leases.run())
     await asyncio.sleep(0.5)
     # Both happen before the waiting task runs again.
-    register.join(ADA)
+    node_leases.join(ADA)
     running.cancel()
     async with asyncio.timeout(30):
         await asyncio.gather(running, return_exceptions=True)
