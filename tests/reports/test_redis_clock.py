@@ -104,7 +104,7 @@ async def test_an_edit_lease_ends_in_time(servers, settings, seconds):
             server.step_clock(seconds)
             here.first.edit_leases.leave(ada, reconnects=True)
             async with asyncio.timeout(5.0):
-                while (await edit_lease_store().look(["lease.plan"]))[0].holder != "bob":  # noqa: ASYNC110
+                while (await edit_lease_store().read(["lease.plan"]))[0].holder != "bob":  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 
 

@@ -31,9 +31,9 @@ class Move(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """The result of a move: whether its editor holds the lease now, and whether the visible state changed."""
+    """The result of a move: whether its editor is the holder now, and whether the visible state changed."""
 
-    holds: bool
+    is_holder: bool
     changed: bool
 
 
@@ -51,5 +51,5 @@ class EditLeases(Protocol):
     async def move(self, moves: Sequence[Move]) -> list[Moved]:
         """Apply these moves, each of them atomically. A move can be repeated safely."""
 
-    async def look(self, topics: Sequence[str]) -> list[EditLease]:
+    async def read(self, topics: Sequence[str]) -> list[EditLease]:
         """Return each topic's lease."""

@@ -43,7 +43,7 @@ class MemoryEditLeases:
     async def move(self, moves: Sequence[Move]) -> list[Moved]:
         return [self._move(*move) for move in moves]
 
-    async def look(self, topics: Sequence[str]) -> list[EditLease]:
+    async def read(self, topics: Sequence[str]) -> list[EditLease]:
         found = [self._leases.get(topic, _Lease()) for topic in topics]
         return [EditLease(lease.holder or None, lease.asker or None) for lease in found]
 

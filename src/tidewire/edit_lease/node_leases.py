@@ -86,15 +86,15 @@ class NodeEditLeases:
             for move in batch:
                 del self._due[move.editor]
             moved = await self._move(batch)
-            for move, became in zip(batch, moved, strict=True):
-                if became.holds and move.editor in self._sockets:
+            for move, result in zip(batch, moved, strict=True):
+                if result.is_holder and move.editor in self._sockets:
                     self._first.add(move.editor)
                 else:
                     self._first.discard(move.editor)
 
     async def _move(self, moves: Sequence[Move]) -> list[Moved]:
         moved = await self._leases.move(moves)
-        changes = [move for move, became in zip(moves, moved, strict=True) if became.changed]
+        changes = [move for move, result in zip(moves, moved, strict=True) if result.changed]
         for move in changes:
             metrics.EDIT_LEASE_CHANGES.labels(move.step).inc()
         if changes:

@@ -26,9 +26,9 @@ class RedisEditLeases:
                     client=pipe,
                 )
             results = await pipe.execute()
-        return [Moved(bool(holds), bool(changed)) for holds, changed in results]
+        return [Moved(bool(is_holder), bool(changed)) for is_holder, changed in results]
 
-    async def look(self, topics: Sequence[str]) -> list[EditLease]:
+    async def read(self, topics: Sequence[str]) -> list[EditLease]:
         async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.hmget(self._keys.edit_lease(topic), "holder", "asker")

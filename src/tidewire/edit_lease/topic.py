@@ -90,7 +90,7 @@ class LeaseTopic(StateTopic):
     answer_seconds: float
 
     async def read(self, presence: Presence, version: int) -> LeaseStatus:
-        [lease] = await self.leases.look([self.name])
+        [lease] = await self.leases.read([self.name])
         return LeaseStatus(
             topic=self.name,
             version=version,

@@ -57,8 +57,8 @@ class TestRedisEditLeases(LeaseSuite):
         """Fifty nodes try at once, each with its own call."""
         editors = [Editor(TOPIC, f"user{number}") for number in range(50)]
         moved = await asyncio.gather(*(store().move([Move("take", editor)]) for editor in editors))
-        holders = [editor.member for editor, [became] in zip(editors, moved, strict=True) if became.holds]
-        assert [(await place.look()).holder] == holders
+        holders = [editor.member for editor, [result] in zip(editors, moved, strict=True) if result.is_holder]
+        assert [(await place.read()).holder] == holders
 
     async def test_redis_s_own_clock_ends_it(self, redis):
         """The test waits in real time, with a short lease."""
@@ -67,9 +67,9 @@ class TestRedisEditLeases(LeaseSuite):
         await leases.move([Move("take", ada)])
         began = await redis.time()
         async with asyncio.timeout(10):
-            holds = False
-            while not holds:
-                [(holds, _)] = await leases.move([Move("touch", bob)])
+            is_holder = False
+            while not is_holder:
+                [(is_holder, _)] = await leases.move([Move("touch", bob)])
         ended = await redis.time()
         assert ended[0] - began[0] + (ended[1] - began[1]) / 1e6 >= 0.29
 
@@ -91,10 +91,10 @@ class TestRedisEditLeases(LeaseSuite):
         with pytest.raises(RedisUnavailable):
             await place.move("take", "ada")
         with pytest.raises(RedisUnavailable):
-            await place.look()
+            await place.read()
         redis_server.start()
         await place.move("take", "ada")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
 
 
 # The tests in memory run the same scripts and shrink them. Shrinking here would take minutes.

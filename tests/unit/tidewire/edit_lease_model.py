@@ -100,14 +100,14 @@ class LeaseModel:
 
     async def move(self, step: Step, member: str, asker: str = "") -> None:
         moved = await self.place.move(step, member, asker)
-        lease = await self.place.look()
+        lease = await self.place.read()
         await self.check_version(lease, moved)
         if step in ("take", "touch"):
-            if moved.holds:
+            if moved.is_holder:
                 self.first.add(member)
             else:
                 self.first.discard(member)
-        if moved.holds and step in ("take", "touch", "ask"):
+        if moved.is_holder and step in ("take", "touch", "ask"):
             assert lease.holder == member
             self.check_claim(member)
             # A holder that asks for its own lease receives it, but this does not renew it.

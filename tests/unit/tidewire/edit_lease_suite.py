@@ -31,8 +31,8 @@ class LeasePlace(ABC):
         [moved] = await self.leases.move([Move(step, Editor(topic, member), asker)])
         return moved
 
-    async def look(self, topic: str = TOPIC) -> EditLease:
-        [lease] = await self.leases.look([topic])
+    async def read(self, topic: str = TOPIC) -> EditLease:
+        [lease] = await self.leases.read([topic])
         return lease
 
     async def stay(self, seconds: float, *members: str) -> None:
@@ -49,77 +49,77 @@ class LeaseSuite:
 
     async def test_nobody_holds_anything_at_first(self, place):
         """An empty store has no holder, asker or version."""
-        assert await place.look() == EditLease()
+        assert await place.read() == EditLease()
         assert await place.version() == 0
         assert await place.leases.move([]) == []
 
     async def test_who_comes_first_has_it(self, place):
         """The first editor gets the lease, and the second does not."""
-        assert await place.move("take", "ada") == Moved(holds=True, changed=True)
-        assert await place.look() == EditLease("ada")
+        assert await place.move("take", "ada") == Moved(is_holder=True, changed=True)
+        assert await place.read() == EditLease("ada")
         version = await place.version()
         assert version > 0
-        assert await place.move("take", "bob") == Moved(holds=False, changed=False)
-        assert await place.look() == EditLease("ada")
+        assert await place.move("take", "bob") == Moved(is_holder=False, changed=False)
+        assert await place.read() == EditLease("ada")
         assert await place.version() == version
 
     async def test_a_second_tab_is_the_same_editor(self, place):
         """A member that takes its own lease again causes no visible change."""
         await place.move("take", "ada")
-        assert await place.move("take", "ada") == Moved(holds=True, changed=False)
+        assert await place.move("take", "ada") == Moved(is_holder=True, changed=False)
 
     async def test_topics_are_kept_apart(self, place):
         """Each lease belongs to one document."""
         await place.move("take", "ada")
-        assert (await place.move("take", "bob", topic="lease.notes")).holds
-        assert await place.leases.look([TOPIC, "lease.notes"]) == [EditLease("ada"), EditLease("bob")]
+        assert (await place.move("take", "bob", topic="lease.notes")).is_holder
+        assert await place.leases.read([TOPIC, "lease.notes"]) == [EditLease("ada"), EditLease("bob")]
 
     async def test_many_moves_are_made_in_order(self, place):
         """A single call applies all moves in order, and returns a result for each."""
         ada, bob = Editor(TOPIC, "ada"), Editor(TOPIC, "bob")
         moved = await place.leases.move([Move("take", ada), Move("take", bob), Move("ask", bob)])
-        assert [each.holds for each in moved] == [True, False, False]
+        assert [each.is_holder for each in moved] == [True, False, False]
         assert [each.changed for each in moved] == [True, False, True]
 
     async def test_who_is_there_keeps_it(self, place):
         """The node touches idle tabs, so their leases last even if the user does not type."""
         await place.move("take", "ada")
         await place.stay(3 * LEASE_SECONDS, "ada", "bob")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
 
     async def test_a_holder_who_is_gone_loses_it_to_who_waits(self, place):
         """A closed laptop: the waiting editor gets the lease when it expires, and not before."""
         await place.move("take", "ada")
         await place.stay(LEASE_SECONDS - 1.5, "bob")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
         await place.stay(2.5, "bob")
-        assert await place.look() == EditLease("bob")
-        assert not (await place.move("touch", "ada")).holds
+        assert await place.read() == EditLease("bob")
+        assert not (await place.move("touch", "ada")).is_holder
 
     async def test_a_holder_who_returns_in_time_keeps_it(self, place):
         """After a short loss of the network, or a drain to another node, nothing visible changes."""
         await place.move("take", "ada")
         version = await place.version()
         await place.stay(LEASE_SECONDS - 1.5, "bob")
-        assert await place.move("take", "ada") == Moved(holds=True, changed=False)
+        assert await place.move("take", "ada") == Moved(is_holder=True, changed=False)
         await place.stay(LEASE_SECONDS - 1.5, "bob")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
         assert await place.version() == version
 
     async def test_a_holder_who_returns_late_has_it_while_nobody_took_it(self, place):
         """No other editor was waiting."""
         await place.move("take", "ada")
         await place.pass_time(LEASE_SECONDS + 5)
-        assert await place.move("take", "ada") == Moved(holds=True, changed=False)
+        assert await place.move("take", "ada") == Moved(is_holder=True, changed=False)
 
     async def test_who_closes_the_page_leaves_it_after_the_grace(self, place):
         """A waiting editor need not wait for the whole lease."""
         await place.move("take", "ada")
-        assert await place.move("leave", "ada") == Moved(holds=True, changed=False)
+        assert await place.move("leave", "ada") == Moved(is_holder=True, changed=False)
         await place.stay(GRACE_SECONDS - 0.5, "bob")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
         await place.stay(1.5, "bob")
-        assert await place.look() == EditLease("bob")
+        assert await place.read() == EditLease("bob")
 
     async def test_a_reload_keeps_it(self, place):
         """An editor that returns within the grace keeps the lease."""
@@ -128,7 +128,7 @@ class LeaseSuite:
         await place.stay(GRACE_SECONDS - 0.5, "bob")
         await place.move("take", "ada")
         await place.stay(LEASE_SECONDS - 1.5, "bob")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
 
     async def test_leaving_never_lengthens_it(self, place):
         """An editor that leaves shortly before the end of the lease loses it at that end."""
@@ -136,43 +136,43 @@ class LeaseSuite:
         await place.stay(LEASE_SECONDS - 1, "bob")
         await place.move("leave", "ada")
         await place.stay(1.5, "bob")
-        assert await place.look() == EditLease("bob")
+        assert await place.read() == EditLease("bob")
 
     async def test_an_asker_shows(self, place):
         """The request is visible to all editors, and the holder may answer it."""
         await place.move("take", "ada")
         version = await place.version()
-        assert await place.move("ask", "bob") == Moved(holds=False, changed=True)
-        assert await place.look() == EditLease("ada", "bob")
+        assert await place.move("ask", "bob") == Moved(is_holder=False, changed=True)
+        assert await place.read() == EditLease("ada", "bob")
         assert await place.version() > version
 
     async def test_one_asks_at_a_time(self, place):
         """The first request is answered first, and a repeated request changes nothing."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
-        assert await place.move("ask", "bob") == Moved(holds=False, changed=False)
-        assert await place.move("ask", "eve") == Moved(holds=False, changed=False)
-        assert await place.look() == EditLease("ada", "bob")
+        assert await place.move("ask", "bob") == Moved(is_holder=False, changed=False)
+        assert await place.move("ask", "eve") == Moved(is_holder=False, changed=False)
+        assert await place.read() == EditLease("ada", "bob")
 
     async def test_asking_for_what_nobody_has_takes_it(self, place):
         """Also if the lease of the last holder has expired."""
-        assert (await place.move("ask", "ada")).holds
+        assert (await place.move("ask", "ada")).is_holder
         await place.pass_time(LEASE_SECONDS + 1)
-        assert (await place.move("ask", "bob")).holds
+        assert (await place.move("ask", "bob")).is_holder
 
     async def test_the_holder_asks_for_nothing(self, place):
         """The holder does not become the asker of its own lease."""
         await place.move("take", "ada")
-        assert await place.move("ask", "ada") == Moved(holds=True, changed=False)
+        assert await place.move("ask", "ada") == Moved(is_holder=True, changed=False)
 
     async def test_handing_over_gives_it_to_the_asker(self, place):
         """The asker gets a new lease at once."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
-        assert await place.move("hand_over", "ada", "bob") == Moved(holds=False, changed=True)
-        assert await place.look() == EditLease("bob")
+        assert await place.move("hand_over", "ada", "bob") == Moved(is_holder=False, changed=True)
+        assert await place.read() == EditLease("bob")
         await place.stay(LEASE_SECONDS - 1.5, "ada")
-        assert await place.look() == EditLease("bob")
+        assert await place.read() == EditLease("bob")
 
     async def test_only_the_holder_answers_and_only_who_asked_is_answered(self, place):
         """A click on an old page does nothing, whether it is another editor's or was meant for another asker."""
@@ -186,15 +186,15 @@ class LeaseSuite:
             assert not (await place.move(step, "eve", "bob")).changed
             assert not (await place.move(step, "ada", "eve")).changed
             assert not (await place.move(step, "ada", "")).changed
-        assert await place.look() == EditLease("ada", "bob")
+        assert await place.read() == EditLease("ada", "bob")
 
     async def test_a_holder_may_keep_it(self, place):
         """The request ends, and the asker may ask again."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
-        assert await place.move("keep", "ada", "bob") == Moved(holds=True, changed=True)
+        assert await place.move("keep", "ada", "bob") == Moved(is_holder=True, changed=True)
         await place.stay(2 * ANSWER_SECONDS, "ada", "bob")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
         assert (await place.move("ask", "bob")).changed
 
     async def test_who_does_not_answer_loses_it_to_the_asker(self, place):
@@ -202,9 +202,9 @@ class LeaseSuite:
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.stay(ANSWER_SECONDS - 1, "ada", "bob", "eve")
-        assert await place.look() == EditLease("ada", "bob")
+        assert await place.read() == EditLease("ada", "bob")
         await place.stay(2, "ada", "bob", "eve")
-        assert await place.look() == EditLease("bob")
+        assert await place.read() == EditLease("bob")
 
     async def test_an_asker_comes_before_others_who_wait(self, place):
         """When the holder leaves, the asker gets the lease, even if another editor is touched first."""
@@ -212,18 +212,18 @@ class LeaseSuite:
         await place.move("ask", "bob")
         await place.move("leave", "ada")
         await place.stay(GRACE_SECONDS + 1, "eve", "bob")
-        assert await place.look() == EditLease("bob")
+        assert await place.read() == EditLease("bob")
 
     async def test_an_asker_who_leaves_asks_no_more(self, place):
         """After the grace of a reload, the holder no longer sees the request of an asker that has left."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
-        assert await place.move("leave", "bob") == Moved(holds=False, changed=False)
+        assert await place.move("leave", "bob") == Moved(is_holder=False, changed=False)
         await place.stay(GRACE_SECONDS - 0.5, "ada")
-        assert await place.look() == EditLease("ada", "bob")
+        assert await place.read() == EditLease("ada", "bob")
         await place.pass_time(1.0)
-        assert await place.move("touch", "ada") == Moved(holds=True, changed=True)
-        assert await place.look() == EditLease("ada")
+        assert await place.move("touch", "ada") == Moved(is_holder=True, changed=True)
+        assert await place.read() == EditLease("ada")
         assert (await place.move("ask", "eve")).changed
 
     async def test_an_asker_who_closes_one_of_two_tabs_still_asks(self, place):
@@ -232,9 +232,9 @@ class LeaseSuite:
         await place.move("ask", "bob")
         await place.move("leave", "bob")
         await place.stay(ANSWER_SECONDS - 1, "ada", "bob", "eve")
-        assert await place.look() == EditLease("ada", "bob")
+        assert await place.read() == EditLease("ada", "bob")
         await place.stay(2, "ada", "bob", "eve")
-        assert await place.look() == EditLease("bob")
+        assert await place.read() == EditLease("bob")
 
     async def test_an_asker_who_reloads_still_asks(self, place):
         """The time limit for an answer remains the same."""
@@ -243,9 +243,9 @@ class LeaseSuite:
         await place.stay(ANSWER_SECONDS - GRACE_SECONDS, "ada", "bob")
         await place.move("leave", "bob")
         await place.stay(GRACE_SECONDS - 0.5, "ada")
-        assert await place.move("take", "bob") == Moved(holds=False, changed=False)
+        assert await place.move("take", "bob") == Moved(is_holder=False, changed=False)
         await place.stay(2, "ada", "bob")
-        assert await place.look() == EditLease("bob")
+        assert await place.read() == EditLease("bob")
 
     async def test_an_asker_who_leaves_again_is_not_asked_for_any_longer(self, place):
         """Each node of the asker reports that it left; only the first report counts."""
@@ -255,7 +255,7 @@ class LeaseSuite:
         await place.stay(GRACE_SECONDS - 1, "ada")
         await place.move("leave", "bob")
         await place.stay(1.5, "ada")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
 
     async def test_what_is_handed_over_to_who_has_left_is_not_theirs_for_long(self, place):
         """The holder could not know. After the grace the waiting editor gets the lease, as when a holder leaves."""
@@ -264,41 +264,41 @@ class LeaseSuite:
         await place.move("leave", "bob")
         await place.move("hand_over", "ada", "bob")
         await place.stay(GRACE_SECONDS - 0.5, "ada")
-        assert await place.look() == EditLease("bob")
+        assert await place.read() == EditLease("bob")
         await place.stay(1.5, "ada")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
 
     async def test_an_asker_who_vanished_does_not_block_it(self, place):
         """The asker's time to take the lease is limited. After that the holder has it again, and others may ask."""
         await place.move("take", "ada")
         await place.move("ask", "bob")
         await place.stay(ANSWER_SECONDS + LEASE_SECONDS + 1, "ada", "eve")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
         assert (await place.move("ask", "eve")).changed
-        assert await place.look() == EditLease("ada", "eve")
+        assert await place.read() == EditLease("ada", "eve")
 
     async def test_leaving_what_one_does_not_have_changes_nothing(self, place):
         """Leaving a lease without a holder changes nothing either."""
-        assert await place.move("leave", "bob") == Moved(holds=False, changed=False)
+        assert await place.move("leave", "bob") == Moved(is_holder=False, changed=False)
         await place.move("take", "ada")
-        assert await place.move("leave", "bob") == Moved(holds=False, changed=False)
+        assert await place.move("leave", "bob") == Moved(is_holder=False, changed=False)
 
     async def test_after_a_loss_the_holder_comes_first(self, place):
         """After the store has lost everything, a waiting editor gives the holder time to return."""
         await place.move("take", "ada")
         await place.flush()
-        assert not (await place.move("touch", "bob")).holds
+        assert not (await place.move("touch", "bob")).is_holder
         await place.stay(GRACE_SECONDS - 1, "bob")
-        assert (await place.move("take", "ada")).holds
+        assert (await place.move("take", "ada")).is_holder
         await place.stay(GRACE_SECONDS + 1, "bob", "ada")
-        assert await place.look() == EditLease("ada")
+        assert await place.read() == EditLease("ada")
 
     async def test_after_a_loss_who_waits_has_it_soon(self, place):
         """If the holder does not return, the waiting editor gets the lease."""
         await place.move("take", "ada")
         await place.flush()
         await place.stay(GRACE_SECONDS + 2, "bob")
-        assert await place.look() == EditLease("bob")
+        assert await place.read() == EditLease("bob")
 
     async def test_a_name_may_hold_any_character(self, place):
         """Users may choose any name."""
@@ -306,4 +306,4 @@ class LeaseSuite:
         await place.move("take", "ada")
         await place.move("ask", odd)
         await place.move("hand_over", "ada", odd)
-        assert await place.look() == EditLease(odd)
+        assert await place.read() == EditLease(odd)

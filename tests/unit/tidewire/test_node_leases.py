@@ -42,7 +42,7 @@ class Store(MemoryEditLeases):
         return told
 
     async def holder(self, topic: str = ADA.topic) -> str | None:
-        [lease] = await self.look([topic])
+        [lease] = await self.read([topic])
         return lease.holder
 
 
@@ -175,10 +175,10 @@ async def test_an_asker_s_tab_on_another_node_may_close(node_leases, other_node,
     await node_leases.move("ask", BOB)
     other_node.leave(BOB, reconnects=False)
     await asyncio.sleep(10)
-    assert await store.look([ADA.topic]) == [EditLease("ada", "bob")]
+    assert await store.read([ADA.topic]) == [EditLease("ada", "bob")]
     node_leases.leave(BOB, reconnects=False)
     await asyncio.sleep(5)
-    assert await store.look([ADA.topic]) == [EditLease("ada")]
+    assert await store.read([ADA.topic]) == [EditLease("ada")]
 
 
 async def test_an_outage_only_delays(node_leases, store):
@@ -210,7 +210,7 @@ async def test_an_editor_s_own_move_is_made_and_announced(node_leases, store, an
     await node_leases.move("hand_over", ADA, "eve")
     assert announced == [ADA.topic]
     await node_leases.move("hand_over", ADA, "bob")
-    assert await store.look([ADA.topic]) == [EditLease("bob")]
+    assert await store.read([ADA.topic]) == [EditLease("bob")]
 
 
 async def test_thousands_of_editors_travel_in_bounded_batches(node_leases, store):
