@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Redis must answer within this, because a staff member waits for the result of the order.
+# Redis must answer within this, because a staff member waits for the result of the command.
 TIMEOUT_SECONDS = 2.0
 
 
@@ -32,7 +32,7 @@ def nodes() -> tuple[NodeReport, ...]:
 def drain_node(user: User, node: str) -> None:
     """Order a node to drain. Raises `NotListening`, `PermissionDenied` or `RedisUnavailable`.
 
-    The order is for the node's current run: a node that restarts under the same name must not obey it.
+    The command is for the node's current run: a node that restarts under the same name must not carry it out.
     """
     if not can_operate(user):
         raise PermissionDenied(f"{user} may not drain a node: only staff may")
@@ -40,8 +40,8 @@ def drain_node(user: User, node: str) -> None:
     if not runs:
         raise NotListening(f"no node {node!r} is listening")
     for run in runs:
-        _wait(report_store().order(run, DRAIN))
-    logger.warning("drain of %s ordered by %s", node, user.get_username())
+        _wait(report_store().send_command(run, DRAIN))
+    logger.warning("drain of %s requested by %s", node, user.get_username())
 
 
 def is_listening(report: NodeReport) -> bool:

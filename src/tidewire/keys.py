@@ -68,14 +68,14 @@ class Keys:
         return f"{self.prefix}:reports"
 
     @property
-    def reported(self) -> str:
+    def report_times(self) -> str:
         """Sorted set: run of a node -> time of its last report, milliseconds of Redis's clock."""
-        return f"{self.prefix}:reported"
+        return f"{self.prefix}:report_times"
 
     @property
-    def orders(self) -> str:
-        """Hash: run of a node -> the pending order of staff for it."""
-        return f"{self.prefix}:orders"
+    def commands(self) -> str:
+        """Hash: run of a node -> the pending command of staff for it."""
+        return f"{self.prefix}:commands"
 
     def stream(self, topic: str) -> str:
         """Stream: the history of a stream topic; entry `<offset>-0` with `body`, `mark` and `after`."""

@@ -1,4 +1,4 @@
-"""Reports a node's state twice a second, and carries out orders that staff have left for the node."""
+"""Reports a node's state twice a second, and carries out commands that staff have left for the node."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from tidewire.reports import DRAIN, NodeReport, Reports
 
 logger = logging.getLogger(__name__)
 
-# The drain must begin within a second of the order, so that the operations page shows it.
+# The drain must begin within a second of the command, so that the operations page shows it.
 REPORT_SECONDS = 0.5
 # Rates cover the last five seconds, and a trail has one point per five seconds.
 WINDOW = 10
@@ -24,7 +24,7 @@ TRAIL_LENGTH = 60
 
 
 class Reporter:
-    """Reports one run of a node, and starts its drain when ordered."""
+    """Reports one run of a node, and starts its drain when staff command it."""
 
     def __init__(self, node: Node, drainer: Drainer, reports: Reports, *, start_drain: Callable[[], None]) -> None:
         self._node = node
@@ -34,8 +34,8 @@ class Reporter:
         self._run = uuid.uuid4().hex[:8]
         self._started = time.monotonic()
         self._meter = Meter(looks=WINDOW)
-        self._said = 0
-        self._before = 0
+        self._sent = 0
+        self._previous_connections = 0
         self._drain_from: int | None = None
         self._trail: deque[tuple[int, float, float]] = deque(maxlen=TRAIL_LENGTH)
 
@@ -50,23 +50,23 @@ class Reporter:
             await asyncio.sleep(REPORT_SECONDS)
 
     async def report(self) -> None:
-        """Send one report, and carry out the order in the reply."""
-        order = await self._reports.put(self._now())
-        if order == DRAIN and self._drainer.ready:
-            logger.warning("draining as staff ordered")
+        """Send one report, and carry out the command in the reply."""
+        command = await self._reports.put(self._next_report())
+        if command == DRAIN and self._drainer.ready:
+            logger.warning("draining on the command of staff")
             self._start_drain()
 
-    def _now(self) -> NodeReport:
+    def _next_report(self) -> NodeReport:
         rates = self._meter.read()
         connections = len(self._node.connections)
         if self._drainer.draining and self._drain_from is None:
             # Some sockets may be closed already, so the number of the previous report counts.
-            self._drain_from = max(self._before, connections)
-        self._before = connections
-        if self._said % WINDOW == 0:
+            self._drain_from = max(self._previous_connections, connections)
+        self._previous_connections = connections
+        if self._sent % WINDOW == 0:
             latency_ms = round((rates.delivery_p99_seconds or 0.0) * 1000, 1)
             self._trail.append((connections, round(rates.deliveries, 1), latency_ms))
-        self._said += 1
+        self._sent += 1
         return self._report(rates, connections)
 
     def _report(self, rates: Rates, connections: int) -> NodeReport:

@@ -1,4 +1,4 @@
-"""Nodes' reports in Redis, and pending orders for nodes. Both expire unless they are renewed."""
+"""Nodes' reports in Redis, and pending commands for nodes. Both expire unless they are renewed."""
 
 from typing import Literal
 
@@ -14,8 +14,8 @@ TOPIC_NAME = "operations"
 SILENT_SECONDS = 3.0
 # A dead node remains listed for this long, so that staff can see which node was lost.
 LIFE_SECONDS = 30.0
-# A node asks twice a second, so the node of an older order is gone.
-ORDER_SECONDS = 10.0
+# A node asks twice a second, so the node of an older command is gone.
+COMMAND_SECONDS = 10.0
 # More nodes than a page can usefully show.
 NODES_LIMIT = 200
 
@@ -57,14 +57,14 @@ class Reports:
         self._keys = keys
 
     async def put(self, report: NodeReport) -> str:
-        """Store a node's report. Returns the pending order for it, or an empty text."""
+        """Store a node's report. Returns the pending command for it, or an empty text."""
         keys = self._keys
         async with redis_client():
-            order = await script("report")(
-                keys=[keys.reports, keys.reported, keys.versions, keys.orders],
+            command = await script("report")(
+                keys=[keys.reports, keys.report_times, keys.versions, keys.commands],
                 args=[report.run, report.model_dump_json(exclude_none=True), TOPIC_NAME, int(LIFE_SECONDS * 1000)],
             )
-        return str(order)
+        return str(command)
 
     async def read(self) -> tuple[NodeReport, ...]:
         """Return the last report of each node, by name; those that were not renewed in time are `silent`.
@@ -74,9 +74,9 @@ class Reports:
         async with redis_client() as redis:
             async with redis.pipeline(transaction=False) as pipe:
                 pipe.time()
-                pipe.zrange(self._keys.reported, 0, NODES_LIMIT - 1, desc=True, withscores=True)
-                (seconds, microseconds), reported = await pipe.execute()
-            runs = {str(run): at_ms for run, at_ms in reported}
+                pipe.zrange(self._keys.report_times, 0, NODES_LIMIT - 1, desc=True, withscores=True)
+                (seconds, microseconds), times = await pipe.execute()
+            runs = {str(run): at_ms for run, at_ms in times}
             bodies = await redis.hmget(self._keys.reports, list(runs)) if runs else []
         silent_before_ms = seconds * 1000 + microseconds // 1000 - SILENT_SECONDS * 1000
         found = []
@@ -94,9 +94,9 @@ class Reports:
             found.append(report.model_copy(update={"silent": silent}))
         return tuple(sorted(found, key=lambda report: (report.node, report.run)))
 
-    async def order(self, run: str, order: str) -> None:
-        """Leave an order for one run of a node: a later run under the same name must not obey it."""
+    async def send_command(self, run: str, command: str) -> None:
+        """Leave a command for one run of a node: a later run under the same name must not carry it out."""
         async with redis_client() as redis, redis.pipeline(transaction=True) as pipe:
-            pipe.hset(self._keys.orders, run, order)
-            pipe.pexpire(self._keys.orders, int(ORDER_SECONDS * 1000))
+            pipe.hset(self._keys.commands, run, command)
+            pipe.pexpire(self._keys.commands, int(COMMAND_SECONDS * 1000))
             await pipe.execute()

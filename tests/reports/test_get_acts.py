@@ -121,8 +121,8 @@ def test_no_get_writes(client, user, published, monkeypatch, settings, method): 
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
     settings.SIGNUP = True
-    orders = FakeReports(report("ws-0", "aaaa"), report("ws-1", "bbbb"))
-    monkeypatch.setattr(operations, "report_store", lambda: orders)
+    reports = FakeReports(report("ws-0", "aaaa"), report("ws-1", "bbbb"))
+    monkeypatch.setattr(operations, "report_store", lambda: reports)
     plan = actions.create_document(user("author"), title="Plan", body="one")
     people = [None, user("reader"), user("root", is_staff=True, is_superuser=True)]
     for person in people:
@@ -136,4 +136,4 @@ def test_no_get_writes(client, user, published, monkeypatch, settings, method): 
             assert answer.status_code in {200, 302, 403, 404}, (url, answer.status_code)
             assert [each["sql"] for each in queries if not each["sql"].startswith(READS)] == [], url
         assert published == sent
-        assert orders.orders == {}
+        assert reports.commands == {}

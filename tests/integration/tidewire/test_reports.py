@@ -1,4 +1,4 @@
-"""Reports and orders in a real Redis."""
+"""Reports and commands in a real Redis."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ def reports(redis):
 
 
 async def age(redis, run, seconds):
-    await redis.zincrby(KEYS.reported, -seconds * 1000, run)
+    await redis.zincrby(KEYS.report_times, -seconds * 1000, run)
 
 
 async def test_the_last_report_of_each_node_is_read_by_name(reports):
@@ -82,23 +82,23 @@ async def test_a_run_that_ended_gives_way_to_the_next_of_its_name(reports, redis
 
 
 async def test_an_order_is_told_to_one_run_of_a_node_until_it_ends(reports, redis):
-    """A node that was restarted under its name must not execute an order for its predecessor."""
-    await reports.order("aaaa", DRAIN)
+    """A node that was restarted under its name must not execute a command for its predecessor."""
+    await reports.send_command("aaaa", DRAIN)
     assert await reports.put(report("ws-0", "bbbb")) == ""
     assert [await reports.put(report("ws-0", "aaaa")) for _ in range(2)] == [DRAIN, DRAIN]
-    assert 0 < await redis.pttl(KEYS.orders) <= 10_000
+    assert 0 < await redis.pttl(KEYS.commands) <= 10_000
 
 
 async def test_nothing_stays_when_all_nodes_are_gone(reports, redis):
     await reports.put(report())
-    for key in (KEYS.reports, KEYS.reported):
+    for key in (KEYS.reports, KEYS.report_times):
         assert 0 < await redis.pttl(key) <= LIFE_SECONDS * 1000
 
 
 async def test_an_outage_has_one_name(reports, redis_server):
     """Callers that read or report must not need to handle another error."""
     redis_server.stop()
-    for attempt in (reports.read(), reports.put(report()), reports.order("aaaa", DRAIN)):
+    for attempt in (reports.read(), reports.put(report()), reports.send_command("aaaa", DRAIN)):
         with pytest.raises(RedisUnavailable):
             async with asyncio.timeout(10):
                 await attempt

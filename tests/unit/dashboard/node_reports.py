@@ -26,7 +26,7 @@ class FakeReports:
 
     def __init__(self, *reports: NodeReport) -> None:
         self.reports = list(reports)
-        self.orders: dict[str, str] = {}
+        self.commands: dict[str, str] = {}
         self.unavailable = False
 
     async def read(self) -> tuple[NodeReport, ...]:
@@ -34,5 +34,5 @@ class FakeReports:
             raise RedisUnavailable("unavailable")
         return tuple(self.reports)
 
-    async def order(self, run: str, order: str) -> None:
-        self.orders[run] = order
+    async def send_command(self, run: str, command: str) -> None:
+        self.commands[run] = command

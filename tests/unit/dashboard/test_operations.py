@@ -16,14 +16,14 @@ def reports(monkeypatch):
 
 def test_staff_drain_the_run_that_is_listening(reports, staff, caplog):
     operations.drain_node(staff, "ws-1")
-    assert reports.orders == {"bbbb": "drain"}
-    assert f"drain of ws-1 ordered by {staff.get_username()}" in caplog.text
+    assert reports.commands == {"bbbb": "drain"}
+    assert f"drain of ws-1 requested by {staff.get_username()}" in caplog.text
 
 
 def test_others_may_not(reports, ada):
     with pytest.raises(PermissionDenied, match="only staff may"):
         operations.drain_node(ada, "ws-1")
-    assert reports.orders == {}
+    assert reports.commands == {}
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_a_node_that_is_not_listening_is_given_no_order(reports, staff, change):
     reports.reports = [report("ws-1", "bbbb").model_copy(update=change)]
     with pytest.raises(operations.NotListening, match="ws-1"):
         operations.drain_node(staff, "ws-1")
-    assert reports.orders == {}
+    assert reports.commands == {}

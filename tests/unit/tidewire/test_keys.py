@@ -24,8 +24,8 @@ BUILT = {
     "position": KEYS.position("talk"),
     "seen": KEYS.seen("talk"),
     "reports": KEYS.reports,
-    "reported": KEYS.reported,
-    "orders": KEYS.orders,
+    "report_times": KEYS.report_times,
+    "commands": KEYS.commands,
 }
 
 
@@ -48,8 +48,8 @@ def test_the_names_are_these():
         "position": "app:position:talk",
         "seen": "app:seen:talk",
         "reports": "app:reports",
-        "reported": "app:reported",
-        "orders": "app:orders",
+        "report_times": "app:report_times",
+        "commands": "app:commands",
     }
 
 

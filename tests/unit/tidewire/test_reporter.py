@@ -1,4 +1,4 @@
-"""The report of a node about itself, and orders that it must follow once."""
+"""The report of a node about itself, and commands that it must follow once."""
 
 import asyncio
 from types import SimpleNamespace
@@ -12,18 +12,18 @@ from tidewire.reports import DRAIN
 
 
 class FakeReports:
-    """Records reports. Returns the pending order, or raises the error of an unavailable Redis."""
+    """Records reports. Returns the pending command, or raises the error of an unavailable Redis."""
 
     def __init__(self) -> None:
         self.put_reports = []
-        self.order = ""
+        self.command = ""
         self.unavailable = False
 
     async def put(self, report):
         if self.unavailable:
             raise RedisUnavailable("unavailable")
         self.put_reports.append(report)
-        return self.order
+        return self.command
 
     @property
     def last(self):
@@ -71,16 +71,16 @@ async def test_a_trail_has_a_point_for_every_window_and_an_end(scene):
 
 
 async def test_an_order_to_drain_is_obeyed_once(scene):
-    """The order remains in Redis for a while, and is returned with each report."""
-    scene.reports.order = DRAIN
+    """The command remains in Redis for a while, and is returned with each report."""
+    scene.reports.command = DRAIN
     for _ in range(3):
         await scene.reporter.report()
     assert scene.drains == 1
 
 
 async def test_another_order_is_not_obeyed(scene):
-    """A node must follow only orders that its version knows."""
-    scene.reports.order = "explode"
+    """A node must follow only commands that its version knows."""
+    scene.reports.command = "explode"
     await scene.reporter.report()
     assert scene.drains == 0
 

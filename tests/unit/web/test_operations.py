@@ -44,12 +44,12 @@ def test_it_warns_of_draining_the_last_node(as_user, staff, reports):
 
 def test_a_look_orders_nothing(as_user, staff, reports):
     as_user(staff).get(DRAIN)
-    assert reports.orders == {}
+    assert reports.commands == {}
 
 
 def test_staff_drain_a_node(as_user, staff, reports):
     answer = as_user(staff).post(DRAIN, follow=True)
-    assert reports.orders == {"bbbb": "drain"}
+    assert reports.commands == {"bbbb": "drain"}
     assert answer.redirect_chain == [(PAGE, 302)]
     assert "ws-1 was told to drain." in answer.text
 
@@ -57,7 +57,7 @@ def test_staff_drain_a_node(as_user, staff, reports):
 def test_others_drain_nothing(client, as_user, ada, reports):
     assert client.post(DRAIN).status_code == 302
     assert as_user(ada).post(DRAIN).status_code == 403
-    assert reports.orders == {}
+    assert reports.commands == {}
 
 
 def test_a_post_without_a_token_is_refused(staff, reports, published):
@@ -65,14 +65,14 @@ def test_a_post_without_a_token_is_refused(staff, reports, published):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(staff)
     assert strict.post(DRAIN).status_code == 403
-    assert reports.orders == {}
+    assert reports.commands == {}
 
 
 def test_a_node_that_is_not_there_cannot_be_drained(as_user, staff, reports):
     client = as_user(staff)
     assert "ws-7 is not listening" in client.get("/operations/ws-7/drain/", follow=True).text
     assert "ws-7 is not listening" in client.post("/operations/ws-7/drain/", follow=True).text
-    assert reports.orders == {}
+    assert reports.commands == {}
 
 
 def test_without_redis_it_says_so(as_user, staff, reports):
