@@ -3,13 +3,13 @@
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 
-from dashboard import access
+from dashboard import revocation_signals
 
 
 @pytest.fixture
 def revoked(monkeypatch):
     users: list[int] = []
-    monkeypatch.setattr(access, "revoke", lambda user, **_: users.append(user))
+    monkeypatch.setattr(revocation_signals, "revoke", lambda user, **_: users.append(user))
     return users
 
 

@@ -19,32 +19,32 @@ _DECISIVE = ("password", "is_active", "is_staff", "is_superuser", "username")
 
 def connect() -> None:
     """Connect to Django's signals, once per process."""
-    pre_save.connect(_saving, sender=User, dispatch_uid="dashboard.access")
-    post_save.connect(_saved, sender=User, dispatch_uid="dashboard.access")
-    post_delete.connect(_deleted, sender=User, dispatch_uid="dashboard.access")
-    pre_delete.connect(_group_deleted, sender=Group, dispatch_uid="dashboard.access")
+    pre_save.connect(_before_save, sender=User, dispatch_uid="dashboard.revocation_signals")
+    post_save.connect(_after_save, sender=User, dispatch_uid="dashboard.revocation_signals")
+    post_delete.connect(_after_delete, sender=User, dispatch_uid="dashboard.revocation_signals")
+    pre_delete.connect(_before_group_delete, sender=Group, dispatch_uid="dashboard.revocation_signals")
     for through in (User.groups.through, User.user_permissions.through, Group.permissions.through):
-        m2m_changed.connect(_permitted, sender=through, dispatch_uid="dashboard.access")
+        m2m_changed.connect(_after_permission_change, sender=through, dispatch_uid="dashboard.revocation_signals")
 
 
-def _saving(instance: User, update_fields: frozenset[str] | None, **_: Any) -> None:
-    """Compare with the stored row. `_saved` publishes, so that no later handshake can read the old row."""
+def _before_save(instance: User, update_fields: frozenset[str] | None, **_: Any) -> None:
+    """Compare with the stored row. `_after_save` publishes, so that no later handshake can read the old row."""
     is_decisive = update_fields is None or bool(update_fields.intersection(_DECISIVE))
     before = User.objects.filter(pk=instance.pk).values(*_DECISIVE).first() if is_decisive else None
     changed = before is not None and any(getattr(instance, name) != value for name, value in before.items())
     instance.__dict__["_access_changed"] = changed
 
 
-def _saved(instance: User, **_: Any) -> None:
+def _after_save(instance: User, **_: Any) -> None:
     if instance.__dict__.pop("_access_changed", False):
         revoke(instance.pk, final=not instance.is_active)
 
 
-def _deleted(instance: User, **_: Any) -> None:
+def _after_delete(instance: User, **_: Any) -> None:
     revoke(instance.pk, final=True)
 
 
-def _permitted(
+def _after_permission_change(
     instance: User | Group | Permission, action: str, model: type, pk_set: set[int] | None, **_: Any
 ) -> None:
     """Revoke users after a permission or a group was removed, from either side of the relation."""
@@ -75,6 +75,6 @@ def _members(groups: Iterable[Group]) -> set[int]:
     return set(User.objects.filter(groups__in=groups).values_list("pk", flat=True))
 
 
-def _group_deleted(instance: Group, **_: Any) -> None:
+def _before_group_delete(instance: Group, **_: Any) -> None:
     for user in _members([instance]):
         revoke(user)
