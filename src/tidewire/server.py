@@ -34,7 +34,7 @@ from tidewire.conf import settings
 from tidewire.connection import attempt
 from tidewire.drain import Drainer
 from tidewire.exceptions import RedisUnavailable
-from tidewire.garbage import leave_start_up
+from tidewire.garbage_collection import freeze_startup_objects
 from tidewire.node import node, require_layer
 from tidewire.redis import require_version
 from tidewire.reporter import Reporter
@@ -164,7 +164,7 @@ class TidewireServer(Server):
         told: Any = STDLibLogObserver("twisted")
         observer: Any = FilteringLogObserver(told, [errors])
         globalLogPublisher.addObserver(observer)
-        leave_start_up()
+        freeze_startup_objects()
         read_in_small_pieces()
         self.ws_factory.protocol = protocol_of(self.ws_factory, self._inbound_limits)
         limits = settings()

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from tidewire.garbage import leave_start_up
+from tidewire.garbage_collection import freeze_startup_objects
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _thawed():
 def test_what_was_loaded_is_out_of_sight():
     """The collector examines only objects that are created later."""
     loaded = [[] for _ in range(1000)]
-    leave_start_up()
+    freeze_startup_objects()
     assert gc.get_freeze_count() > 1000
     seen = {id(each) for each in gc.get_objects()}
     assert not any(id(each) in seen for each in loaded)

@@ -3,7 +3,7 @@
 import gc
 
 
-def leave_start_up() -> None:
+def freeze_startup_objects() -> None:
     """Exempt all objects created so far from garbage collection, for the life of the process.
 
     A closed connection is a cycle of about fifteen objects, and the oldest generation is collected only after growing
