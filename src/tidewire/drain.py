@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 # The rest of the time is for disconnect handlers and for handing over presence.
 CLOSING_PART = 0.8
 TICK_SECONDS = 0.05
-# After a tick longer than HELD_UP_SECONDS the pace may exceed the planned one by this factor at most, because other
+# After a tick longer than LATE_TICK_SECONDS the pace may exceed the planned one by this factor at most, because other
 # nodes must accept the clients.
-CATCH_UP = 1.3
-HELD_UP_SECONDS = 0.2
+MAX_PACE_FACTOR = 1.3
+LATE_TICK_SECONDS = 0.2
 # Fewer sockets than this need no pacing, so that a development server stops at once.
-AT_ONCE = 20
+UNPACED_CONNECTIONS = 20
 # Enough for close frames to be sent and answered when a drain is hurried.
-HURRY_SECONDS = 1.0
+CLOSE_NOW_SECONDS = 1.0
 
 State = Literal["listening", "draining", "drained"]
 
@@ -40,7 +40,7 @@ class Drainer:
     def __init__(self, node: Node, *, stop_listening: Callable[[], Awaitable[None]]) -> None:
         self._node = node
         self._stop_listening = stop_listening
-        self._hurry = asyncio.Event()
+        self._close_now = asyncio.Event()
         self.state: State = "listening"
 
     @property
@@ -53,9 +53,9 @@ class Drainer:
         """True if new clients can connect."""
         return self.state == "listening"
 
-    def hurry(self) -> None:
+    def close_now(self) -> None:
         """Close the remaining sockets now."""
-        self._hurry.set()
+        self._close_now.set()
 
     async def drain(self) -> None:
         """Close the listener, then every socket, then hand over presence. A second call returns at once."""
@@ -72,7 +72,7 @@ class Drainer:
         connections = list(self._node.connections)
         seconds = self._node.settings.DRAIN_SECONDS * CLOSING_PART
         logger.info("draining %d connections over %.0f s", len(connections), seconds)
-        if len(connections) <= AT_ONCE:
+        if len(connections) <= UNPACED_CONNECTIONS:
             seconds = 0.0
         await self._close(connections, seconds)
         await self._wait_until_gone(set(connections), self._node.settings.DRAIN_SECONDS - seconds)
@@ -89,9 +89,9 @@ class Drainer:
         while closed < len(connections):
             now = loop.time()
             due = len(connections)
-            if now - started < seconds and not self._hurry.is_set():
+            if now - started < seconds and not self._close_now.is_set():
                 rate = len(connections) / seconds
-                most = closed + math.ceil(CATCH_UP * rate * min(now - before, HELD_UP_SECONDS))
+                most = closed + math.ceil(MAX_PACE_FACTOR * rate * min(now - before, LATE_TICK_SECONDS))
                 due = min(int(rate * (now - started)), most)
             before = now
             for connection in connections[closed:due]:
@@ -112,9 +112,9 @@ class Drainer:
         end = loop.time() + seconds
         # Polling at 20 Hz for a few seconds, once per process, is simpler than an event on the hot path.
         while self._node.connections and loop.time() < end:
-            if self._hurry.is_set():
-                end = min(end, loop.time() + HURRY_SECONDS)
-                self._hurry.clear()
+            if self._close_now.is_set():
+                end = min(end, loop.time() + CLOSE_NOW_SECONDS)
+                self._close_now.clear()
             # Handshakes that were in progress when the listener closed.
             for connection in self._node.connections - closed:
                 self._close_one(connection)

@@ -219,8 +219,8 @@ class TidewireServer(Server):
             # The server is still starting.
             self.stop()
         elif self._drainer.draining:
-            logger.warning("second signal: the drain is cut short")
-            self._drainer.hurry()
+            logger.warning("second signal: all remaining sockets are closed now")
+            self._drainer.close_now()
         else:
             self._task = asyncio.ensure_future(self._drain_and_stop())
 

@@ -12,7 +12,7 @@ from tests.faults.account import peak_per_second
 from tests.unit.tidewire.fakes import FakeWriter
 from tidewire import drain, metrics
 from tidewire.close_codes import CloseCode
-from tidewire.drain import CLOSING_PART, HURRY_SECONDS, Drainer
+from tidewire.drain import CLOSE_NOW_SECONDS, CLOSING_PART, Drainer
 from tidewire.node import Node
 from tidewire.presence import PresenceKey
 
@@ -128,7 +128,7 @@ async def test_a_loop_that_was_held_up_makes_up_for_it_slowly(scene):
 
 async def test_a_few_sockets_are_closed_at_once(scene):
     """A development server should stop at once."""
-    scene.fill(drain.AT_ONCE)
+    scene.fill(drain.UNPACED_CONNECTIONS)
     assert await scene.drain() < 1
 
 
@@ -169,17 +169,17 @@ async def test_who_left_by_themselves_is_not_closed(scene):
 async def test_a_second_signal_cuts_it_short(scene):
     """All sockets are closed at once, and the drain waits briefly for the close frames to be sent."""
     scene.fill(500)
-    asyncio.get_running_loop().call_later(1.0, scene.drainer.hurry)
+    asyncio.get_running_loop().call_later(1.0, scene.drainer.close_now)
     seconds = await scene.drain()
     assert all(client.closed and client.left for client in scene.clients)
-    assert 1.0 < seconds < 1.0 + HURRY_SECONDS
+    assert 1.0 < seconds < 1.0 + CLOSE_NOW_SECONDS
 
 
 async def test_a_second_signal_does_not_wait_for_who_never_answers(scene):
     """The wait is short."""
     scene.fill(500, answers_seconds=None)
-    asyncio.get_running_loop().call_later(1.0, scene.drainer.hurry)
-    assert await scene.drain() < 1.0 + HURRY_SECONDS + 0.2
+    asyncio.get_running_loop().call_later(1.0, scene.drainer.close_now)
+    assert await scene.drain() < 1.0 + CLOSE_NOW_SECONDS + 0.2
 
 
 async def test_a_second_drain_waits_for_nothing(scene):
