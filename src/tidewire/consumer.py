@@ -105,7 +105,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self.accept()
         # No await is allowed between this check and `connect`, or concurrent handshakes would all pass it.
         user = identity(self.scope)
-        close_code = close_code or node().exceeded_limit(user) or self._ended()
+        close_code = close_code or node().exceeded_limit(user) or self._revocation_code()
         if close_code is not None:
             metrics.CONNECTS.labels(name, close_code.name.lower()).inc()
             await self.close(close_code)
@@ -339,10 +339,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         logger.info("rejected %s user=%s reason=%s detail=%r", name, self.connection.user, reason, detail)
         self.connection.write(frame_event(Error(code=reason, detail=detail[:200])))
 
-    def _ended(self) -> CloseCode | None:
+    def _revocation_code(self) -> CloseCode | None:
         """Return the close code if access was revoked during this handshake, before the socket was registered."""
         asked_at = self.scope.get("asked_at", math.inf)
-        return node().revocations.ended(identity(self.scope), self.scope.get("session_mark", ""), asked_at)
+        return node().revocations.close_code(identity(self.scope), self.scope.get("session_mark", ""), asked_at)
 
     def _who(self) -> dict[str, Any]:
         """Return the fields that identify this socket in a log line; nginx's line has the same request id."""

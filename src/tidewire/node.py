@@ -40,7 +40,7 @@ RESTART_SECONDS = 0.5
 LONGEST_RESTART_SECONDS = 3.0
 LAG_SECONDS = 0.5
 # A socket that was full waits this long at most once it has room; it is late already.
-SLOW_LOOK_SECONDS = 0.05
+SLOW_CHECK_SECONDS = 0.05
 # Redis may be unavailable when a node stops; the expiry of the lease then has the same effect a little later.
 HAND_OVER_SECONDS = 2.0
 
@@ -80,10 +80,10 @@ class Node:
         self.sessions = SessionWatch(
             lambda: self.connections,
             seconds=given.SESSION_CHECK_SECONDS,
-            on_end=self.revocations.end,
+            on_end=self.revocations.end_session,
             is_current=self.revocations.is_current,
         )
-        self.revocations.on_lost = self.sessions.hurry  # type: ignore[method-assign]  # a hook
+        self.revocations.on_data_loss = self.sessions.check_now  # type: ignore[method-assign]  # a hook
         self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # a hook
         announcer = Announcer(
             layer, prefix=given.PREFIX, coalesce_seconds=given.COALESCE_SECONDS, here=self.hub.changed
@@ -94,8 +94,8 @@ class Node:
         # Of all writes of a node, only the touch of its lease is certain to occur every second.
         self.presence.on_write_health = self._on_write_health  # type: ignore[method-assign]  # a hook
         # A Redis that lost this node's writes, or was unavailable, may have lost revocations as well.
-        self.presence.on_data_loss = self.sessions.hurry  # type: ignore[method-assign]  # a hook
-        self.hub.on_reconnect = self.sessions.hurry  # type: ignore[method-assign]  # a hook
+        self.presence.on_data_loss = self.sessions.check_now  # type: ignore[method-assign]  # a hook
+        self.hub.on_reconnect = self.sessions.check_now  # type: ignore[method-assign]  # a hook
         self.edit_leases = NodeEditLeases(
             self.edit_lease_store, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
         )
@@ -224,7 +224,7 @@ class Node:
     async def _watch_slow(self) -> None:
         """Resume the sockets that have room again, and abort those that have been full for too long."""
         while True:
-            await asyncio.sleep(SLOW_LOOK_SECONDS)
+            await asyncio.sleep(SLOW_CHECK_SECONDS)
             for connection in list(self._full):
                 if connection not in self.connections:
                     self._full.discard(connection)

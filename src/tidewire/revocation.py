@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 TOPIC = StreamTopic(TOPIC_NAME)
 # Number of events that a node reads again after a gap; fewer than one read of history returns.
-LOOK_BACK = 500
+REREAD_EVENTS = 500
 # Accuracy of a node's knowledge of Redis's time: the round trip of its question.
 CLOCK_MS = 5_000
 
@@ -107,7 +107,7 @@ def revoke_session(user: object, key: str) -> None:
         revoke(user, session=session_mark(key), final=True)
 
 
-class _Heard(NamedTuple):
+class _Received(NamedTuple):
     """A revocation that this node has received. `at` is in seconds of `time.monotonic`."""
 
     epoch: str
@@ -139,16 +139,16 @@ class Revocations:
         self._connections = connections
         self._clock = clock
         self._publish = publish
-        self._users: dict[str, _Heard] = {}
-        self._sessions: dict[str, _Heard] = {}
+        self._users: dict[str, _Received] = {}
+        self._sessions: dict[str, _Received] = {}
         # The topic's epoch, and the marks of the positions after which this node knows all revocations, oldest first.
         self._epoch = START.epoch
         self._marks: dict[int, str] = {}
-        self._looking_back = False
+        self._rereading = False
         self._caught_up = False
         self._subscription: Subscription | None = None
         # The ids of the last events, oldest first, so that reading them again closes no socket a second time.
-        self._taken: dict[UUID, None] = {}
+        self._received_ids: dict[UUID, None] = {}
 
     def follow(self, at: Position = START) -> None:
         """Follow the topic, from the beginning of its history or from a position.
@@ -192,14 +192,16 @@ class Revocations:
         position = ticket.position
         if position.epoch != self._epoch or self._marks.get(position.offset) != position.mark:
             return False
-        heard = (self._users.get(str(ticket.pk)), self._sessions.get(ticket.session))
-        return all(each is None or (each.epoch == position.epoch and each.offset <= position.offset) for each in heard)
+        revocations = (self._users.get(str(ticket.pk)), self._sessions.get(ticket.session))
+        return all(
+            each is None or (each.epoch == position.epoch and each.offset <= position.offset) for each in revocations
+        )
 
     def is_current(self) -> bool:
         """Return whether this node has all revocations that were published."""
         return self._caught_up and not self._hub.stale
 
-    def ended(self, user: str, session: str, since: float) -> CloseCode | None:
+    def close_code(self, user: str, session: str, since: float) -> CloseCode | None:
         """Return the reason to refuse a socket whose user was looked up before.
 
         Args:
@@ -211,14 +213,14 @@ class Revocations:
             The close code; None if access was not revoked.
 
         """
-        heard = self._sessions.get(session)
-        if heard is not None and heard.final:
+        revocation = self._sessions.get(session)
+        if revocation is not None and revocation.final:
             return CloseCode.REVOKED
         # The client reconnects and is authenticated again.
-        missed = [each for each in (heard, self._users.get(user)) if each is not None and each.at >= since]
+        missed = [each for each in (revocation, self._users.get(user)) if each is not None and each.at >= since]
         return CloseCode.EXPIRED if missed else None
 
-    async def end(self, user: str, key: str, final: bool) -> None:
+    async def end_session(self, user: str, key: str, final: bool) -> None:
         """Refuse the tickets of a session that ended without an event, here and on the other nodes.
 
         Args:
@@ -228,13 +230,13 @@ class Revocations:
 
         """
         mark = session_mark(key)
-        _hear(self._sessions, mark, _Heard(START.epoch, 0, time.monotonic(), final))
+        _remember(self._sessions, mark, _Received(START.epoch, 0, time.monotonic(), final))
         try:
             await self._publish(Revoked(id=uuid4(), user=user, session=mark, final=final))
         except RedisUnavailable as error:
             logger.warning("other nodes find the end of a session by themselves: %s", error)
 
-    def on_lost(self) -> None:
+    def on_data_loss(self) -> None:
         """Called if revocations may be lost for good; the node replaces it."""
 
     # A `Writer` for the hub, by which the topic's events reach this class instead of a socket.
@@ -250,7 +252,7 @@ class Revocations:
 
         """
         for frame in frames:
-            self._take(decode_any(frame.text))
+            self._receive(decode_any(frame.text))
 
     def try_write(self, frames: list[Frame], wire: bytes, limit: int) -> bool:
         """Receive the events that the hub delivers; there is always room.
@@ -270,21 +272,21 @@ class Revocations:
     def abort(self) -> None:
         """There is no connection to abort."""
 
-    def _take(self, event: Any) -> None:
+    def _receive(self, event: Any) -> None:
         if isinstance(event, Resumed):
             self._resume(event)
-        elif isinstance(event, Revoked) and event.id not in self._taken:
-            self._taken[event.id] = None
-            if len(self._taken) > LOOK_BACK:
-                del self._taken[next(iter(self._taken))]
-            self._forget_old()
+        elif isinstance(event, Revoked) and event.id not in self._received_ids:
+            self._received_ids[event.id] = None
+            if len(self._received_ids) > REREAD_EVENTS:
+                del self._received_ids[next(iter(self._received_ids))]
+            self._drop_expired()
             assert event.offset is not None
-            self._know(event.offset, event.mark or "")
-            heard = _Heard(self._epoch, event.offset, time.monotonic(), event.final)
+            self._record_position(event.offset, event.mark or "")
+            revocation = _Received(self._epoch, event.offset, time.monotonic(), event.final)
             if event.session is None:
-                _hear(self._users, event.user, heard)
+                _remember(self._users, event.user, revocation)
             else:
-                _hear(self._sessions, event.session, heard)
+                _remember(self._sessions, event.session, revocation)
             self._close(event)
 
     def _resume(self, event: Resumed) -> None:
@@ -295,17 +297,17 @@ class Revocations:
             self._epoch, self._marks = at.epoch, {}
         # A position reached by reading back has no mark of its own; later events have theirs.
         if at is not None:
-            self._know(at.offset, at.mark)
-        self._looking_back = not event.recovered and not self._looking_back
+            self._record_position(at.offset, at.mark)
+        self._rereading = not event.recovered and not self._rereading
         if not event.recovered:
-            self.on_lost()
-        if self._looking_back and at is not None:
-            self.follow(Position(at.epoch, max(0, at.offset - LOOK_BACK), ANY_MARK))
+            self.on_data_loss()
+        if self._rereading and at is not None:
+            self.follow(Position(at.epoch, max(0, at.offset - REREAD_EVENTS), ANY_MARK))
 
-    def _know(self, offset: int, mark: str) -> None:
+    def _record_position(self, offset: int, mark: str) -> None:
         """Record a position: a ticket with it was issued after exactly these events had been published."""
         self._marks.setdefault(offset, mark)
-        if len(self._marks) > LOOK_BACK:
+        if len(self._marks) > REREAD_EVENTS:
             del self._marks[next(iter(self._marks))]
 
     def _close(self, event: Revoked) -> None:
@@ -315,7 +317,7 @@ class Revocations:
                 metrics.REVOKED.inc()
                 connection.close(CloseCode.REVOKED if event.final else CloseCode.EXPIRED)
 
-    def _forget_old(self) -> None:
+    def _drop_expired(self) -> None:
         """Drop revocations that are older than any ticket, with twice its life as a margin for Redis's clock."""
         oldest = time.monotonic() - 2 * settings().TICKET_SECONDS
         for known in (self._users, self._sessions):
@@ -323,7 +325,7 @@ class Revocations:
                 del known[next(iter(known))]
 
 
-def _hear(known: dict[str, _Heard], name: str, heard: _Heard) -> None:
+def _remember(known: dict[str, _Received], name: str, revocation: _Received) -> None:
     """Remember a revocation, the newest last. A final one remains final."""
     before = known.pop(name, None)
-    known[name] = heard._replace(final=heard.final or (before is not None and before.final))
+    known[name] = revocation._replace(final=revocation.final or (before is not None and before.final))

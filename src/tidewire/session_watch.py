@@ -56,14 +56,14 @@ class SessionWatch:
         self._seconds = seconds
         self._on_end = on_end
         self._is_current = is_current
-        self._hurried = asyncio.Event()
+        self._check_requested = asyncio.Event()
         # The number of parts to check without a pause.
         self._at_once = 0
 
-    def hurry(self) -> None:
+    def check_now(self) -> None:
         """Check all sessions now, because an event about one may have been lost."""
         self._at_once = PARTS
-        self._hurried.set()
+        self._check_requested.set()
 
     async def run(self) -> None:
         """Check the parts of the sessions in turn, for ever."""
@@ -74,10 +74,10 @@ class SessionWatch:
 
     async def _pause(self) -> None:
         if not self._at_once:
-            self._hurried.clear()
+            self._check_requested.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds / PARTS):
-                    await self._hurried.wait()
+                    await self._check_requested.wait()
         if self._at_once:
             self._at_once -= 1
 

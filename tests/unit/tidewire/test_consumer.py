@@ -178,7 +178,7 @@ class TestConnecting:
 
     async def test_whose_session_ends_during_the_handshake_is_not_let_in(self, connect, here):
         """The revocation found no socket to close."""
-        await here.revocations.end("1", "key", True)
+        await here.revocations.end_session("1", "key", True)
         client = await connect("hall/", session_mark=session_mark("key"), asked_at=time.monotonic())
         assert closes(await client.sent()) == [CloseCode.REVOKED]
         assert here.connections == set()

@@ -170,10 +170,10 @@ async def test_an_end_that_the_node_finds_itself_is_published(revocations, told)
     """This node must refuse its tickets at once, and so must the other nodes."""
     mark = session_mark("key")
     assert revocations.allows(ticket(session=mark))
-    await revocations.end("1", "key", False)
+    await revocations.end_session("1", "key", False)
     assert not revocations.allows(ticket(session=mark))
     assert [(event.user, event.session, event.final) for event in told] == [("1", mark, False)]
-    assert revocations.ended("1", mark, time.monotonic() + 1) is None, "a session that is read anew may be valid"
+    assert revocations.close_code("1", mark, time.monotonic() + 1) is None, "a session that is read anew may be valid"
 
 
 async def test_an_end_that_cannot_be_published_is_known_here(hub, sockets):
@@ -182,9 +182,9 @@ async def test_an_end_that_cannot_be_published_is_known_here(hub, sockets):
 
     made = Revocations(hub, list, clock=set_clock(), publish=publish)
     said(made, resumed(9))
-    await made.end("1", "key", True)
+    await made.end_session("1", "key", True)
     assert not made.allows(ticket(session=session_mark("key")))
-    assert made.ended("1", session_mark("key"), time.monotonic() + 1) == CloseCode.REVOKED
+    assert made.close_code("1", session_mark("key"), time.monotonic() + 1) == CloseCode.REVOKED
 
 
 def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkeypatch):
@@ -202,14 +202,14 @@ def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkey
 def test_a_handshake_that_was_under_way_is_ended_too(revocations):
     """A session's end is final, and a user's lets the client reconnect. Other users' handshakes continue."""
     before = time.monotonic()
-    assert revocations.ended("1", "mark", before) is None
+    assert revocations.close_code("1", "mark", before) is None
     said(revocations, revoked("1", "mark", final=True))
-    assert revocations.ended("1", "mark", time.monotonic() + 1) == CloseCode.REVOKED
-    assert revocations.ended("1", "another", before) is None
+    assert revocations.close_code("1", "mark", time.monotonic() + 1) == CloseCode.REVOKED
+    assert revocations.close_code("1", "another", before) is None
     said(revocations, revoked("1"))
-    assert revocations.ended("1", "another", before) == CloseCode.EXPIRED
-    assert revocations.ended("1", "another", time.monotonic() + 1) is None
-    assert revocations.ended("2", "another", before) is None
+    assert revocations.close_code("1", "another", before) == CloseCode.EXPIRED
+    assert revocations.close_code("1", "another", time.monotonic() + 1) is None
+    assert revocations.close_code("2", "another", before) is None
 
 
 def test_a_session_s_tickets_end_with_it(revocations):
@@ -246,7 +246,7 @@ def test_lost_history_distrusts_all_older_tickets(revocations):
 def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, hub):
     """The event that began a new epoch can be read; history that is missing must not be requested repeatedly."""
     lost = []
-    revocations.on_lost = lambda: lost.append(1)
+    revocations.on_data_loss = lambda: lost.append(1)
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
     assert hub.followed == [Position("a", 0, ANY_MARK)]

@@ -114,7 +114,7 @@ async def test_in_a_hurry_every_session_is_looked_at_at_once(found):
     task = asyncio.ensure_future(made.run())
     await asyncio.sleep(0)
     found.over = {"one"}
-    made.hurry()
+    made.check_now()
     await asyncio.sleep(0.1)
     assert one.closed[:1] == [CloseCode.REVOKED]
     assert other.closed == []
