@@ -39,7 +39,7 @@ THROTTLED_MS = 50_000
 
 
 @dataclass
-class Found:
+class Observation:
     """Observations since the tab was hidden. A list has a value each time it changes."""
 
     closes: int
@@ -107,8 +107,8 @@ class Hidden:
         runs: list[float] = self.ada.evaluate("watched.runs")
         return sum(after - before > THROTTLED_MS for before, after in itertools.pairwise(runs))
 
-    def look(self) -> Found:
+    def observe(self) -> Observation:
         """Return the observations of both pages."""
         ada: dict[str, Any] = self.ada.evaluate("watched")
         bob: dict[str, Any] = self.bob.evaluate("watched")
-        return Found(ada["closes"] + bob["closes"], ada["states"], ada["leases"], bob["seen"])
+        return Observation(ada["closes"] + bob["closes"], ada["states"], ada["leases"], bob["seen"])

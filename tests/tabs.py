@@ -25,7 +25,7 @@ THROTTLED = "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/10
 START_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
 WAIT_SECONDS = 15.0
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 
 
 class Tab:
@@ -76,7 +76,7 @@ class Tab:
                 if value := self.evaluate(expression):
                     return value
             assert time.monotonic() < end, f"not within {seconds:.0f} s: {expression}"
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def text(self, selector: str) -> str | None:
         """Return an element's text, or None if it is missing or hidden."""
@@ -139,7 +139,7 @@ class Chromium:
         end = time.monotonic() + START_SECONDS
         while not (written.exists() and written.read_text(encoding="ascii").count("\n") == 1):
             assert time.monotonic() < end, "Chromium did not start"
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         self._port, path = written.read_text(encoding="ascii").split("\n")
         self._browser = self._connect(path)
         return self
@@ -199,4 +199,4 @@ def until(condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> Non
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds:.0f} s"
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)

@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 # Below the 20 ms for which other connections may be delayed. A burst that arrives in the meantime is received early
 # enough for most sockets to get all of it in one write.
-STRETCH_SECONDS = 0.003
+SLICE_SECONDS = 0.003
 # Number of writes per reading of the clock; a write costs about 10 microseconds.
-WRITES_PER_LOOK = 64
+WRITES_PER_CLOCK_READING = 64
 
 
 async def fan_out(
@@ -27,13 +27,13 @@ async def fan_out(
 
     `family` is the family of the topic, for the metrics; `published` is in seconds since 1970.
     """
-    started = stretch = time.monotonic()
+    started = slice_started = time.monotonic()
     written = 0
-    for first in range(0, len(subscriptions), WRITES_PER_LOOK):
-        written += write(subscriptions[first : first + WRITES_PER_LOOK])
-        if time.monotonic() - stretch > STRETCH_SECONDS:
+    for first in range(0, len(subscriptions), WRITES_PER_CLOCK_READING):
+        written += write(subscriptions[first : first + WRITES_PER_CLOCK_READING])
+        if time.monotonic() - slice_started > SLICE_SECONDS:
             await asyncio.sleep(0)
-            stretch = time.monotonic()
+            slice_started = time.monotonic()
     metrics.DELIVERED.labels(family).inc(written)
     metrics.FANOUT_SECONDS.labels(family).observe(time.monotonic() - started)
     if published is not None:

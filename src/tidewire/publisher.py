@@ -38,7 +38,7 @@ PACE_SECONDS_PER_EVENT, LONGEST_PACE_SECONDS = 0.01, 0.1
 # A topic with refused events is skipped for this long, so that it cannot delay the others.
 REFUSED_SECONDS = 10.0
 # First and longest interval of retries while another publisher has its turn, or events cannot be numbered yet.
-FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.02, 0.25
+FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.02, 0.25
 # First and longest interval of retries while Redis or the database is unavailable.
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 2.0
 # A process that ends may wait this long for its last events. After that the relay publishes them.
@@ -170,13 +170,13 @@ class PublisherThread:
 
     def _publish(self) -> None:
         """Publish until no event is waiting."""
-        looks = Backoff(FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
+        polls = Backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS)
         retries = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         while not self._stopping.is_set():
             try:
                 if self._publisher.publish() or not OutboxEvent.objects.exists():
                     return
-                wait = looks.failed()
+                wait = polls.failed()
             except RedisUnavailable as error:
                 # Pages can then skip Redis.
                 circuit_breaker.READS.record_failure()

@@ -24,7 +24,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Reading:
     at: float
     connects: float
     closes: float
@@ -34,16 +34,16 @@ class _Look:
 
 
 class Meter:
-    """Compares the metrics with those of `looks` readings ago, so that one busy moment does not show as a spike."""
+    """Compares the metrics with the oldest of the last `readings`, so that one busy moment does not show as a spike."""
 
-    def __init__(self, *, looks: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, readings: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._looks: deque[_Look] = deque([self._look()], maxlen=looks + 1)
+        self._readings: deque[_Reading] = deque([self._take_reading()], maxlen=readings + 1)
 
     def read(self) -> Rates:
         """Return the recent rates. Must be called at a regular interval."""
-        self._looks.append(self._look())
-        first, last = self._looks[0], self._looks[-1]
+        self._readings.append(self._take_reading())
+        first, last = self._readings[0], self._readings[-1]
         seconds = max(last.at - first.at, 1e-9)
         return Rates(
             connects=(last.connects - first.connects) / seconds,
@@ -53,8 +53,8 @@ class Meter:
             lag_p99_seconds=_quantile(first.lag, last.lag),
         )
 
-    def _look(self) -> _Look:
-        return _Look(
+    def _take_reading(self) -> _Reading:
+        return _Reading(
             at=self._clock(),
             connects=_total(metrics.CONNECTS),
             closes=_total(metrics.CLOSES),

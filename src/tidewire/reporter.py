@@ -33,7 +33,7 @@ class Reporter:
         self._start_drain = start_drain
         self._run = uuid.uuid4().hex[:8]
         self._started = time.monotonic()
-        self._meter = Meter(looks=WINDOW)
+        self._meter = Meter(readings=WINDOW)
         self._sent = 0
         self._previous_connections = 0
         self._drain_from: int | None = None

@@ -13,7 +13,7 @@ import redis
 from tests.stack import Stack
 from tidewire.keys import Keys
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 USERS = ("users", "online")
 
 
@@ -48,7 +48,7 @@ class Watcher(threading.Thread):
         self._redis.close()
 
     def run(self) -> None:
-        while not self._end.wait(LOOK_SECONDS):
+        while not self._end.wait(POLL_SECONDS):
             for topic_phase in self.members:
                 try:
                     found = self._redis.zrange(self._keys.members(*topic_phase), 0, -1, withscores=True)

@@ -17,7 +17,7 @@ SHUTDOWN_SECONDS = 6
 # Daphne's defaults: the silence before a ping, and the timeout of its answer.
 PING_SECONDS, PONG_SECONDS = 20, 30
 # Daphne checks every socket at this interval.
-LOOK_SECONDS = 2
+CHECK_SECONDS = 2
 
 
 def reload(stack):
@@ -60,7 +60,7 @@ def test_half_open(start_stack, scene, size):
     stack = start_stack(ws=2)
     pages = people(stack, size(100, 30))
     frozen = people(stack, size(40, 10), prefix="frozen")
-    bound = PING_SECONDS + PONG_SECONDS + LOOK_SECONDS + Settings.GRACE_SECONDS + Settings.TOUCH_SECONDS
+    bound = PING_SECONDS + PONG_SECONDS + CHECK_SECONDS + Settings.GRACE_SECONDS + Settings.TOUCH_SECONDS
     with (
         Crowd(stack, frozen) as sleepers,
         scene(stack, "Half-open TCP: clients vanish without a FIN", pages=pages, per_second=5, order=42) as run,

@@ -25,11 +25,11 @@ def test_hidden_tab(start_stack, scene, size, tmp_path):
         run.begin(f"ada's tab is hidden for {HIDDEN_SECONDS:.0f} s")
         hidden.hide()
         run.until(HIDDEN_SECONDS)
-        found, throttled = hidden.look(), hidden.throttled_runs
+        found, throttled = hidden.observe(), hidden.throttled_runs
         run.tell("its node is drained")
         stack.stop_ws(0)
         run.calm(DRAINED_SECONDS)
-        after = hidden.look()
+        after = hidden.observe()
         began = time.time()
         hidden.show()
         hidden.ada.wait("document.querySelector('[data-editor]').dataset.lease === 'mine'")

@@ -181,7 +181,7 @@ def losing_redis(story: Story, crowd: Crowd) -> None:
         stack.start("redis")
         crowd.lose()
         eyes.wait(lambda: not eyes.query("sum(tidewire_stale) > 0"), seconds=10)
-        story.look()
+        story.sample()
         stack.stop("redis", signal.SIGKILL)
         eyes.wait(lambda: bool(eyes.query("sum(tidewire_stale) > 0")), seconds=10)
     stack.start("redis")

@@ -26,7 +26,7 @@ class Story:
         """The seconds since the start."""
         return time.monotonic() - self._began
 
-    def look(self) -> None:
+    def sample(self) -> None:
         for name, summary in self.eyes.firing().items():
             if name not in self.fired:
                 self.fired[name] = summary
@@ -37,7 +37,7 @@ class Story:
 
         def have() -> bool:
             do()
-            self.look()
+            self.sample()
             return set(names) <= set(self.fired)
 
         self.eyes.wait(have, seconds=seconds)

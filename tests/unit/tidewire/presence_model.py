@@ -78,7 +78,7 @@ class Model:
             self.presences[node] = NodePresence(
                 self.place.presence, node=node, touch_seconds=TICK_SECONDS, announce=self._announce
             )
-            await self._look(node)
+            await self._run_second(node)
 
     async def connect(self, node: str, key: PresenceKey) -> None:
         if self._lives(node):
@@ -99,7 +99,7 @@ class Model:
         await self.place.pass_time(TICK_SECONDS)
         for node in self.presences:
             if self._lives(node):
-                await self._look(node)
+                await self._run_second(node)
         self.emptied = False
 
     async def wait(self, _node: str, _hold: PresenceKey) -> None:
@@ -116,7 +116,7 @@ class Model:
         """Resume a suspended node with all its sockets."""
         if node in self.frozen:
             self.frozen.discard(node)
-            await self._look(node)
+            await self._run_second(node)
             for key in +self.connected[node]:
                 self.gone.pop(key, None)
 
@@ -195,7 +195,7 @@ class Model:
             elif not self._nodes_of(key) and key not in self.gone:
                 self.gone[key] = Gone(now)
 
-    async def _look(self, node: str) -> None:
+    async def _run_second(self, node: str) -> None:
         now = await self.place.now()
         await self.presences[node]._touch()
         await self.presences[node]._put()

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from tidewire import fanout, metrics
-from tidewire.fanout import STRETCH_SECONDS, WRITES_PER_LOOK, fan_out
+from tidewire.fanout import SLICE_SECONDS, WRITES_PER_CLOCK_READING, fan_out
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ async def test_everybody_is_written_to_once_and_in_order():
         seen.extend(chunk)
         return len(chunk)
 
-    await fan_out("talk", range(WRITES_PER_LOOK * 3 + 5), write)
-    assert seen == list(range(WRITES_PER_LOOK * 3 + 5))
+    await fan_out("talk", range(WRITES_PER_CLOCK_READING * 3 + 5), write)
+    assert seen == list(range(WRITES_PER_CLOCK_READING * 3 + 5))
 
 
 async def test_ten_thousand_sockets_never_hold_the_loop_for_20_ms(clock):
@@ -63,7 +63,7 @@ async def test_ten_thousand_sockets_never_hold_the_loop_for_20_ms(clock):
     stretches = [after - before for before, after in itertools.pairwise(ran_at)]
     assert 0.19 < sum(stretches) < 0.21
     assert max(stretches) < 0.02
-    assert len(stretches) < 0.2 / STRETCH_SECONDS + 5, "giving way has its price too"
+    assert len(stretches) < 0.2 / SLICE_SECONDS + 5, "giving way has its price too"
 
 
 async def test_a_small_fan_out_does_not_give_way(clock):

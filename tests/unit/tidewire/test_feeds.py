@@ -177,8 +177,8 @@ async def test_a_feed_that_forgot_reads_anew(scene):
 
 async def test_who_joins_in_the_middle_of_a_fan_out_gets_the_value_once(scene, monkeypatch):
     """The fan-out yields to the loop, and a socket that subscribes then has the newest value already."""
-    monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
-    monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
+    monkeypatch.setattr(fanout, "WRITES_PER_CLOCK_READING", 1)
+    monkeypatch.setattr(fanout, "SLICE_SECONDS", -1.0)
     sockets = [await scene.joined() for _ in range(3)]
     for socket in sockets:
         socket.take()

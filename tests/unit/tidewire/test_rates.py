@@ -29,7 +29,7 @@ def delivery(monkeypatch):
 
 def test_a_rate_is_what_came_since_the_first_look_per_second(clock):
     """The sum over all consumers and topics."""
-    meter = Meter(looks=10, clock=clock)
+    meter = Meter(readings=10, clock=clock)
     metrics.CONNECTS.labels("One", "accepted").inc(6)
     metrics.CONNECTS.labels("Two", "busy").inc(4)
     metrics.DELIVERED.labels("talk").inc(300)
@@ -41,7 +41,7 @@ def test_a_rate_is_what_came_since_the_first_look_per_second(clock):
 
 def test_what_is_older_than_the_window_counts_no_more(clock):
     """A busy moment must be forgotten after the configured number of readings."""
-    meter = Meter(looks=3, clock=clock)
+    meter = Meter(readings=3, clock=clock)
     metrics.DELIVERED.labels("talk").inc(300)
     seen = []
     for _ in range(4):
@@ -53,12 +53,12 @@ def test_what_is_older_than_the_window_counts_no_more(clock):
 def test_a_quantile_of_nothing_is_none(clock):
     """A latency of zero would look like the best one."""
     clock.now += 1
-    assert Meter(looks=3, clock=clock).read().delivery_p99_seconds is None
+    assert Meter(readings=3, clock=clock).read().delivery_p99_seconds is None
 
 
 def test_a_quantile_is_even_within_its_bucket(clock, delivery):
     """The result over all topics must equal Prometheus's quantile of the same counts."""
-    meter = Meter(looks=3, clock=clock)
+    meter = Meter(readings=3, clock=clock)
     for _ in range(50):
         delivery.labels("talk").observe(0.0001)
         delivery.labels("news").observe(0.0001)
@@ -73,7 +73,7 @@ def test_a_quantile_is_even_within_its_bucket(clock, delivery):
 
 def test_a_quantile_above_all_bounds_is_the_last_bound(clock, delivery):
     """The buckets contain no larger value."""
-    meter = Meter(looks=3, clock=clock)
+    meter = Meter(readings=3, clock=clock)
     delivery.labels("talk").observe(1000)
     clock.now += 1
     assert meter.read().delivery_p99_seconds == 10

@@ -662,8 +662,8 @@ async def test_a_flush_during_a_read_is_noticed(talk):
 
 async def test_who_joins_in_the_middle_of_a_fan_out_gets_each_event_once(talk, monkeypatch):
     """The fan-out yields to the loop, and a socket that subscribes then has the newest position already."""
-    monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
-    monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
+    monkeypatch.setattr(fanout, "WRITES_PER_CLOCK_READING", 1)
+    monkeypatch.setattr(fanout, "SLICE_SECONDS", -1.0)
     monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
     talk.publish()
     sockets = [await talk.joined() for _ in range(3)]
@@ -682,8 +682,8 @@ async def test_who_joins_in_the_middle_of_a_fan_out_gets_each_event_once(talk, m
 
 async def test_a_burst_costs_two_writes_a_socket(talk, monkeypatch):
     """Events received during a fan-out are sent after a pause, together with those received in the pause."""
-    monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
-    monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
+    monkeypatch.setattr(fanout, "WRITES_PER_CLOCK_READING", 1)
+    monkeypatch.setattr(fanout, "SLICE_SECONDS", -1.0)
     monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
     talk.publish()
     sockets = [await talk.joined() for _ in range(2)]

@@ -225,8 +225,8 @@ scripts = st.binary(min_size=80, max_size=200)
 def small(monkeypatch):
     """Set limits that a few dozen steps reach, and let the fan-out yield after every write."""
     monkeypatch.setattr(stream_feed, "RECENT_EVENTS", RECENT)
-    monkeypatch.setattr(fanout, "WRITES_PER_LOOK", 1)
-    monkeypatch.setattr(fanout, "STRETCH_SECONDS", -1.0)
+    monkeypatch.setattr(fanout, "WRITES_PER_CLOCK_READING", 1)
+    monkeypatch.setattr(fanout, "SLICE_SECONDS", -1.0)
     monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
     monkeypatch.setattr(stream_feed, "HISTORY_KEPT_SECONDS", 0.0)
     # Enough for one or two events.
