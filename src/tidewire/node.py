@@ -17,13 +17,13 @@ from django.core.exceptions import ImproperlyConfigured
 from tidewire import metrics, stamps
 from tidewire.asgi import LOST
 from tidewire.backoff import Backoff
+from tidewire.batched_reads import BatchedPresence, BatchedStreams
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings, settings
 from tidewire.connection import Connection, Writer, attempt
 from tidewire.edit_lease.node_leases import NodeEditLeases
 from tidewire.events import Stale
 from tidewire.frames import frame_event
-from tidewire.gathered import GatheredPresence, GatheredStreams
 from tidewire.hub import REDIS_UNAVAILABLE_ERRORS, Hub
 from tidewire.presence.node_presence import NodePresence
 from tidewire.publish import Announcer, publish
@@ -63,8 +63,8 @@ class Node:
         streams = stream_store()
         self.hub = Hub(
             layer,
-            GatheredPresence(self.presence_store),
-            GatheredStreams(streams),
+            BatchedPresence(self.presence_store),
+            BatchedStreams(streams),
             prefix=given.PREFIX,
             coalesce_seconds=given.COALESCE_SECONDS,
             check_seconds=given.CHECK_SECONDS,

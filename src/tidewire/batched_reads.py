@@ -13,44 +13,44 @@ from tidewire.streams import Entry, Streams
 from tidewire.topics import Position
 from tidewire.witness import Witness
 
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
-# Number of questions per pipeline, which takes a few milliseconds of the event loop.
-QUESTIONS = 500
+# Number of keys per pipeline, which takes a few milliseconds of the event loop.
+BATCH_KEYS = 500
 
 
-class Gathered(Generic[Question, Answer]):
-    """Calls `ask` with the questions of several callers. All of them get its exception."""
+class BatchedRead(Generic[Key, Value]):
+    """Calls `read` with the keys of several callers. All of them get its exception."""
 
-    def __init__(self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]) -> None:
-        self._ask = ask
-        self._waiting: deque[tuple[Sequence[Question], asyncio.Future[Sequence[Answer]]]] = deque()
+    def __init__(self, read: Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]) -> None:
+        self._read = read
+        self._waiting: deque[tuple[Sequence[Key], asyncio.Future[Sequence[Value]]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def __call__(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return the answers, in the order of the questions."""
-        answers: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((questions, answers))
+    async def __call__(self, keys: Sequence[Key]) -> list[Value]:
+        """Return the values, in the order of the keys."""
+        values: asyncio.Future[Sequence[Value]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((keys, values))
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())
-        return list(await answers)
+        return list(await values)
 
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._ask_some()
+                await self._read_some()
         finally:
             self._task = None
 
-    async def _ask_some(self) -> None:
-        taken: list[tuple[Sequence[Question], asyncio.Future[Sequence[Answer]]]] = []
+    async def _read_some(self) -> None:
+        taken: list[tuple[Sequence[Key], asyncio.Future[Sequence[Value]]]] = []
         count = 0
-        while self._waiting and (not taken or count + len(self._waiting[0][0]) <= QUESTIONS):
+        while self._waiting and (not taken or count + len(self._waiting[0][0]) <= BATCH_KEYS):
             taken.append(self._waiting.popleft())
             count += len(taken[-1][0])
         try:
-            answers = await self._ask([question for questions, _ in taken for question in questions])
+            values = await self._read([key for keys, _ in taken for key in keys])
         except Exception as error:  # noqa: BLE001  # any exception is passed on to the callers
             for _, caller in taken:
                 if not caller.done():
@@ -61,27 +61,27 @@ class Gathered(Generic[Question, Answer]):
                 caller.cancel()
             raise
         first = 0
-        for questions, caller in taken:
+        for keys, caller in taken:
             if not caller.done():
-                caller.set_result(answers[first : first + len(questions)])
-            first += len(questions)
+                caller.set_result(values[first : first + len(keys)])
+            first += len(keys)
 
 
-class GatheredPresence:
+class BatchedPresence:
     """`Presence` for the feeds of a node, with batched reads."""
 
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
-        self._versions: Gathered[str, int] = Gathered(self._ask_versions)
-        self._members: dict[int, Gathered[tuple[str, str], Members]] = {}
+        self._versions: BatchedRead[str, int] = BatchedRead(self._read_versions)
+        self._members: dict[int, BatchedRead[tuple[str, str], Members]] = {}
 
     async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
         if names not in self._members:
             # A project has few distinct values of `names`, each of them in its source code.
-            self._members[names] = Gathered(lambda questions: self._presence.members(questions, names=names))
+            self._members[names] = BatchedRead(lambda keys: self._presence.members(keys, names=names))
         return await self._members[names](asked)
 
-    async def _ask_versions(self, topics: Sequence[str]) -> list[int]:
+    async def _read_versions(self, topics: Sequence[str]) -> list[int]:
         return await self._presence.versions(topics)
 
     async def versions(self, topics: Sequence[str]) -> list[int]:
@@ -103,14 +103,14 @@ class GatheredPresence:
         return await self._presence.changed(index, since)
 
 
-class GatheredStreams:
+class BatchedStreams:
     """The reads of `Streams` for the feeds of a node; the ends of topics are read in batches."""
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
-        self._ends: Gathered[str, Position | None] = Gathered(self._ask_ends)
+        self._ends: BatchedRead[str, Position | None] = BatchedRead(self._read_ends)
 
-    async def _ask_ends(self, topics: Sequence[str]) -> list[Position | None]:
+    async def _read_ends(self, topics: Sequence[str]) -> list[Position | None]:
         return await self._streams.ends(topics)
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
