@@ -38,8 +38,8 @@ from tidewire.garbage_collection import freeze_startup_objects
 from tidewire.node import node, require_layer
 from tidewire.redis import require_version
 from tidewire.reporter import Reporter
-from tidewire.sentry import Sentry
 from tidewire.stores import report_store
+from tidewire.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class TidewireServer(Server):
         self._ports: list[Any] = []
         self._drainer: Drainer | None = None
         self._reporter: Reporter | None = None
-        self._sentry: Sentry | None = None
+        self._watchdog: Watchdog | None = None
         self._task: asyncio.Future[None] | None = None
         # Sockets without an application, which has returned, longest unchecked first.
         self._detached: dict[Any, None] = {}
@@ -140,8 +140,8 @@ class TidewireServer(Server):
 
     async def stop_listening(self) -> None:
         """Refuse new connections from now on; a proxy tries the next node if a port is closed."""
-        if self._sentry is not None:
-            self._sentry.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         ports, self._ports = self._ports, []
         for port in ports:
             stopped = port.stopListening()
@@ -211,8 +211,8 @@ class TidewireServer(Server):
     def _watch(self) -> None:
         # A port chosen by the kernel would change when listening again; sockets of other kinds may be shared.
         if sys.platform == "linux" and all(_has_number(endpoint) for endpoint in self.endpoints):
-            self._sentry = Sentry(self._ports)
-            self._sentry.start()
+            self._watchdog = Watchdog(self._ports)
+            self._watchdog.start()
 
     def _on_signal(self) -> None:
         if self._drainer is None:
@@ -238,8 +238,8 @@ class TidewireServer(Server):
             logger.exception("the drain failed; the sockets that are left are dropped")
             self.abort_start = True
         finally:
-            if self._sentry is not None:
-                self._sentry.stop()
+            if self._watchdog is not None:
+                self._watchdog.stop()
             self.stop()
 
 

@@ -1,6 +1,6 @@
-"""The sentry's process: closes the listeners of a node that hangs. Started by `tidewire.sentry`, without `site`.
+"""The watchdog's process: closes the listeners of a node that hangs. Started by `tidewire.watchdog`, without `site`.
 
-The node writes a beat to standard input at each turn of its event loop; the arguments are the listeners' file
+The node writes a heartbeat to standard input at each turn of its event loop; the arguments are the listeners' file
 descriptors.
 """
 
@@ -10,11 +10,11 @@ import signal
 import socket
 import sys
 
-BEATS = 0
+HEARTBEATS = 0
 # Longer than any handshake may take, and shorter than the time that a proxy and a page wait for one.
-SILENCE_SECONDS = 3.0
-# On a busy machine the sentry itself may have been delayed, with unread beats in the pipe.
-AGAIN_SECONDS = 0.5
+HANG_SECONDS = 3.0
+# On a busy machine the watchdog itself may have been delayed, with unread heartbeats in the pipe.
+RETRY_SECONDS = 0.5
 
 
 def main(listeners: list[int]) -> None:
@@ -22,16 +22,16 @@ def main(listeners: list[int]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while True:
-        if not (_beats(SILENCE_SECONDS) or _beats(AGAIN_SECONDS)):
+        if not (_wait_for_heartbeat(HANG_SECONDS) or _wait_for_heartbeat(RETRY_SECONDS)):
             for listener in listeners:
                 _refuse(listener)
             # The node listens again once its event loop runs.
-        if not os.read(BEATS, 4096):
+        if not os.read(HEARTBEATS, 4096):
             return
 
 
-def _beats(seconds: float) -> bool:
-    return bool(select.select([BEATS], [], [], seconds)[0])
+def _wait_for_heartbeat(seconds: float) -> bool:
+    return bool(select.select([HEARTBEATS], [], [], seconds)[0])
 
 
 def _refuse(listener: int) -> None:
