@@ -25,10 +25,10 @@ Labels are closed sets: a consumer is a class of the code, a topic a family (`do
 route. A value that a user can choose must not become a label.
 """
 OWNERS = {
-    "ws": metrics.OF_NODES,
-    "web": metrics.OF_PAGES,
-    "relay": metrics.OF_THE_RELAY,
-    "web and relay": metrics.OF_PAGES_AND_THE_RELAY,
+    "ws": metrics.NODE_METRICS,
+    "web": metrics.PAGE_METRICS,
+    "relay": metrics.RELAY_METRICS,
+    "web and relay": metrics.PAGE_AND_RELAY_METRICS,
 }
 COST = ROOT / "docs" / "metrics-cost.md"
 

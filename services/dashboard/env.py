@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from dashboard.database import usable_url, why_not_writable
-from tidewire.addresses import every, host_name, host_port, origin_setting
+from tidewire.addresses import host_name, host_port, origin_setting, parse_all
 from tidewire.redis_host import redis_url
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def _split(value: object) -> object:
 
 
 def _each(parse: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    return lambda texts: tuple(dict.fromkeys(every(parse, texts)))
+    return lambda texts: tuple(dict.fromkeys(parse_all(parse, texts)))
 
 
 def _allowed_host(text: str) -> str:

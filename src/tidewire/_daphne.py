@@ -16,7 +16,7 @@ from twisted.internet.tcp import Server
 from twisted.python.failure import Failure
 
 from tidewire._inbound import InboundLimits, LimitedProtocol
-from tidewire.asgi import LOST
+from tidewire.asgi import ABNORMAL_CLOSURE
 from tidewire.connection import Connection, attempt
 from tidewire.inbox import Inbox
 
@@ -155,7 +155,7 @@ class DirectProtocol(LimitedProtocol):
         if self.state == self.STATE_OPEN:
             self._connection = connection
         else:
-            connection.end(LOST)
+            connection.end(ABNORMAL_CLOSURE)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         connection, self._connection = self._connection, None

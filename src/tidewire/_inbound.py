@@ -12,7 +12,7 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.ws_protocol import WebSocketProtocol
 
 from tidewire import metrics
-from tidewire.asgi import NO_CODE
+from tidewire.asgi import NO_STATUS
 from tidewire.close_codes import CloseCode
 from tidewire.inbox import Inbox
 
@@ -60,7 +60,7 @@ class LimitedProtocol(WebSocketProtocol):
         if self.failedByMe and self.localCloseCode:
             # The close frame was sent, but the connection ended before the reply.
             return int(self.localCloseCode)
-        return NO_CODE if code is None else code
+        return NO_STATUS if code is None else code
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self.limits.waiting.discard(self)

@@ -22,7 +22,7 @@ _CONTROLS: Final = re.compile(r"[\x00-\x20\x7f\ufeff]")
 _ESCAPES: Final = "@ as %40, / as %2F, # as %23, ? as %3F, % as %25, [ as %5B, ] as %5D"
 
 
-def every(parse: Callable[[str], T], texts: Iterable[str]) -> tuple[T, ...]:
+def parse_all(parse: Callable[[str], T], texts: Iterable[str]) -> tuple[T, ...]:
     """Parse each text. Raises `ValueError`, which quotes the invalid text if it contains no password."""
     found = []
     for number, text in enumerate(texts, 1):

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from tidewire.drain import Drainer
 
 
-_of_others = metrics.families(metrics.OF_OTHERS_THAN_NODES)
+_excluded = metrics.families(metrics.NOT_NODE_METRICS)
 
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 
-class _OfNodes(CollectorRegistry):
+class _NodeRegistry(CollectorRegistry):
     """All metrics of this process except those of pages and the relay, which would be exported as zeros."""
 
     def collect(self) -> Iterable[Metric]:
-        return [metric for metric in REGISTRY.collect() if metric.name not in _of_others]
+        return [metric for metric in REGISTRY.collect() if metric.name not in _excluded]
 
 
 class AdminPort(Resource):
@@ -48,7 +48,7 @@ class AdminPort(Resource):
             case b"/metrics":
                 self._measure()
                 request.setHeader(b"content-type", CONTENT_TYPE_LATEST.encode())
-                return generate_latest(_OfNodes())
+                return generate_latest(_NodeRegistry())
         return _text(request, 404, "healthz, readyz and metrics are here")
 
     def render_POST(self, request: Any) -> bytes:

@@ -10,9 +10,9 @@ Scope = dict[str, Any]
 Message = dict[str, Any]
 
 # The code that ASGI defines for a close frame without a status, such as the one sent by `WebSocket.close()`.
-NO_CODE: Final = 1005
+NO_STATUS: Final = 1005
 # The code of a connection that ended without a close frame.
-LOST: Final = 1006
+ABNORMAL_CLOSURE: Final = 1006
 
 _EMPTY: Final[dict[str, Callable[[], Any]]] = {
     "headers": list,
@@ -40,9 +40,9 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 
 def close_code(message: Message) -> int:
-    """Return the code of a `websocket.disconnect`; `NO_CODE` if the server gives none."""
+    """Return the code of a `websocket.disconnect`; `NO_STATUS` if the server gives none."""
     code = message.get("code")
-    return int(code) if isinstance(code, int) else NO_CODE
+    return int(code) if isinstance(code, int) else NO_STATUS
 
 
 def content(message: Message) -> tuple[str | None, bytes | None]:

@@ -13,34 +13,34 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from tidewire.addresses import every, host_name, host_port, origin_setting
+from tidewire.addresses import host_name, host_port, origin_setting, parse_all
 from tidewire.redis_host import redis_url
 
 # Longer or larger than any valid use. A greater value is a mistake in the unit and may overflow a timer or a parser.
 YEAR_SECONDS: Final = 366 * 24 * 3600
-MOST: Final = 2**31 - 1
+MAX_INT: Final = 2**31 - 1
 # Shorter than an event loop can sleep; a check with a shorter interval would run continuously.
-LEAST_SECONDS: Final = 0.001
+MIN_SECONDS: Final = 0.001
 # Settings with secret values, which must not appear in errors.
-SECRET: Final = ("REDIS_URL", "REDIS_SENTINEL_PASSWORD")
+SECRET_SETTINGS: Final = ("REDIS_URL", "REDIS_SENTINEL_PASSWORD")
 
 
-def _several(value: object) -> object:
+def _text_tuple(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return tuple(value)
     raise ValueError("a list or a tuple of texts is expected")
 
 
 def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
-    return every(origin_setting, values)
+    return parse_all(origin_setting, values)
 
 
 def _addresses(values: tuple[str, ...]) -> tuple[str, ...]:
-    every(host_port, values)
+    parse_all(host_port, values)
     return values
 
 
-def _without_host_too(value: str) -> str:
+def _redis_url_maybe_without_host(value: str) -> str:
     # A host is required only without REDIS_SENTINELS, so it is checked later.
     return redis_url(value, host_needed=False)
 
@@ -50,9 +50,9 @@ def _bindable(value: str) -> str:
     return host_name(value).strip("[]")
 
 
-Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
-Seconds = Annotated[float, Field(ge=LEAST_SECONDS, le=YEAR_SECONDS, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=MOST)]
+TextTuple = Annotated[tuple[str, ...], BeforeValidator(_text_tuple)]
+Seconds = Annotated[float, Field(ge=MIN_SECONDS, le=YEAR_SECONDS, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=MAX_INT)]
 
 
 # The docstring below a field becomes its description, from which docs/settings.md is generated.
@@ -75,9 +75,9 @@ class Settings:
 
     """
 
-    REDIS_URL: Annotated[str, AfterValidator(_without_host_too)]
+    REDIS_URL: Annotated[str, AfterValidator(_redis_url_maybe_without_host)]
     """The Redis that carries events, presence and revocations: `redis://user:password@host:6379/0`."""
-    REDIS_SENTINELS: Annotated[Several, AfterValidator(_addresses)] = ()
+    REDIS_SENTINELS: Annotated[TextTuple, AfterValidator(_addresses)] = ()
     """`host:port` of each Sentinel. If set, REDIS_URL gives user, password, database and TLS, but not the host."""
     REDIS_MASTER: Annotated[str, Field(min_length=1)] = "mymaster"
     """The name of the primary in the Sentinels' configuration."""
@@ -95,7 +95,7 @@ class Settings:
     ADMIN_PORT: Annotated[int, Field(ge=0, le=65535)] = 0
     """The port for health and metrics. 0: no admin port, as under a test client."""
 
-    ALLOWED_ORIGINS: Annotated[Several, AfterValidator(_origins)] = ()
+    ALLOWED_ORIGINS: Annotated[TextTuple, AfterValidator(_origins)] = ()
     """Origins that may open sockets. Empty: only the origin of the requested Host is allowed."""
 
     LEASE_SECONDS: Seconds = 10.0
@@ -147,7 +147,7 @@ class Settings:
     SESSION_CHECK_SECONDS: Seconds = 300.0
     """Sockets of a session that ended without an event are closed within this. A check takes two queries."""
 
-    MAX_PRESENCE_NAMES: Annotated[int, Field(ge=0, le=MOST)] = 20
+    MAX_PRESENCE_NAMES: Annotated[int, Field(ge=0, le=MAX_INT)] = 20
     """Names of members in the value of a presence topic. Above it the value has the count and the earliest names."""
     TICKET_SECONDS: Count = 900
     """A ticket can open sockets for this long after it was issued; then the session must be read again."""
@@ -226,6 +226,6 @@ def _explain(error: ValidationError, given: dict[str, Any]) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         name = str(problem["loc"][0])
-        value = "" if name in SECRET or "@" in repr(given[name]) else f", not {given[name]!r:.100}"
+        value = "" if name in SECRET_SETTINGS or "@" in repr(given[name]) else f", not {given[name]!r:.100}"
         lines.append(f"settings.TIDEWIRE: {name}: {problem['msg'].removeprefix('Value error, ')}{value}")
     return "\n".join(lines)

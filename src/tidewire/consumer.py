@@ -15,13 +15,13 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from tidewire import asgi, metrics
-from tidewire.asgi import LOST, NO_CODE
+from tidewire.asgi import ABNORMAL_CLOSURE, NO_STATUS
 from tidewire.close_codes import CloseCode
 from tidewire.connection import Connection, Writer, attempt
 from tidewire.events import Error, Event, Ping, Pong, decode_any
 from tidewire.exceptions import MalformedEvent
 from tidewire.frames import frame_event
-from tidewire.inbox import LEAVE_SECONDS, Inbox
+from tidewire.inbox import DISCONNECT_TIMEOUT_SECONDS, Inbox
 from tidewire.node import node
 from tidewire.positions import Positions
 from tidewire.presence import PresenceKey
@@ -38,7 +38,7 @@ MALFORMED_LIMIT = 5
 # hang with it: the socket is closed with a reconnect code before the proxy or the browser times out.
 CONNECT_SECONDS = 10.0
 # The parts of the scope that an open socket needs. Headers, cookies and session take 5 KB per socket.
-KEPT = ("type", "path", "user", "url_route")
+KEPT_SCOPE_KEYS = ("type", "path", "user", "url_route")
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -75,7 +75,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        metrics.begin(cls.__name__)
+        metrics.initialise(cls.__name__)
 
     def topics(self) -> Sequence[Topic]:
         """Return the topics of this socket, from its route and its user; never from the client's text."""
@@ -122,7 +122,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             close=self._close_soon,
         )
         # Registered first and therefore called last: if the log line fails, all other resources are released.
-        self.connection.add_cleanup(self._tell_end)
+        self.connection.add_cleanup(self._log_close)
         topics = self.topics()
         if len(topics) > here.settings.TOPICS_PER_CONNECTION:
             raise ValueError(f"{name}: {len(topics)} topics, {here.settings.TOPICS_PER_CONNECTION} at most")
@@ -138,7 +138,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for key in self.presence():
             here.presence.join(key)
             self.connection.add_cleanup(here.presence.leave, key)
-        logger.info("connected", extra=self._who())
+        logger.info("connected", extra=self._log_fields())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Read and validate one message of the client, and pass it to the method that `handlers` maps it to."""
@@ -193,7 +193,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                     raise
                 await self._connect_late()
             if hasattr(self, "connection"):
-                self.scope = {name: scope[name] for name in KEPT if name in scope}
+                self.scope = {name: scope[name] for name in KEPT_SCOPE_KEYS if name in scope}
                 detach = getattr(self.connection.writer, "detach", None)
                 if detach is not None:
                     detach(self.dispatch, self._flooded)
@@ -203,14 +203,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
         except StopConsumer:
             pass
         except Exception:
-            self._end(LOST)
+            self._end(ABNORMAL_CLOSURE)
             if hasattr(self, "connection"):
-                await self._leave(LOST)
+                await self._leave(ABNORMAL_CLOSURE)
             raise
         finally:
             # Must also run if the server has cancelled the application.
             if not detached:
-                self._end(LOST)
+                self._end(ABNORMAL_CLOSURE)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         # Without Channels' thread hop that closes old database connections: `database_sync_to_async` closes them after
@@ -240,7 +240,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         self._left = True
         try:
-            async with asyncio.timeout(LEAVE_SECONDS):
+            async with asyncio.timeout(DISCONNECT_TIMEOUT_SECONDS):
                 await self.disconnect(code)
         except StopConsumer:
             pass
@@ -300,8 +300,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.accept()
         await LiveConsumer.close(self, CloseCode.FAILED)
 
-    def _tell_end(self) -> None:
-        code = LOST if self.connection.code is None else self.connection.code
+    def _log_close(self) -> None:
+        code = ABNORMAL_CLOSURE if self.connection.code is None else self.connection.code
         attempt(self._count_close, code)
         ended = {
             "code": code,
@@ -311,7 +311,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             # The position on each topic; a count of deliveries would add work to each of them.
             "positions": {each.feed.name: each.position for each in self.connection.subscriptions},
         }
-        logger.info("closed", extra=self._who() | ended)
+        logger.info("closed", extra=self._log_fields() | ended)
 
     def _count_close(self, code: int) -> None:
         metrics.CLOSES.labels(type(self).__name__, _code_label(code)).inc()
@@ -344,7 +344,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         asked_at = self.scope.get("asked_at", math.inf)
         return node().revocations.close_code(identity(self.scope), self.scope.get("session_mark", ""), asked_at)
 
-    def _who(self) -> dict[str, Any]:
+    def _log_fields(self) -> dict[str, Any]:
         """Return the fields that identify this socket in a log line; nginx's line has the same request id."""
         who = {"consumer": type(self).__name__, "user": self.connection.user}
         return who | ({"request_id": self._request_id} if self._request_id else {})
@@ -388,7 +388,7 @@ def _reason(code: int) -> str:
     """Return the reason for a close, in one word."""
     if code in CloseCode._value2member_map_:
         return CloseCode(code).name.lower()
-    return {1000: "client", 1001: "client", NO_CODE: "client", 1006: "lost"}.get(code, "other")
+    return {1000: "client", 1001: "client", NO_STATUS: "client", 1006: "lost"}.get(code, "other")
 
 
 def _code_label(code: int) -> str:

@@ -22,7 +22,7 @@ from tidewire.presence import Presence
 from tidewire.redis_connection import reconnects
 from tidewire.stream_feed import StreamFeed
 from tidewire.streams import StreamReads
-from tidewire.tasks import end_all
+from tidewire.tasks import cancel_all
 from tidewire.topics import Position, StateTopic, Topic
 
 logger = logging.getLogger(__name__)
@@ -37,13 +37,13 @@ LAYER_SECONDS = 2.0
 # While Redis is unavailable the delay between checks grows to this, within which a recovery is detected.
 LONGEST_CHECK_SECONDS = 3.0
 # Delay of the first reading, during which presence can be updated, so that the count includes the new member.
-FIRST_SECONDS = 0.05
+FIRST_READ_SECONDS = 0.05
 # Number of feeds that are read concurrently. Their reads are batched and leave connections free for presence.
-READS = 256
+CONCURRENT_READS = 256
 # Number of groups that are joined or left concurrently: a layer may use a connection for each call.
-LAYER_CALLS = 16
+CONCURRENT_LAYER_CALLS = 16
 # Number of positions compared in one call, which takes a few milliseconds of the event loop.
-CHECKED = 500
+POSITIONS_PER_CHECK = 500
 # A topic's group is left this long after its last subscription ended, so that a page can reload without joining again.
 LINGER_SECONDS = 10.0
 # Layers with expiring groups (86,400 s by default) drop a member that does not join again.
@@ -79,8 +79,8 @@ class Hub:
         self._refreshed: dict[str, float] = {}
         self._empty_since: dict[str, float] = {}
         self._joined: dict[str, float] = {}
-        self._reads = asyncio.Semaphore(READS)
-        self._layer_calls = asyncio.Semaphore(LAYER_CALLS)
+        self._reads = asyncio.Semaphore(CONCURRENT_READS)
+        self._layer_calls = asyncio.Semaphore(CONCURRENT_LAYER_CALLS)
         self._channel: str | None = None
         # Operations that Redis currently fails, reads or writes. Either makes this node's sockets stale.
         self._failing: set[Literal["reads", "writes"]] = set()
@@ -194,7 +194,7 @@ class Hub:
     async def stop(self) -> None:
         """Cancel all tasks; nothing is delivered afterwards."""
         self._channel = None
-        await end_all(self._tasks.values())
+        await cancel_all(self._tasks.values())
         # A task that was cancelled before it started has not removed itself.
         self._tasks.clear()
 
@@ -238,7 +238,7 @@ class Hub:
         if not isinstance(feed, StateFeed):
             return
         loop = asyncio.get_running_loop()
-        first = loop.time() - self._coalesce_seconds + FIRST_SECONDS
+        first = loop.time() - self._coalesce_seconds + FIRST_READ_SECONDS
         wait = self._refreshed.get(feed.name, first) + self._coalesce_seconds - loop.time()
         if wait > 0:
             await asyncio.sleep(wait)
@@ -260,13 +260,13 @@ class Hub:
     async def _check(self) -> None:
         states = [feed for feed in self._feeds.values() if isinstance(feed, StateFeed)]
         streams = [feed for feed in self._feeds.values() if isinstance(feed, StreamFeed)]
-        for first in range(0, len(states) or 1, CHECKED):
-            some = states[first : first + CHECKED]
+        for first in range(0, len(states) or 1, POSITIONS_PER_CHECK):
+            some = states[first : first + POSITIONS_PER_CHECK]
             versions = await self._presence.versions([feed.name for feed in some])
             for state, version in zip(some, versions, strict=True):
                 state.wants_refresh |= state.is_behind(version)
-        for first in range(0, len(streams), CHECKED):
-            part = streams[first : first + CHECKED]
+        for first in range(0, len(streams), POSITIONS_PER_CHECK):
+            part = streams[first : first + POSITIONS_PER_CHECK]
             ends = await self._streams.ends([feed.name for feed in part])
             for stream, end in zip(part, ends, strict=True):
                 stream.wants_refresh |= stream.is_behind(end)

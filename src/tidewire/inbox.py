@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 Message = dict[str, Any]
 
 # Three seconds of the frames that a client may send. More can accumulate only if a handler hangs.
-WAITING_MESSAGES = 100
+MAX_WAITING_MESSAGES = 100
 # Timeout of a handler that is running when the socket closes, and then of the consumer's own `disconnect`.
-LEAVE_SECONDS = 10.0
+DISCONNECT_TIMEOUT_SECONDS = 10.0
 
 
 class Inbox:
@@ -53,8 +53,8 @@ class Inbox:
         if message["type"] == "websocket.disconnect":
             self._ended = True
             if self._timeout is not None:
-                self._timeout.reschedule(asyncio.get_running_loop().time() + LEAVE_SECONDS)
-        elif self._waiting is not None and len(self._waiting) >= WAITING_MESSAGES:
+                self._timeout.reschedule(asyncio.get_running_loop().time() + DISCONNECT_TIMEOUT_SECONDS)
+        elif self._waiting is not None and len(self._waiting) >= MAX_WAITING_MESSAGES:
             self._flood()
             return
         if self._waiting is not None:
@@ -79,7 +79,7 @@ class Inbox:
             while self._waiting:
                 message = self._waiting.pop(0)
                 try:
-                    async with asyncio.timeout(LEAVE_SECONDS if self._ended else None) as self._timeout:
+                    async with asyncio.timeout(DISCONNECT_TIMEOUT_SECONDS if self._ended else None) as self._timeout:
                         await self._handle(message)
                 except StopConsumer:
                     if message["type"] != "websocket.disconnect":
@@ -89,7 +89,9 @@ class Inbox:
                 except Exception as error:
                     # The disconnect may be queued behind this message.
                     if self._timeout is not None and self._timeout.expired():
-                        logger.warning("a consumer was still busy %s s after its socket closed", LEAVE_SECONDS)
+                        logger.warning(
+                            "a consumer was still busy %s s after its socket closed", DISCONNECT_TIMEOUT_SECONDS
+                        )
                         continue
                     logger.exception("a consumer failed; its socket is closed")
                     attempt(self._fail, error)

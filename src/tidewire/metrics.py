@@ -223,7 +223,7 @@ REQUEST_SECONDS = Histogram(
 
 # Metrics that only a ws node, only a page's process, or only the relay can measure. Each of these processes imports all
 # of them, and would export the others as zeros.
-OF_NODES: tuple[Any, ...] = (
+NODE_METRICS: tuple[Any, ...] = (
     CONNECTIONS,
     CONNECTIONS_LIMIT,
     CONNECTS,
@@ -256,14 +256,14 @@ OF_NODES: tuple[Any, ...] = (
     LOOP_LAG_SECONDS,
     ASYNCIO_TASKS,
 )
-OF_PAGES: tuple[Any, ...] = (OUTBOX_WAITING, REQUESTS, REQUEST_SECONDS)
-OF_THE_RELAY: tuple[Any, ...] = (RELAY_PUBLISHED, RELAY_FAILURES, RELAY_LAST_POLL_SECONDS)
+PAGE_METRICS: tuple[Any, ...] = (OUTBOX_WAITING, REQUESTS, REQUEST_SECONDS)
+RELAY_METRICS: tuple[Any, ...] = (RELAY_PUBLISHED, RELAY_FAILURES, RELAY_LAST_POLL_SECONDS)
 # Exported by each process that reads the outbox.
-OF_PAGES_AND_THE_RELAY: tuple[Any, ...] = (OUTBOX_OLDEST_SECONDS,)
+PAGE_AND_RELAY_METRICS: tuple[Any, ...] = (OUTBOX_OLDEST_SECONDS,)
 
 # Metrics that a node must not export, and those that a page's process must not export.
-OF_OTHERS_THAN_NODES = (*OF_PAGES, *OF_THE_RELAY, *OF_PAGES_AND_THE_RELAY)
-OF_OTHERS_THAN_PAGES = (*OF_NODES, *OF_THE_RELAY)
+NOT_NODE_METRICS = (*PAGE_METRICS, *RELAY_METRICS, *PAGE_AND_RELAY_METRICS)
+NOT_PAGE_METRICS = (*NODE_METRICS, *RELAY_METRICS)
 
 TASKS = (
     "receiving",
@@ -305,7 +305,7 @@ VALUES: dict[Any, tuple[str, ...]] = {
     RELAY_FAILURES: RELAY_FAILURE_REASONS,
 }
 # The same for metrics with another label before it: a consumer or a family of topics.
-VALUES_OF_EACH: dict[Any, tuple[str, ...]] = {
+VALUES_PER_LABEL: dict[Any, tuple[str, ...]] = {
     CONNECTS: ("accepted", "origin", "unknown", *(code.name.lower() for code in CloseCode)),
     CLOSES: (*OTHER_CLOSE_CODES, *(str(code.value) for code in CloseCode)),
     REJECTED: ("malformed", "flooding", "too_large"),
@@ -318,13 +318,13 @@ def families(declared: Iterable[Any]) -> frozenset[str]:
     return frozenset(family.name for metric in declared for family in metric.describe())
 
 
-def begin(consumer: str) -> None:
+def initialise(consumer: str) -> None:
     """Initialise a consumer's counters with 0."""
     CONNECTIONS.labels(consumer)
     CONNECTION_SECONDS.labels(consumer)
     SLOW_CLOSES.labels(consumer)
     for metric in (CONNECTS, CLOSES, REJECTED):
-        for value in VALUES_OF_EACH[metric]:
+        for value in VALUES_PER_LABEL[metric]:
             metric.labels(consumer, value)
 
 

@@ -15,7 +15,7 @@ from channels.layers import get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
 from tidewire import metrics, stamps
-from tidewire.asgi import LOST
+from tidewire.asgi import ABNORMAL_CLOSURE
 from tidewire.backoff import Backoff
 from tidewire.batched_reads import BatchedPresence, BatchedStreams
 from tidewire.close_codes import CloseCode
@@ -31,7 +31,7 @@ from tidewire.revocation import Revocations
 from tidewire.session_watch import SessionWatch
 from tidewire.stamps import RedisClock
 from tidewire.stores import edit_lease_store, presence_store, stream_store
-from tidewire.tasks import end_all
+from tidewire.tasks import cancel_all
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Node:
             if self.hub.stale:
                 connection.write(frame_event(Stale(stale=True)))
         except BaseException:
-            connection.end(LOST)
+            connection.end(ABNORMAL_CLOSURE)
             raise
         return connection
 
@@ -162,7 +162,7 @@ class Node:
             return CloseCode.TOO_MANY
         return None
 
-    def disconnect(self, connection: Connection, code: int = LOST) -> None:
+    def disconnect(self, connection: Connection, code: int = ABNORMAL_CLOSURE) -> None:
         """Unregister a closed socket."""
         connection.end(code)
 
@@ -197,7 +197,7 @@ class Node:
     async def stop(self) -> None:
         """End the tasks and hand over presence."""
         # Ended first, because a pending update of presence could otherwise arrive after the handover.
-        await end_all(self._tasks)
+        await cancel_all(self._tasks)
         await self.hub.stop()
         try:
             await asyncio.wait_for(self.presence.hand_over(), HAND_OVER_SECONDS)

@@ -13,7 +13,7 @@ _SHARED: tuple[Any, ...] = (metrics.PUBLISHED, metrics.DROPPED, metrics.REDIS_ER
 def registry() -> CollectorRegistry:
     """Return the relay's metrics, without those of nodes and pages, which this process declares as well."""
     made = CollectorRegistry()
-    for metric in (*metrics.OF_THE_RELAY, *metrics.OF_PAGES_AND_THE_RELAY, *_SHARED):
+    for metric in (*metrics.RELAY_METRICS, *metrics.PAGE_AND_RELAY_METRICS, *_SHARED):
         made.register(metric)
     ProcessCollector(registry=made)
     return made

@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 # A storm of reconnects must fit into the kernel's queue; Twisted's default is 50.
 LISTEN_BACKLOG = 4096
 # Time after the drain in which presence must be handed over before the process exits without it.
-LATE_SECONDS = 5.0
+DRAIN_MARGIN_SECONDS = 5.0
 # Daphne checks all its sockets every two seconds, in one go; tidewire does so in twenty parts.
 CHECK_ALL_SECONDS = 2.0
 CHECK_SECONDS = 0.1
@@ -183,7 +183,7 @@ class TidewireServer(Server):
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._on_signal)
             here = node()
-            metrics.DRAIN_LIMIT_SECONDS.set(limits.DRAIN_SECONDS + LATE_SECONDS)
+            metrics.DRAIN_LIMIT_SECONDS.set(limits.DRAIN_SECONDS + DRAIN_MARGIN_SECONDS)
             self._drainer = Drainer(here, stop_listening=self.stop_listening)
             self._reporter = Reporter(here, self._drainer, report_store(), start_drain=self._on_signal)
             if limits.ADMIN_PORT:
@@ -228,7 +228,7 @@ class TidewireServer(Server):
         assert self._drainer is not None
         assert self._reporter is not None
         try:
-            await asyncio.wait_for(self._drainer.drain(), settings().DRAIN_SECONDS + LATE_SECONDS)
+            await asyncio.wait_for(self._drainer.drain(), settings().DRAIN_SECONDS + DRAIN_MARGIN_SECONDS)
             with contextlib.suppress(RedisUnavailable):
                 # The node's tasks have ended; this is its last report.
                 await self._reporter.report()

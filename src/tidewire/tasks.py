@@ -11,7 +11,7 @@ CANCEL_SECONDS = 0.5
 CANCELS = 4
 
 
-async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel tasks until they have ended: a library may mistake a cancellation for its own timeout and continue."""
     running = set(tasks)
     for _ in range(CANCELS):

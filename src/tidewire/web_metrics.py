@@ -16,14 +16,14 @@ from tidewire import metrics, outbox
 
 logger = logging.getLogger(__name__)
 
-_of_others = metrics.families(metrics.OF_OTHERS_THAN_PAGES)
+_excluded = metrics.families(metrics.NOT_PAGE_METRICS)
 
 
-class _OfPages(MultiProcessCollector):
+class _PageCollector(MultiProcessCollector):
     """All processes of the service, without the metrics that only a ws node or the relay can measure."""
 
     def collect(self) -> Iterable[Metric]:
-        return [metric for metric in super().collect() if metric.name not in _of_others]  # type: ignore[no-untyped-call]
+        return [metric for metric in super().collect() if metric.name not in _excluded]  # type: ignore[no-untyped-call]
 
 
 def metrics_view(_request: HttpRequest) -> HttpResponse:
@@ -50,5 +50,5 @@ def metrics_view(_request: HttpRequest) -> HttpResponse:
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
-        _OfPages(registry)  # type: ignore[no-untyped-call]
+        _PageCollector(registry)  # type: ignore[no-untyped-call]
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -76,7 +76,7 @@ if "CONTRACT_OLDEST_REDIS" in os.environ:
     versions.REDIS_SERVER = os.environ["CONTRACT_OLDEST_REDIS"]
 
 # Shorter versions of the product's own timeouts.
-consumer_module.CONNECT_SECONDS = consumer_module.LEAVE_SECONDS = inbox.LEAVE_SECONDS = 1.0
+consumer_module.CONNECT_SECONDS = consumer_module.DISCONNECT_TIMEOUT_SECONDS = inbox.DISCONNECT_TIMEOUT_SECONDS = 1.0
 send_writer.CLOSE_SECONDS = 1.0
 
 ADA = SimpleNamespace(pk=1, is_authenticated=True, get_username=lambda: "ada")
@@ -186,10 +186,10 @@ class CountFails(Good):
 
 
 class LogFails(Good):
-    def _who(self) -> dict[str, Any]:
+    def _log_fields(self) -> dict[str, Any]:
         if self.connection.code is not None:
             raise ValueError("no such field")
-        return super()._who()
+        return super()._log_fields()
 
 
 class ReleaseFails(Good):

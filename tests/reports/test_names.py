@@ -64,7 +64,7 @@ def test_every_label_that_is_named_exists_with_that_value():
         if metric is None or not found[1]:
             continue
         for label, value in LABEL.findall(found[1]):
-            sets = metrics.VALUES.get(metric) or metrics.VALUES_OF_EACH.get(metric)
+            sets = metrics.VALUES.get(metric) or metrics.VALUES_PER_LABEL.get(metric)
             closed = label in metric._labelnames and sets is not None and label not in {"consumer", "topic"}
             # A pattern stands for several values, and a variable of a dashboard for any value.
             if closed and not value.startswith("$"):

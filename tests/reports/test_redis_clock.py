@@ -48,9 +48,9 @@ def test_the_clock_of_these_servers_can_be_set(servers):
 
 async def kill(node) -> None:
     """Stop a node without handing over its members, as `kill -9` does."""
-    from tidewire.tasks import end_all  # noqa: PLC0415
+    from tidewire.tasks import cancel_all  # noqa: PLC0415
 
-    await end_all(node._tasks)
+    await cancel_all(node._tasks)
     node.presence.hand_over = _nothing
 
 

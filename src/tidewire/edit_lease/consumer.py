@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tidewire.asgi import NO_CODE
+from tidewire.asgi import NO_STATUS
 from tidewire.close_codes import CloseCode
 from tidewire.consumer import LiveConsumer
 from tidewire.edit_lease import Editor, Step
@@ -16,7 +16,7 @@ from tidewire.topics import Topic
 
 # Close codes of a browser that leaves the page, and of a script that closes the socket with and without a code. After
 # any other code the client is expected to reconnect.
-PAGE_CLOSED_CODES = (1000, 1001, NO_CODE)
+PAGE_CLOSED_CODES = (1000, 1001, NO_STATUS)
 
 
 class LeaseConsumer(LiveConsumer):
@@ -65,7 +65,7 @@ class LeaseConsumer(LiveConsumer):
             self.connection.add_cleanup(self._release_lease, self._editor)
 
     def _release_lease(self, editor: Editor) -> None:
-        code = NO_CODE if self.connection.code is None else self.connection.code
+        code = NO_STATUS if self.connection.code is None else self.connection.code
         final = code in CloseCode._value2member_map_ and CloseCode(code).final
         node().edit_leases.leave(editor, reconnects=not (final or code in PAGE_CLOSED_CODES))
 

@@ -25,7 +25,7 @@ from tidewire.presence import PresenceKey
 from tidewire.publish import publish
 from tidewire.revocation import Revoked
 from tidewire.stores import stream_store
-from tidewire.tasks import end_all
+from tidewire.tasks import cancel_all
 from tidewire.topics import StreamTopic
 
 TALK = StreamTopic("talk")
@@ -165,7 +165,7 @@ async def test_a_node_that_dies_is_outlived(cluster):
     first.presence.join(PresenceKey("hall", "in", "ada"))
     second.presence.join(PresenceKey("hall", "in", "bob"))
     await until(lambda: names(socket) == {"ada", "bob"})
-    await end_all(first._tasks)
+    await cancel_all(first._tasks)
     await until(lambda: names(socket) == {"bob"})
 
 

@@ -17,13 +17,13 @@ def scraped():
     return port.render_GET(request).decode()
 
 
-@pytest.mark.parametrize("metric", metrics.OF_OTHERS_THAN_NODES, ids=exported)
+@pytest.mark.parametrize("metric", metrics.NOT_NODE_METRICS, ids=exported)
 def test_nothing_of_pages_or_of_the_relay_is_told(scraped, metric):
     """A node's zero would hide that the real metric is missing, or be read as a time in 1970."""
     assert f"# HELP {metric.describe()[0].name}" not in scraped
 
 
-@pytest.mark.parametrize("metric", metrics.OF_NODES, ids=exported)
+@pytest.mark.parametrize("metric", metrics.NODE_METRICS, ids=exported)
 def test_everything_of_a_node_is(scraped, metric):
     """Each metric has its name and help text."""
     assert f"# HELP {metric.describe()[0].name}" in scraped

@@ -6,7 +6,7 @@ import logging
 import pytest
 from channels.exceptions import StopConsumer
 
-from tidewire.inbox import LEAVE_SECONDS, WAITING_MESSAGES, Inbox
+from tidewire.inbox import DISCONNECT_TIMEOUT_SECONDS, MAX_WAITING_MESSAGES, Inbox
 
 
 class Consumer:
@@ -88,10 +88,10 @@ async def test_a_message_after_a_failure_is_handled(inbox, consumer, caplog):
 
 async def test_more_messages_than_may_wait_are_told_and_dropped(inbox, consumer):
     """While a handler hangs, its client's messages must not fill the queue without limit."""
-    put(inbox, *["one"] * (WAITING_MESSAGES + 1))
+    put(inbox, *["one"] * (MAX_WAITING_MESSAGES + 1))
     assert consumer.log == ["flood"]
-    await asyncio.sleep(2 * WAITING_MESSAGES)
-    assert consumer.log.count("one ends") == WAITING_MESSAGES
+    await asyncio.sleep(2 * MAX_WAITING_MESSAGES)
+    assert consumer.log.count("one ends") == MAX_WAITING_MESSAGES
 
 
 async def test_a_handler_that_hangs_is_ended_after_the_disconnect(consumer, caplog):
@@ -107,7 +107,7 @@ async def test_a_handler_that_hangs_is_ended_after_the_disconnect(consumer, capl
 
     inbox = Inbox(handle, log.append, lambda: None)
     put(inbox, "hang", "websocket.disconnect")
-    await asyncio.sleep(LEAVE_SECONDS + 1)
+    await asyncio.sleep(DISCONNECT_TIMEOUT_SECONDS + 1)
     assert log == ["hang", "websocket.disconnect"]
 
 

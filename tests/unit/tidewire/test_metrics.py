@@ -41,7 +41,7 @@ def test_every_metric_says_what_it_is_and_when_to_act(metric):
 def test_every_metric_has_its_prefix_and_labels_of_a_closed_set(metric):
     """The code names a label's values, or one of the two tables lists them."""
     assert metric.describe()[0].name.startswith("tidewire_")
-    known = metric in metrics.VALUES or metric in metrics.VALUES_OF_EACH
+    known = metric in metrics.VALUES or metric in metrics.VALUES_PER_LABEL
     assert len(set(metric._labelnames) - NAMED_BY_THE_CODE) == int(known and metric is not metrics.REQUESTS)
 
 
@@ -91,7 +91,7 @@ def test_the_objective_of_delivery_is_a_bound_of_its_buckets(seconds):
 def test_a_consumers_counters_begin_at_zero():
     """For Prometheus a counter that first appears as 1 is no increase, so no alert would fire."""
     assert value("tidewire_slow_closes_total", consumer="Newcomer") is None
-    metrics.begin("Newcomer")
+    metrics.initialise("Newcomer")
     assert value("tidewire_slow_closes_total", consumer="Newcomer") == 0
     for code in CloseCode:
         assert value("tidewire_closes_total", consumer="Newcomer", code=str(code.value)) == 0
@@ -131,9 +131,9 @@ def labelled() -> Counts[tuple[str, str]]:
 def test_every_value_of_a_label_stands_in_its_set():
     """`protocol` was missing, so its first refusal was no increase; the task that reports was missing too."""
     sets = {
-        name: {**metrics.VALUES, **metrics.VALUES_OF_EACH}[metric]
+        name: {**metrics.VALUES, **metrics.VALUES_PER_LABEL}[metric]
         for name, metric in vars(metrics).items()
-        if isinstance(metric, MetricWrapperBase) and (metric in metrics.VALUES or metric in metrics.VALUES_OF_EACH)
+        if isinstance(metric, MetricWrapperBase) and (metric in metrics.VALUES or metric in metrics.VALUES_PER_LABEL)
     }
     used = labelled()
     assert len(used) > 15
@@ -147,7 +147,7 @@ def test_every_value_of_a_label_stands_in_its_set():
         ("_count_and_answer", 0, metrics.LIMITS),
         ("_end", 1, metrics.LIMITS),
         ("serve", 0, metrics.TASKS),
-        ("_reject", 0, metrics.VALUES_OF_EACH[metrics.REJECTED]),
+        ("_reject", 0, metrics.VALUES_PER_LABEL[metrics.REJECTED]),
     ],
 )
 def test_every_value_that_travels_to_a_label_stands_in_its_set(function, place, known):

@@ -6,7 +6,7 @@ from prometheus_client import generate_latest
 from deploy.prometheus.metrics_page import OWNERS, exported
 from tidewire import metrics, relay_metrics
 
-MINE = (*metrics.OF_THE_RELAY, *metrics.OF_PAGES_AND_THE_RELAY, metrics.REDIS_ERRORS, metrics.DROPPED)
+MINE = (*metrics.RELAY_METRICS, *metrics.PAGE_AND_RELAY_METRICS, metrics.REDIS_ERRORS, metrics.DROPPED)
 OTHERS = [metric for who, own in OWNERS.items() if "relay" not in who for metric in own]
 
 

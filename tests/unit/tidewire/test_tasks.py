@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 
-from tidewire.tasks import end_all
+from tidewire.tasks import cancel_all
 
 
 def stubborn(times):
@@ -23,7 +23,7 @@ async def test_a_cancellation_that_was_swallowed_is_repeated():
     """The drain of a node must not wait for a task that ignored its cancellation."""
     task = stubborn(2)
     await asyncio.sleep(0)
-    await end_all([task])
+    await cancel_all([task])
     assert task.cancelled()
 
 
@@ -32,7 +32,7 @@ async def test_a_task_that_never_ends_is_named(caplog):
     task = stubborn(10)
     await asyncio.sleep(0)
     with caplog.at_level(logging.WARNING):
-        await end_all([task])
+        await cancel_all([task])
     assert "stubborn" in caplog.text
     for _ in range(12):
         task.cancel()
@@ -40,4 +40,4 @@ async def test_a_task_that_never_ends_is_named(caplog):
 
 
 async def test_there_may_be_nothing_to_end():
-    await end_all([])
+    await cancel_all([])

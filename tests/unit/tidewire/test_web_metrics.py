@@ -48,7 +48,7 @@ def test_pages_and_the_outbox_are_told_over_all_processes(scraped):
 
 
 @pytest.mark.parametrize(
-    "metric", [*metrics.OF_NODES, *metrics.OF_THE_RELAY], ids=lambda metric: metric.describe()[0].name
+    "metric", [*metrics.NODE_METRICS, *metrics.RELAY_METRICS], ids=lambda metric: metric.describe()[0].name
 )
 def test_nothing_of_a_node_or_of_the_relay_is_told(scraped, metric):
     """A page's process imports these metrics too; its zeros could be mistaken for a node's."""
