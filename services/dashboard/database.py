@@ -68,10 +68,10 @@ def _check_options(options: Mapping[str, Any]) -> None:
 
 def why_not_writable(url: str) -> str:
     """Return the reason that SQLite cannot write to the file of this URL, or an empty text."""
-    found = dj_database_url.parse(url)
-    if "sqlite3" not in found["ENGINE"] or found["NAME"] == IN_MEMORY:
+    config = dj_database_url.parse(url)
+    if "sqlite3" not in config["ENGINE"] or config["NAME"] == IN_MEMORY:
         return ""
-    path = Path(found["NAME"])
+    path = Path(config["NAME"])
     if path.is_dir():
         return "its path is a directory"
     if not path.parent.is_dir():

@@ -261,12 +261,14 @@ class Env(BaseModel):
 
 def read_env(environ: Mapping[str, str] = os.environ) -> Env:
     """Read the environment and the secrets directory; exit with a list of all problems instead of a traceback."""
-    given = {name: text for name, value in environ.items() if name.startswith(PREFIX) and (text := value.strip(AROUND))}
+    values = {
+        name: text for name, value in environ.items() if name.startswith(PREFIX) and (text := value.strip(AROUND))
+    }
     try:
         slips, unknown = _unknown(environ)
         if slips:
             raise ValueError("\n".join(slips))
-        env = Env(**_fields({**_files(given.get(SECRETS_DIR)), **given}))
+        env = Env(**_fields({**_files(values.get(SECRETS_DIR)), **values}))
     except ValidationError as error:
         raise SystemExit(explain(error)) from None
     except ValueError as error:
@@ -277,9 +279,9 @@ def read_env(environ: Mapping[str, str] = os.environ) -> Env:
     return env
 
 
-def _fields(given: Mapping[str, str]) -> dict[str, str]:
+def _fields(values: Mapping[str, str]) -> dict[str, str]:
     named = {f"{PREFIX}{field.upper()}": field for field in Env.model_fields}
-    return {field: given[name] for name, field in named.items() if name in given}
+    return {field: values[name] for name, field in named.items() if name in values}
 
 
 def _files(directory: str | None) -> dict[str, str]:
@@ -288,7 +290,7 @@ def _files(directory: str | None) -> dict[str, str]:
         return {}
     if not Path(directory).is_dir():
         raise ValueError(f"  {SECRETS_DIR}={directory} is no directory")
-    found = {}
+    values = {}
     for path in sorted(Path(directory).glob(f"{PREFIX}*")):
         try:
             text = path.read_text(encoding="utf-8").strip(AROUND)
@@ -296,8 +298,8 @@ def _files(directory: str | None) -> dict[str, str]:
             reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
             raise ValueError(f"  {path.name} in {SECRETS_DIR} cannot be read: {reason}") from None
         if text:
-            found[path.name] = text
-    return found
+            values[path.name] = text
+    return values
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -320,11 +322,11 @@ def explain(error: ValidationError) -> str:
     lines = ["tidewire cannot start:"]
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""
-        said = problem["msg"].removeprefix("Value error, ")
+        message = problem["msg"].removeprefix("Value error, ")
         if not field:
-            lines.append(f"  {said}")
+            lines.append(f"  {message}")
             continue
-        wrong = "is not set" if problem["type"] == "missing" else f"is invalid: {said}"
+        wrong = "is not set" if problem["type"] == "missing" else f"is invalid: {message}"
         lines.append(f"  {PREFIX}{field.upper()} {wrong}. {Env.model_fields[field].description}")
     lines.append(f"Set them in the environment or as files in {SECRETS_DIR}; .env.example has them all.")
     lines.append(f"On a developer's machine {PREFIX}ENVIRONMENT=development is enough.")

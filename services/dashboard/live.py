@@ -50,8 +50,8 @@ def position() -> str | None:
     """Return the current position of the notifications, from which the page's socket resumes."""
 
     async def end(_: Presence) -> str:
-        [found] = await stream_store().ends([NOTIFICATIONS.name])
-        return str(found or START)
+        [position_in_topic] = await stream_store().ends([NOTIFICATIONS.name])
+        return str(position_in_topic or START)
 
     return _read(end)
 
@@ -63,13 +63,13 @@ def _read(read: Callable[[Presence], Awaitable[T]]) -> T | None:
     if not circuit_breaker.READS.allow():
         return None
     try:
-        found = background().run(reading(), seconds=TIMEOUT_SECONDS)
+        value = background().run(reading(), seconds=TIMEOUT_SECONDS)
     except RedisUnavailable as error:
         circuit_breaker.READS.record_failure()
         logger.warning("pages are shown without what is live: %s", error)
         return None
     circuit_breaker.READS.record_success()
-    return found
+    return value
 
 
 __all__ = ["FREE", "everyone", "position", "status", "statuses", "users"]

@@ -10,8 +10,8 @@ def _add_request_id(_logger: object, _method: str, event: EventDict) -> EventDic
     # Imported late: settings are read before the library's modules can be imported.
     from tidewire.requests import request_id  # noqa: PLC0415
 
-    if found := request_id():
-        event["request_id"] = found
+    if current := request_id():
+        event["request_id"] = current
     return event
 
 

@@ -47,9 +47,9 @@ def refuse_repeat(user: User, form: UUID | None, draft: Draft) -> None:
     """Raise `Repeated` if the user's form was accepted with this text."""
     if form is None:
         return
-    found = _accepted(user, form, draft).select_related("document").first()
-    if found:
-        raise Repeated(found)
+    submission = _accepted(user, form, draft).select_related("document").first()
+    if submission:
+        raise Repeated(submission)
 
 
 def accepted(user: User, form: UUID | None, draft: Draft) -> bool:
@@ -68,10 +68,14 @@ def accept(user: User, form: UUID | None, draft: Draft, document: Document | Non
     """
     if form is None:
         return
-    made = {"digest": draft.digest, "document": document, "version": document.version if document else 0}
+    values = {"digest": draft.digest, "document": document, "version": document.version if document else 0}
     # A row with the same text is excluded, so that a copy of the form violates the constraint below.
-    if not Submission.objects.filter(user=user, key=form).exclude(digest=draft.digest).update(**made, created_at=Now()):
-        Submission.objects.create(user=user, key=form, **made)
+    if (
+        not Submission.objects.filter(user=user, key=form)
+        .exclude(digest=draft.digest)
+        .update(**values, created_at=Now())
+    ):
+        Submission.objects.create(user=user, key=form, **values)
     if form.int % PRUNED_ONCE_PER == 0:
         prune()
 

@@ -78,8 +78,8 @@ def edit_lease_name(slug: str) -> str:
 async def read_people(presence: Presence, slugs: Sequence[str]) -> dict[str, DocumentPeople]:
     """Return the readers and editors of each document, in one call to the store."""
     asked = [(f"{FAMILY}.{slug}", phase) for slug in slugs for phase in (READ, UPDATE)]
-    found = await presence.members(asked, names=settings().MAX_PRESENCE_NAMES)
-    pairs = zip(slugs, found[::2], found[1::2], strict=True)
+    members = await presence.members(asked, names=settings().MAX_PRESENCE_NAMES)
+    pairs = zip(slugs, members[::2], members[1::2], strict=True)
     return {slug: _people(readers, editors) for slug, readers, editors in pairs}
 
 

@@ -42,18 +42,18 @@ class Pod:
     cost: int
 
     @classmethod
-    def of(cls, found: dict[str, Any]) -> Self:
-        told = (found["metadata"].get("annotations") or {}).get(ANNOTATION, "0")
-        cost = int(told) if re.fullmatch(r"-?\d+", told) else 0
-        return cls(found["metadata"]["name"], found["status"].get("podIP", ""), cost)
+    def of(cls, pod: dict[str, Any]) -> Self:
+        sent = (pod["metadata"].get("annotations") or {}).get(ANNOTATION, "0")
+        cost = int(sent) if re.fullmatch(r"-?\d+", sent) else 0
+        return cls(pod["metadata"]["name"], pod["status"].get("podIP", ""), cost)
 
 
 def living(listed: dict[str, Any]) -> list[Pod]:
     """Return the pods of a PodList that have an address and are not being terminated."""
     return [
-        Pod.of(found)
-        for found in listed["items"]
-        if found["status"].get("podIP") and "deletionTimestamp" not in found["metadata"]
+        Pod.of(pod)
+        for pod in listed["items"]
+        if pod["status"].get("podIP") and "deletionTimestamp" not in pod["metadata"]
     ]
 
 
@@ -142,8 +142,8 @@ def main() -> None:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     cluster = Cluster(f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")
     while True:
-        for said in once(cluster):
-            print(said, flush=True)  # noqa: T201 - its log
+        for line in once(cluster):
+            print(line, flush=True)  # noqa: T201 - its log
         time.sleep(ROUND_SECONDS)
 
 

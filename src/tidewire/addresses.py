@@ -24,14 +24,14 @@ _ESCAPES: Final = "@ as %40, / as %2F, # as %23, ? as %3F, % as %25, [ as %5B, ]
 
 def parse_all(parse: Callable[[str], T], texts: Iterable[str]) -> tuple[T, ...]:
     """Parse each text. Raises `ValueError`, which quotes the invalid text if it contains no password."""
-    found = []
+    parsed = []
     for number, text in enumerate(texts, 1):
         try:
-            found.append(parse(text))
+            parsed.append(parse(text))
         except ValueError as error:
             shown = f"number {number}" if "@" in text else repr(text)
             raise ValueError(f"{shown}: {error}") from None
-    return tuple(found)
+    return tuple(parsed)
 
 
 def host_name(text: str) -> str:
@@ -103,10 +103,10 @@ def origin(text: str) -> str:
 
 def origin_setting(text: str) -> str:
     """Parse an origin that a project allows: like `origin`, without a trailing dot."""
-    found = origin(text)
-    if re.search(r"\.(:\d+)?$", found):
+    parsed = origin(text)
+    if re.search(r"\.(:\d+)?$", parsed):
         raise ValueError("an origin's host has no dot at its end")
-    return found
+    return parsed
 
 
 def server_url(text: str, schemes: tuple[str, ...]) -> SplitResult:

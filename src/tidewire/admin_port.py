@@ -74,8 +74,8 @@ def listen(
     return reactor.listenTCP(port, site, interface=host)  # type: ignore[arg-type]  # the stub takes it for a method's
 
 
-def _text(request: Any, status: int, said: str) -> bytes:
+def _text(request: Any, status: int, text: str) -> bytes:
     request.setResponseCode(status)
     request.setHeader(b"content-type", b"text/plain; charset=utf-8")
     request.setHeader(b"cache-control", b"no-store")
-    return f"{said}\n".encode()
+    return f"{text}\n".encode()

@@ -206,26 +206,26 @@ def settings() -> Settings:
         True
 
     """
-    given = getattr(django_settings, "TIDEWIRE", None)
-    if not isinstance(given, dict):
+    values = getattr(django_settings, "TIDEWIRE", None)
+    if not isinstance(values, dict):
         raise ImproperlyConfigured('settings.TIDEWIRE is missing: set at least {"REDIS_URL": "redis://..."}')
     known = {known.name for known in fields(Settings)}
-    unknown = sorted(str(name) for name in set(given) - known)
+    unknown = sorted(str(name) for name in set(values) - known)
     if unknown:
         raise ImproperlyConfigured(f"settings.TIDEWIRE: unknown {unknown}; known are {sorted(known)}")
-    if not given.get("REDIS_URL"):
+    if not values.get("REDIS_URL"):
         raise ImproperlyConfigured("settings.TIDEWIRE: REDIS_URL is missing")
     try:
-        return Settings(**given)
+        return Settings(**values)
     except ValidationError as error:
-        raise ImproperlyConfigured(_explain(error, given)) from None
+        raise ImproperlyConfigured(_explain(error, values)) from None
 
 
-def _explain(error: ValidationError, given: dict[str, Any]) -> str:
+def _explain(error: ValidationError, values: dict[str, Any]) -> str:
     """Describe each problem on its own line: the setting, the expected form, and the value unless it is secret."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         name = str(problem["loc"][0])
-        value = "" if name in SECRET_SETTINGS or "@" in repr(given[name]) else f", not {given[name]!r:.100}"
+        value = "" if name in SECRET_SETTINGS or "@" in repr(values[name]) else f", not {values[name]!r:.100}"
         lines.append(f"settings.TIDEWIRE: {name}: {problem['msg'].removeprefix('Value error, ')}{value}")
     return "\n".join(lines)

@@ -111,8 +111,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(close_code)
             return
         metrics.CONNECTS.labels(name, "accepted").inc()
-        here = node()
-        self.connection = here.connect(
+        this_node = node()
+        self.connection = this_node.connect(
             self._writer(),
             consumer=name,
             user=user,
@@ -124,20 +124,20 @@ class LiveConsumer(AsyncWebsocketConsumer):
         # Registered first and therefore called last: if the log line fails, all other resources are released.
         self.connection.add_cleanup(self._log_close)
         topics = self.topics()
-        if len(topics) > here.settings.TOPICS_PER_CONNECTION:
-            raise ValueError(f"{name}: {len(topics)} topics, {here.settings.TOPICS_PER_CONNECTION} at most")
+        if len(topics) > this_node.settings.TOPICS_PER_CONNECTION:
+            raise ValueError(f"{name}: {len(topics)} topics, {this_node.settings.TOPICS_PER_CONNECTION} at most")
         positions = Positions.parse(
             self.scope.get("query_string"),
             {topic.name for topic in topics if isinstance(topic, StreamTopic)},
-            limit=here.settings.TOPICS_PER_CONNECTION,
+            limit=this_node.settings.TOPICS_PER_CONNECTION,
         )
         if positions.error:
             await self._reject("malformed", positions.error)
         for topic in topics:
-            here.hub.subscribe(topic, self.connection, positions)
+            this_node.hub.subscribe(topic, self.connection, positions)
         for key in self.presence():
-            here.presence.join(key)
-            self.connection.add_cleanup(here.presence.leave, key)
+            this_node.presence.join(key)
+            self.connection.add_cleanup(this_node.presence.leave, key)
         logger.info("connected", extra=self._log_fields())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:

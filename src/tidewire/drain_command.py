@@ -31,9 +31,9 @@ def drain(arguments: Sequence[str]) -> int:
         help="the address of that port, on this host (default: TIDEWIRE_ADMIN_HOST, else 127.0.0.1)",
     )
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds to wait until the node has gone")
-    given = parser.parse_args(arguments)
-    url = f"http://{given.admin_host}:{given.admin_port}"
-    end = time.monotonic() + given.timeout
+    options = parser.parse_args(arguments)
+    url = f"http://{options.admin_host}:{options.admin_port}"
+    end = time.monotonic() + options.timeout
     try:
         print(_ask(f"{url}/drain", method="POST"), flush=True)  # noqa: T201  # output for an operator
     except OSError as error:
@@ -48,7 +48,7 @@ def drain(arguments: Sequence[str]) -> int:
         except OSError:
             print("gone")  # noqa: T201
             return 0
-    print(f"still there after {given.timeout} s")  # noqa: T201
+    print(f"still there after {options.timeout} s")  # noqa: T201
     return 1
 
 
@@ -62,7 +62,7 @@ def _port(text: str) -> int:
 def _host(text: str) -> str:
     """Return the host to connect to for a node that listens on `text`; for all addresses, the loopback address."""
     try:
-        return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(found := host_name(text), found)  # noqa: S104 - compared
+        return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host := host_name(text), host)  # noqa: S104 - compared
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error}, not {text!r}") from None
 

@@ -104,8 +104,8 @@ class StateFeed(Feed):
             return False
         if subscription.position == self.version:
             return True
-        made = self._frame()
-        if subscription.connection.try_write([made], made.wire):
+        frame = self._frame()
+        if subscription.connection.try_write([frame], frame.wire):
             subscription.position = self.version
             metrics.DELIVERED.labels(self.family).inc()
         return True
@@ -142,9 +142,9 @@ class StateFeed(Feed):
             for subscription in chunk:
                 if subscription.position == version:
                     continue
-                made = change if subscription.position == before else self._frame()
+                frame = change if subscription.position == before else self._frame()
                 try:
-                    if subscription.connection.try_write([made], made.wire):
+                    if subscription.connection.try_write([frame], frame.wire):
                         subscription.position = version
                         written += 1
                 except Exception:  # A broken socket must not prevent delivery to the others.

@@ -50,10 +50,10 @@ _nodes: "WeakKeyDictionary[asyncio.AbstractEventLoop, Node]" = WeakKeyDictionary
 class Node:
     """The state of one ws process. `connections` are the sockets that it serves."""
 
-    def __init__(self, given: Settings) -> None:
-        layer = require_layer(given)
-        self.settings = given
-        self.name = given.NODE_NAME
+    def __init__(self, settings: Settings) -> None:
+        layer = require_layer(settings)
+        self.settings = settings
+        self.name = settings.NODE_NAME
         self.connections: set[Connection] = set()
         self._by_user: Counter[str] = Counter()
         self._full: set[Connection] = set()
@@ -65,31 +65,31 @@ class Node:
             layer,
             BatchedPresence(self.presence_store),
             BatchedStreams(streams),
-            prefix=given.PREFIX,
-            coalesce_seconds=given.COALESCE_SECONDS,
-            check_seconds=given.CHECK_SECONDS,
+            prefix=settings.PREFIX,
+            coalesce_seconds=settings.COALESCE_SECONDS,
+            check_seconds=settings.CHECK_SECONDS,
         )
         self.redis_clock = RedisClock()
         self.revocations = Revocations(
             self.hub,
             lambda: self.connections,
             clock=self.redis_clock,
-            publish=lambda event: publish(event, streams=streams, layer=layer, prefix=given.PREFIX),
+            publish=lambda event: publish(event, streams=streams, layer=layer, prefix=settings.PREFIX),
         )
         self.revocations.follow()
         self.sessions = SessionWatch(
             lambda: self.connections,
-            seconds=given.SESSION_CHECK_SECONDS,
+            seconds=settings.SESSION_CHECK_SECONDS,
             on_end=self.revocations.end_session,
             is_current=self.revocations.is_current,
         )
         self.revocations.on_data_loss = self.sessions.check_now  # type: ignore[method-assign]  # a hook
         self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # a hook
         announcer = Announcer(
-            layer, prefix=given.PREFIX, coalesce_seconds=given.COALESCE_SECONDS, here=self.hub.changed
+            layer, prefix=settings.PREFIX, coalesce_seconds=settings.COALESCE_SECONDS, here=self.hub.changed
         )
         self.presence = NodePresence(
-            self.presence_store, node=self.name, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
+            self.presence_store, node=self.name, touch_seconds=settings.TOUCH_SECONDS, announce=announcer.announce
         )
         # Of all writes of a node, only the touch of its lease is certain to occur every second.
         self.presence.on_write_health = self._on_write_health  # type: ignore[method-assign]  # a hook
@@ -97,9 +97,9 @@ class Node:
         self.presence.on_data_loss = self.sessions.check_now  # type: ignore[method-assign]  # a hook
         self.hub.on_reconnect = self.sessions.check_now  # type: ignore[method-assign]  # a hook
         self.edit_leases = NodeEditLeases(
-            self.edit_lease_store, touch_seconds=given.TOUCH_SECONDS, announce=announcer.announce
+            self.edit_lease_store, touch_seconds=settings.TOUCH_SECONDS, announce=announcer.announce
         )
-        metrics.CONNECTIONS_LIMIT.set(given.CONNECTIONS_PER_NODE)
+        metrics.CONNECTIONS_LIMIT.set(settings.CONNECTIONS_PER_NODE)
         self._tasks = [
             asyncio.create_task(_supervise(name, run), name=name)
             for name, run in (
@@ -217,9 +217,9 @@ class Node:
         self.hub.set_redis_health("writes", healthy=healthy)
 
     def _on_stale(self, stale: bool) -> None:
-        said = frame_event(Stale(stale=stale))
+        frame = frame_event(Stale(stale=stale))
         for connection in list(self.connections):
-            attempt(connection.write, said)
+            attempt(connection.write, frame)
 
     async def _watch_slow(self) -> None:
         """Resume the sockets that have room again, and abort those that have been full for too long."""
@@ -240,18 +240,20 @@ class Node:
             metrics.BACKLOG_BYTES.set(self.backlog_bytes)
 
 
-def require_layer(given: Settings) -> Any:
+def require_layer(settings: Settings) -> Any:
     """Return the channel layer. Raises `ImproperlyConfigured`, which names the setting to change, if there is none."""
     example = '{"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [...]}}}'
     try:
-        layer = get_channel_layer(given.CHANNEL_LAYER)
+        layer = get_channel_layer(settings.CHANNEL_LAYER)
     except Exception as error:
         raise ImproperlyConfigured(
-            f"settings.CHANNEL_LAYERS[{given.CHANNEL_LAYER!r}] cannot be made ({type(error).__name__}: {error}); "
+            f"settings.CHANNEL_LAYERS[{settings.CHANNEL_LAYER!r}] cannot be made ({type(error).__name__}: {error}); "
             f"an example is {example}"
         ) from error
     if layer is None:
-        raise ImproperlyConfigured(f"settings.CHANNEL_LAYERS has no {given.CHANNEL_LAYER!r}; an example is {example}")
+        raise ImproperlyConfigured(
+            f"settings.CHANNEL_LAYERS has no {settings.CHANNEL_LAYER!r}; an example is {example}"
+        )
     return layer
 
 

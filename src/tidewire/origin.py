@@ -69,9 +69,9 @@ def is_allowed(page: str, host: str, allowed: tuple[str, ...]) -> bool:
 
     """
     try:
-        found = origin(page)
+        page_origin = origin(page)
         # The scheme's default port can appear in the Host header, but never in an origin.
-        return found in allowed if allowed else found == origin(f"{found.partition(':')[0]}://{host}")
+        return page_origin in allowed if allowed else page_origin == origin(f"{page_origin.partition(':')[0]}://{host}")
     except ValueError:
         # Not a valid origin, such as `null`.
         return False

@@ -99,8 +99,8 @@ def publish_all(topic: str, events: Sequence[StreamEvent]) -> None:
             raise NotInTransaction(f"{event.type}: publish inside transaction.atomic(), with what happened")
         if topic != event.topic:
             raise ValueError(f"{event.type} is an event of {event.topic!r}, not of {topic!r}")
-        given = event.request_id or request_id()
-        body = Encoded.of(event.model_copy(update={"request_id": given})).body
+        id_of_request = event.request_id or request_id()
+        body = Encoded.of(event.model_copy(update={"request_id": id_of_request})).body
         rows.append((event.type, event.id, body))
     if not rows:
         return
@@ -136,10 +136,10 @@ def waiting() -> int:
         0
 
     """
-    found = OutboxEvent.objects.aggregate(count=Count("pk"), seconds=Now() - Min("created_at"))
-    metrics.OUTBOX_WAITING.set(found["count"])
-    metrics.OUTBOX_OLDEST_SECONDS.set(found["seconds"].total_seconds() if found["seconds"] else 0.0)
-    return int(found["count"])
+    totals = OutboxEvent.objects.aggregate(count=Count("pk"), seconds=Now() - Min("created_at"))
+    metrics.OUTBOX_WAITING.set(totals["count"])
+    metrics.OUTBOX_OLDEST_SECONDS.set(totals["seconds"].total_seconds() if totals["seconds"] else 0.0)
+    return int(totals["count"])
 
 
 def oldest() -> tuple[int, float] | None:
@@ -154,10 +154,10 @@ def oldest() -> tuple[int, float] | None:
 
     """
     rows = OutboxEvent.objects.order_by("id").annotate(age=Now() - F("created_at"))
-    found = rows.values_list("pk", "age").first()
-    seconds = max(found[1].total_seconds(), 0.0) if found else 0.0
+    row = rows.values_list("pk", "age").first()
+    seconds = max(row[1].total_seconds(), 0.0) if row else 0.0
     metrics.OUTBOX_OLDEST_SECONDS.set(seconds)
-    return (found[0], seconds) if found else None
+    return (row[0], seconds) if row else None
 
 
 def _publish_waiting() -> None:

@@ -95,10 +95,10 @@ class Publisher:
             # process.
             body = f'{{"sequence":{row.sequence},{row.body[1:]}'
             topics.setdefault(row.topic, []).append(Encoded(row.topic, str(row.event_id), body, row.sequence))
-        given = settings()
-        layer = get_channel_layer(given.CHANNEL_LAYER)
+        options = settings()
+        layer = get_channel_layer(options.CHANNEL_LAYER)
         assert layer is not None
-        work = publish_all(topics, streams=stream_store(), layer=layer, prefix=given.PREFIX)
+        work = publish_all(topics, streams=stream_store(), layer=layer, prefix=options.PREFIX)
         results = background().run(work, seconds=PUBLISH_TIMEOUT_SECONDS)
         done: set[str] = set()
         past: dict[str, int] = {}

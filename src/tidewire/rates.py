@@ -72,13 +72,13 @@ def _total(counter: Any) -> float:
 
 def _buckets(histogram: Any) -> dict[float, float]:
     """Return upper bound -> observations up to it, over all labels."""
-    found: dict[float, float] = {}
+    counts: dict[float, float] = {}
     for family in histogram.collect():
         for sample in family.samples:
             if _is(sample, "_bucket"):
                 bound = float(sample.labels["le"])
-                found[bound] = found.get(bound, 0.0) + sample.value
-    return found
+                counts[bound] = counts.get(bound, 0.0) + sample.value
+    return counts
 
 
 def _is(sample: Any, suffix: str) -> bool:

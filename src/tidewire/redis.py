@@ -32,12 +32,12 @@ def client() -> Redis:
     """Return the client of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _clients:
-        given = settings()
+        options = settings()
         host = redis_host(
-            given.REDIS_URL,
-            sentinels=given.REDIS_SENTINELS,
-            master=given.REDIS_MASTER,
-            sentinel_password=given.REDIS_SENTINEL_PASSWORD,
+            options.REDIS_URL,
+            sentinels=options.REDIS_SENTINELS,
+            master=options.REDIS_MASTER,
+            sentinel_password=options.REDIS_SENTINEL_PASSWORD,
         )
         limits = {"max_connections": MAX_CONNECTIONS, "timeout": SOCKET_SECONDS, "socket_timeout": SOCKET_SECONDS}
         _clients[loop] = Redis.from_pool(pool(host | limits | {"decode_responses": True}))
@@ -46,10 +46,10 @@ def client() -> Redis:
 
 async def close() -> None:
     """Close the running loop's client."""
-    found = _clients.pop(asyncio.get_running_loop(), None)
-    if found is not None:
-        await found.aclose(close_connection_pool=False)
-        await found.connection_pool.aclose()
+    closed_client = _clients.pop(asyncio.get_running_loop(), None)
+    if closed_client is not None:
+        await closed_client.aclose(close_connection_pool=False)
+        await closed_client.connection_pool.aclose()
 
 
 async def require_version() -> None:
@@ -59,12 +59,12 @@ async def require_version() -> None:
     forbidden to applications.
     """
     try:
-        said = await client().execute_command("HELLO")  # type: ignore[no-untyped-call]  # redis-py has no types here
+        reply = await client().execute_command("HELLO")  # type: ignore[no-untyped-call]  # redis-py has no types here
     except (TimeoutError, RedisError, OSError):
         return
-    pairs = said if isinstance(said, dict) else dict(zip(said[::2], said[1::2], strict=True))
-    if found := pairs.get("version"):
-        require_redis_server(found)
+    pairs = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+    if version := pairs.get("version"):
+        require_redis_server(version)
 
 
 @cache

@@ -49,9 +49,9 @@ def redis_url(text: str, *, host_needed: bool = True) -> str:
     redis-py ignores a database that is not a number, and lets the URL override options that this library sets.
     """
     parts = server_url(text, ("redis", "rediss", "unix"))
-    given = parse_qsl(parts.query, keep_blank_values=True)
-    options = dict(given)
-    if len(given) > len(options):
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    options = dict(pairs)
+    if len(pairs) > len(options):
         raise ValueError("it names an option twice behind its `?`")
     if any(name != "db" and not name.startswith("ssl_") for name in options):
         raise ValueError("behind its `?` only db and the options for TLS (ssl_...) can stand")
@@ -77,16 +77,16 @@ def _check_database(parts: SplitResult, options: Mapping[str, str]) -> None:
 
 def _check_options(text: str) -> None:
     options = dict(parse_url(text))
-    made: Any = options.pop("connection_class", Connection)
+    connection_class: Any = options.pop("connection_class", Connection)
     try:
-        connection = made(**options)
+        connection = connection_class(**options)
         if isinstance(connection, SSLConnection):
             # Reads the certificate files without connecting.
             connection.ssl_context.get()
     except (TypeError, ValueError, RedisError, OSError) as error:
-        said = error.strerror if isinstance(error, OSError) else ""
+        reason = error.strerror if isinstance(error, OSError) else ""
         names = ", ".join(sorted(name for name in options if name.startswith("ssl_")))
-        raise ValueError(f"its options for TLS ({names}) cannot be used{f': {said}' if said else ''}") from None
+        raise ValueError(f"its options for TLS ({names}) cannot be used{f': {reason}' if reason else ''}") from None
 
 
 def redis_host(

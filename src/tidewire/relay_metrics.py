@@ -12,11 +12,11 @@ _SHARED: tuple[Any, ...] = (metrics.PUBLISHED, metrics.DROPPED, metrics.REDIS_ER
 
 def registry() -> CollectorRegistry:
     """Return the relay's metrics, without those of nodes and pages, which this process declares as well."""
-    made = CollectorRegistry()
+    relay_registry = CollectorRegistry()
     for metric in (*metrics.RELAY_METRICS, *metrics.PAGE_AND_RELAY_METRICS, *_SHARED):
-        made.register(metric)
-    ProcessCollector(registry=made)
-    return made
+        relay_registry.register(metric)
+    ProcessCollector(registry=relay_registry)
+    return relay_registry
 
 
 def listen(host: str, port: int) -> None:

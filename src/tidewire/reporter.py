@@ -70,19 +70,19 @@ class Reporter:
         return self._report(rates, connections)
 
     def _report(self, rates: Rates, connections: int) -> NodeReport:
-        here = self._node
+        node = self._node
         trails = tuple(zip(*self._trail, strict=True))
         return NodeReport(
-            node=here.name,
+            node=node.name,
             run=self._run,
             state=self._drainer.state,
             up_seconds=int(time.monotonic() - self._started),
             connections=connections,
-            users=here.users,
+            users=node.users,
             drain_from=self._drain_from,
-            drain_seconds=here.settings.DRAIN_SECONDS,
-            stale=here.hub.stale,
-            backlog_bytes=here.backlog_bytes,
+            drain_seconds=node.settings.DRAIN_SECONDS,
+            stale=node.hub.stale,
+            backlog_bytes=node.backlog_bytes,
             connects_per_second=round(rates.connects, 1),
             closes_per_second=round(rates.closes, 1),
             deliveries_per_second=round(rates.deliveries, 1),

@@ -79,7 +79,7 @@ class Reports:
             runs = {str(run): at_ms for run, at_ms in times}
             bodies = await redis.hmget(self._keys.reports, list(runs)) if runs else []
         silent_before_ms = seconds * 1000 + microseconds // 1000 - SILENT_SECONDS * 1000
-        found = []
+        reports = []
         names = set()
         # Newest first.
         for at_ms, body in zip(runs.values(), bodies, strict=True):
@@ -91,8 +91,8 @@ class Reports:
             if report.node in names and (silent or report.state == "drained"):
                 continue
             names.add(report.node)
-            found.append(report.model_copy(update={"silent": silent}))
-        return tuple(sorted(found, key=lambda report: (report.node, report.run)))
+            reports.append(report.model_copy(update={"silent": silent}))
+        return tuple(sorted(reports, key=lambda report: (report.node, report.run)))
 
     async def send_command(self, run: str, command: str) -> None:
         """Leave a command for one run of a node: a later run under the same name must not carry it out."""

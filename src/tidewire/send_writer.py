@@ -109,9 +109,9 @@ def abort_transport(receive: object) -> None:
     transport: Any = getattr(getattr(receive, "__self__", None), "transport", None)
     if not hasattr(transport, "abort"):
         return
-    found = transport.get_extra_info("socket")
-    if found is not None:
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(found.fileno())) as sock:
+    transport_socket = transport.get_extra_info("socket")
+    if transport_socket is not None:
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(transport_socket.fileno())) as sock:
             # Otherwise the kernel would go on sending its buffered data to the client.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

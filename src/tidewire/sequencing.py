@@ -77,10 +77,10 @@ def advance(
     """
     with transaction.atomic():
         _limit_this_transaction()
-        found = _take_turn(turn)
-        if found is None:
+        taken = _take_turn(turn)
+        if taken is None:
             return None
-        token, numbered = found
+        token, numbered = taken
         if token == turn.token:
             # In a database that went back to a backup, other events may have the ids of these rows.
             _delete(numbered.keys() & done, numbered)
@@ -144,17 +144,17 @@ def _take_turn(turn: Turn) -> tuple[int, dict[int, int]] | None:
     # A turn that ends too far in the future was taken before the database's clock was set back.
     over = Q(ends_at__lte=Now()) | Q(ends_at__gt=Now() + TURN)
     asked = turns.annotate(over=over).values("holder", "token", "over", "numbered")
-    found = asked.first()
-    if found is None:
+    row = asked.first()
+    if row is None:
         # The row is locked, or this is the very first turn.
         PublisherTurn.objects.bulk_create([PublisherTurn(pk=1)], ignore_conflicts=True)
-        found = asked.first()
-    if found is None:
+        row = asked.first()
+    if row is None:
         return None
-    numbered = dict(found["numbered"])
-    if (found["holder"], found["token"]) == (turn.holder, turn.token):
+    numbered = dict(row["numbered"])
+    if (row["holder"], row["token"]) == (turn.holder, turn.token):
         return turn.token, numbered
-    return (max(found["token"], turn.token) + 1, numbered) if found["over"] else None
+    return (max(row["token"], turn.token) + 1, numbered) if row["over"] else None
 
 
 def _delete(rows: Collection[int], numbered: dict[int, int]) -> None:
@@ -176,18 +176,18 @@ def _next(without: Collection[str], numbered: dict[int, int]) -> Batch:
             del numbered[row]
         # Numbered and maybe published: no later event of these topics may overtake them.
         unfinished = [row for row, topic in topics.items() if topic not in without]
-        if found := _read(rows.filter(id__in=unfinished)):
-            return Batch([row._replace(sequence=numbered[row.id]) for row in found], waiting=True)
+        if waiting := _read(rows.filter(id__in=unfinished)):
+            return Batch([row._replace(sequence=numbered[row.id]) for row in waiting], waiting=True)
         rows = rows.exclude(id__in=numbered)
     if without:
         rows = rows.exclude(topic__in=without)
     locked: set[str] = set()
-    while found := _read(rows.exclude(topic__in=locked) if locked else rows):
-        batch = _numbered(found)
+    while waiting := _read(rows.exclude(topic__in=locked) if locked else rows):
+        batch = _numbered(waiting)
         if batch.rows or batch.failed:
             return batch
         # The application's rows of all these events are locked elsewhere. Other topics must not wait for them.
-        locked.update(row.topic for row in found)
+        locked.update(row.topic for row in waiting)
     return Batch((), waiting=bool(locked))
 
 
@@ -212,10 +212,10 @@ def _read(rows: QuerySet[OutboxEvent]) -> list[Waiting]:
     return [Waiting(*row) for row in rows.values_list("id", "topic", "event_id", "body")[:count]]
 
 
-def _numbered(found: Sequence[Waiting]) -> Batch:
+def _numbered(waiting: Sequence[Waiting]) -> Batch:
     """Assign numbers to events, per topic in the order of their rows."""
     topics: dict[str, list[Waiting]] = {}
-    for row in found:
+    for row in waiting:
         topics.setdefault(row.topic, []).append(row)
     last = _last(topics, skip_locked=connection.features.has_select_for_update_skip_locked)
     if missing := topics.keys() - last:
@@ -294,8 +294,8 @@ def _write(model: type[Sequenced], events: Sequence[Waiting]) -> None:
 
 def _last(topics: Collection[str], *, skip_locked: bool = False) -> dict[str, int]:
     """Return the number of each topic's newest event, for topics with recent events."""
-    found = TopicSequence.objects.select_for_update(skip_locked=skip_locked).filter(topic__in=topics)
-    return dict(found.values_list("topic", "sequence"))
+    sequences = TopicSequence.objects.select_for_update(skip_locked=skip_locked).filter(topic__in=topics)
+    return dict(sequences.values_list("topic", "sequence"))
 
 
 def _newest(topic: str) -> int:

@@ -161,8 +161,8 @@ class TidewireServer(Server):
         # Daphne discards Twisted's own log, including all exceptions in a protocol. Any: mypy cannot resolve the
         # interfaces that Twisted's classes implement.
         errors: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)
-        told: Any = STDLibLogObserver("twisted")
-        observer: Any = FilteringLogObserver(told, [errors])
+        stdlib_observer: Any = STDLibLogObserver("twisted")
+        observer: Any = FilteringLogObserver(stdlib_observer, [errors])
         globalLogPublisher.addObserver(observer)
         freeze_startup_objects()
         read_in_small_pieces()
@@ -182,13 +182,13 @@ class TidewireServer(Server):
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._on_signal)
-            here = node()
+            this_node = node()
             metrics.DRAIN_LIMIT_SECONDS.set(limits.DRAIN_SECONDS + DRAIN_MARGIN_SECONDS)
-            self._drainer = Drainer(here, stop_listening=self.stop_listening)
-            self._reporter = Reporter(here, self._drainer, report_store(), start_drain=self._on_signal)
+            self._drainer = Drainer(this_node, stop_listening=self.stop_listening)
+            self._reporter = Reporter(this_node, self._drainer, report_store(), start_drain=self._on_signal)
             if limits.ADMIN_PORT:
-                listen_admin(limits.ADMIN_HOST, limits.ADMIN_PORT, self._drainer, self._on_signal, here.measure)
-            here.serve("reporting", self._reporter.run)
+                listen_admin(limits.ADMIN_HOST, limits.ADMIN_PORT, self._drainer, self._on_signal, this_node.measure)
+            this_node.serve("reporting", self._reporter.run)
             self._watch()
             await require_version()
         except CannotListenError as error:

@@ -10,23 +10,23 @@ from tidewire.streams import Streams
 
 def presence_store() -> RedisPresence:
     """Return the presence store under the configured prefix."""
-    given = settings()
+    options = settings()
     return RedisPresence(
-        Keys(given.PREFIX),
-        lease_seconds=given.LEASE_SECONDS,
-        grace_seconds=given.GRACE_SECONDS,
-        indexes=given.PRESENCE_INDEXES,
+        Keys(options.PREFIX),
+        lease_seconds=options.LEASE_SECONDS,
+        grace_seconds=options.GRACE_SECONDS,
+        indexes=options.PRESENCE_INDEXES,
     )
 
 
 def edit_lease_store() -> RedisEditLeases:
     """Return the store of edit leases under the configured prefix."""
-    given = settings()
+    options = settings()
     return RedisEditLeases(
-        Keys(given.PREFIX),
-        lease_seconds=given.EDIT_LEASE_SECONDS,
-        answer_seconds=given.EDIT_ANSWER_SECONDS,
-        grace_seconds=given.GRACE_SECONDS,
+        Keys(options.PREFIX),
+        lease_seconds=options.EDIT_LEASE_SECONDS,
+        answer_seconds=options.EDIT_ANSWER_SECONDS,
+        grace_seconds=options.GRACE_SECONDS,
     )
 
 
@@ -37,5 +37,5 @@ def report_store() -> Reports:
 
 def stream_store() -> Streams:
     """Return the streams under the configured prefix."""
-    given = settings()
-    return Streams(Keys(given.PREFIX), length=given.HISTORY_LENGTH, seconds=given.HISTORY_SECONDS)
+    options = settings()
+    return Streams(Keys(options.PREFIX), length=options.HISTORY_LENGTH, seconds=options.HISTORY_SECONDS)

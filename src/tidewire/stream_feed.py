@@ -217,9 +217,9 @@ class StreamFeed(Feed):
 
     def _append(self, offset: int, mark: str, body: str) -> None:
         assert self.position is not None
-        made = _frame_at(offset, mark, body)
-        self._recent.append(_Recent(offset, mark, made))
-        self._recent_bytes += len(made.wire)
+        frame = _frame_at(offset, mark, body)
+        self._recent.append(_Recent(offset, mark, frame))
+        self._recent_bytes += len(frame.wire)
         self._has_undelivered = True
         self.position = Position(self.position.epoch, offset, mark)
 
@@ -281,7 +281,7 @@ class StreamFeed(Feed):
             if frames and size > PORTION_BYTES:
                 break
             frames.append(recent.frame)
-        return frames, b"".join(made.wire for made in frames), position + len(frames)
+        return frames, b"".join(frame.wire for frame in frames), position + len(frames)
 
     def _send_gap(self, subscription: Subscription) -> None:
         """Notify a subscription that events were lost; it continues from the end."""
@@ -292,8 +292,8 @@ class StreamFeed(Feed):
 
     def _send_resumed(self, subscription: Subscription, at: Position, *, recovered: bool) -> bool:
         """Send a subscription its position. Returns False if the socket is full; it is then sent later."""
-        made = frame_event(Resumed(topic=self.name, recovered=recovered, at=str(at)))
-        if not subscription.connection.try_write([made], made.wire):
+        frame = frame_event(Resumed(topic=self.name, recovered=recovered, at=str(at)))
+        if not subscription.connection.try_write([frame], frame.wire):
             return False
         subscription.position = at.offset
         return True
@@ -351,10 +351,10 @@ class StreamFeed(Feed):
 
     def _agrees(self, entries: Sequence[Entry]) -> bool:
         """Return whether history contains the same events as this feed, as far as both reach."""
-        found = [(entry.offset, entry.mark) for entry in entries]
+        marks = [(entry.offset, entry.mark) for entry in entries]
         if entries:
-            found.append((entries[0].offset - 1, entries[0].after))
-        return all(self._mark_at(offset) in (mark, None) for offset, mark in found)
+            marks.append((entries[0].offset - 1, entries[0].after))
+        return all(self._mark_at(offset) in (mark, None) for offset, mark in marks)
 
     def _prepend(self, entries: Sequence[Entry]) -> None:
         oldest = self._oldest_recent()

@@ -104,16 +104,16 @@ class Streams:
         ]
         async with redis_client() as redis:
             append = script("append")
-            found = await self._append_chunks(redis, append.sha, chunks)
-            if any(isinstance(answer, NoScriptError) for answer in found):
+            replies = await self._append_chunks(redis, append.sha, chunks)
+            if any(isinstance(answer, NoScriptError) for answer in replies):
                 await redis.script_load(append.script)
                 # Events appended before the error are now repeats.
-                found = await self._append_chunks(redis, append.sha, chunks)
-            for answer in found:
+                replies = await self._append_chunks(redis, append.sha, chunks)
+            for answer in replies:
                 if isinstance(answer, Exception) and not _of_one_topic(answer):
                     raise answer
         results: dict[str, list[Appended] | ResponseError] = {}
-        for (topic, _, _), answer in zip(chunks, found, strict=True):
+        for (topic, _, _), answer in zip(chunks, replies, strict=True):
             before = results.setdefault(topic, [])
             if isinstance(answer, ResponseError):
                 results[topic] = answer
@@ -139,9 +139,9 @@ class Streams:
         return args
 
     def _appended(self, answer: Sequence[Any]) -> list[Appended]:
-        epoch, last, mark, *found = answer
+        epoch, last, mark, *results = answer
         appended = []
-        for result, offset, at in zip(found[::3], found[1::3], found[2::3], strict=True):
+        for result, offset, at in zip(results[::3], results[1::3], results[2::3], strict=True):
             after, mark = (mark, at) if result == 1 else ("", mark)
             past = int(last) if result == -1 else None
             appended.append(Appended(result == 1, Position(epoch, int(offset), at), after, past))
@@ -157,11 +157,11 @@ class Streams:
         async with redis_client() as redis, redis.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.hmget(self._keys.position(topic), POSITION)
-            found = await pipe.execute(raise_on_error=False)
-            for answer in found:
+            replies = await pipe.execute(raise_on_error=False)
+            for answer in replies:
                 if isinstance(answer, Exception) and not _has_another_type(answer):
                     raise answer
-        return [None if isinstance(answer, Exception) else _position(answer) for answer in found]
+        return [None if isinstance(answer, Exception) else _position(answer) for answer in replies]
 
     async def stamp(self, topic: str) -> Stamp:
         """Return the topic's end and, atomically, Redis's time. Begins the topic's epoch if it has none."""

@@ -19,18 +19,19 @@ def require_packages(oldest: dict[str, str] = PACKAGES) -> None:
             # A project without channels-redis uses another channel layer.
             continue
         # An uninstallation that was interrupted leaves a directory that names no version.
-        found = names["Version"] if "Version" in names else ""  # noqa: SIM401  # before 3.12 no `get` is promised
-        if found and _numbers(found) < _numbers(least):
+        installed = names["Version"] if "Version" in names else ""  # noqa: SIM401  # before 3.12 no `get` is promised
+        if installed and _numbers(installed) < _numbers(least):
             raise ImproperlyConfigured(
-                f"{name} {found} is too old: tidewire needs {least} or newer: pip install --upgrade '{name}>={least}'"
+                f"{name} {installed} is too old: tidewire needs {least} or newer: "
+                f"pip install --upgrade '{name}>={least}'"
             )
 
 
-def require_redis_server(found: str) -> None:
+def require_redis_server(version: str) -> None:
     """Raise `ImproperlyConfigured` if a Redis server of this version is older than tidewire needs."""
-    if _numbers(found) < _numbers(REDIS_SERVER):
+    if _numbers(version) < _numbers(REDIS_SERVER):
         raise ImproperlyConfigured(
-            f"the Redis server is {found}, which is too old: tidewire needs Redis {REDIS_SERVER} or newer, or Valkey"
+            f"the Redis server is {version}, which is too old: tidewire needs Redis {REDIS_SERVER} or newer, or Valkey"
         )
 
 

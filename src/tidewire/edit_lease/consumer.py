@@ -46,12 +46,12 @@ class LeaseConsumer(LiveConsumer):
         raise NotImplementedError
 
     def topics(self) -> Sequence[Topic]:
-        here = node()
-        limits = here.settings
+        this_node = node()
+        limits = this_node.settings
         return (
             LeaseTopic(
                 self.edits(),
-                leases=here.edit_lease_store,
+                leases=this_node.edit_lease_store,
                 lease_seconds=limits.EDIT_LEASE_SECONDS,
                 answer_seconds=limits.EDIT_ANSWER_SECONDS,
             ),

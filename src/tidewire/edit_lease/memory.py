@@ -44,8 +44,8 @@ class MemoryEditLeases:
         return [self._move(*move) for move in moves]
 
     async def read(self, topics: Sequence[str]) -> list[EditLease]:
-        found = [self._leases.get(topic, _Lease()) for topic in topics]
-        return [EditLease(lease.holder or None, lease.asker or None) for lease in found]
+        leases = [self._leases.get(topic, _Lease()) for topic in topics]
+        return [EditLease(lease.holder or None, lease.asker or None) for lease in leases]
 
     def _move(self, step: Step, editor: Editor, answered: str) -> Moved:
         before = self._leases.get(editor.topic)
@@ -93,8 +93,8 @@ class MemoryEditLeases:
         if step == "keep":
             return replace(lease, asker="")
         # An asker that has left in the meantime must not hold the lease for longer than the request was valid.
-        given = self._given(asker)
-        return replace(given, ends=min(given.ends, lease.asks_until))
+        lease_of_asker = self._given(asker)
+        return replace(lease_of_asker, ends=min(lease_of_asker.ends, lease.asks_until))
 
     def _left(self, lease: _Lease, me: str) -> _Lease:
         until = self._clock() + self._grace

@@ -79,8 +79,8 @@ class MemoryPresence:
         return changed
 
     async def members(self, asked: Sequence[tuple[str, str]], *, names: int) -> list[Members]:
-        found = [tuple(self._members.get(key, ())) for key in asked]
-        return [Members(len(members), members[: names if names >= 0 else None]) for members in found]
+        names_by_key = [tuple(self._members.get(key, ())) for key in asked]
+        return [Members(len(members), members[: names if names >= 0 else None]) for members in names_by_key]
 
     async def versions(self, topics: Sequence[str]) -> list[int]:
         return [self._versions.get(topic, 0) for topic in topics]

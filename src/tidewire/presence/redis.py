@@ -37,11 +37,11 @@ class RedisPresence:
 
     async def touch(self, node: Witness) -> Touched:
         number = node.next()
-        found = await self._touch(node, number)
+        touched = await self._touch(node, number)
         after_write()
-        if found.known:
+        if touched.known:
             node.acknowledge(number)
-        return Touched(found.known, found.entries)
+        return Touched(touched.known, touched.entries)
 
     async def put(self, node: Witness, counts: Iterable[tuple[PresenceKey, int]]) -> tuple[bool, set[str]]:
         counts = list(counts)
@@ -90,11 +90,11 @@ class RedisPresence:
     async def sweep(self) -> set[str]:
         changed: set[str] = set()
         for _ in range(SWEEPS):
-            found = await self._touch()
-            for node in found.ended:
+            touched = await self._touch()
+            for node in touched.ended:
                 await self._release(node)
-            changed |= await self._leave([PresenceKey.parse(text) for text in found.due])
-            if len(found.due) < SWEEP_ENTRIES:
+            changed |= await self._leave([PresenceKey.parse(text) for text in touched.due])
+            if len(touched.due) < SWEEP_ENTRIES:
                 break
         return changed
 
@@ -107,7 +107,9 @@ class RedisPresence:
                 first, last = (1, 0) if names == 0 else (0, max(names, 0) - 1)
                 pipe.zrange(key, first, last)
             results = await pipe.execute()
-        return [Members(count, tuple(found)) for count, found in zip(results[::2], results[1::2], strict=True)]
+        return [
+            Members(count, tuple(first_names)) for count, first_names in zip(results[::2], results[1::2], strict=True)
+        ]
 
     async def versions(self, topics: Sequence[str]) -> list[int]:
         if not topics:

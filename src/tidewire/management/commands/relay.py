@@ -50,8 +50,8 @@ class Relay:
             published += events
             metrics.RELAY_PUBLISHED.inc(events)
 
-        found = outbox.oldest()
-        if found is not None and found[1] >= RELAY_AFTER_SECONDS and not self._publisher.publish(count):
+        oldest = outbox.oldest()
+        if oldest is not None and oldest[1] >= RELAY_AFTER_SECONDS and not self._publisher.publish(count):
             self._watch()
         if time.monotonic() - self._pruned > PRUNE_SECONDS:
             self._pruned = time.monotonic()
@@ -60,13 +60,13 @@ class Relay:
 
     def _watch(self) -> None:
         """Raise if the oldest event has been the same for long, although another publisher has its turn."""
-        found = outbox.oldest()
+        oldest = outbox.oldest()
         now = time.monotonic()
-        if found is None or found[0] != self._oldest:
-            self._oldest, self._since = found and found[0], now
+        if oldest is None or oldest[0] != self._oldest:
+            self._oldest, self._since = oldest and oldest[0], now
         elif now - self._since > STUCK_SECONDS:
             holder = PublisherTurn.objects.values_list("holder", flat=True).first()
-            raise NoProgress(f"event {found[0]} has waited for {found[1]:.0f} s; the last publisher was {holder}")
+            raise NoProgress(f"event {oldest[0]} has waited for {oldest[1]:.0f} s; the last publisher was {holder}")
 
 
 class Command(BaseCommand):
