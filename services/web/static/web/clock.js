@@ -9,20 +9,20 @@ const SLEEP_MS = 10_000;
 // The page was rendered when its first bytes arrived.
 const response = performance.getEntriesByType("navigation")[0];
 let at = { steady: response?.responseStart ?? performance.now(), wall: Date.now() };
-let told = Number(document.body.dataset.now) * 1000;
+let server_time = Number(document.body.dataset.now) * 1000;
 
 // If the browser shows a cached page, the clock is as old as the page until the server is asked.
 export const isKept = response?.type === "back_forward" || response?.transferSize === 0;
 
 export function serverNow() {
-  return told + since(at);
+  return server_time + since(at);
 }
 
 // Sets the clock from the server's time, in a format that browsers can parse.
-export function tellTime(text) {
+export function setTime(text) {
   const time = Date.parse(text);
   if (Number.isNaN(time)) return;
-  told = time;
+  server_time = time;
   at = moment();
 }
 

@@ -12,11 +12,11 @@ const MOST_CHARACTERS = 3_500_000;
 // A page that is being left releases its draft within a moment; another tab that has it open does not.
 const CLAIM_MS = 1500;
 // A page restores drafts without the server's answer after this.
-const SETTLE_MS = 3000;
+const RECONCILE_MS = 3000;
 
 export class Drafts {
   // Resolves when the drafts that the server has are deleted.
-  settled = Promise.resolve();
+  reconciled = Promise.resolve();
   #store;
   #user;
   delivered = []; // drafts that the server has, although its response never arrived
@@ -80,12 +80,12 @@ export class Drafts {
   // Checks drafts that were sent without a response, such as behind a proxy that timed out: the server may have them.
   // Each is checked with its text, because the text may have been changed since. Never throws; without an answer the
   // drafts are kept.
-  async settle(url, token) {
+  async reconcile(url, token) {
     for (const draft of this.list().filter((each) => each.sent)) {
       const { title, body, submission } = draft;
       const fields = new URLSearchParams({ title, body, submission, csrfmiddlewaretoken: token });
       try {
-        const response = await fetch(url, { method: "POST", body: fields, signal: AbortSignal.timeout(SETTLE_MS) });
+        const response = await fetch(url, { method: "POST", body: fields, signal: AbortSignal.timeout(RECONCILE_MS) });
         if (!response.ok || !(await response.json()).saved) continue;
         this.saved(markOf(draft.id, draft));
         this.delivered.push(draft);
@@ -97,8 +97,8 @@ export class Drafts {
 
   // Returns the drafts that no open page has claimed.
   async abandoned() {
-    const held = new Set(((await navigator.locks?.query())?.held ?? []).map((lock) => lock.name));
-    return this.list().filter((draft) => !held.has(draft.key));
+    const claimed = new Set(((await navigator.locks?.query())?.held ?? []).map((lock) => lock.name));
+    return this.list().filter((draft) => !claimed.has(draft.key));
   }
 
   #key(id) {

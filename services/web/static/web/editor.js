@@ -27,14 +27,14 @@ class DraftKeeper {
   #id;
   #own;
   #rendered; // the text and its version, as sent by the server
-  #kept; // the text and its version, as last kept
+  #stored; // the text and its version, as last kept
   #release = () => {};
   #timer;
 
   constructor(form, drafts, place) {
     this.#form = form;
     this.#drafts = drafts;
-    this.#rendered = this.#kept = this.#read();
+    this.#rendered = this.#stored = this.#read();
     // The page that answers a form which was not saved names its draft, which is its only one.
     this.#own = form.elements.draft.value.split("@")[0];
     this.#id = this.#own || `${place}.${this.#rendered.submission}`;
@@ -63,22 +63,22 @@ class DraftKeeper {
   write({ sent = false } = {}) {
     clearTimeout(this.#timer);
     const now = this.#read();
-    const changed = FIELDS.some((name) => now[name] !== this.#kept[name]);
+    const changed = FIELDS.some((name) => now[name] !== this.#stored[name]);
     if (!changed && !sent) return;
-    this.#kept = now;
+    this.#stored = now;
     if (!unsaved(this.#form)) {
       this.#drafts.drop(this.#id);
       return;
     }
     const draft = { at: Math.round(serverNow()), ...now, sent };
     if (!this.#drafts.put(this.#id, draft)) {
-      this.#say("This browser keeps no copy of your text. Save it before you leave the page.");
+      this.#showMessage("This browser keeps no copy of your text. Save it before you leave the page.");
     }
     this.#form.elements.draft.value = markOf(this.#id, draft);
   }
 
   async #restore(place) {
-    await this.#drafts.settled;
+    await this.#drafts.reconciled;
     for (const draft of this.#drafts.list(place).filter(({ id }) => !this.#own || id === this.#own)) {
       const release = await this.#drafts.claim(draft.id);
       // Another tab has claimed it, or the user was faster.
@@ -98,17 +98,17 @@ class DraftKeeper {
       return;
     }
     const delivered = this.#drafts.delivered.find((draft) => draft.place === place);
-    if (delivered) this.#say(`The text that you sent at ${timeOf(delivered.at)} is saved, and is in the list of documents.`);
+    if (delivered) this.#showMessage(`The text that you sent at ${timeOf(delivered.at)} is saved, and is in the list of documents.`);
     this.#release = (await this.#drafts.claim(this.#id)) ?? (() => {});
   }
 
   #bringBack(draft) {
     this.#form.hidden = false;
     this.#fill(draft);
-    this.#kept = this.#read();
+    this.#stored = this.#read();
     const older = Number(draft.version) < Number(this.#rendered.version);
     const since = older ? " The document has been saved since you began: when you save, you will see both versions." : "";
-    this.#say(`Your unsaved text from ${timeOf(draft.at)} is back.${since}`);
+    this.#showMessage(`Your unsaved text from ${timeOf(draft.at)} is back.${since}`);
     const button = this.#form.querySelector("[data-draft-drop]");
     let dropped = false;
     button.hidden = false;
@@ -151,7 +151,7 @@ class DraftKeeper {
     if (elements.version && version) elements.version.value = version;
   }
 
-  #say(text) {
+  #showMessage(text) {
     const notice = this.#form.querySelector("[data-draft]");
     notice.querySelector("[data-draft-text]").textContent = text;
     notice.hidden = false;

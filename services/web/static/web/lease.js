@@ -11,7 +11,7 @@ const BUTTONS = {
   asked: ["hand_over", "keep"],
   theirs: ["ask", "anyway"],
   asking: ["anyway"],
-  lost: ["ask", "look", "anyway"],
+  lost: ["ask", "view", "anyway"],
   unsure: ["anyway"],
 };
 const EVERY_MS = 1000;
@@ -33,8 +33,8 @@ const TEXTS = {
     name(holder),
     `. It is yours when they hand it over, or in ${seconds(answer)} if they do not answer.`,
   ],
-  theirs: ({ holder, asker, kept }) =>
-    kept
+  theirs: ({ holder, asker, refused }) =>
+    refused
       ? [name(holder), " would like to go on writing."]
       : [name(holder), " is writing this document", ...(asker ? ["; ", name(asker), " has asked to be next."] : ["."])],
   lost: ({ holder }) => [name(holder), " is writing this document now. Your text stays here, and none of it is lost."],
@@ -56,11 +56,11 @@ export class EditLease {
   #shown = "";
   #had = false; // this page had the lease
   #waited = false; // another editor had the lease while this page was open
-  #kept = false; // this page asked for the lease and was refused
+  #refused = false; // this page asked for the lease and was refused
   #anyway = false;
   #gained = false;
   #asked = null; // start of the asker's wait, as known to this page
-  #doubted = null; // start of the doubt about the holder
+  #doubted_at = null; // start of the doubt about the holder
 
   // `gain` is called when the lease passes to this page from another editor.
   constructor({ panel, form, me, gain }) {
@@ -83,19 +83,19 @@ export class EditLease {
     }, EVERY_MS);
   }
 
-  // Returns the handlers for the socket of the editing page.
-  follow(live) {
+  // Uses the socket of the editing page.
+  attach(live) {
     this.#live = live;
     this.show();
   }
 
-  hear(status) {
+  update(status) {
     const { holder, asker } = this.#status;
     this.#status = status;
     const mine = status.holder === this.#me;
     if (status.asker !== asker || status.holder !== holder) this.#asked = moment();
-    this.#kept = !mine && status.holder === holder && (this.#kept || (asker === this.#me && !status.asker));
-    if (status.asker) this.#kept = this.#gained = false;
+    this.#refused = !mine && status.holder === holder && (this.#refused || (asker === this.#me && !status.asker));
+    if (status.asker) this.#refused = this.#gained = false;
     if (mine && this.#waited) {
       this.#gained = true;
       this.#gain();
@@ -107,7 +107,7 @@ export class EditLease {
   }
 
   // The socket is closed for good: there is no lease any more, and nothing to wait for.
-  forget() {
+  end() {
     this.#status = {};
     this.show();
   }
@@ -128,12 +128,12 @@ export class EditLease {
   // After a silence as long as an unrenewed lease lasts, another editor may have it. The server is asked at once.
   get #doubt() {
     if (!this.#live || this.#live.msSinceLastMessage <= this.#status.lease_seconds * 1000) {
-      this.#doubted = null;
+      this.#doubted_at = null;
       return null;
     }
-    this.#doubted ??= moment();
+    this.#doubted_at ??= moment();
     this.#live.check();
-    return this.#live.state === "live" && since(this.#doubted) < CHECK_MS ? "checking" : "unsure";
+    return this.#live.state === "live" && since(this.#doubted_at) < CHECK_MS ? "checking" : "unsure";
   }
 
   #do(what) {
@@ -153,13 +153,13 @@ export class EditLease {
     this.#panel.hidden = !(shown in TEXTS);
     const buttons = shown === "anyway" ? (["checking", "unsure"].includes(state) ? [] : ["ask"]) : (BUTTONS[shown] ?? []);
     const waitsForOther = this.#status.asker && shown !== "asked";
-    for (const button of this.#panel.querySelectorAll("[data-lease-do], [data-lease-look]")) {
-      const what = button.dataset.leaseDo ?? "look";
+    for (const button of this.#panel.querySelectorAll("[data-lease-do], [data-lease-view]")) {
+      const what = button.dataset.leaseDo ?? "view";
       button.hidden = !buttons.includes(what) || (what === "ask" && Boolean(waitsForOther));
       button.disabled = what !== "anyway" && this.#live?.state !== "live";
     }
     this.#countDown(state);
-    this.#say(shown);
+    this.#showText(shown);
   }
 
   #countDown(state) {
@@ -171,12 +171,12 @@ export class EditLease {
   }
 
   // Screen readers read an alert again when it is rewritten, so it must be written only when it changes.
-  #say(shown) {
+  #showText(shown) {
     const { holder, asker, answer_seconds: answer } = this.#status;
-    const known = JSON.stringify([shown, holder, asker, this.#kept]);
+    const known = JSON.stringify([shown, holder, asker, this.#refused]);
     if (known === this.#shown) return;
     this.#shown = known;
-    const text = TEXTS[shown]?.({ holder, asker, answer, kept: this.#kept }) ?? [];
+    const text = TEXTS[shown]?.({ holder, asker, answer, refused: this.#refused }) ?? [];
     this.#panel.querySelector("[data-lease-text]").replaceChildren(...text);
   }
 }

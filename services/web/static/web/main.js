@@ -71,7 +71,7 @@ function open(path, { onUnknown, onState = () => {}, ...options }) {
       if (detail.code === UNKNOWN_TOPIC && onUnknown) {
         lives.delete(live);
         signal.drop(live);
-        wayBack.forget(live);
+        wayBack.remove(live);
         onUnknown();
         return;
       }
@@ -145,8 +145,8 @@ if (isKept) refresh();
 
 const drafts = new Drafts(data.userId);
 for (const place of document.querySelectorAll("[data-saved-draft]")) drafts.saved(place.dataset.savedDraft);
-drafts.settled = drafts.settle(data.draftUrl, find("[name=csrfmiddlewaretoken]").value);
-drafts.settled.then(() => find("[data-unsaved-list]") && listUnsaved(find("[data-unsaved-list]"), drafts));
+drafts.reconciled = drafts.reconcile(data.draftUrl, find("[name=csrfmiddlewaretoken]").value);
+drafts.reconciled.then(() => find("[data-unsaved-list]") && listUnsaved(find("[data-unsaved-list]"), drafts));
 for (const form of document.querySelectorAll("[data-editor]")) editor(form, drafts, data.slug ?? "new");
 menu(find("[data-menu]"));
 keepTimes(refresh);

@@ -25,7 +25,7 @@ export function documentPage({ open, me, slug, phase, url }) {
   const second = document.querySelector("[data-second-editor]");
 
   // `parts` are texts and elements.
-  function say(parts, { gone = false } = {}) {
+  function showNotice(parts, { gone = false } = {}) {
     if (!changed) return;
     changed.querySelector("[data-changed-text]").replaceChildren(...parts);
     const link = changed.querySelector("[data-changed-link]");
@@ -45,28 +45,28 @@ export function documentPage({ open, me, slug, phase, url }) {
   const live = open(`/ws/document/${slug}/${phase}/`, {
     heartbeatMs: lease ? EDITING_HEARTBEAT_MS : undefined,
     on: {
-      "lease.status": (status) => lease?.hear(status),
+      "lease.status": (status) => lease?.update(status),
       "document.status": (status) => {
         showStatuses({ [status.slug]: status }, false);
         if (second) warn(status);
       },
     },
     onState: (state) => {
-      if (state === "closed") lease?.forget();
+      if (state === "closed") lease?.end();
       else lease?.show();
     },
     onUnknown: () => {
-      say(["This document has been deleted."], { gone: true });
-      lease?.forget();
+      showNotice(["This document has been deleted."], { gone: true });
+      lease?.end();
     },
   });
-  lease?.follow(live);
+  lease?.attach(live);
   if (phase === "update") announceEditing(form);
 
-  function sayNewer(who) {
+  function showNewer(who) {
     newer = true;
     const then = phase === "read" ? "" : " When you save, you will see both next to each other.";
-    say([who, ` saved a newer version just now.${then}`]);
+    showNotice([who, ` saved a newer version just now.${then}`]);
   }
 
   return {
@@ -74,15 +74,15 @@ export function documentPage({ open, me, slug, phase, url }) {
       if (event.slug !== slug) return;
       const who = event.actor === me ? "You" : written("bdi", event.actor);
       const yours = phase === "update" ? " Your text here is not lost." : "";
-      if (event.verb === "deleted") say([who, ` deleted this document.${yours}`], { gone: true });
-      else if (event.verb === "updated") sayNewer(who);
+      if (event.verb === "deleted") showNotice([who, ` deleted this document.${yours}`], { gone: true });
+      else if (event.verb === "updated") showNewer(who);
     },
     // The page of the document itself contains the newest version.
     async reload() {
       const fresh = await fetchPage(url);
-      if (fresh === null) return say(["This document has been deleted."], { gone: true });
+      if (fresh === null) return showNotice(["This document has been deleted."], { gone: true });
       const version = document.querySelector("[data-version]")?.dataset.version ?? form.elements.version.value;
-      if (fresh.querySelector("[data-version]").dataset.version !== version) sayNewer("Another user");
+      if (fresh.querySelector("[data-version]").dataset.version !== version) showNewer("Another user");
     },
   };
 }

@@ -3,7 +3,7 @@
 
 import { Timer, moment, since } from "../tidewire/stopwatch.js";
 import { ANSWER_MS, fetchPage } from "./catch-up.js";
-import { tellTime } from "./clock.js";
+import { setTime } from "./clock.js";
 
 // Close codes that concern the session (tidewire/close_codes.py).
 const SESSION_CODES = [4500, 4501];
@@ -23,7 +23,7 @@ export async function askPages(url, loginUrl) {
   const login = new URL(loginUrl, window.location.href).pathname;
   if (response.redirected && new URL(response.url).pathname === login) throw new SignedOut();
   if (!response.ok || response.redirected) throw new Error(`${response.status} for ${url}`);
-  tellTime(response.headers.get("Date"));
+  setTime(response.headers.get("Date"));
   return response.json();
 }
 
@@ -80,11 +80,11 @@ export class WayBack {
       const ofSession = SESSION_CODES.includes(detail.code);
       if (!ofSession) this.#show("refused", detail);
       this.#later(ofSession && this.#attempt === 0);
-    } else if (state === "live" || state === "stale") this.forget(live);
+    } else if (state === "live" || state === "stale") this.remove(live);
   }
 
   // Called by a page that knows the reason for a close and no longer needs the socket.
-  forget(live) {
+  remove(live) {
     if (this.#closed.delete(live) && !this.#closed.size) this.#show(null);
   }
 
