@@ -24,7 +24,7 @@ from django.utils.crypto import get_random_string  # noqa: E402
 
 from bench.paths import REVOCATIONS_AT, SESSIONS, TICKETS  # noqa: E402
 from testkit.login_sessions import session_data  # noqa: E402
-from tidewire.sessions import session_mark  # noqa: E402
+from tidewire.sessions import session_hash  # noqa: E402
 from tidewire.streams import Stamp  # noqa: E402
 from tidewire.ticket import COOKIE, Ticket  # noqa: E402
 from tidewire.topics import Position  # noqa: E402
@@ -54,7 +54,7 @@ def _session(user: User, expires: dt.datetime) -> Session:
 def _ticket(user: User, session: Session) -> str:
     position = Position.parse(REVOCATIONS_AT)
     assert position is not None
-    return Ticket.issue(user, session_mark(session.session_key), Stamp(position, int(time.time() * 1000))).sign()
+    return Ticket.issue(user, session_hash(session.session_key), Stamp(position, int(time.time() * 1000))).sign()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
     from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
 
-    from tidewire.sessions import session_mark  # noqa: PLC0415
+    from tidewire.sessions import session_hash  # noqa: PLC0415
     from tidewire.stamps import read_stamp  # noqa: PLC0415
     from tidewire.ticket import COOKIE, Ticket  # noqa: PLC0415
 
@@ -32,7 +32,7 @@ def main(names: list[str], *, tickets: bool) -> dict[str, str]:
         session.create()
         cookies[name] = f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
         if stamp is not None:
-            cookies[name] += f"; {COOKIE}={Ticket.issue(user, session_mark(session.session_key), stamp).sign()}"
+            cookies[name] += f"; {COOKIE}={Ticket.issue(user, session_hash(session.session_key), stamp).sign()}"
     return cookies
 
 

@@ -116,7 +116,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._writer(),
             consumer=name,
             user=user,
-            session=self.scope.get("session_mark", ""),
+            session=self.scope.get("session_hash", ""),
             # An anonymous session grants no access, so its end need not be checked.
             session_key=sys.intern(self.scope.get("session_key", "")) if self.scope["user"].is_authenticated else "",
             close=self._close_soon,
@@ -341,8 +341,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     def _revocation_code(self) -> CloseCode | None:
         """Return the close code if access was revoked during this handshake, before the socket was registered."""
-        asked_at = self.scope.get("asked_at", math.inf)
-        return node().revocations.close_code(identity(self.scope), self.scope.get("session_mark", ""), asked_at)
+        started_at = self.scope.get("authentication_started_at", math.inf)
+        return node().revocations.close_code(identity(self.scope), self.scope.get("session_hash", ""), started_at)
 
     def _log_fields(self) -> dict[str, Any]:
         """Return the fields that identify this socket in a log line; nginx's line has the same request id."""

@@ -20,7 +20,7 @@ from tidewire.exceptions import RedisUnavailable
 from tidewire.feeds import START, Subscription
 from tidewire.frames import Frame
 from tidewire.positions import Positions
-from tidewire.sessions import key_is_data, session_mark
+from tidewire.sessions import key_is_data, session_hash
 from tidewire.stamps import TOPIC_NAME, RedisClock
 from tidewire.topics import ANY_MARK, Position, StreamTopic
 
@@ -38,11 +38,11 @@ CLOCK_MS = 5_000
 
 
 class Revoked(StreamEvent):
-    """The access of a session (by its mark), or of a user (`session` is None), has ended or must be checked again.
+    """The access of a session (by its hash), or of a user (`session` is None), has ended or must be checked again.
 
     Args:
         user: Primary key of the user as text.
-        session: Mark of the session; None for all sessions of the user.
+        session: Hash of the session; None for all sessions of the user.
         final: True if access has ended. Otherwise clients should reconnect, and the handshake decides.
 
     Example:
@@ -64,7 +64,7 @@ def revoke(user: object, *, session: str | None = None, final: bool = False) -> 
 
     Args:
         user: Primary key of the user, of any type.
-        session: Mark of the only session that is revoked; None for all sessions of the user.
+        session: Hash of the only session that is revoked; None for all sessions of the user.
         final: True to close the sockets as `REVOKED`. Otherwise the clients reconnect and are authenticated by their
             session.
 
@@ -104,7 +104,7 @@ def revoke_session(user: object, key: str) -> None:
     if key_is_data():
         revoke(user)
     else:
-        revoke(user, session=session_mark(key), final=True)
+        revoke(user, session=session_hash(key), final=True)
 
 
 class _Received(NamedTuple):
@@ -206,7 +206,7 @@ class Revocations:
 
         Args:
             user: Primary key of the user as text.
-            session: Mark of the session; empty without one.
+            session: Hash of the session; empty without one.
             since: Time of the look-up in seconds of `time.monotonic`.
 
         Returns:
@@ -229,10 +229,10 @@ class Revocations:
             final: True if access has ended; False if it must be checked again.
 
         """
-        mark = session_mark(key)
-        _remember(self._sessions, mark, _Received(START.epoch, 0, time.monotonic(), final))
+        hash_of_session = session_hash(key)
+        _remember(self._sessions, hash_of_session, _Received(START.epoch, 0, time.monotonic(), final))
         try:
-            await self._publish(Revoked(id=uuid4(), user=user, session=mark, final=final))
+            await self._publish(Revoked(id=uuid4(), user=user, session=hash_of_session, final=final))
         except RedisUnavailable as error:
             logger.warning("other nodes find the end of a session by themselves: %s", error)
 

@@ -28,7 +28,7 @@ from tidewire.exceptions import SessionUnknown, SessionUnreadable
 _PROBE = f"tidewire.probe.{secrets.token_hex(8)}"
 _PROBE_SECONDS = 60
 # The session's entry for the SECRET_KEY with which the hash of its password was made.
-_KEY_MARK = "_tidewire_key"
+_KEY_HASH_ENTRY = "_tidewire_key"
 
 
 class Session(NamedTuple):
@@ -48,7 +48,7 @@ def read_session(key: str) -> Session:
     try:
         request.session = _reader(django_settings.SESSION_ENGINE)(key)
         user = get_user(request)
-        if not user.is_authenticated and request.session.get(_KEY_MARK, "") not in ("", *_key_marks()):
+        if not user.is_authenticated and request.session.get(_KEY_HASH_ENTRY, "") not in ("", *_secret_key_hashes()):
             raise SessionUnreadable("another key made the session's hash")
     except SessionUnknown:
         raise
@@ -57,20 +57,20 @@ def read_session(key: str) -> Session:
     return Session(user, request.session.session_key is not None)
 
 
-def session_mark(session_key: str) -> str:
+def session_hash(session_key: str) -> str:
     """Return a hash that identifies a session without its key, equal in every process, whatever its SECRET_KEY."""
     return hashlib.sha256(f"tidewire.session:{session_key}".encode()).hexdigest()[:32]
 
 
-def mark_key(session: SessionBase) -> None:
+def record_secret_key(session: SessionBase) -> None:
     """Record in a logged-in session the key of its hash, if the store signs nothing (`cache`, `cached_db`).
 
     Without the record, a process without that key would conclude that the password had changed.
     """
     store = _store(django_settings.SESSION_ENGINE)
     signs = any(_is_a(store, backend) for backend in _SIGNING) and not _is_a(store, "cached_db")
-    if not signs and session.get(_KEY_MARK) != (mark := _key_marks()[0]):
-        session[_KEY_MARK] = mark
+    if not signs and session.get(_KEY_HASH_ENTRY) != (key_hash := _secret_key_hashes()[0]):
+        session[_KEY_HASH_ENTRY] = key_hash
 
 
 def key_is_data() -> bool:
@@ -79,7 +79,7 @@ def key_is_data() -> bool:
 
 
 @contextlib.contextmanager
-def key_kept(request: HttpRequest) -> Iterator[None]:
+def keep_session_key(request: HttpRequest) -> Iterator[None]:
     """Let Django update the hash of a session signed by a fallback key, without assigning another session key.
 
     With another key, sockets and concurrent requests with the old cookie would be logged out.
@@ -92,10 +92,10 @@ def key_kept(request: HttpRequest) -> Iterator[None]:
         del session.cycle_key
 
 
-def _key_marks() -> list[str]:
-    """Return the marks of this process's keys, the current one first."""
+def _secret_key_hashes() -> list[str]:
+    """Return hashes of this process's keys, the current one first."""
     keys = (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
-    return [salted_hmac(_KEY_MARK, "", secret=key, algorithm="sha256").hexdigest()[:16] for key in keys]
+    return [salted_hmac(_KEY_HASH_ENTRY, "", secret=key, algorithm="sha256").hexdigest()[:16] for key in keys]
 
 
 @cache

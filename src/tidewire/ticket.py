@@ -27,7 +27,7 @@ from tidewire.exceptions import SessionUnknown
 from tidewire.node import node
 from tidewire.revocation import revoke, revoke_session
 from tidewire.routing import close_with
-from tidewire.sessions import key_is_data, key_kept, mark_key, read_session, session_mark
+from tidewire.sessions import keep_session_key, key_is_data, read_session, record_secret_key, session_hash
 from tidewire.streams import Stamp
 from tidewire.topics import Position
 
@@ -73,14 +73,14 @@ class Ticket:
     Args:
         pk: The user's primary key as text.
         username: Name of the user.
-        session: Mark of the session: 32 hexadecimal digits of a hash of its key, never the key.
+        session: Hash of the session: 32 hexadecimal digits of a hash of its key, never the key.
         position: Position of the topic of revocations.
         issued_ms: Time of Redis's clock in milliseconds since 1970.
 
     Example:
-        >>> from tidewire.sessions import session_mark
+        >>> from tidewire.sessions import session_hash
         >>> from tidewire.topics import Position
-        >>> ticket = Ticket("7", "ada", session_mark("the session's key"), Position("5f", 12), 1_900_000_000_000)
+        >>> ticket = Ticket("7", "ada", session_hash("the session's key"), Position("5f", 12), 1_900_000_000_000)
         >>> Ticket.read(ticket.sign()) == ticket
         True
         >>> ticket.user()
@@ -100,7 +100,7 @@ class Ticket:
 
         Args:
             user: A row of the user model.
-            session: Mark of the session: see `Ticket`.
+            session: Hash of the session: see `Ticket`.
             stamp: Position of the revocations and time of Redis's clock, read before the session.
 
         Returns:
@@ -173,15 +173,15 @@ class TicketMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         cookie = request.COOKIES.get(COOKIE)
-        held = Ticket.read(cookie) if cookie else None
+        current = Ticket.read(cookie) if cookie else None
         key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         stamp = before = None
         if key:
             # A save must not wait for Redis: the page that follows requests the ticket.
-            stale = held is None or held.session != session_mark(key) or not _is_fresh(held)
+            stale = current is None or current.session != session_hash(key) or not _is_fresh(current)
             if stale and request.method in ("GET", "HEAD"):
                 stamp = stamps.read_stamp()
-            with key_kept(request):
+            with keep_session_key(request):
                 before = request.user.pk
         response = self._get_response(request)
         if before is not None:
@@ -191,12 +191,12 @@ class TicketMiddleware:
             if cookie:
                 response.delete_cookie(COOKIE, path="/", samesite="Lax")
             return response
-        mark_key(request.session)
+        record_secret_key(request.session)
         if stamp is not None:
-            mark = session_mark(request.session.session_key)
+            hash_of_session = session_hash(request.session.session_key)
             response.set_cookie(
                 COOKIE,
-                Ticket.issue(request.user, mark, stamp).sign(),
+                Ticket.issue(request.user, hash_of_session, stamp).sign(),
                 max_age=settings().TICKET_SECONDS,
                 secure=django_settings.SESSION_COOKIE_SECURE,
                 httponly=True,
@@ -211,20 +211,20 @@ def _revoke_replaced(request: HttpRequest, before: object, key: str) -> None:
         revoke_session(before, key)
     elif request.session.session_key != key and not key_is_data():
         # The same user with another key, as after a change of the password: the sockets reconnect with it.
-        revoke(before, session=session_mark(key))
+        revoke(before, session=session_hash(key))
 
 
-def _is_fresh(held: Ticket) -> bool:
+def _is_fresh(current: Ticket) -> bool:
     now_ms = stamps.CLOCK.now_ms()
-    return now_ms is not None and 0 <= now_ms - held.issued_ms < settings().TICKET_SECONDS * 1000 / 2
+    return now_ms is not None and 0 <= now_ms - current.issued_ms < settings().TICKET_SECONDS * 1000 / 2
 
 
 class TicketAuth:
     """ASGI middleware: sets the user from a valid ticket, otherwise from the session.
 
-    Sets `scope["user"]`, `scope["session_mark"]`, `scope["session_key"]`, and `scope["asked_at"]`: the start of the
-    authentication (`time.monotonic`), which may have missed later revocations. If the session cannot be read, the
-    socket is closed with a reconnect code, because the user may or may not be logged in.
+    Sets `scope["user"]`, `scope["session_hash"]`, `scope["session_key"]`, and `scope["authentication_started_at"]`: the
+    start of the authentication (`time.monotonic`), which may have missed later revocations. If the session cannot be
+    read, the socket is closed with a reconnect code, because the user may or may not be logged in.
 
     Args:
         application: The ASGI application for `websocket` scopes, which finds the user in its scope.
@@ -238,26 +238,26 @@ class TicketAuth:
 
     def __init__(self, application: Any) -> None:
         self._application = application
-        self._by_session = SessionMiddlewareStack(_with_user(application))
+        self._by_session = SessionMiddlewareStack(_with_session_user(application))
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        asgi.complete(scope)["asked_at"] = time.monotonic()
-        ticket, key = _ticket_of(scope)
+        asgi.complete(scope)["authentication_started_at"] = time.monotonic()
+        ticket, key = _valid_ticket(scope)
         user = ticket and ticket.user()
         if ticket is None or user is None:
             await self._by_session(scope, receive, send)
             return
         metrics.AUTHENTICATIONS.labels("ticket").inc()
         scope["user"] = user
-        scope["session_mark"] = ticket.session
+        scope["session_hash"] = ticket.session
         scope["session_key"] = key
         await self._application(scope, receive, send)
 
 
-def _with_user(application: Any) -> Any:
+def _with_session_user(application: Any) -> Any:
     async def by_session(scope: dict[str, Any], receive: Any, send: Any) -> None:
         key = scope["session"].session_key
-        scope["user"], scope["session_mark"], scope["session_key"] = AnonymousUser(), "", ""
+        scope["user"], scope["session_hash"], scope["session_key"] = AnonymousUser(), "", ""
         if key:
             try:
                 async with asyncio.timeout(SESSION_SECONDS):
@@ -268,14 +268,14 @@ def _with_user(application: Any) -> Any:
                 return
             scope["user"] = session.user
             if session.exists:
-                scope["session_mark"], scope["session_key"] = session_mark(key), key
+                scope["session_hash"], scope["session_key"] = session_hash(key), key
         metrics.AUTHENTICATIONS.labels("session").inc()
         await application(scope, receive, send)
 
     return by_session
 
 
-def _ticket_of(scope: dict[str, Any]) -> tuple[Ticket | None, str]:
+def _valid_ticket(scope: dict[str, Any]) -> tuple[Ticket | None, str]:
     """Return the ticket, if it can be trusted, and the key of the session that it was issued for."""
     for name, value in scope["headers"]:
         if name == b"cookie" and COOKIE.encode() in value:
@@ -291,4 +291,4 @@ def _ticket_of(scope: dict[str, Any]) -> tuple[Ticket | None, str]:
     ticket = Ticket.read(signed)
     if ticket is None or not node().revocations.allows(ticket):
         return None, ""
-    return (ticket, key) if constant_time_compare(ticket.session, session_mark(key)) else (None, "")
+    return (ticket, key) if constant_time_compare(ticket.session, session_hash(key)) else (None, "")

@@ -11,7 +11,7 @@ def identity(scope: dict[str, Any]) -> str:
     user = scope["user"]
     if user.is_authenticated:
         return str(user.pk)
-    return f"anonymous {scope.get('session_mark') or _address(scope)}"
+    return f"anonymous {scope.get('session_hash') or _address(scope)}"
 
 
 def _address(scope: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from tidewire import ticket as ticket_module
 from tidewire.exceptions import SessionUnknown
 from tidewire.models import OutboxEvent
 from tidewire.revocation import Revoked
-from tidewire.sessions import read_session, session_mark
+from tidewire.sessions import read_session, session_hash
 from tidewire.ticket import TicketAuth
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -109,7 +109,7 @@ def revoked() -> list[tuple[str, str | None, bool]]:
 
 def test_a_socket_has_the_user_of_the_page(engine, browser, ada):
     scope = handshake(key_of(browser))
-    assert (scope["user"].pk, scope["session_mark"]) == (ada.pk, session_mark(key_of(browser)))
+    assert (scope["user"].pk, scope["session_hash"]) == (ada.pk, session_hash(key_of(browser)))
     assert ended(key_of(browser), user=ada) == set()
     assert not handshake("")["user"].is_authenticated
 
@@ -121,7 +121,7 @@ def test_a_logout_revokes_the_session(engine, browser, ada):
     if engine.in_cookie:
         assert revoked() == [(str(ada.pk), None, False)]
         return
-    assert revoked() == [(str(ada.pk), session_mark(key), True)]
+    assert revoked() == [(str(ada.pk), session_hash(key), True)]
     assert not handshake(key)["user"].is_authenticated
     assert ended(key, user=ada) == {key}
 
@@ -130,7 +130,7 @@ def test_a_session_that_a_page_flushes_is_revoked_too(engine, browser, ada):
     """In a project that ended sessions without Django's logout(), the sockets stayed open."""
     key = key_of(browser)
     browser.post("/flush/")
-    assert revoked() == [(str(ada.pk), None if engine.in_cookie else session_mark(key), not engine.in_cookie)]
+    assert revoked() == [(str(ada.pk), None if engine.in_cookie else session_hash(key), not engine.in_cookie)]
 
 
 def test_another_user_s_login_in_the_same_browser_revokes_the_session(engine, browser, ada):
@@ -138,7 +138,7 @@ def test_another_user_s_login_in_the_same_browser_revokes_the_session(engine, br
     key = key_of(browser)
     User.objects.create_user("bob", password="x")
     assert browser.post("/in/bob/").text == "bob"
-    assert revoked() == [(str(ada.pk), None if engine.in_cookie else session_mark(key), not engine.in_cookie)]
+    assert revoked() == [(str(ada.pk), None if engine.in_cookie else session_hash(key), not engine.in_cookie)]
     assert handshake(key_of(browser))["user"].username == "bob"
 
 
@@ -153,14 +153,14 @@ def test_the_own_new_password_lets_the_sockets_return(engine, browser, ada):
     assert not handshake(key_of(other))["user"].is_authenticated
     if not engine.in_cookie:
         assert key_of(browser) != key
-        assert (str(ada.pk), session_mark(key), False) in revoked()
+        assert (str(ada.pk), session_hash(key), False) in revoked()
 
 
 def test_a_new_key_of_a_session_lets_the_sockets_return(engine, browser, ada):
     """A project gave its session another key, as after a second factor, and other tabs showed *signed out*."""
     key = key_of(browser)
     browser.post("/cycle/")
-    assert revoked() == ([] if engine.in_cookie else [(str(ada.pk), session_mark(key), False)])
+    assert revoked() == ([] if engine.in_cookie else [(str(ada.pk), session_hash(key), False)])
     assert handshake(key_of(browser))["user"].username == "ada"
 
 

@@ -23,7 +23,7 @@ from tidewire.node import Node
 from tidewire.presence import PresenceKey
 from tidewire.publish import publish
 from tidewire.routing import with_fallback
-from tidewire.sessions import session_mark
+from tidewire.sessions import session_hash
 from tidewire.topics import StreamTopic, Topic
 
 ADA = SimpleNamespace(pk=1, is_authenticated=True, get_username=lambda: "ada")
@@ -179,7 +179,7 @@ class TestConnecting:
     async def test_whose_session_ends_during_the_handshake_is_not_let_in(self, connect, here):
         """The revocation found no socket to close."""
         await here.revocations.end_session("1", "key", True)
-        client = await connect("hall/", session_mark=session_mark("key"), asked_at=time.monotonic())
+        client = await connect("hall/", session_hash=session_hash("key"), authentication_started_at=time.monotonic())
         assert closes(await client.sent()) == [CloseCode.REVOKED]
         assert here.connections == set()
 
@@ -237,7 +237,7 @@ class TestConnecting:
         assert await codes(**mine) == [CloseCode.TOO_MANY]
         assert await codes(client=("10.0.0.2", 1)) == []
         assert await codes(headers=[(b"x-real-ip", b"10.0.0.3")], **mine) == []
-        assert await codes(session_mark="of a session", **mine) == []
+        assert await codes(session_hash="of a session", **mine) == []
         assert here.users == 4
 
     async def test_a_stream_socket_resumes_from_where_the_page_stands(self, connect, here):

@@ -17,7 +17,7 @@ from tidewire.exceptions import RedisUnavailable
 from tidewire.frames import frame_event
 from tidewire.models import OutboxEvent
 from tidewire.revocation import CLOCK_MS, Revocations, Revoked
-from tidewire.sessions import session_mark
+from tidewire.sessions import session_hash
 from tidewire.stamps import RedisClock
 from tidewire.ticket import Ticket
 from tidewire.topics import ANY_MARK, Position
@@ -168,7 +168,7 @@ def test_without_the_time_of_redis_no_ticket_is_valid(hub):
 
 async def test_an_end_that_the_node_finds_itself_is_published(revocations, told):
     """This node must refuse its tickets at once, and so must the other nodes."""
-    mark = session_mark("key")
+    mark = session_hash("key")
     assert revocations.allows(ticket(session=mark))
     await revocations.end_session("1", "key", False)
     assert not revocations.allows(ticket(session=mark))
@@ -183,8 +183,8 @@ async def test_an_end_that_cannot_be_published_is_known_here(hub, sockets):
     made = Revocations(hub, list, clock=set_clock(), publish=publish)
     said(made, resumed(9))
     await made.end_session("1", "key", True)
-    assert not made.allows(ticket(session=session_mark("key")))
-    assert made.close_code("1", session_mark("key"), time.monotonic() + 1) == CloseCode.REVOKED
+    assert not made.allows(ticket(session=session_hash("key")))
+    assert made.close_code("1", session_hash("key"), time.monotonic() + 1) == CloseCode.REVOKED
 
 
 def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkeypatch):
@@ -279,7 +279,7 @@ def test_logout_revokes_the_session(published):
     ada = User.objects.create_user("ada", password="x")
     client = Client()
     client.force_login(ada)
-    mark = session_mark(client.session.session_key)
+    mark = session_hash(client.session.session_key)
     client.post("/logout/")
     assert [(event.user, event.session, event.final) for event in published()] == [(str(ada.pk), mark, True)]
 

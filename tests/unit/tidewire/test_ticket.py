@@ -14,7 +14,7 @@ from django.test import Client
 from tidewire import stamps
 from tidewire import ticket as ticket_module
 from tidewire.close_codes import CloseCode
-from tidewire.sessions import session_mark
+from tidewire.sessions import session_hash
 from tidewire.stamps import RedisClock
 from tidewire.streams import Stamp
 from tidewire.ticket import COOKIE, Ticket, TicketAuth, TicketUser
@@ -41,7 +41,7 @@ def judge(monkeypatch):
 
 
 def a_ticket(*, session: str = SESSION) -> Ticket:
-    return Ticket("7", "ada", session_mark(session), Position("a", 3), 1_000_000)
+    return Ticket("7", "ada", session_hash(session), Position("a", 3), 1_000_000)
 
 
 async def open_with(cookie: str) -> dict[str, object] | None:
@@ -64,7 +64,7 @@ async def test_a_ticket_beside_its_session_cookie_names_the_user(judge):
     scope = await open_with(f"sessionid={SESSION}; {COOKIE}={a_ticket().sign()}")
     assert scope is not None
     assert scope["user"] == TicketUser(7, "ada")
-    assert scope["session_mark"] == session_mark(SESSION)
+    assert scope["session_hash"] == session_hash(SESSION)
 
 
 async def test_a_cookie_with_an_odd_name_costs_the_others_nothing(judge):
@@ -145,7 +145,7 @@ def test_pages_give_and_take_the_cookie(settings, redis_clock):
     assert morsel["httponly"]
     assert morsel["samesite"] == "Lax"
     ticket = Ticket.read(morsel.value)
-    assert ticket == Ticket(str(user.pk), "ada", session_mark(client.session.session_key), Position("a", 1), 1_000_000)
+    assert ticket == Ticket(str(user.pk), "ada", session_hash(client.session.session_key), Position("a", 1), 1_000_000)
     assert COOKIE not in client.get("/here/").cookies
     assert redis_clock.asked == 1
     del client.cookies[settings.SESSION_COOKIE_NAME]
@@ -198,7 +198,7 @@ def test_another_session_of_the_browser_gets_its_own_ticket(settings, redis_cloc
     client.force_login(bob)
     ticket = Ticket.read(client.get("/here/").cookies[COOKIE].value)
     assert ticket is not None
-    assert (ticket.username, ticket.session) == ("bob", session_mark(client.session.session_key))
+    assert (ticket.username, ticket.session) == ("bob", session_hash(client.session.session_key))
 
 
 def _here(_request):

@@ -6,7 +6,7 @@ import pytest
 from channels.testing import WebsocketCommunicator
 
 from tidewire.conf import Settings
-from tidewire.sessions import session_mark
+from tidewire.sessions import session_hash
 from tidewire.ticket import COOKIE, Ticket
 from tidewire.topics import Position
 
@@ -43,14 +43,14 @@ async def test_the_anonymous_are_closed_with_their_code(here, application):
 async def test_a_ticket_opens_a_socket_without_a_query(here, application, monkeypatch):
     """This test has no database, so a query would fail."""
     monkeypatch.setattr(here.revocations, "allows", lambda _ticket: True)
-    cookie = f"sessionid=key; {COOKIE}={Ticket('1', 'ada', session_mark('key'), Position('a', 0), 0).sign()}"
+    cookie = f"sessionid=key; {COOKIE}={Ticket('1', 'ada', session_hash('key'), Position('a', 0), 0).sign()}"
     client = WebsocketCommunicator(application, "/ws/users/", headers(host="docs.example.com", cookie=cookie))
     accepted, _ = await client.connect()
     assert accepted
     event = await client.receive_json_from()
     assert (event["type"], event["names"]) == ("users.count", ["ada"])
     [connection] = here.connections
-    assert (connection.user, connection.session) == ("1", session_mark("key"))
+    assert (connection.user, connection.session) == ("1", session_hash("key"))
     await client.disconnect()
 
 
