@@ -62,25 +62,25 @@ class Publisher:
         `RedisUnavailable` or a `DatabaseError`, after which other publishers can have their turn at once.
         """
         done: list[int] = []
-        past: dict[str, int] = {}
+        ahead: dict[str, int] = {}
         while True:
             self._refused = {topic: until for topic, until in self._refused.items() if until > time.monotonic()}
             began = time.monotonic()
-            batch = sequencing.advance(self._turn, done=done, past=past, without=self._refused)
+            batch = sequencing.advance(self._turn, done=done, ahead=ahead, excluding=self._refused)
             if batch is None:
                 return False
             self._refuse(batch.failed)
             if not batch.rows:
                 return not (batch.waiting or self._refused)
-            if time.monotonic() - self._turn.since > sequencing.TURN.total_seconds():
+            if time.monotonic() - self._turn.since > sequencing.MAX_TURN.total_seconds():
                 # This process was suspended beyond its turn: another publisher may have had one, so take a new turn
                 # before sending.
-                done, past = [], {}
+                done, ahead = [], {}
                 continue
             try:
-                done, past = self._send(batch)
+                done, ahead = self._send(batch)
             except RedisUnavailable:
-                sequencing.give_up(self._turn)
+                sequencing.end_turn(self._turn)
                 raise
             count(len(done))
             if len(batch.rows) < sequencing.BATCH:
@@ -101,18 +101,18 @@ class Publisher:
         work = publish_all(topics, streams=stream_store(), layer=layer, prefix=options.PREFIX)
         results = background().run(work, seconds=PUBLISH_TIMEOUT_SECONDS)
         done: set[str] = set()
-        past: dict[str, int] = {}
+        ahead: dict[str, int] = {}
         for topic, result in results.items():
             if isinstance(result, ResponseError):
                 logger.error("events of topic %s wait, other topics' do not: %s", topic, result)
                 self._refuse([topic])
                 continue
             for event, appended in zip(topics[topic], result, strict=True):
-                if appended.past is None:
+                if appended.stream_sequence is None:
                     done.add(event.id)
                 else:
-                    past[topic] = appended.past
-        return [row.id for row in batch.rows if str(row.event_id) in done], past
+                    ahead[topic] = appended.stream_sequence
+        return [row.id for row in batch.rows if str(row.event_id) in done], ahead
 
     def _refuse(self, topics: Iterable[str]) -> None:
         self._refused |= dict.fromkeys(topics, time.monotonic() + REFUSED_SECONDS)

@@ -25,7 +25,7 @@ from tidewire.models import OutboxEvent, PublisherTurn, Sequenced, TopicSequence
 logger = logging.getLogger(__name__)
 
 # Longest turn of a publisher that was suspended. Long enough for a batch on a busy machine.
-TURN = timedelta(seconds=1.5)
+MAX_TURN = timedelta(seconds=1.5)
 # The database aborts a transaction of a suspended publisher after this: its locks must end before its turn.
 IDLE_SECONDS = 1
 # A statement that takes longer indicates a fault; another publisher should then try.
@@ -68,12 +68,12 @@ class Batch:
 
 
 def advance(
-    turn: Turn, *, done: Collection[int] = (), past: Mapping[str, int] | None = None, without: Collection[str] = ()
+    turn: Turn, *, done: Collection[int] = (), ahead: Mapping[str, int] | None = None, excluding: Collection[str] = ()
 ) -> Batch | None:
     """Delete the rows finished in this turn, and return the next batch; the turn is given up if there is none.
 
-    `past`: topics of this turn with the higher number that their stream has, because the database was restored from a
-    backup. `without`: topics to skip. Returns None if another publisher has its turn.
+    `ahead`: topics of this turn with the higher number that their stream has, because the database was restored from a
+    backup. `excluding`: topics to skip. Returns None if another publisher has its turn.
     """
     with transaction.atomic():
         _limit_this_transaction()
@@ -84,12 +84,12 @@ def advance(
         if token == turn.token:
             # In a database that went back to a backup, other events may have the ids of these rows.
             _delete(numbered.keys() & done, numbered)
-            if past:
-                _skip(past, numbered)
-        batch = _next(without, numbered)
+            if ahead:
+                _skip_to(ahead, numbered)
+        batch = _next_batch(excluding, numbered)
         if batch.rows or token == turn.token:
             numbered |= {row.id: row.sequence for row in batch.rows}
-            ends_at = Now() + TURN if batch.rows else Now()
+            ends_at = Now() + MAX_TURN if batch.rows else Now()
             turn.since = time.monotonic()
             PublisherTurn.objects.update(
                 holder=turn.holder, token=token, ends_at=ends_at, numbered=list(numbered.items())
@@ -98,7 +98,7 @@ def advance(
     return batch
 
 
-def give_up(turn: Turn) -> None:
+def end_turn(turn: Turn) -> None:
     """End the turn at once, because this publisher cannot reach Redis."""
     PublisherTurn.objects.filter(holder=turn.holder, token=turn.token).update(ends_at=Now())
 
@@ -114,11 +114,11 @@ def number(rows: Sequence[Sequenced]) -> None:
     if not rows:
         return
     stream = rows[0].stream
-    known = _last([stream])
-    last = known[stream] if known else _newest(stream)
+    known = _last_sequences([stream])
+    last = known[stream] if known else _newest_sequence(stream)
     for sequence, row in enumerate(rows, last + 1):
         row.sequence = sequence
-    _keep({stream: last + len(rows)})
+    _store_sequences({stream: last + len(rows)})
 
 
 def _limit_this_transaction() -> None:
@@ -142,19 +142,19 @@ def _take_turn(turn: Turn) -> tuple[int, dict[int, int]] | None:
         # Other databases (SQLite, in a transaction that begins IMMEDIATE) give a transaction exclusive access.
         turns = turns.select_for_update(skip_locked=True)
     # A turn that ends too far in the future was taken before the database's clock was set back.
-    over = Q(ends_at__lte=Now()) | Q(ends_at__gt=Now() + TURN)
-    asked = turns.annotate(over=over).values("holder", "token", "over", "numbered")
-    row = asked.first()
+    expired = Q(ends_at__lte=Now()) | Q(ends_at__gt=Now() + MAX_TURN)
+    query = turns.annotate(expired=expired).values("holder", "token", "expired", "numbered")
+    row = query.first()
     if row is None:
         # The row is locked, or this is the very first turn.
         PublisherTurn.objects.bulk_create([PublisherTurn(pk=1)], ignore_conflicts=True)
-        row = asked.first()
+        row = query.first()
     if row is None:
         return None
     numbered = dict(row["numbered"])
     if (row["holder"], row["token"]) == (turn.holder, turn.token):
         return turn.token, numbered
-    return (max(row["token"], turn.token) + 1, numbered) if row["over"] else None
+    return (max(row["token"], turn.token) + 1, numbered) if row["expired"] else None
 
 
 def _delete(rows: Collection[int], numbered: dict[int, int]) -> None:
@@ -167,7 +167,7 @@ def _delete(rows: Collection[int], numbered: dict[int, int]) -> None:
         del numbered[row]
 
 
-def _next(without: Collection[str], numbered: dict[int, int]) -> Batch:
+def _next_batch(excluding: Collection[str], numbered: dict[int, int]) -> Batch:
     """Return the next batch. Removes rows that no longer exist from `numbered`."""
     rows = OutboxEvent.objects.order_by("id")
     if numbered:
@@ -175,15 +175,15 @@ def _next(without: Collection[str], numbered: dict[int, int]) -> Batch:
         for row in numbered.keys() - topics:
             del numbered[row]
         # Numbered and maybe published: no later event of these topics may overtake them.
-        unfinished = [row for row, topic in topics.items() if topic not in without]
-        if waiting := _read(rows.filter(id__in=unfinished)):
+        unfinished = [row for row, topic in topics.items() if topic not in excluding]
+        if waiting := _read_batch(rows.filter(id__in=unfinished)):
             return Batch([row._replace(sequence=numbered[row.id]) for row in waiting], waiting=True)
         rows = rows.exclude(id__in=numbered)
-    if without:
-        rows = rows.exclude(topic__in=without)
+    if excluding:
+        rows = rows.exclude(topic__in=excluding)
     locked: set[str] = set()
-    while waiting := _read(rows.exclude(topic__in=locked) if locked else rows):
-        batch = _numbered(waiting)
+    while waiting := _read_batch(rows.exclude(topic__in=locked) if locked else rows):
+        batch = _number_by_topic(waiting)
         if batch.rows or batch.failed:
             return batch
         # The application's rows of all these events are locked elsewhere. Other topics must not wait for them.
@@ -201,7 +201,7 @@ class _Bytes(Func):
         return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))", **context)
 
 
-def _read(rows: QuerySet[OutboxEvent]) -> list[Waiting]:
+def _read_batch(rows: QuerySet[OutboxEvent]) -> list[Waiting]:
     """Return the first rows that form a batch: one row, or as many as fit within both limits."""
     count = size = 0
     for each in rows.values_list(_Bytes("body"), flat=True)[:BATCH]:
@@ -212,12 +212,12 @@ def _read(rows: QuerySet[OutboxEvent]) -> list[Waiting]:
     return [Waiting(*row) for row in rows.values_list("id", "topic", "event_id", "body")[:count]]
 
 
-def _numbered(waiting: Sequence[Waiting]) -> Batch:
+def _number_by_topic(waiting: Sequence[Waiting]) -> Batch:
     """Assign numbers to events, per topic in the order of their rows."""
     topics: dict[str, list[Waiting]] = {}
     for row in waiting:
         topics.setdefault(row.topic, []).append(row)
-    last = _last(topics, skip_locked=connection.features.has_select_for_update_skip_locked)
+    last = _last_sequences(topics, skip_locked=connection.features.has_select_for_update_skip_locked)
     if missing := topics.keys() - last:
         # Those that have a number wait: an import is numbering rows of theirs.
         for topic in TopicSequence.objects.filter(topic__in=missing).values_list("topic", flat=True):
@@ -227,7 +227,7 @@ def _numbered(waiting: Sequence[Waiting]) -> Batch:
     for topic, events in topics.items():
         try:
             if topic not in last:
-                last[topic] = _newest(topic)
+                last[topic] = _newest_sequence(topic)
             numbered = _number(events, last[topic])
         except DatabaseError:
             logger.exception("events of topic %s cannot be numbered; they wait, other topics' do not", topic)
@@ -236,7 +236,7 @@ def _numbered(waiting: Sequence[Waiting]) -> Batch:
             rows += numbered
             last[topic] += len(numbered)
     if rows:
-        _keep({topic: last[topic] for topic in topics.keys() - failed})
+        _store_sequences({topic: last[topic] for topic in topics.keys() - failed})
     return Batch(rows, waiting=True, failed=failed)
 
 
@@ -248,21 +248,21 @@ def _number(events: list[Waiting], last: int) -> list[Waiting]:
     """
     model = _models().get(events[0].topic)
     if model is None:
-        return _after(last, events)
+        return _with_sequences(last, events)
     with transaction.atomic():
         if connection.features.has_select_for_update_skip_locked:
-            events = _unlocked(model, events)
-        events = _after(last, events)
-        _write(model, events)
+            events = _lock_rows(model, events)
+        events = _with_sequences(last, events)
+        _write_sequences(model, events)
     return events
 
 
-def _after(last: int, events: Sequence[Waiting]) -> list[Waiting]:
+def _with_sequences(last: int, events: Sequence[Waiting]) -> list[Waiting]:
     """Number events, starting after the topic's last number."""
     return [event._replace(sequence=sequence) for sequence, event in enumerate(events, last + 1)]
 
 
-def _unlocked(model: type[Sequenced], events: list[Waiting]) -> list[Waiting]:
+def _lock_rows(model: type[Sequenced], events: list[Waiting]) -> list[Waiting]:
     """Lock the application's rows of these events; returns the events without those that are locked elsewhere."""
     ids = _literals(event.id for event in events)
     outbox, table = (connection.ops.quote_name(each._meta.db_table) for each in (OutboxEvent, model))
@@ -278,7 +278,7 @@ def _unlocked(model: type[Sequenced], events: list[Waiting]) -> list[Waiting]:
     return [event for event in events if event.event_id not in locked]
 
 
-def _write(model: type[Sequenced], events: Sequence[Waiting]) -> None:
+def _write_sequences(model: type[Sequenced], events: Sequence[Waiting]) -> None:
     """Write the numbers into the application's rows with one statement; `bulk_update` takes ten times as long."""
     if not events:
         return
@@ -292,13 +292,13 @@ def _write(model: type[Sequenced], events: Sequence[Waiting]) -> None:
         )
 
 
-def _last(topics: Collection[str], *, skip_locked: bool = False) -> dict[str, int]:
+def _last_sequences(topics: Collection[str], *, skip_locked: bool = False) -> dict[str, int]:
     """Return the number of each topic's newest event, for topics with recent events."""
     sequences = TopicSequence.objects.select_for_update(skip_locked=skip_locked).filter(topic__in=topics)
     return dict(sequences.values_list("topic", "sequence"))
 
 
-def _newest(topic: str) -> int:
+def _newest_sequence(topic: str) -> int:
     """Return the highest number among the application's rows of a topic; the table may be locked or missing."""
     model = _models().get(topic)
     if model is None:
@@ -307,7 +307,7 @@ def _newest(topic: str) -> int:
         return model._base_manager.aggregate(newest=Max("sequence"))["newest"] or 0
 
 
-def _keep(last: Mapping[str, int]) -> None:
+def _store_sequences(last: Mapping[str, int]) -> None:
     TopicSequence.objects.bulk_create(
         [TopicSequence(topic=topic, sequence=sequence) for topic, sequence in last.items()],
         update_conflicts=True,
@@ -316,12 +316,12 @@ def _keep(last: Mapping[str, int]) -> None:
     )
 
 
-def _skip(past: Mapping[str, int], numbered: dict[int, int]) -> None:
+def _skip_to(ahead: Mapping[str, int], numbered: dict[int, int]) -> None:
     """Continue above the numbers of the streams. Events with lower numbers must be numbered again."""
-    for topic, sequence in past.items():
+    for topic, sequence in ahead.items():
         logger.warning("topic %s is numbered on from %d, which Redis has: was the database restored?", topic, sequence)
         TopicSequence.objects.filter(topic=topic).update(sequence=Greatest(F("sequence"), sequence))
-    for row in OutboxEvent.objects.filter(id__in=numbered, topic__in=past).values_list("id", flat=True):
+    for row in OutboxEvent.objects.filter(id__in=numbered, topic__in=ahead).values_list("id", flat=True):
         del numbered[row]
 
 

@@ -58,7 +58,7 @@ class Appended:
     # The mark of the preceding event, if this one is new.
     after: str = ""
     # The topic's sequence number if the stream is beyond the event's own and does not know its id, else None.
-    past: int | None = None
+    stream_sequence: int | None = None
 
 
 class Stamp(NamedTuple):
@@ -143,8 +143,8 @@ class Streams:
         appended = []
         for result, offset, at in zip(results[::3], results[1::3], results[2::3], strict=True):
             after, mark = (mark, at) if result == 1 else ("", mark)
-            past = int(last) if result == -1 else None
-            appended.append(Appended(result == 1, Position(epoch, int(offset), at), after, past))
+            stream_sequence = int(last) if result == -1 else None
+            appended.append(Appended(result == 1, Position(epoch, int(offset), at), after, stream_sequence))
         return appended
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:

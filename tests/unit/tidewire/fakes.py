@@ -195,7 +195,7 @@ class MemoryStreams:
         repeated = any((event.sequence, event.id) == last for event in events)
         done: list[Appended] = []
         for event in events:
-            refused = bool(done and done[-1].past is not None)
+            refused = bool(done and done[-1].stream_sequence is not None)
             done.append(self._append(event, repeated=repeated, refused=refused))
         return done
 
@@ -209,7 +209,7 @@ class MemoryStreams:
         seen = self._seen[topic].get(event.id)
         old = event.sequence is not None and event.sequence <= last
         if refused or (old and seen is None and not repeated and event.id != last_id):
-            return Appended(False, Position(end.epoch, 0), past=last)
+            return Appended(False, Position(end.epoch, 0), stream_sequence=last)
         if seen is not None or old:
             return Appended(False, self.place(topic, seen or 0))
         after, mark = end.mark, _mark(end.mark, event.id)

@@ -16,7 +16,7 @@ def numbered(*numbers: int) -> dict[str, list[Encoded]]:
 
 
 async def results(streams, batch: dict[str, list[Encoded]]) -> list[tuple[bool, int | None]]:
-    return [(each.new, each.past) for each in (await streams.append_all(batch))["talk"]]
+    return [(each.new, each.stream_sequence) for each in (await streams.append_all(batch))["talk"]]
 
 
 class StreamsSuite:
