@@ -36,7 +36,7 @@ READ_BYTES = 4096
 
 # Attributes that an open connection needs, out of about a hundred that autobahn and Daphne set. The others are
 # constants of the class or are used by the handshake only.
-_KEPT = (
+_OPEN_ATTRIBUTES = (
     "_connection",
     "_direct",
     "_plain",
@@ -71,7 +71,7 @@ OPEN = WebSocketProtocol.STATE_OPEN
 LAST_BYTES_SECONDS = 5.0
 
 
-class _Unheard:
+class _NullDeferred:
     """Placeholder for a Deferred that has no callbacks."""
 
     def callback(self, _result: Any) -> None: ...
@@ -79,14 +79,14 @@ class _Unheard:
     def errback(self, _failure: Any) -> None: ...
 
 
-_UNHEARD = _Unheard()
+_NULL_DEFERRED = _NullDeferred()
 
 
 class DirectProtocol(LimitedProtocol):
     """Daphne's WebSocket protocol, which writes to the socket directly when its buffer is empty.
 
     All bytes that autobahn sends (data, ping, close) pass through `sendData`, which preserves their order. Implements
-    `tidewire.connection.Writer`. Created for a factory by `protocol_of`.
+    `tidewire.connection.Writer`. Created for a factory by `create_protocol_class`.
     """
 
     # True if prepared frames can be written unchanged; set after the handshake has negotiated compression or none.
@@ -94,8 +94,8 @@ class DirectProtocol(LimitedProtocol):
     # Only chopped and synchronous writes use the queue, and Daphne requests neither. A deque takes 760 bytes.
     send_queue: Any = ()
     # Deferreds that autobahn provides for applications. Daphne does not use them.
-    is_open: Any = _UNHEARD
-    is_closed: Any = _UNHEARD
+    is_open: Any = _NULL_DEFERRED
+    is_closed: Any = _NULL_DEFERRED
     _transport_details: Any = None
     request: Any
     _connection: Connection | None = None
@@ -115,12 +115,12 @@ class DirectProtocol(LimitedProtocol):
         super().serverAccept(subprotocol)
         if self.state == OPEN:
             self._plain = self._direct and self._perMessageCompress is None
-            self._slim()
+            self._drop_handshake_attributes()
 
-    def _slim(self) -> None:
+    def _drop_handshake_attributes(self) -> None:
         self.request = _Path(self.request.path)
-        had = self.__dict__
-        self.__dict__ = {name: had[name] for name in _KEPT if name in had}
+        attributes = self.__dict__
+        self.__dict__ = {name: attributes[name] for name in _OPEN_ATTRIBUTES if name in attributes}
 
     @property
     def utf8validator(self) -> Any:
@@ -214,11 +214,11 @@ class DirectProtocol(LimitedProtocol):
         ):
             # Hot path: the buffer is empty, so write to the socket directly. `sendData` does the same.
             try:
-                taken = transport.socket.send(wire)
+                sent = transport.socket.send(wire)
             except OSError:
-                taken = 0
-            if taken < len(wire):
-                self._buffer(wire[taken:])
+                sent = 0
+            if sent < len(wire):
+                self._buffer(wire[sent:])
             return True
         waiting = self.backlog
         if waiting and waiting + len(wire) > limit:
@@ -233,7 +233,7 @@ class DirectProtocol(LimitedProtocol):
         try:
             transport.abortConnection()
         except Exception:  # noqa: BLE001 - uvloop closes its handle of a reset socket without a report
-            self._lose()
+            self._report_loss()
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         transport = self.transport
@@ -252,21 +252,21 @@ class DirectProtocol(LimitedProtocol):
             return
         # Equivalent to Twisted's `writeSomeData`, which takes 2 microseconds longer.
         try:
-            taken = transport.socket.send(data)
+            sent = transport.socket.send(data)
         except OSError:
             # The socket is full or lost. Buffering the data makes the reactor retry, and detect and report a loss.
-            taken = 0
-        if taken < len(data):
-            self._buffer(data[taken:])
+            sent = 0
+        if sent < len(data):
+            self._buffer(data[sent:])
 
     def _buffer(self, data: bytes) -> None:
         """Let the reactor write the rest. If the reactor can no longer watch the socket, the socket is lost."""
         try:
             self.transport.write(data)
         except Exception:  # noqa: BLE001 - uvloop closes its handle of a socket that was reset, without a report
-            self.transport.reactor.callLater(0, self._lose)
+            self.transport.reactor.callLater(0, self._report_loss)
 
-    def _lose(self) -> None:
+    def _report_loss(self) -> None:
         """Report the loss of a transport that fails to report it."""
         transport = self.transport
         lost = Failure(ConnectionLost())  # type: ignore[no-untyped-call]  # Twisted's is untyped
@@ -303,12 +303,12 @@ class DirectProtocol(LimitedProtocol):
         super().handle_reply(message)
 
 
-def read_in_small_pieces() -> None:
+def limit_read_size() -> None:
     """Set the maximum number of bytes per read from a socket to the maximum size of a control message."""
     Server.bufferSize = READ_BYTES
 
 
-def protocol_of(factory: WebSocketFactory, limits: InboundLimits) -> type[DirectProtocol]:
+def create_protocol_class(factory: WebSocketFactory, limits: InboundLimits) -> type[DirectProtocol]:
     """Create the protocol class for a factory, with the attributes that autobahn would set on every connection."""
     sample = WebSocketProtocol()
     sample.factory = factory
@@ -318,7 +318,7 @@ def protocol_of(factory: WebSocketFactory, limits: InboundLimits) -> type[Direct
     shared = {
         name: staticmethod(value) if isinstance(value, FunctionType) else value
         for name, value in vars(sample).items()
-        if name not in _OWN
+        if name not in _NOT_SHARED
     }
     shared["openHandshakeTimeout"] = factory.openHandshakeTimeout
     shared["limits"] = limits
@@ -326,7 +326,7 @@ def protocol_of(factory: WebSocketFactory, limits: InboundLimits) -> type[Direct
 
 
 # Attributes that are set on each connection, or replaced by this module.
-_OWN = {"factory", "is_open", "is_closed", "send_queue", "utf8validator", "_transport_details"}
+_NOT_SHARED = {"factory", "is_open", "is_closed", "send_queue", "utf8validator", "_transport_details"}
 
 
 class _Path(NamedTuple):

@@ -27,7 +27,7 @@ from twisted.logger import (
 )
 
 from tidewire import _handshake, metrics, open_files
-from tidewire._daphne import protocol_of, read_in_small_pieces
+from tidewire._daphne import create_protocol_class, limit_read_size
 from tidewire._inbound import InboundLimits
 from tidewire.admin_port import listen as listen_admin
 from tidewire.conf import settings
@@ -165,8 +165,8 @@ class TidewireServer(Server):
         observer: Any = FilteringLogObserver(stdlib_observer, [errors])
         globalLogPublisher.addObserver(observer)
         freeze_startup_objects()
-        read_in_small_pieces()
-        self.ws_factory.protocol = protocol_of(self.ws_factory, self._inbound_limits)
+        limit_read_size()
+        self.ws_factory.protocol = create_protocol_class(self.ws_factory, self._inbound_limits)
         limits = settings()
         _handshake.limit_requests(
             self.http_factory,

@@ -19,7 +19,7 @@ from twisted.internet.tcp import Server as AcceptedSocket
 
 from tests.unit.tidewire.fakes import LIMIT, NO_LIMITS
 from tidewire import _daphne, _inbound
-from tidewire._daphne import _KEPT, OPEN, DirectProtocol, protocol_of
+from tidewire._daphne import _OPEN_ATTRIBUTES, OPEN, DirectProtocol, create_protocol_class
 from tidewire.frames import frame
 
 
@@ -71,7 +71,7 @@ def factory():
 @pytest.fixture
 def make(factory):
     """Return a function that opens a connection. Its transport takes this many bytes at each attempt."""
-    protocol_class = protocol_of(factory, NO_LIMITS)
+    protocol_class = create_protocol_class(factory, NO_LIMITS)
 
     def made(takes=(), protocol_class=protocol_class) -> tuple[DirectProtocol, Transport]:
         protocol = protocol_class()
@@ -131,7 +131,7 @@ def test_the_wire_carries_every_write_in_order_and_whole(make, seed):
 def test_a_writer_that_bypasses_the_buffer_fails_the_same_check(make, factory):
     """The check must be able to fail: a hub that always tries the socket first overtakes buffered bytes."""
 
-    class Wrong(protocol_of(factory, NO_LIMITS)):
+    class Wrong(create_protocol_class(factory, NO_LIMITS)):
         def try_write(self, frames, wire, limit):
             try:
                 taken = self.transport.socket.send(wire)
@@ -268,7 +268,7 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
     classes = (DirectProtocol, _inbound.LimitedProtocol)
     overridden = {name for each in classes for name in vars(each) if callable(getattr(each, name))}
     ours = {
-        "_slim",
+        "_drop_handshake_attributes",
         "bind",
         "detach",
         "write",
@@ -277,7 +277,7 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
         "_end",
         "_application_ended",
         "_buffer",
-        "_lose",
+        "_report_loss",
         "code_of",
     }
     missing = {name for name in overridden - ours if not name.startswith("__") and not hasattr(WebSocketProtocol, name)}
@@ -309,7 +309,7 @@ def test_every_private_name_is_where_it_was():
 def test_a_read_takes_little_memory(monkeypatch):
     """An accepted socket must be read with the configured size only."""
     monkeypatch.setattr(AcceptedSocket, "bufferSize", AcceptedSocket.bufferSize)
-    _daphne.read_in_small_pieces()
+    _daphne.limit_read_size()
     asked = mock.Mock(**{"socket.recv.return_value": b"", "bufferSize": AcceptedSocket.bufferSize})
     Connection.doRead(asked)
     asked.socket.recv.assert_called_once_with(_daphne.READ_BYTES)
@@ -349,7 +349,7 @@ def test_slimming_keeps_what_a_close_needs(make):
     protocol.peer = "tcp4:127.0.0.1:1"
     protocol.application_queue = type("Queue", (), {"put_nowait": told.append})()
     protocol.factory.countConnections = 1
-    protocol._slim()
-    assert set(vars(protocol)) <= set(_KEPT)
+    protocol._drop_handshake_attributes()
+    assert set(vars(protocol)) <= set(_OPEN_ATTRIBUTES)
     protocol._connectionLost(type("Reason", (), {"value": None})())
     assert told == [protocol, {"type": "websocket.disconnect", "code": 1006}]

@@ -10,7 +10,7 @@ from daphne.ws_protocol import WebSocketFactory
 from twisted.internet.testing import StringTransport
 
 from tidewire import metrics
-from tidewire._daphne import OPEN, DirectProtocol, protocol_of
+from tidewire._daphne import OPEN, DirectProtocol, create_protocol_class
 from tidewire._inbound import InboundLimits
 from tidewire.close_codes import CloseCode
 from tidewire.inbox import Inbox
@@ -60,7 +60,7 @@ def connect(limits):
     """Return a socket and its application's messages; with `live=False` its application is not a live consumer."""
     factory = WebSocketFactory(Server(), server="daphne")
     factory.countConnections = 1
-    protocol_class = protocol_of(factory, limits)
+    protocol_class = create_protocol_class(factory, limits)
 
     def connected(*, live: bool = True, state: int = OPEN) -> tuple[DirectProtocol, list]:
         protocol = protocol_class()
