@@ -128,7 +128,7 @@ class Hub:
             feed.wants_refresh = True
             self._schedule(feed)
 
-    def changed(self, topics: Iterable[str]) -> None:
+    def refresh(self, topics: Iterable[str]) -> None:
         """Read these state topics again if they have feeds on this node."""
         for topic in topics:
             feed = self._feeds.get(topic)

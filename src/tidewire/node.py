@@ -86,7 +86,7 @@ class Node:
         self.revocations.on_data_loss = self.sessions.check_now  # type: ignore[method-assign]  # a hook
         self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # a hook
         announcer = Announcer(
-            layer, prefix=settings.PREFIX, coalesce_seconds=settings.COALESCE_SECONDS, here=self.hub.changed
+            layer, prefix=settings.PREFIX, coalesce_seconds=settings.COALESCE_SECONDS, on_change=self.hub.refresh
         )
         self.presence = NodePresence(
             self.presence_store, node=self.name, touch_seconds=settings.TOUCH_SECONDS, announce=announcer.announce

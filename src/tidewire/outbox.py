@@ -128,11 +128,11 @@ def _insert(topic: str, rows: Sequence[tuple[str, UUID, str]]) -> None:
         cursor.execute(f"INSERT INTO {table} (event_id, topic, type, body) VALUES {values}", parameters)  # noqa: S608
 
 
-def waiting() -> int:
+def count_waiting() -> int:
     """Return the number of committed, unpublished events; also set the metrics for it and for the oldest.
 
     Example:
-        >>> waiting()
+        >>> count_waiting()
         0
 
     """

@@ -82,7 +82,7 @@ async def _announce(
             "bodies": [event.body for event, _ in new[:count]],
             "published": published,
         }
-        await _hint(layer, group_name(prefix, topic), hint)
+        await _send_hint(layer, group_name(prefix, topic), hint)
         new = new[count:]
 
 
@@ -90,18 +90,18 @@ class Announcer:
     """Notifies every hub that state topics changed, a few times a second per topic, including the last change."""
 
     def __init__(
-        self, layer: BaseChannelLayer, *, prefix: str, coalesce_seconds: float, here: Callable[[set[str]], None]
+        self, layer: BaseChannelLayer, *, prefix: str, coalesce_seconds: float, on_change: Callable[[set[str]], None]
     ) -> None:
         self._layer = layer
         self._prefix = prefix
         self._coalesce_seconds = coalesce_seconds
-        self._here = here
+        self._on_change = on_change
         self._due: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def announce(self, topics: set[str]) -> None:
         """Announce soon; the hub of this process is notified at once."""
-        self._here(topics)
+        self._on_change(topics)
         self._due |= topics
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())
@@ -111,13 +111,13 @@ class Announcer:
             while self._due:
                 due, self._due = self._due, set()
                 for topic in due:
-                    await _hint(self._layer, group_name(self._prefix, topic), {"type": HINT, "topic": topic})
+                    await _send_hint(self._layer, group_name(self._prefix, topic), {"type": HINT, "topic": topic})
                 await asyncio.sleep(self._coalesce_seconds)
         finally:
             self._task = None
 
 
-async def _hint(layer: BaseChannelLayer, group: str, message: dict[str, object]) -> None:
+async def _send_hint(layer: BaseChannelLayer, group: str, message: dict[str, object]) -> None:
     try:
         async with asyncio.timeout(HINT_SECONDS):
             try:

@@ -58,34 +58,34 @@ class SessionWatch:
         self._is_current = is_current
         self._check_requested = asyncio.Event()
         # The number of parts to check without a pause.
-        self._at_once = 0
+        self._parts_due = 0
 
     def check_now(self) -> None:
         """Check all sessions now, because an event about one may have been lost."""
-        self._at_once = PARTS
+        self._parts_due = PARTS
         self._check_requested.set()
 
     async def run(self) -> None:
         """Check the parts of the sessions in turn, for ever."""
         for part in itertools.cycle(range(PARTS)):
             await self._pause()
-            self._expire()
+            self._close_without_session()
             await self._check(part)
 
     async def _pause(self) -> None:
-        if not self._at_once:
+        if not self._parts_due:
             self._check_requested.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds / PARTS):
                     await self._check_requested.wait()
-        if self._at_once:
-            self._at_once -= 1
+        if self._parts_due:
+            self._parts_due -= 1
 
     async def _check(self, part: int) -> None:
         users = {each.session_key: each.user for each in self._connections() if each.session_key}
         due = [(key, user) for key, user in users.items() if crc32(key.encode()) % PARTS == part]
         for start in range(0, len(due), BATCH):
-            ended, unavailable = await _ended(due[start : start + BATCH])
+            ended, unavailable = await _ended_sessions(due[start : start + BATCH])
             final = self._is_current() and not key_is_data()
             for connection in [each for each in self._connections() if each.session_key in ended]:
                 metrics.REVOKED.inc()
@@ -96,7 +96,7 @@ class SessionWatch:
                 logger.warning("sessions could not be checked: %s", unavailable)
                 return
 
-    def _expire(self) -> None:
+    def _close_without_session(self) -> None:
         """Close sockets without a session with a reconnect code, so that they are authenticated again."""
         now = time.monotonic()
         for connection in list(self._connections()):
@@ -108,7 +108,7 @@ class SessionWatch:
 
 
 @database_sync_to_async
-def _ended(sessions: list[tuple[str, str]]) -> tuple[set[str], SessionUnknown | None]:
+def _ended_sessions(sessions: list[tuple[str, str]]) -> tuple[set[str], SessionUnknown | None]:
     """Return the keys of sessions that no longer authenticate their user.
 
     A session that cannot be read counts as valid. After UNKNOWN_IN_A_ROW failures the rest is skipped, and the error

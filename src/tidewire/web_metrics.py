@@ -43,7 +43,7 @@ def metrics_view(_request: HttpRequest) -> HttpResponse:
 
     """
     try:
-        outbox.waiting()
+        outbox.count_waiting()
     except DatabaseError as error:
         # A scrape must also work during an outage of the database.
         logger.warning("the outbox could not be counted: %s", type(error).__name__)

@@ -98,7 +98,7 @@ def handshake(key: str) -> Any:
 
 def ended(*keys: str, user: User) -> set[str]:
     """Return the sessions that a node's watch finds ended."""
-    found, _error = async_to_sync(session_watch._ended)([(key, str(user.pk)) for key in keys])
+    found, _error = async_to_sync(session_watch._ended_sessions)([(key, str(user.pk)) for key in keys])
     return found
 
 

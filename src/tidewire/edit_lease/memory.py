@@ -33,9 +33,9 @@ class MemoryEditLeases:
         changed: Callable[[str], object],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._lease = lease_seconds
-        self._answer = answer_seconds
-        self._grace = grace_seconds
+        self._lease_seconds = lease_seconds
+        self._answer_seconds = answer_seconds
+        self._grace_seconds = grace_seconds
         self._changed = changed
         self._clock = clock
         self._leases: dict[str, _Lease] = {}
@@ -49,7 +49,7 @@ class MemoryEditLeases:
 
     def _move(self, step: Step, editor: Editor, answered: str) -> Moved:
         before = self._leases.get(editor.topic)
-        after = self._after(step, editor.member, answered, before)
+        after = self._apply(step, editor.member, answered, before)
         self._leases[editor.topic] = after
         shown = (before.holder, before.asker) if before else ("", "")
         changed = (after.holder, after.asker) != shown
@@ -57,7 +57,7 @@ class MemoryEditLeases:
             self._changed(editor.topic)
         return Moved(after.holder == editor.member, changed)
 
-    def _after(self, step: Step, me: str, answered: str, before: _Lease | None) -> _Lease:
+    def _apply(self, step: Step, me: str, answered: str, before: _Lease | None) -> _Lease:
         """The transitions of `lua/edit_lease.lua`."""
         now = self._clock()
         lease = before or _Lease()
@@ -65,39 +65,39 @@ class MemoryEditLeases:
             # An asker that stops renewing the request has left.
             lease = replace(lease, asker="")
         if step in ("hand_over", "keep"):
-            return self._answered(step, lease, me, answered)
+            return self._answer_request(step, lease, me, answered)
         if step == "leave":
-            return self._left(lease, me)
+            return self._leave(lease, me)
         if step == "touch" and before is None:
             # The lease was lost. Its holder can return within the grace, and has priority over waiting editors.
-            return replace(lease, ends=now + self._grace)
-        return self._wanted(step, lease, me, now)
+            return replace(lease, ends=now + self._grace_seconds)
+        return self._take_or_ask(step, lease, me, now)
 
-    def _wanted(self, step: Step, lease: _Lease, me: str, now: float) -> _Lease:
+    def _take_or_ask(self, step: Step, lease: _Lease, me: str, now: float) -> _Lease:
         if lease.holder == me:
-            return lease if step == "ask" else replace(lease, ends=now + self._lease)
+            return lease if step == "ask" else replace(lease, ends=now + self._lease_seconds)
         if not lease.asker and (lease.ends <= now or (not lease.holder and step != "touch")):
-            return self._given(me)
+            return self._new_lease(me)
         if lease.asker == me:
             if min(lease.ends, lease.answer_by) <= now:
-                return self._given(me)
-            return replace(lease, asks_until=lease.answer_by + self._lease)
+                return self._new_lease(me)
+            return replace(lease, asks_until=lease.answer_by + self._lease_seconds)
         if step == "ask" and not lease.asker:
-            answer_by = now + self._answer
-            return replace(lease, asker=me, answer_by=answer_by, asks_until=answer_by + self._lease)
+            answer_by = now + self._answer_seconds
+            return replace(lease, asker=me, answer_by=answer_by, asks_until=answer_by + self._lease_seconds)
         return lease
 
-    def _answered(self, step: Step, lease: _Lease, me: str, asker: str) -> _Lease:
+    def _answer_request(self, step: Step, lease: _Lease, me: str, asker: str) -> _Lease:
         if lease.holder != me or not lease.asker or lease.asker != asker:
             return lease
         if step == "keep":
             return replace(lease, asker="")
         # An asker that has left in the meantime must not hold the lease for longer than the request was valid.
-        lease_of_asker = self._given(asker)
+        lease_of_asker = self._new_lease(asker)
         return replace(lease_of_asker, ends=min(lease_of_asker.ends, lease.asks_until))
 
-    def _left(self, lease: _Lease, me: str) -> _Lease:
-        until = self._clock() + self._grace
+    def _leave(self, lease: _Lease, me: str) -> _Lease:
+        until = self._clock() + self._grace_seconds
         if lease.holder == me:
             return replace(lease, ends=min(lease.ends, until))
         if lease.asker == me:
@@ -105,5 +105,5 @@ class MemoryEditLeases:
             return replace(lease, asks_until=min(lease.asks_until, until))
         return lease
 
-    def _given(self, member: str) -> _Lease:
-        return _Lease(member, self._clock() + self._lease)
+    def _new_lease(self, member: str) -> _Lease:
+        return _Lease(member, self._clock() + self._lease_seconds)

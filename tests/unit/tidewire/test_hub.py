@@ -260,7 +260,7 @@ async def test_a_change_announced_in_this_process_needs_no_hint(scene):
     socket = await scene.watch()
     socket.take()
     await scene.presence.enter("ada")
-    scene.hub.changed({"hall", "talk", "nowhere"})
+    scene.hub.refresh({"hall", "talk", "nowhere"})
     await pass_time(COALESCE_SECONDS)
     assert names(socket) == [["ada"]]
 
@@ -477,9 +477,9 @@ async def test_nothing_is_delivered_after_the_stop(scene):
     socket = await scene.watch()
     socket.take()
     await scene.presence.enter("ada")
-    scene.hub.changed({"hall"})
+    scene.hub.refresh({"hall"})
     await scene.hub.stop()
-    scene.hub.changed({"hall"})
+    scene.hub.refresh({"hall"})
     await pass_time(0.5)
     assert names(socket) == []
     assert scene.hub._tasks == {}

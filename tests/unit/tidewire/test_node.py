@@ -230,7 +230,7 @@ class TestStop:
 
     async def test_no_task_is_left(self, here):
         """A stopped node does nothing more."""
-        here.hub.changed({"hall"})
+        here.hub.refresh({"hall"})
         await here.stop()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 

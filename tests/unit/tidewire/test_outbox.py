@@ -146,14 +146,14 @@ class TestAge:
     def test_what_waits_is_measured(self, woken):
         """The number to watch while Redis is unavailable."""
         say(1, 2)
-        assert outbox.waiting() == 2
+        assert outbox.count_waiting() == 2
         assert metrics.OUTBOX_WAITING._value.get() == 2
         assert metrics.OUTBOX_OLDEST_SECONDS._value.get() < 60
         OutboxEvent.objects.update(created_at=Now() - timedelta(seconds=90))
-        outbox.waiting()
+        outbox.count_waiting()
         assert 90 <= metrics.OUTBOX_OLDEST_SECONDS._value.get() < 150
         OutboxEvent.objects.all().delete()
-        assert outbox.waiting() == metrics.OUTBOX_OLDEST_SECONDS._value.get() == 0
+        assert outbox.count_waiting() == metrics.OUTBOX_OLDEST_SECONDS._value.get() == 0
 
     def test_the_oldest_is_known_with_its_age(self, woken):
         """Without a waiting event the metric is 0."""

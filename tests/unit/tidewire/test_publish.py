@@ -137,7 +137,7 @@ class TestAnnouncer:
 
     @pytest.fixture
     async def announcer(self, layer, here):
-        return Announcer(layer, prefix="p", coalesce_seconds=COALESCE_SECONDS, here=here.append)
+        return Announcer(layer, prefix="p", coalesce_seconds=COALESCE_SECONDS, on_change=here.append)
 
     async def test_the_first_change_is_announced_at_once(self, announcer, layer, here):
         """A change after a quiet time is not delayed."""

@@ -32,7 +32,7 @@ class Sessions:
 @pytest.fixture
 def found(monkeypatch):
     made = Sessions()
-    monkeypatch.setattr(session_watch, "_ended", made.ended)
+    monkeypatch.setattr(session_watch, "_ended_sessions", made.ended)
     return made
 
 

@@ -60,5 +60,5 @@ def test_a_scrape_survives_an_outage_of_the_database(client, monkeypatch):
     def refuse():
         raise DatabaseError("password=secret")
 
-    monkeypatch.setattr(outbox, "waiting", refuse)
+    monkeypatch.setattr(outbox, "count_waiting", refuse)
     assert client.get("/metrics").status_code == 200
