@@ -122,9 +122,9 @@ def table(session: nox.Session) -> None:
     head, rows, absent = commit(session), [], []
     for name, python in ((corner.name, python) for corner in CORNERS for python in corner.pythons):
         file = Path("var/matrix", f"{name}-{python.replace('.', '-')}", "tmp", "row.json")
-        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        if found.get("commit") == head:
-            rows.append(found["row"])
+        results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if results.get("commit") == head:
+            rows.append(results["row"])
         else:
             absent.append(f"{name} on Python {python}")
     titles = ["corner", "Python", *COLUMNS, "tests"]

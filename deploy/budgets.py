@@ -245,13 +245,13 @@ def nginx_numbers(text: str) -> dict[str, int]:
         "worker_connections": "nginx_worker_connections",
         "worker_rlimit_nofile": "nginx_worker_files",
     }
-    found = {}
+    numbers = {}
     for name, field in names.items():
         number = words[words.index(name) + 1] if name in words else "nothing"
         if not number.isdecimal():
             raise ValueError(f"nginx.conf must say a number for {name}, not {number}")
-        found[field] = int(number)
-    return found
+        numbers[field] = int(number)
+    return numbers
 
 
 def option(words: list[str], name: str, default: str) -> str:

@@ -40,7 +40,7 @@ def used(root: Path = ROOT) -> Iterator[tuple[str, str, str]]:
     for pattern in (IMAGE, CI_IMAGE):
         yield from _images(pattern, root / ".gitlab-ci.yml", root)
     for file in sorted(root.glob(".github/workflows/*.yml")):
-        for name, version in (found for each in (ACTION, RUNNER) for found in each.findall(file.read_text("utf-8"))):
+        for name, version in (match for each in (ACTION, RUNNER) for match in each.findall(file.read_text("utf-8"))):
             yield name, version, str(file.relative_to(root))
     yield from _packages(root)
     for file in ("Makefile", "deploy/k8s/check/crds.py"):
@@ -69,19 +69,19 @@ def problems(root: Path = ROOT, today: dt.date | None = None) -> str:
     today = today or dt.datetime.now(tz=dt.UTC).date()
     listed = tomllib.loads(_read(root, LISTED))
     needed: set[tuple[str, str]] = set()
-    found = []
+    lines = []
     for name, version, file in used(root):
         entry = next((each for each in listed.get(name, {}) if _is_of(version, each)), None)
         if entry is None:
-            found.append(f"{file}: {name} {version} is not in {LISTED}: add it with the date on which its support ends")
+            lines.append(f"{file}: {name} {version} is not in {LISTED}: add it with the date on which its support ends")
         else:
             needed.add((name, entry))
     for name, entries in listed.items():
         for version, entry in entries.items():
-            found.extend(_of_entry(f"{LISTED}: {name} {version}", entry, today))
+            lines.extend(_of_entry(f"{LISTED}: {name} {version}", entry, today))
             if (name, version) not in needed:
-                found.append(f"{LISTED}: {name} {version} is used nowhere: delete it")
-    return "\n".join(dict.fromkeys(found))
+                lines.append(f"{LISTED}: {name} {version} is used nowhere: delete it")
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _of_entry(name: str, entry: dict[str, object], today: dt.date) -> Iterator[str]:

@@ -55,7 +55,7 @@ def fleet(services: Mapping[str, Any], main: str) -> budgets.Fleet:
 
 def _interpolated(text: str, environ: Mapping[str, str]) -> str:
     """Replace ${NAME:-default} as compose does."""
-    return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: environ.get(found[1]) or found[2], text)
+    return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda match: environ.get(match[1]) or match[2], text)
 
 
 def _command(service: Mapping[str, Any]) -> list[str]:

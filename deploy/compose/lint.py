@@ -55,9 +55,9 @@ def nginx(configuration: Path) -> str:
     if "http_stub_status_module" not in built:
         # A Python package's nginx has no such module; the image's nginx has.
         configuration.write_text(configuration.read_text("utf-8").replace(STATUS, ""), "utf-8")
-    said = _complaints([program, "-t", "-q", "-c", str(configuration), "-p", str(configuration.parent)])
+    complaints = _complaints([program, "-t", "-q", "-c", str(configuration), "-p", str(configuration.parent)])
     # Before nginx reads its configuration, it tries the log of its build, which only root may write.
-    return "\n".join(line for line in said.splitlines() if "could not open error log file" not in line)
+    return "\n".join(line for line in complaints.splitlines() if "could not open error log file" not in line)
 
 
 def compose_config(files: list[list[str]] = COMPOSE_FILES, directory: Path = ROOT) -> str:
@@ -65,23 +65,23 @@ def compose_config(files: list[list[str]] = COMPOSE_FILES, directory: Path = ROO
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         raise Absent("there is no docker compose")
-    found = []
+    complaints = []
     for together in files:
         named = [part for name in together for part in ("--file", str(directory / name))]
-        found.append(_complaints([docker, "compose", *named, "--profile", "*", "config", "--quiet"]))
-    return "\n".join(filter(None, found))
+        complaints.append(_complaints([docker, "compose", *named, "--profile", "*", "config", "--quiet"]))
+    return "\n".join(filter(None, complaints))
 
 
 def workflows(github: list[Path] = GITHUB_WORKFLOWS, gitlab: list[Path] = GITLAB_WORKFLOWS) -> str:
     """Return faults in the files of CI and of the update bot; empty: none. No linter needs a network."""
     schema = [_tool("check-jsonschema"), "--builtin-schema"]
-    found = [
+    complaints = [
         _complaints([*schema, "vendor.github-workflows", *map(str, github)]),
         _complaints([*schema, "vendor.gitlab-ci", "--data-transform=gitlab-ci", *map(str, gitlab)]),
         _complaints([*schema, "vendor.renovate", str(ROOT / "renovate.json")]),
         _complaints([_tool("zizmor"), "--offline", "--no-progress", "--quiet", *map(str, github)]),
     ]
-    return "\n".join(filter(None, found))
+    return "\n".join(filter(None, complaints))
 
 
 @contextmanager
@@ -135,10 +135,10 @@ def _run(name: str, linter: Callable[[], str]) -> int:
 
 def _tool(name: str) -> str:
     beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
+    path = str(beside) if beside.exists() else shutil.which(name)
+    if path is None:
         raise Absent(f"there is no {name}; `make setup` installs it where it can be had")
-    return found
+    return path
 
 
 def _complaints(command: list[str]) -> str:
@@ -152,10 +152,10 @@ def _complaints(command: list[str]) -> str:
         timeout=TIMEOUT_SECONDS,
         env=os.environ | {"TIDEWIRE_SECRETS": "var/secrets"},
     )
-    said = f"{done.stdout}{done.stderr}".strip()
+    output = f"{done.stdout}{done.stderr}".strip()
     if done.returncode == 0:
-        return said if Path(command[0]).name == "nginx" else ""
-    return said or f"{command[0]} failed with {done.returncode}"
+        return output if Path(command[0]).name == "nginx" else ""
+    return output or f"{command[0]} failed with {done.returncode}"
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main(directory: Path = DIRECTORY) -> None:
     # The directory's mode keeps other users of this host out. The files inside must be readable by the containers'
     # users, because compose mounts them as they are.
     directory.chmod(0o700)
-    made = [
+    written = [
         *_write(directory, {"TIDEWIRE_SECRET_KEY": secrets.token_urlsafe(50)}),
         *_write(directory, _postgres(secrets.token_urlsafe(24))),
         *_write(directory, {"postgres_exporter_password": secrets.token_urlsafe(24)}),
@@ -36,7 +36,7 @@ def main(directory: Path = DIRECTORY) -> None:
         *_write(directory, {"grafana_password": secrets.token_urlsafe(24)}),
         *_write(directory, {"loadtest_password": secrets.token_urlsafe(24)}),
     ]
-    sys.stdout.write(f"secrets: made {', '.join(made)} in {directory}\n" if made else "secrets: all there\n")
+    sys.stdout.write(f"secrets: made {', '.join(written)} in {directory}\n" if written else "secrets: all there\n")
 
 
 def unreadable(root: Path) -> Path | None:

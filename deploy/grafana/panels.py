@@ -36,7 +36,7 @@ class Panel:
 
     title: str
     queries: tuple[tuple[str, str], ...]
-    says: str
+    description: str
     unit: str = "short"
     kind: str = "lines"
     wide: int = 12
@@ -46,41 +46,43 @@ class Panel:
     states: tuple[tuple[str, str], tuple[str, str]] | None = None
 
     def build(self, number: int) -> Any:
-        made = KINDS[self.kind]().id(number).title(self.title).description(self.says).datasource(SOURCE)
-        made = made.unit(self.unit).span(self.wide).height(self.high)
-        made = {"lines": self._lines, "stat": self._stat, "heatmap": self._heatmap, "states": self._states}[self.kind](
-            made
-        )
+        builder = KINDS[self.kind]().id(number).title(self.title).description(self.description).datasource(SOURCE)
+        builder = builder.unit(self.unit).span(self.wide).height(self.high)
+        builder = {"lines": self._lines, "stat": self._stat, "heatmap": self._heatmap, "states": self._states}[
+            self.kind
+        ](builder)
         for i, (expr, legend) in enumerate(self.queries):
             query = prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(chr(ord("A") + i)).datasource(SOURCE)
             if self.kind == "heatmap":
                 query = query.format(PromQueryFormat.HEATMAP)
-            made = made.with_target(query.instant() if self.kind == "stat" else query.range())
-        return made
+            builder = builder.with_target(query.instant() if self.kind == "stat" else query.range())
+        return builder
 
-    def _lines(self, made: Any) -> Any:
-        made = made.min(0).fill_opacity(10).line_width(1).thresholds(self._thresholds("transparent")).tooltip(TOOLTIP)
+    def _lines(self, builder: Any) -> Any:
+        builder = (
+            builder.min(0).fill_opacity(10).line_width(1).thresholds(self._thresholds("transparent")).tooltip(TOOLTIP)
+        )
         if self.limit is not None:
-            made = made.thresholds_style(common.GraphThresholdsStyleConfig().mode(DASHED))
+            builder = builder.thresholds_style(common.GraphThresholdsStyleConfig().mode(DASHED))
         if self.stacked:
-            made = made.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
+            builder = builder.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
         legend = common.VizLegendOptions().display_mode(looks.LegendDisplayMode.TABLE).show_legend(True)
-        return made.legend(legend.placement(looks.LegendPlacement.BOTTOM).calcs(["lastNotNull", "max"]))
+        return builder.legend(legend.placement(looks.LegendPlacement.BOTTOM).calcs(["lastNotNull", "max"]))
 
-    def _stat(self, made: Any) -> Any:
+    def _stat(self, builder: Any) -> Any:
         # Without these, Grafana's default would show each value above 80 in red.
-        return made.thresholds(self._thresholds("text")).graph_mode(looks.BigValueGraphMode.NONE)
+        return builder.thresholds(self._thresholds("text")).graph_mode(looks.BigValueGraphMode.NONE)
 
-    def _heatmap(self, made: Any) -> Any:
-        return made.calculate(False).y_axis(heatmap.YAxisConfig().unit(self.unit))
+    def _heatmap(self, builder: Any) -> Any:
+        return builder.calculate(False).y_axis(heatmap.YAxisConfig().unit(self.unit))
 
-    def _states(self, made: Any) -> Any:
+    def _states(self, builder: Any) -> Any:
         assert self.states is not None
         results = {
             str(value): model.ValueMappingResult(text=text, color=colour, index=value)
             for value, (text, colour) in enumerate(self.states)
         }
-        return made.mappings([model.ValueMap(options=results)]).row_height(0.8).line_width(0)
+        return builder.mappings([model.ValueMap(options=results)]).row_height(0.8).line_width(0)
 
     def _thresholds(self, below: str) -> Any:
         steps = [model.Threshold(value=None, color=below)]
@@ -99,17 +101,17 @@ class Row:
 class Dashboard:
     uid: str
     title: str
-    says: str
+    description: str
     rows: tuple[Row, ...]
 
     def panels(self) -> list[Panel]:
         return [panel for row in self.rows for panel in row.panels]
 
     def build(self) -> Any:
-        made = (
+        builder = (
             dashboard.Dashboard(self.title)
             .uid(self.uid)
-            .description(self.says)
+            .description(self.description)
             .tags(["tidewire"])
             .readonly()
             .refresh("10s")
@@ -122,14 +124,14 @@ class Dashboard:
             .link(dashboard.DashboardLink("tidewire").type(model.DashboardLinkType.DASHBOARDS).tags(["tidewire"]))
         )
         for name, expr, colour in ANNOTATIONS:
-            made = made.annotation(_Mark(name, expr, colour))
+            builder = builder.annotation(_Mark(name, expr, colour))
         # A link to a panel contains its number.
         numbers = itertools.count(1)
         for row in self.rows:
-            made = made.with_row(dashboard.Row(row.title).id(next(numbers)))
+            builder = builder.with_row(dashboard.Row(row.title).id(next(numbers)))
             for panel in row.panels:
-                made = made.with_panel(panel.build(next(numbers)))
-        return made.build()
+                builder = builder.with_panel(panel.build(next(numbers)))
+        return builder.build()
 
 
 # A process younger than a minute means a deploy, or a node that came back. A node reports its own drain.

@@ -54,8 +54,8 @@ FILES = {
 
 
 def main() -> None:
-    for path, made in FILES.items():
-        path.write_text(made(), encoding="utf-8")
+    for path, content in FILES.items():
+        path.write_text(content(), encoding="utf-8")
 
 
 if __name__ == "__main__":

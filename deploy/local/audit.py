@@ -30,12 +30,13 @@ def findings(report: str) -> list[str]:
     except (ValueError, KeyError, TypeError):
         last = report.strip().splitlines() or ["it said nothing"]
         raise NoAdvisories(last[-1]) from None
-    if all("skip_reason" in each for each in dependencies):
+    if all("skip_reason" in package for package in dependencies):
         raise NoAdvisories(f"the service knows none of {len(dependencies)} packages")
     return [
-        f"{each['name']} {each['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no version'}"
-        for each in dependencies
-        for found in each.get("vulns", ())
+        f"{package['name']} {package['version']}: {flaw['id']}, "
+        f"fixed in {', '.join(flaw['fix_versions']) or 'no version'}"
+        for package in dependencies
+        for flaw in package.get("vulns", ())
     ]
 
 
@@ -52,12 +53,12 @@ def _ask() -> str:
 def main() -> int:
     """Print the result, and return the exit status."""
     try:
-        found = findings(_ask())
+        lines = findings(_ask())
     except NoAdvisories as error:
         print(f"pip-audit: left out, advisories cannot be had here ({error})")
         return 0
-    print("pip-audit:", "\n  ".join(found) or "no known vulnerability")
-    return int(bool(found))
+    print("pip-audit:", "\n  ".join(lines) or "no known vulnerability")
+    return int(bool(lines))
 
 
 if __name__ == "__main__":

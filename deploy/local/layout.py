@@ -138,10 +138,10 @@ def free_ports() -> Iterator[int]:
 
 def free_range() -> tuple[int, int]:
     """Return the range of free ports: its first, and the end after its last."""
-    given = os.environ.get("FREE_PORTS")
-    if not given:
+    variable = os.environ.get("FREE_PORTS")
+    if not variable:
         return FREE_PORTS
-    first, last = map(int, given.split("-"))
+    first, last = map(int, variable.split("-"))
     return first, last
 
 
@@ -178,9 +178,9 @@ class Layout:
         """Raises `LayoutError` if a variable cannot be used, or the name of a directory."""
         var = Path(variables.get("VAR_DIR") or ROOT / "var").resolve()
         for path in (ROOT, var):
-            if found := UNUSABLE.search(str(path)):
+            if unusable := UNUSABLE.search(str(path)):
                 raise LayoutError(
-                    f"{path} has {found[0]!r} in its name, which nginx or supervisord cannot use: rename it"
+                    f"{path} has {unusable[0]!r} in its name, which nginx or supervisord cannot use: rename it"
                 )
         return cls(ports=Ports.from_variables(variables), var=var)
 

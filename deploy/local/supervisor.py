@@ -48,11 +48,11 @@ priority = {priority}
 """
 
 
-def configuration(layout: Layout, found: Sequence[Process], *, root: bool) -> str:
+def configuration(layout: Layout, processes: Sequence[Process], *, root: bool) -> str:
     # Without user=, supervisord warns of running as root, which happens here only if make runs as root.
     parts = [HEAD.format(log=_escaped(layout.log), run=_escaped(layout.run), user="user = root" if root else "")]
     groups: dict[str, list[Process]] = {}
-    for each in found:
+    for each in processes:
         groups.setdefault(each.group, []).append(each)
         parts.append(
             PROGRAM.format(
@@ -92,7 +92,7 @@ class SupervisorLog:
         with self._path.open("rb") as log:
             # A rotated log starts again.
             log.seek(self._read_bytes if self._path.stat().st_size >= self._read_bytes else 0)
-            said = log.read()
+            text = log.read()
             self._read_bytes = log.tell()
-        found = re.findall(rb"gave up: (\S+) entered FATAL|exited: (\S+) \(.*not expected\)", said)
-        return [((fatal or ended).decode(), "gave up" if fatal else "ended") for fatal, ended in found]
+        exits = re.findall(rb"gave up: (\S+) entered FATAL|exited: (\S+) \(.*not expected\)", text)
+        return [((fatal or ended).decode(), "gave up" if fatal else "ended") for fatal, ended in exits]

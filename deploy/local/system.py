@@ -60,7 +60,9 @@ def _system_path() -> str:
 
 
 def _which(names: Sequence[str], path: str) -> str | None:
-    return next((found for found in (shutil.which(name, path=path) for name in names) if found), None)
+    return next(
+        (path_of_name for path_of_name in (shutil.which(name, path=path) for name in names) if path_of_name), None
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

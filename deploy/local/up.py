@@ -135,11 +135,11 @@ def _prepare(layout: Layout) -> None:
 
 
 def _serve(layout: Layout, stop: StopSignal, started: float) -> int:
-    found = processes(layout)
+    to_start = processes(layout)
     log = SupervisorLog(layout.log / "supervisord.log")
-    supervisord = _start_supervisord(layout, found)
+    supervisord = _start_supervisord(layout, to_start)
     try:
-        if not _wait_for_all(layout, found, supervisord, log, stop):
+        if not _wait_for_all(layout, to_start, supervisord, log, stop):
             return 0 if stop.came else 1
         _say(_welcome(layout, time.monotonic() - started))
         while not stop.came and supervisord.poll() is None:
@@ -153,10 +153,10 @@ def _serve(layout: Layout, stop: StopSignal, started: float) -> int:
         _stop_supervisord(supervisord)
 
 
-def _start_supervisord(layout: Layout, found: list[Process]) -> subprocess.Popen[bytes]:
+def _start_supervisord(layout: Layout, to_start: list[Process]) -> subprocess.Popen[bytes]:
     path = layout.run / "supervisord.conf"
-    path.write_text(configuration(layout, found, root=os.geteuid() == 0), encoding="utf-8")
-    _say(f"starting {', '.join(each.name for each in found)} ...")
+    path.write_text(configuration(layout, to_start, root=os.geteuid() == 0), encoding="utf-8")
+    _say(f"starting {', '.join(each.name for each in to_start)} ...")
     return subprocess.Popen(
         [*tie_to_parent(), sys.executable, "-m", "supervisor.supervisord", "-c", str(path)],
         cwd=ROOT,
@@ -169,7 +169,7 @@ def _start_supervisord(layout: Layout, found: list[Process]) -> subprocess.Popen
 
 
 def _wait_for_all(
-    layout: Layout, found: list[Process], supervisord: subprocess.Popen[bytes], log: SupervisorLog, stop: StopSignal
+    layout: Layout, to_start: list[Process], supervisord: subprocess.Popen[bytes], log: SupervisorLog, stop: StopSignal
 ) -> bool:
     ends: Counter[str] = Counter()
 
@@ -182,7 +182,7 @@ def _wait_for_all(
 
     started = time.monotonic()
     late = wait_until_ready(
-        {each.name: each.ready for each in found},
+        {each.name: each.ready for each in to_start},
         timeout_seconds=READY_SECONDS,
         on_ready=lambda name: _say(f"  {name:<12} ready after {time.monotonic() - started:.1f} s"),
         give_up=give_up,

@@ -57,21 +57,21 @@ def works() -> bool:
     if not (VENV / "pyvenv.cfg").exists() or not _is_here():
         return False
     try:
-        found = subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True, check=False, timeout=60)
+        pip = subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True, check=False, timeout=60)
     except OSError:
         return False
-    return found.returncode == 0
+    return pip.returncode == 0
 
 
 def origin() -> str:
     """Return the version of .venv's interpreter, and its origin."""
-    made = dict(re.findall(r"^(\S+) = (.*)$", (VENV / "pyvenv.cfg").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    config = dict(re.findall(r"^(\S+) = (.*)$", (VENV / "pyvenv.cfg").read_text(encoding="utf-8"), flags=re.MULTILINE))
     # uv and virtualenv name it differently.
-    version = made.get("version") or made.get("version_info", "unknown")
+    version = config.get("version") or config.get("version_info", "unknown")
     own = _version(sys.version_info)
     changed = version.split(".")[:2] != own.split(".")[:2]
     hint = f"; python3 is {own}, which would be used after: rm -r .venv" if changed else ""
-    return f"{version}, {made.get('home', 'unknown')}, with the packages in .venv{hint}"
+    return f"{version}, {config.get('home', 'unknown')}, with the packages in .venv{hint}"
 
 
 def _version(version_info: tuple[object, ...]) -> str:

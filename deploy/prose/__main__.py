@@ -78,10 +78,10 @@ ROWS = (
 
 
 def main() -> int:
-    found = {name: read(name) for name in CHECKED}
-    misspelt = misspellings({path: texts for prose in found.values() for path, texts in prose.items()})
-    print("\n".join(table(found, misspelt)))
-    faults = [fault for name in CHECKED for fault in beyond(name, found[name])] + misspelt
+    prose_by_name = {name: read(name) for name in CHECKED}
+    misspelt = misspellings({path: texts for prose in prose_by_name.values() for path, texts in prose.items()})
+    print("\n".join(table(prose_by_name, misspelt)))
+    faults = [fault for name in CHECKED for fault in beyond(name, prose_by_name[name])] + misspelt
     if faults:
         print("\n".join(faults))
         print("prose: name the thing, then the verb, with the field's word for it (deploy/prose/words.txt)")
@@ -131,24 +131,24 @@ def misspellings(prose: Prose) -> list[str]:
 
 def _lines(texts: list[Text]) -> list[str]:
     """Return the lines of a file with its prose only, so that findings have the right line numbers."""
-    found = [(text.line + index, line) for text in texts for index, line in enumerate(text.prose.splitlines())]
-    lines = [""] * max((number for number, _ in found), default=0)
-    for number, line in found:
+    numbered_lines = [(text.line + index, line) for text in texts for index, line in enumerate(text.prose.splitlines())]
+    lines = [""] * max((number for number, _ in numbered_lines), default=0)
+    for number, line in numbered_lines:
         lines[number - 1] += f" {line}"
     return lines
 
 
-def table(found: Mapping[str, Prose], misspelt: Sequence[str]) -> Iterator[str]:
+def table(prose_by_name: Mapping[str, Prose], misspelt: Sequence[str]) -> Iterator[str]:
     """Yield the rates as lines of a table. A rate beyond its limit has a star."""
-    yield f"{'prose, per 1,000 words':<40}{'limit':>8}" + "".join(f"{name:>10}" for name in found)
+    yield f"{'prose, per 1,000 words':<40}{'limit':>8}" + "".join(f"{name:>10}" for name in prose_by_name)
     for row in ROWS:
-        cells = [f"{row.rate(prose):.2f}{' ' if row.is_met(prose) else '*'}" for prose in found.values()]
+        cells = [f"{row.rate(prose):.2f}{' ' if row.is_met(prose) else '*'}" for prose in prose_by_name.values()]
         yield f"{row.name:<40}{'>=' if row.is_minimum else '<='}{row.limit:>6}" + "".join(
             f"{cell:>10}" for cell in cells
         )
     columns = {directory: name for name, directories in CHECKED.items() for directory in directories}
     counts = Counter(columns.get(line.partition("/")[0], "docs") for line in misspelt)
-    yield f"{'words to replace, in all':<40}<={0:>6}" + "".join(f"{counts[name]:>9} " for name in found)
+    yield f"{'words to replace, in all':<40}<={0:>6}" + "".join(f"{counts[name]:>9} " for name in prose_by_name)
 
 
 if __name__ == "__main__":

@@ -41,12 +41,12 @@ def texts_of(path: Path) -> list[Text]:
     """Return the texts of a file in their order."""
     source = path.read_text("utf-8")
     if path.suffix == ".md":
-        found = [Text(1, _blank(NO_PROSE_IN_MARKDOWN, source))]
+        texts = [Text(1, _blank(NO_PROSE_IN_MARKDOWN, source))]
     elif path.suffix == ".py":
-        found = [*_comments(source), *_docstrings(source)]
+        texts = [*_comments(source), *_docstrings(source)]
     else:
-        found = [Text(source.count("\n", 0, it.start()) + 1, it[0]) for it in COMMENT[path.suffix].finditer(source)]
-    return sorted(Text(line, _blank(NO_PROSE, text)) for line, text in found)
+        texts = [Text(source.count("\n", 0, it.start()) + 1, it[0]) for it in COMMENT[path.suffix].finditer(source)]
+    return sorted(Text(line, _blank(NO_PROSE, text)) for line, text in texts)
 
 
 def _blank(pattern: re.Pattern[str], text: str) -> str:

@@ -73,24 +73,24 @@ def expected_files(package: Path = PACKAGE) -> tuple[set[str], set[str]]:
     return wheel, {f"src/tidewire/{name}" for name in files} | set(BESIDES)
 
 
-def difference(found: set[str], expected: set[str]) -> str:
+def difference(names: set[str], expected: set[str]) -> str:
     """Return the faults in an archive's contents; empty: none."""
-    lines = [f"{name} does not belong in it" for name in sorted(found - expected)]
-    return "\n".join([*lines, *(f"{name} is missing" for name in sorted(expected - found))])
+    lines = [f"{name} does not belong in it" for name in sorted(names - expected)]
+    return "\n".join([*lines, *(f"{name} is missing" for name in sorted(expected - names))])
 
 
 def licences(bom: dict[str, Any]) -> dict[str, str]:
     """Return the licence of each component of a CycloneDX document, by `name version`. Empty: the package has none."""
-    found = {}
+    licence_by_package = {}
     for component in bom.get("components", ()):
-        given = [
+        names = [
             each.get("expression") or each["license"].get("id") or each["license"].get("name", "")
             for each in component.get("licenses", ())
         ]
         # Old packages may declare their licence by a classifier.
-        given = [name.rpartition(" :: ")[2] for name in given if name]
-        found[f"{component['name']} {component.get('version', '')}"] = "; ".join(dict.fromkeys(given))
-    return found
+        names = [name.rpartition(" :: ")[2] for name in names if name]
+        licence_by_package[f"{component['name']} {component.get('version', '')}"] = "; ".join(dict.fromkeys(names))
+    return licence_by_package
 
 
 def main() -> int:
@@ -125,8 +125,8 @@ def _check_committed(package: Path = PACKAGE) -> None:
 
 
 def _check(wheel: Path, sdist: Path) -> None:
-    found = (wheel_files(wheel), sdist_files(sdist))
-    for archive, names, expected in zip((wheel, sdist), found, expected_files(), strict=True):
+    names_by_archive = (wheel_files(wheel), sdist_files(sdist))
+    for archive, names, expected in zip((wheel, sdist), names_by_archive, expected_files(), strict=True):
         if wrong := difference(names, expected):
             raise DistError(f"{archive.name}: {wrong}")
         print(f"{archive.name}: {len(names)} files, exactly what belongs in it, {archive.stat().st_size:,} bytes")
@@ -187,15 +187,16 @@ def _list_debian(image: str, tag: str) -> None:
 
 
 def _report(path: Path) -> None:
-    found = licences(json.loads(path.read_text(encoding="utf-8")))
+    licence_by_package = licences(json.loads(path.read_text(encoding="utf-8")))
     path.with_name(path.name.replace(".cdx.json", ".licences.txt")).write_text(
-        "".join(f"{name}: {licence or 'names none'}\n" for name, licence in sorted(found.items())), encoding="utf-8"
+        "".join(f"{name}: {licence or 'names none'}\n" for name, licence in sorted(licence_by_package.items())),
+        encoding="utf-8",
     )
-    print(f"{path.name}: {len(found)} packages; {_counted(found.values())}")
+    print(f"{path.name}: {len(licence_by_package)} packages; {_counted(licence_by_package.values())}")
 
 
-def _counted(found: Iterable[str]) -> str:
-    counted = Counter(licence or "no licence named" for licence in found)
+def _counted(licence_names: Iterable[str]) -> str:
+    counted = Counter(licence or "no licence named" for licence in licence_names)
     shown = [f"{count} {licence}" for licence, count in counted.most_common(5)]
     return ", ".join([*shown, *([f"{len(counted) - 5} other licences"] if len(counted) > 5 else [])])
 

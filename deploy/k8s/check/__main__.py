@@ -59,7 +59,7 @@ def _check(directory: Path, part: list[Combination]) -> tuple[int, set[str], Cou
     for overlay, components in part:
         objects = build.build(os.environ.get("KUSTOMIZE", "kustomize"), manifests, overlay, components)
         built += len(objects)
-        different.update(json.dumps(found, sort_keys=True) for found in objects)
+        different.update(json.dumps(manifest, sort_keys=True) for manifest in objects)
         wrong.update(combination.problems(objects, overlay))
     return built, different, wrong
 
@@ -69,12 +69,12 @@ def _hold_against_schemas(different: set[str], wrong: Counter[str]) -> tuple[int
     folder = os.environ.get("CRD_SCHEMAS")
     count, unchecked = 0, set()
     for each in different:
-        found = json.loads(each)
-        said, held = schemas.violations(found, Path(folder) if folder else None)
-        wrong.update(said)
-        count += held
-        if not held:
-            unchecked.add(f"{found['apiVersion']} {found['kind']}")
+        manifest = json.loads(each)
+        violations, applied = schemas.violations(manifest, Path(folder) if folder else None)
+        wrong.update(violations)
+        count += applied
+        if not applied:
+            unchecked.add(f"{manifest['apiVersion']} {manifest['kind']}")
     return count, unchecked
 
 
@@ -84,8 +84,8 @@ def _hold_against_policies(objects: list[dict[str, Any]], directory: Path, wrong
         print(f"k8s-check: no policies: {reason}")
         return 0
     # Secrets are left out: the policies only find values that look secret, and these are placeholders.
-    said, passed = policies.problems([each for each in objects if each["kind"] != "Secret"], directory, folder)
-    wrong.update(said)
+    problems, passed = policies.problems([each for each in objects if each["kind"] != "Secret"], directory, folder)
+    wrong.update(problems)
     return passed
 
 

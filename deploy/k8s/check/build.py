@@ -87,7 +87,7 @@ def build(kustomize: str, manifests: Path, overlay: str, components: tuple[str, 
         path.write_text(before, encoding="utf-8")
     if built.returncode:
         raise SystemExit(f"{overlay} {' '.join(components)}: {built.stderr}")
-    return [found for found in yaml.load_all(built.stdout, Loader=LOADER) if found]
+    return [manifest for manifest in yaml.load_all(built.stdout, Loader=LOADER) if manifest]
 
 
 def _components(path: Path) -> set[str]:

@@ -52,21 +52,21 @@ def _fleet(objects: list[dict[str, Any]]) -> budgets.Fleet:
 
 
 def _postgres(objects: list[dict[str, Any]]) -> dict[str, Any]:
-    found = _find(objects, "postgres")
-    if found is None:
+    postgres = _find(objects, "postgres")
+    if postgres is None:
         return {"database_connections": int(_said(objects, "database_connections", MAX_CONNECTIONS))}
-    most = budgets.option(found.get("args", []), "max_connections", MAX_CONNECTIONS)
-    return {"database_connections": int(most), "postgres_memory_bytes": _memory(found)}
+    most = budgets.option(postgres.get("args", []), "max_connections", MAX_CONNECTIONS)
+    return {"database_connections": int(most), "postgres_memory_bytes": _memory(postgres)}
 
 
 def _redis(objects: list[dict[str, Any]]) -> dict[str, Any]:
-    found = _find(objects, "redis")
-    if found is None:
+    redis = _find(objects, "redis")
+    if redis is None:
         return {"redis_clients": int(_said(objects, "redis_clients", MAX_CLIENTS))}
     return {
-        "redis_clients": int(budgets.option(found["args"], "--maxclients", MAX_CLIENTS)),
-        "redis_memory_bytes": _memory(found),
-        "redis_maxmemory_bytes": budgets.size(budgets.option(found["args"], "--maxmemory", "0")),
+        "redis_clients": int(budgets.option(redis["args"], "--maxclients", MAX_CLIENTS)),
+        "redis_memory_bytes": _memory(redis),
+        "redis_maxmemory_bytes": budgets.size(budgets.option(redis["args"], "--maxmemory", "0")),
     }
 
 
@@ -84,10 +84,10 @@ def _find(objects: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
 
 
 def _container(objects: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    found = _find(objects, name)
-    if found is None:
+    workload = _find(objects, name)
+    if workload is None:
         raise ValueError(f"there is no container {name}")
-    return found
+    return workload
 
 
 def _setting(container: Object, objects: list[dict[str, Any]], field: str) -> int:

@@ -23,7 +23,10 @@ Asked = tuple[str, str, set[str]]
 
 
 def problems(objects: list[dict[str, Any]], overlay: str) -> Iterator[str]:
-    there = {(found["kind"], found["metadata"]["name"]): set(found.get("data", {})) for found in of(objects, *KINDS)}
+    there = {
+        (manifest["kind"], manifest["metadata"]["name"]): set(manifest.get("data", {}))
+        for manifest in of(objects, *KINDS)
+    }
     there |= EXTERNAL.get(overlay, {})
     for workload in of(objects, *WORKLOADS):
         yield from _mounts(workload)

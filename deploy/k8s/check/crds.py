@@ -27,11 +27,13 @@ MODULES = {
 
 def main(folder: Path) -> None:
     for module, files in MODULES.items():
-        said = subprocess.run(["go", "mod", "download", "-json", module], capture_output=True, text=True, check=False)
-        if said.returncode:
-            raise SystemExit(f"crds: {module}: {said.stdout[-500:]}{said.stderr[-500:]}")
+        download = subprocess.run(
+            ["go", "mod", "download", "-json", module], capture_output=True, text=True, check=False
+        )
+        if download.returncode:
+            raise SystemExit(f"crds: {module}: {download.stdout[-500:]}{download.stderr[-500:]}")
         for file in files:
-            definition = Path(json.loads(said.stdout)["Dir"], file)
+            definition = Path(json.loads(download.stdout)["Dir"], file)
             write(yaml.safe_load(definition.read_text(encoding="utf-8")), folder)
 
 

@@ -18,17 +18,17 @@ SECRET = {"LOADTEST_PASSWORD", "LOADTEST_PASSWORD_FILE"}
 
 
 def problems(objects: list[dict[str, Any]]) -> Iterator[str]:
-    data = [found["data"] for found in of(objects, "ConfigMap")]
-    for told in (each for each in data if "LOCUST_HOST" in each):
-        yield from (f"loadtest: {name} is no option of the load test" for name in sorted(_own(told) - _known()))
-        yield from _enters(urlsplit(told["LOCUST_HOST"]), objects, [each[HOSTS] for each in data if HOSTS in each])
+    data = [config_map["data"] for config_map in of(objects, "ConfigMap")]
+    for options in (each for each in data if "LOCUST_HOST" in each):
+        yield from (f"loadtest: {name} is no option of the load test" for name in sorted(_own(options) - _known()))
+        yield from _enters(urlsplit(options["LOCUST_HOST"]), objects, [each[HOSTS] for each in data if HOSTS in each])
         workers = [each for each in of(objects, "Job") if each["metadata"]["name"] == "loadtest-worker"]
-        if [each["spec"]["completions"] for each in workers] != [int(told["LOCUST_EXPECT_WORKERS"])]:
+        if [each["spec"]["completions"] for each in workers] != [int(options["LOCUST_EXPECT_WORKERS"])]:
             yield "loadtest: LOCUST_EXPECT_WORKERS is not how many workers there are"
 
 
-def _own(told: dict[str, str]) -> set[str]:
-    return {name for name in told if name.startswith(PREFIX)}
+def _own(options: dict[str, str]) -> set[str]:
+    return {name for name in options if name.startswith(PREFIX)}
 
 
 def _known() -> set[str]:

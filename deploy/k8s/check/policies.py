@@ -40,12 +40,12 @@ def problems(objects: Iterable[Mapping[str, Any]], directory: Path, folder: str)
     """Return checkov's findings without an exception, the unused exceptions, and the number of passed checks."""
     file = directory / "objects.yaml"
     file.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
-    found = _run(file, folder)
-    failed = [(each["check_id"], each["resource"], each["check_name"]) for each in found["results"]["failed_checks"]]
+    results = _run(file, folder)
+    failed = [(each["check_id"], each["resource"], each["check_name"]) for each in results["results"]["failed_checks"]]
     wrong = [f"{resource}: {name} ({check})" for check, resource, name in failed if not _excepted(check, resource)]
     needed = {check for check, *_ in failed}
     wrong.extend(f"policies: nothing needs the exception of {check}" for check in EXCEPTIONS if check not in needed)
-    return wrong, found["summary"]["passed"]
+    return wrong, results["summary"]["passed"]
 
 
 def _excepted(check: str, resource: str) -> bool:

@@ -25,11 +25,11 @@ def problems(objects: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def of(objects: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
-    return [found for found in objects if found["kind"] in kinds]
+    return [manifest for manifest in objects if manifest["kind"] in kinds]
 
 
-def title(found: Object) -> str:
-    return f"{found['kind']}/{found['metadata']['name']}"
+def title(manifest: Object) -> str:
+    return f"{manifest['kind']}/{manifest['metadata']['name']}"
 
 
 def pod(workload: Object) -> dict[str, Any]:
@@ -49,12 +49,12 @@ def selects(selector: Object, workload: Object) -> bool:
 
 
 def _names(objects: list[dict[str, Any]]) -> Iterator[str]:
-    counted = Counter((title(found), found["metadata"].get("namespace")) for found in objects)
+    counted = Counter((title(manifest), manifest["metadata"].get("namespace")) for manifest in objects)
     yield from (f"{name}: there are {count} of that name" for (name, _), count in counted.items() if count > 1)
     yield from (
-        f"{title(found)}: is in no namespace"
-        for found in objects
-        if found["kind"] != "Namespace" and not found["metadata"].get("namespace")
+        f"{title(manifest)}: is in no namespace"
+        for manifest in objects
+        if manifest["kind"] != "Namespace" and not manifest["metadata"].get("namespace")
     )
 
 
@@ -63,30 +63,30 @@ def _selectors(objects: list[dict[str, Any]]) -> Iterator[str]:
     for workload in of(objects, "Deployment", "StatefulSet"):
         if not selects(workload["spec"]["selector"], workload):
             yield f"{title(workload)}: its selector does not match its own pods"
-    for found in of(objects, "Service", "PodDisruptionBudget", "PodMonitor"):
-        selector = found["spec"]["selector"]
-        selector = {"matchLabels": selector} if found["kind"] == "Service" else selector
+    for manifest in of(objects, "Service", "PodDisruptionBudget", "PodMonitor"):
+        selector = manifest["spec"]["selector"]
+        selector = {"matchLabels": selector} if manifest["kind"] == "Service" else selector
         if not any(selects(selector, workload) for workload in workloads):
-            yield f"{title(found)}: its selector matches no pod"
-    for found in of(objects, "PodDisruptionBudget"):
-        if {"minAvailable", "maxUnavailable"} <= set(found["spec"]):
-            yield f"{title(found)}: minAvailable and maxUnavailable exclude each other"
+            yield f"{title(manifest)}: its selector matches no pod"
+    for manifest in of(objects, "PodDisruptionBudget"):
+        if {"minAvailable", "maxUnavailable"} <= set(manifest["spec"]):
+            yield f"{title(manifest)}: minAvailable and maxUnavailable exclude each other"
 
 
 def _ports(objects: list[dict[str, Any]]) -> Iterator[str]:
     workloads = of(objects, *WORKLOADS)
     yield from _probed(workloads)
-    for found, selector, port in _port_users(objects):
+    for manifest, selector, port in _port_users(objects):
         for workload in workloads:
             if selects(selector, workload) and port not in _open(workload):
-                yield f"{title(found)}: {title(workload)} has no port {port}"
+                yield f"{title(manifest)}: {title(workload)} has no port {port}"
     services = {each["metadata"]["name"]: each for each in of(objects, "Service")}
-    for found, name, port in _backends(objects):
+    for manifest, name, port in _backends(objects):
         service = services.get(name)
         if service is None:
-            yield f"{title(found)}: there is no Service {name}"
+            yield f"{title(manifest)}: there is no Service {name}"
         elif port not in {value for each in service["spec"]["ports"] for value in (each["name"], each["port"])}:
-            yield f"{title(found)}: Service {name} has no port {port}"
+            yield f"{title(manifest)}: Service {name} has no port {port}"
 
 
 def _probed(workloads: list[dict[str, Any]]) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _backends(objects: list[dict[str, Any]]) -> Iterator[tuple[Object, str, Any]
 
 def _accounts(objects: list[dict[str, Any]]) -> Iterator[str]:
     """Check that accounts exist, and that their roles allow exactly the permissions in ALLOWED."""
-    there = {title(found) for found in of(objects, "ServiceAccount", "Role")}
+    there = {title(manifest) for manifest in of(objects, "ServiceAccount", "Role")}
     for workload in of(objects, *WORKLOADS):
         name = pod(workload).get("serviceAccountName")
         if name and f"ServiceAccount/{name}" not in there:
@@ -148,7 +148,7 @@ def _accounts(objects: list[dict[str, Any]]) -> Iterator[str]:
     for role in of(objects, "Role"):
         if role["rules"] != ALLOWED.get(role["metadata"]["name"]):
             yield f"{title(role)}: allows {role['rules']}"
-    yield from (f"{title(found)}: rules over more than a namespace" for found in of(objects, *CLUSTER_WIDE))
+    yield from (f"{title(manifest)}: rules over more than a namespace" for manifest in of(objects, *CLUSTER_WIDE))
 
 
 def _scaling(objects: list[dict[str, Any]]) -> Iterator[str]:
@@ -172,8 +172,8 @@ def _upstreams(objects: list[dict[str, Any]]) -> Iterator[str]:
         for each in of(objects, "Service")
         if each["spec"].get("clusterIP") == "None"
     }
-    for found in of(objects, "ConfigMap"):
-        for variable, value in found["data"].items():
+    for manifest in of(objects, "ConfigMap"):
+        for variable, value in manifest["data"].items():
             if not variable.endswith("_SERVERS"):
                 continue
             for name, namespace, port in re.findall(r"server ([\w-]+)\.([\w-]+)\.svc\.[\w.]+:(\d+)", value):

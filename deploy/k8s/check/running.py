@@ -34,26 +34,26 @@ def variables(container: Object, objects: list[dict[str, Any]]) -> dict[str, str
     """Return the container's environment as far as the manifests define it."""
     data = {each["metadata"]["name"]: each["data"] for each in of(objects, "ConfigMap")}
     names = [source["configMapRef"]["name"] for source in container.get("envFrom", []) if "configMapRef" in source]
-    found = {key: value for name in names for key, value in data.get(name, {}).items()}
-    return found | {each["name"]: each.get("value", "") for each in container.get("env", [])}
+    values = {key: value for name in names for key, value in data.get(name, {}).items()}
+    return values | {each["name"]: each.get("value", "") for each in container.get("env", [])}
 
 
 def _environment(workload: Object, container: Object, objects: list[dict[str, Any]]) -> Iterator[str]:
-    told = variables(container, objects)
-    given = {name for name in told if name.startswith(PREFIX)}
-    if not given:
+    environment = variables(container, objects)
+    names_of_tidewire = {name for name in environment if name.startswith(PREFIX)}
+    if not names_of_tidewire:
         return
     where = f"{title(workload)} {container['name']}"
     if container["name"] == "nginx":
         text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "deploy" / "nginx").glob("*.template"))
         used = set(re.findall(r"\$\{(TIDEWIRE_\w+)\}", text))
-        yield from (f"{where}: nginx's template wants {name}" for name in sorted(used - given))
-        yield from (f"{where}: nginx's template has no {name}" for name in sorted(given - used))
-        if told.get("TIDEWIRE_FORWARDED_PROTO") == "https" and not told.get("TIDEWIRE_TRUSTED_PROXIES"):
+        yield from (f"{where}: nginx's template wants {name}" for name in sorted(used - names_of_tidewire))
+        yield from (f"{where}: nginx's template has no {name}" for name in sorted(names_of_tidewire - used))
+        if environment.get("TIDEWIRE_FORWARDED_PROTO") == "https" and not environment.get("TIDEWIRE_TRUSTED_PROXIES"):
             yield f"{where}: who ends TLS is not in TIDEWIRE_TRUSTED_PROXIES, so all clients have its address"
         return
-    yield from (f"{where}: {name} is no setting of dashboard.env" for name in sorted(given - KNOWN))
-    yield from (f"{where}: {name} is missing" for name in sorted(REQUIRED - SECRETS - given))
+    yield from (f"{where}: {name} is no setting of dashboard.env" for name in sorted(names_of_tidewire - KNOWN))
+    yield from (f"{where}: {name} is missing" for name in sorted(REQUIRED - SECRETS - names_of_tidewire))
 
 
 def _paths(workload: Object, container: Object) -> Iterator[str]:

@@ -17,30 +17,30 @@ VERSIONS = ("1.35", "1.36", "1.37")
 utils.schema_contents = functools.cache(utils.schema_contents)
 
 
-def violations(found: dict[str, Any], crd_schemas: Path | None) -> tuple[list[str], int]:
+def violations(manifest: dict[str, Any], crd_schemas: Path | None) -> tuple[list[str], int]:
     """Return the faults of an object, and the number of schemas that it was checked against."""
-    return _violations(json.dumps(found, sort_keys=True), crd_schemas)
+    return _violations(json.dumps(manifest, sort_keys=True), crd_schemas)
 
 
 @functools.cache
 def _violations(text: str, crd_schemas: Path | None) -> tuple[list[str], int]:
     # Cached by its text, because the tests that plant mistakes build the same objects many times.
-    found = json.loads(text)
-    name = f"{found['kind']}/{found['metadata']['name']}"
+    output = json.loads(text)
+    name = f"{output['kind']}/{output['metadata']['name']}"
     wrong: list[str] = []
     held = 0
     for version in VERSIONS:
         try:
-            utils.validate(found, version, strict=True)
+            utils.validate(output, version, strict=True)
         except utils.SchemaNotFoundError:
             break
         except jsonschema.ValidationError as error:
             wrong.append(f"{name} under {version}: {_where(error)}: {error.message[:200]}")
         held += 1
-    schema = None if held or crd_schemas is None else _custom(crd_schemas, found["apiVersion"], found["kind"])
+    schema = None if held or crd_schemas is None else _custom(crd_schemas, output["apiVersion"], output["kind"])
     if schema:
         held += 1
-        errors = jsonschema.Draft202012Validator(schema).iter_errors(found)
+        errors = jsonschema.Draft202012Validator(schema).iter_errors(output)
         wrong.extend(f"{name}: {_where(error)}: {error.message[:200]}" for error in errors)
     return wrong, held
 

@@ -28,9 +28,9 @@ def problems(objects: list[dict[str, Any]]) -> Iterator[str]:
             ports[f"{workload['metadata']['name']}-{number}.{name}"] = {
                 each["port"] for each in service["spec"]["ports"]
             }
-    for found in of(objects, "ConfigMap"):
-        if SENTINELS in found["data"]:
-            yield from _listed(found["data"][SENTINELS].split(","), ports)
+    for manifest in of(objects, "ConfigMap"):
+        if SENTINELS in manifest["data"]:
+            yield from _listed(manifest["data"][SENTINELS].split(","), ports)
 
 
 def _listed(sentinels: list[str], ports: dict[str, set[int]]) -> Iterator[str]:

@@ -86,7 +86,7 @@ def test_panels_fill_the_grid_and_do_not_overlap(dashboard):
 @pytest.mark.parametrize(("dashboard", "panel"), EVERY, ids=named)
 def test_every_alert_that_a_panel_names_is_one(dashboard, panel):
     rules = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
-    for alert in re.findall(r"Tidewire\w+", panel.says):
+    for alert in re.findall(r"Tidewire\w+", panel.description):
         assert f"alert: {alert}\n" in rules
 
 
