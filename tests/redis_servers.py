@@ -130,9 +130,9 @@ class Address:
 
     def __exit__(self, *_exception: object) -> None:
         self._listening.close()
-        self.cut()
+        self.abort()
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Close all connections."""
         for each in list(self._open):
             with contextlib.suppress(OSError):

@@ -124,7 +124,7 @@ FANOUT = Dashboard(
                     unit="bytes",
                 ),
                 Panel(
-                    "Slow sockets cut",
+                    "Slow sockets disconnected",
                     (
                         (
                             f"sum by (consumer) (increase({SLOW}[$__rate_interval]))",

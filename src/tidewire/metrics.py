@@ -134,11 +134,11 @@ RELAY_LAST_POLL_SECONDS = Gauge(
 
 # --- slow consumers ----------------------------------------------------------------------------------------------
 SLOW_CONNECTIONS = Gauge(
-    "tidewire_slow_connections", "Sockets over their byte bound now. Act: when many, or on all nodes."
+    "tidewire_slow_connections", "Sockets over their byte limit now. Act: when many, or on all nodes."
 )
 SLOW_CLOSES = Counter(
     "tidewire_slow_closes",
-    "Sockets cut because they read too slowly. Act: when more than a few an hour.",
+    "Sockets disconnected because they read too slowly. Act: when more than a few an hour.",
     ["consumer"],
 )
 BACKLOG_BYTES = Gauge(

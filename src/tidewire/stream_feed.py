@@ -155,7 +155,7 @@ class StreamFeed(Feed):
                 batch = batches.get(position)
                 if batch is None:
                     batch = batches[position] = self._batch(position)
-                frames, wire, reached = batch
+                frames, wire, batch_end = batch
                 connection = subscription.connection
                 try:
                     if not frames:
@@ -164,9 +164,9 @@ class StreamFeed(Feed):
                         connection.writer.try_write(frames, wire, connection.event_limit)
                         or connection.mark_full(len(wire))
                     ):
-                        subscription.position = reached
+                        subscription.position = batch_end
                         events += len(frames)
-                        if reached != last:
+                        if batch_end != last:
                             self._write_missed(subscription)
                 except Exception:  # A broken socket must not prevent delivery to the others.
                     metrics.DROPPED.labels("write").inc()
@@ -260,12 +260,12 @@ class StreamFeed(Feed):
         """Write the events after the subscription's position, until the socket is full. False: a read is needed."""
         assert self.position is not None
         while (position := subscription.position) is not None and position != self.position.offset:
-            frames, wire, reached = self._batch(position)
+            frames, wire, batch_end = self._batch(position)
             if not frames:
                 return False
             if not subscription.connection.try_write(frames, wire):
                 return True
-            subscription.position = reached
+            subscription.position = batch_end
             metrics.DELIVERED.labels(self.family).inc(len(frames))
         return True
 
@@ -344,10 +344,10 @@ class StreamFeed(Feed):
             if entry.offset == self.position.offset + 1:
                 self._append(entry.offset, entry.mark, entry.body)
         last = entries[-1] if len(entries) == RESUME_EVENTS else None
-        reached = Position(end.epoch, last.offset, last.mark) if last else end
-        if self.position.offset < reached.offset:
+        stored_end = Position(end.epoch, last.offset, last.mark) if last else end
+        if self.position.offset < stored_end.offset:
             # A gap: history begins after the feed's position, or was deleted. Only the events after the gap are left.
-            self._reset(reached)
+            self._reset(stored_end)
 
     def _agrees(self, entries: Sequence[Entry]) -> bool:
         """Return whether history contains the same events as this feed, as far as both reach."""

@@ -23,7 +23,7 @@ CONNECTS_PER_SECOND = 80.0
 RESOLVED_SECONDS = 4.0
 # A drained socket reconnects within a drain; the last ones after their backoff.
 BACK_SECONDS = 60.0
-SETTLE_SECONDS = 30.0
+CATCH_UP_SECONDS = 30.0
 
 
 def test_scaling_under_load_loses_nothing(compose):
@@ -58,7 +58,7 @@ def test_scaling_under_load_loses_nothing(compose):
         due = committed(inside, first_here)
         later = [each for each in due if each[0] > second_here]
         for crowd in (first, second):
-            crowd.wait(lambda status: status["behind"] == 0, SETTLE_SECONDS, shown=due[-1][0])
+            crowd.wait(lambda status: status["behind"] == 0, CATCH_UP_SECONDS, shown=due[-1][0])
         account = first.account(due) + second.account(later)
         diaries = first.diaries() + second.diaries()
     closed = codes(diaries, began)

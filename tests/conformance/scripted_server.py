@@ -75,7 +75,7 @@ class Peer:
 
     async def refuse(self, status: str = "503 Service Unavailable") -> None:
         self._writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-        self.cut()
+        self.abort()
 
     async def say(self, event: dict[str, Any] | str | bytes, opcode: int = TEXT) -> None:
         body = event if isinstance(event, bytes) else (event if isinstance(event, str) else json.dumps(event)).encode()
@@ -87,7 +87,7 @@ class Peer:
         self._writer.write(frame(b"" if code is None else struct.pack("!H", code), CLOSE))
         await self._writer.drain()
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         self._writer.close()
 
     def fall_silent(self) -> None:
@@ -167,7 +167,7 @@ class Server(threading.Thread):
     def begin(self, script: Script) -> None:
         """Use this script for new connections, and abort the existing ones."""
         for peer in self.peers:
-            self.do(peer.cut)
+            self.do(peer.abort)
         self.script, self.peers = script, []
         self._scripts += 1
 

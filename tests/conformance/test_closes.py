@@ -23,7 +23,7 @@ def closes(code, *, before=()):
 
 async def cuts(peer):
     await peer.accept()
-    peer.cut()
+    peer.abort()
 
 
 async def refuses(peer):

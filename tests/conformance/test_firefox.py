@@ -28,7 +28,7 @@ def test_firefox_survives_one_odd_server_after_another(odd_server: Server, tmp_p
             await peer.say("no event")
             await peer.say({"type": "tick", "topic": "a", "id": "1", "offset": 5, "mark": "m5", "n": 1})
             await asyncio.sleep(0.5)
-            peer.cut()
+            peer.abort()
         else:
             await peer.serve()
 

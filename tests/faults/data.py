@@ -36,7 +36,7 @@ def judge(run: Scene, *, people: int, ended: float, gone: Sequence[str] = (LEAVE
     with contextlib.suppress(CrowdError):
         run.crowd.wait(lambda status: not status["miscounted"], HEAL_SECONDS + 5.0, count=right_count)
     run.calm()
-    run.settle()
+    run.catch_up()
     account = run.row.account
     if not (account.lost or account.duplicated or account.reordered):
         # Events that a page missed and then read from the database must not be listed as losses.

@@ -23,7 +23,7 @@ USERS_PATH = "/ws/users/"
 PATHS = (USERS_PATH, "/ws/notifications/", "/ws/documents/")
 SOCKETS_PER_PERSON = len(PATHS)
 # Time after the last event for every page to show it: longer than the longest delay of a return that failed twice.
-SETTLE_SECONDS = 30.0
+CATCH_UP_SECONDS = 30.0
 # Time for the first events to reach every page.
 FLOW_SECONDS = 60.0
 # Some events flow before a fault, and some after it.
@@ -62,7 +62,7 @@ def people(
 class Scene:
     """`with Scene(stack, "kill -9", pages=..., per_second=50, tell=print) as scene`: all sockets are open, events flow.
 
-    The test causes the fault, then calls `settle`, states targets, and calls `verdict`.
+    The test causes the fault, then calls `catch_up`, states targets, and calls `verdict`.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Scene:
         time.sleep(seconds)
         self.crowd.ask("mark", span="between")
 
-    def settle(self, timeout_seconds: float = SETTLE_SECONDS) -> None:
+    def catch_up(self, timeout_seconds: float = CATCH_UP_SECONDS) -> None:
         """Stop publishing, wait until every page has shown the last event, and compute the account."""
         self.tell("the last events arrive")
         self.publisher.stop()

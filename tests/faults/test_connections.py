@@ -39,7 +39,7 @@ def test_nginx_reload(start_stack, scene, size):
         reload(stack)
         run.until(SHUTDOWN_SECONDS + 1.0)
         run.back()
-        run.settle()
+        run.catch_up()
         closes = [(at - began, code) for diary in run.diaries for at, code in diary.closes if at >= began]
         first = min((at for at, _ in closes), default=0.0)
         run.target(
@@ -85,7 +85,7 @@ def test_half_open(start_stack, scene, size):
         run.target("no other member left", left <= set(names), sorted(left - set(names))[:5] or "none did")
         run.tell("they wake")
         sleepers.wait(lambda status: status["disconnected"] == 0, 60.0)
-        run.settle()
+        run.catch_up()
         run.nothing_lost()
         # These clients came after the first events, which are not due to them.
         due = [(each, at) for each, at in run.due if at >= run.began]
@@ -129,7 +129,7 @@ def test_stalled_readers(start_stack, scene, size):
             for wire in stalled:
                 wire.close()
         run.span("without again", 10.0)
-        run.settle()
+        run.catch_up()
         run.nothing_lost()
         run.presence()
         run.latency_target("with", ("without", "without again"))

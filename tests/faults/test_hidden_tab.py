@@ -44,6 +44,6 @@ def test_hidden_tab(start_stack, scene, size, tmp_path):
         run.target("a drain moved it to the other node with its lease", after.leases == ["mine"], after.leases)
         run.target("and no other page saw it leave", len(after.seen_by_others) == 1, after.seen_by_others)
         run.target("the page is live when it is visible again", back < 5.0, f"{back:.1f} s")
-        run.settle()
+        run.catch_up()
         run.nothing_lost()
         run.verdict()

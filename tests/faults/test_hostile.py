@@ -166,7 +166,7 @@ def test_hostile_clients(start_stack, scene, size):
         }
         ends = {name: asyncio.run(attack(run, stack, name, who, SECONDS)) for name, who in attacks.items()}
         run.span("without again", SECONDS)
-        run.settle()
+        run.catch_up()
         run.nothing_lost()
         run.presence(may={page.user for page in villains})
         run.target("all processes up", all(each.runs for each in stack.processes.values()), "as started")

@@ -35,7 +35,7 @@ def test_kill(start_stack, scene, size):
         stack.stop_ws(0, signal.SIGKILL)
         run.back()
         run.until(LEASE_SECONDS + 2 * SWEEP_SECONDS)
-        run.settle()
+        run.catch_up()
         gone = [each.user for each in run.diaries if each.path == "/ws/users/" and each.ended]
         run.nothing_lost()
         run.presence(leave=gone)
@@ -81,7 +81,7 @@ def test_frozen(start_stack, scene, size):
         run.back()
         # Time for the node to renew its lease, which ended meanwhile, and for all expired members to leave.
         run.until(NOTICED_SECONDS + LEASE_SECONDS + 2 * SWEEP_SECONDS)
-        run.settle()
+        run.catch_up()
         worst = max(took)
         run.target("each new socket is live within 10 s", worst <= 10, f"{worst:.1f} s at first, then {took[-1]:.1f} s")
         closes = [at - run.began for diary in run.diaries for at, _code in diary.closes if at >= run.began]
@@ -136,7 +136,7 @@ def test_sigterm(start_stack, scene, size):
         code = stack.stop_ws(0)
         took = time.time() - run.began
         run.back()
-        run.settle()
+        run.catch_up()
         drained(run, seconds, most_connects=2 * len(pages) / seconds)
         closes = [at for diary in run.diaries for at, _code in diary.closes if at >= run.began]
         gap = unevenness(closes, run.began, seconds * CLOSING_PART)
@@ -163,7 +163,7 @@ def test_second_sigterm(start_stack, scene, size):
         code = stack.stop_ws(0)
         took = time.time() - again
         run.back()
-        run.settle()
+        run.catch_up()
         drained(run, seconds)
         run.target("exit 0 within 4 s of the second signal", code == 0 and took <= 4.0, f"{code}, {took:.1f} s")
         run.verdict()
@@ -182,7 +182,7 @@ def test_rolling_restart(start_stack, scene, size):
             stack.start_ws(i)
             run.tell(f"ws-{i} is back")
         run.back()
-        run.settle()
+        run.catch_up()
         drained(run, seconds, most_connects=2 * len(pages) / seconds)
         run.target("exit 0 of each", codes == [0, 0, 0], codes)
         run.verdict()

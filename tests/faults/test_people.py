@@ -25,7 +25,7 @@ def test_logout(start_stack, scene, size):
         run.begin(f"{len(leavers)} people log out")
         said = {name: (submit_logout(stack, cookies[name]), time.time())[1] for name in leavers}
         run.until(LOGOUT_SECONDS + 4.0)
-        run.settle()
+        run.catch_up()
         closed = [(each.user, at, code) for each in run.diaries for at, code in each.closes if at >= run.began]
         slowest = max((at - said[user] for user, at, _ in closed if user in said), default=0.0)
         ended = [each for each in run.diaries if each.user in leavers and each.ended]
@@ -101,7 +101,7 @@ def test_web_graceful_stop(start_stack, scene, size):
             saver.end.set()
         for saver in savers:
             saver.join(30.0)
-        run.settle()
+        run.catch_up()
         answers = {title: status for saver in savers for title, status in saver.answers.items()}
         saved = [title for title, status in answers.items() if status == 302]
         failed = {title: status for title, status in answers.items() if status != 302}

@@ -96,6 +96,6 @@ def test_web_host_ahead(start_on_postgresql, scene, size):
             time.sleep(0.05)
         late = time.time() - committed
         run.target("its event is on every page within 3 s", late < DELAY_SECONDS, f"after {late:.2f} s")
-        run.settle()
+        run.catch_up()
         run.nothing_lost()
         run.verdict()

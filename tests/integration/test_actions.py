@@ -57,12 +57,12 @@ def threads(postgres, monkeypatch, django_db_blocker) -> Iterator[Threads]:
     made = Threads()
     with django_db_blocker.unblock():
         made.one(lambda: call_command("migrate", verbosity=0))
-        made.one(forget)
+        made.one(delete_rows)
         yield made
         made.close()
 
 
-def forget() -> None:
+def delete_rows() -> None:
     for model in (Notification, Document, User, OutboxEvent, TopicSequence, PublisherTurn):
         model.objects.all().delete()
 

@@ -51,7 +51,7 @@ class Hall:
     def is_right(self) -> bool:
         return all(names(page) == set(self.present) for page in self.pages)
 
-    async def settle(self) -> None:
+    async def wait_until_right(self) -> None:
         await until(self.is_right)
 
     async def heals(self, fault: str, *, within_seconds: float = GONE_SECONDS, timeout_seconds: float = 0.0) -> None:

@@ -133,11 +133,11 @@ class ThereAndBack(Fault):
     def remember(self) -> None:
         self.other = self.server("b")
         self.address.port = self.other.port
-        self.address.cut()
+        self.address.abort()
 
     def lose(self) -> None:
         self.address.port = self.primary.port
-        self.address.cut()
+        self.address.abort()
 
 
 class Unrelated(Fault):
@@ -147,7 +147,7 @@ class Unrelated(Fault):
         other = self.server("b")
         other.client.zadd("tidewire:nodes", {"a": 9e12, "b": 9e12})
         self.address.port = other.port
-        self.address.cut()
+        self.address.abort()
 
 
 FAULTS = [LaggingReplica, OlderSnapshot, Empty, Flushed, TruncatedLog, ThereAndBack, Unrelated]
@@ -169,11 +169,11 @@ async def test_pages_show_everybody_and_no_ghost_after_redis_lost_writes(fault, 
     with fault.begin() as address:
         async with hall(settings, address.url) as here:
             here.enter(*BEFORE)
-            await here.settle()
+            await here.wait_until_right()
             await asyncio.to_thread(fault.remember)
             here.enter(*AFTER)
             here.leave(BEFORE[0])
-            await here.settle()
+            await here.wait_until_right()
             await asyncio.to_thread(fault.lose)
             await here.heals(type(fault).__name__)
 
@@ -236,12 +236,12 @@ async def test_a_redis_user_without_dangerous_commands_notices_as_well(tmp_path,
             fault.primary.client.execute_command("ACL", "SETUSER", "narrow", *rules)
             async with hall(settings, url) as here:
                 here.enter(*BEFORE)
-                await here.settle()
+                await here.wait_until_right()
                 fault.remember()
                 here.enter(*AFTER)
                 here.leave(BEFORE[0])
                 await here.cluster.say(1)
-                await here.settle()
+                await here.wait_until_right()
                 stood = place(here.talks[0])
                 await asyncio.to_thread(fault.primary.kill)
                 await asyncio.to_thread(fault.primary.start)
@@ -265,7 +265,7 @@ async def test_a_lost_reply_loses_no_member(tmp_path, settings, nth):
         with fault.begin() as address:
             async with hall(settings, address.url) as here:
                 here.enter(*BEFORE, *AFTER)
-                await here.settle()
+                await here.wait_until_right()
                 # redis-py itself retries once, so two replies in a row are lost.
                 address.loses = _losing(nth, nth + 1, nth + 5)
                 await asyncio.to_thread(fault.lose)
@@ -286,7 +286,7 @@ async def test_a_key_that_redis_evicted_is_put_back(tmp_path, settings, monkeypa
         with fault.begin() as address:
             async with hall(settings, address.url) as here:
                 here.enter(*BEFORE, *AFTER)
-                await here.settle()
+                await here.wait_until_right()
                 evicted = [*fault.primary.client.scan_iter(f"{settings.TIDEWIRE.get('PREFIX', 'tidewire')}:{key}")]
                 if evicted:
                     fault.primary.client.delete(*evicted)

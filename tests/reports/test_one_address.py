@@ -61,7 +61,7 @@ async def test_nodes_follow_to_the_new_primary_and_hear_hints_there(pair, settin
     async with hall(settings, address.url) as here:
         here.enter("ada", "bob", "eve")
         await here.cluster.say(2)
-        await here.settle()
+        await here.wait_until_right()
         await until(lambda: all(offsets(talk) == [1, 2] for talk in here.talks))
         with caplog.at_level(logging.CRITICAL):
             await asyncio.to_thread(switch, old, new, address)

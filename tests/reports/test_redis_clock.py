@@ -69,7 +69,7 @@ async def test_ghosts_go_in_time_whatever_the_clock_of_redis_does(servers, setti
     with Address(first.port) as address:
         async with hall(settings, address.url) as here:
             here.enter("ada", "bob", "eve", "dan")
-            await here.settle()
+            await here.wait_until_right()
             second = servers(seconds)
             if how == "failover":
                 await asyncio.to_thread(second.follow, first)
@@ -130,11 +130,11 @@ async def test_versions_grow_while_the_clock_is_behind(servers, settings):
     with Address(server.port) as address:
         async with hall(settings, address.url) as here:
             here.enter("ada")
-            await here.settle()
+            await here.wait_until_right()
             server.step_clock(-3600.0)
             for person in ("bob", "eve", "dan"):
                 here.enter(person)
-                await here.settle()
+                await here.wait_until_right()
             for page in here.pages:
                 versions = [event["version"] for event in page.events if event["type"] == "test.here"]
                 assert versions == sorted(set(versions))

@@ -27,7 +27,7 @@ MINUTES = 45.0
 SAVE_SECONDS = 60.0
 SAMPLE_SECONDS = 5.0
 # By then every page must have its counts, and the sockets of pages that were left must have closed.
-SETTLE_SECONDS = 15.0
+CATCH_UP_SECONDS = 15.0
 # Values on a page that must not change.
 STEADY = ("hidden", "state", "users", "badge", "lease")
 SUMMARY = ("state", "users", "lease")
@@ -91,7 +91,7 @@ def visit(stack: Stack, directory: Path, *, seconds: float) -> dict[str, Any]:
             browser, beside = (ada, "ada, hidden, edits") if name.startswith("ada") else (bob, "bob, hidden, the list")
             tabs[name] = open_tab(browser, stack, "", path, edited, beside=tabs[beside])
             tabs[name].front()
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(CATCH_UP_SECONDS)
         for tab in tabs.values():
             tab.evaluate("visit.start()")
         before, closes = unread(tabs), node_metrics(stack)["closes"]
@@ -105,7 +105,7 @@ def visit(stack: Stack, directory: Path, *, seconds: float) -> dict[str, Any]:
                 say([f"{now / 60:5.1f} min: {saves} saves, sockets {dict(connections)}"])
             connections[int(node_metrics(stack)["connections"])] += 1
             time.sleep(SAMPLE_SECONDS)
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(CATCH_UP_SECONDS)
         return {
             "seconds": seconds,
             "saves": saves,

@@ -64,7 +64,7 @@ class Processes:
     def left(self) -> int:
         return self.one(OutboxEvent.objects.count)
 
-    def settle(self) -> None:
+    def wait_until_published(self) -> None:
         """Wait until no event is waiting."""
         end = time.monotonic() + TIMEOUT_SECONDS
         while self.left():
@@ -89,12 +89,12 @@ def processes(request, tmp_path, monkeypatch, django_db_blocker, background_loop
     monkeypatch.setattr(publisher, "wake", made.wake)
     with django_db_blocker.unblock():
         made.one(lambda: call_command("migrate", verbosity=0))
-        made.one(forget)
+        made.one(delete_rows)
         yield made
         made.close()
 
 
-def forget() -> None:
+def delete_rows() -> None:
     for model in (OutboxEvent, TopicSequence, PublisherTurn, Notification):
         model.objects.all().delete()
 
@@ -112,7 +112,7 @@ def words(*numbers: int) -> list[str]:
 def test_an_event_is_in_the_stream_soon_after_its_request(processes):
     """The process's own publisher publishes the event after the commit."""
     processes.one(lambda: say(1))
-    processes.settle()
+    processes.wait_until_published()
     assert processes.stream() == words(1)
 
 
@@ -125,7 +125,7 @@ def test_publishers_at_the_same_time_neither_reorder_nor_double(processes):
             say(first, first + 1)
 
     processes.all(publish)
-    processes.settle()
+    processes.wait_until_published()
     events = processes.events()
     assert [event.sequence for event in events] == list(range(1, THREADS * 20 + 1))
     assert len({event.text for event in events}) == THREADS * 20
@@ -147,7 +147,7 @@ def test_the_stream_has_the_order_of_the_commits(processes):
                 say(number)
 
     processes.all(publish)
-    processes.settle()
+    processes.wait_until_published()
     assert processes.stream() == words(*order)
 
 
@@ -158,9 +158,9 @@ def test_events_that_waited_for_redis_are_published_in_order(processes, redis_se
     processes.one(lambda: say(3))
     assert processes.left() == 3
     redis_server.start()
-    processes.settle()
+    processes.wait_until_published()
     processes.one(lambda: say(4))
-    processes.settle()
+    processes.wait_until_published()
     assert processes.stream() == words(1, 2, 3, 4)
 
 
@@ -178,7 +178,7 @@ def test_relays_at_the_same_time_publish_each_event_once_and_in_order(processes,
             Publisher().publish()
 
     processes.all(run)
-    processes.settle()
+    processes.wait_until_published()
     stream = processes.stream()
     assert stream[:40] == words(*range(1, 41))
     assert sorted(stream[40:]) == words(100, 101, 102)
@@ -231,7 +231,7 @@ def test_a_storm_with_outages_loses_nothing(processes, monkeypatch):
             say(1000 * (thread + 1) + request)
 
     processes.all(publish)
-    processes.settle()
+    processes.wait_until_published()
     stream = processes.stream()
     assert len(stream) == len(set(stream)) == THREADS * 8
     assert [event.sequence for event in processes.events()] == list(range(1, THREADS * 8 + 1))
@@ -243,10 +243,10 @@ def test_a_storm_with_outages_loses_nothing(processes, monkeypatch):
 def test_a_database_that_went_back_to_a_backup_loses_no_event(processes, monkeypatch):
     """The database's numbers restart below those in Redis: new events must be numbered above them."""
     processes.one(lambda: say(1, 2, 3))
-    processes.settle()
+    processes.wait_until_published()
     processes.one(lambda: TopicSequence.objects.update(sequence=1))
     processes.one(lambda: say(4, 5, 6))
-    processes.settle()
+    processes.wait_until_published()
     assert processes.stream() == words(1, 2, 3, 4, 5, 6)
     numbers = [event.sequence for event in processes.events()]
     assert numbers == sorted(set(numbers))
@@ -271,7 +271,7 @@ def test_one_topic_that_redis_refuses_does_not_hold_up_the_others(processes, red
         time.sleep(0.05)
     assert processes.stream() == words(1, 2)
     redis_server.client.delete("tidewire:position:odd")
-    processes.settle()
+    processes.wait_until_published()
 
 
 def test_rows_that_another_transaction_has_locked_do_not_hold_up_other_topics(processes, monkeypatch):
@@ -301,7 +301,7 @@ def test_rows_that_another_transaction_has_locked_do_not_hold_up_other_topics(pr
     finally:
         going_on.set()
         migrating.result(TIMEOUT_SECONDS)
-    processes.settle()
+    processes.wait_until_published()
     assert processes.one(
         lambda: list(Notification.objects.order_by("sequence").values_list("sequence", flat=True))
     ) == [*range(1, 8)]
@@ -334,7 +334,7 @@ def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(
     finally:
         going_on.set()
         migrating.result(TIMEOUT_SECONDS)
-    processes.settle()
+    processes.wait_until_published()
 
 
 @contextlib.contextmanager
@@ -382,7 +382,7 @@ def test_a_row_that_another_transaction_refers_to_holds_up_no_other(processes, m
     with open_transaction(processes, refer):
         processes.one(lambda: say(1))
         soon(lambda: numbered() == 2, "the row holds up others of its topic")
-    processes.settle()
+    processes.wait_until_published()
     assert numbered() == 3
 
 
@@ -397,12 +397,12 @@ def test_a_long_import_holds_up_no_other_topic(processes, monkeypatch, earlier):
 
     monkeypatch.setattr(publisher, "REFUSED_SECONDS", 0.5)
     processes.one(lambda: notify(earlier))
-    processes.settle()
+    processes.wait_until_published()
     with open_transaction(processes, bring_in):
         processes.one(lambda: notify(1))
         processes.one(lambda: say(1))
         soon(lambda: processes.stream() == words(1), "the import holds up the other topic")
-    processes.settle()
+    processes.wait_until_published()
     numbers = processes.one(lambda: list(Notification.objects.order_by("sequence").values_list("sequence", flat=True)))
     assert numbers == list(range(1, earlier + 5))
 
@@ -461,7 +461,7 @@ def test_a_stopped_publisher_deletes_no_event_of_a_database_that_went_back(proce
         return done
 
     def go_back() -> None:
-        forget()
+        delete_rows()
         with connection.cursor() as cursor:
             for each in connection.ops.sequence_reset_by_name_sql(no_style(), [table]):
                 cursor.execute(each)
@@ -505,7 +505,7 @@ def test_a_publisher_stopped_inside_its_transaction_delays_others_by_less_than_t
     began = time.monotonic()
     processes.one(lambda: say(2))
     assert time.monotonic() - began < 1, "the request itself does not wait"
-    processes.settle()
+    processes.wait_until_published()
     assert time.monotonic() - began < 3
     assert processes.stream() == words(1, 2)
     going_on.set()

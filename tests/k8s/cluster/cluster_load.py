@@ -17,13 +17,13 @@ from tests.faults.crowd import Crowd, CrowdError, codes, peak_connects
 from tests.k8s.cluster.cluster import Cluster
 
 PATHS = ("/ws/notifications/", "/ws/users/")
-SETTLE_SECONDS = 60.0
+CATCH_UP_SECONDS = 60.0
 CALM_SECONDS = 3.0
 END_SECONDS = 60.0
 
 
 class Load:
-    """`with Load(cluster, sockets=500, per_second=10, tell=print) as load`; then `begin`, `settle` and `verdict`."""
+    """`with Load(cluster, sockets=500, per_second=10, tell=print) as load`; then `begin`, `catch_up` and `verdict`."""
 
     def __init__(self, cluster: Cluster, *, sockets: int, per_second: float, tell: Callable[[str], None]) -> None:
         self._cluster = cluster
@@ -53,7 +53,7 @@ class Load:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
             # On a busy machine the program may start slowly. Wait until every page has shown an event.
-            self.crowd.wait(lambda status: status["behind"] == 0, SETTLE_SECONDS)
+            self.crowd.wait(lambda status: status["behind"] == 0, CATCH_UP_SECONDS)
             self._closing = closing.pop_all()
         return self
 
@@ -67,17 +67,17 @@ class Load:
         """Begin the operation: earlier closes and connects do not count."""
         self.began = time.time()
 
-    def settle(self, words: str) -> None:
+    def catch_up(self, words: str) -> None:
         """Wait until all sockets are open again, stop publishing, wait for the last event, and print the account."""
         took = time.time() - self.began
-        self.crowd.wait(lambda status: status["disconnected"] == 0, SETTLE_SECONDS)
+        self.crowd.wait(lambda status: status["disconnected"] == 0, CATCH_UP_SECONDS)
         time.sleep(CALM_SECONDS)
         self._stop()
         due = self._committed()
         if due:
             # The account reports events that never arrive.
             with contextlib.suppress(CrowdError):
-                self.crowd.wait(lambda status: status["behind"] == 0, SETTLE_SECONDS, shown=due[-1][0])
+                self.crowd.wait(lambda status: status["behind"] == 0, CATCH_UP_SECONDS, shown=due[-1][0])
         self.account = self.crowd.account(due)
         diaries = self.crowd.diaries()
         self.codes = codes(diaries, self.began)

@@ -57,7 +57,7 @@ def test_the_query_counts_the_sockets(cluster, prometheus, load, tell, scaled):
         seen = cluster.until(lambda: prometheus.value(query) == SOCKETS, f"{SOCKETS} in the query", SCRAPED_SECONDS)
         value = prometheus.value(query)
         assert value == sum(cluster.sockets(pod) for pod in cluster.ready("ws"))
-        run.settle("scraped")
+        run.catch_up("scraped")
     gone = cluster.until(lambda: prometheus.value(query) == 0, "0 in the query", SCRAPED_SECONDS)
     wanted = {each: nodes(value, each, scaled) for each in (threshold, FEW, MANY)}
     tell(f"{query}: 0, then {value:g} after {seen:.0f} s, 0 after {gone:.0f} s; nodes by threshold {wanted}")
@@ -95,7 +95,7 @@ def test_nodes_follow_the_sockets(cluster, load, tell, scaled):
             spread = {pod["metadata"]["name"]: cluster.sockets(pod) for pod in cluster.ready("ws")}
             down = wants(FEW, 2)
             cluster.rolled_out("ws")
-            run.settle(f"KEDA: 2 to 5 nodes in {up:.0f} s, to 2 in {down:.0f} s")
+            run.catch_up(f"KEDA: 2 to 5 nodes in {up:.0f} s, to 2 in {down:.0f} s")
             tell(f"sockets per node when there were five: {spread}")
     finally:
         cluster.kubectl("delete", "scaledobject", "ws", "--ignore-not-found")

@@ -112,7 +112,7 @@ def test_nothing_goes_through_but_what_is_meant(cluster, askers, load, tell):
         assert after == MEANT & everything
         with load(100) as run:
             run.begin()
-            run.settle("behind policies")
+            run.catch_up("behind policies")
         run.nothing_lost()
     finally:
         cluster.kubectl("delete", "networkpolicies", "--all")

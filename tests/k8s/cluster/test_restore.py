@@ -39,5 +39,5 @@ def test_a_backup_comes_back(cluster, load, sql):
     assert sql("select slug from dashboard_document where slug in ('before', 'after')") == "before"
     with load(100) as run:
         run.begin()
-        run.settle("after a restore")
+        run.catch_up("after a restore")
     run.nothing_lost()

@@ -16,7 +16,7 @@ def test_presence_is_one_over_all_nodes(cluster, load, tell):
     with load(100) as run:
         run.begin()
         spread = [cluster.sockets(pod) for pod in cluster.ready("ws")]
-        run.settle("presence")
+        run.catch_up("presence")
         tell(f"sockets per node {spread}, users counted {run.counts} of {run.people}")
     assert len(spread) == 2
     assert min(spread) >= 40
@@ -29,7 +29,7 @@ def test_a_rolling_update_closes_nobody_without_a_word(cluster, load):
         run.begin()
         cluster.kubectl("rollout", "restart", "deployment/ws")
         cluster.rolled_out("ws")
-        run.settle("rolling update of ws")
+        run.catch_up("rolling update of ws")
     run.nothing_lost()
     assert set(run.codes) == {CloseCode.DRAINING}
     # Paced over 24 s, a node's half comes back at 10 a second; a stampede would be hundreds.
@@ -42,7 +42,7 @@ def test_the_control_without_a_drain_cuts_everybody(cluster, load):
         run.begin()
         cluster.kubectl("rollout", "restart", "deployment/ws")
         cluster.rolled_out("ws")
-        run.settle("control: no preStop, killed at SIGTERM")
+        run.catch_up("control: no preStop, killed at SIGTERM")
     assert run.codes[ABNORMAL] >= SOCKETS / 2
     # The clients' positions must repair that.
     run.nothing_lost()
@@ -54,7 +54,7 @@ def test_a_killed_node_loses_nothing(cluster, load):
         victim = cluster.ready("ws")[0]["metadata"]["name"]
         cluster.kubectl("delete", "pod", victim, "--grace-period=0", "--force")
         cluster.rolled_out("ws")
-        run.settle("kill of a ws pod")
+        run.catch_up("kill of a ws pod")
     run.nothing_lost()
     assert 0 < run.codes[ABNORMAL] <= SOCKETS * 2 / 3
 
@@ -81,7 +81,7 @@ def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, tell):
         # Those two nodes had no sockets; the next one has half of all.
         cluster.kubectl("scale", "deployment/ws", "--replicas=1")
         cluster.rolled_out("ws")
-        run.settle("scale of ws from 2 to 4, to 2, to 1")
+        run.catch_up("scale of ws from 2 to 4, to 2, to 1")
         tell(f"deletion costs {told}; stayed {stayed}")
     assert max(told[name] for name in new) < min(told[name] for name in old)
     assert stayed == old
@@ -126,7 +126,7 @@ def test_a_node_of_the_cluster_is_drained_within_the_budget(cluster, load, tell,
             fewest = min(fewest, len(cluster.ready("ws")))
             drain.join(0.2)
         cluster.rolled_out("ws")
-        run.settle("drain of a node")
+        run.catch_up("drain of a node")
     refused = said[0].count("would violate the pod's disruption budget")
     tell(f"never fewer than {fewest} ready; {refused} evictions refused by the budget")
     assert {pod["spec"]["nodeName"] for pod in cluster.ready("ws")} == {stays}
@@ -142,7 +142,7 @@ def test_redis_may_be_deleted(cluster, load):
         run.begin()
         cluster.kubectl("delete", "pod", "--selector=app.kubernetes.io/name=redis", "--wait=true")
         cluster.rolled_out("redis")
-        run.settle("deletion of Redis's pod")
+        run.catch_up("deletion of Redis's pod")
     assert not run.codes
     run.nothing_lost()
     assert run.counts == {run.people}

@@ -20,16 +20,16 @@ def client():
     return Client(Page("ada", "", "/ws/notifications/"), port=1, late=lambda _seconds: None)
 
 
-def hear(one, **changes):
+def receive(one, **changes):
     one._received(json.dumps(NEWS | changes).encode())
 
 
 def test_an_event_is_shown_once_by_its_id():
     """A repeat with the same id is dropped; the same notification with another id is shown twice, and counted."""
     one = client()
-    hear(one)
-    hear(one, offset=4)
-    hear(one, id="b", offset=5)
+    receive(one)
+    receive(one, offset=4)
+    receive(one, id="b", offset=5)
     assert list(one.diary.shown) == [7, 7]
     assert one.diary.repeats == 1
 
@@ -37,7 +37,7 @@ def test_an_event_is_shown_once_by_its_id():
 def test_it_resumes_from_the_last_offset_in_the_epoch_it_was_told():
     one = client()
     one._received(b'{"type":"resumed","topic":"notifications","recovered":true,"at":"e.a2:2"}')
-    hear(one)
+    receive(one)
     assert one.at == "e.a3:3"
     assert not one.diary.reloads
 

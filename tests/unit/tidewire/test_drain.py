@@ -51,7 +51,7 @@ class Scene:
         assert not any(client.closed for client in self.clients)
         self.calls.append("closed to new clients")
 
-    def fill(self, count: int, **options: Any) -> None:
+    def connect(self, count: int, **options: Any) -> None:
         self.clients = [Client(self.here, **options) for _ in range(count)]
 
     async def drain(self) -> float:
@@ -65,14 +65,14 @@ class Scene:
 async def scene(here):
     here.settings = dataclasses.replace(here.settings, DRAIN_SECONDS=DRAIN_SECONDS)
     made = Scene(here)
-    made.fill(0)
+    made.connect(0)
     return made
 
 
 async def test_a_drain_has_three_states(scene):
     """The node is ready until the drain begins, and draining until all sockets have closed."""
     assert (scene.drainer.state, scene.drainer.ready, scene.drainer.draining) == ("listening", True, False)
-    scene.fill(1, answers_seconds=1.0)
+    scene.connect(1, answers_seconds=1.0)
     draining = asyncio.ensure_future(scene.drain())
     await asyncio.sleep(0.5)
     assert (scene.drainer.state, scene.drainer.ready, scene.drainer.draining) == ("draining", False, True)
@@ -84,14 +84,14 @@ async def test_a_drain_has_three_states(scene):
 
 async def test_the_listener_closes_first(scene):
     """Otherwise the node would attract the clients that it closes."""
-    scene.fill(50)
+    scene.connect(50)
     await scene.drain()
     assert scene.calls == ["closed to new clients"]
 
 
 async def test_every_client_is_told_then_closed_with_a_code_that_reconnects(scene):
     """The hint is sent before the close frame, which has no room for it."""
-    scene.fill(30)
+    scene.connect(30)
     await scene.drain()
     for client in scene.clients:
         assert [frame.text for frame in client.writer.frames] == ['{"type":"drain","reconnect_in_seconds":0.0}']
@@ -101,7 +101,7 @@ async def test_every_client_is_told_then_closed_with_a_code_that_reconnects(scen
 
 async def test_closes_are_spread_evenly(scene):
     """The other nodes receive their new clients at an even rate."""
-    scene.fill(800)
+    scene.connect(800)
     seconds = await scene.drain()
     started = min(at for client in scene.clients for at, _ in client.closed)
     per_second = Counter(int(at - started) for client in scene.clients for at, _ in client.closed)
@@ -112,7 +112,7 @@ async def test_closes_are_spread_evenly(scene):
 
 async def test_a_loop_that_was_held_up_makes_up_for_it_slowly(scene):
     """Closes that a blocked loop has delayed must not all follow at once: other nodes would see a storm."""
-    scene.fill(800)
+    scene.connect(800)
     loop = asyncio.get_running_loop()
 
     def stand_still() -> None:
@@ -128,7 +128,7 @@ async def test_a_loop_that_was_held_up_makes_up_for_it_slowly(scene):
 
 async def test_a_few_sockets_are_closed_at_once(scene):
     """A development server should stop at once."""
-    scene.fill(drain.UNPACED_CONNECTIONS)
+    scene.connect(drain.UNPACED_CONNECTIONS)
     assert await scene.drain() < 1
 
 
@@ -139,7 +139,7 @@ async def test_an_empty_node_is_drained_at_once(scene):
 
 async def test_who_never_answers_is_waited_for_in_time(scene):
     """The drain must not exceed the grace period of the signal's sender."""
-    scene.fill(50, answers_seconds=None)
+    scene.connect(50, answers_seconds=None)
     seconds = await scene.drain()
     assert DRAIN_SECONDS - 0.1 < seconds <= DRAIN_SECONDS + 0.1
     assert scene.drainer.state == "drained"
@@ -147,7 +147,7 @@ async def test_who_never_answers_is_waited_for_in_time(scene):
 
 async def test_who_connected_last_is_closed_too(scene):
     """A handshake that was in progress when the listener closed may still become a socket."""
-    scene.fill(30)
+    scene.connect(30)
     late: list[Client] = []
     asyncio.get_running_loop().call_later(DRAIN_SECONDS * CLOSING_PART - 1, lambda: late.append(Client(scene.here)))
     seconds = await scene.drain()
@@ -158,7 +158,7 @@ async def test_who_connected_last_is_closed_too(scene):
 
 async def test_who_left_by_themselves_is_not_closed(scene):
     """A closed socket is not written to."""
-    scene.fill(100)
+    scene.connect(100)
     gone = scene.clients[:50]
     asyncio.get_running_loop().call_later(0.01, lambda: [client.leave() for client in gone])
     await scene.drain()
@@ -168,7 +168,7 @@ async def test_who_left_by_themselves_is_not_closed(scene):
 
 async def test_a_second_signal_cuts_it_short(scene):
     """All sockets are closed at once, and the drain waits briefly for the close frames to be sent."""
-    scene.fill(500)
+    scene.connect(500)
     asyncio.get_running_loop().call_later(1.0, scene.drainer.close_now)
     seconds = await scene.drain()
     assert all(client.closed and client.left for client in scene.clients)
@@ -177,14 +177,14 @@ async def test_a_second_signal_cuts_it_short(scene):
 
 async def test_a_second_signal_does_not_wait_for_who_never_answers(scene):
     """The wait is short."""
-    scene.fill(500, answers_seconds=None)
+    scene.connect(500, answers_seconds=None)
     asyncio.get_running_loop().call_later(1.0, scene.drainer.close_now)
     assert await scene.drain() < 1.0 + CLOSE_NOW_SECONDS + 0.2
 
 
 async def test_a_second_drain_waits_for_nothing(scene):
     """A second call returns at once."""
-    scene.fill(100)
+    scene.connect(100)
     first = asyncio.ensure_future(scene.drainer.drain())
     await asyncio.sleep(0.1)
     await scene.drainer.drain()
@@ -196,7 +196,7 @@ async def test_presence_is_handed_over_at_the_end(scene):
     """Remaining members are handed over. Members that do not return then leave after the grace instead of the lease."""
     scene.here.presence.join(PresenceKey("hall", "in", "ada"))
     await asyncio.sleep(0.5)
-    scene.fill(1, answers_seconds=None)
+    scene.connect(1, answers_seconds=None)
     await scene.drain()
     await asyncio.sleep(scene.here.settings.GRACE_SECONDS + 0.1)
     assert await scene.here.presence_store.sweep() == {"hall"}

@@ -73,22 +73,22 @@ def connect(limits):
         protocol._direct = False
         protocol.current_frame, protocol.inside_message, protocol.websocket_version = None, False, 18
         protocol.state = state
-        heard: list = []
+        received: list = []
 
-        async def hear(message) -> None:
-            heard.append(message)
+        async def receive(message) -> None:
+            received.append(message)
 
-        protocol.application_queue = Inbox(hear, heard.append, lambda: None) if live else Heard(heard)
-        return protocol, heard
+        protocol.application_queue = Inbox(receive, received.append, lambda: None) if live else Received(received)
+        return protocol, received
 
     return connected
 
 
-class Heard:
+class Received:
     """The queue of an application that is not a live consumer."""
 
-    def __init__(self, heard: list) -> None:
-        self.put_nowait = heard.append
+    def __init__(self, received: list) -> None:
+        self.put_nowait = received.append
 
 
 def closed_with(protocol) -> list[int]:
@@ -109,17 +109,17 @@ def refused(limit: str) -> float:
 
 class TestFrames:
     async def test_within_the_bounds_messages_are_heard(self, connect):
-        protocol, heard = connect()
+        protocol, received = connect()
         protocol.dataReceived(frame(TEXT, b"one") + frame(TEXT, b"t", final=False) + frame(CONTINUATION, b"wo"))
         await asyncio.sleep(0)
-        assert [message["text"] for message in heard] == ["one", "two"]
+        assert [message["text"] for message in received] == ["one", "two"]
         assert closed_with(protocol) == []
 
     @pytest.mark.parametrize("kind", [PING, TEXT, CONTINUATION])
     async def test_more_frames_than_a_second_may_have_close_the_socket(self, connect, limits, kind):
         """Pings and empty fragments are not messages, so no consumer could count them."""
         before = refused("frames_per_second")
-        protocol, heard = connect()
+        protocol, received = connect()
         if kind == CONTINUATION:
             protocol.dataReceived(frame(TEXT, final=False))
         flood = frame(kind, b"", final=kind != CONTINUATION)
@@ -127,7 +127,7 @@ class TestFrames:
         await asyncio.sleep(0)
         assert closed_with(protocol) == [CloseCode.FLOODING]
         assert refused("frames_per_second") == before + 1
-        assert len(heard) <= limits.frames_per_second
+        assert len(received) <= limits.frames_per_second
 
     async def test_pings_of_who_floods_are_no_longer_answered(self, connect, limits):
         """Pongs would accumulate for a client that does not read."""
@@ -140,7 +140,7 @@ class TestFrames:
 
     async def test_a_flood_is_not_even_parsed_once_its_socket_is_closing(self, connect):
         """Frames must not be kept either. The server must receive the close code even if the client does not answer."""
-        protocol, heard = connect()
+        protocol, received = connect()
         protocol.server, protocol.request = protocol.factory.server_class, REQUEST
         protocol.dataReceived(frame(PING) * 200)
         protocol.onFrameBegin = None  # parsing would call it
@@ -148,23 +148,23 @@ class TestFrames:
         assert not protocol.data
         protocol.onClose(False, 1006, "the close was not answered")
         await asyncio.sleep(0)
-        assert heard == [{"type": "websocket.disconnect", "code": CloseCode.FLOODING}]
+        assert received == [{"type": "websocket.disconnect", "code": CloseCode.FLOODING}]
 
     async def test_a_new_second_counts_anew(self, connect, limits):
         """The server resets the counts once a second."""
-        protocol, heard = connect()
+        protocol, received = connect()
         for _ in range(3):
             protocol.dataReceived(frame(TEXT, b"x") * limits.frames_per_second)
             limits.frames.clear()
         await asyncio.sleep(0)
         assert closed_with(protocol) == []
-        assert len(heard) == 3 * limits.frames_per_second
+        assert len(received) == 3 * limits.frames_per_second
 
     async def test_another_application_s_socket_has_daphne_s_bounds(self, connect):
         """A project may have consumers of its own, with limits of their own."""
-        protocol, heard = connect(live=False)
+        protocol, received = connect(live=False)
         protocol.dataReceived(frame(TEXT, b"x" * 1001) + frame(TEXT, b"x") * 200)
-        assert len(heard) == 201
+        assert len(received) == 201
         assert closed_with(protocol) == []
 
 
@@ -172,29 +172,29 @@ class TestBytes:
     async def test_a_message_is_refused_by_its_length_before_it_comes(self, connect):
         """The frame's header is sufficient: the body must be neither awaited nor stored."""
         before = refused("message_bytes")
-        protocol, heard = connect()
+        protocol, received = connect()
         protocol.dataReceived(frame(TEXT, length=1001))
         assert closed_with(protocol) == [CloseCode.TOO_LARGE]
         assert refused("message_bytes") == before + 1
         protocol.dataReceived(b"x" * 900)
         protocol.dataReceived(b"x" * 101 + frame(TEXT, b"more"))
         await asyncio.sleep(0)
-        assert heard == []
+        assert received == []
         assert not protocol.data
         assert not protocol.message_data
 
     async def test_fragments_are_added_up(self, connect):
-        protocol, heard = connect()
+        protocol, received = connect()
         protocol.dataReceived(frame(TEXT, b"x" * 600, final=False) + frame(CONTINUATION, length=500))
         await asyncio.sleep(0)
         assert closed_with(protocol) == [CloseCode.TOO_LARGE]
-        assert heard == []
+        assert received == []
 
     async def test_the_largest_message_is_heard(self, connect):
-        protocol, heard = connect()
+        protocol, received = connect()
         protocol.dataReceived(frame(TEXT, b"x" * 1000))
         await asyncio.sleep(0)
-        assert [len(message["text"]) for message in heard] == [1000]
+        assert [len(message["text"]) for message in received] == [1000]
 
     async def test_more_than_daphne_s_own_bound_is_counted_too(self, connect):
         """Also for other applications, because autobahn drops the connection."""
@@ -237,12 +237,12 @@ class TestHandshakes:
     async def test_who_talks_before_the_answer_is_refused(self, connect):
         """Early messages would accumulate until the application answers."""
         before = refused("request")
-        protocol, heard = connect(live=False, state=CONNECTING)
+        protocol, received = connect(live=False, state=CONNECTING)
         protocol.onConnect(REQUEST)
         protocol.dataReceived(frame(TEXT, b"early"))
         assert protocol.transport.value().startswith(b"HTTP/1.1 400 ")
         assert protocol.transport.disconnecting
-        assert (heard, refused("request")) == ([{"type": "websocket.connect"}], before + 1)
+        assert (received, refused("request")) == ([{"type": "websocket.connect"}], before + 1)
 
     async def test_an_application_that_does_not_answer_is_given_up(self, connect):
         before = refused("application_seconds")

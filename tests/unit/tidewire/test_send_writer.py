@@ -45,7 +45,7 @@ def write(writer: SendWriter, *texts: str) -> list[Frame]:
     return frames
 
 
-async def settle() -> None:
+async def run_pending() -> None:
     """Run the loop until it has nothing left to do."""
     for _ in range(20):
         await asyncio.sleep(0)
@@ -55,7 +55,7 @@ async def test_frames_are_sent_in_order(writer, server):
     """Two writes are one sequence of messages."""
     write(writer, "a", "b")
     write(writer, "c")
-    await settle()
+    await run_pending()
     assert server.texts == ["a", "b", "c"]
     assert server.sent[0] == {"type": "websocket.send", "text": "a"}
 
@@ -64,10 +64,10 @@ async def test_the_backlog_is_what_the_server_has_not_taken(writer, server):
     """Bytes count from the write until the server has accepted the message."""
     server.open.clear()
     first, second = write(writer, "hello", "you")
-    await settle()
+    await run_pending()
     assert writer.backlog == len(first.wire) + len(second.wire)
     server.open.set()
-    await settle()
+    await run_pending()
     assert writer.backlog == 0
 
 
@@ -94,7 +94,7 @@ async def test_a_consumer_s_own_message_comes_after_what_was_written(writer, ser
     server.open.clear()
     write(writer, "a")
     closing = asyncio.ensure_future(writer.send({"type": "websocket.close", "code": 4000}))
-    await settle()
+    await run_pending()
     assert not closing.done()
     server.open.set()
     await closing
@@ -106,7 +106,7 @@ async def test_nothing_is_sent_after_a_close(writer, server):
     await writer.send({"type": "websocket.close", "code": 4000})
     write(writer, "late")
     await writer.send({"type": "websocket.close", "code": 4000})
-    await settle()
+    await run_pending()
     assert server.texts == ["websocket.close"]
     assert writer.backlog == 0
 
@@ -116,9 +116,9 @@ async def test_a_lost_socket_ends_the_writing(writer, server, error, caplog):
     """After any error of the server the backlog is dropped, further writes are ignored, and no traceback is logged."""
     server.error = error
     write(writer, "a", "b")
-    await settle()
+    await run_pending()
     write(writer, "c")
-    await settle()
+    await run_pending()
     assert writer.backlog == 0
     assert server.sent == []
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -128,12 +128,12 @@ async def test_a_cut_drops_what_waits_and_lets_the_close_through(writer, server)
     """The backlog of a stalled socket must be freed at once. With plain ASGI only a close can end the socket."""
     server.open.clear()
     write(writer, "a", "b")
-    await settle()
+    await run_pending()
     writer.abort()
     assert writer.backlog == 0
     write(writer, "c")
     server.open.set()
-    await settle()
+    await run_pending()
     await writer.send({"type": "websocket.close", "code": 4001})
     assert server.texts == ["websocket.close"]
 
@@ -141,5 +141,5 @@ async def test_a_cut_drops_what_waits_and_lets_the_close_through(writer, server)
 async def test_an_idle_writer_has_no_task(writer, server):
     """A task for each of 10,000 idle sockets would waste memory."""
     write(writer, "a")
-    await settle()
+    await run_pending()
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -139,7 +139,7 @@ class Scene:
         """Continue the hub's work by some steps. Afterwards it may be in the middle of anything."""
         for _ in range(n % 7 + 1):
             if self.work is None:
-                self.work = self._work()
+                self.work = self._run_feed()
             if not step(self.work):
                 self.work = None
                 break
@@ -172,7 +172,7 @@ class Scene:
         for at in range(len(self.clients)):
             self.drain(at)
         self.check()
-        finish(self._work())
+        finish(self._run_feed())
         self.read()
 
     def _hint(self, hint: Hint) -> None:
@@ -184,7 +184,7 @@ class Scene:
         self.clients.append(client)
         self.feed.wants_refresh |= not self.feed.catch_up(client.subscription)
 
-    async def _work(self) -> None:
+    async def _run_feed(self) -> None:
         """Do the hub's work on a feed, which ends when Redis is unavailable."""
         try:
             while self.feed.wants_refresh or self.feed.wants_delivery:
