@@ -86,8 +86,8 @@ def engines(directory: Path, redis: Any) -> dict[str, Engine]:
     }
 
     def of(name: str, backend: str, unavailable: Any, *, cache: dict[str, Any] = locmem, **options: Any) -> Engine:
-        given = {"SESSION_ENGINE": f"{BACKENDS}.{backend}", "SESSION_FILE_PATH": str(files)}
-        return Engine(name, given | {"CACHES": {"default": cache}}, unavailable, **options)
+        fields = {"SESSION_ENGINE": f"{BACKENDS}.{backend}", "SESSION_FILE_PATH": str(files)}
+        return Engine(name, fields | {"CACHES": {"default": cache}}, unavailable, **options)
 
     made = (
         of("db", "db", without_table),

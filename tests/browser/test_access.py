@@ -54,12 +54,12 @@ def missing(page) -> list[str]:
 
 def faults(page, *, sizes=SIZES) -> dict:
     """Return the faults and the overflow of a page for each screen and colour scheme that has any."""
-    found = {}
+    results = {}
     for (size, viewport), scheme in itertools.product(sizes.items(), ("light", "dark")):
         page.set_viewport_size(viewport)
         page.emulate_media(color_scheme=scheme)
-        found[size, scheme] = (overflow(page), missing(page))
-    return {look: each for look, each in found.items() if each != (0, [])}
+        results[size, scheme] = (overflow(page), missing(page))
+    return {look: each for look, each in results.items() if each != (0, [])}
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -213,11 +213,11 @@ def test_without_redis_pages_say_so_and_the_fence_protects(start_stack, seat):
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_whatever_it_says_fits_and_lacks_nothing(seat, stack, viewport):
     ada, bob = (seat(stack, name, viewport=viewport) for name in ("ada", "bob"))
-    found = {}
+    results = {}
 
     def look(person, state):
         expect(form(person)).to_have_attribute("data-lease", state)
-        found[state] = faults(person.page, sizes={"": viewport})
+        results[state] = faults(person.page, sizes={"": viewport})
         # News must never cover buttons that need an answer.
         for button in person.find("[data-lease-panel] button").filter(visible=True).all():
             button.click(trial=True)
@@ -234,7 +234,7 @@ def test_whatever_it_says_fits_and_lacks_nothing(seat, stack, viewport):
     look(ada, "lost")
     ada.write_anyway()
     look(ada, "anyway")
-    assert not any(found.values()), found
+    assert not any(results.values()), results
 
 
 def test_by_keyboard_from_the_text_and_read_out_once(ada, bob):

@@ -33,11 +33,11 @@ class Frames:
     def with_id(self, request_id: str) -> dict[str, object]:
         """Return the only event of a request, after it has arrived."""
         end = time.monotonic() + TIMEOUT_SECONDS
-        while not (found := [each for each in self.events if each.get("request_id") == request_id]):
+        while not (matching := [each for each in self.events if each.get("request_id") == request_id]):
             assert time.monotonic() < end, self.events[-5:]
             # Playwright reports frames only while it waits.
             self.page.wait_for_timeout(50)
-        [event] = found
+        [event] = matching
         return event
 
 
@@ -130,9 +130,9 @@ def test_an_edit_is_traced_from_nginx_to_the_browsers_event(compose, people):
     lines = [line for line in logs.splitlines() if request_id in line]
     sys.stdout.write("\n".join((*lines, f"bob's browser: {json.dumps(told)}", "")))
     # Docker puts a terminal's code before some lines.
-    found = [json.loads(line[line.index("{") :]) for line in lines]
-    [passed] = [line for line in found if "method" in line]
+    matching = [json.loads(line[line.index("{") :]) for line in lines]
+    [passed] = [line for line in matching if "method" in line]
     assert (passed["method"], passed["path"], passed["status"]) == ("POST", edit, 302)
-    [made] = [line for line in found if line.get("event") == "event in the outbox"]
+    [made] = [line for line in matching if line.get("event") == "event in the outbox"]
     assert (made["type"], made["event_id"]) == (told["type"], told["id"])
     assert (told["verb"], told["actor"], told["title"]) == ("updated", "ada", "Traced")

@@ -26,8 +26,8 @@ UNKNOWN = re.compile(r"of (worker \d): unknown")
 @pytest.fixture
 def loaded(compose):
     """The project with the load test's services started. They are removed afterwards."""
-    given = {"LOADTEST_USERS": USERS, "LOADTEST_WORKERS": WORKERS, "LOADTEST_SECONDS": HOLD_SECONDS}
-    environment = {**compose.environment, **{name: str(value) for name, value in given.items()}}
+    fields = {"LOADTEST_USERS": USERS, "LOADTEST_WORKERS": WORKERS, "LOADTEST_SECONDS": HOLD_SECONDS}
+    environment = {**compose.environment, **{name: str(value) for name, value in fields.items()}}
     project = replace(compose, environment={**environment, "COMPOSE_PROFILES": "loadtest"})
     project("build", "loadtest-users", timeout_seconds=900)
     try:

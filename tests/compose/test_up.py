@@ -242,12 +242,12 @@ async def test_scaling_ws_up_and_down_needs_no_restart_of_nginx_and_breaks_no_so
 def connections_by_node(compose) -> dict[str, float]:
     """Return the open sockets by container, from the metrics of each."""
     asking = "from urllib.request import urlopen;print(urlopen('http://127.0.0.1:8300/metrics').read().decode())"
-    found = {}
+    results = {}
     for each in compose.running("ws"):
         text = compose.inside(each["Id"], "python", "-c", asking).stdout
         samples = [line for line in text.splitlines() if line.startswith("tidewire_connections{")]
-        found[each["Name"]] = sum(float(line.rpartition(" ")[2]) for line in samples)
-    return found
+        results[each["Name"]] = sum(float(line.rpartition(" ")[2]) for line in samples)
+    return results
 
 
 def test_nothing_was_refused_by_redis_in_all_of_this(compose):

@@ -187,8 +187,8 @@ def test_no_lower_number_appears_later(threads, ann, documents):
                     actions.update_document(user, pk, version=version, title="Saved", body=f"{number} {round_number}")
             publish(turn)
             with transaction.atomic():
-                made = actions.create_document(user, title="Same title", body="")
-                actions.delete_document(user, made.pk)
+                document = actions.create_document(user, title="Same title", body="")
+                actions.delete_document(user, document.pk)
 
     watching = threads.start(watch)
     acting = [threads.start(lambda number=number: act(number)) for number in range(THREADS)]

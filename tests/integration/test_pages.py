@@ -57,9 +57,9 @@ def test_the_web_metrics_speak_for_all_processes(stack, cookies):
 
 
 def test_static_files_have_hashed_names_and_are_kept_for_a_year(stack):
-    found = HASHED.findall(fetch(f"{stack.url}/login/").text)
-    assert found
-    for path in found:
+    matches = HASHED.findall(fetch(f"{stack.url}/login/").text)
+    assert matches
+    for path in matches:
         file = fetch(f"{stack.url}{path}")
         assert file.status == 200
         assert file.headers.get_all("Cache-Control") == ["public, max-age=31536000, immutable"]

@@ -60,15 +60,15 @@ class Up:
 
     def processes(self):
         """Return each process that has this directory in its environment, as pid -> command."""
-        found = {}
+        results = {}
         mark = f"VAR_DIR={self.var}".encode()
         for entry in Path("/proc").iterdir():
             try:
                 if entry.name.isdecimal() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    results[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
-        return found
+        return results
 
     def pid_of(self, words):
         return next(pid for pid, command in self.processes().items() if words in command)

@@ -30,8 +30,10 @@ def found_after(tmp_path) -> Found:
             path.write_text(text.replace(old, new, 1))
         objects = build.build(KUSTOMIZE, manifests, overlay, components)
         folder = os.environ.get("CRD_SCHEMAS")
-        said = [each for found in objects for each in schemas.violations(found, Path(folder) if folder else None)[0]]
-        return [*combination.problems(objects, overlay), *said]
+        messages = [
+            each for found in objects for each in schemas.violations(found, Path(folder) if folder else None)[0]
+        ]
+        return [*combination.problems(objects, overlay), *messages]
 
     return check
 

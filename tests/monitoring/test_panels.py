@@ -24,8 +24,8 @@ EXPORTERS = re.compile(r"\b(redis|nginx)_")
 
 
 def needs(expr: str) -> str:
-    found = EXPORTERS.search(expr)
-    return found[1] if found else ""
+    match = EXPORTERS.search(expr)
+    return match[1] if match else ""
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def drain(events: int) -> dict[str, float]:
             for number in range(events)
         ]
         Notification.objects.bulk_create(rows)
-        made = []
+        created = []
         for row in rows:
             event = NotificationCreated(
                 id=row.event_id,
@@ -88,8 +88,8 @@ def drain(events: int) -> dict[str, float]:
                 at=time_of(row),
             )
             encoded = Encoded.of(event)
-            made.append(OutboxEvent(event_id=encoded.id, topic=encoded.topic, type=event.type, body=encoded.body))
-        OutboxEvent.objects.bulk_create(made)
+            created.append(OutboxEvent(event_id=encoded.id, topic=encoded.topic, type=event.type, body=encoded.body))
+        OutboxEvent.objects.bulk_create(created)
     try:
         from tidewire.publisher import Publisher  # noqa: PLC0415
 

@@ -30,9 +30,9 @@ WAIT_SECONDS = 120.0
 
 @pytest.fixture
 async def here(redis_server):  # noqa: F811  # the fixture
-    made = Node(conf.settings())
-    yield made
-    await made.stop()
+    node = Node(conf.settings())
+    yield node
+    await node.stop()
     await get_channel_layer().flush()
     await tidewire.redis.close()
 

@@ -44,7 +44,7 @@ def stack(stack_factory) -> Iterator[Stack]:
 @contextlib.contextmanager
 def process(stack: Stack, code: str, **env: str) -> Iterator[subprocess.Popen[str]]:
     """Start a process of the site that performs actions. It waits for a line of input if the code reads one."""
-    made = subprocess.Popen(
+    worker = subprocess.Popen(
         [sys.executable, "-c", ACT + code],
         cwd=ROOT,
         env=stack.environment | env,
@@ -53,10 +53,10 @@ def process(stack: Stack, code: str, **env: str) -> Iterator[subprocess.Popen[st
         text=True,
     )
     try:
-        yield made
+        yield worker
     finally:
-        made.kill()
-        made.communicate()
+        worker.kill()
+        worker.communicate()
 
 
 def said(acting: subprocess.Popen[str]) -> str:

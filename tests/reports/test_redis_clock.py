@@ -18,16 +18,16 @@ pytestmark = [
 
 @pytest.fixture
 def servers(tmp_path):
-    made: list[Server] = []
+    created: list[Server] = []
 
     def start(clock_seconds: float) -> Server:
-        server = Server(tmp_path / str(len(made)))
-        made.append(server)
+        server = Server(tmp_path / str(len(created)))
+        created.append(server)
         server.start(clock_seconds=clock_seconds)
         return server
 
     yield start
-    for server in made:
+    for server in created:
         server.client.close()
         server.kill()
 

@@ -67,10 +67,10 @@ def ada(db) -> User:
 @pytest.fixture
 def browser(engine, ada) -> Client:
     """A browser in which ada is logged in."""
-    made = Client()
-    made.force_login(ada)
-    assert made.get("/me/").text == "ada"
-    return made
+    client = Client()
+    client.force_login(ada)
+    assert client.get("/me/").text == "ada"
+    return client
 
 
 def key_of(browser: Client) -> str:

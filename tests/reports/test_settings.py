@@ -154,10 +154,10 @@ REFUSED = {
 @pytest.mark.parametrize(("name", "value"), [(name, each) for name, values in REFUSED.items() for each in values])
 def test_a_value_that_cannot_work_stops_the_start(name, value):
     """Everything started, and hours later the log had an exception of a library, with the password in it."""
-    said = refusal(**{name: value})
-    assert f"TIDEWIRE_{name}" in said
-    assert said.startswith("tidewire cannot start:")
-    assert "hunter2" not in said
+    message = refusal(**{name: value})
+    assert f"TIDEWIRE_{name}" in message
+    assert message.startswith("tidewire cannot start:")
+    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize(
@@ -262,8 +262,8 @@ def test_every_program_says_the_same_and_ends(name):
 @pytest.mark.integration
 def test_gunicorn_does_not_start_without_its_static_files(tmp_path):
     """Every page responded with 500, because collectstatic had not run."""
-    given = {"TIDEWIRE_STATIC_ROOT": str(tmp_path), "TIDEWIRE_DATABASE_URL": "sqlite:///:memory:"}
-    done = run(*ENTRY_POINTS["gunicorn"], **PRODUCTION | given)
+    fields = {"TIDEWIRE_STATIC_ROOT": str(tmp_path), "TIDEWIRE_DATABASE_URL": "sqlite:///:memory:"}
+    done = run(*ENTRY_POINTS["gunicorn"], **PRODUCTION | fields)
     assert done.returncode != 0
     assert "TIDEWIRE_STATIC_ROOT" in done.stderr
     assert "collectstatic" in done.stderr
@@ -328,9 +328,9 @@ def test_the_oddest_password_reaches_postgresql():
             admin.execute(f"COPY (SELECT 'host all all all scram-sha-256') TO '{hba}'")
             admin.execute("SELECT pg_reload_conf()")
         url = f"postgres://odd:{ENCODED}@{LOOPBACK}:{server.port}/postgres?connect_timeout=5"
-        found = dj_database_url.parse(read(DATABASE_URL=url).database_url)
+        parsed = dj_database_url.parse(read(DATABASE_URL=url).database_url)
         names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
-        with psycopg.connect(**{name: found[key] for name, key in names.items()}, **found["OPTIONS"]) as connection:
+        with psycopg.connect(**{name: parsed[key] for name, key in names.items()}, **parsed["OPTIONS"]) as connection:
             assert connection.execute("SELECT current_user").fetchone() == ("odd",)
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(host=LOOPBACK, port=server.port, user="odd", password="other", dbname="postgres")

@@ -44,12 +44,12 @@ Series = dict[str, list[tuple[float, float]]]
 
 
 def main() -> int:
-    given = argparse.ArgumentParser(description=__doc__)
-    given.add_argument("--seconds", type=float, default=FULL_SECONDS)
-    given.add_argument("--people", type=int, default=80, help="each has four sockets")
-    given.add_argument("--changes", type=float, default=CHANGES_PER_SECOND, help="sockets opened and closed a second")
-    given.add_argument("--saves", type=float, default=SAVES_PER_SECOND, help="documents saved a second")
-    asked = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=FULL_SECONDS)
+    parser.add_argument("--people", type=int, default=80, help="each has four sockets")
+    parser.add_argument("--changes", type=float, default=CHANGES_PER_SECOND, help="sockets opened and closed a second")
+    parser.add_argument("--saves", type=float, default=SAVES_PER_SECOND, help="documents saved a second")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tidewire-soak-") as directory:
         stack = StackFactory(Path(directory))()
         with stack:

@@ -15,25 +15,25 @@ MIB = 2**20
 
 def sample(stack: Stack) -> dict[str, float]:
     """Return the name of each series with its current value. Memory is in MiB."""
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
     for node in stack.ws:
-        found[f"{node.name} RSS"] = _rss_mib(node.pid)
-        found[f"{node.name} file descriptors"] = len(list(Path(f"/proc/{node.pid}/fd").iterdir()))
+        results[f"{node.name} RSS"] = _rss_mib(node.pid)
+        results[f"{node.name} file descriptors"] = len(list(Path(f"/proc/{node.pid}/fd").iterdir()))
         metrics = _metrics(node)
-        found[f"{node.name} tasks"] = metrics["tidewire_asyncio_tasks"]
-        found[f"{node.name} sockets"] = sum(
+        results[f"{node.name} tasks"] = metrics["tidewire_asyncio_tasks"]
+        results[f"{node.name} sockets"] = sum(
             value for name, value in metrics.items() if name.startswith("tidewire_connections{")
         )
     with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
-        found["Redis memory"] = client.info("memory")["used_memory"] / MIB
-    return found
+        results["Redis memory"] = client.info("memory")["used_memory"] / MIB
+    return results
 
 
 def _rss_mib(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) / 1024
+    match = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert match is not None
+    return int(match[1]) / 1024
 
 
 def _metrics(node: Node) -> dict[str, float]:

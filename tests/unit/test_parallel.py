@@ -17,8 +17,8 @@ def worker(tmp_path, monkeypatch):
     monkeypatch.setenv("FREE_PORTS", "")
 
     def make(number):
-        given = {"workerid": f"gw{number}", "workercount": 3}
-        return Worker(SimpleNamespace(workerinput=given), tmp_path)
+        fields = {"workerid": f"gw{number}", "workercount": 3}
+        return Worker(SimpleNamespace(workerinput=fields), tmp_path)
 
     return make
 

@@ -59,9 +59,9 @@ WATCH = """
 
 
 def main() -> int:
-    given = argparse.ArgumentParser(description=__doc__)
-    given.add_argument("--minutes", type=float, default=MINUTES)
-    asked = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tidewire-visit-") as directory, StackFactory(Path(directory))() as stack:
         found = visit(stack, Path(directory), seconds=asked.minutes * 60)
     results = ROOT / "var" / "visit"

@@ -118,8 +118,8 @@ class Cluster:
 
     def ready(self, name: str) -> list[dict[str, Any]]:
         """Return the pods that accept clients, oldest first."""
-        found = [pod for pod in self.pods(name) if not self._leaves(pod) and _is_ready(pod)]
-        return sorted(found, key=lambda pod: pod["metadata"]["creationTimestamp"])
+        matching = [pod for pod in self.pods(name) if not self._leaves(pod) and _is_ready(pod)]
+        return sorted(matching, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
     @staticmethod
     def _leaves(pod: dict[str, Any]) -> bool:

@@ -25,16 +25,16 @@ def amount(text: str) -> float:
 
 def usage(cluster) -> dict[str, tuple[float, float]]:
     """Return the cores of all pods of each workload, and the MiB of the largest pod."""
-    found: dict[str, tuple[float, float]] = {}
+    results: dict[str, tuple[float, float]] = {}
     for pod in json.loads(cluster.kubectl("get", "--raw", METRICS))["items"]:
         for container in pod["containers"]:
-            cores, mebibytes = found.get(container["name"], (0.0, 0.0))
+            cores, mebibytes = results.get(container["name"], (0.0, 0.0))
             used = container["usage"]
-            found[container["name"]] = (
+            results[container["name"]] = (
                 cores + amount(used["cpu"]),
                 max(mebibytes, amount(used["memory"]) / UNITS["Mi"]),
             )
-    return found
+    return results
 
 
 def requested(cluster) -> dict[str, float]:

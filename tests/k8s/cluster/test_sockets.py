@@ -113,12 +113,12 @@ def test_a_node_of_the_cluster_is_drained_within_the_budget(cluster, load, tell,
     cluster.rolled_out("ws")
     assert {pod["spec"]["nodeName"] for pod in cluster.ready("ws")} == {goes}
     cluster.kubectl("uncordon", stays)
-    said: list[str] = []
+    messages: list[str] = []
     with load(SOCKETS) as run:
         run.begin()
         options = ("--ignore-daemonsets", "--delete-emptydir-data", "--pod-selector=app.kubernetes.io/name=ws")
         drain = threading.Thread(
-            target=lambda: said.append(cluster.kubectl("drain", goes, *options, check=False, timeout_seconds=240))
+            target=lambda: messages.append(cluster.kubectl("drain", goes, *options, check=False, timeout_seconds=240))
         )
         drain.start()
         fewest = len(cluster.ready("ws"))
@@ -127,7 +127,7 @@ def test_a_node_of_the_cluster_is_drained_within_the_budget(cluster, load, tell,
             drain.join(0.2)
         cluster.rolled_out("ws")
         run.catch_up("drain of a node")
-    refused = said[0].count("would violate the pod's disruption budget")
+    refused = messages[0].count("would violate the pod's disruption budget")
     tell(f"never fewer than {fewest} ready; {refused} evictions refused by the budget")
     assert {pod["spec"]["nodeName"] for pod in cluster.ready("ws")} == {stays}
     assert fewest >= 1

@@ -14,8 +14,10 @@ pytestmark = pytest.mark.django_db
 
 
 def notify(actor, sequence: int, days: float) -> None:
-    made = Notification.objects.create(actor=actor, actor_name="ada", verb="created", sequence=sequence, title="Plan")
-    Notification.objects.filter(pk=made.pk).update(created_at=timezone.now() - timedelta(days=days))
+    notification = Notification.objects.create(
+        actor=actor, actor_name="ada", verb="created", sequence=sequence, title="Plan"
+    )
+    Notification.objects.filter(pk=notification.pk).update(created_at=timezone.now() - timedelta(days=days))
 
 
 def test_old_notifications_are_deleted_and_the_others_stay(ada):

@@ -19,10 +19,10 @@ def verbs(published):
 
 class TestCreate:
     def test_a_form_makes_one_document(self, ada, published):
-        made = actions.create_document(ada, title="Plan", body="one", form=FORM)
+        document = actions.create_document(ada, title="Plan", body="one", form=FORM)
         with pytest.raises(Repeated) as caught:
             actions.create_document(ada, title="Plan", body="one", form=FORM)
-        assert (caught.value.document, caught.value.version) == (made, 1)
+        assert (caught.value.document, caught.value.version) == (document, 1)
         assert Document.objects.count() == 1
         assert verbs(published) == ["created"]
 
@@ -38,8 +38,8 @@ class TestCreate:
         assert Document.objects.count() == 2
 
     def test_a_document_that_was_deleted_since_is_not_made_again(self, ada, published):
-        made = actions.create_document(ada, title="Plan", body="one", form=FORM)
-        actions.delete_document(ada, made.pk)
+        document = actions.create_document(ada, title="Plan", body="one", form=FORM)
+        actions.delete_document(ada, document.pk)
         with pytest.raises(Repeated) as caught:
             actions.create_document(ada, title="Plan", body="one", form=FORM)
         assert caught.value.document is None

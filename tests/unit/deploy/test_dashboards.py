@@ -45,9 +45,9 @@ def test_every_metric_of_a_panel_is_declared_or_an_exporters(dashboard, panel):
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
 def test_nothing_is_left_to_what_grafana_would_choose(dashboard):
     """Grafana's default thresholds turn every value over 80 red, and its variables select a single value."""
-    made = json.loads(text(dashboard))
-    assert len({panel["id"] for panel in made["panels"]}) == len(made["panels"])
-    for panel in made["panels"]:
+    document = json.loads(text(dashboard))
+    assert len({panel["id"] for panel in document["panels"]}) == len(document["panels"])
+    for panel in document["panels"]:
         if panel["type"] in {"stat", "timeseries"}:
             assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["value"] is None, panel["title"]
         if panel["type"] == "state-timeline":
@@ -55,7 +55,7 @@ def test_nothing_is_left_to_what_grafana_would_choose(dashboard):
             assert mapping["options"].keys() == {"0", "1"}
         if panel["type"] != "row":
             assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
-    for variable in made["templating"]["list"]:
+    for variable in document["templating"]["list"]:
         if variable["type"] == "query":
             assert variable["current"]["value"] == ["$__all"]
 
@@ -63,11 +63,11 @@ def test_nothing_is_left_to_what_grafana_would_choose(dashboard):
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
 def test_grafanas_own_model_reads_every_word(dashboard):
     """The model drops fields that it does not know, which may only be these fields of annotations."""
-    made = json.loads(text(dashboard))
-    for mark in made["annotations"]["list"]:
+    document = json.loads(text(dashboard))
+    for mark in document["annotations"]["list"]:
         for name in ("titleFormat", "textFormat", "step"):
             del mark[name]
-    assert json.loads(json.dumps(Model.from_json(made), cls=JSONEncoder)) == made
+    assert json.loads(json.dumps(Model.from_json(document), cls=JSONEncoder)) == document
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
@@ -92,11 +92,11 @@ def test_every_alert_that_a_panel_names_is_one(dashboard, panel):
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
 def test_every_dashboard_has_its_variables_links_and_annotations(dashboard):
-    made = json.loads(text(dashboard))
-    assert [each["name"] for each in made["templating"]["list"]] == ["node", "consumer", "runbooks"]
-    assert {each["name"] for each in made["annotations"]["list"]} == {"starts", "drains", "alerts"}
-    assert any(each["title"] == "Runbooks" for each in made["links"])
+    document = json.loads(text(dashboard))
+    assert [each["name"] for each in document["templating"]["list"]] == ["node", "consumer", "runbooks"]
+    assert {each["name"] for each in document["annotations"]["list"]} == {"starts", "drains", "alerts"}
+    assert any(each["title"] == "Runbooks" for each in document["links"])
     # The uid of the provisioned data source. Any other would show "not found" in every panel.
     source = yaml.safe_load((ROOT / "deploy/compose/grafana-datasource.yml").read_text(encoding="utf-8"))
-    [given] = {panel["datasource"]["uid"] for panel in made["panels"] if panel["type"] != "row"}
+    [given] = {panel["datasource"]["uid"] for panel in document["panels"] if panel["type"] != "row"}
     assert given == source["datasources"][0]["uid"]

@@ -36,9 +36,9 @@ def refusal():
 @pytest.mark.usefixtures("environ")
 def test_production_names_every_missing_variable_at_once():
     """A failed start should name all missing variables."""
-    said = refusal()
+    message = refusal()
     for name in PRODUCTION:
-        assert f"{name} is not set" in said
+        assert f"{name} is not set" in message
 
 
 def test_production_starts_with_what_it_asked_for(environ):
@@ -76,9 +76,9 @@ def test_production_refuses_the_public_development_key(environ):
 
 def test_production_refuses_a_short_key(environ):
     environ(PRODUCTION | {"TIDEWIRE_SECRET_KEY": "short"})
-    said = refusal()
-    assert "has 5 characters" in said
-    assert "short" not in said.replace("shorter", "")
+    message = refusal()
+    assert "has 5 characters" in message
+    assert "short" not in message.replace("shorter", "")
 
 
 def test_fallback_keys_are_a_list(environ):

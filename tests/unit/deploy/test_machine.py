@@ -154,14 +154,14 @@ def environment(monkeypatch, tmp_path):
     (site / "pip").mkdir()
     (site / "pip/__main__.py").touch()
     (root / ".venv/bin/pip").write_text(f"#!{root}/.venv/bin/python3\n")
-    found = types.SimpleNamespace(directory=root, packages=site, calls=[])
+    state = types.SimpleNamespace(directory=root, packages=site, calls=[])
 
     def install(_command, pinned):
         assert pinned == 2
-        found.calls.append(sorted(path.name for path in site.glob("*.dist-info")))
+        state.calls.append(sorted(path.name for path in site.glob("*.dist-info")))
 
     monkeypatch.setattr(venv, "_install", install)
-    return found
+    return state
 
 
 def test_packages_are_installed_once(environment):

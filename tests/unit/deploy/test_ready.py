@@ -19,9 +19,9 @@ def answers(monkeypatch):
 
 def test_all_that_answer_are_told_and_none_is_late(answers):
     answers |= {"u1", "u2"}
-    told = []
-    assert ready.wait_until_ready({"a": "u1", "b": "u2"}, timeout_seconds=5, on_ready=told.append) == []
-    assert told == ["a", "b"]
+    calls = []
+    assert ready.wait_until_ready({"a": "u1", "b": "u2"}, timeout_seconds=5, on_ready=calls.append) == []
+    assert calls == ["a", "b"]
 
 
 @pytest.mark.usefixtures("answers")

@@ -57,7 +57,7 @@ async def here(monkeypatch, settings, configure):
     monkeypatch.setattr(node_module, "stream_store", lambda: streams)
     for module in (connection, consumer, session_watch, node_module):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time, time=time.time))
-    made = node_module.node()
-    made.streams = streams
-    yield made
-    await made.stop()
+    this_node = node_module.node()
+    this_node.streams = streams
+    yield this_node
+    await this_node.stop()

@@ -236,9 +236,9 @@ class MemoryStreams:
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:
         await self._ask()
-        found = [self._ends.get(topic) for topic in topics]
+        matching = [self._ends.get(topic) for topic in topics]
         await self.asked()
-        return found
+        return matching
 
     async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
         await self._ask()

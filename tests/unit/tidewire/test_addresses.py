@@ -76,10 +76,10 @@ def test_an_origin_is_normal_or_refused(text):
     """No header may raise any other exception."""
     for made in (text, f"https://{text}"):
         try:
-            found = origin(made)
+            origin_of_text = origin(made)
         except ValueError:
             continue
-        assert origin(found) == found
+        assert origin(origin_of_text) == origin_of_text
 
 
 @pytest.mark.parametrize(

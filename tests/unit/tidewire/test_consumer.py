@@ -277,8 +277,8 @@ class TestConnecting:
         events = await client.events()
         resumed = {event["topic"]: event["at"] for event in events if event["type"] == "resumed"}
         assert resumed == {"talk": str(talk), "other": str(other)}
-        said = [(event["topic"], event["offset"]) for event in events if event["type"] == "test.said"]
-        assert sorted(said) == [("other", 3), ("talk", 2), ("talk", 3)]
+        messages = [(event["topic"], event["offset"]) for event in events if event["type"] == "test.said"]
+        assert sorted(messages) == [("other", 3), ("talk", 2), ("talk", 3)]
 
     async def test_a_topic_that_a_socket_names_twice_is_delivered_once(self, connect, here):
         """A list of topics from a database may contain duplicates."""

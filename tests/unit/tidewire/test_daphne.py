@@ -333,11 +333,11 @@ def test_what_autobahn_sets_on_each_connection_is_set_on_ours(factory, make):
 
 def test_slimming_keeps_what_a_close_needs(make):
     """Autobahn and Daphne must still find everything that they read when a lost connection is reported."""
-    told = []
+    calls = []
 
     class Daphne:
         def protocol_disconnected(self, protocol):
-            told.append(protocol)
+            calls.append(protocol)
 
         def log_action(self, *_):
             return
@@ -347,9 +347,9 @@ def test_slimming_keeps_what_a_close_needs(make):
     protocol.server = Daphne()
     protocol.client_addr = None
     protocol.peer = "tcp4:127.0.0.1:1"
-    protocol.application_queue = type("Queue", (), {"put_nowait": told.append})()
+    protocol.application_queue = type("Queue", (), {"put_nowait": calls.append})()
     protocol.factory.countConnections = 1
     protocol._drop_handshake_attributes()
     assert set(vars(protocol)) <= set(_OPEN_ATTRIBUTES)
     protocol._connectionLost(type("Reason", (), {"value": None})())
-    assert told == [protocol, {"type": "websocket.disconnect", "code": 1006}]
+    assert calls == [protocol, {"type": "websocket.disconnect", "code": 1006}]

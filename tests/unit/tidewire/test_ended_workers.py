@@ -24,10 +24,10 @@ def _worker(monkeypatch, tmp_path):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
 
     def work(pid: int) -> None:
-        made = values.MultiProcessValue(lambda: pid)
-        monkeypatch.setattr(values, "ValueClass", made)
+        multi_process_value = values.MultiProcessValue(lambda: pid)
+        monkeypatch.setattr(values, "ValueClass", multi_process_value)
         for module in ("prometheus_client.metrics.values",):
-            monkeypatch.setattr(f"{module}.ValueClass", made)
+            monkeypatch.setattr(f"{module}.ValueClass", multi_process_value)
         Counter("pages", "Pages.", ["view"], registry=None).labels("list").inc(2)
         Histogram("seconds", "Seconds.", registry=None, buckets=(1, 10)).observe(5)
         Gauge("waiting", "Waiting.", registry=None, multiprocess_mode="mostrecent").set(7)

@@ -116,7 +116,7 @@ def literals(function: str, place: int) -> set[str]:
 
 def labelled() -> Counts[tuple[str, str]]:
     """Return (metric, value) for every `metrics.NAME.labels(..., "value")` in the code."""
-    found: Counts[tuple[str, str]] = Counts()
+    counts: Counts[tuple[str, str]] = Counts()
     for path in SOURCES:
         for node in nodes(path):
             match node:
@@ -124,8 +124,8 @@ def labelled() -> Counts[tuple[str, str]]:
                     func=ast.Attribute(attr="labels", value=ast.Attribute(attr=name, value=ast.Name(id="metrics"))),
                     args=[*_, ast.Constant(value=str(text))],
                 ):
-                    found[name, text] += 1
-    return found
+                    counts[name, text] += 1
+    return counts
 
 
 def test_every_value_of_a_label_stands_in_its_set():

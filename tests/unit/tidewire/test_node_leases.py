@@ -72,9 +72,9 @@ async def running(store, announced):
     async def announce(topics: set[str]) -> None:
         announced.extend(sorted(topics))
 
-    made = NodeEditLeases(store, touch_seconds=TOUCH_SECONDS, announce=announce)
-    task = asyncio.ensure_future(made.run())
-    yield made
+    node_leases = NodeEditLeases(store, touch_seconds=TOUCH_SECONDS, announce=announce)
+    task = asyncio.ensure_future(node_leases.run())
+    yield node_leases
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

@@ -22,9 +22,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def woken(monkeypatch) -> list[int]:
     """Record the number of waiting events each time that the publisher is woken."""
-    made: list[int] = []
-    monkeypatch.setattr(outbox.publisher, "wake", lambda: made.append(OutboxEvent.objects.count()))
-    return made
+    created: list[int] = []
+    monkeypatch.setattr(outbox.publisher, "wake", lambda: created.append(OutboxEvent.objects.count()))
+    return created
 
 
 def said(number: int) -> Said:

@@ -13,9 +13,9 @@ from tidewire.exceptions import RedisUnavailable
 
 @pytest.fixture(autouse=True)
 def pruners(monkeypatch):
-    made = {}
-    monkeypatch.setattr(pruning, "_pruners", made)
-    return made
+    created = {}
+    monkeypatch.setattr(pruning, "_pruners", created)
+    return created
 
 
 @pytest.mark.parametrize("error", [OperationalError("locked"), RedisUnavailable("unavailable"), KeyError("a bug")])

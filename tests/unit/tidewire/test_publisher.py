@@ -346,9 +346,9 @@ class TestThread:
     @pytest.fixture
     def thread(self, redis, monkeypatch):
         """A publisher's thread, in which the test replaces `publish`; stopped afterwards."""
-        made = PublisherThread()
-        yield made
-        made.stop()
+        publisher_thread = PublisherThread()
+        yield publisher_thread
+        publisher_thread.stop()
 
     def test_waking_never_waits(self, thread, monkeypatch):
         """A publisher that hangs does not delay a request."""
@@ -418,17 +418,17 @@ class TestThread:
 
     def test_a_process_has_one_and_a_fork_its_own(self, monkeypatch):
         """Threads do not survive in a forked child."""
-        made = []
+        created = []
         ended = []
         one = SimpleNamespace(wake=lambda: None, finish=lambda: None)
-        monkeypatch.setattr(publisher, "PublisherThread", lambda: made.append(1) or one)
+        monkeypatch.setattr(publisher, "PublisherThread", lambda: created.append(1) or one)
         monkeypatch.setattr(publisher.threading, "_register_atexit", ended.append)
         publisher._of_process.cache_clear()
         for pid in (1, 1, 2):
             monkeypatch.setattr(publisher.os, "getpid", lambda pid=pid: pid)
             publisher.wake()
         publisher._of_process.cache_clear()
-        assert len(made) == 2
+        assert len(created) == 2
         assert ended == [one.finish] * 2
 
 

@@ -22,9 +22,9 @@ def clock():
 @pytest.fixture(autouse=True)
 def delivery(monkeypatch):
     """A histogram for this test, with bounds that make calculations easy."""
-    made = Histogram("delivery_seconds", "", ["topic"], buckets=(0.001, 0.005, 0.01, 10), registry=None)
-    monkeypatch.setattr(metrics, "DELIVERY_SECONDS", made)
-    return made
+    histogram = Histogram("delivery_seconds", "", ["topic"], buckets=(0.001, 0.005, 0.01, 10), registry=None)
+    monkeypatch.setattr(metrics, "DELIVERY_SECONDS", histogram)
+    return histogram
 
 
 def test_a_rate_is_what_came_since_the_first_look_per_second(clock):

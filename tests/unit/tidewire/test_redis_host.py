@@ -17,10 +17,10 @@ SENTINELS = ("10.0.0.1:26379", "[::1]:26380")
 
 def test_without_sentinels_it_is_the_address():
     """The URL's address, with its user, password and database."""
-    made = pool(redis_host("redis://ada:secret@10.0.0.9:6380/3"))
-    said = made.connection_kwargs
-    assert isinstance(made, BlockingConnectionPool)
-    assert (said["host"], said["port"], said["username"], said["password"], said["db"]) == (
+    connection_pool = pool(redis_host("redis://ada:secret@10.0.0.9:6380/3"))
+    options = connection_pool.connection_kwargs
+    assert isinstance(connection_pool, BlockingConnectionPool)
+    assert (options["host"], options["port"], options["username"], options["password"], options["db"]) == (
         "10.0.0.9",
         6380,
         "ada",
@@ -36,9 +36,9 @@ def test_with_sentinels_it_is_the_primary_they_name(make):
     made = make(host)
     assert isinstance(made, SentinelConnectionPool)
     assert made.service_name == "tide"
-    said = made.connection_kwargs
-    assert (said["username"], said["password"], said["db"]) == ("ada", "secret", 3)
-    assert "host" not in said
+    options = made.connection_kwargs
+    assert (options["username"], options["password"], options["db"]) == ("ada", "secret", 3)
+    assert "host" not in options
     asked = [each.connection_pool.connection_kwargs for each in made.sentinel_manager.sentinels]
     assert [(each["host"], each["port"], each["password"]) for each in asked] == [
         ("10.0.0.1", 26379, "other"),
@@ -48,29 +48,33 @@ def test_with_sentinels_it_is_the_primary_they_name(make):
 
 def test_a_sentinel_that_is_gone_is_asked_once_and_not_for_long():
     """The next Sentinel must be asked within the timeout of a caller that waits for a connection."""
-    made = pool(redis_host("redis://h", sentinels=SENTINELS))
-    assert isinstance(made, SentinelConnectionPool)
-    for sentinel in made.sentinel_manager.sentinels:
-        said = sentinel.connection_pool.connection_kwargs
-        assert said["socket_timeout"] + said["socket_connect_timeout"] <= 1.0
-        assert said["retry"]._retries == 0
+    connection_pool = pool(redis_host("redis://h", sentinels=SENTINELS))
+    assert isinstance(connection_pool, SentinelConnectionPool)
+    for sentinel in connection_pool.sentinel_manager.sentinels:
+        options = sentinel.connection_pool.connection_kwargs
+        assert options["socket_timeout"] + options["socket_connect_timeout"] <= 1.0
+        assert options["retry"]._retries == 0
 
 
 def test_tls_reaches_the_primary_and_the_sentinels():
     """The scheme rediss applies to all connections."""
-    made = pool(redis_host("rediss://h/0", sentinels=SENTINELS))
-    assert isinstance(made, SentinelConnectionPool)
-    assert issubclass(made.connection_class, SSLConnection)
-    assert issubclass(made.connection_class, SentinelManagedConnection)
-    assert all(each.connection_pool.connection_class is SSLConnection for each in made.sentinel_manager.sentinels)
+    connection_pool = pool(redis_host("rediss://h/0", sentinels=SENTINELS))
+    assert isinstance(connection_pool, SentinelConnectionPool)
+    assert issubclass(connection_pool.connection_class, SSLConnection)
+    assert issubclass(connection_pool.connection_class, SentinelManagedConnection)
+    assert all(
+        each.connection_pool.connection_class is SSLConnection for each in connection_pool.sentinel_manager.sentinels
+    )
 
 
 @pytest.mark.parametrize("sentinels", [(), SENTINELS])
 async def test_whoever_is_one_too_many_waits_for_a_connection(sentinels):
     """A storm of reads is served one after another instead of being refused."""
-    made = pool(redis_host("redis://127.0.0.1:1", sentinels=sentinels) | {"max_connections": 1, "timeout": 5})
-    made._in_use_connections.add(made.make_connection())
-    waiting = asyncio.ensure_future(Redis(connection_pool=made).ping())
+    connection_pool = pool(
+        redis_host("redis://127.0.0.1:1", sentinels=sentinels) | {"max_connections": 1, "timeout": 5}
+    )
+    connection_pool._in_use_connections.add(connection_pool.make_connection())
+    waiting = asyncio.ensure_future(Redis(connection_pool=connection_pool).ping())
     # A pool that does not wait would refuse the connection at once.
     await asyncio.sleep(1)
     assert not waiting.done()

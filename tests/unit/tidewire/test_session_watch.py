@@ -31,9 +31,9 @@ class Sessions:
 
 @pytest.fixture
 def found(monkeypatch):
-    made = Sessions()
-    monkeypatch.setattr(session_watch, "_ended_sessions", made.ended)
-    return made
+    sessions = Sessions()
+    monkeypatch.setattr(session_watch, "_ended_sessions", sessions.ended)
+    return sessions
 
 
 @pytest.fixture

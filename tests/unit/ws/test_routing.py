@@ -13,12 +13,12 @@ from ws.routing import websocket_urlpatterns
 
 def routed(path: str) -> tuple[type, dict]:
     """Return the consumer of a path, and the arguments from the path."""
-    found = []
+    results = []
     for pattern in websocket_urlpatterns:
         match = pattern.pattern.match(path)
         if match is not None:
-            found.append((pattern.callback.consumer_class, match[2]))
-    [only] = found
+            results.append((pattern.callback.consumer_class, match[2]))
+    [only] = results
     return only
 
 
