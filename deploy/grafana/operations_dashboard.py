@@ -38,7 +38,7 @@ OPERATIONS = Dashboard(
                     limit=0.1,
                 ),
                 Panel(
-                    "Tasks of the hub started again",
+                    "Restarted tasks",
                     (
                         (
                             f"sum by (instance, task) (increase({RESTARTS}[$__rate_interval]))",

@@ -66,7 +66,7 @@ def _read(read: Callable[[Presence], Awaitable[T]]) -> T | None:
         value = background().run(reading(), seconds=TIMEOUT_SECONDS)
     except RedisUnavailable as error:
         circuit_breaker.READS.record_failure()
-        logger.warning("pages are shown without what is live: %s", error)
+        logger.warning("pages are shown without live values: %s", error)
         return None
     circuit_breaker.READS.record_success()
     return value

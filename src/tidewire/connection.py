@@ -157,4 +157,4 @@ def attempt(step: Callable[..., object], *arguments: object) -> None:
     try:
         step(*arguments)
     except Exception:
-        logger.exception("%s failed; the other steps go on", getattr(step, "__qualname__", step))
+        logger.exception("%s failed; continuing with the other steps", getattr(step, "__qualname__", step))

@@ -220,7 +220,7 @@ class Hub:
             # The check retries the feed every second.
             logger.debug("topic %s waits for Redis: %s", topic, error)
         except Exception:
-            logger.exception("delivery on topic %s failed; it starts over", topic)
+            logger.exception("delivery on topic %s failed; reading the topic again", topic)
             metrics.TASK_RESTARTS.labels("delivery").inc()
             feed.invalidate()
         finally:

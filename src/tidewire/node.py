@@ -284,7 +284,7 @@ async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:
         except REDIS_UNAVAILABLE_ERRORS as error:
             logger.warning("%s waits for Redis: %s", name, error)
         except Exception:
-            logger.exception("%s died and is started again", name)
+            logger.exception("task %s failed; restarting it", name)
             metrics.TASK_RESTARTS.labels(name).inc()
         if loop.time() - began > LONGEST_RESTART_SECONDS:
             backoff.succeeded()

@@ -234,7 +234,7 @@ class Revocations:
         try:
             await self._publish(Revoked(id=uuid4(), user=user, session=hash_of_session, final=final))
         except RedisUnavailable as error:
-            logger.warning("other nodes find the end of a session by themselves: %s", error)
+            logger.warning("the end of a session was not published; other nodes detect it later: %s", error)
 
     def on_data_loss(self) -> None:
         """Called if revocations may be lost for good; the node replaces it."""

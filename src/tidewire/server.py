@@ -129,7 +129,7 @@ class TidewireServer(Server):
         try:
             super().application_checker()
         except Exception:
-            logger.exception("the checker of applications failed; it goes on")
+            logger.exception("the check of applications failed; it will run again")
             reactor.callLater(1, self.application_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
 
     def kill_all_applications(self) -> Any:

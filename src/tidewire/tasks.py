@@ -21,4 +21,4 @@ async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=CANCEL_SECONDS)
     if running:
-        logger.warning("ran on when they were to end: %s", sorted(task.get_name() for task in running))
+        logger.warning("tasks did not end when cancelled: %s", sorted(task.get_name() for task in running))
