@@ -44,7 +44,7 @@ DEVELOPMENT: Final[dict[str, Any]] = {
 SECRET_KEY_MIN_CHARS: Final = 50
 NEW_KEY: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
 # Characters that editors, other systems and `echo` may add around a value; no setting begins or ends with them.
-AROUND: Final = "\ufeff \t\r\n\v\f"
+SURROUNDING_CHARACTERS: Final = "\ufeff \t\r\n\v\f"
 # First path segments that are used by pages, sockets and static files.
 TAKEN_PATHS: Final = frozenset(
     [
@@ -67,7 +67,7 @@ TAKEN_PATHS: Final = frozenset(
     ]
 )
 # A name this similar to a setting's counts as a misspelling; for difflib, 1 is the same name.
-SLIP: Final = 0.8
+MISSPELLING_SIMILARITY: Final = 0.8
 
 
 def _split(value: object) -> object:
@@ -262,12 +262,14 @@ class Env(BaseModel):
 def read_env(environ: Mapping[str, str] = os.environ) -> Env:
     """Read the environment and the secrets directory; exit with a list of all problems instead of a traceback."""
     values = {
-        name: text for name, value in environ.items() if name.startswith(PREFIX) and (text := value.strip(AROUND))
+        name: text
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and (text := value.strip(SURROUNDING_CHARACTERS))
     }
     try:
-        slips, unknown = _unknown(environ)
-        if slips:
-            raise ValueError("\n".join(slips))
+        misspellings, unknown = _unknown(environ)
+        if misspellings:
+            raise ValueError("\n".join(misspellings))
         env = Env(**_fields({**_files(values.get(SECRETS_DIR)), **values}))
     except ValidationError as error:
         raise SystemExit(explain(error)) from None
@@ -293,7 +295,7 @@ def _files(directory: str | None) -> dict[str, str]:
     values = {}
     for path in sorted(Path(directory).glob(f"{PREFIX}*")):
         try:
-            text = path.read_text(encoding="utf-8").strip(AROUND)
+            text = path.read_text(encoding="utf-8").strip(SURROUNDING_CHARACTERS)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
             raise ValueError(f"  {path.name} in {SECRETS_DIR} cannot be read: {reason}") from None
@@ -305,16 +307,16 @@ def _files(directory: str | None) -> dict[str, str]:
 def _unknown(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Return messages for misspelt names of settings, and the other names that are not settings."""
     known = {field.upper(): field for field in Env.model_fields} | {"SECRETS_DIR": ""}
-    slips, others = [], []
+    misspellings, unknown = [], []
     for name in sorted(environ):
         short = name.upper().removeprefix(PREFIX)
         if not name.upper().startswith(PREFIX) or (name.startswith(PREFIX) and short in known):
             continue
-        if meant := difflib.get_close_matches(short, known, n=1, cutoff=SLIP):
-            slips.append(f"  {name} is no setting. {PREFIX}{meant[0]} is meant?")
+        if meant := difflib.get_close_matches(short, known, n=1, cutoff=MISSPELLING_SIMILARITY):
+            misspellings.append(f"  {name} is no setting. {PREFIX}{meant[0]} is meant?")
         else:
-            others.append(name)
-    return slips, others
+            unknown.append(name)
+    return misspellings, unknown
 
 
 def explain(error: ValidationError) -> str:

@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from dashboard import submissions
 from web.forms import SignInForm, SignUpForm
 from web.generic import FormView
-from web.logins import know_device
+from web.logins import remember_device
 from web.names import TAKEN
 
 # The login pages themselves, and URLs that only scripts request, including the admin's. Probes have no name.
@@ -53,7 +53,7 @@ class SignIn(LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
-        know_device(self.request, response, form.get_user())
+        remember_device(self.request, response, form.get_user())
         return response
 
 
@@ -129,7 +129,7 @@ class SignUp(FormView[SignUpForm]):
     def _enter(self, user: User) -> HttpResponse:
         login(self.request, user, backend="django.contrib.auth.backends.ModelBackend")
         response = redirect(settings.LOGIN_REDIRECT_URL)
-        know_device(self.request, response, user)
+        remember_device(self.request, response, user)
         return response
 
 

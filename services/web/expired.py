@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 
 from web.accounts import page_after_login
 
-DOORS = ("login", "signup")
+LOGIN_VIEWS = ("login", "signup")
 # Start of Django's reason if the form came from another site.
 OTHER_SITE = "Origin checking failed"
 
@@ -26,9 +26,9 @@ def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
     # Browsers send Origin with every form, and Django has compared it before the token.
     if "Origin" not in request.headers or reason.startswith(OTHER_SITE):
         return csrf_failure(request, reason)
-    door = resolve(request.path_info).url_name
-    if door in DOORS:
-        return _door(request)
+    view = resolve(request.path_info).url_name
+    if view in LOGIN_VIEWS:
+        return _repeat_login(request)
     if not request.user.is_authenticated:
         return redirect_to_login(request.get_full_path())
     fields = [
@@ -39,7 +39,7 @@ def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "web/send_again.html", {"fields": fields}, status=403)
 
 
-def _door(request: HttpRequest) -> HttpResponse:
+def _repeat_login(request: HttpRequest) -> HttpResponse:
     """Handle a second click on Log in or Sign up, after the first has logged in."""
     if request.user.is_authenticated:
         return redirect(page_after_login(request.POST.get("next", ""), request) or settings.LOGIN_REDIRECT_URL)

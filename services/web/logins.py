@@ -55,24 +55,24 @@ class Count(NamedTuple):
 
 
 # Counts that must all have capacity for an attempt.
-Lane = Sequence[Count]
+Rule = Sequence[Count]
 
 
 class LoginLimits(AxesBaseHandler):
-    """Refuses a login if no lane has capacity. An attempt is counted before the password is checked."""
+    """Refuses a login if no rule has capacity. An attempt is counted before the password is checked."""
 
     def is_allowed(self, request: Any, credentials: dict[str, Any] | None = None) -> bool:
         """Return whether the password may be checked."""
-        request.login_lanes = _lanes(request, str((credentials or {}).get("username")))
+        request.login_rules = _rules(request, str((credentials or {}).get("username")))
         # A refused attempt writes nothing.
-        with_room = _with_room(request.login_lanes)
-        request.login_taken = next((lane for lane in with_room if _take(lane)), ())
+        with_capacity = _with_capacity(request.login_rules)
+        request.login_taken = next((rule for rule in with_capacity if _take(rule)), ())
         return bool(request.login_taken)
 
     def user_login_failed(self, _sender: Any, credentials: Any, request: Any = None, **_: Any) -> None:
         """Mark the response if this attempt was refused, or the next one would be."""
-        lanes = getattr(request, "login_lanes", ())
-        if lanes and not _with_room(lanes):
+        rules = getattr(request, "login_rules", ())
+        if rules and not _with_capacity(rules):
             request.axes_locked_out = True
             request.axes_credentials = credentials
         _prune()
@@ -112,14 +112,14 @@ def _client(request: HttpRequest) -> str:
 
 def locked_out(request: Any, _response: HttpResponse, _credentials: Any) -> HttpResponse:
     """Return the response to a refused login, with the time to wait."""
-    keys = [count.key for lane in request.login_lanes for count in lane]
+    keys = [count.key for rule in request.login_rules for count in rule]
     left = ExpressionWrapper(F("until") - Now(), output_field=DurationField())
     waits = FailedLogins.objects.filter(key__in=keys, until__gt=Now()).values_list(left, flat=True)
     minutes = math.ceil(max(waits, default=timedelta()) / timedelta(minutes=1))
     return render(request, "web/locked_out.html", {"minutes": max(minutes, 1)}, status=429)
 
 
-def know_device(request: HttpRequest, response: HttpResponse, user: User) -> None:
+def remember_device(request: HttpRequest, response: HttpResponse, user: User) -> None:
     """Set a cookie by which this user's next login in this browser is recognised."""
     name = user.get_username()
     device = _device(request, name) or secrets.token_hex(16)
@@ -142,28 +142,28 @@ def _device(request: HttpRequest, name: str) -> str | None:
     return str(device) if known == name else None
 
 
-def _lanes(request: HttpRequest, name: str) -> list[Lane]:
-    """Return the lanes that are open to this user here, first the one that strangers can affect least."""
+def _rules(request: HttpRequest, name: str) -> list[Rule]:
+    """Return the rules that are open to this user here, first the one that strangers can affect least."""
     address = _client(request)
     at_address = Count(_key("user at address", name, address), FOR_USER_AT_ADDRESS)
-    lanes: list[Lane] = []
+    rules: list[Rule] = []
     if device := _device(request, name):
-        lanes.append((Count(_key("device", device), FOR_DEVICE),))
+        rules.append((Count(_key("device", device), FOR_DEVICE),))
     if KnownAddress.objects.filter(user__username=name, address=_key(address)).exists():
-        lanes.append((at_address,))
+        rules.append((at_address,))
     else:
-        lanes.append((at_address, Count(_key("user", name), FOR_USER), Count(_key("address", address), FOR_ADDRESS)))
-    return lanes
+        rules.append((at_address, Count(_key("user", name), FOR_USER), Count(_key("address", address), FOR_ADDRESS)))
+    return rules
 
 
 def _key(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 
 
-def _take(lane: Lane) -> bool:
+def _take(rule: Rule) -> bool:
     """Count an attempt in each of the counts, or in none if one is full."""
     with transaction.atomic():
-        taken = all(map(_take_one, lane))
+        taken = all(map(_take_one, rule))
         transaction.set_rollback(not taken)
     return taken
 
@@ -183,10 +183,10 @@ def _take_one(count: Count) -> bool:
     return False
 
 
-def _with_room(lanes: Iterable[Lane]) -> list[Lane]:
-    keys = [count.key for lane in lanes for count in lane]
+def _with_capacity(rules: Iterable[Rule]) -> list[Rule]:
+    keys = [count.key for rule in rules for count in rule]
     counts = dict(FailedLogins.objects.filter(key__in=keys, until__gt=Now()).values_list("key", "count"))
-    return [lane for lane in lanes if all(counts.get(count.key, 0) < count.limit for count in lane)]
+    return [rule for rule in rules if all(counts.get(count.key, 0) < count.limit for count in rule)]
 
 
 def _prune() -> None:

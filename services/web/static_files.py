@@ -14,7 +14,7 @@ from django.utils._os import safe_join
 
 # The names that collectstatic generates; the content of such a file never changes.
 HASHED: Final = re.compile(r"[\x20-\x7e]{1,200}\.[0-9a-f]{12}\.[a-z0-9.]{1,20}")
-FOREVER: Final = "public, max-age=31536000, immutable"
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
 
 class StaticFilesMiddleware:
@@ -34,7 +34,7 @@ def _response(name: str) -> HttpResponseBase:
     if HASHED.fullmatch(name):
         path = Path(safe_join(settings.STATIC_ROOT, name))
         if path.is_file():
-            return FileResponse(path.open("rb"), headers={"Cache-Control": FOREVER})
+            return FileResponse(path.open("rb"), headers={"Cache-Control": IMMUTABLE})
     return HttpResponse(
         "This release has no such file.\n", status=404, content_type="text/plain", headers={"Cache-Control": "no-store"}
     )

@@ -26,9 +26,9 @@ ADMIN_PORT: Final = 8300
 ROUND_SECONDS: Final = 15.0
 TIMEOUT_SECONDS: Final = 5.0
 # A smaller difference in sockets does not matter.
-WORTH_TELLING: Final = 10
+MIN_CHANGE: Final = 10
 # The cost is an int32 in Kubernetes.
-MOST: Final = 2**31 - 1
+MAX_INT: Final = 2**31 - 1
 # Without the proxy that the environment names: both the nodes and the API server are inside the cluster.
 NO_PROXY: Final = urllib.request.ProxyHandler({})
 
@@ -48,7 +48,7 @@ class Pod:
         return cls(pod["metadata"]["name"], pod["status"].get("podIP", ""), cost)
 
 
-def living(listed: dict[str, Any]) -> list[Pod]:
+def running_pods(listed: dict[str, Any]) -> list[Pod]:
     """Return the pods of a PodList that have an address and are not being terminated."""
     return [
         Pod.of(pod)
@@ -60,13 +60,13 @@ def living(listed: dict[str, Any]) -> list[Pod]:
 def sockets(metrics: str) -> int:
     """Return the number of open sockets from metrics in Prometheus's text format."""
     lines = re.findall(r"^tidewire_connections(?:\{.*\})? (\S+)$", metrics, re.MULTILINE)
-    return min(int(sum(map(float, lines))), MOST)
+    return min(int(sum(map(float, lines))), MAX_INT)
 
 
-def worth_telling(pod: Pod, cost: int) -> bool:
+def is_significant(pod: Pod, cost: int) -> bool:
     """Return whether the change is a tenth and at least a handful, or the last socket has closed."""
     change = abs(cost - pod.cost)
-    return change >= max(WORTH_TELLING, pod.cost // 10) or (cost == 0 and change > 0)
+    return change >= max(MIN_CHANGE, pod.cost // 10) or (cost == 0 and change > 0)
 
 
 class Cluster:
@@ -80,9 +80,9 @@ class Cluster:
         self._direct = urllib.request.build_opener(NO_PROXY, urllib.request.HTTPSHandler(context=tls))
 
     def pods(self) -> list[Pod]:
-        return living(json.loads(self._ask(f"{self._pods}?labelSelector={SELECTOR}")))
+        return running_pods(json.loads(self._ask(f"{self._pods}?labelSelector={SELECTOR}")))
 
-    def tell(self, pod: Pod, cost: int) -> None:
+    def annotate(self, pod: Pod, cost: int) -> None:
         patch = {"metadata": {"annotations": {ANNOTATION: str(cost)}}}
         self._ask(f"{self._pods}/{pod.name}", patch)
 
@@ -113,7 +113,7 @@ def _read(opener: urllib.request.OpenerDirector, request: urllib.request.Request
         raise
 
 
-def once(cluster: Cluster, port: int = ADMIN_PORT) -> Iterator[str]:
+def update_once(cluster: Cluster, port: int = ADMIN_PORT) -> Iterator[str]:
     """Run one round; yields a line per change and per failure. A node that does not answer keeps its cost.
 
     Raises OSError for an error of the API server, unless the pod was deleted meanwhile.
@@ -124,10 +124,10 @@ def once(cluster: Cluster, port: int = ADMIN_PORT) -> Iterator[str]:
         except OSError as error:
             yield f"{pod.name} did not answer: {error}"
             continue
-        if not worth_telling(pod, cost):
+        if not is_significant(pod, cost):
             continue
         try:
-            cluster.tell(pod, cost)
+            cluster.annotate(pod, cost)
         except urllib.error.HTTPError as error:
             if error.code != HTTPStatus.NOT_FOUND:
                 raise
@@ -142,7 +142,7 @@ def main() -> None:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     cluster = Cluster(f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")
     while True:
-        for line in once(cluster):
+        for line in update_once(cluster):
             print(line, flush=True)  # noqa: T201 - its log
         time.sleep(ROUND_SECONDS)
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from deploy.local.layout import free_port
-from ws.deletion_cost import ANNOTATION, Cluster, once
+from ws.deletion_cost import ANNOTATION, Cluster, update_once
 
 
 class Fake(ThreadingHTTPServer):
@@ -87,7 +87,7 @@ def account(tmp_path):
 
 
 def rounds(fake: Fake, account) -> list[str]:
-    return list(once(Cluster(f"http://127.0.0.1:{fake.server_port}", account), fake.server_port))
+    return list(update_once(Cluster(f"http://127.0.0.1:{fake.server_port}", account), fake.server_port))
 
 
 def test_each_pod_costs_as_many_sockets_as_its_node_has(fake, account):

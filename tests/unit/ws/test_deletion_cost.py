@@ -2,7 +2,7 @@
 
 import pytest
 
-from ws.deletion_cost import ANNOTATION, MOST, Pod, living, sockets, worth_telling
+from ws.deletion_cost import ANNOTATION, MAX_INT, Pod, is_significant, running_pods, sockets
 
 
 def found(name="ws-1", address="10.0.0.1", *, annotations=None, leaving=False):
@@ -12,20 +12,20 @@ def found(name="ws-1", address="10.0.0.1", *, annotations=None, leaving=False):
 
 
 def test_a_pod_that_was_told_nothing_costs_nothing_as_kubernetes_has_it():
-    assert living({"items": [found()]}) == [Pod("ws-1", "10.0.0.1", 0)]
+    assert running_pods({"items": [found()]}) == [Pod("ws-1", "10.0.0.1", 0)]
 
 
 def test_the_cost_told_before_is_read_back():
-    assert living({"items": [found(annotations={ANNOTATION: "-7"})]})[0].cost == -7
+    assert running_pods({"items": [found(annotations={ANNOTATION: "-7"})]})[0].cost == -7
 
 
 def test_what_somebody_else_wrote_there_counts_as_nothing():
-    assert living({"items": [found(annotations={ANNOTATION: "much"})]})[0].cost == 0
+    assert running_pods({"items": [found(annotations={ANNOTATION: "much"})]})[0].cost == 0
 
 
 def test_pods_without_an_address_and_pods_that_leave_are_passed_over():
     listed = {"items": [found("starts", ""), found("leaves", leaving=True), found("stays")]}
-    assert [pod.name for pod in living(listed)] == ["stays"]
+    assert [pod.name for pod in running_pods(listed)] == ["stays"]
 
 
 def test_the_sockets_of_all_consumers_are_summed():
@@ -44,7 +44,7 @@ def test_a_node_without_any_socket_yet_has_none():
 
 
 def test_the_cost_fits_what_kubernetes_takes():
-    assert sockets('tidewire_connections{consumer="A"} 9e9\n') == MOST
+    assert sockets('tidewire_connections{consumer="A"} 9e9\n') == MAX_INT
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_the_cost_fits_what_kubernetes_takes():
     [(0, 0, False), (0, 9, False), (0, 10, True), (1000, 1099, False), (1000, 1100, True), (1000, 900, True)],
 )
 def test_only_a_change_that_matters_is_told(before, now, told):
-    assert worth_telling(Pod("ws-1", "10.0.0.1", before), now) is told
+    assert is_significant(Pod("ws-1", "10.0.0.1", before), now) is told
 
 
 def test_that_the_last_socket_has_gone_is_always_told():
-    assert worth_telling(Pod("ws-1", "10.0.0.1", 3), 0)
+    assert is_significant(Pod("ws-1", "10.0.0.1", 3), 0)
