@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 
 from tidewire.conf import Settings
-from tidewire.open_files import OTHERS
+from tidewire.open_files import OTHER_FILES
 from tidewire.redis import MAX_CONNECTIONS
 
 # Besides the threads that answer requests, a Gunicorn process has a thread that publishes, with its own connection.
@@ -163,7 +163,7 @@ def _sockets(fleet: Fleet) -> Iterator[Budget]:
         handshakes = min(_default("HANDSHAKES_PER_NODE"), fleet.connections_per_node)
         yield Budget(
             "the open files of a ws node",
-            {"sockets": fleet.connections_per_node, "handshakes": handshakes, "others": OTHERS},
+            {"sockets": fleet.connections_per_node, "handshakes": handshakes, "others": OTHER_FILES},
             fleet.ws_files,
             "ulimits.nofile",
             "raise it, or lower TIDEWIRE_CONNECTIONS_PER_NODE",

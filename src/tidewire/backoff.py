@@ -15,12 +15,12 @@ class Backoff:
         self._longest_seconds = longest_seconds
         self._next_seconds = first_seconds
 
-    def failed(self) -> float:
-        """Return the number of seconds to wait before the next attempt."""
+    def next_delay(self) -> float:
+        """Return the number of seconds to wait before the next attempt, after a failure."""
         seconds = self._next_seconds
         self._next_seconds = min(seconds * 2, self._longest_seconds)
         return seconds * (1 - random.random() / 2)  # noqa: S311  # no secret
 
-    def succeeded(self) -> None:
+    def reset(self) -> None:
         """Reset the delay for the next failure."""
         self._next_seconds = self._first_seconds

@@ -69,7 +69,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     _closing = False
     _accepted = False
     # True once the project's `disconnect` was called.
-    _left = False
+    _disconnect_called = False
 
     handlers: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
 
@@ -191,7 +191,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             except TimeoutError:
                 if not deadline.expired():
                     raise
-                await self._connect_late()
+                await self._close_unready()
             if hasattr(self, "connection"):
                 self.scope = {name: scope[name] for name in KEPT_SCOPE_KEYS if name in scope}
                 detach = getattr(self.connection.writer, "detach", None)
@@ -205,7 +205,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         except Exception:
             self._end(ABNORMAL_CLOSURE)
             if hasattr(self, "connection"):
-                await self._leave(ABNORMAL_CLOSURE)
+                await self._call_disconnect(ABNORMAL_CLOSURE)
             raise
         finally:
             # Must also run if the server has cancelled the application.
@@ -226,7 +226,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._end(code)
         if not hasattr(self, "connection"):
             attempt(self._count_close, code)
-        await self._leave(code)
+        await self._call_disconnect(code)
         raise StopConsumer
 
     def _end(self, code: int) -> None:
@@ -234,11 +234,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if hasattr(self, "connection"):
             self.connection.end(code)
 
-    async def _leave(self, code: int) -> None:
+    async def _call_disconnect(self, code: int) -> None:
         """Call the project's `disconnect`, once."""
-        if self._left:
+        if self._disconnect_called:
             return
-        self._left = True
+        self._disconnect_called = True
         try:
             async with asyncio.timeout(DISCONNECT_TIMEOUT_SECONDS):
                 await self.disconnect(code)
@@ -292,7 +292,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             metrics.REJECTED.labels(type(self).__name__, "flooding").inc()
             self._close_soon(CloseCode.FLOODING)
 
-    async def _connect_late(self) -> None:
+    async def _close_unready(self) -> None:
         """Close a connection that was not ready in time, with a reconnect code that a browser can see."""
         logger.warning("%s: connect did not end within %s s", type(self).__name__, CONNECT_SECONDS)
         metrics.CONNECTS.labels(type(self).__name__, CloseCode.FAILED.name.lower()).inc()

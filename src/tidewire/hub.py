@@ -162,14 +162,14 @@ class Hub:
             try:
                 await self._check()
                 failures = 0
-                backoff.succeeded()
+                backoff.reset()
                 self.set_redis_health("reads", healthy=True)
                 if reconnects() != known_reconnects:
                     known_reconnects = reconnects()
                     self.on_reconnect()
             except REDIS_UNAVAILABLE_ERRORS as error:
                 failures += 1
-                wait = backoff.failed()
+                wait = backoff.next_delay()
                 logger.warning("the hub waits for Redis: %s", error)
                 # A single failure may be transient; two in a row are an outage that users should see.
                 if failures == 2:

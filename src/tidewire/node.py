@@ -169,13 +169,13 @@ class Node:
     def _release(self, connection: Connection) -> None:
         attempt(self.connections.discard, connection)
         attempt(self._full.discard, connection)
-        attempt(self._count_user_down, connection.user)
-        attempt(_count_down, connection.consumer)
+        attempt(self._decrement_user, connection.user)
+        attempt(_decrement_connections, connection.consumer)
         for subscription in connection.subscriptions:
             attempt(self.hub.unsubscribe, subscription)
-        attempt(_observe, connection)
+        attempt(_observe_duration, connection)
 
-    def _count_user_down(self, user: str) -> None:
+    def _decrement_user(self, user: str) -> None:
         self._by_user[user] -= 1
         if self._by_user[user] <= 0:
             del self._by_user[user]
@@ -190,7 +190,7 @@ class Node:
         """Bytes that are buffered on this node for slow sockets."""
         return sum(connection.writer.backlog for connection in self._full)
 
-    def serve(self, name: str, run: Callable[[], Awaitable[Any]]) -> None:
+    def start_task(self, name: str, run: Callable[[], Awaitable[Any]]) -> None:
         """Run another task of this node, which ends with it."""
         self._tasks.append(asyncio.create_task(_supervise(name, run), name=name))
 
@@ -204,7 +204,7 @@ class Node:
         except REDIS_UNAVAILABLE_ERRORS as error:
             logger.warning("presence was not handed over: %s", error)
 
-    def measure(self) -> None:
+    def update_metrics(self) -> None:
         """Set the metrics that are computed only when scraped."""
         held = self.presence.families()
         # A family without members must be exported as 0, not with its last value.
@@ -265,11 +265,11 @@ def node() -> Node:
     return _nodes[loop]
 
 
-def _count_down(consumer: str) -> None:
+def _decrement_connections(consumer: str) -> None:
     metrics.CONNECTIONS.labels(consumer).dec()
 
 
-def _observe(connection: Connection) -> None:
+def _observe_duration(connection: Connection) -> None:
     metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(time.monotonic() - connection.opened_at)
 
 
@@ -287,8 +287,8 @@ async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:
             logger.exception("task %s failed; restarting it", name)
             metrics.TASK_RESTARTS.labels(name).inc()
         if loop.time() - began > LONGEST_RESTART_SECONDS:
-            backoff.succeeded()
-        await asyncio.sleep(backoff.failed())
+            backoff.reset()
+        await asyncio.sleep(backoff.next_delay())
 
 
 async def _watch_lag() -> None:

@@ -3,7 +3,7 @@
 from django.core.exceptions import ImproperlyConfigured
 
 # Logs, connections to Redis, the admin port, the database, timers.
-OTHERS = 256
+OTHER_FILES = 256
 
 
 def reserve(*, connections: int, handshakes: int) -> None:
@@ -17,13 +17,13 @@ def reserve(*, connections: int, handshakes: int) -> None:
         return
     # A small node can only receive a small storm of handshakes.
     handshakes = min(handshakes, connections)
-    needed = connections + handshakes + OTHERS
+    needed = connections + handshakes + OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise ImproperlyConfigured(
             f"This process may open {hard:,} files, and needs {needed:,}: {connections:,} sockets "
-            f"(CONNECTIONS_PER_NODE), {handshakes:,} handshakes (HANDSHAKES_PER_NODE) and {OTHERS} others. Raise the "
-            "hard limit (ulimit -Hn), or lower CONNECTIONS_PER_NODE"
+            f"(CONNECTIONS_PER_NODE), {handshakes:,} handshakes (HANDSHAKES_PER_NODE) and {OTHER_FILES} others. Raise "
+            "the hard limit (ulimit -Hn), or lower CONNECTIONS_PER_NODE"
         )
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

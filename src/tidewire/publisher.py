@@ -176,15 +176,15 @@ class PublisherThread:
             try:
                 if self._publisher.publish() or not OutboxEvent.objects.exists():
                     return
-                wait = polls.failed()
+                wait = polls.next_delay()
             except RedisUnavailable as error:
                 # Pages can then skip Redis.
                 circuit_breaker.READS.record_failure()
-                wait = retries.failed()
+                wait = retries.next_delay()
                 logger.warning("events wait for Redis, %.1f s until the next attempt: %s", wait, error)
             except (DatabaseError, InterfaceError) as error:
                 connection.close()
-                wait = retries.failed()
+                wait = retries.next_delay()
                 logger.warning("events wait for the database, %.1f s until the next attempt: %s", wait, error)
             self._stopping.wait(wait)
 

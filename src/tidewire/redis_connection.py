@@ -16,9 +16,9 @@ from redis.exceptions import ClusterDownError, MasterDownError, ReadOnlyError, R
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 # Replies of a server that is not the primary, or a primary without its replicas. None of them can follow a write.
-_WRONG_SERVER = (ReadOnlyError, MasterDownError, ClusterDownError)
+_WRONG_SERVER_ERRORS = (ReadOnlyError, MasterDownError, ClusterDownError)
 # Prefixes of replies for which redis-py has no classes.
-_WRONG_SERVER_TOO = ("NOREPLICAS ", "UNBLOCKED ")
+_WRONG_SERVER_PREFIXES = ("NOREPLICAS ", "UNBLOCKED ")
 
 _connections: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[PrimaryConnection]]" = WeakKeyDictionary()
 # Loops that have closed their connections, and have not written since.
@@ -58,8 +58,8 @@ def reconnects() -> int:
 
 def is_wrong_server(error: BaseException | None) -> bool:
     """Return whether a reply means that the connection leads to the wrong server."""
-    return isinstance(error, _WRONG_SERVER) or (
-        isinstance(error, ResponseError) and str(error).startswith(_WRONG_SERVER_TOO)
+    return isinstance(error, _WRONG_SERVER_ERRORS) or (
+        isinstance(error, ResponseError) and str(error).startswith(_WRONG_SERVER_PREFIXES)
     )
 
 

@@ -113,16 +113,20 @@ def redis_host(
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     if kind is SSLConnection:
         tls["ssl"] = True
-    who = {name: value for name, value in options.items() if name in ("username", "password", "db")}
-    asking = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS, "retry": _once()}
+    credentials = {name: value for name, value in options.items() if name in ("username", "password", "db")}
+    sentinel_options = {
+        "socket_timeout": SENTINEL_SECONDS,
+        "socket_connect_timeout": SENTINEL_SECONDS,
+        "retry": _no_retry(),
+    }
     if sentinel_password:
-        asking["password"] = sentinel_password
+        sentinel_options["password"] = sentinel_password
     return {
         **common,
-        **who,
+        **credentials,
         "master_name": master,
         "sentinels": [_address(each) for each in sentinels],
-        "sentinel_kwargs": asking | tls,
+        "sentinel_kwargs": sentinel_options | tls,
         "connection_class": SentinelTLSConnection if kind is SSLConnection else SentinelConnection,
         **tls,
     }
@@ -133,8 +137,8 @@ def pool(host: Mapping[str, Any]) -> ConnectionPool:
     options = dict(host)
     if "sentinels" not in options:
         return BlockingConnectionPool(**options)
-    asked, asking = options.pop("sentinels"), options.pop("sentinel_kwargs")
-    sentinels = Sentinel(asked, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]  # redis-py has no types here
+    addresses, sentinel_options = options.pop("sentinels"), options.pop("sentinel_kwargs")
+    sentinels = Sentinel(addresses, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]  # redis-py has no types here
     return _PrimaryPool(options.pop("master_name"), sentinels, **options)  # type: ignore[no-untyped-call]  # as above
 
 
@@ -148,7 +152,7 @@ class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
             await sentinel.aclose()
 
 
-def _once() -> Retry:
+def _no_retry() -> Retry:
     # The next Sentinel is tried instead.
     return Retry(NoBackoff(), 0)
 

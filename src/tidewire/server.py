@@ -187,8 +187,10 @@ class TidewireServer(Server):
             self._drainer = Drainer(this_node, stop_listening=self.stop_listening)
             self._reporter = Reporter(this_node, self._drainer, report_store(), start_drain=self._on_signal)
             if limits.ADMIN_PORT:
-                listen_admin(limits.ADMIN_HOST, limits.ADMIN_PORT, self._drainer, self._on_signal, this_node.measure)
-            this_node.serve("reporting", self._reporter.run)
+                listen_admin(
+                    limits.ADMIN_HOST, limits.ADMIN_PORT, self._drainer, self._on_signal, this_node.update_metrics
+                )
+            this_node.start_task("reporting", self._reporter.run)
             self._watch()
             await require_version()
         except CannotListenError as error:

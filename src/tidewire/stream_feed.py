@@ -30,7 +30,7 @@ RECENT_EVENTS = 256
 # A client that missed more than this must reload instead.
 RESUME_EVENTS = 1000
 # Longest pause after a fan-out during which more events were received: see `StreamFeed.deliver`.
-REST_SECONDS = 0.02
+MAX_PAUSE_SECONDS = 0.02
 
 
 # Size of one write to a socket: a quarter of its backlog limit, so that a resume stops when the socket is full.
@@ -39,8 +39,8 @@ PORTION_BYTES = 64 * 1024
 RECENT_BYTES = 1024 * 1024
 # History that was read is cached for this long, up to a size: sockets reconnect together, and a full one continues from
 # there.
-HISTORY_KEPT_SECONDS = 5.0
-HISTORY_KEPT_BYTES = 4 * RECENT_BYTES
+HISTORY_CACHE_SECONDS = 5.0
+HISTORY_CACHE_BYTES = 4 * RECENT_BYTES
 
 # Frames, their concatenation as bytes, and the offset of the last.
 _Batch = tuple[list[Frame], bytes, int]
@@ -63,7 +63,7 @@ class StreamFeed(Feed):
         # Contiguous, up to `position`. Shortened by `trim` after each delivery and refresh, never within one.
         self._recent: deque[_Recent] = deque()
         self._recent_bytes = 0
-        self._read_at = -HISTORY_KEPT_SECONDS
+        self._read_at = -HISTORY_CACHE_SECONDS
         # The mark of the event before the oldest recent one; None if unknown.
         self._mark_before: str | None = None
         self._has_undelivered = False
@@ -106,7 +106,7 @@ class StreamFeed(Feed):
         [end] = await self._streams.ends([self.name])
         self._apply_end(before, end or START)
         behind = asked.intersection(await self._catch_up_all(list(self.subscriptions)))
-        since = self._oldest_wanted(behind, end or START)
+        since = self._read_start(behind, end or START)
         if end is not None and since < end.offset:
             await self._read(since)
         lost = await self._catch_up_all(
@@ -133,7 +133,7 @@ class StreamFeed(Feed):
         started = time.monotonic()
         await self._write_all()
         if self._has_undelivered:
-            await asyncio.sleep(min(time.monotonic() - started, REST_SECONDS))
+            await asyncio.sleep(min(time.monotonic() - started, MAX_PAUSE_SECONDS))
 
     async def _write_all(self) -> None:
         self._has_undelivered = False
@@ -319,7 +319,7 @@ class StreamFeed(Feed):
         assert self.position is not None
         return self._recent[0].offset if self._recent else self.position.offset + 1
 
-    def _oldest_wanted(self, behind: set[Subscription], end: Position) -> int:
+    def _read_start(self, behind: set[Subscription], end: Position) -> int:
         """Return the offset after which to read, for this feed and for all subscriptions that one read can serve."""
         assert self.position is not None
         wanted = self.position.offset
@@ -336,7 +336,7 @@ class StreamFeed(Feed):
         end, entries = await self._streams.read(self.name, since, limit=RESUME_EVENTS)
         metrics.HISTORY_READS.labels(self.family).inc()
         assert self.position is not None
-        if end is None or end.epoch != self.position.epoch or not self._agrees(entries):
+        if end is None or end.epoch != self.position.epoch or not self._matches_memory(entries):
             self._reset(end or START)
             return
         self._prepend(entries)
@@ -349,7 +349,7 @@ class StreamFeed(Feed):
             # A gap: history begins after the feed's position, or was deleted. Only the events after the gap are left.
             self._reset(stored_end)
 
-    def _agrees(self, entries: Sequence[Entry]) -> bool:
+    def _matches_memory(self, entries: Sequence[Entry]) -> bool:
         """Return whether history contains the same events as this feed, as far as both reach."""
         marks = [(entry.offset, entry.mark) for entry in entries]
         if entries:
@@ -372,8 +372,8 @@ class StreamFeed(Feed):
     def trim(self) -> None:
         """Drop the oldest events in memory beyond the limits."""
         events, size = RECENT_EVENTS, RECENT_BYTES
-        if time.monotonic() - self._read_at < HISTORY_KEPT_SECONDS:
-            events, size = RESUME_EVENTS, HISTORY_KEPT_BYTES
+        if time.monotonic() - self._read_at < HISTORY_CACHE_SECONDS:
+            events, size = RESUME_EVENTS, HISTORY_CACHE_BYTES
         while len(self._recent) > events or self._recent_bytes > size:
             oldest = self._recent.popleft()
             self._recent_bytes -= len(oldest.frame.wire)

@@ -89,7 +89,9 @@ class Streams:
     async def append(self, event: Encoded) -> Appended:
         """Append the event, once by its id, however often the call is repeated."""
         async with redis_client():
-            return self._appended(await script("append")(keys=self._of(event.topic), args=self._args([event])))[0]
+            return self._appended(
+                await script("append")(keys=self._stream_keys(event.topic), args=self._args([event]))
+            )[0]
 
     async def append_all(self, batch: Mapping[str, Sequence[Encoded]]) -> dict[str, list[Appended] | ResponseError]:
         """Append the events of several topics in one round trip, those of a topic in their order.
@@ -110,7 +112,7 @@ class Streams:
                 # Events appended before the error are now repeats.
                 replies = await self._append_chunks(redis, append.sha, chunks)
             for answer in replies:
-                if isinstance(answer, Exception) and not _of_one_topic(answer):
+                if isinstance(answer, Exception) and not _is_topic_error(answer):
                     raise answer
         results: dict[str, list[Appended] | ResponseError] = {}
         for (topic, _, _), answer in zip(chunks, replies, strict=True):
@@ -124,12 +126,12 @@ class Streams:
     async def _append_chunks(self, redis: Redis, sha: str, chunks: _Chunks) -> list[Any]:
         async with redis.pipeline(transaction=False) as pipe:
             for topic, before, events in chunks:
-                keys, args = self._of(topic), self._args(events, before)
+                keys, args = self._stream_keys(topic), self._args(events, before)
                 # Without the script object, because in a pipeline it would check each time that Redis knows the script.
                 pipe.evalsha(sha, len(keys), *keys, *args)
             return list(await pipe.execute(raise_on_error=False))
 
-    def _of(self, topic: str) -> list[str]:
+    def _stream_keys(self, topic: str) -> list[str]:
         return [self._keys.stream(topic), self._keys.position(topic), self._keys.seen(topic)]
 
     def _args(self, events: Sequence[Encoded], before: str = "") -> list[str | int]:
@@ -166,7 +168,9 @@ class Streams:
     async def stamp(self, topic: str) -> Stamp:
         """Return the topic's end and, atomically, Redis's time. Begins the topic's epoch if it has none."""
         async with redis_client():
-            epoch, offset, mark, at_ms = await script("stamp")(keys=self._of(topic), args=[uuid.uuid4().hex[:12]])
+            epoch, offset, mark, at_ms = await script("stamp")(
+                keys=self._stream_keys(topic), args=[uuid.uuid4().hex[:12]]
+            )
         return Stamp(Position(epoch, int(offset), mark), int(at_ms))
 
     async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
@@ -191,15 +195,15 @@ def _position(fields: Sequence[str | None]) -> Position | None:
 
 
 # Errors of the whole server rather than a topic: redis-py has classes for some of them only.
-_OF_THE_SERVER = (ReadOnlyError, OutOfMemoryError, AuthenticationError)
-_OF_THE_SERVER_TOO = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "NOAUTH", "UNKILLABLE")
+_SERVER_ERRORS = (ReadOnlyError, OutOfMemoryError, AuthenticationError)
+_SERVER_ERROR_PREFIXES = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "NOAUTH", "UNKILLABLE")
 
 
 def _has_another_type(error: Exception) -> bool:
     return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
 
 
-def _of_one_topic(error: Exception) -> bool:
-    if not isinstance(error, ResponseError) or isinstance(error, _OF_THE_SERVER):
+def _is_topic_error(error: Exception) -> bool:
+    if not isinstance(error, ResponseError) or isinstance(error, _SERVER_ERRORS):
         return False
-    return not str(error).startswith(_OF_THE_SERVER_TOO)
+    return not str(error).startswith(_SERVER_ERROR_PREFIXES)

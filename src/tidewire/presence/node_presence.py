@@ -87,13 +87,13 @@ class NodePresence:
                 if touches:
                     failures = 0
                     self.on_write_health(True)
-                backoff.succeeded()
+                backoff.reset()
             except RedisUnavailable as error:
                 logger.warning("presence waits for Redis: %s", error)
                 failures += 1
                 if failures == 2:
                     self.on_write_health(False)
-                await asyncio.sleep(backoff.failed())
+                await asyncio.sleep(backoff.next_delay())
             await self._wait_for_changes(next_touch - loop.time())
 
     async def hand_over(self) -> None:

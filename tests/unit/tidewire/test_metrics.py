@@ -146,7 +146,7 @@ def test_every_value_of_a_label_stands_in_its_set():
         ("refuse", 0, metrics.LIMITS),
         ("_count_and_answer", 0, metrics.LIMITS),
         ("_end", 1, metrics.LIMITS),
-        ("serve", 0, metrics.TASKS),
+        ("start_task", 0, metrics.TASKS),
         ("_reject", 0, metrics.VALUES_PER_LABEL[metrics.REJECTED]),
     ],
 )

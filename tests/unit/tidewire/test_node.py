@@ -158,11 +158,11 @@ class TestScrape:
         bob = PresenceKey("document.plan", "read", "bob")
         for key in (ADA, bob, PresenceKey("document.other", "read", "bob")):
             here.presence.join(key)
-        here.measure()
+        here.update_metrics()
         assert (value(metrics.PRESENCE_MEMBERS, "hall"), value(metrics.PRESENCE_MEMBERS, "document")) == (1, 2)
         here.presence.leave(ADA)
         here.presence.leave(bob)
-        here.measure()
+        here.update_metrics()
         assert (value(metrics.PRESENCE_MEMBERS, "hall"), value(metrics.PRESENCE_MEMBERS, "document")) == (0, 1)
 
     async def test_slow_sockets_and_the_limit_are_told(self, here):
@@ -170,7 +170,7 @@ class TestScrape:
         socket = Socket(here)
         socket.writer.full = True
         assert not socket.connection.try_write([MADE], MADE.wire)
-        here.measure()
+        here.update_metrics()
         assert value(metrics.SLOW_CONNECTIONS) == 1
         assert value(metrics.CONNECTIONS_LIMIT) == here.settings.CONNECTIONS_PER_NODE
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.tidewire.fakes import FakeSocket, MemoryStreams, Said, finish, place, step
 from tidewire import fanout, stream_feed
 from tidewire.feeds import START, Subscription
-from tidewire.stream_feed import HISTORY_KEPT_SECONDS, RECENT_EVENTS, RESUME_EVENTS, StreamFeed
+from tidewire.stream_feed import HISTORY_CACHE_SECONDS, RECENT_EVENTS, RESUME_EVENTS, StreamFeed
 from tidewire.topics import Position, StreamTopic
 
 TOPIC = StreamTopic("talk")
@@ -301,7 +301,7 @@ async def test_memory_stays_bounded_over_many_reads(talk):
         talk.publish(20)
         await talk.run()
         assert len(talk.feed._recent) <= RESUME_EVENTS
-    talk.feed._read_at -= HISTORY_KEPT_SECONDS
+    talk.feed._read_at -= HISTORY_CACHE_SECONDS
     talk.feed.trim()
     assert len(talk.feed._recent) == RECENT_EVENTS
 
@@ -377,7 +377,7 @@ async def test_a_full_socket_is_skipped_and_settled_later(talk):
 
 async def test_a_socket_that_was_full_for_too_long_is_lost(talk, monkeypatch):
     """If the history no longer has the events that a slow reader missed, its client must reload."""
-    monkeypatch.setattr(stream_feed, "HISTORY_KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(stream_feed, "HISTORY_CACHE_SECONDS", 0.0)
     socket = FakeSocket()
     subscription = talk.subscribe(socket, START)
     talk.publish()
@@ -664,7 +664,7 @@ async def test_who_joins_in_the_middle_of_a_fan_out_gets_each_event_once(talk, m
     """The fan-out yields to the loop, and a socket that subscribes then has the newest position already."""
     monkeypatch.setattr(fanout, "WRITES_PER_CLOCK_READING", 1)
     monkeypatch.setattr(fanout, "SLICE_SECONDS", -1.0)
-    monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(stream_feed, "MAX_PAUSE_SECONDS", 0.0)
     talk.publish()
     sockets = [await talk.joined() for _ in range(3)]
     talk.publish()
@@ -684,7 +684,7 @@ async def test_a_burst_costs_two_writes_a_socket(talk, monkeypatch):
     """Events received during a fan-out are sent after a pause, together with those received in the pause."""
     monkeypatch.setattr(fanout, "WRITES_PER_CLOCK_READING", 1)
     monkeypatch.setattr(fanout, "SLICE_SECONDS", -1.0)
-    monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(stream_feed, "MAX_PAUSE_SECONDS", 0.0)
     talk.publish()
     sockets = [await talk.joined() for _ in range(2)]
     talk.publish()

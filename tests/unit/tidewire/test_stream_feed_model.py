@@ -227,8 +227,8 @@ def small(monkeypatch):
     monkeypatch.setattr(stream_feed, "RECENT_EVENTS", RECENT)
     monkeypatch.setattr(fanout, "WRITES_PER_CLOCK_READING", 1)
     monkeypatch.setattr(fanout, "SLICE_SECONDS", -1.0)
-    monkeypatch.setattr(stream_feed, "REST_SECONDS", 0.0)
-    monkeypatch.setattr(stream_feed, "HISTORY_KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(stream_feed, "MAX_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(stream_feed, "HISTORY_CACHE_SECONDS", 0.0)
     # Enough for one or two events.
     monkeypatch.setattr(stream_feed, "PORTION_BYTES", 250)
     return monkeypatch
