@@ -134,8 +134,8 @@ class Sentinels:
     def _know_each_other(self) -> bool:
         for port in self.sentinels:
             with self.client(port) as sentinel:
-                said = sentinel.sentinel_masters()[MASTER]
-            if (said["num-slaves"], said["num-other-sentinels"]) != (1, len(self.sentinels) - 1):
+                master = sentinel.sentinel_masters()[MASTER]
+            if (master["num-slaves"], master["num-other-sentinels"]) != (1, len(self.sentinels) - 1):
                 return False
         return True
 

@@ -80,8 +80,8 @@ class Tab:
 
     def text(self, selector: str) -> str | None:
         """Return an element's text, or None if it is missing or hidden."""
-        found = f"document.querySelector({json.dumps(selector)})"
-        return self.evaluate(f"{found}?.checkVisibility() ? {found}.innerText.trim() : null")
+        element = f"document.querySelector({json.dumps(selector)})"
+        return self.evaluate(f"{element}?.checkVisibility() ? {element}.innerText.trim() : null")
 
     def cookie(self, url: str, header: str) -> None:
         """Set the cookies of a `Cookie` header."""

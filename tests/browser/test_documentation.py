@@ -49,8 +49,8 @@ def page(request, chromium, scheme):
 def test_pages_are_accessible_and_fit_the_screen(page, site):
     for name in LOOKED_AT:
         page.goto(f"{site}/{name}")
-        found = Axe().run(page).response["violations"]
-        assert [each["id"] for each in found if each["impact"] in SERIOUS] == [], name
+        violations = Axe().run(page).response["violations"]
+        assert [each["id"] for each in violations if each["impact"] in SERIOUS] == [], name
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
 
 

@@ -30,10 +30,10 @@ SCRAPED_SECONDS = 30.0
 
 def wait_for(ask: Callable[[], Any], enough: Callable[[Any], bool], seconds: float) -> Any:
     end = time.monotonic() + seconds
-    while not enough(found := ask()):
-        assert time.monotonic() < end, f"still {found} after {seconds} s"
+    while not enough(answer := ask()):
+        assert time.monotonic() < end, f"still {answer} after {seconds} s"
         time.sleep(0.25)
-    return found
+    return answer
 
 
 def test_everything_runs_and_is_healthy(compose):
@@ -87,16 +87,16 @@ def test_no_container_has_privileges_or_a_file_system_to_write(compose):
 def test_a_shell_inside_can_write_nothing_and_become_nobody(compose, service):
     """These are the first attempts of an intruder inside a container."""
     tried = "id -u; touch /planted /usr/bin/planted /app/planted 2>&1; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status"
-    said = compose("exec", "-T", service, "sh", "-c", tried)
-    assert not said.startswith("0\n")
-    assert said.count("Read-only file system") >= 2, said
-    assert re.search(r"CapEff:\s+0{16}\nNoNewPrivs:\s+1\n", said), said
+    output = compose("exec", "-T", service, "sh", "-c", tried)
+    assert not output.startswith("0\n")
+    assert output.count("Read-only file system") >= 2, output
+    assert re.search(r"CapEff:\s+0{16}\nNoNewPrivs:\s+1\n", output), output
 
 
 @pytest.mark.parametrize("service", ["web", "ws"])
 def test_an_image_holds_no_compiler_and_no_installer(compose, service):
-    said = compose("exec", "-T", service, "sh", "-c", "which gcc cc g++ make; ls /venv/bin/pip*; true")
-    assert said == ""
+    output = compose("exec", "-T", service, "sh", "-c", "which gcc cc g++ make; ls /venv/bin/pip*; true")
+    assert output == ""
 
 
 @pytest.mark.parametrize("service", ["web", "ws"])
@@ -190,8 +190,8 @@ def test_grafana_has_its_source_and_its_dashboards(compose):
 
 def test_alerts_have_somewhere_to_go(compose):
     def alertmanagers() -> list[str]:
-        found = ask(compose, "alertmanagers")["activeAlertmanagers"]
-        return [each["url"] for each in found]
+        answer = ask(compose, "alertmanagers")["activeAlertmanagers"]
+        return [each["url"] for each in answer]
 
     wait_for(alertmanagers, lambda found: found == ["http://alertmanager:9093/api/v2/alerts"], SCRAPED_SECONDS)
 

@@ -37,8 +37,8 @@ def client(chromium, odd_server) -> Iterator[Callable[..., Tab]]:
             tab.before_load(before)
         tab.goto(f"{odd_server.url}/")
         tab.wait("window.ready")
-        given = ", ".join(f"{name}: {value}" for name, value in options.items())
-        tab.evaluate(f"open_(path, {{{given}}})")
+        arguments = ", ".join(f"{name}: {value}" for name, value in options.items())
+        tab.evaluate(f"open_(path, {{{arguments}}})")
         return tab
 
     yield open_page

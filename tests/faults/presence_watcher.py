@@ -51,11 +51,11 @@ class Watcher(threading.Thread):
         while not self._end.wait(POLL_SECONDS):
             for topic_phase in self.members:
                 try:
-                    found = self._redis.zrange(self._keys.members(*topic_phase), 0, -1, withscores=True)
+                    members = self._redis.zrange(self._keys.members(*topic_phase), 0, -1, withscores=True)
                 except (redis.RedisError, OSError):
                     # Redis is unavailable. The next poll finds the changes of the meantime.
                     continue
-                self._compare(topic_phase, dict(found))
+                self._compare(topic_phase, dict(members))
 
     def _compare(self, topic_phase: tuple[str, str], now: dict[str, float]) -> None:
         at, before, moves = time.time(), self.members[topic_phase], self.moves[topic_phase]

@@ -79,8 +79,8 @@ class Row:
     def lines(self) -> list[str]:
         """Return the row as lines of text, for the end of its fault."""
         names = [name.strip() for name in COLUMNS.split("|")]
-        told = "; ".join(f"{name} {cell}" for name, cell in zip(names[1:], self.cells()[1:], strict=True) if cell)
-        return [f"{self.fault}: {told}", *(f"  {each}" for each in (*self.targets, *self.remarks))]
+        joined = "; ".join(f"{name} {cell}" for name, cell in zip(names[1:], self.cells()[1:], strict=True) if cell)
+        return [f"{self.fault}: {joined}", *(f"  {each}" for each in (*self.targets, *self.remarks))]
 
     def save(self, directory: Path = RESULTS) -> None:
         """Save the row for the document, so that a tier of a quarter of an hour may run fault by fault."""

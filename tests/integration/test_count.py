@@ -56,10 +56,10 @@ async def test_the_count_is_the_truth_at_rest(stack, cookies, crowd, run):
         left_open = await asyncio.gather(*(come_and_go(stack, crowd[names[i % USERS]], chance) for i in range(SOCKETS)))
         try:
             present = {names[i % USERS] for i, socket in enumerate(left_open) if socket} | {"ada"}
-            told = await asyncio.gather(at_rest(first), at_rest(second))
+            rests = await asyncio.gather(at_rest(first), at_rest(second))
             # Checked first, because a surplus socket explains a surplus user.
             assert await open_sockets(stack) == len([socket for socket in left_open if socket]) + 2
-            for each in told:
+            for each in rests:
                 assert each["count"] == len(present)
                 assert set(each["names"]) <= present
         finally:

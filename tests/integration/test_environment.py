@@ -39,17 +39,17 @@ def run(*arguments, settings="web.settings", **environment):
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 def test_nothing_starts_in_production_without_its_settings(name):
     done = run(*ENTRY_POINTS[name], settings="ws.settings" if name == "ws" else "web.settings")
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     assert done.returncode != 0
-    assert [variable for variable in PRODUCTION if f"{variable} is not set" not in said] == []
-    assert "Traceback" not in said
+    assert [variable for variable in PRODUCTION if f"{variable} is not set" not in output] == []
+    assert "Traceback" not in output
 
 
 def test_one_missing_variable_is_the_one_that_is_named():
     environment = {name: value for name, value in PRODUCTION.items() if name != "TIDEWIRE_REDIS_URL"}
-    said = run(*ENTRY_POINTS["gunicorn"], **environment).stderr
-    assert said.count("is not set") == 1
-    assert "TIDEWIRE_REDIS_URL is not set" in said
+    output = run(*ENTRY_POINTS["gunicorn"], **environment).stderr
+    assert output.count("is not set") == 1
+    assert "TIDEWIRE_REDIS_URL is not set" in output
 
 
 def test_django_finds_nothing_to_harden_in_production():

@@ -79,8 +79,8 @@ async def test_a_killed_node_leaves_nobody_behind(stack, cookies):
         await event(watcher, "users.count", lambda event: event["count"] == 3)
         assert await asyncio.to_thread(stack.stop_ws, 0, 9) == -9
         async with open_socket(stack, "/ws/users/", cookies["ada"]):
-            told = await event(watcher, "users.count", lambda event: event["count"] == 2, timeout_seconds=30)
-            assert set(told["names"]) == {"ada", "eve"}
+            received = await event(watcher, "users.count", lambda event: event["count"] == 2, timeout_seconds=30)
+            assert set(received["names"]) == {"ada", "eve"}
 
 
 async def test_a_started_node_serves_again(stack, cookies):

@@ -87,10 +87,10 @@ async def test_a_notification_carries_the_request_id_that_nginx_made(stack, cook
             {"title": "Whose request", "body": "Text."},
             {"X-Request-ID": "mine", "X-Forwarded-For": "6.6.6.6"},
         )
-        told = await event(socket, "notification.created", lambda event: event["title"] == "Whose request")
-    assert told["actor"] == "ada"
-    assert told["verb"] == "created"
-    assert told["request_id"] == page.headers["X-Request-ID"] != "mine"
+        received = await event(socket, "notification.created", lambda event: event["title"] == "Whose request")
+    assert received["actor"] == "ada"
+    assert received["verb"] == "created"
+    assert received["request_id"] == page.headers["X-Request-ID"] != "mine"
 
 
 async def test_what_happened_while_away_comes_on_return(stack, cookies):

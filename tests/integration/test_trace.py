@@ -33,10 +33,10 @@ def with_id(found, request_id):
 def written(read, request_id, count):
     """Wait until a process has written this number of lines with an id."""
     end = time.monotonic() + TIMEOUT_SECONDS
-    while len(found := with_id(lines(read()), request_id)) < count:
-        assert time.monotonic() < end, found
+    while len(matching := with_id(lines(read()), request_id)) < count:
+        assert time.monotonic() < end, matching
         time.sleep(0.05)
-    return found
+    return matching
 
 
 async def test_an_edit_is_traced_by_its_request_id(own_stack):
@@ -53,13 +53,15 @@ async def test_an_edit_is_traced_by_its_request_id(own_stack):
         request_id = page.headers["X-Request-ID"]
         row = outbox_row(stack, request_id)
         await asyncio.to_thread(stack.start, "redis")
-        told = await event(socket, "notification.created", lambda each: each["title"] == "Traced", timeout_seconds=40)
-    assert told["request_id"] == request_id
-    assert row["id"] == told["id"]
+        received = await event(
+            socket, "notification.created", lambda each: each["title"] == "Traced", timeout_seconds=40
+        )
+    assert received["request_id"] == request_id
+    assert row["id"] == received["id"]
     [line] = with_id(lines((stack.layout.log / "nginx-access.log").read_text()), request_id)
     assert (line["method"], line["path"], line["status"]) == ("POST", "/new/", 302)
     [made] = [line for line in with_id(lines(stack.log("web-0")), request_id) if line["event"] == "event in the outbox"]
-    assert (made["event_id"], made["type"], made["topic"]) == (told["id"], "notification.created", "notifications")
+    assert (made["event_id"], made["type"], made["topic"]) == (received["id"], "notification.created", "notifications")
 
 
 def outbox_row(stack, request_id):
@@ -91,6 +93,6 @@ async def test_a_socket_logs_one_line_at_connect_and_one_at_close(own_stack):
 def test_every_process_logs_json_alone(own_stack):
     """The log must be JSON also for messages of Gunicorn, Daphne and Django."""
     for name in ("web-0", "relay", "ws-0"):
-        found = lines(own_stack.log(name))
-        assert found, name
-        assert all({"event", "level", "logger", "timestamp"} <= set(line) for line in found), name
+        entries = lines(own_stack.log(name))
+        assert entries, name
+        assert all({"event", "level", "logger", "timestamp"} <= set(line) for line in entries), name

@@ -153,27 +153,27 @@ def test_a_planted_mistake_is_found(found_after, planted):
 
 
 def test_a_proxy_in_front_that_nginx_does_not_trust_is_found(found_after):
-    found = found_after(
+    problems = found_after(
         "overlays/production/kustomization.yaml", "set_real_ip_from 10.0.0.0/8;", "", overlay="production"
     )
-    assert any("so all clients have its address" in said for said in found)
+    assert any("so all clients have its address" in said for said in problems)
 
 
 def test_two_autoscalers_of_one_deployment_are_found(found_after):
-    found = found_after(
+    problems = found_after(
         "base/web.yaml", "kind: Deployment, name: web}", "kind: Deployment, name: ws}", components=("autoscaling-cpu",)
     )
-    assert any("has 2 autoscalers" in said for said in found)
+    assert any("has 2 autoscalers" in said for said in problems)
 
 
 def test_a_fixed_number_beside_an_autoscaler_is_found(found_after):
-    found = found_after(
+    problems = found_after(
         "components/autoscaling-cpu/kustomization.yaml",
         "op: remove, path: /spec/replicas",
         "op: replace, path: /spec/replicas, value: 3",
         components=("autoscaling-cpu",),
     )
-    assert any("is autoscaled and says `replicas`" in said for said in found)
+    assert any("is autoscaled and says `replicas`" in said for said in problems)
 
 
 IN_COMPONENTS = {
@@ -194,8 +194,8 @@ IN_COMPONENTS = {
 @pytest.mark.parametrize("component", IN_COMPONENTS)
 def test_a_planted_mistake_in_a_component_is_found(found_after, component):
     file, old, new, expected = IN_COMPONENTS[component]
-    found = found_after(f"components/{component}/{file}", old, new, components=(component,))
-    assert any(expected in said for said in found)
+    problems = found_after(f"components/{component}/{file}", old, new, components=(component,))
+    assert any(expected in said for said in problems)
 
 
 SENTINELS = {
@@ -248,9 +248,9 @@ SENTINELS = {
 @pytest.mark.parametrize("planted", SENTINELS)
 def test_a_planted_mistake_about_sentinels_is_found(found_after, planted):
     file, old, new, expected = SENTINELS[planted]
-    found = found_after(f"components/redis-sentinel/{file}", old, new, components=("redis-sentinel",))
+    problems = found_after(f"components/redis-sentinel/{file}", old, new, components=("redis-sentinel",))
     # kustomize appends a hash to the names of ConfigMaps and Secrets.
-    assert any(expected in re.sub(r"-[a-z0-9]{10}\b", "", said) for said in found)
+    assert any(expected in re.sub(r"-[a-z0-9]{10}\b", "", said) for said in problems)
 
 
 @pytest.mark.parametrize("overlay", ["local", "production"])
@@ -278,8 +278,8 @@ ACCOUNTS = {
 @pytest.mark.parametrize("planted", ACCOUNTS)
 def test_a_planted_mistake_about_an_account_is_found(found_after, planted):
     file, old, new, expected = ACCOUNTS[planted]
-    found = found_after(f"components/deletion-cost/{file}", old, new, components=("deletion-cost",))
-    assert any(expected in said for said in found)
+    problems = found_after(f"components/deletion-cost/{file}", old, new, components=("deletion-cost",))
+    assert any(expected in said for said in problems)
 
 
 def test_a_token_is_for_one_component_alone(found_after):
@@ -298,15 +298,15 @@ LOADS = {
 @pytest.mark.parametrize("planted", LOADS)
 def test_a_planted_mistake_about_the_load_test_is_found(found_after, planted):
     old, new, expected = LOADS[planted]
-    found = found_after("components/loadtest/kustomization.yaml", old, new, components=("loadtest",))
-    assert any(expected in said for said in found)
+    problems = found_after("components/loadtest/kustomization.yaml", old, new, components=("loadtest",))
+    assert any(expected in said for said in problems)
 
 
 def test_what_patches_redis_stands_only_beside_it(tmp_path):
     from deploy.k8s.check import build  # noqa: PLC0415 - the import needs optional packages
 
-    found = list(build.combinations(build.copy(tmp_path)))
-    assert {overlay for overlay, components in found if "redis-persistence" in components} == {"local"}
+    combinations = list(build.combinations(build.copy(tmp_path)))
+    assert {overlay for overlay, components in combinations if "redis-persistence" in components} == {"local"}
 
 
 def test_the_clusters_copy_of_the_rules_and_the_list_of_dashboards_are_current():
@@ -362,8 +362,8 @@ CUSTOM = {
 @pytest.mark.parametrize("component", CUSTOM)
 def test_an_unknown_field_of_a_custom_resource_is_found(found_after, component):
     file, old, new = CUSTOM[component]
-    found = found_after(f"components/{component}/{file}", f"{old}:", f"{new}:", components=(component,))
-    assert any(f"'{new}' was unexpected" in said for said in found)
+    problems = found_after(f"components/{component}/{file}", f"{old}:", f"{new}:", components=(component,))
+    assert any(f"'{new}' was unexpected" in said for said in problems)
 
 
 def test_a_definition_becomes_a_schema_for_each_of_its_versions(tmp_path):
@@ -381,8 +381,8 @@ def test_a_definition_becomes_a_schema_for_each_of_its_versions(tmp_path):
 def test_every_combination_is_built_once(tmp_path):
     from deploy.k8s.check import build  # noqa: PLC0415 - the import needs optional packages
 
-    found = list(build.combinations(build.copy(tmp_path)))
-    assert len(found) == len(set(found))
-    assert {component for _, components in found for component in components} == {
+    combinations = list(build.combinations(build.copy(tmp_path)))
+    assert len(combinations) == len(set(combinations))
+    assert {component for _, components in combinations for component in components} == {
         name for group in build.GROUPS for names in group for name in names.split()
     }

@@ -160,10 +160,10 @@ class Watched:
     def problem(self, expr: str) -> str | None:
         """Return the problem of a query on this stack, if it does not parse or has no number to show."""
         try:
-            found = self.query(expr)
+            answer = self.query(expr)
         except AssertionError as error:
             return f"{expr}: {error}"
-        if not any(not math.isnan(float(each["value"][1])) for each in found):
+        if not any(not math.isnan(float(each["value"][1])) for each in answer):
             return f"{expr}: no data"
         return None
 

@@ -106,8 +106,8 @@ def certificate(tmp_path):
         pytest.skip("makes a certificate with openssl")
     path = tmp_path / "certificate.pem"
     made = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", str(path), "-out", "-"]
-    found = subprocess.run(["openssl", "req", "-x509", *made], check=True, capture_output=True, text=True)
-    path.write_text(path.read_text() + found.stdout)
+    completed = subprocess.run(["openssl", "req", "-x509", *made], check=True, capture_output=True, text=True)
+    path.write_text(path.read_text() + completed.stdout)
     return path
 
 

@@ -70,8 +70,8 @@ def test_a_sum_that_does_not_fit_is_written_out(name):
     """At a fifth of the intended load, half of the requests failed: too many clients already."""
     changed, said = OVERCOMMITTED[name]
     assert list(budgets.problems(FITS)) == []
-    found = list(budgets.problems(dataclasses.replace(FITS, **changed)))
-    assert any(said in each for each in found), found
+    problems = list(budgets.problems(dataclasses.replace(FITS, **changed)))
+    assert any(said in each for each in problems), problems
 
 
 def test_compose_fits():
@@ -185,8 +185,8 @@ def test_manifests_are_refused_if_they_do_not_fit(tmp_path, name):
     text = (manifests / file).read_text()
     assert old in text
     (manifests / file).write_text(text.replace(old, new, 1))
-    found = list(cluster_budget.problems(build.build(KUSTOMIZE, manifests, "local", components)))
-    assert any(each.startswith("budget of ") and ", over " in each for each in found), found
+    problems = list(cluster_budget.problems(build.build(KUSTOMIZE, manifests, "local", components)))
+    assert any(each.startswith("budget of ") and ", over " in each for each in problems), problems
 
 
 @KUSTOMIZE_AND_SCHEMAS

@@ -259,9 +259,9 @@ def form_of(stack, path, cookie):
     """Return the hidden fields of a page's form, and the cookies to send with it."""
     page = fetch(f"{stack.url}{path}", headers={"Cookie": cookie})
     set_now = [value.partition(";")[0] for value in page.headers.get_all("Set-Cookie", [])]
-    found = Page(path, page.text)
+    page_read = Page(path, page.text)
     names = ["csrfmiddlewaretoken", "submission", *(["version"] if path != "/new/" else [])]
-    return {name: found.field(name) for name in names}, "; ".join((cookie, *set_now))
+    return {name: page_read.field(name) for name in names}, "; ".join((cookie, *set_now))
 
 
 def test_copies_of_a_form_that_arrive_at_once_are_one(two_webs):

@@ -25,6 +25,6 @@ def test_a_tab_in_the_background_stays_connected_and_keeps_its_lease(stack, tmp_
         while hidden.throttled_runs < 3:
             assert time.monotonic() < end, "Chromium does not throttle this tab, so the test proves nothing"
             time.sleep(1.0)
-        found = hidden.observe()
-    assert (found.closes, found.states, found.leases) == (0, ["live"], ["mine"])
-    assert len(found.seen_by_others) == 1
+        observation = hidden.observe()
+    assert (observation.closes, observation.states, observation.leases) == (0, ["live"], ["mine"])
+    assert len(observation.seen_by_others) == 1

@@ -128,9 +128,9 @@ def is_a_hook(module: str, owner: str, name: str) -> bool:
     """Return whether a base class calls the method, or a decorator replaces it."""
     if name.startswith("__") or name in HOOKS or not owner:
         return name in HOOKS
-    found = getattr(import_module(module), owner)
-    own = inspect.unwrap(vars(found)[name]) if callable(vars(found)[name]) else None
-    return any(hasattr(base, name) for base in found.__mro__[1:]) or own is None
+    owner_object = getattr(import_module(module), owner)
+    own = inspect.unwrap(vars(owner_object)[name]) if callable(vars(owner_object)[name]) else None
+    return any(hasattr(base, name) for base in owner_object.__mro__[1:]) or own is None
 
 
 def test_no_code_is_there_for_its_test_alone():

@@ -58,5 +58,5 @@ def test_an_idle_socket_outlives_the_proxy_s_patience():
     template = (ROOT / "deploy" / "nginx" / "tidewire.conf.template").read_text(encoding="utf-8")
     location = template.partition("location ^~ /ws/ {")[2].partition("}\n")[0]
     [read] = re.findall(r"proxy_read_timeout (\d+)s;", location)
-    given = CommandLineInterface().parser.parse_args([*DEFAULTS, "ws.asgi:application"])
-    assert int(read) > 2 * given.ping_interval + 2, "a share of the sockets is looked at each 2 s"
+    options = CommandLineInterface().parser.parse_args([*DEFAULTS, "ws.asgi:application"])
+    assert int(read) > 2 * options.ping_interval + 2, "a share of the sockets is looked at each 2 s"

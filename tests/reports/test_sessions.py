@@ -211,8 +211,8 @@ def test_reading_writes_nothing(engine, browser, ada, tmp_path, redis_process):
     browser.post("/out/")
     before = stored()
     for odd in (key, "a" * 32, "../../etc/passwd", "x", "%00", "é" * 40):
-        found = handshake(odd)
-        assert (found == 4005) == (engine.in_cookie and odd != key and len(odd) >= 8), odd
+        response = handshake(odd)
+        assert (response == 4005) == (engine.in_cookie and odd != key and len(odd) >= 8), odd
     assert stored() == before
 
 

@@ -199,9 +199,9 @@ def test_a_secret_is_the_same_however_its_file_was_written(tmp_path, text):
     """The file was created by an editor on Windows, and no process could log in to Redis."""
     url = "redis://:hunter2@redis:6379/0"
     (tmp_path / "TIDEWIRE_REDIS_URL").write_text(text.format(url))
-    given = PRODUCTION | {"TIDEWIRE_SECRETS_DIR": str(tmp_path)}
-    del given["TIDEWIRE_REDIS_URL"]
-    assert read_env(given).redis_url == url
+    environment = PRODUCTION | {"TIDEWIRE_SECRETS_DIR": str(tmp_path)}
+    del environment["TIDEWIRE_REDIS_URL"]
+    assert read_env(environment).redis_url == url
 
 
 def empty(path):
@@ -232,10 +232,10 @@ def wide(path):
 def test_a_file_that_holds_no_secret_is_named(tmp_path, make, said):
     """Docker creates a directory in place of a file that does not exist."""
     make(tmp_path / "TIDEWIRE_REDIS_URL")
-    given = PRODUCTION | {"TIDEWIRE_SECRETS_DIR": str(tmp_path)}
-    del given["TIDEWIRE_REDIS_URL"]
+    environment = PRODUCTION | {"TIDEWIRE_SECRETS_DIR": str(tmp_path)}
+    del environment["TIDEWIRE_REDIS_URL"]
     with pytest.raises(SystemExit, match=said):
-        read_env(given)
+        read_env(environment)
 
 
 def test_no_secret_stands_in_a_representation():
@@ -252,11 +252,11 @@ def test_every_program_says_the_same_and_ends(name):
     """An invalid value caused a traceback of a hundred lines, or a server that started and answered no request."""
     odd = {"TIDEWIRE_ALLOWED_ORIGINS": "docs.example.com", "TIDEWIRE_REDIS_URL": "redis://:hunter2#@h"}
     done = run(*ENTRY_POINTS[name], settings="ws.settings" if name == "ws" else "web.settings", **PRODUCTION | odd)
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     assert done.returncode != 0
-    assert [variable for variable in odd if f"{variable} is invalid" not in said] == []
-    assert "Traceback" not in said
-    assert "hunter2" not in said
+    assert [variable for variable in odd if f"{variable} is invalid" not in output] == []
+    assert "Traceback" not in output
+    assert "hunter2" not in output
 
 
 @pytest.mark.integration
@@ -389,10 +389,10 @@ def test_a_setting_of_another_type_stops_the_start(library, name, value):
 
 def test_a_list_is_as_good_as_a_tuple_and_a_whole_number_as_a_float(library):
     """Django's own settings are lists, and 20 is a number of seconds."""
-    found = library(
+    library_settings = library(
         ALLOWED_ORIGINS=["HTTPS://Docs.Example.com/"], LEASE_SECONDS=20, PRESENCE_INDEXES={"document": "documents"}
     )
-    assert (found.ALLOWED_ORIGINS, found.LEASE_SECONDS) == (("https://docs.example.com",), 20.0)
+    assert (library_settings.ALLOWED_ORIGINS, library_settings.LEASE_SECONDS) == (("https://docs.example.com",), 20.0)
 
 
 def test_every_wrong_setting_is_named_at_once(library):

@@ -63,12 +63,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tidewire-visit-") as directory, StackFactory(Path(directory))() as stack:
-        found = visit(stack, Path(directory), seconds=asked.minutes * 60)
+        outcome = visit(stack, Path(directory), seconds=asked.minutes * 60)
     results = ROOT / "var" / "visit"
     results.mkdir(parents=True, exist_ok=True)
-    (results / "seen.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    wrong = judge(found)
-    say([*summary(found), *(f"WRONG: {each}" for each in wrong), "FAILED" if wrong else "PASSED"])
+    (results / "seen.json").write_text(json.dumps(outcome, indent=1), encoding="utf-8")
+    wrong = judge(outcome)
+    say([*summary(outcome), *(f"WRONG: {each}" for each in wrong), "FAILED" if wrong else "PASSED"])
     return 1 if wrong else 0
 
 

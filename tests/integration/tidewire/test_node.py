@@ -41,11 +41,11 @@ class Cluster:
         self.numbers = itertools.count(1)
 
     async def say(self, count: int = 1) -> None:
-        given = conf.settings()
+        options = conf.settings()
         for _ in range(count):
             number = next(self.numbers)
             event = Said(id=UUID(int=number), text=f"word {number}")
-            await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=given.PREFIX)
+            await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=options.PREFIX)
 
     async def say_until_it_is_taken(self, number: int) -> None:
         """Repeat an event while Redis refuses it, as the outbox does. Its id prevents duplicates."""

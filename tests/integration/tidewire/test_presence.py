@@ -76,9 +76,9 @@ class TestRedisPresence(PresenceSuite):
         version = await place.version()
         await place.pass_time(GRACE_SECONDS + 0.5)
         await place.touch_all(["b"])
-        told = await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers))
+        changed_topics = await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers))
         assert len(await place.names()) == 100
-        assert any(told)
+        assert any(changed_topics)
         assert await place.version() > version
         assert await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers)) == [set()] * 4
 
@@ -173,10 +173,10 @@ class TestRedisPresence(PresenceSuite):
         await place.client.delete("t:busy:docs")
         assert await place.presence.changed("docs", 0) == []
         lost = await place.version("docs")
-        told = await place.outlive(62.0, "a")
+        changed_topics = await place.outlive(62.0, "a")
         assert await place.presence.changed("docs", 0) == ["doc.plan"]
         assert await place.presence.changed("docs", lost) == ["doc.plan"]
-        assert "docs" in told
+        assert "docs" in changed_topics
         assert await place.outlive(62.0, "a") == set()
 
 

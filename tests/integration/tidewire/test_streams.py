@@ -113,22 +113,22 @@ async def test_numbered_events_that_redis_refused_are_no_repeats_later(streams, 
     await streams.append(said(9))
     await redis.set("t:stream:talk", "text")
     numbered = [said(number)._replace(sequence=number) for number in range(1, 4)]
-    found = await streams.append_all({"talk": numbered})
-    assert isinstance(found["talk"], ResponseError)
+    results = await streams.append_all({"talk": numbered})
+    assert isinstance(results["talk"], ResponseError)
     await redis.delete("t:stream:talk")
-    found = await streams.append_all({"talk": numbered})
-    assert [each.new for each in found["talk"]] == [True] * 3
+    results = await streams.append_all({"talk": numbered})
+    assert [each.new for each in results["talk"]] == [True] * 3
     _, entries = await streams.read("talk", 0, limit=100)
     assert [entry.body for entry in entries] == [event.body for event in numbered]
-    found = await streams.append_all({"talk": numbered})
-    assert [each.new for each in found["talk"]] == [False] * 3
+    results = await streams.append_all({"talk": numbered})
+    assert [each.new for each in results["talk"]] == [False] * 3
 
 
 async def test_an_event_twice_in_one_batch_is_appended_once(streams):
     """The second copy must get the position of the first."""
-    found = await streams.append_all({"talk": [said(1), said(2), said(1)]})
-    assert [(each.new, each.position.offset) for each in found["talk"]] == [(True, 1), (True, 2), (False, 1)]
-    assert found["talk"][2].position == found["talk"][0].position
+    results = await streams.append_all({"talk": [said(1), said(2), said(1)]})
+    assert [(each.new, each.position.offset) for each in results["talk"]] == [(True, 1), (True, 2), (False, 1)]
+    assert results["talk"][2].position == results["talk"][0].position
 
 
 async def test_a_topic_that_cannot_be_read_keeps_no_other_from_it(streams, redis):

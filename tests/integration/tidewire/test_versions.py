@@ -23,8 +23,8 @@ async def test_a_redis_that_is_too_old_is_refused(redis, monkeypatch):
 
 def test_a_redis_that_is_too_old_ends_the_start(redis_server):
     port = free_port()
-    given = json.dumps({"REDIS_URL": redis_server.url})
-    done = started(port, CONTRACT_SETTINGS=given, CONTRACT_OLDEST_REDIS="99.0")
+    document_text = json.dumps({"REDIS_URL": redis_server.url})
+    done = started(port, CONTRACT_SETTINGS=document_text, CONTRACT_OLDEST_REDIS="99.0")
     ended(done, port, "the Redis server is", "needs Redis 99.0 or newer")
 
 

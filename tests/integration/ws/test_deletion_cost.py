@@ -124,9 +124,9 @@ def test_nothing_is_told_again_while_nothing_changed(fake, account):
 def test_a_node_that_does_not_answer_keeps_its_cost_and_holds_nobody_up(fake, account):
     fake.node("ws-sick", 2, None)
     fake.node("ws-full", 3, 2000)
-    said = rounds(fake, account)
+    output = rounds(fake, account)
     assert (fake.cost("ws-sick"), fake.cost("ws-full")) == (None, "2000")
-    assert said[0].startswith("ws-sick did not answer")
+    assert output[0].startswith("ws-sick did not answer")
 
 
 def test_a_renewed_token_is_used(fake, account):

@@ -81,9 +81,9 @@ class Prometheus:
 
     def value(self, query: str) -> float | None:
         """Return the current value of the query, or None if it has no result."""
-        found = self._ask(f"query?query={urllib.parse.quote(query)}")["data"]["result"]
-        assert len(found) <= 1, f"an autoscaler wants one value, and this has {len(found)}: {query}"
-        return float(found[0]["value"][1]) if found else None
+        answer = self._ask(f"query?query={urllib.parse.quote(query)}")["data"]["result"]
+        assert len(answer) <= 1, f"an autoscaler wants one value, and this has {len(answer)}: {query}"
+        return float(answer[0]["value"][1]) if answer else None
 
     def _ask(self, path: str) -> Any:
         service = f"/api/v1/namespaces/{MONITORING}/services/{SERVICE}:{PORT}/proxy/api/v1/{path}"

@@ -48,7 +48,7 @@ def requested(cluster) -> dict[str, float]:
 
 @pytest.fixture
 def metrics(cluster):
-    if "NotFound" in (said := cluster.kubectl("get", "--raw", METRICS, check=False)) or "Error" in said:
+    if "NotFound" in (output := cluster.kubectl("get", "--raw", METRICS, check=False)) or "Error" in output:
         pytest.skip("k8s: the cluster has no metrics server")
 
 

@@ -13,16 +13,16 @@ DRY_RUN = ("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-
 @pytest.mark.parametrize("overlay", ["local", "production"])
 def test_the_api_server_takes_an_overlay_as_it_is_committed(cluster, tell, overlay):
     """A server-side dry run includes admission and validation, of which the schemas cover only a part."""
-    said = cluster.kubectl(
+    output = cluster.kubectl(
         *DRY_RUN,
         stdin=cluster.manifests(f"deploy/k8s/overlays/{overlay}").replace("\n  name: migrate\n", "\n  name: again\n"),
         check=False,
     )
-    tell(f"overlays/{overlay}: {said.count('serverside-applied')} objects taken")
-    assert "serverside-applied" in said
-    assert "error" not in said.lower(), said
+    tell(f"overlays/{overlay}: {output.count('serverside-applied')} objects taken")
+    assert "serverside-applied" in output
+    assert "error" not in output.lower(), output
     # Pod Security only warns about a Deployment, but then rejects its pods.
-    assert "Warning" not in said, said
+    assert "Warning" not in output, output
 
 
 @pytest.mark.parametrize("kind", ["HTTPRoute", "Ingress", "PodMonitor", "PrometheusRule", "ScaledObject"])
@@ -30,18 +30,18 @@ def test_the_api_server_takes_what_components_ask_of_others(cluster, tell, kind)
     """If their definitions are installed, their rules apply too, and an unknown field must be rejected."""
     built = yaml.safe_load_all(cluster.manifests(f"{OVERLAYS}/options"))
     objects = [each for each in built if each["kind"] == kind]
-    said = cluster.kubectl(*DRY_RUN, stdin=yaml.safe_dump_all(objects), check=False)
-    if "no matches for kind" in said:
+    output = cluster.kubectl(*DRY_RUN, stdin=yaml.safe_dump_all(objects), check=False)
+    if "no matches for kind" in output:
         pytest.skip(f"k8s: the cluster knows no {kind}")
-    tell(f"{kind}: {said.count('serverside-applied')} objects taken")
-    assert said.count("serverside-applied") == len(objects) > 0, said
+    tell(f"{kind}: {output.count('serverside-applied')} objects taken")
+    assert output.count("serverside-applied") == len(objects) > 0, output
     objects[0]["spec"]["planted"] = True
     assert "field not declared in schema" in cluster.kubectl(*DRY_RUN, stdin=yaml.safe_dump(objects[0]), check=False)
 
 
 def test_a_pod_that_asks_for_more_is_refused(cluster):
-    said = cluster.kubectl("run", "more", "--image=redis:8-alpine", "--privileged", check=False)
-    assert "violates PodSecurity" in said, said
+    output = cluster.kubectl("run", "more", "--image=redis:8-alpine", "--privileged", check=False)
+    assert "violates PodSecurity" in output, output
 
 
 def test_nothing_served_before_the_migrations_were_done(cluster, tell):

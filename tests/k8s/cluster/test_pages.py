@@ -43,12 +43,12 @@ class Readers:
                     fields={"csrfmiddlewaretoken": self.token, "up_to": "0"},
                     headers={"Cookie": self.cookie, "Host": "localhost"},
                 )
-                said = "" if page.status < 400 else str(page.status)
+                text = "" if page.status < 400 else str(page.status)
             except OSError as error:
-                said = repr(error)
+                text = repr(error)
             self.asked += 1
-            if said:
-                self.failed.append(said)
+            if text:
+                self.failed.append(text)
 
 
 def readers(cluster) -> Readers:

@@ -82,8 +82,8 @@ def reached(cluster, askers) -> set[Flow]:
     found = set()
     for name, pod in askers.items():
         where = ("--namespace", pod["metadata"]["namespace"])
-        said = cluster.kubectl(*where, "exec", pod["metadata"]["name"], "--", "python", "-c", ASK, asked)
-        found |= {Flow(name, *target) for target, so in zip(TARGETS, json.loads(said), strict=True) if so}
+        output = cluster.kubectl(*where, "exec", pod["metadata"]["name"], "--", "python", "-c", ASK, asked)
+        found |= {Flow(name, *target) for target, so in zip(TARGETS, json.loads(output), strict=True) if so}
     return found
 
 

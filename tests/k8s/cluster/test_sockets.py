@@ -74,7 +74,7 @@ def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, tell):
             return {name: int(each.get(annotation, 0)) for name, each in found.items()}
 
         cluster.until(lambda: min(costs()[name] for name in old) > SOCKETS / 4, "the old nodes' costs", 60)
-        told = costs()
+        calls = costs()
         cluster.kubectl("scale", "deployment/ws", "--replicas=2")
         cluster.rolled_out("ws")
         stayed = {pod["metadata"]["name"] for pod in cluster.ready("ws")}
@@ -82,8 +82,8 @@ def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, tell):
         cluster.kubectl("scale", "deployment/ws", "--replicas=1")
         cluster.rolled_out("ws")
         run.catch_up("scale of ws from 2 to 4, to 2, to 1")
-        tell(f"deletion costs {told}; stayed {stayed}")
-    assert max(told[name] for name in new) < min(told[name] for name in old)
+        tell(f"deletion costs {calls}; stayed {stayed}")
+    assert max(calls[name] for name in new) < min(calls[name] for name in old)
     assert stayed == old
     run.nothing_lost()
     assert set(run.codes) == {CloseCode.DRAINING}

@@ -20,8 +20,8 @@ def sentinels(cluster, tell):
 def primary(cluster, asked: int = 0) -> str:
     """Return the pod that is the primary according to the Sentinels."""
     script = ("sh", "/etc/redis-sentinel/primary.sh")
-    said = cluster.kubectl("exec", f"{NAME}-{asked}", "--container=sentinel", "--", *script, check=False)
-    return said.partition(".")[0]
+    output = cluster.kubectl("exec", f"{NAME}-{asked}", "--container=sentinel", "--", *script, check=False)
+    return output.partition(".")[0]
 
 
 def replicas(cluster, pod: str) -> int:
@@ -29,8 +29,8 @@ def replicas(cluster, pod: str) -> int:
     asked = (
         "REDISCLI_AUTH=$(cat /run/secrets/redis/redis_replication_password) redis-cli --user sentinel info replication"
     )
-    said = cluster.kubectl("exec", pod, "--container=redis", "--", "sh", "-c", asked, check=False)
-    return int(dict(line.split(":", 1) for line in said.splitlines() if ":" in line).get("connected_slaves", 0))
+    output = cluster.kubectl("exec", pod, "--container=redis", "--", "sh", "-c", asked, check=False)
+    return int(dict(line.split(":", 1) for line in output.splitlines() if ":" in line).get("connected_slaves", 0))
 
 
 def another(cluster, than: str) -> str:

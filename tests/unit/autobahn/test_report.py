@@ -10,9 +10,9 @@ GOOD = {"behavior": "OK", "behaviorClose": "OK"}
 def test_counts_by_result_are_printed_for_each_server(capsys):
     cases = {"1.1.1": GOOD, "1.1.2": GOOD, "3.2": GOOD | {"behavior": "NON-STRICT"}}
     assert report({"direct": cases, "nginx": {"1.1.1": GOOD}}, ("direct", "nginx")) == 0
-    said = capsys.readouterr().out
-    assert "direct: 3 cases: 2 OK, 1 NON-STRICT" in said
-    assert "nginx: 1 cases: 1 OK" in said
+    output = capsys.readouterr().out
+    assert "direct: 3 cases: 2 OK, 1 NON-STRICT" in output
+    assert "nginx: 1 cases: 1 OK" in output
 
 
 @pytest.mark.parametrize("bad", [{"behavior": "FAILED"}, {"behaviorClose": "WRONG CODE"}, {"behaviorClose": "UNCLEAN"}])

@@ -30,10 +30,10 @@ def test_the_sdist_has_exactly_the_package_and_what_describes_it(built):
 
 
 def test_the_package_has_what_is_no_python(built):
-    found = dist.wheel_files(built[0])
+    files = dist.wheel_files(built[0])
     kinds = {"tidewire/py.typed", "tidewire/lua/append.lua", "tidewire/static/tidewire/client.js"}
-    assert kinds | {"tidewire/migrations/0001_initial.py"} <= found
-    assert not [name for name in found if "test" in name or "__pycache__" in name]
+    assert kinds | {"tidewire/migrations/0001_initial.py"} <= files
+    assert not [name for name in files if "test" in name or "__pycache__" in name]
 
 
 def test_a_file_too_many_or_too_few_is_named():

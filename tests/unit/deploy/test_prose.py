@@ -81,8 +81,8 @@ def test_a_plain_comment_meets_all_limits():
 
 
 def test_words_and_misspellings_are_found_by_their_line():
-    found = prose.misspellings({Path("src/a.py"): [Text(3, "  Nobody is\n  recieved.")]})
-    assert found == ["src/a.py:3: Nobody ==> No client, No process", "src/a.py:4: recieved ==> received"]
+    problems = prose.misspellings({Path("src/a.py"): [Text(3, "  Nobody is\n  recieved.")]})
+    assert problems == ["src/a.py:3: Nobody ==> No client, No process", "src/a.py:4: recieved ==> received"]
 
 
 def test_a_fault_in_a_checked_directory_fails(tmp_path, monkeypatch, capsys):

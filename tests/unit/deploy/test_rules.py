@@ -35,20 +35,20 @@ NAMES = sorted({rule["alert"] for rule in ALERTS})
 @functools.cache
 def cases():
     """Return the number of expected alerts in each promtool case, by alert."""
-    found = defaultdict(list)
+    results = defaultdict(list)
     for path in TESTS:
         for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
             for case in test["alert_rule_test"]:
-                found[case["alertname"]].append(len(case.get("exp_alerts", [])))
-    return found
+                results[case["alertname"]].append(len(case.get("exp_alerts", [])))
+    return results
 
 
 @pytest.fixture(scope="module")
 def promtool():
-    found = find_program("promtool")
-    if found is None:
+    program = find_program("promtool")
+    if program is None:
         pytest.skip("there is no promtool: Debian's package prometheus has it")
-    return found
+    return program
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)

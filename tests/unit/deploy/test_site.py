@@ -42,8 +42,8 @@ def test_a_sound_page_is_built(build, tmp_path):
 
 
 def test_each_link_to_nothing_fails_the_build(build):
-    said = build(
+    output = build(
         "# Page\n\n[a](gone.md) [b](#lost) [c](README.md#away) ![d](none.png)\n", "# Index\n\n[Page](page.md)\n"
     )
     for fault in ("gone.md", "'lost'", "'away'", "none.png", "toctree"):
-        assert fault in said
+        assert fault in output

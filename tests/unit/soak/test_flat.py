@@ -34,9 +34,9 @@ def test_a_leak_of_every_connection_grows(leaked_bytes):
     """At ten connects a second for fourteen minutes, one kilobyte of each adds up to 8 MiB, which exceeds the noise."""
     noise = random.Random(2)
     leak = lambda at: 100 + noise.uniform(-1, 1) + (at - 360) * 10 * leaked_bytes / 2**20  # noqa: E731
-    found = judge("RSS", series(leak), BOUND)
-    assert not found.flat
-    assert found.rise == pytest.approx(8400 * leaked_bytes / 2**20, rel=0.1)
+    verdict = judge("RSS", series(leak), BOUND)
+    assert not verdict.flat
+    assert verdict.rise == pytest.approx(8400 * leaked_bytes / 2**20, rel=0.1)
 
 
 def test_a_descriptor_a_minute_grows():

@@ -37,18 +37,18 @@ async def here(monkeypatch, settings, configure):
     """Create the test's node, with stores in memory that use the loop's clock."""
     loop = asyncio.get_running_loop()
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    given = conf.settings()
+    options = conf.settings()
     presence = MemoryPresence(
-        lease_seconds=given.LEASE_SECONDS,
-        grace_seconds=given.GRACE_SECONDS,
-        indexes=given.PRESENCE_INDEXES,
+        lease_seconds=options.LEASE_SECONDS,
+        grace_seconds=options.GRACE_SECONDS,
+        indexes=options.PRESENCE_INDEXES,
         clock=loop.time,
     )
     monkeypatch.setattr(node_module, "presence_store", lambda: presence)
     leases = MemoryEditLeases(
-        lease_seconds=given.EDIT_LEASE_SECONDS,
-        answer_seconds=given.EDIT_ANSWER_SECONDS,
-        grace_seconds=given.GRACE_SECONDS,
+        lease_seconds=options.EDIT_LEASE_SECONDS,
+        answer_seconds=options.EDIT_ANSWER_SECONDS,
+        grace_seconds=options.GRACE_SECONDS,
         changed=presence.bump,
         clock=loop.time,
     )

@@ -24,9 +24,9 @@ def read(settings):
 
 def test_what_is_not_given_has_a_default(read):
     """A project must set its Redis, and may set anything else."""
-    found = read(GIVEN | {"LEASE_SECONDS": 20.0})
-    assert found.LEASE_SECONDS == 20.0
-    assert found.GRACE_SECONDS == 3.0
+    settings_read = read(GIVEN | {"LEASE_SECONDS": 20.0})
+    assert settings_read.LEASE_SECONDS == 20.0
+    assert settings_read.GRACE_SECONDS == 3.0
 
 
 def test_settings_are_read_once(read):

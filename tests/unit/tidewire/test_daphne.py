@@ -237,14 +237,14 @@ def test_a_closed_connection_takes_nothing(make):
 
 def names_on(*owners: str) -> set[str]:
     """Return the attributes that the protocol's modules read of variables or attributes with these names."""
-    found = set()
+    results = set()
     for node in (each for module in (_daphne, _inbound) for each in ast.walk(ast.parse(inspect.getsource(module)))):
         if isinstance(node, ast.Attribute):
             value = node.value
             owner = value.id if isinstance(value, ast.Name) else value.attr if isinstance(value, ast.Attribute) else ""
             if owner in owners:
-                found.add(node.attr)
-    return found
+                results.add(node.attr)
+    return results
 
 
 def test_every_name_that_is_read_of_a_transport_is_there():

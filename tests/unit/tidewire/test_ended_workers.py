@@ -48,12 +48,12 @@ def test_counts_of_ended_workers_stay_and_their_files_do_not(work, tmp_path):
         work(pid)
         if pid > 2:
             ended_workers.collect(tmp_path, pid)
-    found = scrape(tmp_path)
-    assert found["pages_total"] == 60
-    assert found["seconds_count"] == 30
-    assert found["seconds_sum"] == 150
-    assert found["seconds_bucket1.0"] == 0
-    assert found["waiting"] == 7
+    metrics_text = scrape(tmp_path)
+    assert metrics_text["pages_total"] == 60
+    assert metrics_text["seconds_count"] == 30
+    assert metrics_text["seconds_sum"] == 150
+    assert metrics_text["seconds_bucket1.0"] == 0
+    assert metrics_text["waiting"] == 7
     assert len(list(tmp_path.iterdir())) == 2 * 3 + 2
 
 

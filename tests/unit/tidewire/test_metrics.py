@@ -103,15 +103,15 @@ def test_a_consumers_counters_begin_at_zero():
 
 def literals(function: str, place: int) -> set[str]:
     """Return all literals that the code passes to this function at this position after `self`."""
-    found = set()
+    results = set()
     for path in SOURCES:
         for node in nodes(path):
             if isinstance(node, ast.Call) and len(node.args) > place:
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 argument = node.args[place]
                 if name == function and isinstance(argument, ast.Constant):
-                    found.add(argument.value)
-    return found
+                    results.add(argument.value)
+    return results
 
 
 def labelled() -> Counts[tuple[str, str]]:
@@ -152,6 +152,6 @@ def test_every_value_of_a_label_stands_in_its_set():
 )
 def test_every_value_that_travels_to_a_label_stands_in_its_set(function, place, known):
     """The same for values that a function passes on."""
-    found = literals(function, place)
-    assert found
-    assert found <= set(known)
+    texts = literals(function, place)
+    assert texts
+    assert texts <= set(known)

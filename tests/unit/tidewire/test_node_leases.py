@@ -193,9 +193,9 @@ async def test_an_outage_only_delays(node_leases, store):
     store.take_told()
     store.unavailable = False
     await asyncio.sleep(2 * TOUCH_SECONDS)
-    told = store.take_told()
-    assert told[:2] == [Move("take", ADA), Move("take", BOB)]
-    assert ELSEWHERE not in {move.editor for move in told}
+    moves = store.take_told()
+    assert moves[:2] == [Move("take", ADA), Move("take", BOB)]
+    assert ELSEWHERE not in {move.editor for move in moves}
 
 
 async def test_an_editor_s_own_move_is_made_and_announced(node_leases, store, announced):
