@@ -93,5 +93,5 @@ def _version(path: str, ask: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         # Of another machine's kind, perhaps, or not for this user.
         return "0.0"
-    found = re.search(r"(?:v=|/)(\d+\.\d+(?:\.\d+)?)", done.stdout + done.stderr)
-    return found[1] if found else "0.0"
+    match = re.search(r"(?:v=|/)(\d+\.\d+(?:\.\d+)?)", done.stdout + done.stderr)
+    return match[1] if match else "0.0"

@@ -361,12 +361,12 @@ class StreamFeed(Feed):
         older = [entry for entry in entries if entry.offset < oldest]
         if older and older[-1].offset == oldest - 1:
             self._mark_before = older[0].after
-            made = [
+            recent_before = [
                 _Recent(entry.offset, entry.mark, _frame_at(entry.offset, entry.mark, entry.body))
                 for entry in reversed(older)
             ]
-            self._recent.extendleft(made)
-            self._recent_bytes += sum(len(recent.frame.wire) for recent in made)
+            self._recent.extendleft(recent_before)
+            self._recent_bytes += sum(len(recent.frame.wire) for recent in recent_before)
             self._read_at = time.monotonic()
 
     def trim(self) -> None:

@@ -152,7 +152,7 @@ export class Live {
     socket.onopen = () => this._opened();
     socket.onmessage = (message) => this._received(message.data);
     socket.onclose = (closed) => this._closed(closed.code);
-    this._timer.verdict(this._timeout_ms / 2, () => this._give_up("the server did not answer the handshake"));
+    this._timer.deadline(this._timeout_ms / 2, () => this._give_up("the server did not answer the handshake"));
   }
 
   /** Detach the current socket: further messages are ignored, and its close is not awaited. */
@@ -187,7 +187,7 @@ export class Live {
       this._ping();
       return this._check_timeout_ms;
     };
-    this._timer.verdict(ms, () => this._decide(), again);
+    this._timer.deadline(ms, () => this._check_reply(), again);
   }
 
   _ping() {
@@ -195,7 +195,7 @@ export class Live {
     this.send({ type: "ping" });
   }
 
-  _decide() {
+  _check_reply() {
     // Any message counts as a reply, although it may have been sent before the ping.
     if (this._received_at.steady <= this._pinged_at.steady) this._give_up("the server does not answer");
     else if (this._network_lost || this._unanswered === 0) this._replied();

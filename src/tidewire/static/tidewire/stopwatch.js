@@ -37,14 +37,14 @@ export class Timer {
   }
 
   /**
-   * Call `judge` after `ms` during which this page was awake. If the timer runs late, `again` is called and the page
+   * Call `missed` after `ms` during which this page was awake. If the timer runs late, `again` is called and the page
    * waits for another `again()` milliseconds, so that messages which arrived meanwhile are read first.
    */
-  verdict(ms, judge, again = () => ms, rounds = LATE_ROUNDS) {
+  deadline(ms, missed, again = () => ms, rounds = LATE_ROUNDS) {
     const began = moment();
     this.start(ms, () => {
-      if (rounds > 0 && sinceAtMost(began) > ms + LATE_MS) this.verdict(again(), judge, again, rounds - 1);
-      else this.start(TURN_MS, judge);
+      if (rounds > 0 && sinceAtMost(began) > ms + LATE_MS) this.deadline(again(), missed, again, rounds - 1);
+      else this.start(TURN_MS, missed);
     });
   }
 }
