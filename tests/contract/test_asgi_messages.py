@@ -78,14 +78,14 @@ def test_the_end_of_a_socket_is_told_as_the_fakes_tell_it(server, act):
     assert last["type"] == "websocket.disconnect"
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_a_message_is_told_as_the_fakes_tell_it(server, said):
-    name = f"said-{list(SAID).index(said)}"
+@pytest.mark.parametrize("case", SAID)
+def test_a_message_is_told_as_the_fakes_tell_it(server, case):
+    name = f"said-{list(SAID).index(case)}"
     client = server.open(f"record/{name}")
-    SAID[said](client)
+    SAID[case](client)
     state = server.until(lambda state: len(state["recorded"].get(name, ())) == 3)
     message = state["recorded"][name][2]
-    kind = MESSAGES[said]
+    kind = MESSAGES[case]
     if server.name != "uvicorn":
         # JSON cannot contain bytes.
         assert message == {key: repr(value) if isinstance(value, bytes) else value for key, value in kind.items()}

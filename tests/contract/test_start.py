@@ -83,16 +83,16 @@ def test_a_channel_layer_that_cannot_be_had_ends_the_start(layers, words):
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("values", "words"),
     [
         ('{"NO_SUCH_SETTING": 1}', ["NO_SUCH_SETTING"]),
         ('{"REDIS_URL": ""}', ["REDIS_URL"]),
         ('{"GRACE_SECONDS": 60.0}', ["GRACE_SECONDS", "LEASE_SECONDS"]),
     ],
 )
-def test_settings_that_do_not_add_up_end_the_start(given, words):
+def test_settings_that_do_not_add_up_end_the_start(values, words):
     port = free_port()
-    ended(started(port, CONTRACT_SETTINGS=given), port, *words)
+    ended(started(port, CONTRACT_SETTINGS=values), port, *words)
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_what_a_client_says_of_itself_is_not_believed(reached, path):
 
 @pytest.mark.parametrize("path", ["/", "/ws/users/"])
 @pytest.mark.parametrize(
-    ("trusted", "said", "address"),
+    ("trusted", "forwarded_for", "address"),
     [
         ("127.0.0.1", "198.51.100.7", "198.51.100.7"),
         ("127.0.0.1", "6.6.6.6, 198.51.100.7", "198.51.100.7"),
@@ -143,13 +143,13 @@ def test_what_a_client_says_of_itself_is_not_believed(reached, path):
     ],
     ids=["a proxy", "a client that lies to it", "two proxies", "somebody else"],
 )
-def test_a_proxy_that_is_trusted_says_who_its_client_is(layout, path, trusted, said, address):
+def test_a_proxy_that_is_trusted_says_who_its_client_is(layout, path, trusted, forwarded_for, address):
     """The upstream must receive only that one address, and the log must contain it too."""
     with contextlib.ExitStack() as servers:
         for port in (*layout.ports.web, *layout.ports.ws):
             servers.enter_context(echo(port))
         url = servers.enter_context(proxy(layout, trusting(trusted)))
-        headers = fetch(f"{url}{path}", headers={"X-Forwarded-For": said}).json()["headers"]
+        headers = fetch(f"{url}{path}", headers={"X-Forwarded-For": forwarded_for}).json()["headers"]
     assert (headers["X-Real-IP"], headers["X-Forwarded-For"]) == (address, address)
     assert logged(layout, headers["X-Request-ID"])["address"] == address
 

@@ -116,13 +116,13 @@ def test_compose_is_refused_if_it_does_not_fit(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("text", "found"),
     [("worker_processes auto;", "not auto"), ("worker_processes 2;", "worker_connections, not nothing")],
 )
-def test_nginx_says_its_numbers(said, found):
+def test_nginx_says_its_numbers(text, found):
     """`auto` depends on the host's processors, so the sum would be unknown."""
     with pytest.raises(ValueError, match=found):
-        budgets.nginx_numbers(said)
+        budgets.nginx_numbers(text)
 
 
 def test_make_lint_adds_compose_up(monkeypatch, capsys):
@@ -257,7 +257,7 @@ print("soft", resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 @pytest.mark.parametrize(
-    ("soft", "hard", "connections", "said"),
+    ("soft", "hard", "connections", "message"),
     [
         (256, 16000, 10_000, "soft 14352"),
         (256, 8000, 10_000, "may open 8,000 files, and needs 14,352"),
@@ -265,10 +265,10 @@ print("soft", resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         (256, 2000, 1000, "may open 2,000 files, and needs 2,256"),
     ],
 )
-def test_a_node_has_the_open_files_that_its_sockets_need(soft, hard, connections, said):
+def test_a_node_has_the_open_files_that_its_sockets_need(soft, hard, connections, message):
     """At 1,000 sockets the node stopped accepting connections, because its shell allowed 1,024 open files."""
     done = run("-c", LIMITED, str(soft), str(hard), str(connections), TIDEWIRE_ENVIRONMENT="development")
-    assert said in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
 
 
 @pytest.mark.integration

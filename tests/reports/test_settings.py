@@ -83,10 +83,10 @@ NORMAL = {
 }
 
 
-@pytest.mark.parametrize(("name", "given", "expected"), [(n, *each) for n, found in NORMAL.items() for each in found])
-def test_a_value_has_one_form(name, given, expected):
+@pytest.mark.parametrize(("name", "written", "expected"), [(n, *each) for n, found in NORMAL.items() for each in found])
+def test_a_value_has_one_form(name, written, expected):
     """With `TIDEWIRE_ALLOWED_ORIGINS=https://docs.example.com/` everything started, then every socket was refused."""
-    assert getattr(read(**{name.upper(): given}), name) == expected
+    assert getattr(read(**{name.upper(): written}), name) == expected
 
 
 REFUSED = {
@@ -221,7 +221,7 @@ def wide(path):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (empty, "TIDEWIRE_REDIS_URL is not set"),
         (directory, "TIDEWIRE_REDIS_URL in TIDEWIRE_SECRETS_DIR cannot be read: Is a directory"),
@@ -229,12 +229,12 @@ def wide(path):
         (wide, "TIDEWIRE_REDIS_URL in TIDEWIRE_SECRETS_DIR cannot be read: it is not text"),
     ],
 )
-def test_a_file_that_holds_no_secret_is_named(tmp_path, make, said):
+def test_a_file_that_holds_no_secret_is_named(tmp_path, make, message):
     """Docker creates a directory in place of a file that does not exist."""
     make(tmp_path / "TIDEWIRE_REDIS_URL")
     environment = PRODUCTION | {"TIDEWIRE_SECRETS_DIR": str(tmp_path)}
     del environment["TIDEWIRE_REDIS_URL"]
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(SystemExit, match=message):
         read_env(environment)
 
 
@@ -402,10 +402,10 @@ def test_every_wrong_setting_is_named_at_once(library):
     assert {"LEASE_SECONDS", "ALLOWED_ORIGINS", "ADMIN_PORT"} <= set(str(refused.value).replace(":", "").split())
 
 
-@pytest.mark.parametrize(("said", "host"), [("::", "[::1]"), ("[::1]", "[::1]"), ("localhost", "localhost")])
-def test_a_drain_asks_where_the_node_listens(monkeypatch, capsys, said, host):
+@pytest.mark.parametrize(("configured", "host"), [("::", "[::1]"), ("[::1]", "[::1]"), ("localhost", "localhost")])
+def test_a_drain_asks_where_the_node_listens(monkeypatch, capsys, configured, host):
     """`python -m tidewire drain` connected to 127.0.0.1, whatever the value of TIDEWIRE_ADMIN_HOST."""
-    monkeypatch.setenv("TIDEWIRE_ADMIN_HOST", said)
+    monkeypatch.setenv("TIDEWIRE_ADMIN_HOST", configured)
     monkeypatch.setenv("TIDEWIRE_ADMIN_PORT", str(free_port()))
     assert drain([]) == 1
     assert f"no node answers on http://{host}:" in capsys.readouterr().out

@@ -27,10 +27,10 @@ def test_nothing_known_is_no_finding():
     assert findings(report(CLEAN, UNKNOWN)) == []
 
 
-@pytest.mark.parametrize("said", [report(UNKNOWN), "", "ConnectionError: no route\n", "[]"])
-def test_without_advisories_it_says_so_and_fails_nothing(monkeypatch, capsys, said):
+@pytest.mark.parametrize("answer", [report(UNKNOWN), "", "ConnectionError: no route\n", "[]"])
+def test_without_advisories_it_says_so_and_fails_nothing(monkeypatch, capsys, answer):
     with pytest.raises(NoAdvisories):
-        findings(said)
-    monkeypatch.setattr(audit, "_ask", lambda: said)
+        findings(answer)
+    monkeypatch.setattr(audit, "_ask", lambda: answer)
     assert audit.main() == 0
     assert "left out" in capsys.readouterr().out

@@ -72,27 +72,27 @@ def test_free_ports_are_of_the_part_that_a_process_was_given(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({"WEB_PORT": "65500", "WEB": "99"}, "web-36 would need port 65536, and the last is 65535: lower WEB_PORT"),
         ({"PORT": "18100"}, "nginx and web-0 both have port 18100: move PORT or WEB_PORT"),
         ({"WS_PORT": "18299"}, "ws-1 and the admin port of ws-0 both have port 18300: move WS_PORT or ADMIN_PORT"),
     ],
 )
-def test_ports_that_cannot_be_are_named(variables, said):
-    with pytest.raises(LayoutError, match=said):
+def test_ports_that_cannot_be_are_named(variables, message):
+    with pytest.raises(LayoutError, match=message):
         Ports.from_variables(variables)
 
 
 @pytest.mark.parametrize(
-    ("error", "port", "said"),
+    ("error", "port", "message"),
     [
         (PermissionError(13, "denied"), 80, "port 80 for nginx is only for root; .*: make up PORT=18080"),
         (OSError(98, "in use"), 18080, "port 18080 for nginx is taken; .*: make up PORT=19080"),
         (OSError(98, "in use"), 65535, "port 65535 for nginx is taken; .*: make up PORT=64535"),
     ],
 )
-def test_the_line_for_a_port_names_one_that_can_be(monkeypatch, error, port, said):
+def test_the_line_for_a_port_names_one_that_can_be(monkeypatch, error, port, message):
     class Refusing:
         __enter__ = lambda self: self  # noqa: E731
         __exit__ = setsockopt = lambda *_arguments: None
@@ -101,7 +101,7 @@ def test_the_line_for_a_port_names_one_that_can_be(monkeypatch, error, port, sai
             raise error
 
     monkeypatch.setattr(socket, "socket", Refusing)
-    assert re.fullmatch(said, Ports.from_variables({"PORT": str(port)}).taken()[0])
+    assert re.fullmatch(message, Ports.from_variables({"PORT": str(port)}).taken()[0])
 
 
 @pytest.mark.parametrize("name", ["c++", "c#", "50%20", "what?", "sp ace", "ürün", "a;b"])

@@ -97,17 +97,17 @@ def test_compose_accepts_its_files():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
         ("restart: unless-stopped", "restrat: unless-stopped", "restrat"),
         ("networks: [front, back]", "networks: [front, backstage]", "backstage"),
     ],
 )
-def test_a_misspelled_compose_file_is_found(tmp_path, before, after, said):
+def test_a_misspelled_compose_file_is_found(tmp_path, before, after, message):
     text = (ROOT / "compose.yaml").read_text()
     assert before in text
     (tmp_path / "compose.yaml").write_text(text.replace(before, after))
-    assert said in complaints(lint.compose_config, [["compose.yaml"]], tmp_path)
+    assert message in complaints(lint.compose_config, [["compose.yaml"]], tmp_path)
 
 
 def test_workflows_are_clean():
@@ -115,7 +115,7 @@ def test_workflows_are_clean():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
         ("runs-on: ubuntu-24.04", "runson: ubuntu-24.04", "runson"),
         ("        with:\n          persist-credentials: false\n", "", "artipacked"),
@@ -123,13 +123,13 @@ def test_workflows_are_clean():
         ("run: make lint", 'run: make lint "${{ github.event.pull_request.title }}"', "template-injection"),
     ],
 )
-def test_an_unsafe_workflow_is_found(tmp_path, before, after, said):
+def test_an_unsafe_workflow_is_found(tmp_path, before, after, message):
     text = (ROOT / ".github/workflows/ci.yml").read_text()
     assert before in text
     (tmp_path / ".github/workflows").mkdir(parents=True)
     path = tmp_path / ".github/workflows/ci.yml"
     path.write_text(text.replace(before, after))
-    assert said in complaints(lint.workflows, [path])
+    assert message in complaints(lint.workflows, [path])
 
 
 def test_a_misspelled_workflow_of_gitlab_is_found(tmp_path):

@@ -41,7 +41,7 @@ def test_a_copy_is_clean_on_the_day_of_the_list(copy):
 
 
 @pytest.mark.parametrize(
-    ("file", "before", "after", "said"),
+    ("file", "before", "after", "message"),
     [
         ("compose.yaml", r"prometheus:v3\.13\.5", "prometheus:v3.14.0", "compose.yaml: prom/prometheus 3.14.0 is not"),
         ("compose.yaml", "redis:8-alpine", "redis:80-alpine", "redis 80-alpine is not in deploy/versions.toml"),
@@ -91,9 +91,9 @@ def test_a_copy_is_clean_on_the_day_of_the_list(copy):
         ),
     ],
 )
-def test_what_is_not_listed_or_has_ended_is_found(copy, file, before, after, said):
+def test_what_is_not_listed_or_has_ended_is_found(copy, file, before, after, message):
     copy(file, before, after)
-    assert said in pinned_versions.problems(copy.root, TODAY)
+    assert message in pinned_versions.problems(copy.root, TODAY)
 
 
 def test_the_last_day_of_support_is_supported(copy):

@@ -54,9 +54,9 @@ def test_the_systems_own_are_used_if_they_are_new_enough(machine, capsys, monkey
     assert system.find_program("redis-server") == str(redis)
 
 
-@pytest.mark.parametrize("said", ["Redis server v=6.2.14 sha=0", "something else"])
-def test_a_program_that_is_too_old_is_named_and_not_used(machine, capsys, said):
-    script(machine / "bin" / "redis-server", said)
+@pytest.mark.parametrize("version_output", ["Redis server v=6.2.14 sha=0", "something else"])
+def test_a_program_that_is_too_old_is_named_and_not_used(machine, capsys, version_output):
+    script(machine / "bin" / "redis-server", version_output)
     script(machine / "bin" / "nginx", "nginx version: nginx/1.22.1")
     programs.ensure()
     printed = capsys.readouterr()

@@ -34,7 +34,7 @@ def test_an_origin_has_the_form_that_browsers_send(text, normal):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("null", "begins with https://"),
         ("docs.example.com", "begins with https://"),
@@ -65,9 +65,9 @@ def test_an_origin_has_the_form_that_browsers_send(text, normal):
         ("https://straße.example", "xn--"),
     ],
 )
-def test_what_is_no_origin_is_refused(text, said):
+def test_what_is_no_origin_is_refused(text, message):
     """The message names the problem."""
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         origin_setting(text)
 
 

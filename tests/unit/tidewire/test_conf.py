@@ -40,22 +40,22 @@ def test_an_unknown_name_is_refused(read):
         read(GIVEN | {"LEASE_SECOND": 20.0})
 
 
-@pytest.mark.parametrize("given", [{}, {"REDIS_URL": ""}, {"REDIS_URL": None}])
-def test_a_missing_url_is_refused(read, given):
+@pytest.mark.parametrize("values", [{}, {"REDIS_URL": ""}, {"REDIS_URL": None}])
+def test_a_missing_url_is_refused(read, values):
     """There is no default Redis."""
     with pytest.raises(ImproperlyConfigured, match="REDIS_URL is missing"):
-        read(given)
+        read(values)
 
 
-@pytest.mark.parametrize("given", [None, [], "redis://"])
-def test_missing_settings_are_refused(read, given):
+@pytest.mark.parametrize("values", [None, [], "redis://"])
+def test_missing_settings_are_refused(read, values):
     """The message shows a minimal setting."""
     with pytest.raises(ImproperlyConfigured, match=r"TIDEWIRE is missing: set at least \{"):
-        read(given)
+        read(values)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("values", "message"),
     [
         ({"GRACE_SECONDS": 10.0}, "GRACE_SECONDS .10.0. runs inside the lease"),
         ({"GRACE_SECONDS": 8.0}, "TOUCH_SECONDS .1.0. must fit twice"),
@@ -64,10 +64,10 @@ def test_missing_settings_are_refused(read, given):
         ({"EDIT_LEASE_SECONDS": 3.0}, "must be below EDIT_LEASE_SECONDS .3.0."),
     ],
 )
-def test_what_does_not_add_up_is_refused(read, given, said):
+def test_what_does_not_add_up_is_refused(read, values, message):
     """The grace is part of the lease, and the node must be able to touch it twice in the rest."""
-    with pytest.raises(ImproperlyConfigured, match=said):
-        read(GIVEN | given)
+    with pytest.raises(ImproperlyConfigured, match=message):
+        read(GIVEN | values)
 
 
 def test_what_just_adds_up_is_taken(read):

@@ -154,7 +154,7 @@ def test_what_is_not_set_is_not_sent():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "message: Invalid JSON"),
         ("hello", "message: Invalid JSON"),
@@ -166,11 +166,11 @@ def test_what_is_not_set_is_not_sent():
         ('{"type":"error","code":"odd","detail":""}', "code: Input should be 'malformed', 'too_large', 'flooding' or"),
     ],
 )
-def test_what_is_no_event_is_refused_with_the_reason(text, said):
+def test_what_is_no_event_is_refused_with_the_reason(text, message):
     """The message names the field, so that a client's author can fix it."""
     with pytest.raises(MalformedEvent) as caught:
         decode_any(text)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 def test_a_refusal_is_short_whatever_was_sent():

@@ -248,7 +248,7 @@ class TestEditLease:
         assert await bob.lease(3.0) == ("bob", None)
 
     @pytest.mark.parametrize(
-        ("where", "text", "said"),
+        ("where", "text", "message"),
         [
             ("document/plan/read/", '{"type":"lease.ask"}', "type: a client does not send 'lease.ask' here"),
             (
@@ -263,13 +263,13 @@ class TestEditLease:
             (EDIT, '{"type":"lease.status","topic":"lease.plan","version":9}', "lease_seconds: Field required"),
         ],
     )
-    async def test_what_a_client_may_not_say_is_refused(self, visit, where, text, said):
+    async def test_what_a_client_may_not_say_is_refused(self, visit, where, text, message):
         """Only an editor's socket may ask, for the document of its route, in exactly this form."""
         client = await visit("ada", where)
         await client.events()
         await client.send_to(text_data=text)
         event = await client.newest(kind="error")
-        assert (event["code"], event["detail"]) == ("malformed", said)
+        assert (event["code"], event["detail"]) == ("malformed", message)
 
     async def test_without_redis_an_editor_is_told_so(self, visit, here, monkeypatch):
         """The socket stays open, and there is no lease."""

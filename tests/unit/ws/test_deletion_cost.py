@@ -48,11 +48,11 @@ def test_the_cost_fits_what_kubernetes_takes():
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("before", "now", "reported"),
     [(0, 0, False), (0, 9, False), (0, 10, True), (1000, 1099, False), (1000, 1100, True), (1000, 900, True)],
 )
-def test_only_a_change_that_matters_is_told(before, now, told):
-    assert is_significant(Pod("ws-1", "10.0.0.1", before), now) is told
+def test_only_a_change_that_matters_is_told(before, now, reported):
+    assert is_significant(Pod("ws-1", "10.0.0.1", before), now) is reported
 
 
 def test_that_the_last_socket_has_gone_is_always_told():
