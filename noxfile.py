@@ -69,8 +69,8 @@ CORNERS = (
 # What `pip list` says, and the version of Python.
 LIST = (
     "import importlib.metadata as m, json, platform;"
-    "found = {d.name.lower().replace('_', '-'): d.version for d in m.distributions()};"
-    "print(json.dumps(found | {'python': platform.python_version()}))"
+    "versions = {d.name.lower().replace('_', '-'): d.version for d in m.distributions()};"
+    "print(json.dumps(versions | {'python': platform.python_version()}))"
 )
 
 

@@ -37,5 +37,5 @@ class Results:
 
 def read(path: Path = LAST) -> dict[str, Any]:
     """Return the results of a run."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return results

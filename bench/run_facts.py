@@ -44,20 +44,20 @@ def about(command: list[str], redis: RedisServer, cores: Cores) -> dict[str, Any
 
 
 def _versions(redis: RedisServer) -> dict[str, str]:
-    found = package_versions(PYTHON_PACKAGES)
-    found["Redis"] = redis.version()
+    versions = package_versions(PYTHON_PACKAGES)
+    versions["Redis"] = redis.version()
     if node := output("node", "--version"):
-        found["Node.js"] = node.removeprefix("v")
+        versions["Node.js"] = node.removeprefix("v")
     for name in NODE_PACKAGES:
         package = NODE / "node_modules" / name / "package.json"
         if package.exists():
-            found[f"npm {name}"] = json.loads(package.read_text(encoding="utf-8"))["version"]
+            versions[f"npm {name}"] = json.loads(package.read_text(encoding="utf-8"))["version"]
     if nginx := find_program("nginx"):
         version = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False, timeout=10).stderr
-        found["nginx"] = version.rpartition("/")[2].strip()
+        versions["nginx"] = version.rpartition("/")[2].strip()
     if nchan := output("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"):
-        found["nchan (Debian)"] = nchan
-    return found
+        versions["nchan (Debian)"] = nchan
+    return versions
 
 
 def _system() -> str:

@@ -28,18 +28,18 @@ async def calmest(measure: Callable[[], Awaitable[list[Record]]]) -> list[Record
 
     An attempt with an error, or with a fault for a client, must not be replaced by another.
     """
-    found: list[list[Record]] = []
+    attempts: list[list[Record]] = []
     records: list[Record] = []
-    while len(found) < TRIES:
+    while len(attempts) < TRIES:
         records = await measure()
-        found.append(records)
+        attempts.append(records)
         if any(record.get(flaw) for record in records for flaw in FLAWS):
             break
         if records[0]["disturbance"] <= CALM:
             break
     else:
-        records = min(found, key=lambda each: float(each[0]["disturbance"]))
-    return [{**record, "tries": len(found)} for record in records]
+        records = min(attempts, key=lambda each: float(each[0]["disturbance"]))
+    return [{**record, "tries": len(attempts)} for record in records]
 
 
 async def run_step(bench: Bench, step: Step, plan: Plan) -> list[Record]:

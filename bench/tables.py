@@ -15,10 +15,10 @@ FAULTS = ("lost", "duplicated", "reordered")
 class Run:
     """The records of a run, and queries on them."""
 
-    def __init__(self, found: dict[str, Any]) -> None:
-        self.about: dict[str, Any] = found["about"]
-        self.skipped: dict[str, str] = found["skipped"]
-        self.records: list[Record] = found["records"]
+    def __init__(self, results: dict[str, Any]) -> None:
+        self.about: dict[str, Any] = results["about"]
+        self.skipped: dict[str, str] = results["skipped"]
+        self.records: list[Record] = results["records"]
 
     def select(self, measure: str, server: str | None = None, **wanted: object) -> list[Record]:
         """Return a measure's records that did not fail and have these values."""
@@ -33,8 +33,8 @@ class Run:
 
     def spread(self, measure: str, server: str, value: str, **wanted: object) -> Spread | None:
         """Return the median of a value, `latency_ms.p99` if nested, or None if nothing was measured."""
-        found = [_value(record, value) for record in self.select(measure, server, **wanted)]
-        numbers = [number for number in found if number is not None]
+        values = [_value(record, value) for record in self.select(measure, server, **wanted)]
+        numbers = [number for number in values if number is not None]
         return Spread.of(numbers) if numbers else None
 
     def median(self, measure: str, server: str, value: str, **wanted: object) -> float | None:
@@ -57,10 +57,10 @@ class Run:
 
 
 def _value(record: Record, path: str) -> float | None:
-    found: Any = record
+    value: Any = record
     for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return None if found is None else float(found)
+        value = value.get(name) if isinstance(value, dict) else None
+    return None if value is None else float(value)
 
 
 def number(value: float, digits: int | None = None) -> str:

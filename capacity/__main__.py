@@ -47,10 +47,10 @@ def _run(options: argparse.Namespace) -> str:
     if options.command == "validate":
         return validate.main(options.runs, costs)
     workload = Workload.read(options.workload)
-    found = plan(workload, costs, nodes=options.nodes)
+    planned = plan(workload, costs, nodes=options.nodes)
     growth = [plan(workload.grown_to(users), costs) for users in SIZES]
     largest = workload.grown_to(SIZES[-1])
-    text = [_described(found, workload), _table(growth), f"Not in the model: {NOT_MODELLED}\n"]
+    text = [_described(planned, workload), _table(growth), f"Not in the model: {NOT_MODELLED}\n"]
     from capacity import plan_plots, simulate  # noqa: PLC0415 - only the whole plan needs SimPy and matplotlib
 
     outcomes = [
@@ -63,15 +63,15 @@ def _run(options: argparse.Namespace) -> str:
     return "\n".join([*text, f"written: {options.out / 'plan.md'}, {', '.join(path.name for path in paths)}\n"])
 
 
-def _described(found: Plan, workload: Workload) -> str:
+def _described(planned: Plan, workload: Workload) -> str:
     deliveries = f"{workload.deliveries_per_second:,.0f} deliveries a second"
     size = (
-        f"{found.nodes:,} ws nodes of {found.sockets_per_node:,.0f} sockets, {found.ws_cores:.1f} cores together;"
-        f" {found.web_processes:,} web processes, {found.web_cores:.1f} cores; nginx, {found.nginx_cores:.1f} cores;"
-        " one Redis."
+        f"{planned.nodes:,} ws nodes of {planned.sockets_per_node:,.0f} sockets, {planned.ws_cores:.1f} cores together;"
+        f" {planned.web_processes:,} web processes, {planned.web_cores:.1f} cores;"
+        f" nginx, {planned.nginx_cores:.1f} cores; one Redis."
     )
     lines = [
-        f"# {found.users:,} users, {found.sockets:,.0f} sockets, {deliveries}",
+        f"# {planned.users:,} users, {planned.sockets:,.0f} sockets, {deliveries}",
         "",
         size,
         "",
@@ -80,10 +80,10 @@ def _described(found: Plan, workload: Workload) -> str:
     ]
     lines += [
         f"| {load.resource} | {number(load.used)} {load.unit} | {number(load.limit)} {load.unit} | {load.share:.0%} |"
-        for load in sorted(found.loads, key=lambda each: -each.share)
+        for load in sorted(planned.loads, key=lambda each: -each.share)
     ]
-    verdict = "It fits" if found.fits else f"**It does not fit** within {found.headroom:.0%}"
-    lines += ["", f"{verdict}. What ends first is {found.first.resource}: {found.first.change}.", ""]
+    verdict = "It fits" if planned.fits else f"**It does not fit** within {planned.headroom:.0%}"
+    lines += ["", f"{verdict}. What ends first is {planned.first.resource}: {planned.first.change}.", ""]
     return "\n".join(lines)
 
 

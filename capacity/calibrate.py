@@ -45,13 +45,13 @@ def main(sizes: Sizes | None = None) -> str:
             names = [username(number) for number in range(1, sizes.users + 1)]
             stack.run("-m", "loadtest.create_users", str(sizes.users))
             cookies = list(stack.sessions(*names, tickets=True).values())
-            found = _read(StackUnderTest(stack, clients, cookies, sizes), hint_costs())
-    return printed(costs_of(found), sizes)
+            readings = _read(StackUnderTest(stack, clients, cookies, sizes), hint_costs())
+    return printed(costs_of(readings), sizes)
 
 
-def printed(found: Mapping[str, Mapping[str, float]], sizes: Sizes) -> str:
+def printed(sections: Mapping[str, Mapping[str, float]], sizes: Sizes) -> str:
     lines = [f"# `python -m capacity calibrate`, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores; {sizes}."]
-    for section, costs in found.items():
+    for section, costs in sections.items():
         lines += ["", f"[{section}]", *(f"{name} = {value:.3g}" for name, value in costs.items())]
     return "\n".join([*lines, ""])
 
@@ -123,9 +123,9 @@ def _save(target: StackUnderTest, save: Callable[[], None]) -> tuple[Mapping[str
             late[(now - message.stamped) * 1000] += 1
 
     reader = target.clients.open(NOTIFICATIONS, target.cookies[0], note)
-    found = target.measure(lambda: _paced(save), target.sizes.saves)
+    used = target.measure(lambda: _paced(save), target.sizes.saves)
     target.clients.close(reader)
-    return found, late
+    return used, late
 
 
 def _handshakes(target: StackUnderTest) -> Sequence[Mapping[str, float]]:
@@ -151,8 +151,8 @@ def _handshakes(target: StackUnderTest) -> Sequence[Mapping[str, float]]:
             lambda i: _document(slugs[i % len(slugs)], "read"), lambda i: present_cookies[i % len(present_cookies)]
         )
     )
-    found = (plain, present, query, target.measure(come_and_go))
-    return [{name: used / target.sizes.connects for name, used in each.items()} for each in found]
+    kinds = (plain, present, query, target.measure(come_and_go))
+    return [{name: used / target.sizes.connects for name, used in each.items()} for each in kinds]
 
 
 def _edit(target: StackUnderTest) -> Mapping[str, float]:
@@ -160,8 +160,8 @@ def _edit(target: StackUnderTest) -> Mapping[str, float]:
     slugs = target.slugs
     editors = target.cookies[len(slugs) :][: target.sizes.editors]
     with target.open([(_document(slugs[i % len(slugs)], "update"), cookie) for i, cookie in enumerate(editors)]):
-        found = target.measure(nothing(target.sizes.rest_seconds))
-    return {name: used / target.sizes.rest_seconds / len(editors) for name, used in found.items()}
+        edit = target.measure(nothing(target.sizes.rest_seconds))
+    return {name: used / target.sizes.rest_seconds / len(editors) for name, used in edit.items()}
 
 
 def _redis_at_rest(target: StackUnderTest) -> tuple[float, float]:

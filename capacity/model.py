@@ -75,12 +75,12 @@ def plan(workload: Workload, costs: Costs, *, nodes: int | None = None) -> Plan:
     # More nodes can help until Redis, which sends every event to each of them, is exhausted first; then they do harm.
     best = _with(workload, costs, least := _least(workload, costs))
     for count in _counts(least):
-        found = _with(workload, costs, count)
-        if found.fits:
-            return found
-        if found.first.share < best.first.share:
-            best = found
-        elif found.first.resource.startswith("Redis"):
+        candidate = _with(workload, costs, count)
+        if candidate.fits:
+            return candidate
+        if candidate.first.share < best.first.share:
+            best = candidate
+        elif candidate.first.resource.startswith("Redis"):
             break
     return best
 

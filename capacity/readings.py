@@ -40,46 +40,46 @@ class Readings:
     node_us: float
 
 
-def costs_of(found: Readings) -> dict[str, dict[str, float]]:
-    nodes, save, plain, page = found.nodes, found.save, found.plain, found.page
+def costs_of(readings: Readings) -> dict[str, dict[str, float]]:
+    nodes, save, plain, page = readings.nodes, readings.save, readings.plain, readings.page
     receive = save["ws"] / nodes
     # A member that comes and leaves makes two versions of its topic.
-    version = {name: (found.arrival[name] - found.query[name]) / 2 for name in found.arrival}
+    version = {name: (readings.arrival[name] - readings.query[name]) / 2 for name in readings.arrival}
     # Each reader has a second socket.
-    sockets = found.readers * 2 // nodes
+    sockets = readings.readers * 2 // nodes
     return {
-        "delivery_us": {str(sockets): (found.fan_out["ws"] - save["ws"]) / found.readers * 1e6},
+        "delivery_us": {str(sockets): (readings.fan_out["ws"] - save["ws"]) / readings.readers * 1e6},
         "node": {
-            "rest_core": found.rest["ws"] / nodes,
-            "socket_us": found.socket["ws"] * 1e6,
+            "rest_core": readings.rest["ws"] / nodes,
+            "socket_us": readings.socket["ws"] * 1e6,
             "connect_ticket_ms": plain["ws"] * 1e3,
-            "present_ms": (found.present["ws"] - plain["ws"]) * 1e3,
-            "query_ms": (found.query["ws"] - found.present["ws"]) * 1e3,
+            "present_ms": (readings.present["ws"] - plain["ws"]) * 1e3,
+            "query_ms": (readings.query["ws"] - readings.present["ws"]) * 1e3,
             "receive_ms": receive * 1e3,
             "read_ms": version["ws"] / nodes * 1e3,
-            "edit_us": found.edit["ws"] * 1e6,
+            "edit_us": readings.edit["ws"] * 1e6,
         },
         "redis": {
-            "redis_rest_core": found.redis_rest,
-            "redis_node_core": found.redis_node,
-            "redis_present_us": (found.present["redis"] - plain["redis"]) * 1e6,
+            "redis_rest_core": readings.redis_rest,
+            "redis_node_core": readings.redis_node,
+            "redis_present_us": (readings.present["redis"] - plain["redis"]) * 1e6,
             "redis_page_us": page["redis"] * 1e6,
-            "redis_edit_us": found.edit["redis"] * 1e6,
-            "stream_event_us": (save["redis"] - page["redis"]) * 1e6 - nodes * found.node_us,
-            "publish_us": found.publish_us,
-            "node_us": found.node_us,
-            "redis_read_us": (version["redis"] * 1e6 - found.publish_us) / nodes - found.node_us,
+            "redis_edit_us": readings.edit["redis"] * 1e6,
+            "stream_event_us": (save["redis"] - page["redis"]) * 1e6 - nodes * readings.node_us,
+            "publish_us": readings.publish_us,
+            "node_us": readings.node_us,
+            "redis_read_us": (version["redis"] * 1e6 - readings.publish_us) / nodes - readings.node_us,
         },
         "nginx": {
-            "nginx_socket_us": found.socket["nginx"] * 1e6,
+            "nginx_socket_us": readings.socket["nginx"] * 1e6,
             "nginx_connect_ms": plain["nginx"] * 1e3,
-            "nginx_delivery_us": (found.fan_out["nginx"] - save["nginx"]) / found.readers * 1e6,
+            "nginx_delivery_us": (readings.fan_out["nginx"] - save["nginx"]) / readings.readers * 1e6,
             "nginx_page_ms": page["nginx"] * 1e3,
         },
         "web": {
             "page_ms": page["web"] * 1e3,
             "save_ms": save["web"] * 1e3,
-            "login_ms": found.log_in["web"] * 1e3,
+            "login_ms": readings.log_in["web"] * 1e3,
         },
-        "latency": {"base_p95_ms": percentile(found.late, 95.0)},
+        "latency": {"base_p95_ms": percentile(readings.late, 95.0)},
     }

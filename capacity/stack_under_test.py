@@ -94,13 +94,13 @@ class StackUnderTest:
         used = self.used(often)
         # The use at rest includes the few sockets that are open then.
         count = len(self.clients.sockets) - self.resting
-        found = used.beyond(self.rest, {name: cores * count for name, cores in self.socket.items()})
-        return {name: seconds / times for name, seconds in found.items()}
+        own = used.beyond(self.rest, {name: cores * count for name, cores in self.socket.items()})
+        return {name: seconds / times for name, seconds in own.items()}
 
     def each_open(self, sockets: int) -> dict[str, float]:
         """Return the cores by service that a socket uses, from this many open sockets beyond those at rest."""
-        found = self.used(nothing(self.sizes.idle_seconds)).beyond(self.rest)
-        return {name: used / self.sizes.idle_seconds / sockets for name, used in found.items()}
+        cores = self.used(nothing(self.sizes.idle_seconds)).beyond(self.rest)
+        return {name: used / self.sizes.idle_seconds / sockets for name, used in cores.items()}
 
     def used(self, work: Callable[[], None]) -> Used:
         before, began = self._cpu(), time.monotonic()
@@ -110,25 +110,25 @@ class StackUnderTest:
         return Used(seconds, {name: after[name] - before[name] for name in after})
 
     def _cpu(self) -> dict[str, float]:
-        found: dict[str, float] = {}
+        seconds: dict[str, float] = {}
         for running in self.stack.processes.values():
             if running.runs:
                 used = cpu_seconds(process_tree(running.pid))
                 group = running.definition.group
-                found[group] = found.get(group, 0.0) + used
-        return found
+                seconds[group] = seconds.get(group, 0.0) + used
+        return seconds
 
     def churn(self, path: Callable[[int], str], cookie: Callable[[int], str]) -> None:
         """Open sockets at an even pace, and close each after some others have come."""
-        here: list[IdleSocket] = []
+        opened: list[IdleSocket] = []
         began = time.monotonic()
         for i in range(self.sizes.connects):
-            here.append(self.clients.open(path(i), cookie(i)))
-            if len(here) > STAY:
-                self.clients.close(here.pop(0))
+            opened.append(self.clients.open(path(i), cookie(i)))
+            if len(opened) > STAY:
+                self.clients.close(opened.pop(0))
             # An open loop: the pace must be kept, however long a connect takes.
             time.sleep(max(0.0, began + (i + 1) / self.sizes.connects_per_second - time.monotonic()))
-        for client in here:
+        for client in opened:
             self.clients.close(client)
 
     @contextlib.contextmanager

@@ -128,20 +128,20 @@ def compared(run: Mapping[str, Any], costs: Costs) -> list[Comparison]:
     nodes = [values for name, values in services.items() if name.startswith("ws")]
     if not nodes:
         raise WorkloadError("the run did not watch its ws nodes: there is nothing to compare with")
-    found = plan(workload_of(run), costs, nodes=len(nodes))
+    planned = plan(workload_of(run), costs, nodes=len(nodes))
     measured = [
-        Comparison("ws nodes, CPU", found.ws_cores, sum(node["cpu_mean"] for node in nodes), "cores"),
-        Comparison("a ws node, memory", found.node_memory_mib, max(node["rss_mib"] for node in nodes), "MiB"),
+        Comparison("ws nodes, CPU", planned.ws_cores, sum(node["cpu_mean"] for node in nodes), "cores"),
+        Comparison("a ws node, memory", planned.node_memory_mib, max(node["rss_mib"] for node in nodes), "MiB"),
     ]
     for service, name, predicted in (
-        ("web", "web, CPU", found.web_cores),
-        ("redis", "Redis, CPU", found.redis_core),
-        ("nginx", "nginx, CPU", found.nginx_cores),
+        ("web", "web, CPU", planned.web_cores),
+        ("redis", "Redis, CPU", planned.redis_core),
+        ("nginx", "nginx, CPU", planned.nginx_cores),
     ):
         if service in services:
             measured.append(Comparison(name, predicted, services[service]["cpu_mean"], "cores"))
     if delivery := run["latencies"].get("notification.created"):
-        measured.append(Comparison("delivery p95", found.p95_ms, delivery["p95"], "ms"))
+        measured.append(Comparison("delivery p95", planned.p95_ms, delivery["p95"], "ms"))
     return measured
 
 

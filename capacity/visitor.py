@@ -66,12 +66,12 @@ class Visitor:
 
     def _post(self, path: str, fields: Mapping[str, str]) -> Page:
         headers = {"Referer": f"{self._url}{path}"}
-        found = self._page(
+        page = self._page(
             self._session.post(f"{self._url}{path}", data=fields, headers=headers, timeout=TIMEOUT_SECONDS)
         )
-        if found.path == path:
-            raise CalibrateError(f"POST {path} led nowhere: {found.status}")
-        return found
+        if page.path == path:
+            raise CalibrateError(f"POST {path} led nowhere: {page.status}")
+        return page
 
     @staticmethod
     def _page(answer: requests.Response) -> Page:

@@ -89,11 +89,11 @@ class Workload:
 
     @classmethod
     def read(cls, path: Path = WORKLOAD) -> Self:
-        found = _read(path)
+        tables = _read(path)
         try:
-            topics = [Topic(**each) for each in found.pop("topic")]
-            wanted, machine = Wanted(**found.pop("wanted")), Machine(**found.pop("machine"))
-            return cls(topic=topics, wanted=wanted, machine=machine, **found)
+            topics = [Topic(**each) for each in tables.pop("topic")]
+            wanted, machine = Wanted(**tables.pop("wanted")), Machine(**tables.pop("machine"))
+            return cls(topic=topics, wanted=wanted, machine=machine, **tables)
         except (TypeError, KeyError) as error:
             raise WorkloadError(f"{path}: {error}") from error
 
@@ -176,11 +176,11 @@ class Costs:
 
     @classmethod
     def read(cls, path: Path = COSTS) -> Self:
-        found = _read(path)
+        tables = _read(path)
         try:
-            by_sockets = {int(sockets): float(us) for sockets, us in found.pop("delivery_us").items()}
+            by_sockets = {int(sockets): float(us) for sockets, us in tables.pop("delivery_us").items()}
             return cls(
-                delivery_us=by_sockets, **{name: value for part in found.values() for name, value in part.items()}
+                delivery_us=by_sockets, **{name: value for part in tables.values() for name, value in part.items()}
             )
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise WorkloadError(f"{path}: {error}") from error

@@ -32,13 +32,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=None, help="a Markdown file for the result")
     options = parser.parse_args(arguments)
-    found: dict[str, list[dict[str, Any]]] = {product: [] for product in PRODUCTS}
+    reports: dict[str, list[dict[str, Any]]] = {product: [] for product in PRODUCTS}
     for _ in range(options.rounds):
         for product, users, step in zip(PRODUCTS, options.users, options.step_users, strict=True):
-            found[product].append(_search(product, users, step, options))
-            sys.stdout.write(f"{product}: {found[product][-1]['search']['sentence']}\n")
+            reports[product].append(_search(product, users, step, options))
+            sys.stdout.write(f"{product}: {reports[product][-1]['search']['sentence']}\n")
             sys.stdout.flush()
-    text = table(found)
+    text = table(reports)
     sys.stdout.write(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
@@ -68,10 +68,10 @@ def _search(product: str, users: int, step: int, options: argparse.Namespace) ->
     return dict(json.loads((Path(where[1]) / "report.json").read_text(encoding="utf-8")))
 
 
-def table(found: dict[str, list[dict[str, Any]]]) -> str:
+def table(reports_by_product: dict[str, list[dict[str, Any]]]) -> str:
     """Return a table with a line for each round: the result, and the p95 of each step that led to it."""
     lines = ["| product | round | most users | p95 by step (users: ms) | wrong |", "|---|--:|--:|---|---|"]
-    for product, reports in found.items():
+    for product, reports in reports_by_product.items():
         for n, report in enumerate(reports, 1):
             search = report["search"]
             most = f"{'at least ' * search['at_least']}{search['users']:,}"

@@ -29,7 +29,7 @@ class FrameParser:
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         if self._rest:
             data = self._rest + data
-        found: list[tuple[int, bytes]] = []
+        messages: list[tuple[int, bytes]] = []
         at, size = 0, len(data)
         while size - at >= 2:
             first, length = data[at], data[at + 1]
@@ -49,11 +49,11 @@ class FrameParser:
                 break
             at = end
             if first == FINAL_TEXT:
-                found.append((TEXT, data[head:end]))
+                messages.append((TEXT, data[head:end]))
             else:
-                found += self._other(first, data[head:end])
+                messages += self._other(first, data[head:end])
         self._rest = data[at:]
-        return found
+        return messages
 
     def _other(self, first: int, body: bytes) -> list[tuple[int, bytes]]:
         """Handle a control frame, a binary message, or a fragment of a message."""

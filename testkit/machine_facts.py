@@ -26,8 +26,8 @@ def output(*command: str) -> str:
 
 def commit() -> str:
     """Return the commit. An image has no repository, so its build must set the revision."""
-    found = output("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD")
-    return found or os.environ.get("TIDEWIRE_REVISION", "")[:12] or "unknown"
+    revision = output("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD")
+    return revision or os.environ.get("TIDEWIRE_REVISION", "")[:12] or "unknown"
 
 
 def has_changes() -> bool:
@@ -37,13 +37,13 @@ def has_changes() -> bool:
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:
     """Return the versions of Python and of the packages that are installed."""
-    found = {"Python": platform.python_version()}
+    versions = {"Python": platform.python_version()}
     for name in names:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def redis_version() -> str:

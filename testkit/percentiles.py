@@ -16,13 +16,13 @@ def percentiles(counts: Mapping[float, int], wanted: Sequence[float]) -> list[fl
     total = sum(counts.values())
     if not total:
         raise ValueError("no value to take a percentile of")
-    found: list[float] = []
+    results: list[float] = []
     passed = 0
     for value in sorted(counts):
         passed += counts[value]
-        while len(found) < len(wanted) and passed >= max(1, math.ceil(total * wanted[len(found)] / 100)):
-            found.append(value)
-    return found
+        while len(results) < len(wanted) and passed >= max(1, math.ceil(total * wanted[len(results)] / 100)):
+            results.append(value)
+    return results
 
 
 def rounded(value_ms: float) -> float:

@@ -20,10 +20,10 @@ def process_tree(pid: int, proc: Path = PROC) -> list[int]:
         except OSError:
             continue
         children.setdefault(int(after_name[1]), []).append(int(stat.parent.name))
-    found = [pid]
-    for parent in found:
-        found += children.get(parent, [])
-    return found
+    pids = [pid]
+    for parent in pids:
+        pids += children.get(parent, [])
+    return pids
 
 
 def cpu_seconds(pids: Iterable[int], proc: Path = PROC) -> float:

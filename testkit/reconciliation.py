@@ -93,10 +93,10 @@ class Tally:
 
 def tally(ledgers: Iterable[Ledger], ends: Mapping[str, int], *, as_it_stands: bool = False) -> Tally:
     """Add up all ledgers. `ends` has the greatest known offset of each epoch."""
-    found = Tally()
+    total = Tally()
     for ledger in ledgers:
-        found.add_ledger(ledger, ends, as_it_stands=as_it_stands)
-    return found
+        total.add_ledger(ledger, ends, as_it_stands=as_it_stands)
+    return total
 
 
 def stream_ends(

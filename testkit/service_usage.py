@@ -25,10 +25,10 @@ SERVICES = (
 def service_of(command: Sequence[str]) -> str:
     """Return the service's name, or an empty text. Each ws node has its own name, because each can use a whole core."""
     line = " ".join(command)
-    found = next((name for part, name in SERVICES if part in line), "")
-    if found == "ws" and "-p" in command[:-1]:
+    service = next((name for part, name in SERVICES if part in line), "")
+    if service == "ws" and "-p" in command[:-1]:
         return f"ws:{command[command.index('-p') + 1]}"
-    return found
+    return service
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,12 @@ class Services:
         return {name: cpu_seconds(pids, self._proc) for name, pids in self.pids().items()}
 
     def pids(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
+        pids: dict[str, list[int]] = {}
         for pid in process_tree(self._root, self._proc):
             try:
                 command = (self._proc / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
             except OSError:
                 continue
             if name := service_of(command):
-                found.setdefault(name, []).append(pid)
-        return found
+                pids.setdefault(name, []).append(pid)
+        return pids

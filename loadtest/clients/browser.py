@@ -48,9 +48,9 @@ class Page:
 
     def field(self, name: str) -> str:
         """Return the value of a hidden or text field, or the content of a text area."""
-        found = re.search(rf'<input[^>]*\bname="{name}"[^>]*>', self.text)
-        if found:
-            value = re.search(r'\bvalue="([^"]*)"', found[0])
+        tag = re.search(rf'<input[^>]*\bname="{name}"[^>]*>', self.text)
+        if tag:
+            value = re.search(r'\bvalue="([^"]*)"', tag[0])
             return html.unescape(value[1]) if value else ""
         area = re.search(rf'<textarea[^>]*\bname="{name}"[^>]*>\n?(.*?)</textarea>', self.text, re.DOTALL)
         if area is None:

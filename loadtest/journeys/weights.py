@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 def weights(text: str) -> dict[str, int]:
     """Parse `Editor=3,ListReader=1`. Raises `argparse.ArgumentTypeError` with the reason."""
-    found: dict[str, int] = {}
+    weight_by_name: dict[str, int] = {}
     for part in filter(None, text.split(",")):
         name, _, weight = part.partition("=")
         if not name or not weight.isdecimal() or not int(weight):
             raise argparse.ArgumentTypeError(f"{part!r} is not a journey and its weight, as Editor=3")
-        if name in found:
+        if name in weight_by_name:
             raise argparse.ArgumentTypeError(f"{name} is given twice")
-        found[name] = int(weight)
-    return found
+        weight_by_name[name] = int(weight)
+    return weight_by_name
 
 
 def formed(text: str) -> str:

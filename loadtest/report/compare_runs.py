@@ -53,11 +53,11 @@ def read(path: Path) -> dict[str, Any]:
     """Read a run's directory, or its report.json. Raises `CompareError`."""
     file = path / "report.json" if path.is_dir() else path
     try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        found["latencies"], found["totals"], found["counts"]
+        report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        report["latencies"], report["totals"], report["counts"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CompareError(f"{file} is no result of a load test: {error!r}") from error
-    return found
+    return report
 
 
 def sections(before: Data, after: Data) -> list[tuple[str, list[Row]]]:
@@ -149,8 +149,8 @@ def _rows(before: Data, after: Data, unit: str = "") -> list[Row]:
 
 
 def _at(run: Data, name: str, percentile: str) -> float | None:
-    found: float | None = run["latencies"].get(name, {}).get(percentile)
-    return found
+    value: float | None = run["latencies"].get(name, {}).get(percentile)
+    return value
 
 
 def _services(run: Data, what: str) -> dict[str, float]:

@@ -153,13 +153,13 @@ def _charts(result: Result) -> Iterable[str]:
     machine = [(second, cores * 100) for second, cores in series.get("machine", ())]
     cpu += [Line("whole machine", machine)] * bool(machine)
     cpu += [
-        Line(name, [(second, found[name] * 100) for second, _, found in series["cpu"] if name in found])
+        Line(name, [(second, shares[name] * 100) for second, _, shares in series["cpu"] if name in shares])
         for name in names
     ]
     yield _figure("CPU", "100 % is one core; Python's processes have one each.", over_time(cpu, "%"))
 
     memory = [
-        Line(name, [(second, found[name]) for second, found in series["rss_mib"] if name in found]) for name in names
+        Line(name, [(second, sizes[name]) for second, sizes in series["rss_mib"] if name in sizes]) for name in names
     ]
     yield _figure("Memory", "RSS of each service, all its processes together.", over_time(memory, "MiB"))
 

@@ -143,7 +143,7 @@ def _search(run: Run) -> dict[str, Any] | None:
 def _latencies(run: Run, since: int, until: float) -> dict[str, Summary]:
     whole, steady = run.figures.summaries(), run.figures.summaries(since=since, until=until)
     under_load = (figures.DELIVERY, figures.INTENDED)
-    return {name: steady.get(name, found) if name in under_load else found for name, found in whole.items()}
+    return {name: steady.get(name, summary) if name in under_load else summary for name, summary in whole.items()}
 
 
 def _totals(run: Run) -> dict[str, int]:
@@ -226,7 +226,7 @@ def _series(run: Run) -> dict[str, Any]:
         ]
     return {
         "latency_ms": latencies,
-        "deliveries": {name: sorted(found.items()) for name, found in sorted(run.figures.deliveries.items())},
+        "deliveries": {name: sorted(counts.items()) for name, counts in sorted(run.figures.deliveries.items())},
         "users": [[each.second, each.users, each.sockets] for each in moments],
         "cpu": [
             [each.second, round(each.generator_cpu, 3), {n: round(v, 3) for n, v in each.services.items()}]
@@ -237,7 +237,7 @@ def _series(run: Run) -> dict[str, Any]:
         "lag_ms": [[each.second, round(each.generator_lag_ms, 1)] for each in moments],
         "curves": {
             name: [list(point) for point in zip(CURVE, percentiles(counts, CURVE), strict=True)]
-            for name, found in sorted(run.figures.latencies.items())
-            if (counts := found.counts())
+            for name, each in sorted(run.figures.latencies.items())
+            if (counts := each.counts())
         },
     }

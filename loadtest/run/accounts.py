@@ -74,9 +74,9 @@ class Accounts:
         """Return this process's due and received events. `ends` has the offsets that other processes know."""
         self.reconcile_closed_pages()
         known = stream_ends(self.ledgers, self.ends, (ends or {}).items(), self.end)
-        found = tally(self.ledgers, known, as_it_stands=as_it_stands)
-        found.add(self.closed_pages)
-        return found
+        total = tally(self.ledgers, known, as_it_stands=as_it_stands)
+        total.add(self.closed_pages)
+        return total
 
     def reconcile(self) -> Account:
         """Reconcile all ledgers."""

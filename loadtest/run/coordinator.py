@@ -54,19 +54,19 @@ def total(states: Mapping[str, Mapping[str, Any]], name: str) -> int:
 
 def paths(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Return the open sockets of all processes, by path."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for state in states.values():
-        found.update(state["paths"])
-    return dict(found)
+        counts.update(state["paths"])
+    return dict(counts)
 
 
 def ends(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Return the greatest offset of each epoch that any process knows."""
-    found: dict[str, int] = {}
+    offsets: dict[str, int] = {}
     for state in states.values():
         for epoch, offset in [*state["ends"].items(), *([state["end"]] if state["end"] else [])]:
-            found[epoch] = max(found.get(epoch, 0), offset)
-    return found
+            offsets[epoch] = max(offsets.get(epoch, 0), offset)
+    return offsets
 
 
 def recent(states: Mapping[str, Mapping[str, Any]]) -> Counter[float]:

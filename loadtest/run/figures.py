@@ -71,14 +71,14 @@ class Latencies:
 
     @property
     def total(self) -> int:
-        return sum(found.total() for found in self.seconds.values())
+        return sum(counter.total() for counter in self.seconds.values())
 
     def counts(self, *, since: int = 0, until: float = math.inf) -> Counter[float]:
         """Return the count of each value from second `since` to before `until`."""
         counts: Counter[float] = Counter()
-        for second, found in self.seconds.items():
+        for second, counter in self.seconds.items():
             if since <= second < until:
-                counts.update(found)
+                counts.update(counter)
         return counts
 
 
@@ -132,5 +132,5 @@ class Figures:
 
     def summaries(self, *, since: int = 0, until: float = math.inf) -> dict[str, Summary]:
         """Return the summaries of the figures that have values in that time, by name."""
-        found = {name: each.counts(since=since, until=until) for name, each in sorted(self.latencies.items())}
-        return {name: Summary.of(counts) for name, counts in found.items() if counts}
+        counts_by_name = {name: each.counts(since=since, until=until) for name, each in sorted(self.latencies.items())}
+        return {name: Summary.of(counts) for name, counts in counts_by_name.items() if counts}

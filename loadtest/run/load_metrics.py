@@ -134,7 +134,7 @@ class LiveFigures(Collector):
         yield _gauge(USERS, {(): len(run.users)})
         yield _gauge(SOCKETS, {(): run.sockets})
         yield _gauge(PHASE, {(phase,): float(phase == run.phase) for phase in PHASES})
-        yield _counter(RECEIVED, {(name,): found.total() for name, found in run.figures.deliveries.items()})
+        yield _counter(RECEIVED, {(name,): counts.total() for name, counts in run.figures.deliveries.items()})
         yield self._seconds()
         yield _gauge(DUE, {(): tally.due})
         yield _gauge(ARRIVED, {(): tally.arrived})

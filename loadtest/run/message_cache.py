@@ -32,9 +32,9 @@ class Messages:
         self._known: dict[bytes, Message] = {}
 
     def of(self, data: bytes) -> Message:
-        found = self._known.get(data)
-        if found is None:
+        message = self._known.get(data)
+        if message is None:
             if len(self._known) >= KEPT:
                 del self._known[next(iter(self._known))]
-            found = self._known[data] = Message(data)
-        return found
+            message = self._known[data] = Message(data)
+        return message

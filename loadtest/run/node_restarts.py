@@ -94,7 +94,7 @@ def restart_nodes(
     clock: Callable[[], float] = time.monotonic,
 ) -> list[NodeRestart]:
     """End this number of nodes (None: all), each after the previous one is back. Stops if a node does not come back."""
-    found: list[NodeRestart] = []
+    restarts: list[NodeRestart] = []
     for name in list(nodes.names())[:count]:
         at, began = second(), clock()
         try:
@@ -104,10 +104,10 @@ def restart_nodes(
             back, error = nodes.is_back(name), f"not within {BACK_SECONDS:.0f} s"
         except (OSError, subprocess.SubprocessError) as problem:
             back, error = False, str(problem)
-        found.append(NodeRestart(name, at, clock() - began if back else None, "" if back else error))
+        restarts.append(NodeRestart(name, at, clock() - began if back else None, "" if back else error))
         if not back:
             break
-    return found
+    return restarts
 
 
 def _listens(port: int) -> bool:

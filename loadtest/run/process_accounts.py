@@ -58,12 +58,12 @@ class ProcessAccounts:
             "problem": run.problem,
             # The last second of the previous increment was not over.
             "latencies": {
-                name: [[second, list(found.items())] for second, found in each.seconds.items() if second >= since]
+                name: [[second, list(counts.items())] for second, counts in each.seconds.items() if second >= since]
                 for name, each in run.figures.latencies.items()
             },
             "deliveries": {
-                name: [[second, count] for second, count in found.items() if second >= since]
-                for name, found in run.figures.deliveries.items()
+                name: [[second, count] for second, count in counts.items() if second >= since]
+                for name, counts in run.figures.deliveries.items()
             },
         }
         self._names, self._second = len(run.accounts.names), run.second
@@ -117,12 +117,12 @@ def _add(counter: dict[int, int], pairs: Iterable[tuple[int, int]]) -> None:
         counter[second] = counter.get(second, 0) + count
 
 
-def _tally(found: dict[str, Any]) -> Tally:
+def _tally(account: dict[str, Any]) -> Tally:
     faults = [
         Fault(Kind(kind), event, client, detail, (at[0], at[1]) if at else None)
-        for kind, event, client, detail, at in found["faults"]
+        for kind, event, client, detail, at in account["faults"]
     ]
-    tally = Tally(found["clients"], found["due"], found["arrived"], found["on_the_way"])
-    tally.counts.update({Kind(kind): count for kind, count in found["counts"].items()})
+    tally = Tally(account["clients"], account["due"], account["arrived"], account["on_the_way"])
+    tally.counts.update({Kind(kind): count for kind, count in account["counts"].items()})
     tally.faults = faults
     return tally

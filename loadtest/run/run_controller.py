@@ -116,14 +116,14 @@ class RunController(LoadTestShape):
 
     def _restart_nodes(self, count: int | None) -> None:
         run = self.run_state
-        found = (
+        restarts = (
             []
             if self.nodes is None
             else restart_nodes(self.nodes, count, second=lambda: run.second, sleep=gevent.sleep)
         )
-        run.incidents += map(str, found)
-        if not found or any(each.seconds is None for each in found):
-            run.problem = "; ".join(map(str, found)) or "no node was found to end: see --node-command"
+        run.incidents += map(str, restarts)
+        if not restarts or any(each.seconds is None for each in restarts):
+            run.problem = "; ".join(map(str, restarts)) or "no node was found to end: see --node-command"
 
     def _step(self, elapsed: float, step_seconds: float) -> None:
         """Handle a tick of a search: users come, and then the step lasts as long as the hold of other shapes."""

@@ -210,7 +210,7 @@ class Run:
         self, *, failed_requests: int, cpu_share: float, lag_ms: float, since: int = 0, until: float = math.inf
     ) -> dict[str, float]:
         """Return the figures that have objectives, by name. Deliveries count only from `since` to before `until`."""
-        found = self.figures.summaries(since=since, until=until)
+        summaries = self.figures.summaries(since=since, until=until)
         whole = self.figures.summaries()
         values: dict[str, float] = {
             "failed_requests": failed_requests,
@@ -219,9 +219,9 @@ class Run:
             "generator_cpu_share": cpu_share,
             "generator_lag_ms": lag_ms,
         }
-        if figures.DELIVERY in found and self.is_delivery_judged:
-            values["delivery_p95_ms"] = found[figures.DELIVERY].p95
-            values["delivery_p99_ms"] = found[figures.DELIVERY].p99
+        if figures.DELIVERY in summaries and self.is_delivery_judged:
+            values["delivery_p95_ms"] = summaries[figures.DELIVERY].p95
+            values["delivery_p99_ms"] = summaries[figures.DELIVERY].p99
         for name, figure in (
             ("handshake_p95_ms", figures.HANDSHAKE),
             ("resume_p95_ms", figures.RESUME),

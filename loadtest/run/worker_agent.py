@@ -71,7 +71,7 @@ class WorkerAgent:
             "lag_ms": sample.lag_ms if sample else 0.0,
             "clock": [difference.seconds, difference.error, difference.contradicted],
             "step": [] if run.step_since is None else list(recent.counts(since=run.step_since).items()),
-            "delivered": {name: found.total() for name, found in run.figures.deliveries.items()},
+            "delivered": {name: counts.total() for name, counts in run.figures.deliveries.items()},
         }
 
     def increment(self, ends: dict[str, int] | None = None) -> dict[str, Any]:
