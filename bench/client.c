@@ -609,7 +609,7 @@ static void wait_for(double seconds)
     count_reading();
 }
 
-static void obey(const char *command)
+static void run_command(const char *command)
 {
     unsigned events;
     long long value;
@@ -646,7 +646,7 @@ static void on_commands(void)
     line[length] = 0;
     for (char *end; (end = strchr(line, '\n')); ) {
         *end = 0;
-        obey(line);
+        run_command(line);
         length -= (size_t)(end + 1 - line);
         memmove(line, end + 1, length + 1);
     }

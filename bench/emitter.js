@@ -19,14 +19,14 @@ async function main() {
   // The emitter does not wait for Redis. Other publishers do between one event and the next, so this must wait too.
   const emitter = new Emitter({ publish: (channel, message) => (sent = redis.publish(channel, message)) });
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    const order = JSON.parse(line);
+    const command = JSON.parse(line);
     const started = process.hrtime.bigint();
-    for (let n = order.first; n < order.first + order.count; n++) {
-      emitter.emit("tick", padded(n, order.bytes));
+    for (let n = command.first; n < command.first + command.count; n++) {
+      emitter.emit("tick", padded(n, command.bytes));
       await sent;
     }
     const seconds = Number(process.hrtime.bigint() - started) / 1e9;
-    console.log(JSON.stringify({ published: order.count, seconds }));
+    console.log(JSON.stringify({ published: command.count, seconds }));
   }
   process.exit(0);
 }

@@ -88,11 +88,11 @@ KINDS: dict[str, Callable[[], Publish]] = {
 async def main(kind: str) -> None:
     publish = KINDS[kind]()
     while line := await asyncio.to_thread(sys.stdin.readline):
-        order = json.loads(line)
+        command = json.loads(line)
         started = time.monotonic()
-        for n in range(order["first"], order["first"] + order["count"]):
-            await publish(n, order["bytes"])
-        print(json.dumps({"published": order["count"], "seconds": time.monotonic() - started}), flush=True)
+        for n in range(command["first"], command["first"] + command["count"]):
+            await publish(n, command["bytes"])
+        print(json.dumps({"published": command["count"], "seconds": time.monotonic() - started}), flush=True)
 
 
 if __name__ == "__main__":

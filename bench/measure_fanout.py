@@ -18,7 +18,7 @@ BURST = 10
 # After the last handshake a server may still be subscribing, so the first event must wait.
 SETTLE_SECONDS = 1.0
 # The server is idle between two fan-outs, so that none can wait in another's queue.
-REST_SECONDS = 0.02
+PAUSE_SECONDS = 0.02
 WAIT_SECONDS = 60.0
 
 
@@ -61,7 +61,7 @@ async def _measure(
     times, incomplete = 0, 0
     while times < dose.least or (times < dose.most and loop.time() - started < dose.seconds):
         incomplete += not await publish_once(generator, publisher, count, size=EVENT_BYTES)
-        await asyncio.sleep(REST_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
         times += 1
     cpu, redis = target.cpu() - cpu, target.redis_cpu() - redis
     after = await generator.report()

@@ -30,7 +30,7 @@ async def measure_storm(target: ServerUnderTest, clients: int) -> dict[str, Any]
     cpu, redis = target.cpu(), target.redis_cpu()
     async with target.clients(load) as generator:
         connected = await generator.connected()
-        settled = await _settle(generator, connected["open"], LIMIT_SECONDS - connected["seconds"])
+        settled = await _wait_until_complete(generator, connected["open"], LIMIT_SECONDS - connected["seconds"])
         cpu, redis = target.cpu() - cpu, target.redis_cpu() - redis
         await asyncio.sleep(PROOF_SECONDS)
         proof = await generator.value(connected["open"], seconds=1.0)
@@ -52,7 +52,7 @@ async def measure_storm(target: ServerUnderTest, clients: int) -> dict[str, Any]
     }
 
 
-async def _settle(generator: Generator, count: int, seconds: float) -> Answer:
+async def _wait_until_complete(generator: Generator, count: int, seconds: float) -> Answer:
     """Wait until all clients have this count, until nothing moves any more, or until the time is over."""
     quiet, deliveries = 0, -1
     settled = await generator.value(count, seconds=1.0)

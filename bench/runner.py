@@ -89,5 +89,5 @@ def describe(record: Record) -> str:
             return f"{record['cpu_seconds']:.2f} s CPU, {end}, {record['refused']} refused, {record['wrong']} wrong"
     return (
         f"RSS {record['rss_growth_bytes'] / 2**20:+.1f} MiB (peak {record['rss_peak_growth_bytes'] / 2**20:+.1f}), "
-        f"p99 {record['latency_ms']['p99']:.1f} ms, {record['stalled_closed']} cut"
+        f"p99 {record['latency_ms']['p99']:.1f} ms, {record['stalled_closed']} disconnected"
     )

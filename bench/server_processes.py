@@ -15,7 +15,7 @@ from bench.paths import LOGS, LOOPBACK, ROOT
 
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
 class BenchError(Exception):
@@ -88,7 +88,7 @@ async def _listens(process: asyncio.subprocess.Process, port: int) -> bool:
         try:
             _, writer = await asyncio.open_connection(LOOPBACK, port)
         except OSError:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         else:
             writer.close()
             return True

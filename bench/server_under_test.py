@@ -84,9 +84,9 @@ class Publisher:
 
     async def publish(self, count: int, *, size: int) -> float:
         """Publish the next events, one after the other, and return the seconds that this took."""
-        order = {"first": self.published, "count": count, "bytes": size}
+        command = {"first": self.published, "count": count, "bytes": size}
         self.published += count
-        answer = await self._child.ask(json.dumps(order), seconds=PUBLISH_SECONDS)
+        answer = await self._child.ask(json.dumps(command), seconds=PUBLISH_SECONDS)
         return float(answer["seconds"])
 
 

@@ -17,7 +17,7 @@ RSS_KIB = 18
 CONNECT_SHARE = 1 / 3
 STORM_CLIENTS = 1000
 STORM_SECONDS = 1.5
-BACKLOG_BYTES = 256 * 1024
+MAX_BACKLOG_BYTES = 256 * 1024
 STALL_TIMES = 1.5
 # Memory by which one run may differ from another without any stalled client.
 NOISE_BYTES = 2 * 2**20
@@ -127,8 +127,8 @@ def _stalled(run: Run) -> Iterator[Target]:
         run.median("stall", OURS, "rss_peak_growth_bytes", variant=variant) for variant in ("stalled", "")
     )
     p99, p99_without = (run.median("stall", OURS, "latency_ms.p99", variant=variant) for variant in ("stalled", ""))
-    bound = STALLED * BACKLOG_BYTES
-    wanted = f"RSS grows by {bound / 2**20:.2f} MiB (bound x readers) at most, within {NOISE_BYTES >> 20} MiB of noise"
+    limit = STALLED * MAX_BACKLOG_BYTES
+    wanted = f"RSS grows by {limit / 2**20:.2f} MiB (bound x readers) at most, within {NOISE_BYTES >> 20} MiB of noise"
     if growth is None or growth_without is None or p99 is None or p99_without is None:
         yield Target(name, wanted, "not measured", None)
         return
@@ -137,7 +137,7 @@ def _stalled(run: Run) -> Iterator[Target]:
         name,
         wanted,
         f"{growth / 2**20:+.1f} MiB at its peak; {growth_without / 2**20:+.1f} MiB without them",
-        more <= bound + NOISE_BYTES,
+        more <= limit + NOISE_BYTES,
     )
     yield Target(
         name,

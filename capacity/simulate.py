@@ -65,7 +65,7 @@ class World:
     total: float
     rng: random.Random
     jitter: bool = True
-    away: float = 0.0
+    disconnected: float = 0.0
     lost: float = 0.0
     timeouts: float = 0.0
     # (time, number of sockets that returned); (time, share of sockets that were open).
@@ -85,7 +85,7 @@ class World:
         return cls(env, nodes, connect_ms / 1e3 / spare, plan.sockets, rng, jitter)
 
     def lose(self, weight: float) -> None:
-        self.away += weight
+        self.disconnected += weight
         self.lost += weight
         self._note()
 
@@ -131,13 +131,13 @@ class World:
             node.weight_waiting -= weight
         if not node.up:
             return False
-        self.away -= weight
+        self.disconnected -= weight
         self.backs.append((self.env.now, weight))
         self._note()
         return True
 
     def _note(self) -> None:
-        self.history.append((self.env.now, 1 - self.away / self.total))
+        self.history.append((self.env.now, 1 - self.disconnected / self.total))
 
 
 def node_loss(world: World) -> Outcome:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.stack import Stack
 
 # Longer than the grace of three seconds, after which a member has left, plus a touch and a coalesced reading.
-LEFT_SECONDS = 5.0
+PRESENCE_WAIT_SECONDS = 5.0
 # A socket stays open while this many others come, so that presence can announce it.
 STAY = 20
 
@@ -68,7 +68,7 @@ def nothing(seconds: float) -> Callable[[], None]:
 
 def wait_for_presence() -> None:
     """Wait until presence is up to date. By the clock, because a client cannot see the end of a grace."""
-    time.sleep(LEFT_SECONDS)
+    time.sleep(PRESENCE_WAIT_SECONDS)
 
 
 @dataclass

@@ -11,7 +11,7 @@ TIMEOUT_SECONDS = 20.0
 # An attempt to connect that takes this long counts as refused. The timeout of browsers is longer.
 HANDSHAKE_SECONDS = 20.0
 # A socket that was open for this long begins its backoff again.
-LIVED_SECONDS = 10.0
+STABLE_SECONDS = 10.0
 PING = b'{"type":"ping"}'
 # The dashboard's only stream topic.
 STREAM = "notifications"

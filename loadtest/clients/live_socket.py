@@ -29,7 +29,7 @@ from testkit.frame_parser import FrameError
 from testkit.page_client import HANDSHAKE_SECONDS, PING, STREAM, SeenIds, longest_delay
 
 # The interval of heartbeats, the time for an answer, and a margin.
-SILENCE_SECONDS = 45.0
+IDLE_TIMEOUT_SECONDS = 45.0
 # Close codes that the server plans and that are no failure: drained, session must be checked again.
 PLANNED = (4000, 4005)
 _turns = itertools.count()
@@ -162,7 +162,7 @@ class LiveSocket:
         assert self._socket is not None
         is_planted = self._run.planted is not None and self._ledger is not None
         on_text = self._receive_planted if is_planted else self._receive
-        self._reader = socket_reader(self._socket, on_text, silence_seconds=SILENCE_SECONDS)
+        self._reader = socket_reader(self._socket, on_text, idle_timeout_seconds=IDLE_TIMEOUT_SECONDS)
         self._reader.read()
 
     def heartbeat(self) -> None:

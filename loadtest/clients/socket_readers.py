@@ -43,10 +43,10 @@ class SocketReader(Protocol):
         """Stop reading. This must come before the socket is closed."""
 
 
-def socket_reader(opened: WebSocket, on_text: OnText, *, silence_seconds: float) -> SocketReader:
+def socket_reader(opened: WebSocket, on_text: OnText, *, idle_timeout_seconds: float) -> SocketReader:
     """Return a reader. TLS needs `websocket-client`, because the loop cannot see bytes that TLS buffers."""
     kind = GreenletReader if hasattr(opened.sock, "pending") else LoopReader
-    return kind(opened, on_text, silence_seconds)
+    return kind(opened, on_text, idle_timeout_seconds)
 
 
 def _code(body: bytes) -> int:
@@ -56,10 +56,10 @@ def _code(body: bytes) -> int:
 class GreenletReader:
     """A greenlet that waits in `recv`: about 40 us of CPU for each message."""
 
-    def __init__(self, opened: WebSocket, on_text: OnText, silence_seconds: float) -> None:
+    def __init__(self, opened: WebSocket, on_text: OnText, idle_timeout_seconds: float) -> None:
         self._opened = opened
         self._on_text = on_text
-        opened.settimeout(silence_seconds)
+        opened.settimeout(idle_timeout_seconds)
 
     def read(self) -> None:
         while True:
@@ -81,10 +81,10 @@ class LoopReader:
     `on_text` runs in the loop, so it must never wait.
     """
 
-    def __init__(self, opened: WebSocket, on_text: OnText, silence_seconds: float) -> None:
+    def __init__(self, opened: WebSocket, on_text: OnText, idle_timeout_seconds: float) -> None:
         self._opened = opened
         self._on_text = on_text
-        self._silence_seconds = silence_seconds
+        self._idle_timeout_seconds = idle_timeout_seconds
         self._frames = FrameParser()
         self._ended = Signal()
         self._error: Exception | None = None
@@ -97,8 +97,8 @@ class LoopReader:
     def read(self) -> None:
         self._watcher.start(self._readable)
         try:
-            while not self._ended.wait(self._silence_seconds):
-                if self._loop.now() - self._last_read >= self._silence_seconds:
+            while not self._ended.wait(self._idle_timeout_seconds):
+                if self._loop.now() - self._last_read >= self._idle_timeout_seconds:
                     raise Closed(1006)
         finally:
             self.stop()

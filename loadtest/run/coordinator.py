@@ -28,7 +28,7 @@ COMMAND, STATE, CLOSE, ACCOUNTS = "tidewire-command", "tidewire-state", "tidewir
 STATE_SECONDS = 0.5
 # A process that was silent for this long is lost; a starved one is late by less. Locust itself waits longer: see
 # locustfile.py.
-SILENCE_SECONDS = 15.0
+WORKER_TIMEOUT_SECONDS = 15.0
 ACCOUNTS_SECONDS = 60.0
 # If a process is lost, its figures since its last increment are lost too.
 INCREMENT_SECONDS = 2.0
@@ -183,7 +183,7 @@ class WorkerProcesses:
         if self._run.phase == ENDED:
             return
         for worker, (at, second) in self._last_messages.items():
-            if worker not in self._done and self._clock() - at > SILENCE_SECONDS:
+            if worker not in self._done and self._clock() - at > WORKER_TIMEOUT_SECONDS:
                 self._mark_lost(worker, f"last message at {second} s")
 
     def _mark_lost(self, worker: str, why: str) -> None:

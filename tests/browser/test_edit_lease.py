@@ -13,7 +13,7 @@ RECONNECT_MS = 40_000
 # A lease, with additional time for a busy machine.
 LEASE_MS = 60_000
 # A code that is neither final nor caused by the page, so that the client reconnects.
-LOST = 3001
+RECONNECT_CODE = 3001
 
 
 def edit(person, slug):
@@ -128,7 +128,7 @@ class Lid:
     def close(self):
         self._closed = True
         for socket in self._sockets:
-            socket.close(code=LOST)
+            socket.close(code=RECONNECT_CODE)
         self._sockets.clear()
 
     def lift(self):
@@ -138,7 +138,7 @@ class Lid:
 
     def _open(self, socket):
         if self._closed:
-            socket.close(code=LOST)
+            socket.close(code=RECONNECT_CODE)
         else:
             self._sockets += [socket.connect_to_server(), socket]
 

@@ -19,8 +19,8 @@ from testkit.frame_parser import TEXT
 from testkit.page_client import (
     HANDSHAKE_SECONDS,
     HEARTBEAT_SECONDS,
-    LIVED_SECONDS,
     PING,
+    STABLE_SECONDS,
     STREAM,
     TIMEOUT_SECONDS,
     SeenIds,
@@ -131,13 +131,13 @@ class Client:
 
     def _beat(self) -> None:
         if self._socket is not None:
-            asked_at = time.time()
+            sent_at = time.time()
             self._socket.send(TEXT, PING)
-            self._timer = asyncio.get_running_loop().call_later(TIMEOUT_SECONDS, self._judge, asked_at)
+            self._timer = asyncio.get_running_loop().call_later(TIMEOUT_SECONDS, self._check_reply, sent_at)
 
-    def _judge(self, asked_at: float) -> None:
+    def _check_reply(self, sent_at: float) -> None:
         """Give up unless the server has answered; otherwise schedule the next heartbeat."""
-        if self._received_at <= asked_at:
+        if self._received_at <= sent_at:
             self._give_up()
         else:
             self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS - TIMEOUT_SECONDS, self._beat)
@@ -186,7 +186,7 @@ class Client:
         if is_final(code) or self.ended or not self.page.returns:
             self.ended = True
             return
-        if self._opened_at and now - self._opened_at > LIVED_SECONDS:
+        if self._opened_at and now - self._opened_at > STABLE_SECONDS:
             self._attempt = 0
         delay = _backoff(self._attempt) if self._drain_seconds is None else self._drain_seconds + _backoff(0)
         self._attempt += 1

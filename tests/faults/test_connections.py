@@ -122,7 +122,7 @@ def test_stalled_readers(start_stack, scene, size):
         stalled = stall(stack.ws[0].port, news[0], 20)
         try:
             run.span("with", 45.0)
-            cut = metric(
+            disconnected = metric(
                 fetch(f"http://{LOOPBACK}:{stack.ws[0].admin_port}/metrics").text, "tidewire_slow_closes_total"
             )
         finally:
@@ -135,7 +135,7 @@ def test_stalled_readers(start_stack, scene, size):
         run.latency_target("with", ("without", "without again"))
         run.target(
             "stalled sockets are disconnected and counted",
-            cut == len(stalled),
-            f"{cut:.0f} of {len(stalled)} after 45 s",
+            disconnected == len(stalled),
+            f"{disconnected:.0f} of {len(stalled)} after 45 s",
         )
         run.verdict()

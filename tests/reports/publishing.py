@@ -87,16 +87,16 @@ class Measurement:
         migrate = [sys.executable, str(directory / "services/web/manage.py"), "migrate", "-v0"]
         subprocess.run(migrate, env=self._env, cwd=directory, check=True, stdout=subprocess.DEVNULL)
 
-    def run(self, *orders: dict[str, object]) -> list[dict[str, float]]:
+    def run(self, *jobs: dict[str, object]) -> list[dict[str, float]]:
         workers = [
             subprocess.Popen(
-                [sys.executable, str(WORKER), json.dumps(order)],
+                [sys.executable, str(WORKER), json.dumps(job)],
                 env=self._env,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            for order in orders
+            for job in jobs
         ]
         for worker in workers:
             assert worker.stdout.readline() == "ready\n"
@@ -108,11 +108,11 @@ class Measurement:
 
 def saves_per_second(measured: Measurement, seconds: float, *, publishing: bool) -> float:
     threads = SAVERS // PROCESSES
-    orders = [
+    jobs = [
         {"work": "save", "threads": threads, "seconds": seconds, "first": number * threads, "publishing": publishing}
         for number in range(PROCESSES)
     ]
-    return sum(result["saves"] for result in measured.run(*orders)) / seconds
+    return sum(result["saves"] for result in measured.run(*jobs)) / seconds
 
 
 def main() -> None:

@@ -112,11 +112,11 @@ def time_of(row: object) -> object:
 
 
 def main() -> None:
-    order = json.loads(sys.argv[1])
+    job = json.loads(sys.argv[1])
     django.setup()
     logging.disable(logging.INFO)
-    work = save if order.pop("work") == "save" else drain
-    print(json.dumps(work(**order)), flush=True)
+    work = save if job.pop("work") == "save" else drain
+    print(json.dumps(work(**job)), flush=True)
 
 
 if __name__ == "__main__":

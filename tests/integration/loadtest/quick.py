@@ -12,5 +12,5 @@ run_controller.STEP_GRACE_SECONDS = 1.0
 mobile.OFFLINE_SECONDS = (0.2, 1.0)
 shapes.DISCONNECTED_SECONDS = 2.0
 # The duration of ten states of a worker.
-coordinator.SILENCE_SECONDS = 5.0
+coordinator.WORKER_TIMEOUT_SECONDS = 5.0
 coordinator.INCREMENT_SECONDS = 1.0

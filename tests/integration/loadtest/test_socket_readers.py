@@ -19,13 +19,13 @@ READERS = (LoopReader, GreenletReader)
 class End:
     """A socket that is already open, with its other end."""
 
-    def __init__(self, kind, silence_seconds=SECONDS):
+    def __init__(self, kind, idle_timeout_seconds=SECONDS):
         self.near, self.far = gevent.socket.socketpair()
         self.opened = WebSocket(skip_utf8_validation=True)
         self.opened.sock = self.near
         self.opened.connected = True
         self.texts = []
-        self.reader = kind(self.opened, self.texts.append, silence_seconds)
+        self.reader = kind(self.opened, self.texts.append, idle_timeout_seconds)
         self.reading = gevent.spawn(self._read)
 
     def _read(self):
@@ -94,7 +94,7 @@ def test_socket_that_is_cut_from_this_side_ends_it(end):
 
 @pytest.mark.parametrize("kind", READERS)
 def test_silence_ends_it(kind):
-    end = End(kind, silence_seconds=0.2)
+    end = End(kind, idle_timeout_seconds=0.2)
     end.send((Opcode.TEXT, b"one"))
     error = end.ended()
     assert isinstance(error, Closed)
@@ -130,4 +130,4 @@ def test_error_of_whoever_is_told_ends_the_read_and_not_the_loop():
 
 def test_encrypted_socket_is_read_by_its_library():
     opened = SimpleNamespace(sock=SimpleNamespace(pending=lambda: 0, fileno=lambda: 0), settimeout=lambda _: None)
-    assert isinstance(socket_reader(opened, print, silence_seconds=1.0), GreenletReader)
+    assert isinstance(socket_reader(opened, print, idle_timeout_seconds=1.0), GreenletReader)

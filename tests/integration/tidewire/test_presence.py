@@ -13,8 +13,8 @@ from tests.unit.tidewire.presence_suite import (
     BOB,
     DEAD_SECONDS,
     GRACE_SECONDS,
-    INDEXES,
     LEASE_SECONDS,
+    PRESENCE_INDEXES,
     USERS,
     Place,
     PresenceSuite,
@@ -28,7 +28,7 @@ from tidewire.witness import Witness
 
 
 def store(*, lease_seconds: float = LEASE_SECONDS, grace_seconds: float = GRACE_SECONDS) -> RedisPresence:
-    return RedisPresence(Keys("t"), lease_seconds=lease_seconds, grace_seconds=grace_seconds, indexes=INDEXES)
+    return RedisPresence(Keys("t"), lease_seconds=lease_seconds, grace_seconds=grace_seconds, indexes=PRESENCE_INDEXES)
 
 
 class InRedis(Place):

@@ -10,7 +10,7 @@ LEASE_SECONDS = 10.0
 GRACE_SECONDS = 3.0
 # The grace is part of the lease, so a node counts as dead this long after its last touch.
 DEAD_SECONDS = LEASE_SECONDS - GRACE_SECONDS
-INDEXES = {"doc": "docs"}
+PRESENCE_INDEXES = {"doc": "docs"}
 
 ADA = PresenceKey("doc.plan", "read", "ada")
 BOB = PresenceKey("doc.plan", "read", "bob")

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 
 from tests.unit.tidewire.fakes import finish
 from tests.unit.tidewire.presence_model import Model, scripts
-from tests.unit.tidewire.presence_suite import GRACE_SECONDS, INDEXES, LEASE_SECONDS, Place, PresenceSuite
+from tests.unit.tidewire.presence_suite import GRACE_SECONDS, LEASE_SECONDS, PRESENCE_INDEXES, Place, PresenceSuite
 from tidewire.presence import PresenceKey
 from tidewire.presence.memory import MemoryPresence
 
@@ -30,7 +30,7 @@ class Memory(Place):
 
     def _empty(self) -> MemoryPresence:
         return MemoryPresence(
-            lease_seconds=LEASE_SECONDS, grace_seconds=GRACE_SECONDS, indexes=INDEXES, clock=lambda: self.clock
+            lease_seconds=LEASE_SECONDS, grace_seconds=GRACE_SECONDS, indexes=PRESENCE_INDEXES, clock=lambda: self.clock
         )
 
 

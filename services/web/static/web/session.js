@@ -10,7 +10,7 @@ const SESSION_CODES = [4500, 4501];
 const FIRST_MS = 5000;
 const LONGEST_MS = 120_000;
 // A socket that was closed again within this time does not count as reopened.
-const LIVED_MS = 10_000;
+const STABLE_MS = 10_000;
 
 export class SignedOut extends Error {}
 
@@ -76,7 +76,7 @@ export class WayBack {
   follow(live, state, detail) {
     if (state === "closed") {
       this.#closed.set(live, detail);
-      if (since(this.#tried) > LIVED_MS) this.#attempt = 0;
+      if (since(this.#tried) > STABLE_MS) this.#attempt = 0;
       const ofSession = SESSION_CODES.includes(detail.code);
       if (!ofSession) this.#show("refused", detail);
       this.#later(ofSession && this.#attempt === 0);

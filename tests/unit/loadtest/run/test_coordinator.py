@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from loadtest.run import coordinator
-from loadtest.run.coordinator import ACCOUNTS, CLOSE, COMMAND, SILENCE_SECONDS, STATE, WorkerProcesses, total
+from loadtest.run.coordinator import ACCOUNTS, CLOSE, COMMAND, STATE, WORKER_TIMEOUT_SECONDS, WorkerProcesses, total
 from loadtest.run.objectives import Objectives
 from loadtest.run.run_state import HOLD, SETTLE, Run
 from loadtest.run.worker_agent import WorkerAgent
@@ -154,7 +154,7 @@ def test_accounts_of_all_are_one(workers):
 def test_worker_that_fell_silent_is_counted_up_to_its_last_increment_and_its_users_are_named(workers, runner, clock):
     runner.workers[1].send_accounts()
     runner.workers[1].alive = False
-    clock.now += SILENCE_SECONDS + 0.1
+    clock.now += WORKER_TIMEOUT_SECONDS + 0.1
     runner.workers[0].send_state()
     assert total(workers.states(), "live") == 2
     assert workers.lost_users() == 1
@@ -196,10 +196,10 @@ def test_users_are_told_by_name_once():
 def test_who_is_away_before_a_spike_is_told_by_number_and_only_in_the_hold():
     run = make_run()
     WorkerAgent(run, list).apply({"phase": HOLD, "active_share": 0.25})
-    away = [run.is_absent(number) for number in range(1, 401)]
-    assert sum(away) == 300
+    absent = [run.is_absent(number) for number in range(1, 401)]
+    assert sum(absent) == 300
     run.enter(SETTLE)
-    assert not run.is_absent(next(i for i, is_absent in enumerate(away, 1) if is_absent))
+    assert not run.is_absent(next(i for i, is_absent in enumerate(absent, 1) if is_absent))
 
 
 def test_end_of_the_stream_is_read_again_until_a_page_has_it():
