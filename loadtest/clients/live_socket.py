@@ -74,6 +74,8 @@ class LiveSocket:
         self._attempt = 0
         self._drain_seconds: float | None = None
         self._catching_up_to: int | None = None
+        # The number of times that the network was lost: of this client, and before its newest attempt to connect.
+        self._losses = self._losses_before = 0
         self._may_connect = Signal()
         if run.network:
             self._may_connect.set()
@@ -94,20 +96,20 @@ class LiveSocket:
     def lose_network(self) -> None:
         """Lose the network as a phone in a tunnel does: no close frame, and no reconnect until `find_network`."""
         self._may_connect.clear()
+        self._losses += 1
         self._attempt = 0
-        connection = self._socket.sock if self._socket is not None else None
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                # A reset, so that the reader here wakes at once and no orderly close reaches the server.
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                connection.shutdown(socket.SHUT_RDWR)
+        if self._socket is not None:
+            _reset(self._socket)
 
     def find_network(self) -> None:
         self._may_connect.set()
 
     def _run_until_closed(self) -> None:
         while not self._closed:
-            self._may_connect.wait()
+            while not self._may_connect.is_set():
+                # The network may be lost again before this greenlet continues.
+                self._may_connect.wait()
+            self._losses_before = self._losses
             try:
                 self._connect()
                 self._read()
@@ -119,9 +121,14 @@ class LiveSocket:
             if self._may_connect.is_set():
                 gevent.sleep(self._delay())
 
+    @property
+    def _has_lost_network(self) -> bool:
+        """Whether the network was lost since the newest attempt to connect began, even if it is back."""
+        return self._losses != self._losses_before
+
     def _ended(self, error: Exception) -> bool:
         """Return whether the socket is closed for good. A close that was not planned is a failure in Locust's list."""
-        if self._closed or not self._may_connect.is_set():
+        if self._closed or self._has_lost_network:
             return self._closed
         planned = isinstance(error, Closed) and error.code in PLANNED
         if not planned:
@@ -152,6 +159,11 @@ class LiveSocket:
             sockopt=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
             http_no_proxy=["*"],
         )
+        if self._closed or self._has_lost_network:
+            # The handshake was under way when the network was lost or the page was left.
+            _reset(opened)
+            opened.shutdown()  # type: ignore[no-untyped-call] # websocket-client has no types
+            raise Closed(1006)
         self._socket = opened
         self._run.paths[self.name] += 1
         self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
@@ -278,3 +290,11 @@ class LiveSocket:
             if polite:
                 opened.send_close()
             opened.shutdown()  # type: ignore[no-untyped-call] # websocket-client has no types
+
+
+def _reset(opened: WebSocket) -> None:
+    """Cut the connection so that the reader here wakes at once and no orderly close reaches the server."""
+    if opened.sock is not None:
+        with contextlib.suppress(OSError):
+            opened.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            opened.sock.shutdown(socket.SHUT_RDWR)
