@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
+from gevent import Greenlet
 from gevent.event import Event as Signal
 from websocket import WebSocket, WebSocketException
 
@@ -23,7 +24,7 @@ from loadtest.clients.connect import open_websocket, socket_url
 from loadtest.clients.socket_readers import Closed, SocketReader, socket_reader
 from loadtest.run import figures
 from loadtest.run.message_cache import Message
-from loadtest.run.run_state import Run
+from loadtest.run.run_state import HOLD, Run
 from testkit.delivery_ledger import Ledger, parse_position
 from testkit.frame_parser import FrameError
 from testkit.page_client import HANDSHAKE_SECONDS, PING, STREAM, SeenIds, longest_delay
@@ -66,8 +67,8 @@ class LiveSocket:
         self._seen = SeenIds()
         self._socket: WebSocket | None = None
         self._reader: SocketReader | None = None
-        # Messages that wait behind an event that a planted fault delays.
-        self._delayed: list[bytes] | None = None
+        # Releases the events that a planted fault delays.
+        self._release_later: Greenlet | None = None
         self._deliveries = run.meter("EVENT", figures.DELIVERY)
         self._intended = run.meter("EVENT", figures.INTENDED)
         self._closed = False
@@ -88,8 +89,6 @@ class LiveSocket:
         self._closed = True
         if self._ledger is not None:
             self._ledger.left()
-            if self._run.planted is not None:
-                self._run.planted.left(self._ledger.client)
         self._release(polite=True)
         self._greenlet.kill(block=False)
 
@@ -185,27 +184,38 @@ class LiveSocket:
                 self._socket.send(PING)
 
     def _receive_planted(self, data: bytes) -> None:
-        """Receive an event as a planted fault changes it."""
+        """Receive a message. A planted fault may change it if it is an event."""
         planted = self._run.planted
         assert planted is not None
         assert self._ledger is not None
-        if self._delayed is not None:
-            self._delayed.append(data)
-        elif self._run.phase != "hold" or self._run.messages.of(data).offset is None:
+        message = self._run.messages.of(data)
+        if message.event_type == "resumed":
+            # A new position takes the place of all events before it.
+            self._give_up_damage()
+        if message.offset is None or self._closed:
             self._receive(data)
-        else:
-            delay, texts = planted.damage(self._ledger.client, data)
-            if delay:
-                self._delayed = list(texts)
-                gevent.spawn_later(delay, self._release_delayed)
-                return
-            for text in texts:
-                self._receive(text)
+            return
+        delay, texts = planted.damage(self._ledger.client, data, may_begin=self._run.phase == HOLD)
+        if delay:
+            self._release_later = gevent.spawn_later(delay, self._release_delayed)
+        for text in texts:
+            self._receive(text)
 
     def _release_delayed(self) -> None:
-        delayed, self._delayed = self._delayed, None
-        for data in delayed or ():
+        planted = self._run.planted
+        assert planted is not None
+        assert self._ledger is not None
+        self._release_later = None
+        for data in planted.release(self._ledger.client):
             self._receive(data)
+
+    def _give_up_damage(self) -> None:
+        """Leave a planted fault to another client unless its damage is final, and discard its messages."""
+        if self._release_later is not None:
+            self._release_later.kill(block=False)
+            self._release_later = None
+        if self._run.planted is not None and self._ledger is not None:
+            self._run.planted.socket_ended(self._ledger.client)
 
     def _receive(self, data: bytes) -> None:
         if self._closed:
@@ -251,7 +261,9 @@ class LiveSocket:
         published = message.stamped - clocks.ahead_seconds
         due = max(published, self._subscribed)
         self._ledger.received(offset, now - due if clocks.is_known else None)
-        self._at, self._position_text = (epoch, offset), f"{epoch}{message.mark}:{offset}"
+        if offset >= self._at[1]:
+            # An event out of order must not move the client back, because a resume would repeat the events after it.
+            self._at, self._position_text = (epoch, offset), f"{epoch}{message.mark}:{offset}"
         second = int(now - run.started)
         run.figures.deliveries[message.event_type][second] += 1
         # An event that was published before the socket subscribed is sent by a resume, and counts from the
@@ -279,6 +291,7 @@ class LiveSocket:
 
     def _release(self, *, polite: bool = False) -> None:
         opened, self._socket = self._socket, None
+        self._give_up_damage()
         if self._reader is not None:
             self._reader.stop()
             self._reader = None

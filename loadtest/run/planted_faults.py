@@ -1,4 +1,8 @@
-"""Faults planted between the connection and the accounts, to prove that the accounts detect them."""
+"""Faults planted between the connection and the accounts, to prove that the accounts detect them.
+
+A fault is done once its damage is final. Before that the client has not received an event beyond the damaged one, so a
+new socket would receive all of them undamaged: if the socket ends, another client must get the fault.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 KINDS = ("drop", "double", "swap", "delay", "starve")
-# A client has received a few events in order before this one.
+# A client has received a few events in order on its socket before this one.
 AT_EVENT = 5
 
 
@@ -16,35 +20,42 @@ class PlantedFault:
     """Damages one event of one client. `starve` damages none, but blocks the core."""
 
     kind: str
-    delay_seconds: float
     client: str = ""
-    _held: bytes | None = field(default=None, init=False)
-    _is_done: bool = field(default=False, init=False)
+    is_done: bool = field(default=False, init=False)
+    # The damaged event, and events that wait behind a delayed one.
+    _held: list[bytes] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"{self.kind!r} is no fault that can be planted; known are {', '.join(KINDS)}")
 
-    def damage(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
-        """Return the replacement of the client's event: a delay in seconds, and the messages."""
-        if self.client == client:
-            self._is_done = True
-            held, self._held = self._held, None
-            return 0.0, (text,) if held is None else (text, held)
+    def begin(self, client: str, text: bytes) -> Sequence[bytes]:
+        """Damage this event, and return the messages to receive now."""
         self.client = client
         if self.kind == "double":
-            self._is_done = True
-            return 0.0, (text, text)
-        if self.kind == "delay":
-            return self.delay_seconds, (text,)
-        if self.kind == "swap":
-            self._held = text
-        return 0.0, ()
+            self.is_done = True
+            return (text, text)
+        self._held.append(text)
+        return ()
 
-    def left(self, client: str) -> None:
-        """Record that a client left. Without a later event its fault cannot be detected, so another client gets it."""
-        if client == self.client and not self._is_done:
-            self.client, self._held = "", None
+    def follow(self, text: bytes) -> Sequence[bytes]:
+        """Return the messages to receive when the client's next event arrives."""
+        if self.is_done:
+            return (text,)
+        if self.kind == "delay":
+            self._held.append(text)
+            return ()
+        held = self.finish()
+        return (text,) if self.kind == "drop" else (text, *held)
+
+    def finish(self) -> Sequence[bytes]:
+        """Make the damage final, and return the events that were held."""
+        self.is_done = True
+        held, self._held = self._held, []
+        return held
+
+    def give_up(self) -> None:
+        self.client, self._held = "", []
 
 
 class PlantedFaults:
@@ -52,21 +63,36 @@ class PlantedFaults:
 
     def __init__(self, kinds: Sequence[str], delay_seconds: float) -> None:
         self.kinds = tuple(kinds)
-        self._planted = [PlantedFault(kind, delay_seconds) for kind in kinds]
-        self._seen: Counter[str] = Counter()
+        self._delay_seconds = delay_seconds
+        self._planted = [PlantedFault(kind) for kind in kinds]
+        # The events that each client has received on its socket.
+        self._received: Counter[str] = Counter()
 
-    def damage(self, client: str, text: bytes) -> tuple[float, Sequence[bytes]]:
-        """Return the replacement of this client's event: a delay in seconds, and the messages."""
-        self._seen[client] += 1
-        for each in self._planted:
-            if each.client == client:
-                return each.damage(client, text)
-        if self._seen[client] >= AT_EVENT:
+    def damage(self, client: str, text: bytes, *, may_begin: bool = True) -> tuple[float, Sequence[bytes]]:
+        """Return the seconds until `release`, or 0.0, and the messages to receive now instead of `text`."""
+        self._received[client] += 1
+        if fault := self._fault_of(client):
+            return 0.0, fault.follow(text)
+        if may_begin and self._received[client] >= AT_EVENT:
             for each in self._planted:
                 if not each.client and each.kind != "starve":
-                    return each.damage(client, text)
+                    return self._delay_seconds if each.kind == "delay" else 0.0, each.begin(client, text)
         return 0.0, (text,)
 
-    def left(self, client: str) -> None:
-        for each in self._planted:
-            each.left(client)
+    def release(self, client: str) -> Sequence[bytes]:
+        """Return the client's delayed events, which are late from now on."""
+        fault = self._fault_of(client)
+        return fault.finish() if fault else ()
+
+    def socket_ended(self, client: str) -> None:
+        """Discard the client's held events, because its next socket receives them from the server again.
+
+        A client whose sockets end often must receive a few events again before it gets a fault.
+        """
+        del self._received[client]
+        fault = self._fault_of(client)
+        if fault and not fault.is_done:
+            fault.give_up()
+
+    def _fault_of(self, client: str) -> PlantedFault | None:
+        return next((each for each in self._planted if each.client == client), None)

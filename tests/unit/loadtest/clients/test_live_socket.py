@@ -1,7 +1,8 @@
-"""A live socket that loses its network or its page at each moment."""
+"""A live socket that loses its network or its page at each moment, alone and with a planted fault."""
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import gevent
@@ -12,8 +13,20 @@ from loadtest.clients import live_socket
 from loadtest.clients.live_socket import LiveSocket
 from loadtest.clients.socket_readers import Closed
 from loadtest.run.objectives import Objectives
-from loadtest.run.run_state import HOLD, Run
-from testkit.delivery_ledger import Ledger, parse_position
+from loadtest.run.planted_faults import AT_EVENT, PlantedFaults
+from loadtest.run.run_state import HOLD, SETTLE, Run
+from testkit.delivery_ledger import Kind, Ledger, parse_position
+from testkit.reconciliation import tally
+
+LATE_SECONDS = 2.0
+KINDS = {"drop": Kind.LOST, "double": Kind.DUPLICATED, "swap": Kind.REORDERED, "delay": Kind.LATE}
+EVENTS = 24
+# From before the damaged event to after all that a fault may still hold.
+MOMENTS = range(AT_EVENT - 1, AT_EVENT + 5)
+# The event after which a delay is over.
+RELEASED = AT_EVENT + 3
+# Before that, once its timer has expired, or once its events have been received.
+BEFORE_RELEASE, WITH_RELEASE, AFTER_RELEASE = "before release", "with release", "after release"
 
 
 class Clock:
@@ -95,6 +108,11 @@ class Server:
         for each in list(self.connections):
             self.send(each, self.events[-1])
 
+    def lose_events(self):
+        """Send all clients a new position, as if the events before it were unavailable."""
+        for each in list(self.connections):
+            self.send(each, {"type": "resumed", "at": f"e:{len(self.events)}", "recovered": False})
+
 
 def settle():
     for _ in range(20):
@@ -137,7 +155,7 @@ def open_socket(run, server):
     opened = []
 
     def open_it(client):
-        ledger = Ledger(client)
+        ledger = Ledger(client, late_seconds=LATE_SECONDS)
         run.accounts.ledgers.append(ledger)
         opened.append(LiveSocket(run, "http://a", "/ws/notifications/", cookie="", at="e:0", ledger=ledger))
         settle()
@@ -219,3 +237,87 @@ def test_page_that_is_left_during_a_handshake_leaves_no_socket(server, run, open
     page.close()
     settle()
     assert (run.sockets, server.connections) == (0, [])
+
+
+def publish_all(server, release, incidents):
+    """Publish all events, and let each incident happen after its event and in its order with the end of a delay."""
+
+    def happen(*when):
+        incidents.get(when, bool)()
+
+    for event in range(1, EVENTS + 1):
+        server.publish()
+        happen(event, BEFORE_RELEASE)
+        if event in (RELEASED, EVENTS):
+            release()
+        happen(event, WITH_RELEASE)
+        settle()
+        happen(event, AFTER_RELEASE)
+        settle()
+
+
+@pytest.fixture
+def faults_of(run, server, clock, open_socket, monkeypatch):
+    """Return the faults that the ledgers find if something happens to ada's socket after an event of the stream."""
+    timers = []
+
+    def spawn_later(_seconds, function):
+        timers.append(gevent.Greenlet(function))
+        return timers[-1]
+
+    def release():
+        clock.now += LATE_SECONDS + 1.0
+        for timer in timers:
+            timer.start()
+
+    monkeypatch.setattr(live_socket.gevent, "spawn_later", spawn_later)
+
+    def faults(kind, moment, happens, *, order=AFTER_RELEASE):
+        run.planted = PlantedFaults([kind], LATE_SECONDS + 1.0)
+        ada = open_socket("ada")
+        open_socket("bob")
+        publish_all(server, release, {(moment, order): partial(happens, ada), (moment + 2, order): ada.find_network})
+        found = tally(run.accounts.ledgers, {"e": EVENTS}).faults
+        return [(fault.kind, fault.client) for fault in found if fault.kind is not Kind.FORGOTTEN]
+
+    return faults
+
+
+def assert_found_once(kind, faults):
+    """Assert that one client has the fault. Events behind a delayed event are late too."""
+    assert {found for found, _ in faults} == {KINDS[kind]}
+    assert len(set(faults) if kind == "delay" else faults) == 1
+
+
+def lose_network_for_a_moment(phone):
+    phone.lose_network()
+    phone.find_network()
+
+
+def lose_socket(phone):
+    """Lose the socket while the network stays, as when a node ends."""
+    phone._socket.shutdown()
+
+
+@pytest.mark.parametrize("order", [BEFORE_RELEASE, WITH_RELEASE, AFTER_RELEASE])
+@pytest.mark.parametrize("happens", [LiveSocket.lose_network, lose_network_for_a_moment, lose_socket, LiveSocket.close])
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_planted_fault_is_found_once_whenever_its_client_loses_the_socket(faults_of, kind, moment, happens, order):
+    assert_found_once(kind, faults_of(kind, moment, happens, order=order))
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_planted_fault_is_found_once_whenever_the_server_sends_a_new_position(faults_of, server, kind, moment):
+    assert_found_once(kind, faults_of(kind, moment, lambda _socket: server.lose_events()))
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_planted_fault_that_has_begun_when_the_hold_ends_is_found(faults_of, run, kind, moment):
+    faults = faults_of(kind, moment, lambda _socket: run.enter(SETTLE))
+    if moment < AT_EVENT:
+        assert not faults
+    else:
+        assert_found_once(kind, faults)

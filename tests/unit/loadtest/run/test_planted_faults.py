@@ -13,16 +13,23 @@ NAMES = {("e", n): f"notification {n}" for n in EVENTS}
 
 
 def ledgers_through(*kinds):
-    """Two clients receive each event in turn, as in a run."""
+    """Two clients receive each event in turn, as in a run. A delay ends after two more events."""
     planters = PlantedFaults(kinds, 3.0)
     ledgers = {client: Ledger(client, late_seconds=1.0) for client in ("ada", "bob")}
+    delayed = {}
     for ledger in ledgers.values():
         ledger.resumed("e", 0, recovered=True, asked=None)
     for n in EVENTS:
         for client, ledger in ledgers.items():
             delay, texts = planters.damage(client, json.dumps({"offset": n}).encode())
             for text in texts:
-                ledger.received(json.loads(text)["offset"], delay)
+                ledger.received(json.loads(text)["offset"], 0.0)
+            if delay:
+                delayed[client] = n + 2
+            if delayed.get(client) == n:
+                for text in planters.release(client):
+                    late = json.loads(text)["offset"] == AT_EVENT
+                    ledger.received(json.loads(text)["offset"], 3.0 if late else 0.0)
     return list(ledgers.values())
 
 
@@ -55,26 +62,68 @@ def test_several_faults_are_each_at_a_client_of_its_own_and_soon():
     ]
 
 
+def received(planters, client, *texts):
+    """Return the messages that the client receives at once for each of these events."""
+    return [tuple(planters.damage(client, text)[1]) for text in texts]
+
+
+IN_ORDER = [b"%d" % n for n in range(1, AT_EVENT)]
+
+
 @pytest.mark.parametrize("kind", ["drop", "swap", "delay"])
-def test_fault_whose_client_leaves_before_anybody_could_tell_is_planted_anew(kind):
+def test_fault_whose_socket_ends_before_its_damage_is_final_goes_to_another_client(kind):
     planters = PlantedFaults([kind], 3.0)
-    for n in range(AT_EVENT - 1):
-        for client in ("ada", "bob", "eve"):
-            assert planters.damage(client, b"%d" % n) == (0.0, (b"%d" % n,))
-    assert planters.damage("ada", b"spoiled") != (0.0, (b"spoiled",))
-    planters.left("eve")
-    assert planters.damage("bob", b"in order") == (0.0, (b"in order",))
-    planters.left("ada")
-    assert planters.damage("bob", b"spoiled") != (0.0, (b"spoiled",))
-    planters.damage("bob", b"later")
-    planters.left("bob")
-    assert planters.damage("eve", b"in order") == (0.0, (b"in order",))
+    for client in ("ada", "bob"):
+        assert received(planters, client, *IN_ORDER) == [(text,) for text in IN_ORDER]
+    assert received(planters, "ada", b"damaged") == [()]
+    planters.socket_ended("ada")
+    # The new socket receives the event again, and nothing of the old one.
+    assert received(planters, "ada", b"damaged", b"later") == [(b"damaged",), (b"later",)]
+    assert planters.release("ada") == ()
+    assert received(planters, "bob", b"damaged") == [()]
 
 
-def test_client_that_leaves_before_its_turn_leaves_the_fault_to_another():
+@pytest.mark.parametrize(
+    ("kind", "at_once", "released"),
+    [
+        ("drop", [(), (b"next",)], []),
+        ("double", [(b"damaged", b"damaged"), (b"next",)], []),
+        ("swap", [(), (b"next", b"damaged")], []),
+        ("delay", [(), ()], [b"damaged", b"next"]),
+    ],
+)
+def test_fault_whose_damage_is_final_is_never_planted_again(kind, at_once, released):
+    planters = PlantedFaults([kind], 3.0)
+    received(planters, "ada", *IN_ORDER)
+    assert received(planters, "ada", b"damaged", b"next") == at_once
+    assert list(planters.release("ada")) == released
+    planters.socket_ended("ada")
+    for client in ("ada", "bob"):
+        texts = [*IN_ORDER, b"damaged", b"next"]
+        assert received(planters, client, *texts) == [(text,) for text in texts]
+
+
+def test_delayed_events_of_a_socket_that_ended_are_not_released():
+    planters = PlantedFaults(["delay"], 3.0)
+    received(planters, "ada", *IN_ORDER, b"damaged", b"next")
+    planters.socket_ended("ada")
+    received(planters, "bob", *IN_ORDER, b"of bob")
+    assert planters.release("ada") == ()
+    assert list(planters.release("bob")) == [b"of bob"]
+
+
+def test_client_that_loses_its_socket_must_receive_a_few_events_again():
     planters = PlantedFaults(["drop"], 3.0)
-    for n in range(AT_EVENT - 1):
-        assert planters.damage("gone", b"%d" % n) == (0.0, (b"%d" % n,))
-    planters.left("gone")
-    came = [planters.damage("ada", b"%d" % n)[1] for n in range(AT_EVENT)]
-    assert came == [(b"0",), (b"1",), (b"2",), (b"3",), ()]
+    for _ in range(3):
+        assert received(planters, "ada", *IN_ORDER) == [(text,) for text in IN_ORDER]
+        planters.socket_ended("ada")
+    assert received(planters, "bob", *IN_ORDER, b"damaged")[-1] == ()
+
+
+@pytest.mark.parametrize(("kind", "completed"), [("drop", (b"next",)), ("swap", (b"next", b"damaged"))])
+def test_fault_begins_only_in_the_hold_and_is_completed_after_it(kind, completed):
+    planters = PlantedFaults([kind], 3.0)
+    received(planters, "ada", *IN_ORDER)
+    assert planters.damage("ada", b"early", may_begin=False) == (0.0, (b"early",))
+    assert received(planters, "ada", b"damaged") == [()]
+    assert planters.damage("ada", b"next", may_begin=False) == (0.0, completed)
