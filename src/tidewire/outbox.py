@@ -100,7 +100,7 @@ def publish_all(topic: str, events: Sequence[StreamEvent]) -> None:
         if topic != event.topic:
             raise ValueError(f"{event.type} is an event of {event.topic!r}, not of {topic!r}")
         id_of_request = event.request_id or request_id()
-        body = Encoded.of(event.model_copy(update={"request_id": id_of_request})).body
+        body = Encoded.of(event, request_id=id_of_request).body
         rows.append((event.type, event.id, body))
     if not rows:
         return

@@ -33,11 +33,10 @@ class Encoded(NamedTuple):
     sequence: int | None = None
 
     @classmethod
-    def of(cls, event: StreamEvent) -> Self:
+    def of(cls, event: StreamEvent, *, request_id: str | None = None) -> Self:
         """Return the event without the fields that are assigned at publishing: offset, mark and sequence number."""
-        return cls(
-            event.topic, str(event.id), event.model_copy(update=dict.fromkeys(("offset", "mark", "sequence"))).encode()
-        )
+        assigned = {"offset": None, "mark": None, "sequence": None, "request_id": request_id or event.request_id}
+        return cls(event.topic, str(event.id), event.model_copy(update=assigned).encode())
 
 
 class Entry(NamedTuple):
@@ -140,13 +139,13 @@ class Streams:
             args += [event.id, event.body, "" if event.sequence is None else event.sequence]
         return args
 
-    def _appended(self, answer: Sequence[Any]) -> list[Appended]:
-        epoch, last, mark, *results = answer
+    def _appended(self, answer: str) -> list[Appended]:
+        epoch, last, mark, *results = answer.split(" ")
         appended = []
         for result, offset, at in zip(results[::3], results[1::3], results[2::3], strict=True):
-            after, mark = (mark, at) if result == 1 else ("", mark)
-            stream_sequence = int(last) if result == -1 else None
-            appended.append(Appended(result == 1, Position(epoch, int(offset), at), after, stream_sequence))
+            after, mark = (mark, at) if result == "1" else ("", mark)
+            stream_sequence = int(last) if result == "-1" else None
+            appended.append(Appended(result == "1", Position(epoch, int(offset), at), after, stream_sequence))
         return appended
 
     async def ends(self, topics: Sequence[str]) -> list[Position | None]:

@@ -3,7 +3,8 @@
 -- ARGV[1] history length   ARGV[2] history milliseconds   ARGV[3] an epoch, used if the topic has none
 -- ARGV[4] id of the event before these, if they are a later part of a batch, or ''
 -- ARGV[5...] for each event: id, body (JSON), sequence number or ''
--- Returns {epoch, sequence of the topic, mark before the first appended, result, offset, mark, result, offset, mark, ...}
+-- Returns, as one text with spaces between: epoch, sequence of the topic, mark before the first appended, and for each
+-- event its result, offset and mark. A client reads one text in a fraction of the time of as many replies.
 -- result: 1 appended, 0 a repeat, -1 refused: the topic is past this sequence number, and the id is unknown; or an event
 -- before it was refused
 -- SEEN, SEEN_MS: two batches, and an outage of Redis between two attempts, however short the history is.
@@ -81,4 +82,4 @@ redis.call('PEXPIRE', KEYS[2], math.max(30 * ARGV[2], 30 * 86400000))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[3], math.max(ARGV[2], SEEN_MS))
 results[2] = string.format('%.0f', last)
-return results
+return table.concat(results, ' ')
