@@ -6,21 +6,19 @@ the row of the turn: one write per batch instead of one per event.
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any, NamedTuple
-from uuid import UUID
 
 from django.apps import apps
 from django.db import DatabaseError, connection, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Func, IntegerField, Max, Q, QuerySet
+from django.db.models import F, Max
 from django.db.models.functions import Greatest, Now
-from django.db.models.sql.compiler import SQLCompiler
 
+from tidewire import outbox_sql
 from tidewire.models import OutboxEvent, PublisherTurn, Sequenced, TopicSequence
+from tidewire.outbox_sql import Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -48,16 +46,6 @@ class Turn:
     since: float = 0.0
 
 
-class Waiting(NamedTuple):
-    """A row of the outbox. `sequence` is 0 until the event is numbered."""
-
-    id: int
-    topic: str
-    event_id: UUID
-    body: str
-    sequence: int = 0
-
-
 @dataclass(frozen=True)
 class Batch:
     """Events to publish now. `waiting`: other events cannot be numbered yet; `failed`: topics with an error."""
@@ -76,24 +64,26 @@ def advance(
     backup. `excluding`: topics to skip. Returns None if another publisher has its turn.
     """
     with transaction.atomic():
-        _limit_this_transaction()
+        outbox_sql.limit_transaction(
+            idle_seconds=IDLE_SECONDS, lock_seconds=IDLE_SECONDS, statement_seconds=STATEMENT_SECONDS
+        )
         taken = _take_turn(turn)
         if taken is None:
             return None
         token, numbered = taken
         if token == turn.token:
             # In a database that went back to a backup, other events may have the ids of these rows.
-            _delete(numbered.keys() & done, numbered)
+            if finished := numbered.keys() & done:
+                outbox_sql.delete_events(finished)
+                numbered = {row: sequence for row, sequence in numbered.items() if row not in finished}
             if ahead:
                 _skip_to(ahead, numbered)
         batch = _next_batch(excluding, numbered)
         if batch.rows or token == turn.token:
             numbered |= {row.id: row.sequence for row in batch.rows}
-            ends_at = Now() + MAX_TURN if batch.rows else Now()
+            lasts = MAX_TURN if batch.rows else None
             turn.since = time.monotonic()
-            PublisherTurn.objects.update(
-                holder=turn.holder, token=token, ends_at=ends_at, numbered=list(numbered.items())
-            )
+            outbox_sql.store_turn(turn.holder, token, lasts=lasts, numbered=numbered)
             turn.token = token
     return batch
 
@@ -114,22 +104,11 @@ def number(rows: Sequence[Sequenced]) -> None:
     if not rows:
         return
     stream = rows[0].stream
-    known = _last_sequences([stream])
+    known = outbox_sql.lock_sequences([stream])
     last = known[stream] if known else _newest_sequence(stream)
     for sequence, row in enumerate(rows, last + 1):
         row.sequence = sequence
-    _store_sequences({stream: last + len(rows)})
-
-
-def _limit_this_transaction() -> None:
-    if connection.vendor != "postgresql":
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('idle_in_transaction_session_timeout', %s, true),"
-            " set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
-            [f"{IDLE_SECONDS}s", f"{IDLE_SECONDS}s", f"{STATEMENT_SECONDS}s"],
-        )
+    outbox_sql.store_sequences({stream: last + len(rows)})
 
 
 def _take_turn(turn: Turn) -> tuple[int, dict[int, int]] | None:
@@ -137,52 +116,30 @@ def _take_turn(turn: Turn) -> tuple[int, dict[int, int]] | None:
 
     Returns the token of this turn, and the numbered rows of the outbox.
     """
-    turns = PublisherTurn.objects.filter(pk=1)
-    if connection.features.has_select_for_update_skip_locked:
-        # Other databases (SQLite, in a transaction that begins IMMEDIATE) give a transaction exclusive access.
-        turns = turns.select_for_update(skip_locked=True)
-    # A turn that ends too far in the future was taken before the database's clock was set back.
-    expired = Q(ends_at__lte=Now()) | Q(ends_at__gt=Now() + MAX_TURN)
-    query = turns.annotate(expired=expired).values("holder", "token", "expired", "numbered")
-    row = query.first()
+    row = outbox_sql.lock_turn(MAX_TURN)
     if row is None:
         # The row is locked, or this is the very first turn.
         PublisherTurn.objects.bulk_create([PublisherTurn(pk=1)], ignore_conflicts=True)
-        row = query.first()
+        row = outbox_sql.lock_turn(MAX_TURN)
     if row is None:
         return None
-    numbered = dict(row["numbered"])
-    if (row["holder"], row["token"]) == (turn.holder, turn.token):
-        return turn.token, numbered
-    return (max(row["token"], turn.token) + 1, numbered) if row["expired"] else None
-
-
-def _delete(rows: Collection[int], numbered: dict[int, int]) -> None:
-    if not rows:
-        return
-    table = connection.ops.quote_name(OutboxEvent._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM {table} WHERE id IN ({_literals(rows)})")  # noqa: S608 - numbers
-    for row in rows:
-        del numbered[row]
+    if (row.holder, row.token) == (turn.holder, turn.token):
+        return turn.token, row.numbered
+    return (max(row.token, turn.token) + 1, row.numbered) if row.is_expired else None
 
 
 def _next_batch(excluding: Collection[str], numbered: dict[int, int]) -> Batch:
     """Return the next batch. Removes rows that no longer exist from `numbered`."""
-    rows = OutboxEvent.objects.order_by("id")
     if numbered:
-        topics = dict(rows.filter(id__in=numbered).values_list("id", "topic"))
+        topics = dict(OutboxEvent.objects.filter(id__in=numbered).values_list("id", "topic"))
         for row in numbered.keys() - topics:
             del numbered[row]
         # Numbered and maybe published: no later event of these topics may overtake them.
         unfinished = [row for row, topic in topics.items() if topic not in excluding]
-        if waiting := _read_batch(rows.filter(id__in=unfinished)):
+        if unfinished and (waiting := outbox_sql.read_events(BATCH, BATCH_BYTES, only=unfinished)):
             return Batch([row._replace(sequence=numbered[row.id]) for row in waiting], waiting=True)
-        rows = rows.exclude(id__in=numbered)
-    if excluding:
-        rows = rows.exclude(topic__in=excluding)
     locked: set[str] = set()
-    while waiting := _read_batch(rows.exclude(topic__in=locked) if locked else rows):
+    while waiting := outbox_sql.read_events(BATCH, BATCH_BYTES, without=numbered, topics={*excluding, *locked}):
         batch = _number_by_topic(waiting)
         if batch.rows or batch.failed:
             return batch
@@ -191,33 +148,13 @@ def _next_batch(excluding: Collection[str], numbered: dict[int, int]) -> Batch:
     return Batch((), waiting=bool(locked))
 
 
-class _Bytes(Func):
-    """The size of a text, which PostgreSQL knows without reading it."""
-
-    function = "OCTET_LENGTH"
-    output_field = IntegerField()
-
-    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))", **context)
-
-
-def _read_batch(rows: QuerySet[OutboxEvent]) -> list[Waiting]:
-    """Return the first rows that form a batch: one row, or as many as fit within both limits."""
-    count = size = 0
-    for each in rows.values_list(_Bytes("body"), flat=True)[:BATCH]:
-        size += each
-        if count and size > BATCH_BYTES:
-            break
-        count += 1
-    return [Waiting(*row) for row in rows.values_list("id", "topic", "event_id", "body")[:count]]
-
-
 def _number_by_topic(waiting: Sequence[Waiting]) -> Batch:
-    """Assign numbers to events, per topic in the order of their rows."""
+    """Assign numbers to events, per topic in the order of their rows. Returns those that can be published."""
     topics: dict[str, list[Waiting]] = {}
     for row in waiting:
         topics.setdefault(row.topic, []).append(row)
-    last = _last_sequences(topics, skip_locked=connection.features.has_select_for_update_skip_locked)
+    skip_locked = connection.features.has_select_for_update_skip_locked
+    last = outbox_sql.lock_sequences(topics, skip_locked=skip_locked)
     if missing := topics.keys() - last:
         # Those that have a number wait: an import is numbering rows of theirs.
         for topic in TopicSequence.objects.filter(topic__in=missing).values_list("topic", flat=True):
@@ -230,13 +167,16 @@ def _number_by_topic(waiting: Sequence[Waiting]) -> Batch:
                 last[topic] = _newest_sequence(topic)
             numbered = _number(events, last[topic])
         except DatabaseError:
+            if transaction.get_rollback():
+                # The savepoint was lost with the connection, which is no fault of the topic.
+                raise
             logger.exception("events of topic %s cannot be numbered; they wait, other topics' do not", topic)
             failed.add(topic)
         else:
             rows += numbered
             last[topic] += len(numbered)
     if rows:
-        _store_sequences({topic: last[topic] for topic in topics.keys() - failed})
+        outbox_sql.store_sequences({topic: last[topic] for topic in topics.keys() - failed})
     return Batch(rows, waiting=True, failed=failed)
 
 
@@ -247,55 +187,23 @@ def _number(events: list[Waiting], last: int) -> list[Waiting]:
     block the publisher.
     """
     model = _models().get(events[0].topic)
+    numbered = _with_sequences(last, events)
     if model is None:
-        return _with_sequences(last, events)
+        return numbered
+    # A savepoint, so that the application's table cannot spoil the transaction.
     with transaction.atomic():
         if connection.features.has_select_for_update_skip_locked:
-            events = _lock_rows(model, events)
-        events = _with_sequences(last, events)
-        _write_sequences(model, events)
-    return events
+            if outbox_sql.write_sequences(model, numbered, if_none_is_locked=True):
+                return numbered
+            numbered = _with_sequences(last, outbox_sql.lock_rows(model, events))
+        if numbered:
+            outbox_sql.write_sequences(model, numbered)
+    return numbered
 
 
 def _with_sequences(last: int, events: Sequence[Waiting]) -> list[Waiting]:
     """Number events, starting after the topic's last number."""
     return [event._replace(sequence=sequence) for sequence, event in enumerate(events, last + 1)]
-
-
-def _lock_rows(model: type[Sequenced], events: list[Waiting]) -> list[Waiting]:
-    """Lock the application's rows of these events; returns the events without those that are locked elsewhere."""
-    ids = _literals(event.id for event in events)
-    outbox, table = (connection.ops.quote_name(each._meta.db_table) for each in (OutboxEvent, model))
-    rows = f"FROM {table} WHERE event_id IN (SELECT event_id FROM {outbox} WHERE id IN ({ids}))"  # noqa: S608 - own names
-    # Not FOR NO KEY UPDATE: `sequence` is unique, so its UPDATE would wait for rows that refer to this one.
-    free = f"SELECT event_id {rows} FOR UPDATE SKIP LOCKED"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM ({free}) AS free")  # noqa: S608 - own names
-        if cursor.fetchone()[0] == len(events):
-            return events
-        cursor.execute(f"SELECT event_id {rows} AND event_id NOT IN ({free})")
-        locked = {row[0] for row in cursor.fetchall()}
-    return [event for event in events if event.event_id not in locked]
-
-
-def _write_sequences(model: type[Sequenced], events: Sequence[Waiting]) -> None:
-    """Write the numbers into the application's rows with one statement; `bulk_update` takes ten times as long."""
-    if not events:
-        return
-    outbox, table = (connection.ops.quote_name(each._meta.db_table) for each in (OutboxEvent, model))
-    values = ", ".join(f"({event.id}, {event.sequence})" for event in events)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH numbered (id, sequence) AS (VALUES {values})"  # noqa: S608 - numbers and own names
-            f" UPDATE {table} SET sequence = numbered.sequence FROM numbered JOIN {outbox} ON {outbox}.id = numbered.id"
-            f" WHERE {table}.event_id = {outbox}.event_id"
-        )
-
-
-def _last_sequences(topics: Collection[str], *, skip_locked: bool = False) -> dict[str, int]:
-    """Return the number of each topic's newest event, for topics with recent events."""
-    sequences = TopicSequence.objects.select_for_update(skip_locked=skip_locked).filter(topic__in=topics)
-    return dict(sequences.values_list("topic", "sequence"))
 
 
 def _newest_sequence(topic: str) -> int:
@@ -307,15 +215,6 @@ def _newest_sequence(topic: str) -> int:
         return model._base_manager.aggregate(newest=Max("sequence"))["newest"] or 0
 
 
-def _store_sequences(last: Mapping[str, int]) -> None:
-    TopicSequence.objects.bulk_create(
-        [TopicSequence(topic=topic, sequence=sequence) for topic, sequence in last.items()],
-        update_conflicts=True,
-        unique_fields=["topic"],
-        update_fields=["sequence", "used_at"],
-    )
-
-
 def _skip_to(ahead: Mapping[str, int], numbered: dict[int, int]) -> None:
     """Continue above the numbers of the streams. Events with lower numbers must be numbered again."""
     for topic, sequence in ahead.items():
@@ -323,11 +222,6 @@ def _skip_to(ahead: Mapping[str, int], numbered: dict[int, int]) -> None:
         TopicSequence.objects.filter(topic=topic).update(sequence=Greatest(F("sequence"), sequence))
     for row in OutboxEvent.objects.filter(id__in=numbered, topic__in=ahead).values_list("id", flat=True):
         del numbered[row]
-
-
-def _literals(numbers: Iterable[int]) -> str:
-    # Inlined into the statement, hundreds of numbers cost a tenth of the time that parameters take.
-    return ", ".join(map(str, numbers))
 
 
 @cache

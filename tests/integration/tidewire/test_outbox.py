@@ -15,12 +15,13 @@ from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from django.db.models.functions import Now
+from django.test.utils import isolate_apps
 
 from dashboard.models import Notification
 from dashboard.settings import SQLITE
 from tests.unit.tidewire.fakes import Said
-from tidewire import outbox, publisher, sequencing
-from tidewire.models import OutboxEvent, PublisherTurn, TopicSequence
+from tidewire import outbox, outbox_sql, publisher, sequencing
+from tidewire.models import OutboxEvent, PublisherTurn, Sequenced, TopicSequence
 from tidewire.publisher import Publisher, PublisherThread
 from tidewire.stores import stream_store
 
@@ -337,6 +338,23 @@ def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(
     processes.wait_until_published()
 
 
+def test_a_lost_connection_is_no_fault_of_a_topic(processes, monkeypatch):
+    """PostgreSQL ended the connection, or a pooler did, while a topic was numbered: the topic must not be skipped."""
+    if processes.one(lambda: connection.vendor) != "postgresql":
+        pytest.skip("SQLite has no connections")
+    write_sequences = outbox_sql.write_sequences
+
+    def lose(*arguments, **options):
+        monkeypatch.setattr(outbox_sql, "write_sequences", write_sequences)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return write_sequences(*arguments, **options)
+
+    monkeypatch.setattr(outbox_sql, "write_sequences", lose)
+    processes.one(lambda: notify(1))
+    soon(lambda: not processes.left(), "the events wait")
+
+
 @contextlib.contextmanager
 def open_transaction(processes: Processes, work: Callable[[], Any]) -> Iterator[None]:
     """Keep a transaction of another process open after `work`."""
@@ -412,6 +430,43 @@ def notify(count: int) -> None:
         for _ in range(count):
             row = Notification.objects.create(actor_name="ada", verb="created", slug="plan-1", title="Plan")
             outbox.publish("notifications", Said(topic="notifications", id=row.event_id, text="x"))
+
+
+@pytest.mark.parametrize("name", ["rows", "numbered", '"elsewhere"."message"'])
+def test_the_table_of_a_model_may_have_any_name_and_schema(processes, monkeypatch, name):
+    """Its rows are numbered like those of any other table."""
+    if "." in name and processes.one(lambda: connection.vendor) != "postgresql":
+        pytest.skip("SQLite has no schemas")
+    with isolate_apps("dashboard"):
+
+        class Message(Sequenced):
+            stream = "talk"
+
+            class Meta:
+                app_label = "dashboard"
+                db_table = name
+
+    def create() -> None:
+        with connection.schema_editor() as editor:
+            if "." in name:
+                editor.execute("CREATE SCHEMA elsewhere")
+            editor.create_model(Message)
+        Message.objects.bulk_create(Message(event_id=UUID(int=number)) for number in (1, 2))
+
+    def drop() -> None:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Message)
+            if "." in name:
+                editor.execute("DROP SCHEMA elsewhere")
+
+    monkeypatch.setattr(sequencing, "_models", lambda: {"talk": Message})
+    processes.one(create)
+    try:
+        processes.one(lambda: say(1, 2))
+        soon(lambda: not processes.left(), "the events wait")
+        assert processes.one(lambda: list(Message.objects.order_by("id").values_list("sequence", flat=True))) == [1, 2]
+    finally:
+        processes.one(drop)
 
 
 @pytest.mark.alone

@@ -1,6 +1,7 @@
 """The publisher: one at a time, in batches, in order. A failure must be limited to one topic, or end the turn."""
 
 import logging
+import sqlite3
 import threading
 from datetime import timedelta
 from types import SimpleNamespace
@@ -139,6 +140,23 @@ class TestPublish:
         assert len(redis.batches) > 4
         assert [event.sequence for event in redis.events()] == list(range(1, 12))
 
+    def test_a_large_event_that_is_deleted_while_it_is_read_does_not_hide_the_others(self, redis, one):
+        """Large texts are read after the sizes, and an administrator may delete the row in between."""
+        with transaction.atomic():
+            outbox.publish("talk", Said(id=UUID(int=1), text="x" * sequencing.BATCH_BYTES))
+        say(2)
+        large = OutboxEvent.objects.order_by("id")[0].pk
+
+        def delete(execute, sql, *arguments):
+            result = execute(sql, *arguments)
+            if "AS BLOB" in sql:
+                connection.connection.execute("DELETE FROM tidewire_outboxevent WHERE id = ?", [large])
+            return result
+
+        with connection.execute_wrapper(delete):
+            assert one.publish()
+        assert redis.texts == words(2)
+
     def test_a_batch_takes_a_fixed_number_of_statements(self, redis, one, django_assert_max_num_queries):
         """The number of events does not matter."""
         say(*range(100))
@@ -146,6 +164,18 @@ class TestPublish:
         say(*range(100, 200))
         with django_assert_max_num_queries(20):
             one.publish()
+
+    def test_a_batch_may_have_as_many_topics_as_events(self, redis, one):
+        """SQLite 3.31 allows 999 parameters."""
+        for number in range(sequencing.BATCH):
+            say(number, topic=f"room.{number}")
+        limit = sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER
+        usual = connection.connection.setlimit(limit, 999)
+        try:
+            assert one.publish()
+        finally:
+            connection.connection.setlimit(limit, usual)
+        assert TopicSequence.objects.count() == sequencing.BATCH
 
     def test_an_event_that_this_version_does_not_know_is_published(self, redis, one):
         """In a rolling deployment the publisher may be older than the page, so it must publish bodies unchanged."""
@@ -304,6 +334,23 @@ class TestRefusals:
         say(1)
         assert not one.publish()
         assert redis.texts == words(1)
+
+    def test_a_topic_that_cannot_be_numbered_is_tried_once(self, redis, one, monkeypatch):
+        """Another publisher may begin between the two attempts: both would wait for the same table again and again."""
+        take_turn, tried = sequencing._take_turn, []
+
+        def fail(events, _last):
+            tried.append(events[0].topic)
+            raise DatabaseError("the table is locked")
+
+        monkeypatch.setattr(sequencing, "_take_turn", lambda turn: take_turn(turn) if len(tried) != 1 else None)
+        monkeypatch.setattr(sequencing, "_number", fail)
+        say(10, topic="odd")
+        assert not one.publish()
+        assert tried == ["odd"]
+        monkeypatch.setattr(sequencing, "_take_turn", take_turn)
+        assert not one.publish()
+        assert tried == ["odd"]
 
 
 class TestSequences:
