@@ -24,9 +24,9 @@ from django.utils.crypto import get_random_string  # noqa: E402
 
 from bench.paths import REVOCATIONS_AT, SESSIONS, TICKETS  # noqa: E402
 from testkit.login_sessions import session_data  # noqa: E402
-from tidewire.sessions import session_hash  # noqa: E402
+from tidewire.auth.sessions import session_hash  # noqa: E402
+from tidewire.auth.ticket import COOKIE, Ticket  # noqa: E402
 from tidewire.streams import Stamp  # noqa: E402
-from tidewire.ticket import COOKIE, Ticket  # noqa: E402
 from tidewire.topics import Position  # noqa: E402
 
 

@@ -11,7 +11,7 @@ from bench.paths import LOOPBACK, REVOCATIONS_AT, VAR
 from bench.server_processes import BenchError, serving
 from deploy.local.layout import free_port
 from deploy.local.system import find_program
-from tidewire.keys import Keys
+from tidewire.redis.keys import Keys
 
 
 class RedisServer:

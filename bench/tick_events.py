@@ -11,8 +11,8 @@ from channels.layers import get_channel_layer
 from dashboard.topics import NOTIFICATIONS
 from tidewire.conf import settings
 from tidewire.events import StreamEvent
-from tidewire.publish import publish
-from tidewire.stores import stream_store
+from tidewire.publishing.direct import publish_now
+from tidewire.streams.redis import stream_store
 
 # Characters that the hub adds to a published text, without the digits of the offset.
 OFFSET_CHARACTERS = len('"offset":,"mark":"0123456789ab",')
@@ -34,4 +34,4 @@ async def publish_tick(n: int, size: int) -> None:
     room = size - len(tick.encode()) - OFFSET_CHARACTERS - len(str(n + 1))
     if room > len(',"pad":""'):
         tick = tick.model_copy(update={"pad": "x" * (room - len(',"pad":""'))})
-    await publish(tick, streams=stream_store(), layer=get_channel_layer(), prefix=settings().PREFIX)
+    await publish_now(tick, streams=stream_store(), layer=get_channel_layer(), prefix=settings().PREFIX)

@@ -13,10 +13,10 @@ django.setup()
 from django.urls import path  # noqa: E402 - models, which the rest imports, exist only after django.setup
 
 from dashboard.topics import NOTIFICATIONS, ONLINE, USERS  # noqa: E402
+from tidewire.auth.ticket import TicketUser  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
-from tidewire.consumer import LiveConsumer  # noqa: E402
+from tidewire.consumers import LiveConsumer  # noqa: E402
 from tidewire.presence import PresenceKey  # noqa: E402
-from tidewire.ticket import TicketUser  # noqa: E402
 from tidewire.topics import Topic  # noqa: E402
 from ws.routing import websocket_urlpatterns  # noqa: E402
 

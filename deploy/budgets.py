@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterator
 
 from tidewire.conf import Settings
-from tidewire.open_files import OTHER_FILES
-from tidewire.redis import MAX_CONNECTIONS
+from tidewire.redis.clients import MAX_CONNECTIONS
+from tidewire.server.open_files import OTHER_FILES
 
 # Besides the threads that answer requests, a Gunicorn process has a thread that publishes, with its own connection.
 WEB_OTHER_THREADS = 1

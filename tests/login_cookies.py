@@ -16,9 +16,9 @@ def main(names: list[str], *, tickets: bool) -> dict[str, str]:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: PLC0415
     from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - models need the setup above
 
-    from tidewire.sessions import session_hash  # noqa: PLC0415
-    from tidewire.stamps import read_stamp  # noqa: PLC0415
-    from tidewire.ticket import COOKIE, Ticket  # noqa: PLC0415
+    from tidewire.auth.sessions import session_hash  # noqa: PLC0415
+    from tidewire.auth.stamps import read_stamp  # noqa: PLC0415
+    from tidewire.auth.ticket import COOKIE, Ticket  # noqa: PLC0415
 
     stamp = read_stamp() if tickets else None
 

@@ -15,16 +15,17 @@ from dashboard import events as dashboard_events
 from dashboard.env import PREFIX, Env
 from deploy.local.env_example import default_text
 from deploy.local.layout import ROOT
-from tidewire import events, operations
+from tidewire import events
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings
-from tidewire.edit_lease import topic as lease_events
+from tidewire.contrib.edit_lease import topic as lease_events
+from tidewire.contrib.operations import topic
 from tidewire.events import Event, StateEvent, StreamEvent
 
 DOCS = ROOT / "docs"
 EXAMPLES = ROOT / "tests" / "golden"
 # Modules of public events. Nodes also send other events to each other.
-MODULES = (events, dashboard_events, operations, lease_events)
+MODULES = (events, dashboard_events, topic, lease_events)
 CODES_HEAD = """\
 # Close codes
 

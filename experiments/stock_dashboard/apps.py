@@ -17,12 +17,11 @@ class Stock(AppConfig):
     name = "experiments.stock_dashboard"
 
     def ready(self) -> None:
-        from dashboard import live
-        from tidewire import outbox
+        from dashboard import actions, live
 
         # These two modules are the seam between pages and live parts: all publishers and readers of positions use
         # them.
-        outbox.publish = publish
+        actions.publish = publish  # type: ignore[attr-defined]  # imported by name there
         live.position = position
 
 

@@ -14,7 +14,7 @@ from dashboard.events import NotificationCreated
 from dashboard.models import Document, Notification, ReadPointer, Verb
 from dashboard.permissions import can_delete
 from dashboard.submissions import Draft
-from tidewire import outbox
+from tidewire.publish import publish
 
 # Opening the editing page ten times in a row must cause one notification, not ten.
 EDIT_STARTED_ONCE_PER = timedelta(minutes=10)
@@ -140,7 +140,7 @@ def _notify(user: User, verb: Verb, document: Document) -> None:
         slug=document.slug,
         title=document.title,
     )
-    outbox.publish(
+    publish(
         "notifications",
         NotificationCreated(
             id=notification.event_id,

@@ -24,7 +24,7 @@ from pydantic import (
 
 from dashboard.database import usable_url, why_not_writable
 from tidewire.addresses import host_name, host_port, origin_setting, parse_all
-from tidewire.redis_host import redis_url
+from tidewire.redis_url import redis_url
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PREFIX: Final = "TIDEWIRE_"

@@ -6,12 +6,13 @@ from typing import TypeVar
 
 from dashboard.events import FREE, DocumentPeople, DocumentStatus, UsersCount
 from dashboard.topics import NOTIFICATIONS, ONLINE, USERS, DocumentTopic, read_people
-from tidewire import circuit_breaker
-from tidewire.background import background
 from tidewire.exceptions import RedisUnavailable
-from tidewire.feeds import START
+from tidewire.fanout.feeds import START
 from tidewire.presence import Presence
-from tidewire.stores import presence_store, stream_store
+from tidewire.presence.redis import presence_store
+from tidewire.publishing import circuit_breaker
+from tidewire.publishing.background import background
+from tidewire.streams.redis import stream_store
 
 logger = logging.getLogger(__name__)
 

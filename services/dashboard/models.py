@@ -102,7 +102,7 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
 class Notification(Sequenced):
     """An action of a user. Names are copied, so that the row is readable after the user or document was deleted.
 
-    Pages and read pointers are ordered by `sequence`, the number of the row's event: see `tidewire.outbox`.
+    Pages and read pointers are ordered by `sequence`, the number of the row's event: see `tidewire.publishing.outbox`.
     """
 
     stream = "notifications"

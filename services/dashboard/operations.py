@@ -8,9 +8,8 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
 from dashboard.permissions import can_operate
-from tidewire.background import background
-from tidewire.reports import DRAIN, NodeReport
-from tidewire.stores import report_store
+from tidewire.contrib.operations.reports import DRAIN, NodeReport, report_store
+from tidewire.publishing.background import background
 
 logger = logging.getLogger(__name__)
 

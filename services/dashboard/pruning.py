@@ -1,4 +1,4 @@
-"""Retention of the dashboard's growing tables. The relay prunes them once an hour: see `tidewire.pruning`."""
+"""Retention of the dashboard's growing tables. `tidewire.publishing.pruning` runs once an hour."""
 
 from datetime import timedelta
 from importlib import import_module
@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from dashboard.models import Notification
-from tidewire import pruning
+from tidewire.publishing import pruning
 
 # Longer than a holiday. After a longer absence a user should read the documents rather than a quarter's changes.
 NOTIFICATIONS_KEPT = timedelta(days=90)

@@ -6,7 +6,7 @@ import dj_database_url
 
 from dashboard.env import ROOT, read_env
 from dashboard.logs import configure_structlog, logging_config
-from tidewire.redis_host import redis_host
+from tidewire.redis.hosts import redis_host
 
 env = read_env()
 

@@ -71,6 +71,6 @@ def on_starting(server: "Arbiter") -> None:
 
 
 def child_exit(_server: "Arbiter", worker: "Worker") -> None:
-    from tidewire import ended_workers  # noqa: PLC0415 - needs the directory above
+    from tidewire.publishing import ended_workers  # noqa: PLC0415 - needs the directory above
 
     ended_workers.collect(Path(_metrics_dir), worker.pid)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from axes.models import AccessAttempt
 from django.db.models.functions import Now
 
-from tidewire import pruning
+from tidewire.publishing import pruning
 
 # Longer than any lockout.
 ATTEMPTS_KEPT = timedelta(days=1)

@@ -7,7 +7,7 @@ from django.templatetags.static import static
 from django.urls import path, re_path
 from django.views.decorators.cache import cache_control
 
-from tidewire.web_metrics import metrics_view
+from tidewire.publishing.web_metrics import metrics_view
 from web import accounts, documents, health, notifications, operations, people, session
 
 # Only /login/ may accept passwords, with one set of limits. Another account requires a logout first. Both are methods

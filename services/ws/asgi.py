@@ -10,9 +10,9 @@ django_application = get_asgi_application()
 # Imported late: consumers use models, which exist only after Django has been set up.
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
-from tidewire.origin import OriginCheck  # noqa: E402
+from tidewire.auth.origin import OriginCheck  # noqa: E402
+from tidewire.auth.ticket import TicketAuth  # noqa: E402
 from tidewire.routing import with_fallback  # noqa: E402
-from tidewire.ticket import TicketAuth  # noqa: E402
 from ws.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(

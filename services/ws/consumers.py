@@ -9,9 +9,9 @@ from dashboard.models import Document
 from dashboard.permissions import can_operate
 from dashboard.topics import DOCUMENTS, NOTIFICATIONS, USERS, DocumentTopic, edit_lease_name
 from tidewire.close_codes import CloseCode
-from tidewire.consumer import LiveConsumer
-from tidewire.edit_lease.consumer import LeaseConsumer
-from tidewire.operations import OPERATIONS
+from tidewire.consumers import LiveConsumer
+from tidewire.contrib.edit_lease.consumer import LeaseConsumer
+from tidewire.contrib.operations.topic import OPERATIONS
 from tidewire.presence import PresenceKey
 from tidewire.topics import Topic
 

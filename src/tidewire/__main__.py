@@ -15,7 +15,7 @@ DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20", "--http-tim
 def main() -> None:
     """Start serving; return once the process is drained. With `drain` as the first argument, drain a node instead."""
     if sys.argv[1:2] == ["drain"]:
-        from tidewire.drain_command import drain
+        from tidewire.server.drain_command import drain
 
         sys.exit(drain(sys.argv[2:]))
     from django.core.exceptions import ImproperlyConfigured
@@ -30,7 +30,7 @@ def main() -> None:
     _install_uvloop()
     from daphne.cli import CommandLineInterface
 
-    from tidewire.server import TidewireServer
+    from tidewire.server.daphne import TidewireServer
 
     class Launcher(CommandLineInterface):
         description = "Serve a Channels application with tidewire's fan-out, presence and drain"

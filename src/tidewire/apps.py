@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from tidewire.background import refuse_greenlets
+from tidewire.publishing.background import refuse_greenlets
 from tidewire.versions import require_packages
 
 

@@ -14,7 +14,9 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from pydantic.dataclasses import dataclass
 
 from tidewire.addresses import host_name, host_port, origin_setting, parse_all
-from tidewire.redis_host import redis_url
+from tidewire.redis_url import redis_url
+
+__all__ = ["Settings", "settings"]
 
 # Longer or larger than any valid use. A greater value is a mistake in the unit and may overflow a timer or a parser.
 YEAR_SECONDS: Final = 366 * 24 * 3600

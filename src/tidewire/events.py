@@ -10,6 +10,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidewire.exceptions import MalformedEvent
 
+__all__ = [
+    "Drain",
+    "Error",
+    "Event",
+    "Ping",
+    "Pong",
+    "Resumed",
+    "Stale",
+    "StateEvent",
+    "StreamEvent",
+    "decode_any",
+]
+
 # Names that come from a client are quoted up to this length.
 NAME_LENGTH = 60
 
@@ -108,7 +121,7 @@ class StreamEvent(Event):
         id: Identity of the event, by which Redis recognises one that it has already.
         offset: Set by Redis, when the event is appended. Offsets restart at 1 if Redis has lost the topic.
         mark: Set by Redis, a digest of all events up to this one: see `Position`.
-        sequence: Set by the outbox from the database. The number never changes: see `tidewire.outbox`.
+        sequence: Set by the outbox from the database. The number never changes: see `tidewire.publishing.outbox`.
         request_id: Id of the request that published the event: see `tidewire.requests`.
 
     Example:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from tidewire.close_codes import CloseCode
-from tidewire.edit_lease import Step
+from tidewire.contrib.edit_lease import Step
 
 # --- sockets -----------------------------------------------------------------------------------------------------
 CONNECTIONS = Gauge(

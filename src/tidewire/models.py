@@ -54,7 +54,7 @@ class Sequenced(models.Model):
     """A row with the content of an event of a stream topic: a notification, a message of a room.
 
     Subclasses must define the `stream`, and publish an event with the row's `event_id` in the transaction that creates
-    the row. See `tidewire.outbox` for the guarantees.
+    the row. See `tidewire.publishing.outbox` for the guarantees.
 
     Attributes:
         stream: Name of the stream topic of the rows' events.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from tidewire.events import StateEvent
 from tidewire.presence import Presence
 
+__all__ = ["Position", "StateTopic", "StreamTopic", "Topic", "check_name"]
+
 # Channels' rule for group names, minus the part of the 100 characters that the prefix takes.
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 NAME_LENGTH = 80
@@ -118,7 +120,7 @@ class StateTopic(ABC):
         >>> import asyncio
         >>> from typing import Literal
         >>> from tidewire.events import StateEvent
-        >>> from tidewire.presence.memory import MemoryPresence
+        >>> from tidewire.testing import MemoryPresence
         >>> class Readers(StateEvent):
         ...     type: Literal["readers"] = "readers"
         ...     names: tuple[str, ...]

@@ -21,7 +21,7 @@ OPTIONS = {"EX", "GT", "INF", "KEEPTTL", "LIMIT", "LT", "MAXLEN", "NX", "PX", "X
 def test_the_list_of_redis_commands_has_every_command_of_the_code():
     """The list of documents did not change: a script chose between two commands that were not allowed."""
     rules = (ROOT / "deploy/compose/redis.acl").read_text()
-    scripts = "".join(path.read_text() for path in (ROOT / "src/tidewire/lua").glob("*.lua"))
+    scripts = "".join(path.read_text() for path in (ROOT / "src/tidewire/redis/lua").glob("*.lua"))
     used = {name.lower() for name in set(re.findall(r"'([A-Z]{2,})'", scripts)) - OPTIONS}
     code = "".join(path.read_text() for path in (ROOT / "src/tidewire").rglob("*.py"))
     used |= {name.replace("_", "|") for name in re.findall(r"\b(?:redis|pipe)\.([a-z_]+)\(", code)} - METHODS

@@ -42,19 +42,20 @@ django.setup()
 
 from channels.exceptions import StopConsumer  # noqa: E402 - Django has to be set up first
 
-from tests.unit.tidewire.fakes import Hall, MemoryStreams  # noqa: E402
-from tidewire import consumer as consumer_module  # noqa: E402
-from tidewire import inbox, metrics, send_writer, versions  # noqa: E402
-from tidewire import node as node_module  # noqa: E402
+from tests.unit.tidewire.fakes import Hall  # noqa: E402
+from tidewire import consumers as consumer_module  # noqa: E402
+from tidewire import metrics, versions  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
-from tidewire.consumer import LiveConsumer  # noqa: E402
-from tidewire.edit_lease.consumer import LeaseConsumer  # noqa: E402
-from tidewire.edit_lease.memory import MemoryEditLeases  # noqa: E402
+from tidewire.consumers import LiveConsumer  # noqa: E402
+from tidewire.contrib.edit_lease.consumer import LeaseConsumer  # noqa: E402
 from tidewire.events import Ping  # noqa: E402
-from tidewire.frames import frame  # noqa: E402
-from tidewire.node import node  # noqa: E402
+from tidewire.fanout import send_writer  # noqa: E402
+from tidewire.fanout.frames import frame  # noqa: E402
 from tidewire.presence import PresenceKey  # noqa: E402
-from tidewire.presence.memory import MemoryPresence  # noqa: E402
+from tidewire.server import inbox  # noqa: E402
+from tidewire.server import node as node_module  # noqa: E402
+from tidewire.server.node import node  # noqa: E402
+from tidewire.testing import MemoryEditLeases, MemoryPresence, MemoryStreams  # noqa: E402
 from tidewire.topics import Topic  # noqa: E402
 
 PRESENCE = MemoryPresence(lease_seconds=10.0, grace_seconds=0.2, indexes={})
@@ -65,12 +66,12 @@ node_module.stream_store = lambda: STREAMS  # type: ignore[assignment]
 node_module.edit_lease_store = lambda: LEASES  # type: ignore[assignment]
 
 if "CONTRACT_START_FAILS" in os.environ:
-    import tidewire.server
+    import tidewire.server.daphne
 
     def no_reports() -> None:
         raise RuntimeError("no reports")
 
-    tidewire.server.report_store = no_reports  # type: ignore[assignment]
+    tidewire.server.daphne.report_store = no_reports  # type: ignore[assignment]
 
 if "CONTRACT_OLDEST_REDIS" in os.environ:
     versions.REDIS_SERVER = os.environ["CONTRACT_OLDEST_REDIS"]

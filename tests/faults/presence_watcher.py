@@ -11,7 +11,7 @@ from typing import Self
 import redis
 
 from tests.stack import Stack
-from tidewire.keys import Keys
+from tidewire.redis.keys import Keys
 
 POLL_SECONDS = 0.1
 USERS = ("users", "online")

@@ -14,12 +14,12 @@ from tests.http_client import fetch, metric
 from tests.sockets import event, open_socket
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings
-from tidewire.drain import CLOSING_PART
+from tidewire.server.drain import CLOSING_PART
 
 LEASE_SECONDS = Settings.LEASE_SECONDS
 # Sweeps run once a second, after the lease.
 SWEEP_SECONDS = 1.0
-# Time that the server may take beyond the drain time (`tidewire.server`, whose import starts a reactor).
+# Time that the server may take beyond the drain time (`tidewire.server.daphne`, whose import starts a reactor).
 DRAIN_MARGIN_SECONDS = 5
 # A page sends a ping each 20 s and waits 20 s for the answer; then it reconnects.
 NOTICED_SECONDS = 45.0

@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from dashboard import actions
 from dashboard.models import Document, Notification
-from tidewire import outbox, sequencing
+from tidewire.auth.revocation import revoke
 from tidewire.models import OutboxEvent, PublisherTurn, TopicSequence
-from tidewire.revocation import revoke
+from tidewire.publishing import outbox, sequencing
 
 THREADS = 6
 ROUNDS = 15

@@ -50,7 +50,7 @@ ODD_HINT = """
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from tidewire.conf import settings
-from tidewire.hub import HINT, group_name
+from tidewire.fanout.hub import HINT, group_name
 group = group_name(settings().PREFIX, "notifications")
 async_to_sync(get_channel_layer().group_send)(group, {"type": HINT, "topic": "notifications"})
 """
@@ -61,15 +61,15 @@ from datetime import UTC, datetime
 from channels.layers import get_channel_layer
 from dashboard.events import NotificationCreated
 from tidewire.conf import settings
-from tidewire.publish import publish
-from tidewire.stores import stream_store
+from tidewire.publishing.direct import publish_now
+from tidewire.streams.redis import stream_store
 async def main():
     for i in range(128):
         event = NotificationCreated(
             id=uuid.uuid4(), notification_id=i, actor="ada", verb="created", slug="large", title="x" * 8192,
             at=datetime.now(UTC),
         )
-        await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=settings().PREFIX)
+        await publish_now(event, streams=stream_store(), layer=get_channel_layer(), prefix=settings().PREFIX)
 asyncio.run(main())
 """
 

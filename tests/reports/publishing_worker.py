@@ -4,6 +4,7 @@ Run as a file, so that PYTHONPATH selects the commit of the product to measure. 
 and prints a JSON object.
 """
 
+import contextlib
 import inspect
 import json
 import logging
@@ -11,6 +12,8 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from importlib import import_module
 
 import django
 
@@ -21,10 +24,10 @@ def save(threads: int, seconds: float, first: int, *, publishing: bool) -> dict[
     from django.db import connection  # noqa: PLC0415
 
     from dashboard import actions  # noqa: PLC0415
-    from tidewire import outbox  # noqa: PLC0415
 
     if not publishing:
-        outbox.publish = lambda _topic, _event: None
+        # Earlier commits have the function in the module `outbox`.
+        getattr(actions, "outbox", actions).publish = lambda _topic, _event: None
     users, documents = [], []
     for number in range(first, first + threads):
         user, _ = User.objects.get_or_create(username=f"saver-{number}")
@@ -66,7 +69,6 @@ def drain(events: int) -> dict[str, float]:
 
     from dashboard.events import NotificationCreated  # noqa: PLC0415
     from dashboard.models import Notification  # noqa: PLC0415
-    from tidewire import outbox  # noqa: PLC0415
     from tidewire.models import OutboxEvent  # noqa: PLC0415
     from tidewire.streams import Encoded  # noqa: PLC0415
 
@@ -90,19 +92,25 @@ def drain(events: int) -> dict[str, float]:
             encoded = Encoded.of(event)
             created.append(OutboxEvent(event_id=encoded.id, topic=encoded.topic, type=event.type, body=encoded.body))
         OutboxEvent.objects.bulk_create(created)
-    try:
-        from tidewire.publisher import Publisher  # noqa: PLC0415
-
-        publish = Publisher().publish
-    except ImportError:  # a commit from before the publisher: use the loop of its relay
-        outbox.LEFT_SECONDS = -1.0
-        publish = outbox.relay
+    publish = publisher_of_commit()
     print("ready", flush=True)
     sys.stdin.readline()
     began, cpu = time.monotonic(), time.process_time()
     while OutboxEvent.objects.exists():
         publish()
     return {"seconds": time.monotonic() - began, "cpu": time.process_time() - cpu}
+
+
+def publisher_of_commit() -> Callable[[], object]:
+    """Return the publisher's loop, or of a commit from before the publisher its relay's."""
+    for name in ("tidewire.publishing.publisher", "tidewire.publisher"):
+        with contextlib.suppress(ModuleNotFoundError):
+            publish: Callable[[], object] = import_module(name).Publisher().publish
+            return publish
+    outbox = import_module("tidewire.outbox")
+    outbox.LEFT_SECONDS = -1.0  # type: ignore[attr-defined]
+    relay: Callable[[], object] = outbox.relay
+    return relay
 
 
 def time_of(row: object) -> object:

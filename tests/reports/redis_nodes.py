@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 from channels.layers import get_channel_layer
 
-import tidewire.redis
+import tidewire.redis.clients
 from tests.integration.tidewire.test_node import Cluster, names
 from tests.unit.tidewire.fakes import FakeSocket
 from tidewire import conf
 from tidewire.presence import PresenceKey
-from tidewire.redis_host import redis_host
+from tidewire.redis.hosts import redis_host
 
 LEASE_SECONDS = 6.0
 GRACE_SECONDS = 1.0
@@ -129,5 +129,5 @@ async def hall(settings, url: str, **options: object):
         for node in cluster.nodes:
             await node.stop()
         await get_channel_layer().flush()
-        await tidewire.redis.close()
+        await tidewire.redis.clients.close()
         conf.settings.cache_clear()

@@ -20,8 +20,8 @@ from tests.integration.tidewire.conftest import _server, redis, redis_server  # 
 from tests.reports.rooms.rooms_server import RoomsServer
 from tests.unit.tidewire.fakes import Said
 from tidewire import conf
-from tidewire.publish import publish
-from tidewire.stores import stream_store
+from tidewire.publishing.direct import publish_now
+from tidewire.streams.redis import stream_store
 
 logger = logging.getLogger(__name__)
 pytestmark = pytest.mark.integration
@@ -67,7 +67,7 @@ def waiting(server: RoomsServer) -> float:
 async def say(count: int) -> None:
     for number in range(1, count + 1):
         event = Said(id=UUID(int=number), topic="talk", text=f"{number:04}" + "x" * EVENT_BYTES)
-        await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
+        await publish_now(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
     await get_channel_layer().flush()
 
 

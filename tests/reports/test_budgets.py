@@ -250,7 +250,7 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
 import django
 django.setup()
-from tidewire.open_files import reserve
+from tidewire.server.open_files import reserve
 reserve(connections=int(sys.argv[3]), handshakes=4096)
 print("soft", resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """

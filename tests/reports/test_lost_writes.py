@@ -14,7 +14,7 @@ from tests.integration.tidewire.test_node import offsets
 from tests.redis_servers import Address, Server, why_not
 from tests.reports.redis_nodes import Hall, hall, place, recovered, until
 from tests.unit.tidewire.fakes import FakeSocket
-from tidewire.positions import Positions
+from tidewire.fanout.positions import Positions
 from tidewire.presence import redis as presence_redis
 from tidewire.topics import Position, StreamTopic
 

@@ -9,17 +9,18 @@ import pytest
 from channels.layers import get_channel_layer
 from prometheus_client import REGISTRY
 
-import tidewire.redis
+import tidewire.redis.clients
 from dashboard.topics import DOCUMENTS
 from tests.integration.tidewire.conftest import _server, redis_server  # noqa: F401  # fixtures
 from tests.unit.tidewire.fakes import FakeSocket, Hall
-from tidewire import conf, hub, metrics
-from tidewire.keys import Keys
-from tidewire.node import Node
+from tidewire import conf, metrics
+from tidewire.fanout import hub
 from tidewire.presence import PresenceKey
 from tidewire.presence.redis import RedisPresence
+from tidewire.presence.witness import Witness
+from tidewire.redis.keys import Keys
+from tidewire.server.node import Node
 from tidewire.topics import StreamTopic
-from tidewire.witness import Witness
 
 logger = logging.getLogger(__name__)
 pytestmark = pytest.mark.integration
@@ -34,7 +35,7 @@ async def here(redis_server):  # noqa: F811  # the fixture
     yield node
     await node.stop()
     await get_channel_layer().flush()
-    await tidewire.redis.close()
+    await tidewire.redis.clients.close()
 
 
 async def until(true, what: str) -> float:

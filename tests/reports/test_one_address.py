@@ -14,12 +14,12 @@ from redis._parsers.resp3 import _AsyncRESP3Parser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-import tidewire.redis
+import tidewire.redis.clients
 from tests.integration.tidewire.test_node import offsets
 from tests.redis_servers import Address, Server, why_not
 from tests.reports.redis_nodes import hall, until
-from tidewire.redis_connection import disconnect_all, is_wrong_server, reconnects
-from tidewire.redis_host import pool, redis_host
+from tidewire.redis.connections import disconnect_all, is_wrong_server, reconnects
+from tidewire.redis.hosts import pool, redis_host
 
 pytestmark = [
     pytest.mark.integration,
@@ -127,7 +127,7 @@ async def test_a_server_that_hangs_costs_one_wait(pair, monkeypatch):
     old, new, address = pair
     host = redis_host(address.url) | {"max_connections": 8, "timeout": 2.0, "socket_timeout": 1.0}
     client = redis.asyncio.Redis.from_pool(pool(host))
-    monkeypatch.setattr(tidewire.redis, "client", lambda: client)
+    monkeypatch.setattr(tidewire.redis.clients, "client", lambda: client)
     try:
         await asyncio.gather(*(client.get("x") for _ in range(20)))
         with old.paused():
@@ -135,8 +135,8 @@ async def test_a_server_that_hangs_costs_one_wait(pair, monkeypatch):
             new.client.replicaof("NO", "ONE")
             failed = 0
             for _ in range(8):
-                with contextlib.suppress(tidewire.redis.RedisUnavailable):
-                    async with tidewire.redis.redis_client() as primary:
+                with contextlib.suppress(tidewire.redis.clients.RedisUnavailable):
+                    async with tidewire.redis.clients.redis_client() as primary:
                         await primary.set("x", 1)
                     break
                 failed += 1

@@ -18,8 +18,8 @@ from tests.reports.rooms.rooms_server import RoomsServer
 from tests.unit.tidewire.fakes import Said
 from tidewire import conf
 from tidewire.close_codes import CloseCode
-from tidewire.publish import publish
-from tidewire.stores import stream_store
+from tidewire.publishing.direct import publish_now
+from tidewire.streams.redis import stream_store
 
 pytestmark = pytest.mark.integration
 TOPICS = ("talk", "news")
@@ -42,7 +42,7 @@ class Publisher:
     async def say(self, topic: str, count: int = 1) -> None:
         for number in itertools.islice(self._numbers, count):
             event = Said(id=UUID(int=number), topic=topic, text=str(number))
-            await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
+            await publish_now(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
             self.said[topic].append(number)
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from tests.redis_servers import Address, Server, why_no_clock
 from tests.reports.redis_nodes import GONE_SECONDS, hall, until
-from tidewire.edit_lease import Editor
-from tidewire.stores import edit_lease_store, report_store
+from tidewire.contrib.edit_lease import Editor
+from tidewire.contrib.edit_lease.redis import edit_lease_store
+from tidewire.contrib.operations.reports import report_store
 
 pytestmark = [
     pytest.mark.integration,

@@ -15,13 +15,13 @@ from django.urls import path
 
 from tests.integration.tidewire.conftest import RedisServer
 from tests.session_engines import NAMES, Engine, engines
-from tidewire import session_watch, stamps
-from tidewire import ticket as ticket_module
+from tidewire.auth import session_watch, stamps
+from tidewire.auth import ticket as ticket_module
+from tidewire.auth.revocation import Revoked
+from tidewire.auth.sessions import read_session, session_hash
+from tidewire.auth.ticket import TicketAuth
 from tidewire.exceptions import SessionUnknown
 from tidewire.models import OutboxEvent
-from tidewire.revocation import Revoked
-from tidewire.sessions import read_session, session_hash
-from tidewire.ticket import TicketAuth
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -52,7 +52,7 @@ def engine(request, settings, tmp_path, redis_process: RedisServer, monkeypatch)
     monkeypatch.delattr("django.contrib.sessions.backends.file.SessionStore._storage_path")
     settings.ROOT_URLCONF = __name__
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
-    monkeypatch.setattr("tidewire.outbox._publish_waiting", lambda: None)
+    monkeypatch.setattr("tidewire.publishing.outbox._publish_waiting", lambda: None)
     monkeypatch.setattr(stamps, "read_stamp", lambda: None)
     revocations = SimpleNamespace(allows=lambda _ticket: False)
     monkeypatch.setattr(ticket_module, "node", lambda: SimpleNamespace(revocations=revocations))

@@ -22,8 +22,8 @@ from tests.http_client import fetch
 from tests.integration.test_environment import ENTRY_POINTS, run
 from tests.sockets import event, open_socket
 from tidewire import conf
-from tidewire.drain_command import drain
-from tidewire.redis_host import pool, redis_host
+from tidewire.redis.hosts import pool, redis_host
+from tidewire.server.drain_command import drain
 from web import urls
 
 PRODUCTION = {

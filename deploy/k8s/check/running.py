@@ -66,7 +66,7 @@ def _paths(workload: Object, container: Object) -> Iterator[str]:
 def _served(container: str) -> set[str]:
     source, pattern = {
         "web": ("services/web/urls.py", r'path\("(\w+)", '),
-        "ws": ("src/tidewire/admin_port.py", r'case b"/(\w+)"'),
+        "ws": ("src/tidewire/server/admin_port.py", r'case b"/(\w+)"'),
     }[container]
     return {f"/{name}" for name in re.findall(pattern, (ROOT / source).read_text(encoding="utf-8"))}
 

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from tidewire.witness import Witness
+from tidewire.presence.witness import Witness
+
+__all__ = ["Members", "Presence", "PresenceKey", "Touched", "version_number"]
 
 TAG_BITS = 32
 
@@ -123,8 +125,8 @@ class Presence(Protocol):
 
     Example:
         >>> import asyncio
-        >>> from tidewire.presence.memory import MemoryPresence
-        >>> from tidewire.witness import Witness
+        >>> from tidewire.testing import MemoryPresence
+        >>> from tidewire.presence.witness import Witness
         >>> async def visit(presence):
         ...     node = Witness("ws-1")
         ...     await presence.touch(node)

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tidewire import metrics
+from tidewire.conf import settings
 from tidewire.families import family
-from tidewire.keys import Keys
 from tidewire.presence import TAG_BITS, Members, PresenceKey, Touched, version_number
-from tidewire.redis import redis_client, script
-from tidewire.redis_connection import after_write
-from tidewire.witness import Witness
+from tidewire.presence.witness import Witness
+from tidewire.redis.clients import redis_client, script
+from tidewire.redis.connections import after_write
+from tidewire.redis.keys import Keys
 
 # Number of entries per sweep, so that a node's death never blocks Redis or the event loop for long.
 SWEEP_ENTRIES = 500
@@ -227,3 +228,14 @@ async def _scan(redis: Any, key: str) -> Any:
             yield list(fields)
         if cursor == 0:
             return
+
+
+def presence_store() -> RedisPresence:
+    """Return the presence store under the configured prefix."""
+    options = settings()
+    return RedisPresence(
+        Keys(options.PREFIX),
+        lease_seconds=options.LEASE_SECONDS,
+        grace_seconds=options.GRACE_SECONDS,
+        indexes=options.PRESENCE_INDEXES,
+    )

@@ -12,11 +12,12 @@ import pytest
 import redis as sync_redis
 from redis.asyncio import Redis
 
-import tidewire.redis
+import tidewire.redis.clients
 from deploy.local import programs
 from deploy.local.layout import free_port
-from tidewire import background, conf, publisher
+from tidewire import conf
 from tidewire.presence.redis import RedisPresence
+from tidewire.publishing import background, publisher
 
 START_SECONDS = 20.0
 
@@ -106,8 +107,8 @@ def redis_server(_server, settings) -> Iterator[RedisServer]:
 @pytest.fixture
 async def redis(redis_server):
     """The library's client for the event loop of this test."""
-    yield tidewire.redis.client()
-    await tidewire.redis.close()
+    yield tidewire.redis.clients.client()
+    await tidewire.redis.clients.close()
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ async def _close_all() -> None:
 
     layer = get_channel_layer()
     await layer.flush()
-    await tidewire.redis.close()
+    await tidewire.redis.clients.close()
 
 
 async def pass_time(client, presence: RedisPresence, seconds: float) -> None:

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-import tidewire.redis
-from tests.unit.tidewire.edit_lease_model import LeaseModel, scripts
-from tests.unit.tidewire.edit_lease_suite import (
+import tidewire.redis.clients
+from tests.unit.tidewire.contrib.edit_lease.edit_lease_model import LeaseModel, scripts
+from tests.unit.tidewire.contrib.edit_lease.edit_lease_suite import (
     ANSWER_SECONDS,
     GRACE_SECONDS,
     LEASE_SECONDS,
@@ -15,10 +15,10 @@ from tests.unit.tidewire.edit_lease_suite import (
     LeasePlace,
     LeaseSuite,
 )
-from tidewire.edit_lease import EditLease, Editor, Move
-from tidewire.edit_lease.redis import RedisEditLeases
+from tidewire.contrib.edit_lease import EditLease, Editor, Move
+from tidewire.contrib.edit_lease.redis import RedisEditLeases
 from tidewire.exceptions import RedisUnavailable
-from tidewire.keys import Keys
+from tidewire.redis.keys import Keys
 
 KEYS = Keys("t")
 
@@ -109,11 +109,11 @@ def test_whoever_was_told_it_is_theirs_may_rely_on_it(redis_server, script):
     """Run the scripts of the tests in memory with Redis."""
 
     async def play() -> None:
-        client = tidewire.redis.client()
+        client = tidewire.redis.clients.client()
         try:
             await client.flushall()
             await LeaseModel(InRedis(client)).play(script)
         finally:
-            await tidewire.redis.close()
+            await tidewire.redis.clients.close()
 
     asyncio.run(play())

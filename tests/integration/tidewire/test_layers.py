@@ -5,7 +5,7 @@ from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from tests.unit.tidewire.layer_suite import LayerSuite
-from tidewire.redis_host import redis_host
+from tidewire.redis.hosts import redis_host
 
 
 class TestLayersOfRedis(LayerSuite):

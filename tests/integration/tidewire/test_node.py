@@ -12,19 +12,19 @@ from uuid import UUID, uuid4
 import pytest
 from channels.layers import get_channel_layer
 
-import tidewire.redis
+import tidewire.redis.clients
 from tests.integration.tidewire.conftest import dump, restore
 from tests.unit.tidewire.fakes import FakeSocket, Hall, Said
 from tidewire import conf
+from tidewire.auth.revocation import Revoked
 from tidewire.close_codes import CloseCode
 from tidewire.exceptions import RedisUnavailable
-from tidewire.feeds import START
-from tidewire.node import Node
-from tidewire.positions import Positions
+from tidewire.fanout.feeds import START
+from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
-from tidewire.publish import publish
-from tidewire.revocation import Revoked
-from tidewire.stores import stream_store
+from tidewire.publishing.direct import publish_now
+from tidewire.server.node import Node
+from tidewire.streams.redis import stream_store
 from tidewire.tasks import cancel_all
 from tidewire.topics import StreamTopic
 
@@ -45,7 +45,7 @@ class Cluster:
         for _ in range(count):
             number = next(self.numbers)
             event = Said(id=UUID(int=number), text=f"word {number}")
-            await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=options.PREFIX)
+            await publish_now(event, streams=stream_store(), layer=get_channel_layer(), prefix=options.PREFIX)
 
     async def say_until_it_is_taken(self, number: int) -> None:
         """Repeat an event while Redis refuses it, as the outbox does. Its id prevents duplicates."""
@@ -222,7 +222,7 @@ async def test_a_flush_is_healed_within_the_lease(cluster, redis):
 
 async def revoke(user: str) -> None:
     event = Revoked(id=uuid4(), user=user)
-    await publish(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
+    await publish_now(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
 
 
 @pytest.mark.parametrize("data", ["rolled back", "gone"])
@@ -273,4 +273,4 @@ async def test_a_pause_of_redis_loses_nothing(cluster, redis_server, monkeypatch
             await cluster.say_until_it_is_taken(number)
         await until(lambda: offsets(talk)[-1:] == [6])
     assert offsets(talk) == [1, 2, 3, 4, 5, 6]
-    assert tidewire.redis.client()
+    assert tidewire.redis.clients.client()

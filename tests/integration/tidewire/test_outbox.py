@@ -20,10 +20,10 @@ from django.test.utils import isolate_apps
 from dashboard.models import Notification
 from dashboard.settings import SQLITE
 from tests.unit.tidewire.fakes import Said
-from tidewire import outbox, outbox_sql, publisher, sequencing
 from tidewire.models import OutboxEvent, PublisherTurn, Sequenced, TopicSequence
-from tidewire.publisher import Publisher, PublisherThread
-from tidewire.stores import stream_store
+from tidewire.publishing import outbox, outbox_sql, publisher, sequencing
+from tidewire.publishing.publisher import Publisher, PublisherThread
+from tidewire.streams.redis import stream_store
 
 THREADS = 8
 PROCESSES = 3

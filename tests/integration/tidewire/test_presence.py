@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-import tidewire.redis
+import tidewire.redis.clients
 from tests.integration.tidewire.conftest import pass_time
-from tests.unit.tidewire.presence_model import Model, scripts
-from tests.unit.tidewire.presence_suite import (
+from tests.unit.tidewire.presence.presence_model import Model, scripts
+from tests.unit.tidewire.presence.presence_suite import (
     ADA,
     BOB,
     DEAD_SECONDS,
@@ -20,11 +20,11 @@ from tests.unit.tidewire.presence_suite import (
     PresenceSuite,
 )
 from tidewire import metrics
-from tidewire.keys import Keys
 from tidewire.presence import PresenceKey
 from tidewire.presence.redis import RedisPresence
-from tidewire.redis import script
-from tidewire.witness import Witness
+from tidewire.presence.witness import Witness
+from tidewire.redis.clients import script
+from tidewire.redis.keys import Keys
 
 
 def store(*, lease_seconds: float = LEASE_SECONDS, grace_seconds: float = GRACE_SECONDS) -> RedisPresence:
@@ -192,12 +192,12 @@ def test_members_are_who_is_connected(redis_server, script):
     """Run the scripts of the tests in memory with Redis."""
 
     async def play() -> None:
-        client = tidewire.redis.client()
+        client = tidewire.redis.clients.client()
         try:
             await client.flushall()
             await Model(InRedis(client)).play(script)
         finally:
-            await tidewire.redis.close()
+            await tidewire.redis.clients.close()
 
     asyncio.run(play())
 

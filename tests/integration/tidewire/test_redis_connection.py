@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tidewire.redis_connection import TCPConnection
+from tidewire.redis.connections import TCPConnection
 
 
 @pytest.mark.parametrize("turns", [0, 1, 5])

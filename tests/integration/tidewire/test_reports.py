@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from tidewire.contrib.operations.reports import DRAIN, LIFE_SECONDS, NodeReport, Reports
 from tidewire.exceptions import RedisUnavailable
-from tidewire.keys import Keys
-from tidewire.reports import DRAIN, LIFE_SECONDS, NodeReport, Reports
+from tidewire.redis.keys import Keys
 
 KEYS = Keys("tidewire")
 

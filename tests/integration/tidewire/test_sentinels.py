@@ -9,13 +9,13 @@ import warnings
 import pytest
 from channels.layers import get_channel_layer
 
-import tidewire.redis
+import tidewire.redis.clients
 from tests.integration.tidewire.test_node import Cluster, names, offsets, until
 from tests.sentinels import MASTER, Sentinels
 from tidewire import conf
 from tidewire.exceptions import RedisUnavailable
 from tidewire.presence import PresenceKey
-from tidewire.redis_host import redis_host
+from tidewire.redis.hosts import redis_host
 
 PASSWORD = "s3cret"
 
@@ -52,7 +52,7 @@ async def cluster(sentinels, settings):
     for node in made.nodes:
         await node.stop()
     await get_channel_layer().flush()
-    await tidewire.redis.close()
+    await tidewire.redis.clients.close()
     conf.settings.cache_clear()
     # redis-py and channels_redis leave connections to Sentinels to the garbage collector, which causes warnings.
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):

@@ -6,21 +6,21 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-import tidewire.redis
-from tests.unit.tidewire.streams_suite import StreamsSuite, said
+import tidewire.redis.clients
+from tests.unit.tidewire.streams.streams_suite import StreamsSuite, said
 from tidewire.exceptions import RedisUnavailable
-from tidewire.keys import Keys
-from tidewire.streams import Streams
+from tidewire.redis.keys import Keys
+from tidewire.streams.redis import RedisStreams
 
 
-class InRedis(Streams):
+class InRedis(RedisStreams):
     length = 100
 
     def __init__(self, *, seconds: float = 60.0) -> None:
         super().__init__(Keys("t"), length=self.length, seconds=seconds)
 
     async def flush(self) -> None:
-        await tidewire.redis.client().flushall()
+        await tidewire.redis.clients.client().flushall()
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ async def test_a_redis_user_without_dangerous_commands_can_publish(streams, redi
     await redis.acl_setuser("narrow", enabled=True, nopass=True, keys=["t:*"], commands=["+@all", "-@dangerous"])
     try:
         async with Redis(username="narrow", password="", port=redis_server.port, decode_responses=True) as narrow:
-            tidewire.redis._clients[asyncio.get_running_loop()] = narrow
+            tidewire.redis.clients._clients[asyncio.get_running_loop()] = narrow
             assert (await streams.append(said(2))).after == first.position.mark
     finally:
-        tidewire.redis._clients[asyncio.get_running_loop()] = redis
+        tidewire.redis.clients._clients[asyncio.get_running_loop()] = redis
         await redis.acl_deluser("narrow")
 
 
@@ -159,7 +159,7 @@ async def test_a_redis_that_forgot_its_scripts_is_told_again(streams, redis):
 async def test_many_reads_at_once_wait_for_a_connection(streams):
     """If there are more commands than connections in the pool, they must wait, and none may count as an outage."""
     await streams.append(said(1))
-    ends = await asyncio.gather(*(streams.ends(["talk"]) for _ in range(20 * tidewire.redis.MAX_CONNECTIONS)))
+    ends = await asyncio.gather(*(streams.ends(["talk"]) for _ in range(20 * tidewire.redis.clients.MAX_CONNECTIONS)))
     assert {end.offset for [end] in ends} == {1}
 
 
@@ -177,8 +177,8 @@ async def test_without_redis_every_call_says_so_soon(redis_server, streams):
 
 async def test_a_paused_redis_is_noticed(redis_server, streams, monkeypatch):
     """A Redis that hangs must also count as an outage, after the timeout of a command."""
-    monkeypatch.setattr(tidewire.redis, "SOCKET_SECONDS", 0.2)
-    await tidewire.redis.close()
+    monkeypatch.setattr(tidewire.redis.clients, "SOCKET_SECONDS", 0.2)
+    await tidewire.redis.clients.close()
     await streams.append(said(1))
     with redis_server.paused(), pytest.raises(RedisUnavailable):
         async with asyncio.timeout(5):

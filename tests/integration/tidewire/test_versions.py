@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tests.contract.test_start import ended, free_port, started
 from tidewire import versions
-from tidewire.redis import require_version
+from tidewire.redis.clients import require_version
 
 
 async def test_this_machine_s_redis_is_new_enough(redis):

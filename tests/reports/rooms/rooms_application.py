@@ -39,12 +39,12 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - model
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.urls import path  # noqa: E402
 
+from tidewire.auth.ticket import TicketUser  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
-from tidewire.consumer import LiveConsumer  # noqa: E402
+from tidewire.consumers import LiveConsumer  # noqa: E402
 from tidewire.events import StateEvent  # noqa: E402
 from tidewire.presence import Presence, PresenceKey  # noqa: E402
 from tidewire.routing import with_fallback  # noqa: E402
-from tidewire.ticket import TicketUser  # noqa: E402
 from tidewire.topics import StateTopic, StreamTopic, Topic  # noqa: E402
 
 

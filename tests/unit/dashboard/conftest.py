@@ -8,7 +8,6 @@ from django.contrib.auth.models import User
 from dashboard import actions
 from dashboard.events import NotificationCreated
 from dashboard.models import Document, Notification
-from tidewire import outbox
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def published(monkeypatch) -> list[tuple[str, NotificationCreated]]:
         row = Notification.objects.filter(event_id=event.id)
         row.update(sequence=Notification.objects.newest() + 1)
 
-    monkeypatch.setattr(outbox, "publish", publish)
+    monkeypatch.setattr("dashboard.actions.publish", publish)
     return events
 
 

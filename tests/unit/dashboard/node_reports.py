@@ -1,7 +1,7 @@
 """A fake for the nodes' reports in Redis."""
 
+from tidewire.contrib.operations.reports import NodeReport
 from tidewire.exceptions import RedisUnavailable
-from tidewire.reports import NodeReport
 
 
 def report(node: str, run: str) -> NodeReport:
@@ -22,7 +22,7 @@ def report(node: str, run: str) -> NodeReport:
 
 
 class FakeReports:
-    """The methods of `tidewire.reports.Reports` that a page uses."""
+    """The methods of `tidewire.contrib.operations.reports.Reports` that a page uses."""
 
     def __init__(self, *reports: NodeReport) -> None:
         self.reports = list(reports)

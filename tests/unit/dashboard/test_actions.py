@@ -9,7 +9,6 @@ from django.db import transaction
 
 from dashboard import actions
 from dashboard.models import SLUG_LENGTH, TITLE_LENGTH, Document, Notification, ReadPointer, pk_of
-from tidewire import outbox
 from tidewire.models import OutboxEvent
 
 
@@ -220,7 +219,7 @@ class TestTransaction:
         def fail(*_):
             raise RuntimeError("no outbox")
 
-        monkeypatch.setattr(outbox, "publish", fail)
+        monkeypatch.setattr(actions, "publish", fail)
         with pytest.raises(RuntimeError), transaction.atomic():
             actions.create_document(ada, title="Plan", body="")
         assert not Document.objects.exists()

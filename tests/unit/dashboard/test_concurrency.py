@@ -12,7 +12,6 @@ from django.db import connections
 from dashboard import actions
 from dashboard.models import Document, Notification
 from dashboard.settings import SQLITE
-from tidewire import outbox
 
 THREADS = 8
 ROUNDS = 5
@@ -46,7 +45,7 @@ def threads(tmp_path, monkeypatch, django_db_blocker) -> Iterator[Threads]:
     own = connections.databases["default"]
     on_file = {**own, "NAME": str(tmp_path / "db.sqlite3"), "OPTIONS": SQLITE}
     monkeypatch.setitem(connections.databases, "default", on_file)
-    monkeypatch.setattr(outbox, "publish", lambda _topic, _event: None)
+    monkeypatch.setattr("dashboard.actions.publish", lambda _topic, _event: None)
     threads = Threads()
     with django_db_blocker.unblock():
         threads.one(lambda: call_command("migrate", verbosity=0))

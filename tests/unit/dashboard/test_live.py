@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard import live
-from tidewire import circuit_breaker
-from tidewire.circuit_breaker import CircuitBreaker
 from tidewire.exceptions import RedisUnavailable
-from tidewire.publisher import PublisherThread
+from tidewire.publishing import circuit_breaker
+from tidewire.publishing.circuit_breaker import CircuitBreaker
+from tidewire.publishing.publisher import PublisherThread
 
 
 class Store:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from dashboard import models, pruning
 from dashboard.models import Notification
-from tidewire import pruning as library
+from tidewire.publishing import pruning as library
 
 pytestmark = pytest.mark.django_db
 

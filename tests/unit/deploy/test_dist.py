@@ -31,7 +31,7 @@ def test_the_sdist_has_exactly_the_package_and_what_describes_it(built):
 
 def test_the_package_has_what_is_no_python(built):
     files = dist.wheel_files(built[0])
-    kinds = {"tidewire/py.typed", "tidewire/lua/append.lua", "tidewire/static/tidewire/client.js"}
+    kinds = {"tidewire/py.typed", "tidewire/redis/lua/append.lua", "tidewire/static/tidewire/client.js"}
     assert kinds | {"tidewire/migrations/0001_initial.py"} <= files
     assert not [name for name in files if "test" in name or "__pycache__" in name]
 

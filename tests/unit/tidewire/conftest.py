@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from tests.unit.tidewire.clock import JumpingLoop
-from tests.unit.tidewire.fakes import MemoryStreams
-from tidewire import conf, connection, consumer, session_watch
-from tidewire import node as node_module
-from tidewire.edit_lease.memory import MemoryEditLeases
-from tidewire.presence.memory import MemoryPresence
+from tidewire import conf, consumers
+from tidewire.auth import session_watch
+from tidewire.fanout import connection
+from tidewire.server import node as node_module
+from tidewire.testing import MemoryEditLeases, MemoryPresence, MemoryStreams
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -55,7 +55,7 @@ async def here(monkeypatch, settings, configure):
     monkeypatch.setattr(node_module, "edit_lease_store", lambda: leases)
     streams = MemoryStreams()
     monkeypatch.setattr(node_module, "stream_store", lambda: streams)
-    for module in (connection, consumer, session_watch, node_module):
+    for module in (connection, consumers, session_watch, node_module):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time, time=time.time))
     this_node = node_module.node()
     this_node.streams = streams

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from tidewire.hub import HINT
-from tidewire.publish import HINT_CHARACTERS
+from tidewire.fanout.hub import HINT
+from tidewire.publishing.direct import HINT_CHARACTERS
 
 WAIT_SECONDS = 10.0
 

@@ -1,6 +1,8 @@
 """Each public name has a docstring with its arguments, result, errors and an example, and the examples run.
 
-`docs/stability.md` calls public what the pages of `docs/api.md` list: the names of those modules without an underscore.
+`docs/stability.md` calls public what the pages of `docs/api.md` list: the names in `__all__` of those modules. In a
+module without it they are the names without an underscore.
+
 The sections are those of Google's Python style guide, section 3.8, which Sphinx reads by its extension napoleon.
 """
 
@@ -24,11 +26,11 @@ from django.urls import path
 from django.utils.module_loading import import_string
 
 from deploy.local.layout import ROOT
-from tidewire import pruning
+from tidewire.auth.ticket import TicketUser
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings
 from tidewire.events import Event
-from tidewire.ticket import TicketUser
+from tidewire.publishing import pruning
 
 DOCS = ROOT / "docs"
 GOLDEN = {path.stem for path in (ROOT / "tests" / "golden").glob("*.json")}
@@ -44,21 +46,24 @@ TABLE = "tables are private: docs/stability.md"
 # The exempt names with the reasons. `Name` has the rules by which whole kinds of names are exempt.
 NO_ARGUMENTS = {
     "tidewire.conf.Settings": "each field has a docstring of its own: test_each_setting_has_a_docstring",
-    "tidewire.consumer.LiveConsumer.close": CHANNELS,
-    "tidewire.consumer.LiveConsumer.receive": CHANNELS,
+    "tidewire.consumers.LiveConsumer.close": CHANNELS,
+    "tidewire.consumers.LiveConsumer.receive": CHANNELS,
     "tidewire.models.OutboxEvent": TABLE,
     "tidewire.models.PublisherTurn": TABLE,
     "tidewire.models.TopicSequence": TABLE,
 }
 NO_EXAMPLE = {
-    **{f"tidewire.consumer.LiveConsumer.{name}": PAGE for name in ("presence", "authorize", "disconnect")},
-    **{f"tidewire.consumer.LiveConsumer.{name}": CHANNELS for name in ("connect", "receive", "close")},
-    "tidewire.consumer.LiveConsumer.ping": HANDLER,
-    **{f"tidewire.edit_lease.consumer.LeaseConsumer.lease_{name}": HANDLER for name in ("ask", "hand_over", "keep")},
+    **{f"tidewire.consumers.LiveConsumer.{name}": PAGE for name in ("presence", "authorize", "disconnect")},
+    **{f"tidewire.consumers.LiveConsumer.{name}": CHANNELS for name in ("connect", "receive", "close")},
+    "tidewire.consumers.LiveConsumer.ping": HANDLER,
+    **{
+        f"tidewire.contrib.edit_lease.consumer.LeaseConsumer.lease_{name}": HANDLER
+        for name in ("ask", "hand_over", "keep")
+    },
     "tidewire.models.OutboxEvent": TABLE,
     "tidewire.models.PublisherTurn": TABLE,
     "tidewire.models.TopicSequence": TABLE,
-    "tidewire.revocation.Revocations": NODE,
+    "tidewire.auth.revocation.Revocations": NODE,
 }
 
 
@@ -156,9 +161,14 @@ def _parameters(function: Any) -> list[str]:
 
 def _names() -> Iterator[Name]:
     for module_name in MODULES:
-        for key, thing in vars(import_module(module_name)).items():
-            is_public = key[0] != "_" and getattr(thing, "__module__", None) == module_name and callable(thing)
-            if not is_public or not (inspect.isclass(thing) or inspect.isfunction(inspect.unwrap(thing))):
+        module = import_module(module_name)
+        for key, thing in vars(module).items():
+            is_own = key[0] != "_" and getattr(thing, "__module__", None) == module_name
+            is_public = key in module.__all__ if hasattr(module, "__all__") else is_own
+            is_class_or_function = inspect.isclass(thing) or (
+                callable(thing) and inspect.isfunction(inspect.unwrap(thing))
+            )
+            if not is_public or not is_class_or_function:
                 continue
             name = Name(f"{module_name}.{key}", module_name, thing)
             yield name

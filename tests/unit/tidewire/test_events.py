@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dashboard.events import DocumentPeople, DocumentsStatus, DocumentStatus, NotificationCreated, UsersCount
-from tidewire.edit_lease.topic import LeaseAsk, LeaseHandOver, LeaseKeep, LeaseStatus
+from tidewire.auth.revocation import Revoked
+from tidewire.contrib.edit_lease.topic import LeaseAsk, LeaseHandOver, LeaseKeep, LeaseStatus
+from tidewire.contrib.operations.reports import NodeReport
+from tidewire.contrib.operations.topic import OperationsStatus
 from tidewire.events import Drain, Error, Event, Ping, Pong, Resumed, Stale, StateEvent, StreamEvent, decode_any
 from tidewire.exceptions import MalformedEvent
-from tidewire.operations import OperationsStatus
-from tidewire.reports import NodeReport
-from tidewire.revocation import Revoked
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 ID = UUID("0c6f1a52-6f43-4f0e-9a5e-3f1f3a3b2c1d")

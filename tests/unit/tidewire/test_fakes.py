@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.unit.tidewire.fakes import MemoryStreams
+from tests.unit.tidewire.fanout.test_hub import Layer
 from tests.unit.tidewire.layer_suite import LayerSuite
-from tests.unit.tidewire.streams_suite import StreamsSuite
-from tests.unit.tidewire.test_hub import Layer
+from tests.unit.tidewire.streams.streams_suite import StreamsSuite
+from tidewire.testing import MemoryStreams
 
 
 class Streams(MemoryStreams):

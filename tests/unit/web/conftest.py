@@ -8,7 +8,7 @@ import pytest
 from dashboard import live
 from dashboard.events import DocumentPeople, DocumentStatus, UsersCount
 from tests.unit.dashboard.conftest import ada, bob, plan, published, staff, user
-from tidewire import stamps
+from tidewire.auth import stamps
 from tidewire.streams import Stamp
 from tidewire.topics import Position
 

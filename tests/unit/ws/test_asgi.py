@@ -5,9 +5,9 @@ import importlib
 import pytest
 from channels.testing import WebsocketCommunicator
 
+from tidewire.auth.sessions import session_hash
+from tidewire.auth.ticket import COOKIE, Ticket
 from tidewire.conf import Settings
-from tidewire.sessions import session_hash
-from tidewire.ticket import COOKIE, Ticket
 from tidewire.topics import Position
 
 

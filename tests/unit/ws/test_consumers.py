@@ -15,7 +15,7 @@ from dashboard.events import NotificationCreated
 from dashboard.topics import NOTIFICATIONS
 from tests.unit.tidewire.fakes import place
 from tidewire.exceptions import RedisUnavailable
-from tidewire.publish import publish
+from tidewire.publishing.direct import publish_now
 from tidewire.routing import with_fallback
 from ws.routing import websocket_urlpatterns
 
@@ -346,7 +346,7 @@ class TestNotifications:
             title="Plan",
             at=datetime(2026, 11, 23, tzinfo=UTC),
         )
-        await publish(event, streams=here.streams, layer=here.hub._layer, prefix=here.settings.PREFIX)
+        await publish_now(event, streams=here.streams, layer=here.hub._layer, prefix=here.settings.PREFIX)
         for client in clients:
             received = await client.newest()
             assert received.pop("offset") == 1

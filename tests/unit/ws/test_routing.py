@@ -4,8 +4,8 @@ import pytest
 from channels.routing import URLRouter
 
 from dashboard.models import SLUG_LENGTH
-from tidewire.consumer import LiveConsumer
-from tidewire.edit_lease.consumer import LeaseConsumer
+from tidewire.consumers import LiveConsumer
+from tidewire.contrib.edit_lease.consumer import LeaseConsumer
 from tidewire.topics import NAME_LENGTH
 from ws import consumers
 from ws.routing import websocket_urlpatterns

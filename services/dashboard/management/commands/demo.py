@@ -12,7 +12,7 @@ from django.utils import timezone
 from dashboard.env import read_env
 from dashboard.management.demo_documents import DOCUMENTS, DemoDocument
 from dashboard.models import Document, Notification
-from tidewire import sequencing
+from tidewire.publishing import sequencing
 
 USERS = ("ada", "bob", "eve")
 ADMIN = "admin"

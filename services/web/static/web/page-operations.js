@@ -3,7 +3,7 @@
 import { element, isolated } from "./people.js";
 import { Sparkline } from "./sparkline.js";
 
-// The same as in a node's report (tidewire/reporter.py).
+// The same as in a node's report (tidewire/contrib/operations/reporter.py).
 const TRAIL_LENGTH = 60;
 const FIGURES = [
   ["connections", "Sockets", "connections_trail"],

@@ -10,10 +10,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from tidewire import metrics, outbox, pruning, relay_metrics
+from tidewire import metrics
 from tidewire.exceptions import RedisUnavailable
 from tidewire.models import PublisherTurn
-from tidewire.publisher import Publisher
+from tidewire.publishing import outbox, pruning, relay_metrics
+from tidewire.publishing.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 

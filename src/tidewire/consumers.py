@@ -1,0 +1,400 @@
+"""The base class of live consumers: topics, presence, and the messages that a client may send.
+
+The hub delivers events. A consumer connects, replies to its own client, and disconnects.
+"""
+
+import asyncio
+import logging
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from tidewire import asgi, metrics
+from tidewire.asgi import ABNORMAL_CLOSURE, NO_STATUS
+from tidewire.auth.visitors import identity
+from tidewire.close_codes import CloseCode
+from tidewire.events import Error, Event, Ping, Pong, decode_any
+from tidewire.exceptions import MalformedEvent
+from tidewire.fanout.connection import Connection, Writer, attempt
+from tidewire.fanout.frames import frame_event
+from tidewire.fanout.positions import Positions
+from tidewire.fanout.send_writer import SendWriter, abort_transport
+from tidewire.presence import PresenceKey
+from tidewire.requests import ID_LENGTH
+from tidewire.server.inbox import DISCONNECT_TIMEOUT_SECONDS, Inbox
+from tidewire.server.node import node
+from tidewire.topics import StreamTopic, Topic
+
+__all__ = ["LiveConsumer"]
+
+logger = logging.getLogger(__name__)
+
+# This many unreadable messages in a row are not accidental.
+MALFORMED_LIMIT = 5
+# The server's own handlers of a connection finish within milliseconds. If the database hangs, the handshake must not
+# hang with it: the socket is closed with a reconnect code before the proxy or the browser times out.
+CONNECT_SECONDS = 10.0
+# The parts of the scope that an open socket needs. Headers, cookies and session take 5 KB per socket.
+KEPT_SCOPE_KEYS = ("type", "path", "user", "url_route")
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """A socket with its topics. Subclasses define `topics`, and may refuse a connection in `authorize`.
+
+    Channels' own names keep their meaning: `connect`, `receive`, `disconnect`, `self.scope`. `docs/library.md` has a
+    longer example.
+
+    Attributes:
+        handlers: Maps the class of each message that a client may send to the name of the method that receives it.
+
+    Raises:
+        ValueError: `topics` returned more than TOPICS_PER_CONNECTION topics.
+
+    Example:
+        >>> from tidewire.topics import StreamTopic
+        >>> class NewsConsumer(LiveConsumer):
+        ...     def topics(self):
+        ...         return (StreamTopic("news"),)
+
+    """
+
+    # No layer with this name is configured: the hub is the only member of each group in this process, so that a
+    # connection needs no channel, no subscription and no task.
+    channel_layer_alias = "tidewire: the hub listens"
+
+    # True once the close frame was sent; input that a flooding client sends after it is discarded.
+    _closing = False
+    _accepted = False
+    # True once the project's `disconnect` was called.
+    _disconnect_called = False
+
+    handlers: ClassVar[dict[type[Event], str]] = {Ping: "ping"}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        metrics.initialise(cls.__name__)
+
+    def topics(self) -> Sequence[Topic]:
+        """Return the topics of this socket, from its route and its user; never from the client's text."""
+        return ()
+
+    def presence(self) -> Sequence[PresenceKey]:
+        """Return the presence entries of this socket: its user, with topic and phase."""
+        return ()
+
+    async def authorize(self) -> CloseCode | None:
+        """Return the close code that refuses this socket, or None. The base class requires an authenticated user."""
+        return None if self.scope["user"].is_authenticated else CloseCode.UNAUTHENTICATED
+
+    async def ping(self, _message: Ping) -> None:
+        """Reply to the client's heartbeat."""
+        self.connection.write(_PONG)
+
+    async def connect(self) -> None:
+        """Accept or refuse the socket, then subscribe it. Events that are due follow without further calls."""
+        self.connection: Connection
+        self._malformed = 0
+        self._second, self._messages, self._received = 0, 0, 0
+        self._request_id = _request_id(self.scope)
+        name = type(self).__name__
+        close_code = await self.authorize()
+        # A browser can see a close code only after an accepted handshake.
+        await self.accept()
+        # No await is allowed between this check and `connect`, or concurrent handshakes would all pass it.
+        user = identity(self.scope)
+        close_code = close_code or node().exceeded_limit(user) or self._revocation_code()
+        if close_code is not None:
+            metrics.CONNECTS.labels(name, close_code.name.lower()).inc()
+            await self.close(close_code)
+            return
+        metrics.CONNECTS.labels(name, "accepted").inc()
+        this_node = node()
+        self.connection = this_node.connect(
+            self._writer(),
+            consumer=name,
+            user=user,
+            session=self.scope.get("session_hash", ""),
+            # An anonymous session grants no access, so its end need not be checked.
+            session_key=sys.intern(self.scope.get("session_key", "")) if self.scope["user"].is_authenticated else "",
+            close=self._close_soon,
+        )
+        # Registered first and therefore called last: if the log line fails, all other resources are released.
+        self.connection.add_cleanup(self._log_close)
+        topics = self.topics()
+        if len(topics) > this_node.settings.TOPICS_PER_CONNECTION:
+            raise ValueError(f"{name}: {len(topics)} topics, {this_node.settings.TOPICS_PER_CONNECTION} at most")
+        positions = Positions.parse(
+            self.scope.get("query_string"),
+            {topic.name for topic in topics if isinstance(topic, StreamTopic)},
+            limit=this_node.settings.TOPICS_PER_CONNECTION,
+        )
+        if positions.error:
+            await self._reject("malformed", positions.error)
+        for topic in topics:
+            this_node.hub.subscribe(topic, self.connection, positions)
+        for key in self.presence():
+            this_node.presence.join(key)
+            self.connection.add_cleanup(this_node.presence.leave, key)
+        logger.info("connected", extra=self._log_fields())
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Read and validate one message of the client, and pass it to the method that `handlers` maps it to."""
+        if not hasattr(self, "connection") or self._closing:
+            return
+        self._received += 1
+        limits = node().settings
+        if not self._within_rate(limits.MESSAGES_PER_SECOND):
+            await self._reject("flooding", f"more than {limits.MESSAGES_PER_SECOND} messages a second")
+            await self.close(CloseCode.FLOODING)
+        elif (size := len(bytes_data or b"" if text_data is None else text_data.encode())) > limits.MAX_MESSAGE_BYTES:
+            await self._reject("too_large", f"{size} bytes, {limits.MAX_MESSAGE_BYTES} at most")
+            await self.close(CloseCode.TOO_LARGE)
+        else:
+            await self._dispatch(text_data)
+
+    async def disconnect(self, code: int) -> None:
+        """Hook for projects, called after the socket has closed and the library has released its resources.
+
+        An exception is logged, and `super().disconnect()` need not be called.
+
+        Args:
+            code: The close code; 1005 if the client sent none.
+
+        """
+
+    async def accept(self, *arguments: Any, **options: Any) -> None:
+        self._accepted = True
+        await super().accept(*arguments, **options)
+
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        """Close the socket from this side, once. autobahn requires a plain integer."""
+        if self._closing:
+            return
+        self._closing = True
+        await super().close(code if code is None else int(code), reason)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Channels' loop without its task per connection, since messages come from one source. Returns once the socket
+        # is open if the server can pass messages to the consumer directly.
+        self.scope = asgi.complete(scope)
+        self.base_send = send
+        detached = False
+        try:
+            first = await receive()
+            deadline = asyncio.timeout(CONNECT_SECONDS)
+            try:
+                async with deadline:
+                    await self.dispatch(first)
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+                await self._close_unready()
+            if hasattr(self, "connection"):
+                self.scope = {name: scope[name] for name in KEPT_SCOPE_KEYS if name in scope}
+                detach = getattr(self.connection.writer, "detach", None)
+                if detach is not None:
+                    detach(self.dispatch, self._flooded)
+                    detached = True
+                    return
+            await self._receive(receive)
+        except StopConsumer:
+            pass
+        except Exception:
+            self._end(ABNORMAL_CLOSURE)
+            if hasattr(self, "connection"):
+                await self._call_disconnect(ABNORMAL_CLOSURE)
+            raise
+        finally:
+            # Must also run if the server has cancelled the application.
+            if not detached:
+                self._end(ABNORMAL_CLOSURE)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # Without Channels' thread hop that closes old database connections: `database_sync_to_async` closes them after
+        # each use of the database.
+        await getattr(self, message["type"].replace(".", "_"))(message)
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        text, data = asgi.content(message)
+        await self.receive(text_data=text, bytes_data=data)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        code = asgi.close_code(message)
+        self._end(code)
+        if not hasattr(self, "connection"):
+            attempt(self._count_close, code)
+        await self._call_disconnect(code)
+        raise StopConsumer
+
+    def _end(self, code: int) -> None:
+        """Release all resources of this socket. Further calls have no effect."""
+        if hasattr(self, "connection"):
+            self.connection.end(code)
+
+    async def _call_disconnect(self, code: int) -> None:
+        """Call the project's `disconnect`, once."""
+        if self._disconnect_called:
+            return
+        self._disconnect_called = True
+        try:
+            async with asyncio.timeout(DISCONNECT_TIMEOUT_SECONDS):
+                await self.disconnect(code)
+        except StopConsumer:
+            pass
+        except Exception:
+            logger.exception("%s.disconnect failed; the socket had been released before", type(self).__name__)
+
+    async def _receive(self, receive: Any) -> None:
+        """Receive messages, also while one is handled, from a server that cannot pass them directly."""
+        running = asyncio.current_task()
+        assert running is not None
+        failed: list[BaseException | None] = []
+
+        def fail(error: BaseException | None = None) -> None:
+            failed.append(error)
+            running.cancel()
+
+        def abort() -> None:
+            # The abort must come first: a server can close an aborted connection, but a closed one can no longer be
+            # aborted.
+            abort_transport(receive)
+            fail()
+
+        inbox = Inbox(self.dispatch, fail, self._flooded)
+        if hasattr(self, "connection") and isinstance(self.connection.writer, SendWriter):
+            self.connection.writer.on_abort = abort
+        try:
+            while True:
+                message = await receive()
+                inbox.put_nowait(message)
+                if message["type"] == "websocket.disconnect":
+                    # The end must not wait for a message that is still being handled.
+                    self._end(asgi.close_code(message))
+                    await inbox.finished()
+                    return
+        except asyncio.CancelledError:
+            if not failed:
+                raise
+            running.uncancel()
+            if failed[0] is not None:
+                raise failed[0] from None
+            # Daphne leaves the socket open when its application returns.
+            self._close_soon(None)
+        finally:
+            inbox.close()
+
+    def _flooded(self) -> None:
+        """Close the socket and drop the queue, because more messages are queued than a client may send."""
+        if hasattr(self, "connection") and not self._closing:
+            metrics.REJECTED.labels(type(self).__name__, "flooding").inc()
+            self._close_soon(CloseCode.FLOODING)
+
+    async def _close_unready(self) -> None:
+        """Close a connection that was not ready in time, with a reconnect code that a browser can see."""
+        logger.warning("%s: connect did not end within %s s", type(self).__name__, CONNECT_SECONDS)
+        metrics.CONNECTS.labels(type(self).__name__, CloseCode.FAILED.name.lower()).inc()
+        if not self._accepted:
+            await self.accept()
+        await LiveConsumer.close(self, CloseCode.FAILED)
+
+    def _log_close(self) -> None:
+        code = ABNORMAL_CLOSURE if self.connection.code is None else self.connection.code
+        attempt(self._count_close, code)
+        ended = {
+            "code": code,
+            "reason": _reason(code),
+            "seconds": round(time.monotonic() - self.connection.opened_at, 1),
+            "received": self._received,
+            # The position on each topic; a count of deliveries would add work to each of them.
+            "positions": {each.feed.name: each.position for each in self.connection.subscriptions},
+        }
+        logger.info("closed", extra=self._log_fields() | ended)
+
+    def _count_close(self, code: int) -> None:
+        metrics.CLOSES.labels(type(self).__name__, _code_label(code)).inc()
+
+    async def _dispatch(self, text: str | None) -> None:
+        try:
+            if text is None:
+                raise MalformedEvent("binary messages are not understood")
+            message = decode_any(text)
+            handler = self.handlers.get(type(message))
+            if handler is None:
+                raise MalformedEvent(f"type: a client does not send {message.type!r} here")
+        except MalformedEvent as error:
+            self._malformed += 1
+            await self._reject("malformed", str(error))
+            if self._malformed >= MALFORMED_LIMIT:
+                await self.close(CloseCode.MALFORMED)
+            return
+        self._malformed = 0
+        await getattr(self, handler)(message)
+
+    async def _reject(self, reason: Any, detail: str) -> None:
+        name = type(self).__name__
+        metrics.REJECTED.labels(name, reason).inc()
+        logger.info("rejected %s user=%s reason=%s detail=%r", name, self.connection.user, reason, detail)
+        self.connection.write(frame_event(Error(code=reason, detail=detail[:200])))
+
+    def _revocation_code(self) -> CloseCode | None:
+        """Return the close code if access was revoked during this handshake, before the socket was registered."""
+        started_at = self.scope.get("authentication_started_at", math.inf)
+        return node().revocations.close_code(identity(self.scope), self.scope.get("session_hash", ""), started_at)
+
+    def _log_fields(self) -> dict[str, Any]:
+        """Return the fields that identify this socket in a log line; nginx's line has the same request id."""
+        who = {"consumer": type(self).__name__, "user": self.connection.user}
+        return who | ({"request_id": self._request_id} if self._request_id else {})
+
+    def _within_rate(self, limit: int) -> bool:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._messages = second, 0
+        self._messages += 1
+        return self._messages <= limit
+
+    def _writer(self) -> Writer:
+        offered: Writer | None = self.scope["extensions"].get("tidewire.writer")
+        if offered is not None:
+            return offered
+        writer = SendWriter(self.base_send)
+        # Messages that this consumer sends, the close in particular, must follow the frames written by the hub.
+        self.base_send = writer.send
+        return writer
+
+    def _close_soon(self, code: CloseCode | None) -> None:
+        # The project may override `close` with a method that fails; a drain and a revocation must not depend on it.
+        closing = asyncio.ensure_future(LiveConsumer.close(self, code))
+        closing.add_done_callback(_swallow)
+
+
+_PONG = frame_event(Pong())
+
+
+def _swallow(closing: "asyncio.Future[None]") -> None:
+    """Ignore an error of a close: the socket may have just closed, which the server reports separately."""
+    if not closing.cancelled() and (error := closing.exception()):
+        logger.debug("close failed: %s", error)
+
+
+def _request_id(scope: dict[str, Any]) -> str:
+    return asgi.header(scope, b"x-request-id")[:ID_LENGTH].decode("ascii", "replace")
+
+
+def _reason(code: int) -> str:
+    """Return the reason for a close, in one word."""
+    if code in CloseCode._value2member_map_:
+        return CloseCode(code).name.lower()
+    return {1000: "client", 1001: "client", NO_STATUS: "client", 1006: "lost"}.get(code, "other")
+
+
+def _code_label(code: int) -> str:
+    """Return a label from a closed set: tidewire's codes and the protocol's; other codes of a client are `other`."""
+    if code in CloseCode._value2member_map_ or 1000 <= code <= 1015:
+        return str(code)
+    return "other"

@@ -1,0 +1,48 @@
+"""The watchdog's process: closes the listeners of a node that hangs. `watchdog` starts it without `site`.
+
+The node writes a heartbeat to standard input at each turn of its event loop; the arguments are the listeners' file
+descriptors.
+"""
+
+import os
+import select
+import signal
+import socket
+import sys
+
+HEARTBEATS = 0
+# Longer than any handshake may take, and shorter than the time that a proxy and a page wait for one.
+HANG_SECONDS = 3.0
+# On a busy machine the watchdog itself may have been delayed, with unread heartbeats in the pipe.
+RETRY_SECONDS = 0.5
+
+
+def main(listeners: list[int]) -> None:
+    # Ctrl-C in a terminal and a supervisor's SIGTERM are meant for the node, which closes the pipe when it ends.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        if not (_wait_for_heartbeat(HANG_SECONDS) or _wait_for_heartbeat(RETRY_SECONDS)):
+            for listener in listeners:
+                _refuse(listener)
+            # The node listens again once its event loop runs.
+        if not os.read(HEARTBEATS, 4096):
+            return
+
+
+def _wait_for_heartbeat(seconds: float) -> bool:
+    return bool(select.select([HEARTBEATS], [], [], seconds)[0])
+
+
+def _refuse(listener: int) -> None:
+    """Refuse new connections, and reset those that the kernel has accepted for the node (Linux)."""
+    with socket.socket(fileno=os.dup(listener)) as shared:
+        try:
+            shared.shutdown(socket.SHUT_RD)
+        except OSError:
+            # The listener is closed already.
+            return
+
+
+if __name__ == "__main__":
+    main([int(number) for number in sys.argv[1:]])

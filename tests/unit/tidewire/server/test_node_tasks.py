@@ -1,0 +1,65 @@
+"""A node restarts its tasks when they end: the restarts are counted and delayed."""
+
+import asyncio
+import itertools
+import logging
+
+from tidewire import metrics
+from tidewire.exceptions import RedisUnavailable
+from tidewire.server import node
+
+
+def restarts() -> float:
+    return metrics.TASK_RESTARTS.labels("test")._value.get()
+
+
+async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog):
+    """Restarts must be limited to a rate that does not flood the log."""
+    runs: list[float] = []
+
+    async def run() -> None:
+        runs.append(asyncio.get_running_loop().time())
+        raise KeyError("a bug")
+
+    before = restarts()
+    with caplog.at_level(logging.CRITICAL):
+        running = asyncio.ensure_future(node._supervise("test", run))
+        await asyncio.sleep(10)
+        running.cancel()
+    waits = [later - earlier for earlier, later in itertools.pairwise(runs)]
+    assert waits[0] <= node.RESTART_SECONDS + 0.01, "the first time at once, or nearly"
+    assert all(1.5 <= wait <= node.LONGEST_RESTART_SECONDS + 0.01 for wait in waits[3:])
+    assert len(runs) >= 5
+    assert restarts() == before + len(runs)
+
+
+async def test_a_task_that_ran_for_a_while_is_started_again_at_once(here, caplog):
+    """A failure long ago does not delay a restart."""
+    runs: list[float] = []
+
+    async def run() -> None:
+        runs.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(10 if len(runs) > 4 else 0)
+        raise RedisUnavailable("unavailable")
+
+    with caplog.at_level(logging.CRITICAL):
+        running = asyncio.ensure_future(node._supervise("test", run))
+        await asyncio.sleep(60)
+        running.cancel()
+    waits = [later - earlier - 10 for earlier, later in itertools.pairwise(runs[5:])]
+    assert len(waits) >= 3
+    assert all(wait <= node.RESTART_SECONDS + 0.01 for wait in waits)
+
+
+async def test_a_task_that_only_waits_for_redis_is_not_counted_as_dead(here, caplog):
+    """An outage of Redis is not a bug."""
+
+    async def run() -> None:
+        raise RedisUnavailable("unavailable")
+
+    before = restarts()
+    with caplog.at_level(logging.CRITICAL):
+        running = asyncio.ensure_future(node._supervise("test", run))
+        await asyncio.sleep(3)
+        running.cancel()
+    assert restarts() == before
