@@ -7,12 +7,12 @@ from typing import TypeVar
 from dashboard.events import FREE, DocumentPeople, DocumentStatus, UsersCount
 from dashboard.topics import NOTIFICATIONS, ONLINE, USERS, DocumentTopic, read_people
 from tidewire.exceptions import RedisUnavailable
-from tidewire.fanout.feeds import START
 from tidewire.presence import Presence
 from tidewire.presence.redis import presence_store
 from tidewire.publishing import circuit_breaker
 from tidewire.publishing.background import background
 from tidewire.streams.redis import stream_store
+from tidewire.topics import START
 
 logger = logging.getLogger(__name__)
 

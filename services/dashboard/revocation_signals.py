@@ -2,7 +2,7 @@
 
 The sockets of a deactivated or deleted user close with a final code. After any other change the session may still be
 valid: the sockets close with a reconnect code, and the next handshake checks the session.
-`tidewire.auth.ticket.TicketMiddleware` detects the end of a session.
+`tidewire.auth.pages.TicketMiddleware` detects the end of a session.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
-from tidewire.auth.revocation import revoke
+from tidewire.auth.revoke import revoke
 
 # A change of one of these fields closes the sockets of all of the user's sessions.
 _DECISIVE = ("password", "is_active", "is_staff", "is_superuser", "username")

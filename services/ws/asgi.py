@@ -11,7 +11,7 @@ django_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from tidewire.auth.origin import OriginCheck  # noqa: E402
-from tidewire.auth.ticket import TicketAuth  # noqa: E402
+from tidewire.auth.sockets import TicketAuth  # noqa: E402
 from tidewire.routing import with_fallback  # noqa: E402
 from ws.routing import websocket_urlpatterns  # noqa: E402
 

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import math
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -16,6 +15,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from tidewire import asgi, metrics
 from tidewire.asgi import ABNORMAL_CLOSURE, NO_STATUS
+from tidewire.auth.feature import SessionFeature
 from tidewire.auth.visitors import identity
 from tidewire.close_codes import CloseCode
 from tidewire.events import Error, Event, Ping, Pong, decode_any
@@ -308,10 +308,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         ended = {
             "code": code,
             "reason": _reason(code),
-            "seconds": round(time.monotonic() - self.connection.opened_at, 1),
+            "seconds": round(self.connection.clock() - self.connection.opened_at, 1),
             "received": self._received,
             # The position on each topic; a count of deliveries would add work to each of them.
-            "positions": {each.feed.name: each.position for each in self.connection.subscriptions},
+            "positions": node().hub.positions(self.connection),
         }
         logger.info("closed", extra=self._log_fields() | ended)
 
@@ -344,7 +344,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
     def _revocation_code(self) -> CloseCode | None:
         """Return the close code if access was revoked during this handshake, before the socket was registered."""
         started_at = self.scope.get("authentication_started_at", math.inf)
-        return node().revocations.close_code(identity(self.scope), self.scope.get("session_hash", ""), started_at)
+        revocations = node().feature(SessionFeature).revocations
+        return revocations.close_code(identity(self.scope), self.scope.get("session_hash", ""), started_at)
 
     def _log_fields(self) -> dict[str, Any]:
         """Return the fields that identify this socket in a log line; nginx's line has the same request id."""
@@ -352,7 +353,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return who | ({"request_id": self._request_id} if self._request_id else {})
 
     def _within_rate(self, limit: int) -> bool:
-        second = int(time.monotonic())
+        second = int(self.connection.clock())
         if second != self._second:
             self._second, self._messages = second, 0
         self._messages += 1

@@ -1,5 +1,9 @@
 """All exceptions that the library raises on purpose."""
 
+import asyncio
+
+from redis.exceptions import RedisError
+
 
 class TidewireError(Exception):
     """Base class of the library's exceptions.
@@ -33,3 +37,7 @@ class SessionUnknown(TidewireError):
 
 class SessionUnreadable(SessionUnknown):
     """No key of this process signed the session: a process with another SECRET_KEY may have saved it."""
+
+
+# Exceptions that a channel layer or Redis may raise while Redis is unavailable.
+REDIS_UNAVAILABLE_ERRORS = (RedisUnavailable, RedisError, OSError, asyncio.TimeoutError)

@@ -5,12 +5,11 @@ generate` writes `docs/metrics.md` from this module; the text after "Act:" becom
 """
 
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from tidewire.close_codes import CloseCode
-from tidewire.contrib.edit_lease import Step
 
 # --- sockets -----------------------------------------------------------------------------------------------------
 CONNECTIONS = Gauge(
@@ -279,6 +278,8 @@ TASKS = (
 )
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")
 RELAY_FAILURE_REASONS = ("redis", "database", "publisher")
+# The steps of `contrib.edit_lease`, which this module must not import.
+EDIT_LEASE_STEPS = ("take", "touch", "ask", "hand_over", "keep", "leave")
 DROP_REASONS = ("hint", "write")
 LIMITS = (
     "application_seconds",
@@ -299,7 +300,7 @@ VALUES: dict[Any, tuple[str, ...]] = {
     DROPPED: DROP_REASONS,
     LIMIT_REJECTIONS: LIMITS,
     RESUMES: ("new", "recovered", "lost"),
-    EDIT_LEASE_CHANGES: get_args(Step),
+    EDIT_LEASE_CHANGES: EDIT_LEASE_STEPS,
     TASK_RESTARTS: TASKS,
     REDIS_ERRORS: REDIS_ERROR_KINDS,
     RELAY_FAILURES: RELAY_FAILURE_REASONS,

@@ -88,6 +88,10 @@ class Position:
         return cls(match[1], int(match[3]), match[2] or "") if match else None
 
 
+# A topic without events has no epoch. A client with this position has received no event of any epoch.
+START = Position("0", 0)
+
+
 @dataclass(frozen=True)
 class StreamTopic:
     """A topic of which every event matters, in order, once. It has a history, and is resumed by offset.

@@ -45,33 +45,47 @@ from channels.exceptions import StopConsumer  # noqa: E402 - Django has to be se
 from tests.unit.tidewire.fakes import Hall  # noqa: E402
 from tidewire import consumers as consumer_module  # noqa: E402
 from tidewire import metrics, versions  # noqa: E402
+from tidewire.auth.feature import SessionFeature  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
+from tidewire.conf import Settings  # noqa: E402
 from tidewire.consumers import LiveConsumer  # noqa: E402
 from tidewire.contrib.edit_lease.consumer import LeaseConsumer  # noqa: E402
+from tidewire.contrib.edit_lease.feature import EditLeaseFeature  # noqa: E402
 from tidewire.events import Ping  # noqa: E402
 from tidewire.fanout import send_writer  # noqa: E402
 from tidewire.fanout.frames import frame  # noqa: E402
+from tidewire.layers import require_layer  # noqa: E402
 from tidewire.presence import PresenceKey  # noqa: E402
 from tidewire.server import inbox  # noqa: E402
 from tidewire.server import node as node_module  # noqa: E402
-from tidewire.server.node import node  # noqa: E402
+from tidewire.server.node import Node, node  # noqa: E402
 from tidewire.testing import MemoryEditLeases, MemoryPresence, MemoryStreams  # noqa: E402
 from tidewire.topics import Topic  # noqa: E402
 
 PRESENCE = MemoryPresence(lease_seconds=10.0, grace_seconds=0.2, indexes={})
 LEASES = MemoryEditLeases(lease_seconds=20.0, answer_seconds=30.0, grace_seconds=0.2, changed=PRESENCE.bump)
 STREAMS = MemoryStreams()
-node_module.presence_store = lambda: PRESENCE  # type: ignore[assignment]
-node_module.stream_store = lambda: STREAMS  # type: ignore[assignment]
-node_module.edit_lease_store = lambda: LEASES  # type: ignore[assignment]
+
+
+def create_node(options: Settings) -> Node:
+    return Node(
+        options,
+        layer=require_layer(options.CHANNEL_LAYER),
+        presence_store=PRESENCE,
+        streams=STREAMS,
+        features=[SessionFeature, lambda node: EditLeaseFeature(node, store=LEASES)],
+    )
+
+
+node_module.create_node = create_node
 
 if "CONTRACT_START_FAILS" in os.environ:
     import tidewire.server.daphne
 
-    def no_reports() -> None:
-        raise RuntimeError("no reports")
+    def no_drainer(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("no drainer")
 
-    tidewire.server.daphne.report_store = no_reports  # type: ignore[assignment]
+    tidewire.server.daphne.Drainer = no_drainer  # type: ignore[assignment,misc]
 
 if "CONTRACT_OLDEST_REDIS" in os.environ:
     versions.REDIS_SERVER = os.environ["CONTRACT_OLDEST_REDIS"]
@@ -245,7 +259,7 @@ def state() -> dict[str, Any]:
         "users": here.users,
         "full": len(here._full),
         "present": sum(here.presence._counts.values()),
-        "editors": sum(here.edit_leases._sockets.values()),
+        "editors": sum(here.feature(EditLeaseFeature).editors._sockets.values()),
         "gauge": sum(sample.value for metric in metrics.CONNECTIONS.collect() for sample in metric.samples),
         "subscriptions": sum(
             len(feed.subscriptions) for feed in here.hub._feeds.values() if feed.name != "revocations"

@@ -142,7 +142,7 @@ def test_a_step_of_the_start_that_fails_ends_it():
     done = started(port, CONTRACT_START_FAILS="1")
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if "did not start" in line]
-    assert "no reports" in line
+    assert "no drainer" in line
     assert refused(port)
 
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from dashboard import actions
 from dashboard.models import Document, Notification
-from tidewire.auth.revocation import revoke
+from tidewire.auth.revoke import revoke
 from tidewire.models import OutboxEvent, PublisherTurn, TopicSequence
 from tidewire.publishing import outbox, sequencing
 

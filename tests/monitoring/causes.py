@@ -50,7 +50,7 @@ ODD_HINT = """
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from tidewire.conf import settings
-from tidewire.fanout.hub import HINT, group_name
+from tidewire.hints import HINT, group_name
 group = group_name(settings().PREFIX, "notifications")
 async_to_sync(get_channel_layer().group_send)(group, {"type": HINT, "topic": "notifications"})
 """

@@ -14,12 +14,13 @@ from dashboard.topics import DOCUMENTS
 from tests.integration.tidewire.conftest import _server, redis_server  # noqa: F401  # fixtures
 from tests.unit.tidewire.fakes import FakeSocket, Hall
 from tidewire import conf, metrics
+from tidewire.auth.feature import SessionFeature  # noqa: F401  # registers it
 from tidewire.fanout import hub
 from tidewire.presence import PresenceKey
 from tidewire.presence.redis import RedisPresence
 from tidewire.presence.witness import Witness
 from tidewire.redis.keys import Keys
-from tidewire.server.node import Node
+from tidewire.server.node import Node, create_node
 from tidewire.topics import StreamTopic
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ WAIT_SECONDS = 120.0
 
 @pytest.fixture
 async def here(redis_server):  # noqa: F811  # the fixture
-    node = Node(conf.settings())
+    node = create_node(conf.settings())
     yield node
     await node.stop()
     await get_channel_layer().flush()

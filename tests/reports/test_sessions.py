@@ -15,11 +15,10 @@ from django.urls import path
 
 from tests.integration.tidewire.conftest import RedisServer
 from tests.session_engines import NAMES, Engine, engines
-from tidewire.auth import session_watch, stamps
-from tidewire.auth import ticket as ticket_module
-from tidewire.auth.revocation import Revoked
+from tidewire.auth import session_watch, sockets, stamps
+from tidewire.auth.revoked import Revoked
 from tidewire.auth.sessions import read_session, session_hash
-from tidewire.auth.ticket import TicketAuth
+from tidewire.auth.sockets import TicketAuth
 from tidewire.exceptions import SessionUnknown
 from tidewire.models import OutboxEvent
 
@@ -54,8 +53,8 @@ def engine(request, settings, tmp_path, redis_process: RedisServer, monkeypatch)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
     monkeypatch.setattr("tidewire.publishing.outbox._publish_waiting", lambda: None)
     monkeypatch.setattr(stamps, "read_stamp", lambda: None)
-    revocations = SimpleNamespace(allows=lambda _ticket: False)
-    monkeypatch.setattr(ticket_module, "node", lambda: SimpleNamespace(revocations=revocations))
+    authentication = SimpleNamespace(revocations=SimpleNamespace(allows=lambda _ticket: False))
+    monkeypatch.setattr(sockets, "node", lambda: SimpleNamespace(feature=lambda _: authentication))
     return found
 
 

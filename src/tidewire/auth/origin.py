@@ -24,7 +24,7 @@ class OriginCheck:
 
     Example:
         >>> from channels.routing import URLRouter
-        >>> from tidewire.auth.ticket import TicketAuth
+        >>> from tidewire.auth.sockets import TicketAuth
         >>> application = OriginCheck(TicketAuth(URLRouter([])))
 
     """

@@ -51,11 +51,13 @@ class SessionWatch:
         seconds: float,
         on_end: OnEnd,
         is_current: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connections = connections
         self._seconds = seconds
         self._on_end = on_end
         self._is_current = is_current
+        self._clock = clock
         self._check_requested = asyncio.Event()
         # The number of parts to check without a pause.
         self._parts_due = 0
@@ -98,7 +100,7 @@ class SessionWatch:
 
     def _close_without_session(self) -> None:
         """Close sockets without a session with a reconnect code, so that they are authenticated again."""
-        now = time.monotonic()
+        now = self._clock()
         for connection in list(self._connections()):
             # The reconnects are spread over a fifth of that time, because the sockets may have connected together. The
             # time of each is fixed: if drawn at each check, one of the first draws would be short.

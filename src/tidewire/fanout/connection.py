@@ -1,17 +1,12 @@
-"""A connection as the hub sees it: a writer with a size limit, and its subscriptions."""
-
-from __future__ import annotations
+"""A connection as the hub sees it: a writer with a size limit."""
 
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from tidewire.close_codes import CloseCode
 from tidewire.fanout.frames import Frame
-
-if TYPE_CHECKING:
-    from tidewire.fanout.feeds import Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +43,12 @@ class Connection:
     socket has room again. `on_full` is called when the socket first has no room.
 
     The connection also has cleanups, callbacks that release its resources. `end` calls each of them once, whichever
-    fail.
+    fail. `clock` returns seconds, as `time.monotonic` does.
     """
 
     __slots__ = (
         "_cleanups",
+        "clock",
         "close",
         "code",
         "consumer",
@@ -65,7 +61,6 @@ class Connection:
         "opened_at",
         "session",
         "session_key",
-        "subscriptions",
         "user",
         "writer",
     )
@@ -80,7 +75,8 @@ class Connection:
         session_key: str = "",
         limit: int,
         close: Callable[[CloseCode], None],
-        on_full: Callable[[Connection], None],
+        on_full: Callable[["Connection"], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.writer = writer
         self.consumer = consumer
@@ -90,14 +86,14 @@ class Connection:
         self.limit = limit
         self.close = close
         self.on_full = on_full
-        self.opened_at = time.monotonic()
+        self.clock = clock
+        self.opened_at = clock()
         self.full_since: float | None = None
         # The limit for events, and the number of bytes that did not fit.
         self.event_limit = limit - limit // CONTROL_PART
         self.needed = 0
         # True if control messages had no room either, because the client sends requests without reading the replies.
         self.ignores_replies = False
-        self.subscriptions: list[Subscription] = []
         # The close code, once the socket is closed.
         self.code: int | None = None
         self._cleanups: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
@@ -138,7 +134,7 @@ class Connection:
         """Mark the socket as full; `needed` is the size that did not fit. Returns False, for the caller to return."""
         self.needed = needed
         if self.full_since is None:
-            self.full_since = time.monotonic()
+            self.full_since = self.clock()
             self.on_full(self)
         return False
 

@@ -9,24 +9,17 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from tidewire import metrics
 from tidewire.events import StateEvent
 from tidewire.families import family_label
+from tidewire.fanout.connection import Connection
 from tidewire.fanout.delivery import fan_out
 from tidewire.fanout.frames import Frame, frame_event
-from tidewire.presence import version_number
+from tidewire.presence import Presence, version_number
 from tidewire.topics import Position, StateTopic
 
-if TYPE_CHECKING:
-    from tidewire.fanout.connection import Connection
-    from tidewire.presence import Presence
-
 logger = logging.getLogger(__name__)
-
-# A topic without events has no epoch. A client with this position has received no event of any epoch.
-START = Position("0", 0)
 
 
 class Subscription:

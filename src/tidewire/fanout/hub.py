@@ -6,18 +6,18 @@ second.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from channels.layers import BaseChannelLayer
-from redis.exceptions import RedisError
 
 from tidewire import metrics
-from tidewire.exceptions import RedisUnavailable
+from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS, RedisUnavailable
 from tidewire.fanout.connection import Connection
 from tidewire.fanout.feeds import Feed, StateFeed, Subscription
 from tidewire.fanout.positions import Positions
 from tidewire.fanout.stream_feed import StreamFeed
+from tidewire.hints import group_name
 from tidewire.presence import Presence
 from tidewire.redis.backoff import Backoff
 from tidewire.redis.connections import reconnects
@@ -27,11 +27,8 @@ from tidewire.topics import Position, StateTopic, Topic
 
 logger = logging.getLogger(__name__)
 
-HINT = "tidewire.hint"
 # For a connection that needs only new events.
 NO_POSITIONS = Positions()
-# Exceptions that a channel layer or Redis may raise while Redis is unavailable.
-REDIS_UNAVAILABLE_ERRORS = (RedisUnavailable, RedisError, OSError, asyncio.TimeoutError)
 # Timeout of each call to the layer. Without it a call to a Redis that hangs would block all later calls.
 LAYER_SECONDS = 2.0
 # While Redis is unavailable the delay between checks grows to this, within which a recovery is detected.
@@ -50,13 +47,12 @@ LINGER_SECONDS = 10.0
 REJOIN_SECONDS = 3600.0
 
 
-def group_name(prefix: str, topic: str) -> str:
-    """Return the name of the Channels group that carries a topic's hints."""
-    return f"{prefix}.{topic}"
-
-
 class Hub:
-    """Feeds by topic. All methods except `run_*` are synchronous and never wait for Redis."""
+    """Feeds by topic, and the subscriptions of each connection. All methods except `run_*` never wait for Redis.
+
+    `on_stale` is called when Redis becomes unavailable or available again, `on_reconnect` after connections to Redis
+    were lost and made again, maybe to another server.
+    """
 
     def __init__(
         self,
@@ -67,6 +63,8 @@ class Hub:
         prefix: str,
         coalesce_seconds: float,
         check_seconds: float,
+        on_stale: Callable[[bool], None],
+        on_reconnect: Callable[[], None],
     ) -> None:
         self._layer = layer
         self._presence = presence
@@ -74,6 +72,9 @@ class Hub:
         self._prefix = prefix
         self._coalesce_seconds = coalesce_seconds
         self._check_seconds = check_seconds
+        self._on_stale = on_stale
+        self._on_reconnect = on_reconnect
+        self._subscriptions: dict[Connection, list[Subscription]] = {}
         self._feeds: dict[str, Feed] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._refreshed: dict[str, float] = {}
@@ -91,7 +92,8 @@ class Hub:
 
         Raises `ValueError` if the name belongs to a topic of the other kind.
         """
-        subscribed = next((each for each in connection.subscriptions if each.feed.name == topic.name), None)
+        subscriptions = self._subscriptions.setdefault(connection, [])
+        subscribed = next((each for each in subscriptions if each.feed.name == topic.name), None)
         if subscribed is not None:
             return subscribed
         kind = StateFeed if isinstance(topic, StateTopic) else StreamFeed
@@ -103,7 +105,7 @@ class Hub:
         elif not isinstance(feed, kind):
             raise ValueError(f"topic {topic.name!r} is a state topic and a stream topic: give one another name")
         subscription = feed.add(connection, at.of(topic.name))
-        connection.subscriptions.append(subscription)
+        subscriptions.append(subscription)
         metrics.SUBSCRIPTIONS.labels(feed.family).inc()
         self.catch_up(subscription)
         if connection.code is not None:
@@ -117,9 +119,29 @@ class Hub:
         if subscription not in feed.subscriptions:
             return
         del feed.subscriptions[subscription]
+        subscriptions = self._subscriptions[subscription.connection]
+        subscriptions.remove(subscription)
+        if not subscriptions:
+            del self._subscriptions[subscription.connection]
         metrics.SUBSCRIPTIONS.labels(feed.family).dec()
         if not feed.subscriptions:
             self._empty_since[feed.name] = asyncio.get_running_loop().time()
+
+    def unsubscribe_all(self, connection: Connection) -> None:
+        """Unsubscribe a connection from all its topics."""
+        for subscription in list(self._subscriptions.get(connection, ())):
+            self.unsubscribe(subscription)
+        # Also without a subscription there is an entry if the first one failed.
+        self._subscriptions.pop(connection, None)
+
+    def catch_up_all(self, connection: Connection) -> None:
+        """Bring all subscriptions of a connection up to date."""
+        for subscription in self._subscriptions.get(connection, ()):
+            self.catch_up(subscription)
+
+    def positions(self, connection: Connection) -> dict[str, int | None]:
+        """Return the position of a connection on each of its topics, for the log."""
+        return {each.feed.name: each.position for each in self._subscriptions.get(connection, ())}
 
     def catch_up(self, subscription: Subscription) -> None:
         """Bring a subscription up to date, at once if memory has all the events it needs."""
@@ -166,7 +188,7 @@ class Hub:
                 self.set_redis_health("reads", healthy=True)
                 if reconnects() != known_reconnects:
                     known_reconnects = reconnects()
-                    self.on_reconnect()
+                    self._on_reconnect()
             except REDIS_UNAVAILABLE_ERRORS as error:
                 failures += 1
                 wait = backoff.next_delay()
@@ -321,10 +343,4 @@ class Hub:
             return
         self.stale = stale
         metrics.STALE.set(stale)
-        self.on_stale(stale)
-
-    def on_reconnect(self) -> None:
-        """Called after connections to Redis were lost and made again, maybe to another server; the node replaces it."""
-
-    def on_stale(self, stale: bool) -> None:
-        """Called when Redis becomes unavailable or available again; the node replaces it."""
+        self._on_stale(stale)

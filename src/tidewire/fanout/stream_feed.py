@@ -11,17 +11,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tidewire import metrics
 from tidewire.events import Resumed
 from tidewire.fanout.delivery import fan_out
-from tidewire.fanout.feeds import START, Feed, Subscription
+from tidewire.fanout.feeds import Feed, Subscription
 from tidewire.fanout.frames import Frame, frame, frame_event
-from tidewire.topics import ANY_MARK, Position, StreamTopic
-
-if TYPE_CHECKING:
-    from tidewire.streams import Entry, StreamReads
+from tidewire.streams import Entry, StreamReads
+from tidewire.topics import ANY_MARK, START, Position, StreamTopic
 
 logger = logging.getLogger(__name__)
 

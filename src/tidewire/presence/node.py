@@ -25,7 +25,11 @@ PUT_ENTRIES = 500
 
 
 class NodePresence:
-    """Counts of this node's connections per entry, kept equal to the store's."""
+    """Counts of this node's connections per entry, kept equal to the store's.
+
+    `on_write_health` is called with False after two failed writes in a row, and with True at each success;
+    `on_data_loss` is called if Redis has lost writes that it had acknowledged.
+    """
 
     def __init__(
         self,
@@ -34,6 +38,8 @@ class NodePresence:
         node: str,
         touch_seconds: float,
         announce: Callable[[set[str]], Awaitable[None]],
+        on_write_health: Callable[[bool], None] = lambda _healthy: None,
+        on_data_loss: Callable[[], None] = lambda: None,
     ) -> None:
         self._presence = presence
         self._witness = Witness(node)
@@ -41,16 +47,12 @@ class NodePresence:
         self._ended: list[str] = []
         self._touch_seconds = touch_seconds
         self._announce = announce
+        self._on_write_health = on_write_health
+        self._on_data_loss = on_data_loss
         self._counts: Counter[PresenceKey] = Counter()
         # Ordered, so that the first member to join is named first.
         self._dirty: dict[PresenceKey, None] = {}
         self._wake = asyncio.Event()
-
-    def on_write_health(self, healthy: bool) -> None:
-        """Called with False after two failed writes in a row, and with True at each success; the node replaces it."""
-
-    def on_data_loss(self) -> None:
-        """Called if Redis has lost writes that it had acknowledged; the node replaces it."""
 
     def join(self, key: PresenceKey) -> None:
         """Add a connection."""
@@ -86,13 +88,13 @@ class NodePresence:
                 await self._put()
                 if touches:
                     failures = 0
-                    self.on_write_health(True)
+                    self._on_write_health(True)
                 backoff.reset()
             except RedisUnavailable as error:
                 logger.warning("presence waits for Redis: %s", error)
                 failures += 1
                 if failures == 2:
-                    self.on_write_health(False)
+                    self._on_write_health(False)
                 await asyncio.sleep(backoff.next_delay())
             await self._wait_for_changes(next_touch - loop.time())
 
@@ -138,7 +140,7 @@ class NodePresence:
     async def _register_again(self) -> None:
         """Put all entries again under another name, because the store's entries of the old one are unknown."""
         logger.warning("presence: Redis lost writes or this node's lease; %d members are put again", len(self._counts))
-        self.on_data_loss()
+        self._on_data_loss()
         self._ended.append(self._witness.name)
         self._witness.renew()
         # Marked before the registration, because its reply may be lost.

@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from channels.layers import BaseChannelLayer
 from redis.exceptions import ResponseError
 
 from tidewire import metrics
 from tidewire.events import StreamEvent
+from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS
 from tidewire.families import family_label
-from tidewire.fanout.hub import HINT, REDIS_UNAVAILABLE_ERRORS, group_name
+from tidewire.hints import HINT, group_name
 from tidewire.streams import Appended, Encoded, Streams
 
 logger = logging.getLogger(__name__)
@@ -109,42 +110,12 @@ async def _announce(
             "bodies": [event.body for event, _ in new[:count]],
             "published": published,
         }
-        await _send_hint(layer, group_name(prefix, topic), hint)
+        await send_hint(layer, group_name(prefix, topic), hint)
         new = new[count:]
 
 
-class Announcer:
-    """Notifies every hub that state topics changed, a few times a second per topic, including the last change."""
-
-    def __init__(
-        self, layer: BaseChannelLayer, *, prefix: str, coalesce_seconds: float, on_change: Callable[[set[str]], None]
-    ) -> None:
-        self._layer = layer
-        self._prefix = prefix
-        self._coalesce_seconds = coalesce_seconds
-        self._on_change = on_change
-        self._due: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    async def announce(self, topics: set[str]) -> None:
-        """Announce soon; the hub of this process is notified at once."""
-        self._on_change(topics)
-        self._due |= topics
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._run())
-
-    async def _run(self) -> None:
-        try:
-            while self._due:
-                due, self._due = self._due, set()
-                for topic in due:
-                    await _send_hint(self._layer, group_name(self._prefix, topic), {"type": HINT, "topic": topic})
-                await asyncio.sleep(self._coalesce_seconds)
-        finally:
-            self._task = None
-
-
-async def _send_hint(layer: BaseChannelLayer, group: str, message: dict[str, object]) -> None:
+async def send_hint(layer: BaseChannelLayer, group: str, message: dict[str, object]) -> None:
+    """Send a hint to a group. A hint that is lost is counted and logged; it raises nothing."""
     try:
         async with asyncio.timeout(HINT_SECONDS):
             try:

@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import math
@@ -28,9 +27,6 @@ from twisted.logger import (
 
 from tidewire import metrics
 from tidewire.conf import settings
-from tidewire.contrib.operations.reporter import Reporter
-from tidewire.contrib.operations.reports import report_store
-from tidewire.exceptions import RedisUnavailable
 from tidewire.fanout.connection import attempt
 from tidewire.layers import require_layer
 from tidewire.redis.clients import require_version
@@ -39,7 +35,7 @@ from tidewire.server.admin_port import listen as listen_admin
 from tidewire.server.drain import Drainer
 from tidewire.server.garbage_collection import freeze_startup_objects
 from tidewire.server.inbound import InboundLimits
-from tidewire.server.node import node
+from tidewire.server.node import Node, node
 from tidewire.server.protocol import create_protocol_class, limit_read_size
 from tidewire.server.watchdog import Watchdog
 
@@ -66,7 +62,7 @@ class TidewireServer(Server):
         super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
         self._ports: list[Any] = []
         self._drainer: Drainer | None = None
-        self._reporter: Reporter | None = None
+        self._node: Node | None = None
         self._watchdog: Watchdog | None = None
         self._task: asyncio.Future[None] | None = None
         # Sockets without an application, which has returned, longest unchecked first.
@@ -184,15 +180,14 @@ class TidewireServer(Server):
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._on_signal)
-            this_node = node()
+            self._node = this_node = node()
             metrics.DRAIN_LIMIT_SECONDS.set(limits.DRAIN_SECONDS + DRAIN_MARGIN_SECONDS)
             self._drainer = Drainer(this_node, stop_listening=self.stop_listening)
-            self._reporter = Reporter(this_node, self._drainer, report_store(), start_drain=self._on_signal)
             if limits.ADMIN_PORT:
                 listen_admin(
                     limits.ADMIN_HOST, limits.ADMIN_PORT, self._drainer, self._on_signal, this_node.update_metrics
                 )
-            this_node.start_task("reporting", self._reporter.run)
+            this_node.serve(self._drainer, self._on_signal)
             self._watch()
             await require_version()
         except CannotListenError as error:
@@ -230,12 +225,10 @@ class TidewireServer(Server):
 
     async def _drain_and_stop(self) -> None:
         assert self._drainer is not None
-        assert self._reporter is not None
+        assert self._node is not None
         try:
             await asyncio.wait_for(self._drainer.drain(), settings().DRAIN_SECONDS + DRAIN_MARGIN_SECONDS)
-            with contextlib.suppress(RedisUnavailable):
-                # The node's tasks have ended; this is its last report.
-                await self._reporter.report()
+            await self._node.finish()
         except TimeoutError:
             logger.critical("the drain did not end in time; the sockets that are left are dropped")
         except Exception:

@@ -8,14 +8,14 @@ import logging
 import math
 import random
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 from tidewire import metrics
 from tidewire.close_codes import CloseCode
+from tidewire.conf import Settings
 from tidewire.events import Drain
 from tidewire.fanout.connection import Connection, attempt
 from tidewire.fanout.frames import frame_event
-from tidewire.server.node import Node
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +34,20 @@ CLOSE_NOW_SECONDS = 1.0
 State = Literal["listening", "draining", "drained"]
 
 
+class Drained(Protocol):
+    """The parts of a node that a drain needs."""
+
+    connections: set[Connection]
+    settings: Settings
+
+    async def stop(self) -> None:
+        """End the tasks and hand over presence."""
+
+
 class Drainer:
     """Takes a node out of service within `DRAIN_SECONDS`, once."""
 
-    def __init__(self, node: Node, *, stop_listening: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, node: Drained, *, stop_listening: Callable[[], Awaitable[None]]) -> None:
         self._node = node
         self._stop_listening = stop_listening
         self._close_now = asyncio.Event()

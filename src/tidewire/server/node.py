@@ -1,4 +1,4 @@
-"""This process as a node: its hub, presence and connections, and the tasks that serve them.
+"""This process as a node: its hub, presence and connections, the tasks that serve them, and hooks for features.
 
 There is one node per event loop, started at its first use, because Daphne has no ASGI lifespan.
 """
@@ -7,30 +7,31 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
+
+from channels.layers import BaseChannelLayer
 
 from tidewire import metrics
 from tidewire.asgi import ABNORMAL_CLOSURE
-from tidewire.auth import stamps
-from tidewire.auth.revocation import Revocations
-from tidewire.auth.session_watch import SessionWatch
-from tidewire.auth.stamps import RedisClock
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings, settings
-from tidewire.contrib.edit_lease.node import NodeEditLeases
-from tidewire.contrib.edit_lease.redis import edit_lease_store
-from tidewire.events import Stale
+from tidewire.events import Stale, StreamEvent
+from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS
 from tidewire.fanout.batched_reads import BatchedPresence, BatchedStreams
 from tidewire.fanout.connection import Connection, Writer, attempt
 from tidewire.fanout.frames import frame_event
-from tidewire.fanout.hub import REDIS_UNAVAILABLE_ERRORS, Hub
+from tidewire.fanout.hub import Hub
 from tidewire.layers import require_layer
+from tidewire.presence import Presence
 from tidewire.presence.node import NodePresence
 from tidewire.presence.redis import presence_store
-from tidewire.publishing.direct import Announcer, publish_now
+from tidewire.publishing.announcer import Announcer
+from tidewire.publishing.direct import publish_now
 from tidewire.redis.backoff import Backoff
+from tidewire.server.drain import Drainer
+from tidewire.streams import Appended, Streams
 from tidewire.streams.redis import stream_store
 from tidewire.tasks import cancel_all
 
@@ -48,72 +49,118 @@ HAND_OVER_SECONDS = 2.0
 _nodes: "WeakKeyDictionary[asyncio.AbstractEventLoop, Node]" = WeakKeyDictionary()
 
 
-class Node:
-    """The state of one ws process. `connections` are the sockets that it serves."""
+class Feature:
+    """A part that another package adds to each node: see `register`. Subclasses override the hooks that they need."""
 
-    def __init__(self, settings: Settings) -> None:
-        layer = require_layer(settings.CHANNEL_LAYER)
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+
+    def on_data_loss(self) -> None:
+        """Called if Redis has lost writes, or was unavailable and may have lost some."""
+
+    def on_serve(self, drainer: Drainer, start_drain: Callable[[], None]) -> None:
+        """Called when a server that can drain has started to serve the node."""
+
+    async def on_drained(self) -> None:
+        """Called after a drain, when the tasks of the node have ended."""
+
+
+F = TypeVar("F", bound=Feature)
+FeatureFactory = Callable[["Node"], Feature]
+_registered: list[FeatureFactory] = []
+
+
+def register(feature: type[F]) -> type[F]:
+    """Add a feature to each node of this process; a class decorator."""
+    _registered.append(feature)
+    return feature
+
+
+class Node:
+    """The state of one ws process. `connections` are the sockets that it serves; `clock` returns seconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        layer: BaseChannelLayer,
+        presence_store: Presence,
+        streams: Streams,
+        features: Iterable[FeatureFactory],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.settings = settings
         self.name = settings.NODE_NAME
+        self.clock = clock
         self.connections: set[Connection] = set()
         self._by_user: Counter[str] = Counter()
         self._full: set[Connection] = set()
         self._families: set[str] = set()
-        self.presence_store = presence_store()
-        self.edit_lease_store = edit_lease_store()
-        streams = stream_store()
+        self._layer = layer
+        self.presence_store = presence_store
+        self.streams = streams
+        self._features: dict[type[Feature], Feature] = {}
         self.hub = Hub(
             layer,
-            BatchedPresence(self.presence_store),
+            BatchedPresence(presence_store),
             BatchedStreams(streams),
             prefix=settings.PREFIX,
             coalesce_seconds=settings.COALESCE_SECONDS,
             check_seconds=settings.CHECK_SECONDS,
+            on_stale=self._on_stale,
+            on_reconnect=self._on_data_loss,
         )
-        self.redis_clock = RedisClock()
-        self.revocations = Revocations(
-            self.hub,
-            lambda: self.connections,
-            clock=self.redis_clock,
-            publish=lambda event: publish_now(event, streams=streams, layer=layer, prefix=settings.PREFIX),
-        )
-        self.revocations.follow()
-        self.sessions = SessionWatch(
-            lambda: self.connections,
-            seconds=settings.SESSION_CHECK_SECONDS,
-            on_end=self.revocations.end_session,
-            is_current=self.revocations.is_current,
-        )
-        self.revocations.on_data_loss = self.sessions.check_now  # type: ignore[method-assign]  # a hook
-        self.hub.on_stale = self._on_stale  # type: ignore[method-assign]  # a hook
-        announcer = Announcer(
+        self._announcer = Announcer(
             layer, prefix=settings.PREFIX, coalesce_seconds=settings.COALESCE_SECONDS, on_change=self.hub.refresh
         )
         self.presence = NodePresence(
-            self.presence_store, node=self.name, touch_seconds=settings.TOUCH_SECONDS, announce=announcer.announce
-        )
-        # Of all writes of a node, only the touch of its lease is certain to occur every second.
-        self.presence.on_write_health = self._on_write_health  # type: ignore[method-assign]  # a hook
-        # A Redis that lost this node's writes, or was unavailable, may have lost revocations as well.
-        self.presence.on_data_loss = self.sessions.check_now  # type: ignore[method-assign]  # a hook
-        self.hub.on_reconnect = self.sessions.check_now  # type: ignore[method-assign]  # a hook
-        self.edit_leases = NodeEditLeases(
-            self.edit_lease_store, touch_seconds=settings.TOUCH_SECONDS, announce=announcer.announce
+            presence_store,
+            node=self.name,
+            touch_seconds=settings.TOUCH_SECONDS,
+            announce=self.announce,
+            # Of all writes of a node, only the touch of its lease is certain to occur every second.
+            on_write_health=self._on_write_health,
+            on_data_loss=self._on_data_loss,
         )
         metrics.CONNECTIONS_LIMIT.set(settings.CONNECTIONS_PER_NODE)
-        self._tasks = [
-            asyncio.create_task(_supervise(name, run), name=name)
-            for name, run in (
-                ("receiving", self.hub.run_receiving),
-                ("checking", self.hub.run_checking),
-                ("presence", self.presence.run),
-                ("edit leases", self.edit_leases.run),
-                ("slow", self._watch_slow),
-                ("lag", _watch_lag),
-                ("sessions", self.sessions.run),
-                ("redis clock", lambda: stamps.follow(self.redis_clock, streams.stamp)),
-            )
-        ]
+        self._tasks: list[asyncio.Task[None]] = []
+        for name, run in (
+            ("receiving", self.hub.run_receiving),
+            ("checking", self.hub.run_checking),
+            ("presence", self.presence.run),
+            ("slow", self._watch_slow),
+            ("lag", _watch_lag),
+        ):
+            self.start_task(name, run)
+        for create in features:
+            feature = create(self)
+            self._features[type(feature)] = feature
+
+    def feature(self, kind: type[F]) -> F:
+        """Return this node's feature of a class, started if necessary: its module may have been imported later."""
+        feature = self._features.get(kind)
+        if feature is None:
+            feature = self._features[kind] = kind(self)
+        assert isinstance(feature, kind)
+        return feature
+
+    def serve(self, drainer: Drainer, start_drain: Callable[[], None]) -> None:
+        """Notify the features that a server which can drain serves this node."""
+        for feature in self._features.values():
+            feature.on_serve(drainer, start_drain)
+
+    async def finish(self) -> None:
+        """Notify the features that the node is drained."""
+        for feature in self._features.values():
+            await feature.on_drained()
+
+    async def publish(self, event: StreamEvent) -> Appended:
+        """Publish an event at once. Raises `RedisUnavailable`."""
+        return await publish_now(event, streams=self.streams, layer=self._layer, prefix=self.settings.PREFIX)
+
+    async def announce(self, topics: set[str]) -> None:
+        """Notify all nodes that state topics have changed."""
+        await self._announcer.announce(topics)
 
     def connect(
         self,
@@ -138,6 +185,7 @@ class Node:
             limit=self.settings.MAX_BACKLOG_BYTES,
             close=close,
             on_full=self._full.add,
+            clock=self.clock,
         )
         self.connections.add(connection)
         self._by_user[user] += 1
@@ -172,8 +220,7 @@ class Node:
         attempt(self._full.discard, connection)
         attempt(self._decrement_user, connection.user)
         attempt(_decrement_connections, connection.consumer)
-        for subscription in connection.subscriptions:
-            attempt(self.hub.unsubscribe, subscription)
+        attempt(self.hub.unsubscribe_all, connection)
         attempt(_observe_duration, connection)
 
     def _decrement_user(self, user: str) -> None:
@@ -217,6 +264,10 @@ class Node:
     def _on_write_health(self, healthy: bool) -> None:
         self.hub.set_redis_health("writes", healthy=healthy)
 
+    def _on_data_loss(self) -> None:
+        for feature in self._features.values():
+            attempt(feature.on_data_loss)
+
     def _on_stale(self, stale: bool) -> None:
         frame = frame_event(Stale(stale=stale))
         for connection in list(self.connections):
@@ -231,9 +282,8 @@ class Node:
                     self._full.discard(connection)
                 elif connection.has_room_again():
                     self._full.discard(connection)
-                    for subscription in connection.subscriptions:
-                        self.hub.catch_up(subscription)
-                elif time.monotonic() - (connection.full_since or 0.0) > self.settings.SLOW_CONSUMER_SECONDS:
+                    self.hub.catch_up_all(connection)
+                elif self.clock() - (connection.full_since or 0.0) > self.settings.SLOW_CONSUMER_SECONDS:
                     self._full.discard(connection)
                     attempt(connection.close, CloseCode.SLOW)
                     attempt(connection.writer.abort)
@@ -241,12 +291,28 @@ class Node:
             metrics.BACKLOG_BYTES.set(self.backlog_bytes)
 
 
+def create_node(options: Settings) -> Node:
+    """Create a node with the stores and the layer of the settings, and with all registered features."""
+    return Node(
+        options,
+        layer=require_layer(options.CHANNEL_LAYER),
+        presence_store=presence_store(),
+        streams=stream_store(),
+        features=_registered,
+    )
+
+
 def node() -> Node:
     """Return the node of the running loop, started if necessary."""
     loop = asyncio.get_running_loop()
     if loop not in _nodes:
-        _nodes[loop] = Node(settings())
+        _nodes[loop] = create_node(settings())
     return _nodes[loop]
+
+
+def set_node(node: Node) -> None:
+    """Let `node` return this node in the running loop."""
+    _nodes[asyncio.get_running_loop()] = node
 
 
 def _decrement_connections(consumer: str) -> None:
@@ -254,7 +320,7 @@ def _decrement_connections(consumer: str) -> None:
 
 
 def _observe_duration(connection: Connection) -> None:
-    metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(time.monotonic() - connection.opened_at)
+    metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(connection.clock() - connection.opened_at)
 
 
 async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:

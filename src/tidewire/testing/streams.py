@@ -11,10 +11,7 @@ from redis.exceptions import ResponseError
 from tidewire.events import StreamEvent
 from tidewire.exceptions import RedisUnavailable
 from tidewire.streams import Appended, Encoded, Entry, Stamp, Streams
-from tidewire.topics import Position
-
-# The epoch of a topic without events.
-NO_EPOCH = "0"
+from tidewire.topics import START, Position
 
 
 class MemoryStreams(Streams):
@@ -163,7 +160,7 @@ class MemoryStreams(Streams):
             The position. Its mark is empty if history does not have the event.
 
         """
-        epoch = self._ends[topic].epoch if topic in self._ends else NO_EPOCH
+        epoch = self._ends[topic].epoch if topic in self._ends else START.epoch
         marks = {entry.offset: entry.mark for entry in self._history.get(topic, ())}
         return Position(epoch, offset, marks.get(offset, ""))
 

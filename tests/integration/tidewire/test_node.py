@@ -16,17 +16,17 @@ import tidewire.redis.clients
 from tests.integration.tidewire.conftest import dump, restore
 from tests.unit.tidewire.fakes import FakeSocket, Hall, Said
 from tidewire import conf
-from tidewire.auth.revocation import Revoked
+from tidewire.auth.feature import SessionFeature  # noqa: F401  # registers it
+from tidewire.auth.revoked import Revoked
 from tidewire.close_codes import CloseCode
 from tidewire.exceptions import RedisUnavailable
-from tidewire.fanout.feeds import START
 from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
 from tidewire.publishing.direct import publish_now
-from tidewire.server.node import Node
+from tidewire.server.node import Node, create_node
 from tidewire.streams.redis import stream_store
 from tidewire.tasks import cancel_all
-from tidewire.topics import StreamTopic
+from tidewire.topics import START, StreamTopic
 
 TALK = StreamTopic("talk")
 BEGINNING = Positions({TALK.name: START})
@@ -37,7 +37,7 @@ class Cluster:
     """Nodes in one process, each with its own hub, register and lease."""
 
     def __init__(self, names: str) -> None:
-        self.nodes = [Node(conf.settings()) for _ in names]
+        self.nodes = [create_node(conf.settings()) for _ in names]
         self.numbers = itertools.count(1)
 
     async def say(self, count: int = 1) -> None:

@@ -1,17 +1,16 @@
 """Unit tests of the library run on a clock that jumps, with stores in memory instead of Redis."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 
 import pytest
+from channels.layers import InMemoryChannelLayer
 
 from tests.unit.tidewire.clock import JumpingLoop
-from tidewire import conf, consumers
-from tidewire.auth import session_watch
-from tidewire.fanout import connection
-from tidewire.server import node as node_module
+from tidewire import conf
+from tidewire.auth.feature import SessionFeature
+from tidewire.contrib.edit_lease.feature import EditLeaseFeature
+from tidewire.server.node import Node, set_node
 from tidewire.testing import MemoryEditLeases, MemoryPresence, MemoryStreams
 
 
@@ -33,10 +32,9 @@ def configure(settings):
 
 
 @pytest.fixture
-async def here(monkeypatch, settings, configure):
+async def here(configure):
     """Create the test's node, with stores in memory that use the loop's clock."""
     loop = asyncio.get_running_loop()
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     options = conf.settings()
     presence = MemoryPresence(
         lease_seconds=options.LEASE_SECONDS,
@@ -44,7 +42,6 @@ async def here(monkeypatch, settings, configure):
         indexes=options.PRESENCE_INDEXES,
         clock=loop.time,
     )
-    monkeypatch.setattr(node_module, "presence_store", lambda: presence)
     leases = MemoryEditLeases(
         lease_seconds=options.EDIT_LEASE_SECONDS,
         answer_seconds=options.EDIT_ANSWER_SECONDS,
@@ -52,12 +49,14 @@ async def here(monkeypatch, settings, configure):
         changed=presence.bump,
         clock=loop.time,
     )
-    monkeypatch.setattr(node_module, "edit_lease_store", lambda: leases)
-    streams = MemoryStreams()
-    monkeypatch.setattr(node_module, "stream_store", lambda: streams)
-    for module in (connection, consumers, session_watch, node_module):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time, time=time.time))
-    this_node = node_module.node()
-    this_node.streams = streams
+    this_node = Node(
+        options,
+        layer=InMemoryChannelLayer(),
+        presence_store=presence,
+        streams=MemoryStreams(),
+        features=[SessionFeature, lambda node: EditLeaseFeature(node, store=leases)],
+        clock=loop.time,
+    )
+    set_node(this_node)
     yield this_node
     await this_node.stop()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tidewire.fanout.hub import HINT
+from tidewire.hints import HINT
 from tidewire.publishing.direct import HINT_CHARACTERS
 
 WAIT_SECONDS = 10.0

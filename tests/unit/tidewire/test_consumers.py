@@ -16,6 +16,7 @@ from django.urls import path
 
 from tests.unit.tidewire.fakes import ENDS, FakeWriter, Hall, Said, place
 from tidewire import consumers, metrics
+from tidewire.auth.feature import SessionFeature
 from tidewire.auth.sessions import session_hash
 from tidewire.close_codes import CloseCode
 from tidewire.consumers import MALFORMED_LIMIT, LiveConsumer
@@ -178,7 +179,7 @@ class TestConnecting:
 
     async def test_whose_session_ends_during_the_handshake_is_not_let_in(self, connect, here):
         """The revocation found no socket to close."""
-        await here.revocations.end_session("1", "key", True)
+        await here.feature(SessionFeature).revocations.end_session("1", "key", True)
         client = await connect("hall/", session_hash=session_hash("key"), authentication_started_at=time.monotonic())
         assert closes(await client.sent()) == [CloseCode.REVOKED]
         assert here.connections == set()
@@ -413,7 +414,7 @@ class TestLeaving:
         client = await connect("hall/")
         await client.events()
         [connection] = here.connections
-        [subscription] = connection.subscriptions
+        [subscription] = here.hub._subscriptions[connection]
         before = counted(metrics.CLOSES, "HallConsumer", "1001")
         await client.disconnect(code=1001)
         assert here.connections == set()

@@ -40,7 +40,6 @@ ENTRY = re.compile(r"^    ([\w.]+): \S", re.MULTILINE)
 
 CHANNELS = "a method of Channels with its arguments, which Channels documents"
 HANDLER = "called for a client's message: docs/events.md has an example of each"
-NODE = "only a node makes one; projects call revoke, which has an example"
 PAGE = "docs/library.md has the example: test_the_consumer_of_the_page_runs"
 TABLE = "tables are private: docs/stability.md"
 # The exempt names with the reasons. `Name` has the rules by which whole kinds of names are exempt.
@@ -63,7 +62,6 @@ NO_EXAMPLE = {
     "tidewire.models.OutboxEvent": TABLE,
     "tidewire.models.PublisherTurn": TABLE,
     "tidewire.models.TopicSequence": TABLE,
-    "tidewire.auth.revocation.Revocations": NODE,
 }
 
 

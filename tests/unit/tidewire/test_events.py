@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dashboard.events import DocumentPeople, DocumentsStatus, DocumentStatus, NotificationCreated, UsersCount
-from tidewire.auth.revocation import Revoked
+from tidewire.auth.revoked import Revoked
 from tidewire.contrib.edit_lease.topic import LeaseAsk, LeaseHandOver, LeaseKeep, LeaseStatus
 from tidewire.contrib.operations.reports import NodeReport
 from tidewire.contrib.operations.topic import OperationsStatus

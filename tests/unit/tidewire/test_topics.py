@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidewire.conf import Settings
-from tidewire.fanout.hub import group_name
+from tidewire.hints import group_name
 from tidewire.topics import NAME_LENGTH, Position, StreamTopic, check_name
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,10}(\.[A-Za-z0-9_-]{1,10}){0,5}", fullmatch=True)

@@ -5,6 +5,7 @@ import importlib
 import pytest
 from channels.testing import WebsocketCommunicator
 
+from tidewire.auth.feature import SessionFeature
 from tidewire.auth.sessions import session_hash
 from tidewire.auth.ticket import COOKIE, Ticket
 from tidewire.conf import Settings
@@ -42,7 +43,7 @@ async def test_the_anonymous_are_closed_with_their_code(here, application):
 
 async def test_a_ticket_opens_a_socket_without_a_query(here, application, monkeypatch):
     """This test has no database, so a query would fail."""
-    monkeypatch.setattr(here.revocations, "allows", lambda _ticket: True)
+    monkeypatch.setattr(here.feature(SessionFeature).revocations, "allows", lambda _ticket: True)
     cookie = f"sessionid=key; {COOKIE}={Ticket('1', 'ada', session_hash('key'), Position('a', 0), 0).sign()}"
     client = WebsocketCommunicator(application, "/ws/users/", headers(host="docs.example.com", cookie=cookie))
     accepted, _ = await client.connect()

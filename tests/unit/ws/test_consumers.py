@@ -14,6 +14,7 @@ from channels.testing import WebsocketCommunicator
 from dashboard.events import NotificationCreated
 from dashboard.topics import NOTIFICATIONS
 from tests.unit.tidewire.fakes import place
+from tidewire.contrib.edit_lease.feature import EditLeaseFeature
 from tidewire.exceptions import RedisUnavailable
 from tidewire.publishing.direct import publish_now
 from tidewire.routing import with_fallback
@@ -279,7 +280,7 @@ class TestEditLease:
         async def unavailable(moves: object) -> None:
             raise RedisUnavailable("Redis is unavailable")
 
-        monkeypatch.setattr(here.edit_lease_store, "move", unavailable)
+        monkeypatch.setattr(here.feature(EditLeaseFeature).store, "move", unavailable)
         await client.say("lease.ask")
         assert (await client.newest(kind="error"))["code"] == "unavailable"
         await client.say("ping")

@@ -36,7 +36,7 @@ const urlOf = (event) => `${data.notificationsUrl}${event.notification_id}/`;
 // A topic that does not exist: the page may know the reason.
 const UNKNOWN_TOPIC = 4504;
 // Any request to the pages renews the ticket that opens sockets without a query. The ticket lives 15 minutes, and is
-// renewed in its second half (tidewire/auth/ticket.py).
+// renewed in its second half (tidewire/auth/pages.py).
 const TICKET_MS = 10 * 60_000;
 
 const lives = new Set();

@@ -7,6 +7,7 @@ from tidewire.asgi import NO_STATUS
 from tidewire.close_codes import CloseCode
 from tidewire.consumers import LiveConsumer
 from tidewire.contrib.edit_lease import Editor, Step
+from tidewire.contrib.edit_lease.feature import EditLeaseFeature
 from tidewire.contrib.edit_lease.topic import LeaseAsk, LeaseHandOver, LeaseKeep, LeaseTopic
 from tidewire.events import Error, Event
 from tidewire.exceptions import RedisUnavailable
@@ -46,12 +47,11 @@ class LeaseConsumer(LiveConsumer):
         raise NotImplementedError
 
     def topics(self) -> Sequence[Topic]:
-        this_node = node()
-        limits = this_node.settings
+        limits = node().settings
         return (
             LeaseTopic(
                 self.edits(),
-                leases=this_node.edit_lease_store,
+                leases=_feature().store,
                 lease_seconds=limits.EDIT_LEASE_SECONDS,
                 answer_seconds=limits.EDIT_ANSWER_SECONDS,
             ),
@@ -61,13 +61,13 @@ class LeaseConsumer(LiveConsumer):
         await super().connect()
         if hasattr(self, "connection"):
             self._editor = Editor(self.edits(), self.scope["user"].get_username())
-            node().edit_leases.join(self._editor)
+            _feature().editors.join(self._editor)
             self.connection.add_cleanup(self._release_lease, self._editor)
 
     def _release_lease(self, editor: Editor) -> None:
         code = NO_STATUS if self.connection.code is None else self.connection.code
         final = code in CloseCode._value2member_map_ and CloseCode(code).final
-        node().edit_leases.leave(editor, reconnects=not (final or code in PAGE_CLOSED_CODES))
+        _feature().editors.leave(editor, reconnects=not (final or code in PAGE_CLOSED_CODES))
 
     async def lease_ask(self, _message: LeaseAsk) -> None:
         """Request the lease for this editor. Without Redis the client receives an `error`."""
@@ -94,7 +94,11 @@ class LeaseConsumer(LiveConsumer):
     async def _move(self, step: Step, asker: str = "") -> None:
         assert self._editor is not None
         try:
-            await node().edit_leases.move(step, self._editor, asker)
+            await _feature().editors.move(step, self._editor, asker)
         except RedisUnavailable:
             detail = "Redis is unavailable, so there is no lease now"
             self.connection.write(frame_event(Error(code="unavailable", detail=detail)))
+
+
+def _feature() -> EditLeaseFeature:
+    return node().feature(EditLeaseFeature)

@@ -1,6 +1,7 @@
 """Reports a node's state twice a second, and carries out commands that staff have left for the node."""
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -8,10 +9,10 @@ from collections import deque
 from collections.abc import Callable
 
 from tidewire.contrib.operations.rates import Meter, Rates
-from tidewire.contrib.operations.reports import DRAIN, NodeReport, Reports
+from tidewire.contrib.operations.reports import DRAIN, NodeReport, Reports, report_store
 from tidewire.exceptions import RedisUnavailable
 from tidewire.server.drain import Drainer
-from tidewire.server.node import Node
+from tidewire.server.node import Feature, Node, register
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,22 @@ class Reporter:
             deliveries_trail=trails[1],
             latency_trail=trails[2],
         )
+
+
+@register
+class ReportFeature(Feature):
+    """Reports a node while a server serves it, and once more after its drain."""
+
+    _reporter: Reporter | None = None
+
+    def on_serve(self, drainer: Drainer, start_drain: Callable[[], None]) -> None:
+        self._reporter = Reporter(self.node, drainer, report_store(), start_drain=start_drain)
+        self.node.start_task("reporting", self._reporter.run)
+
+    async def on_drained(self) -> None:
+        if self._reporter is not None:
+            with contextlib.suppress(RedisUnavailable):
+                await self._reporter.report()
 
 
 def _milliseconds(seconds: float | None) -> float | None:

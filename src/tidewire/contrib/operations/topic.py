@@ -1,11 +1,13 @@
 """The topic `operations`: the state that each node reports, for staff.
 
-A project should serve it on a route of its own that admits only staff; none of it comes from a client.
+A project should serve it on a route of its own that admits only staff; none of it comes from a client. The import of
+this module lets the nodes of the process report.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
+from tidewire.contrib.operations import reporter  # noqa: F401 - registers the feature that reports
 from tidewire.contrib.operations.reports import TOPIC_NAME, NodeReport, report_store
 from tidewire.events import StateEvent
 from tidewire.presence import Presence

@@ -1,7 +1,6 @@
 """Sockets whose session has ended without an event are closed within an interval, and no others."""
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 
@@ -40,7 +39,6 @@ def found(monkeypatch):
 async def watch(monkeypatch, found):
     """Watch these sockets. Returns the ended sessions: user, key, and whether the end is final."""
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(session_watch, "time", SimpleNamespace(monotonic=loop.time))
     tasks = []
 
     def started(*sockets: FakeSocket, current: bool = True) -> list[tuple[str, str, bool]]:
@@ -52,7 +50,11 @@ async def watch(monkeypatch, found):
         for each in sockets:
             each.connection.opened_at = loop.time()
         made = SessionWatch(
-            lambda: [each.connection for each in sockets], seconds=SECONDS, on_end=on_end, is_current=lambda: current
+            lambda: [each.connection for each in sockets],
+            seconds=SECONDS,
+            on_end=on_end,
+            is_current=lambda: current,
+            clock=loop.time,
         )
         tasks.append(asyncio.ensure_future(made.run()))
         return ends

@@ -11,11 +11,11 @@ from django.core import signing
 from django.http import HttpResponse
 from django.test import Client
 
-from tidewire.auth import stamps
-from tidewire.auth import ticket as ticket_module
+from tidewire.auth import sockets, stamps
 from tidewire.auth.sessions import session_hash
+from tidewire.auth.sockets import TicketAuth
 from tidewire.auth.stamps import RedisClock
-from tidewire.auth.ticket import COOKIE, Ticket, TicketAuth, TicketUser
+from tidewire.auth.ticket import COOKIE, Ticket, TicketUser
 from tidewire.close_codes import CloseCode
 from tidewire.streams import Stamp
 from tidewire.topics import Position
@@ -36,7 +36,7 @@ class Judge:
 @pytest.fixture
 def judge(monkeypatch):
     judge = Judge()
-    monkeypatch.setattr(ticket_module, "node", lambda: SimpleNamespace(revocations=judge))
+    monkeypatch.setattr(sockets, "node", lambda: SimpleNamespace(feature=lambda _: SimpleNamespace(revocations=judge)))
     return judge
 
 
@@ -219,7 +219,7 @@ async def test_a_session_that_is_never_read_ends_its_handshake(here, monkeypatch
     async def application(_scope, _receive, _send):
         raise AssertionError("nobody is authenticated")
 
-    monkeypatch.setattr(ticket_module, "database_sync_to_async", lambda _read: hangs)
+    monkeypatch.setattr(sockets, "database_sync_to_async", lambda _read: hangs)
     client = WebsocketCommunicator(TicketAuth(application), "/", headers=[(b"cookie", b"sessionid=" + b"a" * 32)])
     accepted, _ = await client.connect(timeout=60)
     assert accepted

@@ -12,7 +12,6 @@ from channels.layers import InMemoryChannelLayer
 from tests.unit.tidewire.fakes import FakeSocket, Hall, Said
 from tidewire import metrics
 from tidewire.exceptions import RedisUnavailable
-from tidewire.fanout.feeds import START
 from tidewire.fanout.hub import LAYER_SECONDS, LINGER_SECONDS, LONGEST_CHECK_SECONDS, REJOIN_SECONDS, Hub
 from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
@@ -20,7 +19,7 @@ from tidewire.presence.witness import Witness
 from tidewire.publishing.direct import publish_now
 from tidewire.server.node import LONGEST_RESTART_SECONDS, _supervise
 from tidewire.testing import MemoryPresence, MemoryStreams
-from tidewire.topics import Position, StreamTopic
+from tidewire.topics import START, Position, StreamTopic
 
 TALK = StreamTopic("talk")
 BEGINNING = Positions({TALK.name: START})
@@ -99,6 +98,7 @@ class Scene:
         self.layer = Layer()
         self.presence = Presence()
         self.streams = MemoryStreams()
+        self.stale: list[bool] = []
         self.hub = Hub(
             self.layer,
             self.presence,
@@ -106,9 +106,9 @@ class Scene:
             prefix="p",
             coalesce_seconds=COALESCE_SECONDS,
             check_seconds=CHECK_SECONDS,
+            on_stale=self.stale.append,
+            on_reconnect=lambda: None,
         )
-        self.stale: list[bool] = []
-        self.hub.on_stale = self.stale.append
         self.number = 0
         self.tasks = [
             asyncio.ensure_future(_supervise(name, run))
@@ -268,7 +268,7 @@ async def test_a_change_announced_in_this_process_needs_no_hint(scene):
 async def test_an_empty_topic_is_left_after_a_while(scene):
     """Groups of documents that were once opened must not accumulate."""
     socket = await scene.listen()
-    scene.hub.unsubscribe(socket.connection.subscriptions[0])
+    scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
     await pass_time(LINGER_SECONDS / 2)
     assert scene.members("talk") == 1
     await pass_time(LINGER_SECONDS)
@@ -284,7 +284,7 @@ async def test_an_empty_topic_is_left_after_a_while(scene):
 async def test_a_reload_finds_the_topic_still_joined(scene):
     """A page that reloads before the topic is left does not cause a call to the layer."""
     socket = await scene.listen()
-    scene.hub.unsubscribe(socket.connection.subscriptions[0])
+    scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
     await pass_time(LINGER_SECONDS / 2)
     await scene.listen()
     await pass_time(LINGER_SECONDS * 2)
@@ -295,7 +295,7 @@ async def test_a_reload_finds_the_topic_still_joined(scene):
 async def test_who_comes_while_a_topic_is_left_misses_nothing(scene):
     """The group is joined again, and events that were published in between are read."""
     socket = await scene.listen()
-    scene.hub.unsubscribe(socket.connection.subscriptions[0])
+    scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
     late = FakeSocket()
 
     def comes() -> None:
@@ -316,7 +316,7 @@ async def test_who_comes_while_a_topic_is_left_misses_nothing(scene):
 async def test_a_topic_that_could_not_be_left_is_left_later(scene):
     """The layer was unavailable, and the group is not forgotten."""
     socket = await scene.listen()
-    scene.hub.unsubscribe(socket.connection.subscriptions[0])
+    scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
     await pass_time(LINGER_SECONDS - 1)
     scene.layer.unavailable = True
     await pass_time(5)
@@ -331,7 +331,7 @@ async def test_leaving_twice_counts_once(scene):
     gauge = metrics.SUBSCRIPTIONS.labels("talk")._value
     before = gauge.get()
     socket = await scene.listen()
-    [subscription] = socket.connection.subscriptions
+    [subscription] = scene.hub._subscriptions[socket.connection]
     scene.hub.unsubscribe(subscription)
     scene.hub.unsubscribe(subscription)
     assert gauge.get() == before

@@ -7,10 +7,10 @@ import pytest
 
 from tests.unit.tidewire.fakes import FakeSocket, Said, finish, place, step
 from tidewire.fanout import delivery, stream_feed
-from tidewire.fanout.feeds import START, Subscription
+from tidewire.fanout.feeds import Subscription
 from tidewire.fanout.stream_feed import HISTORY_CACHE_SECONDS, RECENT_EVENTS, RESUME_EVENTS, StreamFeed
 from tidewire.testing import MemoryStreams
-from tidewire.topics import Position, StreamTopic
+from tidewire.topics import START, Position, StreamTopic
 
 TOPIC = StreamTopic("talk")
 # Position, mark of the previous event, body.

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from tests.unit.tidewire.fakes import FakeSocket, Said, finish, paused, step
 from tidewire.exceptions import RedisUnavailable
 from tidewire.fanout import delivery, stream_feed
-from tidewire.fanout.feeds import START
 from tidewire.fanout.stream_feed import StreamFeed
 from tidewire.testing import MemoryStreams
-from tidewire.topics import Position, StreamTopic
+from tidewire.topics import START, Position, StreamTopic
 
 TOPIC = StreamTopic("talk")
 # Position, mark of the previous event, body.

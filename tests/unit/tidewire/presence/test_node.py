@@ -320,7 +320,7 @@ async def test_a_node_that_is_healthy_puts_nothing_twice(node_presence, store):
 async def test_a_store_that_keeps_nothing_is_an_outage(node_presence, store):
     """An eviction policy that removes every key must not make the node write at full speed."""
     health = []
-    node_presence.on_write_health = health.append
+    node_presence._on_write_health = health.append
     store._write = lambda *_: (False, set())
     node_presence.join(ADA)
     await pass_time(5.0)

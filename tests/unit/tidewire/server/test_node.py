@@ -14,7 +14,7 @@ from tidewire.fanout.connection import Connection
 from tidewire.fanout.frames import frame
 from tidewire.fanout.hub import LONGEST_CHECK_SECONDS
 from tidewire.presence import PresenceKey
-from tidewire.server.node import Node, node
+from tidewire.server.node import Node, create_node, node
 
 ADA = PresenceKey("hall", "in", "ada")
 MADE = frame("hello")
@@ -49,7 +49,7 @@ async def test_a_layer_that_is_not_configured_stops_the_start(here, configure, s
     """The message names the layer."""
     configure(CHANNEL_LAYER="nothing")
     with pytest.raises(ImproperlyConfigured, match="CHANNEL_LAYERS has no 'nothing'"):
-        Node(conf.settings())
+        create_node(conf.settings())
 
 
 async def test_connections_are_counted_while_they_are_open(here):
@@ -68,7 +68,7 @@ async def test_a_connection_that_goes_leaves_its_topics(here):
     """A closed socket receives no events."""
     socket = Socket(here)
     here.hub.subscribe(Hall("hall"), socket.connection)
-    [subscription] = socket.connection.subscriptions
+    [subscription] = here.hub._subscriptions[socket.connection]
     here.disconnect(socket.connection)
     assert subscription not in subscription.feed.subscriptions
 

@@ -6,105 +6,31 @@ A node that has not caught up with the topic must not trust a ticket, and reads 
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from django.db import transaction
-
 from tidewire import metrics
-from tidewire.auth.sessions import key_is_data, session_hash
-from tidewire.auth.stamps import TOPIC_NAME, RedisClock
+from tidewire.auth.revoked import TOPIC, Revoked
+from tidewire.auth.sessions import session_hash
+from tidewire.auth.stamps import RedisClock
+from tidewire.auth.ticket import Ticket
 from tidewire.close_codes import CloseCode
 from tidewire.conf import settings
-from tidewire.events import Resumed, StreamEvent, decode_any
+from tidewire.events import Resumed, decode_any
 from tidewire.exceptions import RedisUnavailable
 from tidewire.fanout.connection import Connection
-from tidewire.fanout.feeds import START, Subscription
+from tidewire.fanout.feeds import Subscription
 from tidewire.fanout.frames import Frame
+from tidewire.fanout.hub import Hub
 from tidewire.fanout.positions import Positions
-from tidewire.topics import ANY_MARK, Position, StreamTopic
-
-if TYPE_CHECKING:
-    from tidewire.auth.ticket import Ticket
-    from tidewire.fanout.hub import Hub
+from tidewire.topics import ANY_MARK, START, Position
 
 logger = logging.getLogger(__name__)
 
-TOPIC = StreamTopic(TOPIC_NAME)
 # Number of events that a node reads again after a gap; fewer than one read of history returns.
 REREAD_EVENTS = 500
 # Accuracy of a node's knowledge of Redis's time: the round trip of its question.
 CLOCK_MS = 5_000
-
-
-class Revoked(StreamEvent):
-    """The access of a session (by its hash), or of a user (`session` is None), has ended or must be checked again.
-
-    Args:
-        user: Primary key of the user as text.
-        session: Hash of the session; None for all sessions of the user.
-        final: True if access has ended. Otherwise clients should reconnect, and the handshake decides.
-
-    Example:
-        >>> from uuid import UUID
-        >>> Revoked(id=UUID(int=1), user="7").final
-        False
-
-    """
-
-    type: Literal["revoked"] = "revoked"
-    topic: str = TOPIC.name
-    user: str
-    session: str | None = None
-    final: bool = False
-
-
-def revoke(user: object, *, session: str | None = None, final: bool = False) -> None:
-    """Close a user's sockets and refuse the tickets issued so far, once the surrounding transaction commits.
-
-    Args:
-        user: Primary key of the user, of any type.
-        session: Hash of the only session that is revoked; None for all sessions of the user.
-        final: True to close the sockets as `REVOKED`. Otherwise the clients reconnect and are authenticated by their
-            session.
-
-    Example:
-        >>> from django.contrib.auth.models import User
-        >>> from django.db import transaction
-        >>> def deactivate(user):
-        ...     with transaction.atomic():
-        ...         user.is_active = False
-        ...         user.save()
-        ...         revoke(user.pk)
-        >>> deactivate(User.objects.create(username="ada"))
-
-    """
-    # The outbox needs models, which a node's process may load later than this module.
-    from tidewire.publishing import outbox  # noqa: PLC0415
-
-    with transaction.atomic():
-        event = Revoked(id=uuid4(), user=str(user), session=session, final=final)
-        outbox.publish(event.topic, event)
-
-
-def revoke_session(user: object, key: str) -> None:
-    """Close the sockets and end the tickets of an ended session, once the surrounding transaction commits.
-
-    With signed cookies the key of a session changes at each save, and sockets have older ones. All sockets of the user
-    then reconnect, and those without a session are refused.
-
-    Args:
-        user: Primary key of the user, of any type.
-        key: Key of the session, as in `request.session.session_key`.
-
-    Example:
-        >>> revoke_session(7, "the session's key")
-
-    """
-    if key_is_data():
-        revoke(user)
-    else:
-        revoke(user, session=session_hash(key), final=True)
 
 
 class _Received(NamedTuple):
@@ -124,21 +50,24 @@ class Revocations:
         connections: Returns the open connections of the node.
         clock: Redis's clock, which dates tickets.
         publish: Publishes a revocation to all nodes; may raise `RedisUnavailable`.
+        on_data_loss: Called if revocations may be lost for good.
 
     """
 
     def __init__(
         self,
-        hub: "Hub",
+        hub: Hub,
         connections: Callable[[], Iterable[Connection]],
         *,
         clock: RedisClock,
         publish: Callable[[Revoked], Awaitable[object]],
+        on_data_loss: Callable[[], None] = lambda: None,
     ) -> None:
         self._hub = hub
         self._connections = connections
         self._clock = clock
         self._publish = publish
+        self._on_data_loss = on_data_loss
         self._users: dict[str, _Received] = {}
         self._sessions: dict[str, _Received] = {}
         # The topic's epoch, and the marks of the positions after which this node knows all revocations, oldest first.
@@ -171,7 +100,7 @@ class Revocations:
         )
         self._subscription = self._hub.subscribe(TOPIC, listener, Positions({TOPIC.name: at}))
 
-    def allows(self, ticket: "Ticket") -> bool:
+    def allows(self, ticket: Ticket) -> bool:
         """Return whether a ticket is valid.
 
         A ticket contains the position of the revocations before its session was read; later ones must not concern it.
@@ -236,9 +165,6 @@ class Revocations:
         except RedisUnavailable as error:
             logger.warning("the end of a session was not published; other nodes detect it later: %s", error)
 
-    def on_data_loss(self) -> None:
-        """Called if revocations may be lost for good; the node replaces it."""
-
     # A `Writer` for the hub, by which the topic's events reach this class instead of a socket.
 
     backlog = 0
@@ -300,7 +226,7 @@ class Revocations:
             self._record_position(at.offset, at.mark)
         self._rereading = not event.recovered and not self._rereading
         if not event.recovered:
-            self.on_data_loss()
+            self._on_data_loss()
         if self._rereading and at is not None:
             self.follow(Position(at.epoch, max(0, at.offset - REREAD_EVENTS), ANY_MARK))
 

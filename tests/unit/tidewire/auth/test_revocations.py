@@ -11,8 +11,9 @@ from django.test import Client
 
 from tests.unit.tidewire.fakes import FakeSocket
 from tidewire import conf
-from tidewire.auth import revocation
-from tidewire.auth.revocation import CLOCK_MS, Revocations, Revoked
+from tidewire.auth import revocations as revocations_module
+from tidewire.auth.revocations import CLOCK_MS, Revocations
+from tidewire.auth.revoked import Revoked
 from tidewire.auth.sessions import session_hash
 from tidewire.auth.stamps import RedisClock
 from tidewire.auth.ticket import Ticket
@@ -194,7 +195,7 @@ def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkey
     for number in range(100):
         said(revocations, revoked(str(number), offset=10 + number))
         said(revocations, revoked("", f"mark {number}", offset=500 + number))
-    monkeypatch.setattr(revocation, "time", SimpleNamespace(monotonic=lambda: now + 1801))
+    monkeypatch.setattr(revocations_module, "time", SimpleNamespace(monotonic=lambda: now + 1801))
     said(revocations, revoked("1", offset=1000))
     assert len(revocations._users) == 1
     assert revocations._sessions == {}
@@ -247,7 +248,7 @@ def test_lost_history_distrusts_all_older_tickets(revocations):
 def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, hub):
     """The event that began a new epoch can be read; history that is missing must not be requested repeatedly."""
     lost = []
-    revocations.on_data_loss = lambda: lost.append(1)
+    revocations._on_data_loss = lambda: lost.append(1)
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
     said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
     assert hub.followed == [Position("a", 0, ANY_MARK)]
