@@ -23,6 +23,10 @@ class MalformedEvent(TidewireError, ValueError):
     """The text is not a valid event; the message names the field."""
 
 
+class MalformedHint(TidewireError, ValueError):
+    """A message of the channel layer is not a valid hint; the message names the topic and the field."""
+
+
 class RedisUnavailable(TidewireError):
     """Redis could not be reached in time; the operation may be retried."""
 

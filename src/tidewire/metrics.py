@@ -90,7 +90,7 @@ FANOUT_SECONDS = Histogram(
 )
 DROPPED = Counter(
     "tidewire_dropped",
-    "Hints that the layer lost, and writes that a socket refused. Act: on any.",
+    "Hints that the layer lost or that a hub could not read, and writes that a socket refused. Act: on any.",
     ["reason"],
 )
 RESUMES = Counter(

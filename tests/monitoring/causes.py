@@ -33,6 +33,8 @@ EVERYTHING = "tidewire_.+|process_start_time_seconds"
 TABLES = ("dashboard_document", "tidewire_outboxevent")
 MISSING = {name for name in alerts() if name.startswith("TidewireMetricMissing ")}
 
+# The default of the setting PREFIX.
+PREFIX = "tidewire"
 DJANGO = "import django; django.setup()\n"
 LEAVE_ONE_BEHIND = """
 from datetime import timedelta
@@ -44,15 +46,6 @@ OutboxEvent.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedel
 TAKE_IT_AWAY = """
 from tidewire.models import OutboxEvent
 OutboxEvent.objects.filter(event_id="left").delete()
-"""
-# A hint of a version without offsets.
-ODD_HINT = """
-from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
-from tidewire.conf import settings
-from tidewire.hints import HINT, group_name
-group = group_name(settings().PREFIX, "notifications")
-async_to_sync(get_channel_layer().group_send)(group, {"type": HINT, "topic": "notifications"})
 """
 # A megabyte for every reader, four times the backlog that a node accepts for one.
 LARGE_EVENTS = """
@@ -155,9 +148,11 @@ def owing(story: Story, _crowd: Crowd) -> None:
 
 
 def misleading(story: Story, _crowd: Crowd) -> None:
-    """Send a hint of another version, which the hub cannot read."""
-    story.stack.run("-c", DJANGO + ODD_HINT)
-    story.until("TidewireTaskRestarts")
+    """Store a tag that no version of tidewire writes, which the check of the hubs cannot read."""
+    with Redis.from_url(story.stack.redis_url) as redis:
+        redis.hset(f"{PREFIX}:versions:tags", "users", "odd")
+        story.until("TidewireTaskRestarts")
+        redis.hdel(f"{PREFIX}:versions:tags", "users")
 
 
 def stalling(story: Story, crowd: Crowd) -> None:

@@ -12,18 +12,18 @@ from typing import Any, Literal
 from channels.layers import BaseChannelLayer
 
 from tidewire import metrics
-from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS, RedisUnavailable
+from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS, MalformedHint, RedisUnavailable
 from tidewire.fanout.connection import Connection
 from tidewire.fanout.feeds import Feed, StateFeed, Subscription
 from tidewire.fanout.positions import Positions
 from tidewire.fanout.stream_feed import StreamFeed
-from tidewire.hints import group_name
+from tidewire.hints import Hint, group_name
 from tidewire.presence import Presence
 from tidewire.redis.backoff import Backoff
 from tidewire.redis.connections import reconnects
 from tidewire.streams import StreamReads
 from tidewire.tasks import cancel_all
-from tidewire.topics import Position, StateTopic, Topic
+from tidewire.topics import StateTopic, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -199,16 +199,19 @@ class Hub:
             await asyncio.sleep(wait)
 
     def _on_hint(self, message: dict[str, Any]) -> None:
-        feed = self._feeds.get(message["topic"])
+        try:
+            hint = Hint.decode(message)
+        except MalformedHint as error:
+            # The check finds the events of this hint; the others must not wait for a restart of the receiver.
+            metrics.DROPPED.labels("hint").inc()
+            logger.warning("a hint was refused: %s", error)
+            return
+        feed = self._feeds.get(hint.topic)
         if feed is None:
             return
-        if isinstance(feed, StreamFeed):
-            after = message["after"]
-            for offset, (mark, body) in enumerate(
-                zip(message["marks"], message["bodies"], strict=True), message["offset"]
-            ):
-                feed.on_hint(Position(message["epoch"], offset, mark), after, body, message["published"])
-                after = mark
+        if isinstance(feed, StreamFeed) and hint.events is not None:
+            for position, after, body in hint.events.each():
+                feed.on_hint(position, after, body, hint.events.published)
         else:
             feed.wants_refresh = True
         self._schedule(feed)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from channels.layers import BaseChannelLayer
 
-from tidewire.hints import HINT, group_name
+from tidewire.hints import Hint
 from tidewire.publishing.direct import send_hint
 
 
@@ -34,7 +34,7 @@ class Announcer:
             while self._due:
                 due, self._due = self._due, set()
                 for topic in due:
-                    await send_hint(self._layer, group_name(self._prefix, topic), {"type": HINT, "topic": topic})
+                    await send_hint(self._layer, self._prefix, Hint(topic))
                 await asyncio.sleep(self._coalesce_seconds)
         finally:
             self._task = None

@@ -12,7 +12,7 @@ from tidewire import metrics
 from tidewire.events import StreamEvent
 from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS
 from tidewire.families import family_label
-from tidewire.hints import HINT, group_name
+from tidewire.hints import Hint, HintedEvents, group_name
 from tidewire.streams import Appended, Encoded, Streams
 
 logger = logging.getLogger(__name__)
@@ -100,22 +100,21 @@ async def _announce(
             size += len(new[count][0].body)
             count += 1
         first = new[0][1].position
-        hint = {
-            "type": HINT,
-            "topic": topic,
-            "epoch": first.epoch,
-            "offset": first.offset,
-            "after": new[0][1].after,
-            "marks": [appended.position.mark for _, appended in new[:count]],
-            "bodies": [event.body for event, _ in new[:count]],
-            "published": published,
-        }
-        await send_hint(layer, group_name(prefix, topic), hint)
+        hinted = HintedEvents(
+            epoch=first.epoch,
+            offset=first.offset,
+            after=new[0][1].after,
+            marks=[appended.position.mark for _, appended in new[:count]],
+            bodies=[event.body for event, _ in new[:count]],
+            published=published,
+        )
+        await send_hint(layer, prefix, Hint(topic, hinted))
         new = new[count:]
 
 
-async def send_hint(layer: BaseChannelLayer, group: str, message: dict[str, object]) -> None:
-    """Send a hint to a group. A hint that is lost is counted and logged; it raises nothing."""
+async def send_hint(layer: BaseChannelLayer, prefix: str, hint: Hint) -> None:
+    """Send a hint to its topic's group. A hint that is lost is counted and logged; it raises nothing."""
+    group, message = group_name(prefix, hint.topic), hint.encode()
     try:
         async with asyncio.timeout(HINT_SECONDS):
             try:

@@ -17,14 +17,12 @@ from tidewire.topics import START, Position
 class MemoryStreams(Streams):
     """The interface `Streams` without I/O, with the faults of a real Redis.
 
+    If `unavailable` is True, each call raises `RedisUnavailable`. `asked` is awaited before and after each call, so
+    that a test can change the streams in between. `clock` returns Redis's time in seconds since 1970, and `reads`
+    counts the reads of a history.
+
     Args:
         length: Number of events that each history has at most: the setting HISTORY_LENGTH.
-
-    Attributes:
-        unavailable: If True, each call raises `RedisUnavailable`.
-        reads: The number of reads of a history.
-        asked: Awaited before and after each call, so that a test can change the streams in between.
-        clock: Returns Redis's time in seconds since 1970.
 
     Example:
         >>> from typing import Literal

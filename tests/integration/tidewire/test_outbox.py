@@ -212,17 +212,17 @@ def test_a_process_that_is_killed_between_redis_and_the_database_publishes_nothi
 def test_a_storm_with_outages_loses_nothing(processes, monkeypatch):
     """Redis fails at random during many saves. Afterwards all events must exist, once and in each thread's order."""
     chance = random.Random(4)
-    publish_all = publisher.publish_all
+    publish_batch = publisher.publish_all
 
     async def sometimes(*arguments, **options):
         if chance.random() < 0.2:
             raise publisher.RedisUnavailable("unavailable")
-        done = await publish_all(*arguments, **options)
+        done = await publish_batch(*arguments, **options)
         if chance.random() < 0.2:
             raise publisher.RedisUnavailable("the answer was lost")
         return done
 
-    monkeypatch.setattr(publisher, "publish_all", sometimes)
+    monkeypatch.setattr(publisher, "publish_batch", sometimes)
     monkeypatch.setattr(publisher, "FIRST_RETRY_SECONDS", 0.001)
     monkeypatch.setattr(publisher, "LONGEST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(sequencing, "BATCH", 5)

@@ -30,7 +30,7 @@ async def test_tick_has_its_size_with_the_offset_and_the_mark_that_the_hub_adds(
     async def publish(event, **_):
         published.append(event)
 
-    monkeypatch.setattr(tick_events, "publish", publish)
+    monkeypatch.setattr(tick_events, "publish_now", publish)
     monkeypatch.setattr(tick_events, "get_channel_layer", lambda: None)
     await publish_tick(41, size)
     [tick] = published

@@ -37,12 +37,20 @@ class Layer(InMemoryChannelLayer):
         self.discards: list[str] = []
         self.channels_made = 0
         self.unavailable = False
+        self.broken = False
         self.on_discard: Any = None
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         self._reach()
         self.channels_made += 1
         return await super().new_channel(prefix)
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        message = await super().receive(channel)
+        if self.broken:
+            self.broken = False
+            raise KeyError("a bug")
+        return message
 
     async def group_add(self, group: str, channel: str) -> None:
         self._reach()
@@ -337,13 +345,37 @@ async def test_leaving_twice_counts_once(scene):
     assert gauge.get() == before
 
 
+async def test_a_malformed_hint_costs_only_that_hint(scene, caplog):
+    """The receiver continues with the next hint, and the check finds the missed event."""
+    talk = await scene.listen()
+    before, dropped = restarts("receiving"), metrics.DROPPED.labels("hint")._value.get()
+    await scene.layer.group_send("p.talk", {"type": "tidewire.hint", "topic": "talk", "epoch": "no offset"})
+    await scene.say()
+    await pass_time(0.01)
+    assert offsets(talk) == [1]
+    assert "a hint was refused: topic 'talk': offset: Field required" in caplog.text
+    assert metrics.DROPPED.labels("hint")._value.get() == dropped + 1
+    assert restarts("receiving") == before
+
+
+async def test_a_hint_without_events_lets_a_stream_be_read(scene):
+    """The publisher may leave the events out."""
+    talk = await scene.listen()
+    await scene.say(hint=False)
+    await scene.layer.group_send("p.talk", {"type": "tidewire.hint", "topic": "talk"})
+    await pass_time(0.01)
+    assert offsets(talk) == [1]
+
+
 async def test_a_receiving_loop_that_dies_is_restarted_counted_and_its_clients_resynchronised(scene, caplog):
     """After any error, missed events are read and later hints received."""
     talk, hall = await scene.listen(), await scene.watch()
     hall.take()
     before = restarts("receiving")
     with caplog.at_level(logging.CRITICAL):
-        await scene.layer.group_send("p.talk", {"type": "tidewire.hint", "topic": "talk", "epoch": "no offset"})
+        scene.layer.broken = True
+        await scene.layer.group_send("p.talk", {"type": "tidewire.hint", "topic": "talk"})
+        await pass_time(0.01)
         scene.layer.groups.clear()
         await scene.say()
         await scene.presence.enter("ada")
@@ -489,7 +521,16 @@ async def test_a_hub_needs_nothing_of_a_layer_but_the_five_calls_of_channels(sce
     """The hub works with any layer."""
     used = {"new_channel", "receive", "group_add", "group_discard"}
     layer = type("Layer", (), {name: getattr(scene.layer, name) for name in used})()
-    hub = Hub(layer, scene.presence, scene.streams, prefix="q", coalesce_seconds=0.2, check_seconds=1.0)
+    hub = Hub(
+        layer,
+        scene.presence,
+        scene.streams,
+        prefix="q",
+        coalesce_seconds=0.2,
+        check_seconds=1.0,
+        on_stale=lambda _stale: None,
+        on_reconnect=lambda: None,
+    )
     receiving = asyncio.ensure_future(hub.run_receiving())
     socket = FakeSocket()
     hub.subscribe(TALK, socket.connection, BEGINNING)

@@ -1,4 +1,4 @@
-"""Publishing: the event is appended to the stream before its hint is sent, and announcements are coalesced."""
+"""Publishing at once: the event is appended to the stream before its hint is sent."""
 
 import asyncio
 from typing import Any
@@ -9,12 +9,11 @@ import pytest
 from tests.unit.tidewire.fakes import Said
 from tidewire import metrics
 from tidewire.exceptions import RedisUnavailable
-from tidewire.publishing.direct import HINT_CHARACTERS, HINT_SECONDS, Announcer, publish_batch, publish_now
+from tidewire.publishing.direct import HINT_CHARACTERS, HINT_SECONDS, publish_batch, publish_now
 from tidewire.streams import Encoded
 from tidewire.testing import MemoryStreams
 
 EVENT = Said(id=UUID(int=1), text="hello")
-COALESCE_SECONDS = 0.2
 
 
 class Layer:
@@ -128,47 +127,3 @@ async def test_large_events_are_hinted_at_one_by_one(layer, streams):
     words = [Encoded.of(Said(id=UUID(int=number), text="x" * HINT_CHARACTERS)) for number in (1, 2)]
     await publish_batch({"talk": words}, streams=streams, layer=layer, prefix="p")
     assert [(hint["offset"], len(hint["bodies"])) for _, _, hint in layer.sent] == [(1, 1), (2, 1)]
-
-
-class TestAnnouncer:
-    @pytest.fixture
-    def here(self):
-        """The topics that this process's hub was notified of."""
-        return []
-
-    @pytest.fixture
-    async def announcer(self, layer, here):
-        return Announcer(layer, prefix="p", coalesce_seconds=COALESCE_SECONDS, on_change=here.append)
-
-    async def test_the_first_change_is_announced_at_once(self, announcer, layer, here):
-        """A change after a quiet time is not delayed."""
-        started = asyncio.get_running_loop().time()
-        await announcer.announce({"users"})
-        await asyncio.sleep(COALESCE_SECONDS * 3)
-        [(at, *sent)] = layer.sent
-        assert sent == ["p.users", {"type": "tidewire.hint", "topic": "users"}]
-        assert at - started < 0.001
-        assert here == [{"users"}]
-
-    async def test_a_storm_is_announced_a_few_times_a_second(self, announcer, layer, here):
-        """A thousand changes in ten seconds are fifty announcements; the process's own hub is notified of each."""
-        for _ in range(1000):
-            await announcer.announce({"users"})
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(1)
-        assert 45 <= len(layer.sent) <= 55
-        assert len(here) == 1000
-
-    async def test_the_last_change_is_always_announced(self, announcer, layer, here):
-        """A change just after an announcement is announced too."""
-        await announcer.announce({"users"})
-        await asyncio.sleep(0.01)
-        await announcer.announce({"users", "documents"})
-        await asyncio.sleep(COALESCE_SECONDS * 3)
-        assert sorted(group for _, group, _ in layer.sent) == ["p.documents", "p.users", "p.users"]
-
-    async def test_a_quiet_announcer_has_no_task(self, announcer, layer, here):
-        """Without changes there is no waiting task."""
-        await announcer.announce({"users"})
-        await asyncio.sleep(COALESCE_SECONDS * 3)
-        assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -32,7 +32,7 @@ class Redis:
         self.refused: set[str] = set()
         self.batches: list[int] = []
 
-    async def publish_all(self, batch, **_options):
+    async def publish_batch(self, batch, **_options):
         self.batches.append(sum(map(len, batch.values())))
         results = await self.streams.append_all({topic: batch[topic] for topic in batch if topic not in self.refused})
         return results | {topic: ResponseError("WRONGTYPE") for topic in batch if topic in self.refused}
@@ -56,7 +56,7 @@ def run(work, **_options):
 @pytest.fixture
 def redis(monkeypatch):
     made = Redis()
-    monkeypatch.setattr(publisher, "publish_all", made.publish_all)
+    monkeypatch.setattr(publisher, "publish_batch", made.publish_batch)
     monkeypatch.setattr(publisher, "background", lambda: SimpleNamespace(run=run))
     monkeypatch.setattr(publisher, "PACE_SECONDS", 0.0)
     monkeypatch.setattr(publisher, "LONGEST_PACE_SECONDS", 0.0)
