@@ -24,11 +24,6 @@ def longest_delay(attempt: int) -> float:
     return longest
 
 
-def is_final(code: int) -> bool:
-    """Return whether a close code asks the client to stop."""
-    return 3500 <= code < 4000 or 4500 <= code < 5000
-
-
 class SeenIds:
     """The ids of the newest events. The id decides, because a loss of Redis can give an event another offset."""
 

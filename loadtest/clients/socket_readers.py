@@ -15,7 +15,7 @@ from gevent.event import Event as Signal
 from websocket import WebSocket, WebSocketTimeoutException
 
 from testkit.frame_parser import CLOSE, PING, TEXT, FrameError, FrameParser
-from testkit.page_client import is_final
+from tidewire.close_codes import is_final
 
 OnText = Callable[[bytes], None]
 # Bytes of one read: enough for a burst of a hundred events, and a limit of memory.

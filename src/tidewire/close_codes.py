@@ -9,6 +9,26 @@ the user cannot leave without a new login or another page. All other states are 
 from enum import IntEnum
 from typing import Self
 
+# The first and the last code of each final range.
+FINAL_RANGES = ((3500, 3999), (4500, 4999))
+
+
+def is_final(code: int) -> bool:
+    """Return whether a close code asks the client to stop.
+
+    Args:
+        code: Any close code, of the library or of another server.
+
+    Returns:
+        True if the client must not reconnect.
+
+    Example:
+        >>> is_final(4500), is_final(4000), is_final(1006)
+        (True, False, False)
+
+    """
+    return any(first <= code <= last for first, last in FINAL_RANGES)
+
 
 class CloseCode(IntEnum):
     """A code that tidewire sends. The number is the value, so a member may be passed for an integer.
@@ -50,17 +70,18 @@ class CloseCode(IntEnum):
     @property
     def final(self) -> bool:
         """True if the client must not reconnect."""
-        return 3500 <= self < 4000 or 4500 <= self < 5000
+        return is_final(self)
 
 
 def as_javascript() -> str:
     """Return the table as the ES module that the client imports.
 
     Example:
-        >>> print(as_javascript().splitlines()[2])
+        >>> print(as_javascript().splitlines()[3])
           4000: "this node is being drained; reconnect to another",
 
     """
     rows = "".join(f'  {code.value}: "{code.meaning}",\n' for code in CloseCode)
     head = "// Written by `manage.py close_codes` from tidewire/close_codes.py."
-    return f"{head}\nexport const CLOSE_CODES = {{\n{rows}}};\n"
+    ranges = ", ".join(f"[{first}, {last}]" for first, last in FINAL_RANGES)
+    return f"{head}\nexport const FINAL_RANGES = [{ranges}];\nexport const CLOSE_CODES = {{\n{rows}}};\n"

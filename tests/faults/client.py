@@ -24,10 +24,10 @@ from testkit.page_client import (
     STREAM,
     TIMEOUT_SECONDS,
     SeenIds,
-    is_final,
     longest_delay,
 )
 from testkit.websocket_client import WebSocketClient, handshake
+from tidewire.close_codes import is_final
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,7 @@
-"""Clients of tests follow the page's client: final codes, backoff, and each event once."""
+"""Clients of tests follow the page's client: backoff, and each event once."""
 
 from testkit import page_client
-from testkit.page_client import SeenIds, is_final, longest_delay
-from tidewire.close_codes import CloseCode
-
-
-def test_final_codes_are_those_of_the_library():
-    assert {code: is_final(code) for code in CloseCode} == {code: code.final for code in CloseCode}
-    assert [is_final(code) for code in (1006, 3499, 3500, 3999, 4499, 4500, 4999)] == [
-        *(False, False, True, True, False, True, True)
-    ]
+from testkit.page_client import SeenIds, longest_delay
 
 
 def test_backoff_doubles_up_to_its_limit():

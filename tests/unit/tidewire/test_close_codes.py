@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import tidewire
-from tidewire.close_codes import CloseCode, as_javascript
+from tidewire.close_codes import CloseCode, as_javascript, is_final
 
 JAVASCRIPT = Path(tidewire.__file__).parent / "static" / "tidewire" / "close-codes.js"
 
@@ -30,9 +30,8 @@ def test_a_code_says_what_the_client_does(code):
 
 def test_final_codes_are_two_ranges():
     """In each thousand, a client reconnects after codes below 500, and must stop after the others."""
-    final = CloseCode.final.fget
-    assert [final(code) for code in (1000, 3000, 3499, 4000, 4499)] == [False] * 5
-    assert [final(code) for code in (3500, 3999, 4500, 4999)] == [True] * 4
+    assert [is_final(code) for code in (1000, 1006, 3000, 3499, 4000, 4499, 5000)] == [False] * 7
+    assert [is_final(code) for code in (3500, 3999, 4500, 4999)] == [True] * 4
 
 
 def test_no_code_is_given_twice():

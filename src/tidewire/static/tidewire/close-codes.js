@@ -1,4 +1,5 @@
 // Written by `manage.py close_codes` from tidewire/close_codes.py.
+export const FINAL_RANGES = [[3500, 3999], [4500, 4999]];
 export const CLOSE_CODES = {
   4000: "this node is being drained; reconnect to another",
   4001: "the client read too slowly; reconnect and resume",

@@ -1,5 +1,7 @@
 // The delay after which a client reconnects when its socket was closed.
 
+import { FINAL_RANGES } from "./close-codes.js";
+
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 30_000;
 // Too many sockets of one user: an early reconnect would be refused again.
@@ -23,7 +25,7 @@ export function backoffAfterRefusal(attempt, random = Math.random) {
 
 /** Return whether the client must not reconnect after this close code. */
 export function isFinal(code) {
-  return (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
+  return FINAL_RANGES.some(([first, last]) => first <= code && code <= last);
 }
 
 /** The milliseconds that a `drain` event requests, within limits. */
