@@ -262,7 +262,7 @@ def state() -> dict[str, Any]:
         "editors": sum(here.feature(EditLeaseFeature).editors._sockets.values()),
         "gauge": sum(sample.value for metric in metrics.CONNECTIONS.collect() for sample in metric.samples),
         "subscriptions": sum(
-            len(feed.subscriptions) for feed in here.hub._feeds.values() if feed.name != "revocations"
+            len(loop.feed.subscriptions) for name, loop in here.hub._loops.items() if name != "revocations"
         ),
         "handshakes": len(server._inbound_limits.waiting) if server is not None else 0,
         "recorded": recorded,

@@ -74,16 +74,17 @@ async def test_a_flush_is_made_good_with_few_calls_and_no_errors(here, redis_ser
     enter(here, names)
 
     def shown() -> bool:
-        feeds = [here.hub._feeds[name] for name in names]
-        return all(feed.joined and not feed.is_behind(feed.version) and feed._value.names == ("ada",) for feed in feeds)
+        feeds = [here.hub._loops[name].feed for name in names]
+        joined = all(here.hub._groups.is_joined(name) for name in names)
+        return joined and all(not feed.is_behind(feed.version) and feed._value.names == ("ada",) for feed in feeds)
 
     first = await until(shown, "every room shows its member")
-    versions = {name: here.hub._feeds[name].version for name in names}
+    versions = {name: here.hub._loops[name].feed.version for name in names}
     before = errors()
     redis_server.client.config_resetstat()
     redis_server.client.flushall()
     again = await until(
-        lambda: all(here.hub._feeds[name].version > versions[name] for name in names) and shown(), "all are back"
+        lambda: all(here.hub._loops[name].version > versions[name] for name in names) and shown(), "all are back"
     )
     calls = {name.partition("_")[2]: found["calls"] for name, found in redis_server.client.info("commandstats").items()}
     logger.info("%d rooms: first in %.1f s, again in %.1f s, Redis was sent %s", ROOMS, first, again, calls)
@@ -125,7 +126,7 @@ def present(redis_server) -> int:  # noqa: F811  # not the fixture
 
 async def test_rooms_that_were_opened_and_closed_leave_nothing_behind(hasty, here, redis_server):  # noqa: F811
     """The memory of a node and of Redis grew with every room that was ever opened, as did Prometheus's series."""
-    await until(lambda: here.hub._feeds["revocations"].joined, "the node has begun")
+    await until(lambda: here.hub._groups.is_joined("revocations"), "the node has begun")
     before, memory = keys(redis_server), None
     for turn in range(4):
         names = [f"room.{turn}-{number}" for number in range(ROOMS // 2)]
@@ -133,15 +134,15 @@ async def test_rooms_that_were_opened_and_closed_leave_nothing_behind(hasty, her
         streams = [f"talk-{turn}-{number}" for number in range(100)]
         for name in streams:
             here.hub.subscribe(StreamTopic(name), socket.connection)
-        await until(lambda names=names: all(here.hub._feeds[name].joined for name in names), "every room is open")
+        await until(lambda names=names: all(here.hub._groups.is_joined(name) for name in names), "every room is open")
         await until(lambda names=names: present(redis_server) >= len(names), "presence knows the members")
         leave(here, socket, names)
-        await until(lambda: set(here.hub._feeds) <= {"revocations"}, "no feed is left")
+        await until(lambda: set(here.hub._loops) <= {"revocations"}, "no feed is left")
         await until(lambda: not present(redis_server), "all have left")
         if memory is None:
             memory = series()
     assert series() <= memory
-    for remembered in (here.hub._empty_since, here.hub._refreshed, here.hub._joined, here.hub._tasks):
+    for remembered in (here.hub._loops, here.hub._groups._joined):
         assert set(remembered) <= {"revocations"}
     assert redis_server.client.scard("tidewire:busy:rooms") == 0
     assert redis_server.client.zcard("tidewire:changed:rooms") <= 1000

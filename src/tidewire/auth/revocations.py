@@ -19,10 +19,10 @@ from tidewire.conf import settings
 from tidewire.events import Resumed, decode_any
 from tidewire.exceptions import RedisUnavailable
 from tidewire.fanout.connection import Connection
-from tidewire.fanout.feeds import Subscription
 from tidewire.fanout.frames import Frame
 from tidewire.fanout.hub import Hub
 from tidewire.fanout.positions import Positions
+from tidewire.fanout.subscription import Subscription
 from tidewire.topics import ANY_MARK, START, Position
 
 logger = logging.getLogger(__name__)

@@ -12,12 +12,16 @@ from typing import Any, Literal
 from channels.layers import BaseChannelLayer
 
 from tidewire import metrics
-from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS, MalformedHint, RedisUnavailable
+from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS, MalformedHint
 from tidewire.fanout.connection import Connection
-from tidewire.fanout.feeds import Feed, StateFeed, Subscription
+from tidewire.fanout.feed import Feed
+from tidewire.fanout.feed_loop import FeedLoop
+from tidewire.fanout.groups import Groups
 from tidewire.fanout.positions import Positions
+from tidewire.fanout.state_feed import StateFeed
 from tidewire.fanout.stream_feed import StreamFeed
-from tidewire.hints import Hint, group_name
+from tidewire.fanout.subscription import Subscription
+from tidewire.hints import Hint
 from tidewire.presence import Presence
 from tidewire.redis.backoff import Backoff
 from tidewire.redis.connections import reconnects
@@ -29,22 +33,14 @@ logger = logging.getLogger(__name__)
 
 # For a connection that needs only new events.
 NO_POSITIONS = Positions()
-# Timeout of each call to the layer. Without it a call to a Redis that hangs would block all later calls.
-LAYER_SECONDS = 2.0
 # While Redis is unavailable the delay between checks grows to this, within which a recovery is detected.
 LONGEST_CHECK_SECONDS = 3.0
-# Delay of the first reading, during which presence can be updated, so that the count includes the new member.
-FIRST_READ_SECONDS = 0.05
 # Number of feeds that are read concurrently. Their reads are batched and leave connections free for presence.
 CONCURRENT_READS = 256
-# Number of groups that are joined or left concurrently: a layer may use a connection for each call.
-CONCURRENT_LAYER_CALLS = 16
 # Number of positions compared in one call, which takes a few milliseconds of the event loop.
 POSITIONS_PER_CHECK = 500
 # A topic's group is left this long after its last subscription ended, so that a page can reload without joining again.
 LINGER_SECONDS = 10.0
-# Layers with expiring groups (86,400 s by default) drop a member that does not join again.
-REJOIN_SECONDS = 3600.0
 
 
 class Hub:
@@ -66,23 +62,16 @@ class Hub:
         on_stale: Callable[[bool], None],
         on_reconnect: Callable[[], None],
     ) -> None:
-        self._layer = layer
         self._presence = presence
         self._streams = streams
-        self._prefix = prefix
         self._coalesce_seconds = coalesce_seconds
         self._check_seconds = check_seconds
         self._on_stale = on_stale
         self._on_reconnect = on_reconnect
+        self._groups = Groups(layer, prefix=prefix)
+        self._loops: dict[str, FeedLoop] = {}
         self._subscriptions: dict[Connection, list[Subscription]] = {}
-        self._feeds: dict[str, Feed] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._refreshed: dict[str, float] = {}
-        self._empty_since: dict[str, float] = {}
-        self._joined: dict[str, float] = {}
         self._reads = asyncio.Semaphore(CONCURRENT_READS)
-        self._layer_calls = asyncio.Semaphore(CONCURRENT_LAYER_CALLS)
-        self._channel: str | None = None
         # Operations that Redis currently fails, reads or writes. Either makes this node's sockets stale.
         self._failing: set[Literal["reads", "writes"]] = set()
         self.stale = False
@@ -93,39 +82,48 @@ class Hub:
         Raises `ValueError` if the name belongs to a topic of the other kind.
         """
         subscriptions = self._subscriptions.setdefault(connection, [])
-        subscribed = next((each for each in subscriptions if each.feed.name == topic.name), None)
+        subscribed = next((each for each in subscriptions if each.topic == topic.name), None)
         if subscribed is not None:
             return subscribed
-        kind = StateFeed if isinstance(topic, StateTopic) else StreamFeed
-        feed = self._feeds.get(topic.name)
-        if feed is None:
-            feed = self._feeds[topic.name] = (
-                StateFeed(topic, self._presence) if isinstance(topic, StateTopic) else StreamFeed(topic, self._streams)
-            )
-        elif not isinstance(feed, kind):
-            raise ValueError(f"topic {topic.name!r} is a state topic and a stream topic: give one another name")
-        subscription = feed.add(connection, at.of(topic.name))
+        loop = self._loop_of(topic)
+        loop.empty_since = None
+        subscription = loop.feed.add(connection, at.of(topic.name))
         subscriptions.append(subscription)
-        metrics.SUBSCRIPTIONS.labels(feed.family).inc()
-        self.catch_up(subscription)
+        metrics.SUBSCRIPTIONS.labels(loop.feed.family).inc()
+        loop.feed.catch_up(subscription)
         if connection.code is not None:
             # The socket is closed already, so its own end can no longer unsubscribe it.
             self.unsubscribe(subscription)
         return subscription
 
+    def _loop_of(self, topic: Topic) -> FeedLoop:
+        loop = self._loops.get(topic.name)
+        if loop is None:
+            feed: Feed = (
+                StateFeed(topic, self._presence, self._schedule)
+                if isinstance(topic, StateTopic)
+                else StreamFeed(topic, self._streams, self._schedule)
+            )
+            loop = self._loops[topic.name] = FeedLoop(
+                feed, groups=self._groups, reads=self._reads, coalesce_seconds=self._coalesce_seconds
+            )
+        elif isinstance(loop.feed, StateFeed) != isinstance(topic, StateTopic):
+            raise ValueError(f"topic {topic.name!r} is a state topic and a stream topic: give one another name")
+        return loop
+
     def unsubscribe(self, subscription: Subscription) -> None:
         """Unsubscribe a connection from a topic."""
-        feed = subscription.feed
-        if subscription not in feed.subscriptions:
+        subscriptions = self._subscriptions.get(subscription.connection, [])
+        if subscription not in subscriptions:
             return
-        del feed.subscriptions[subscription]
-        subscriptions = self._subscriptions[subscription.connection]
         subscriptions.remove(subscription)
         if not subscriptions:
             del self._subscriptions[subscription.connection]
-        metrics.SUBSCRIPTIONS.labels(feed.family).dec()
-        if not feed.subscriptions:
-            self._empty_since[feed.name] = asyncio.get_running_loop().time()
+        loop = self._loops[subscription.topic]
+        del loop.feed.subscriptions[subscription]
+        metrics.SUBSCRIPTIONS.labels(loop.feed.family).dec()
+        if not loop.feed.subscriptions:
+            loop.empty_since = asyncio.get_running_loop().time()
 
     def unsubscribe_all(self, connection: Connection) -> None:
         """Unsubscribe a connection from all its topics."""
@@ -136,43 +134,31 @@ class Hub:
 
     def catch_up_all(self, connection: Connection) -> None:
         """Bring all subscriptions of a connection up to date."""
-        for subscription in self._subscriptions.get(connection, ()):
-            self.catch_up(subscription)
+        for subscription in list(self._subscriptions.get(connection, ())):
+            self._loops[subscription.topic].feed.catch_up(subscription)
 
     def positions(self, connection: Connection) -> dict[str, int | None]:
         """Return the position of a connection on each of its topics, for the log."""
-        return {each.feed.name: each.position for each in self._subscriptions.get(connection, ())}
-
-    def catch_up(self, subscription: Subscription) -> None:
-        """Bring a subscription up to date, at once if memory has all the events it needs."""
-        feed = subscription.feed
-        if not feed.catch_up(subscription):
-            feed.wants_refresh = True
-            self._schedule(feed)
+        return {each.topic: each.position for each in self._subscriptions.get(connection, ())}
 
     def refresh(self, topics: Iterable[str]) -> None:
         """Read these state topics again if they have feeds on this node."""
         for topic in topics:
-            feed = self._feeds.get(topic)
-            if isinstance(feed, StateFeed):
-                feed.wants_refresh = True
-                self._schedule(feed)
+            loop = self._loops.get(topic)
+            if loop is not None and isinstance(loop.feed, StateFeed):
+                loop.feed.request_read()
 
     async def run_receiving(self) -> None:
-        """Receive hints until an exception; the caller must restart it. Each run joins all groups and reads all feeds.
+        """Receive hints until an exception, after which the caller must restart it.
 
-        The channel is kept between runs, because a layer goes on filling a channel that is no longer read.
+        Each run joins all groups and reads all feeds.
         """
-        for feed in self._feeds.values():
-            feed.joined = False
-            feed.wants_refresh = True
-        if self._channel is None:
-            async with asyncio.timeout(LAYER_SECONDS):
-                self._channel = await self._layer.new_channel()
-        for feed in list(self._feeds.values()):
-            self._schedule(feed)
+        self._groups.forget()
+        await self._groups.open()
+        for loop in list(self._loops.values()):
+            loop.feed.request_read()
         while True:
-            self._on_hint(await self._layer.receive(self._channel))
+            self._on_hint(await self._groups.receive())
 
     async def run_checking(self) -> None:
         """Compare positions with Redis's every second, and leave the groups of topics without subscriptions."""
@@ -206,134 +192,67 @@ class Hub:
             metrics.DROPPED.labels("hint").inc()
             logger.warning("a hint was refused: %s", error)
             return
-        feed = self._feeds.get(hint.topic)
-        if feed is None:
+        loop = self._loops.get(hint.topic)
+        if loop is None:
             return
-        if isinstance(feed, StreamFeed) and hint.events is not None:
+        if isinstance(loop.feed, StreamFeed) and hint.events is not None:
             for position, after, body in hint.events.each():
-                feed.on_hint(position, after, body, hint.events.published)
+                loop.feed.on_hint(position, after, body, hint.events.published)
         else:
-            feed.wants_refresh = True
-        self._schedule(feed)
+            loop.feed.request_read()
 
     async def stop(self) -> None:
         """Cancel all tasks; nothing is delivered afterwards."""
-        self._channel = None
-        await cancel_all(self._tasks.values())
-        # A task that was cancelled before it started has not removed itself.
-        self._tasks.clear()
+        self._groups.close()
+        await cancel_all(loop.task for loop in self._loops.values() if loop.task is not None)
+        for loop in self._loops.values():
+            # A task that was cancelled before it started has not removed itself.
+            loop.task = None
 
     def _schedule(self, feed: Feed) -> None:
-        if self._channel is not None and feed.name not in self._tasks:
-            self._tasks[feed.name] = asyncio.ensure_future(self._run(feed))
-
-    async def _run(self, feed: Feed) -> None:
-        """Run a feed's pending work until none is left. Each feed has at most one task."""
-        topic = feed.name
-        try:
-            # A restart of `run_receiving` may reset `joined` at any time.
-            while feed.wants_refresh or feed.wants_delivery or not feed.joined:
-                if not feed.joined:
-                    await self._join(feed)
-                if feed.wants_delivery:
-                    await feed.deliver()
-                if feed.wants_refresh:
-                    await self._coalesce(feed)
-                    async with self._reads:
-                        await self._refresh(feed)
-        except REDIS_UNAVAILABLE_ERRORS as error:
-            # The check retries the feed every second.
-            logger.debug("topic %s waits for Redis: %s", topic, error)
-        except Exception:
-            logger.exception("delivery on topic %s failed; reading the topic again", topic)
-            metrics.TASK_RESTARTS.labels("delivery").inc()
-            feed.invalidate()
-        finally:
-            del self._tasks[topic]
-
-    async def _refresh(self, feed: Feed) -> None:
-        feed.wants_refresh = False
-        try:
-            await feed.refresh()
-        except BaseException:
-            feed.wants_refresh = True
-            raise
-
-    async def _coalesce(self, feed: Feed) -> None:
-        if not isinstance(feed, StateFeed):
-            return
-        loop = asyncio.get_running_loop()
-        first = loop.time() - self._coalesce_seconds + FIRST_READ_SECONDS
-        wait = self._refreshed.get(feed.name, first) + self._coalesce_seconds - loop.time()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        self._refreshed[feed.name] = loop.time()
-
-    async def _join(self, feed: Feed) -> None:
-        if self._channel is None:
-            raise RedisUnavailable("the hub has no channel yet")
-        # Set before the call to the layer, so that a restart of `run_receiving` in between can reset it.
-        feed.joined = True
-        try:
-            async with self._layer_calls, asyncio.timeout(LAYER_SECONDS):
-                await self._layer.group_add(group_name(self._prefix, feed.name), self._channel)
-        except BaseException:
-            feed.joined = False
-            raise
-        self._joined[feed.name] = asyncio.get_running_loop().time()
+        loop = self._loops.get(feed.name)
+        if loop is not None:
+            loop.schedule()
 
     async def _check(self) -> None:
-        states = [feed for feed in self._feeds.values() if isinstance(feed, StateFeed)]
-        streams = [feed for feed in self._feeds.values() if isinstance(feed, StreamFeed)]
+        feeds = [loop.feed for loop in self._loops.values()]
+        states = [feed for feed in feeds if isinstance(feed, StateFeed)]
+        streams = [feed for feed in feeds if isinstance(feed, StreamFeed)]
         for first in range(0, len(states) or 1, POSITIONS_PER_CHECK):
             some = states[first : first + POSITIONS_PER_CHECK]
             versions = await self._presence.versions([feed.name for feed in some])
             for state, version in zip(some, versions, strict=True):
-                state.wants_refresh |= state.is_behind(version)
+                if state.is_behind(version):
+                    state.request_read()
         for first in range(0, len(streams), POSITIONS_PER_CHECK):
             part = streams[first : first + POSITIONS_PER_CHECK]
             ends = await self._streams.ends([feed.name for feed in part])
             for stream, end in zip(part, ends, strict=True):
-                stream.wants_refresh |= stream.is_behind(end)
+                if stream.is_behind(end):
+                    stream.request_read()
                 stream.trim()
+        self._groups.expire()
         now = asyncio.get_running_loop().time()
-        for feed in list(self._feeds.values()):
-            if now - self._joined.get(feed.name, now) > REJOIN_SECONDS:
-                feed.joined = False
-            if feed.wants_refresh or feed.wants_delivery or not feed.joined:
-                self._schedule(feed)
-        self._leave_empty(now)
+        for loop in list(self._loops.values()):
+            if loop.is_due:
+                loop.schedule()
+            elif loop.task is None and loop.empty_since is not None and now - loop.empty_since > LINGER_SECONDS:
+                loop.task = asyncio.ensure_future(self._leave(loop))
 
-    def _leave_empty(self, now: float) -> None:
-        for topic, since in list(self._empty_since.items()):
-            feed = self._feeds.get(topic)
-            if feed is None or feed.subscriptions:
-                del self._empty_since[topic]
-            elif now - since > LINGER_SECONDS and topic not in self._tasks:
-                # Registered as the feed's task, so that no other task can join the group while it is being left.
-                self._tasks[topic] = asyncio.ensure_future(self._leave(feed))
-
-    async def _leave(self, feed: Feed) -> None:
-        topic = feed.name
+    async def _leave(self, loop: FeedLoop) -> None:
+        """Leave the group of a topic without subscriptions, and forget its feed."""
+        topic = loop.feed.name
         try:
-            if self._channel is not None:
-                feed.joined = False
-                async with self._layer_calls, asyncio.timeout(LAYER_SECONDS):
-                    await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
+            await loop.leave()
         except REDIS_UNAVAILABLE_ERRORS as error:
             # The topic is still empty at a later check, which retries.
             logger.debug("topic %s is left later: %s", topic, error)
-            feed.joined = True
             return
-        finally:
-            del self._tasks[topic]
-        if feed.subscriptions:
+        if loop.feed.subscriptions:
             # A connection subscribed in the meantime, and was served from the feed's memory.
-            feed.wants_refresh = True
-            self._schedule(feed)
+            loop.feed.request_read()
         else:
-            for remembered in (self._feeds, self._empty_since, self._refreshed, self._joined):
-                remembered.pop(topic, None)
+            del self._loops[topic]
 
     def set_redis_health(self, operation: Literal["reads", "writes"], *, healthy: bool) -> None:
         """Record whether Redis answers reads, or accepts writes. Failed writes matter too: they reach no node."""

@@ -33,7 +33,7 @@ def test_the_package_has_what_is_no_python(built):
     files = dist.wheel_files(built[0])
     kinds = {"tidewire/py.typed", "tidewire/redis/lua/append.lua", "tidewire/static/tidewire/client.js"}
     assert kinds | {"tidewire/migrations/0001_initial.py"} <= files
-    assert not [name for name in files if "test" in name or "__pycache__" in name]
+    assert not [name for name in files if "test_" in name or "tests/" in name or "__pycache__" in name]
 
 
 def test_a_file_too_many_or_too_few_is_named():

@@ -22,7 +22,6 @@ from tidewire.close_codes import CloseCode
 from tidewire.consumers import MALFORMED_LIMIT, LiveConsumer
 from tidewire.events import Event, Ping
 from tidewire.presence import PresenceKey
-from tidewire.publishing.direct import publish_now
 from tidewire.routing import with_fallback
 from tidewire.server.node import Node
 from tidewire.topics import StreamTopic, Topic
@@ -159,7 +158,7 @@ def closes(messages: list[dict[str, Any]]) -> list[int]:
 
 async def say_on_talk(here: Node, number: int, text: str) -> None:
     event = Said(id=UUID(int=number), text=text)
-    await publish_now(event, streams=here.streams, layer=here.hub._layer, prefix=here.settings.PREFIX)
+    await here.publish(event)
 
 
 class TestConnecting:
@@ -418,7 +417,7 @@ class TestLeaving:
         before = counted(metrics.CLOSES, "HallConsumer", "1001")
         await client.disconnect(code=1001)
         assert here.connections == set()
-        assert subscription.feed.subscriptions == {}
+        assert here.hub._loops[subscription.topic].feed.subscriptions == {}
         assert counted(metrics.CLOSES, "HallConsumer", "1001") == before + 1
         await asyncio.sleep(here.settings.GRACE_SECONDS + 2)
         [members] = await here.presence_store.members([("hall", "in")], names=-1)

@@ -16,7 +16,6 @@ from dashboard.topics import NOTIFICATIONS
 from tests.unit.tidewire.fakes import place
 from tidewire.contrib.edit_lease.feature import EditLeaseFeature
 from tidewire.exceptions import RedisUnavailable
-from tidewire.publishing.direct import publish_now
 from tidewire.routing import with_fallback
 from ws.routing import websocket_urlpatterns
 
@@ -347,7 +346,7 @@ class TestNotifications:
             title="Plan",
             at=datetime(2026, 11, 23, tzinfo=UTC),
         )
-        await publish_now(event, streams=here.streams, layer=here.hub._layer, prefix=here.settings.PREFIX)
+        await here.publish(event)
         for client in clients:
             received = await client.newest()
             assert received.pop("offset") == 1

@@ -12,7 +12,8 @@ from channels.layers import InMemoryChannelLayer
 from tests.unit.tidewire.fakes import FakeSocket, Hall, Said
 from tidewire import metrics
 from tidewire.exceptions import RedisUnavailable
-from tidewire.fanout.hub import LAYER_SECONDS, LINGER_SECONDS, LONGEST_CHECK_SECONDS, REJOIN_SECONDS, Hub
+from tidewire.fanout.groups import LAYER_SECONDS, REJOIN_SECONDS
+from tidewire.fanout.hub import LINGER_SECONDS, LONGEST_CHECK_SECONDS, Hub
 from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
 from tidewire.presence.witness import Witness
@@ -282,7 +283,7 @@ async def test_an_empty_topic_is_left_after_a_while(scene):
     await pass_time(LINGER_SECONDS)
     assert scene.members("talk") == 0
     assert scene.layer.discards == ["p.talk"]
-    assert "talk" not in scene.hub._feeds
+    assert "talk" not in scene.hub._loops
     again = await scene.listen()
     await scene.say()
     await pass_time(0.01)
@@ -514,7 +515,7 @@ async def test_nothing_is_delivered_after_the_stop(scene):
     scene.hub.refresh({"hall"})
     await pass_time(0.5)
     assert names(socket) == []
-    assert scene.hub._tasks == {}
+    assert all(loop.task is None for loop in scene.hub._loops.values())
 
 
 async def test_a_hub_needs_nothing_of_a_layer_but_the_five_calls_of_channels(scene):

@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 
 from tests.unit.tidewire.fakes import FakeSocket, Said, finish, place, step
-from tidewire.fanout import delivery, stream_feed
-from tidewire.fanout.feeds import Subscription
-from tidewire.fanout.stream_feed import HISTORY_CACHE_SECONDS, RECENT_EVENTS, RESUME_EVENTS, StreamFeed
+from tidewire.fanout import delivery, recent_events, stream_feed
+from tidewire.fanout.recent_events import HISTORY_CACHE_SECONDS, RECENT_EVENTS, RESUME_EVENTS
+from tidewire.fanout.stream_feed import StreamFeed
+from tidewire.fanout.subscription import Subscription
 from tidewire.testing import MemoryStreams
 from tidewire.topics import START, Position, StreamTopic
 
@@ -42,21 +43,20 @@ class Talk:
 
     async def run(self) -> None:
         """Do the work of the hub while the feed has some."""
-        while self.feed.wants_refresh or self.feed.wants_delivery:
-            if self.feed.wants_delivery:
-                await self.feed.deliver()
-            if self.feed.wants_refresh:
-                self.feed.wants_refresh = False
-                await self.feed.refresh()
+        while self.feed.needs_read or self.feed.needs_delivery:
+            await self.feed.deliver()
+            if self.feed.needs_read:
+                await self.feed.read()
 
     async def check(self) -> None:
         """Do the check that the hub does every second."""
-        self.feed.wants_refresh |= self.feed.is_behind(self.streams.end("talk"))
+        if self.feed.is_behind(self.streams.end("talk")):
+            self.feed.request_read()
         await self.run()
 
     def subscribe(self, socket: FakeSocket, at: Position | None = None) -> Subscription:
         subscription = self.feed.add(socket.connection, at)
-        self.feed.wants_refresh |= not self.feed.catch_up(subscription)
+        self.feed.catch_up(subscription)
         return subscription
 
     async def joined(self, at: Position | None = None) -> FakeSocket:
@@ -126,7 +126,7 @@ async def test_a_resume_from_memory_asks_redis_nothing(talk):
     talk.streams.unavailable = True
     socket = FakeSocket()
     talk.subscribe(socket, place(2))
-    assert not talk.feed.wants_refresh
+    assert not talk.feed.needs_read
     assert words(socket) == [3, 4, 5]
 
 
@@ -240,7 +240,7 @@ async def test_a_repeated_hint_is_harmless(talk):
     hints = talk.publish(2)
     await talk.run()
     talk.hint(*hints)
-    assert not talk.feed.wants_refresh
+    assert not talk.feed.needs_read
     assert words(socket) == [1, 2]
 
 
@@ -302,26 +302,26 @@ async def test_memory_stays_bounded_over_many_reads(talk):
         talk.publish(20)
         await talk.run()
         assert len(talk.feed._recent) <= RESUME_EVENTS
-    talk.feed._read_at -= HISTORY_CACHE_SECONDS
+    talk.feed._recent._read_at -= HISTORY_CACHE_SECONDS
     talk.feed.trim()
     assert len(talk.feed._recent) == RECENT_EVENTS
 
 
 async def test_memory_stays_bounded_in_bytes(talk, monkeypatch):
     """If events are large, fewer are remembered, and older ones are read from Redis."""
-    monkeypatch.setattr(stream_feed, "RECENT_BYTES", 1000)
+    monkeypatch.setattr(recent_events, "RECENT_BYTES", 1000)
     socket = await talk.joined()
     for _ in range(100):
         talk.publish()
         await talk.run()
-    assert sum(len(made.wire) for *_, made in talk.feed._recent) == talk.feed._recent_bytes <= 1000
+    assert sum(len(made.wire) for *_, made in talk.feed._recent) == talk.feed._recent.size <= 1000
     assert words(socket) == list(range(1, 101))
     assert words(await talk.joined(place(50))) == list(range(51, 101))
 
 
 async def test_a_resume_stops_where_the_socket_is_full_and_goes_on_when_it_has_room(talk, monkeypatch):
     """A socket must never receive a thousand events in one write, but must receive all of them once."""
-    monkeypatch.setattr(stream_feed, "PORTION_BYTES", 1000)
+    monkeypatch.setattr(recent_events, "PORTION_BYTES", 1000)
     talk.publish(1000)
     socket = FakeSocket()
     socket.writer.accepts = 4
@@ -378,7 +378,7 @@ async def test_a_full_socket_is_skipped_and_settled_later(talk):
 
 async def test_a_socket_that_was_full_for_too_long_is_lost(talk, monkeypatch):
     """If the history no longer has the events that a slow reader missed, its client must reload."""
-    monkeypatch.setattr(stream_feed, "HISTORY_CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(recent_events, "HISTORY_CACHE_SECONDS", 0.0)
     socket = FakeSocket()
     subscription = talk.subscribe(socket, START)
     talk.publish()
@@ -391,7 +391,7 @@ async def test_a_socket_that_was_full_for_too_long_is_lost(talk, monkeypatch):
     talk.streams.lose_history("talk", keep=10)
     socket.drain()
     assert not talk.feed.catch_up(subscription)
-    talk.feed.wants_refresh = True
+    talk.feed.request_read()
     await talk.run()
     assert socket.take() == [resumed(place(RECENT_EVENTS + 3), recovered=False)]
 
@@ -566,7 +566,7 @@ async def test_events_heard_while_redis_is_asked_are_no_loss(talk):
         next(said, lambda: None)()
 
     talk.streams.asked = asked
-    talk.feed.wants_refresh = True
+    talk.feed.request_read()
     await talk.run()
     assert words(socket) == [1, 2, 3]
 
@@ -715,11 +715,11 @@ async def test_a_feed_that_forgot_reads_again(talk):
     await talk.run()
     talk.publish(2)
     talk.feed.invalidate()
-    assert not talk.feed.wants_delivery
+    assert not talk.feed.needs_delivery
     await talk.run()
     assert words(socket) == [1, 2, 3, 4]
 
 
 def test_a_replay_is_never_longer_than_it_is_remembered_for():
     """Memory must not serve more events than one read may return."""
-    assert stream_feed.RECENT_EVENTS <= stream_feed.RESUME_EVENTS
+    assert RECENT_EVENTS <= RESUME_EVENTS

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.unit.tidewire.fakes import FakeSocket, Said, finish, paused, step
 from tidewire.exceptions import RedisUnavailable
-from tidewire.fanout import delivery, stream_feed
+from tidewire.fanout import delivery, recent_events, stream_feed
+from tidewire.fanout.frames import frame
 from tidewire.fanout.stream_feed import StreamFeed
 from tidewire.testing import MemoryStreams
 from tidewire.topics import START, Position, StreamTopic
@@ -126,11 +127,12 @@ class Scene:
         if self.clients:
             client = self.clients[n % len(self.clients)]
             client.socket.drain()
-            self.feed.wants_refresh |= not self.feed.catch_up(client.subscription)
+            self.feed.catch_up(client.subscription)
 
     def check(self, _n: int = 0) -> None:
         """Do the check that the hub does every second."""
-        self.feed.wants_refresh |= self.feed.is_behind(self.streams.end("talk"))
+        if self.feed.is_behind(self.streams.end("talk")):
+            self.feed.request_read()
 
     def lose_and_find_redis(self, _n: int) -> None:
         self.streams.unavailable = not self.streams.unavailable
@@ -182,21 +184,15 @@ class Scene:
     def _subscribe(self, at: Position | None) -> None:
         client = Client(self.feed, at, self.published)
         self.clients.append(client)
-        self.feed.wants_refresh |= not self.feed.catch_up(client.subscription)
+        self.feed.catch_up(client.subscription)
 
     async def _run_feed(self) -> None:
         """Do the hub's work on a feed, which ends when Redis is unavailable."""
         try:
-            while self.feed.wants_refresh or self.feed.wants_delivery:
-                if self.feed.wants_delivery:
-                    await self.feed.deliver()
-                if self.feed.wants_refresh:
-                    self.feed.wants_refresh = False
-                    try:
-                        await self.feed.refresh()
-                    except BaseException:
-                        self.feed.wants_refresh = True
-                        raise
+            while self.feed.needs_read or self.feed.needs_delivery:
+                await self.feed.deliver()
+                if self.feed.needs_read:
+                    await self.feed.read()
         except RedisUnavailable:
             return
 
@@ -224,13 +220,13 @@ scripts = st.binary(min_size=80, max_size=200)
 @pytest.fixture
 def small(monkeypatch):
     """Set limits that a few dozen steps reach, and let the fan-out yield after every write."""
-    monkeypatch.setattr(stream_feed, "RECENT_EVENTS", RECENT)
+    monkeypatch.setattr(recent_events, "RECENT_EVENTS", RECENT)
     monkeypatch.setattr(delivery, "WRITES_PER_CLOCK_READING", 1)
     monkeypatch.setattr(delivery, "SLICE_SECONDS", -1.0)
     monkeypatch.setattr(stream_feed, "MAX_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(stream_feed, "HISTORY_CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(recent_events, "HISTORY_CACHE_SECONDS", 0.0)
     # Enough for one or two events.
-    monkeypatch.setattr(stream_feed, "PORTION_BYTES", 250)
+    monkeypatch.setattr(recent_events, "PORTION_BYTES", 250)
     return monkeypatch
 
 
@@ -272,6 +268,6 @@ def test_the_client_of_the_model_is_strict():
         {"type": "test.said", "offset": 1, "mark": "a1", "text": "word 1"},
         {"type": "test.said", "offset": 1, "mark": "a1", "text": "word 1"},
     ):
-        client.socket.connection.write(stream_feed.frame(json.dumps(text)))
+        client.socket.connection.write(frame(json.dumps(text)))
     with pytest.raises(AssertionError):
         client.read()

@@ -70,7 +70,7 @@ async def test_a_connection_that_goes_leaves_its_topics(here):
     here.hub.subscribe(Hall("hall"), socket.connection)
     [subscription] = here.hub._subscriptions[socket.connection]
     here.disconnect(socket.connection)
-    assert subscription not in subscription.feed.subscriptions
+    assert subscription not in here.hub._loops[subscription.topic].feed.subscriptions
 
 
 class TestBounds:

@@ -4,7 +4,8 @@ import pytest
 
 from tests.unit.tidewire.fakes import FakeSocket, Hall, finish, step
 from tidewire.fanout import delivery
-from tidewire.fanout.feeds import StateFeed, Subscription
+from tidewire.fanout.state_feed import StateFeed
+from tidewire.fanout.subscription import Subscription
 from tidewire.presence import PresenceKey
 from tidewire.presence.witness import Witness
 from tidewire.testing import MemoryPresence
@@ -30,7 +31,7 @@ class Scene:
     async def joined(self) -> FakeSocket:
         socket = FakeSocket()
         self.subscribe(socket)
-        await self.feed.refresh()
+        await self.feed.read()
         return socket
 
 
@@ -50,7 +51,7 @@ async def test_the_first_subscription_waits_for_the_first_reading(scene):
     subscription = scene.feed.add(socket.connection, None)
     assert not scene.feed.catch_up(subscription)
     assert socket.take() == []
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert names(socket) == [["ada"]]
 
 
@@ -75,15 +76,15 @@ async def test_a_change_reaches_everybody_once(scene):
     for socket in sockets:
         socket.take()
     await scene.enter("ada")
-    await scene.feed.refresh()
-    await scene.feed.refresh()
+    await scene.feed.read()
+    await scene.feed.read()
     assert [names(socket) for socket in sockets] == [[["ada"]], [["ada"]]]
 
 
 async def test_versions_tell_whether_the_feed_is_behind(scene):
     """A feed without a value is behind any version."""
     assert scene.feed.is_behind(0)
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert not scene.feed.is_behind(0)
     assert scene.feed.is_behind(1)
 
@@ -97,11 +98,11 @@ async def test_who_has_the_version_before_gets_the_change(scene):
     far.take()
     far.writer.full = True
     await scene.enter("bob")
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert far.take() == []
     far.drain()
     await scene.enter("eve")
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert [event["type"] for event in near.take()] == ["test.joined", "test.joined"]
     assert names(far) == [["ada", "latest", "latest"]]
 
@@ -112,7 +113,7 @@ async def test_who_comes_after_a_change_gets_the_whole(scene):
     await scene.enter("ada")
     await scene.joined()
     await scene.enter("bob")
-    await scene.feed.refresh()
+    await scene.feed.read()
     late = FakeSocket()
     scene.subscribe(late)
     assert names(late) == [["ada", "latest"]]
@@ -122,12 +123,12 @@ async def test_a_full_socket_gets_the_newest_value_only(scene):
     """A state has no history, so a newer value replaces the one that a slow reader has not received yet."""
     socket = FakeSocket()
     subscription = scene.subscribe(socket)
-    await scene.feed.refresh()
+    await scene.feed.read()
     socket.take()
     socket.writer.full = True
     for name in ("ada", "bob", "eve"):
         await scene.enter(name)
-        await scene.feed.refresh()
+        await scene.feed.read()
     assert socket.take() == []
     assert socket.became_full == 1
     socket.drain()
@@ -143,7 +144,7 @@ async def test_a_broken_socket_keeps_nothing_from_the_others(scene):
     broken.writer.broken = True
     other.take()
     await scene.enter("ada")
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert names(other) == [["ada"]]
 
 
@@ -155,7 +156,7 @@ async def test_a_version_that_went_back_is_read_anew(scene):
     scene.feed._presence = MemoryPresence(lease_seconds=9, grace_seconds=1, indexes={}, clock=lambda: 0.0)
     scene.presence = scene.feed._presence
     await scene.enter("eve")
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert names(socket) == [["eve"]]
 
 
@@ -163,14 +164,14 @@ async def test_a_feed_that_forgot_reads_anew(scene):
     """After a failure the feed does not trust its memory."""
     socket = await scene.joined()
     await scene.enter("ada")
-    await scene.feed.refresh()
+    await scene.feed.read()
     socket.take()
     scene.feed.invalidate()
-    assert scene.feed.wants_refresh
+    assert scene.feed.needs_read
     late = FakeSocket()
     scene.subscribe(late)
     assert late.take() == []
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert socket.take() == []
     assert names(late) == [["ada"]]
 
@@ -183,7 +184,7 @@ async def test_who_joins_in_the_middle_of_a_fan_out_gets_the_value_once(scene, m
     for socket in sockets:
         socket.take()
     await scene.enter("ada")
-    refreshing = scene.feed.refresh()
+    refreshing = scene.feed.read()
     step(refreshing)
     late = FakeSocket()
     scene.subscribe(late)
@@ -196,7 +197,7 @@ async def test_a_value_whose_version_was_lost_is_read_as_a_whole(monkeypatch):
     scene = Scene(changes=True)
     socket = await scene.joined()
     await scene.enter("ada")
-    await scene.feed.refresh()
+    await scene.feed.read()
     socket.take()
     [version] = await scene.presence.versions(["hall"])
     lost = True
@@ -205,10 +206,10 @@ async def test_a_value_whose_version_was_lost_is_read_as_a_whole(monkeypatch):
         return [0 if lost else version + 1]
 
     monkeypatch.setattr(scene.presence, "versions", versions)
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert names(socket) == [["ada"]]
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert names(socket) == []
     lost = False
-    await scene.feed.refresh()
+    await scene.feed.read()
     assert names(socket) == [["ada"]]
