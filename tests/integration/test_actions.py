@@ -20,7 +20,7 @@ from dashboard import actions
 from dashboard.models import Document, Notification
 from tidewire.auth.revoke import revoke
 from tidewire.models import OutboxEvent, PublisherTurn, TopicSequence
-from tidewire.publishing import outbox, sequencing
+from tidewire.publishing import publisher, sequencing
 
 THREADS = 6
 ROUNDS = 15
@@ -53,7 +53,7 @@ class Threads:
 def threads(postgres, monkeypatch, django_db_blocker) -> Iterator[Threads]:
     monkeypatch.setitem(connections.databases, "default", connections.databases["default"] | postgres)
     # These tests do not need Redis.
-    monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
+    monkeypatch.setattr(publisher, "wake", lambda: None)
     made = Threads()
     with django_db_blocker.unblock():
         made.one(lambda: call_command("migrate", verbosity=0))

@@ -51,7 +51,7 @@ def engine(request, settings, tmp_path, redis_process: RedisServer, monkeypatch)
     monkeypatch.delattr("django.contrib.sessions.backends.file.SessionStore._storage_path")
     settings.ROOT_URLCONF = __name__
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
-    monkeypatch.setattr("tidewire.publishing.outbox._publish_waiting", lambda: None)
+    monkeypatch.setattr("tidewire.publishing.publisher.wake", lambda: None)
     monkeypatch.setattr(stamps, "read_stamp", lambda: None)
     authentication = SimpleNamespace(revocations=SimpleNamespace(allows=lambda _ticket: False))
     monkeypatch.setattr(sockets, "node", lambda: SimpleNamespace(feature=lambda _: authentication))

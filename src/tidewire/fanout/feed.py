@@ -28,6 +28,9 @@ class Feed(ABC):
     `on_due` is called when one of them becomes due.
     """
 
+    # True if reads should be rare, since each one delivers only the newest value.
+    coalesces = False
+
     def __init__(self, name: str, on_due: Callable[["Feed"], None]) -> None:
         self.name = name
         self.family = family_label(name)

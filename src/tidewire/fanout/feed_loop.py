@@ -7,7 +7,6 @@ from tidewire import metrics
 from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS
 from tidewire.fanout.feed import Feed
 from tidewire.fanout.groups import Groups
-from tidewire.fanout.state_feed import StateFeed
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +69,8 @@ class FeedLoop:
             self.task = None
 
     async def _coalesce(self) -> None:
-        """Wait until a state topic may be read again."""
-        if not isinstance(self.feed, StateFeed):
+        """Wait until the topic may be read again."""
+        if not self.feed.coalesces:
             return
         loop = asyncio.get_running_loop()
         next_read = None if self._read_at is None else self._read_at + self._coalesce_seconds

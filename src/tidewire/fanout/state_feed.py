@@ -14,6 +14,8 @@ from tidewire.topics import StateTopic
 class StateFeed(Feed):
     """The newest value of a state topic."""
 
+    coalesces = True
+
     def __init__(
         self, topic: StateTopic, presence: Presence, on_due: Callable[[Feed], None] = lambda _feed: None
     ) -> None:

@@ -112,7 +112,7 @@ def publish_all(topic: str, events: Sequence[StreamEvent]) -> None:
         # fails.
         logger.info("event in the outbox", extra={"type": kind, "topic": topic, "event_id": str(event_id)})
     # Robust: the action is committed, so its response must not report a failure.
-    transaction.on_commit(_publish_waiting, robust=True)
+    transaction.on_commit(publisher.wake, robust=True)
 
 
 def _insert(topic: str, rows: Sequence[tuple[str, UUID, str]]) -> None:
@@ -159,7 +159,3 @@ def oldest() -> tuple[int, float] | None:
     seconds = max(row[1].total_seconds(), 0.0) if row else 0.0
     metrics.OUTBOX_OLDEST_SECONDS.set(seconds)
     return (row[0], seconds) if row else None
-
-
-def _publish_waiting() -> None:
-    publisher.wake()

@@ -168,7 +168,7 @@ def test_events_that_waited_for_redis_are_published_in_order(processes, redis_se
 def test_relays_at_the_same_time_publish_each_event_once_and_in_order(processes, monkeypatch):
     """Two relays publish events of processes that ended, while other requests publish too."""
     with monkeypatch.context() as ended:
-        ended.setattr(outbox, "_publish_waiting", lambda: None)
+        ended.setattr(publisher, "wake", lambda: None)
         processes.one(lambda: [say(number) for number in range(1, 41)])
     monkeypatch.setattr(sequencing, "BATCH", 7)
 
@@ -194,7 +194,7 @@ def test_a_process_that_is_killed_between_redis_and_the_database_publishes_nothi
             raise OperationalError("the process was killed here")
         return advance(turn, **options)
 
-    monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
+    monkeypatch.setattr(publisher, "wake", lambda: None)
     processes.one(lambda: say(1, 2))
     with monkeypatch.context() as context:
         context.setattr(sequencing, "advance", killed)
@@ -289,7 +289,7 @@ def test_rows_that_another_transaction_has_locked_do_not_hold_up_other_topics(pr
             going_on.wait(TIMEOUT_SECONDS)
 
     with monkeypatch.context() as unavailable:
-        unavailable.setattr(outbox, "_publish_waiting", lambda: None)
+        unavailable.setattr(publisher, "wake", lambda: None)
         processes.one(lambda: notify(7))
     migrating = processes._pool.submit(migrate)
     assert locked.wait(TIMEOUT_SECONDS)
@@ -322,7 +322,7 @@ def test_a_table_that_is_locked_before_its_topic_has_a_number_holds_up_no_other(
             going_on.wait(TIMEOUT_SECONDS)
 
     with monkeypatch.context() as unavailable:
-        unavailable.setattr(outbox, "_publish_waiting", lambda: None)
+        unavailable.setattr(publisher, "wake", lambda: None)
         processes.one(lambda: notify(2))
     migrating = processes._pool.submit(migrate)
     assert locked.wait(TIMEOUT_SECONDS)
@@ -395,7 +395,7 @@ def test_a_row_that_another_transaction_refers_to_holds_up_no_other(processes, m
         return processes.one(Notification.objects.filter(sequence__isnull=False).count)
 
     with monkeypatch.context() as unavailable:
-        unavailable.setattr(outbox, "_publish_waiting", lambda: None)
+        unavailable.setattr(publisher, "wake", lambda: None)
         processes.one(lambda: notify(3))
     with open_transaction(processes, refer):
         processes.one(lambda: say(1))
@@ -482,7 +482,7 @@ def test_a_publisher_that_a_stop_made_late_changes_nothing(processes, monkeypatc
         return send(batch)
 
     monkeypatch.setattr(stopped, "_send", block)
-    monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
+    monkeypatch.setattr(publisher, "wake", lambda: None)
     processes.one(lambda: say(1, 2))
     holding = processes._pool.submit(stopped.publish)
     assert late.wait(TIMEOUT_SECONDS)
@@ -523,7 +523,7 @@ def test_a_stopped_publisher_deletes_no_event_of_a_database_that_went_back(proce
 
     table = {"table": OutboxEvent._meta.db_table, "column": "id"}
     monkeypatch.setattr(stopped, "_send", block)
-    monkeypatch.setattr(outbox, "_publish_waiting", lambda: None)
+    monkeypatch.setattr(publisher, "wake", lambda: None)
     processes.one(go_back)
     processes.one(lambda: say(1, 2))
     stopping = processes._pool.submit(stopped.publish)
@@ -553,7 +553,7 @@ def test_a_publisher_stopped_inside_its_transaction_delays_others_by_less_than_t
             going_on.wait(TIMEOUT_SECONDS)
 
     with monkeypatch.context() as asleep:
-        asleep.setattr(outbox, "_publish_waiting", lambda: None)
+        asleep.setattr(publisher, "wake", lambda: None)
         processes.one(lambda: say(1))
     stopping = processes._pool.submit(stop)
     assert inside.wait(TIMEOUT_SECONDS)

@@ -37,6 +37,14 @@ def test_the_index_has_each_page_once():
     assert sorted(listed) == sorted(set(MARKDOWN) - PARTS - {"README.md"})
 
 
+def test_the_path_of_an_event_has_few_steps_and_their_files_exist():
+    section = (DOCS / "fanout.md").read_text(encoding="utf-8").partition("## The path of an event")[2]
+    steps = re.findall(r"^\d+\. .*\((`.*`)\)\.$", section.partition("\n##")[0], re.MULTILINE)
+    assert 10 <= len(steps) <= 20
+    named = [path for step in steps for path in re.findall(r"`([^`]+)`", step)]
+    assert [path for path in named if not (DOCS.parent / "src" / "tidewire" / path).is_file()] == []
+
+
 @pytest.mark.parametrize("name", MARKDOWN)
 def test_each_linked_file_exists(name):
     page = DOCS / name

@@ -268,7 +268,7 @@ def test_looking_back_closes_no_socket_twice(revocations, sockets):
 @pytest.fixture
 def published(monkeypatch):
     """Events that were written to the outbox, without Redis."""
-    monkeypatch.setattr("tidewire.publishing.outbox._publish_waiting", lambda: None)
+    monkeypatch.setattr("tidewire.publishing.publisher.wake", lambda: None)
 
     def read() -> list[Revoked]:
         return [Revoked.decode(row.body) for row in OutboxEvent.objects.filter(type="revoked")]
@@ -293,7 +293,7 @@ def test_a_logout_is_told_of_when_the_session_has_ended(monkeypatch, path):
     client = Client()
     client.force_login(User.objects.create_user("ada", password="x", is_staff=True))
     left = []
-    monkeypatch.setattr("tidewire.publishing.outbox._publish_waiting", lambda: left.append(Session.objects.count()))
+    monkeypatch.setattr("tidewire.publishing.publisher.wake", lambda: left.append(Session.objects.count()))
     assert Session.objects.count() == 1
     client.post(path)
     assert left == [0]
@@ -304,7 +304,7 @@ def test_a_change_is_told_of_when_the_database_has_it(monkeypatch):
     ada = User.objects.create_user("ada", password="x")
     active = []
     monkeypatch.setattr(
-        "tidewire.publishing.outbox._publish_waiting", lambda: active.append(User.objects.get(pk=ada.pk).is_active)
+        "tidewire.publishing.publisher.wake", lambda: active.append(User.objects.get(pk=ada.pk).is_active)
     )
     ada.is_active = False
     ada.save()
