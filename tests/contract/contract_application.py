@@ -43,7 +43,6 @@ django.setup()
 from channels.exceptions import StopConsumer  # noqa: E402 - Django has to be set up first
 
 from tests.unit.tidewire.fakes import Hall  # noqa: E402
-from tidewire import consumers as consumer_module  # noqa: E402
 from tidewire import metrics, versions  # noqa: E402
 from tidewire.auth.feature import SessionFeature  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
@@ -56,7 +55,7 @@ from tidewire.fanout import send_writer  # noqa: E402
 from tidewire.fanout.frames import frame  # noqa: E402
 from tidewire.layers import require_layer  # noqa: E402
 from tidewire.presence import PresenceKey  # noqa: E402
-from tidewire.server import inbox  # noqa: E402
+from tidewire.server import consumer_loop, inbox  # noqa: E402
 from tidewire.server import node as node_module  # noqa: E402
 from tidewire.server.node import Node, node  # noqa: E402
 from tidewire.testing import MemoryEditLeases, MemoryPresence, MemoryStreams  # noqa: E402
@@ -91,7 +90,7 @@ if "CONTRACT_OLDEST_REDIS" in os.environ:
     versions.REDIS_SERVER = os.environ["CONTRACT_OLDEST_REDIS"]
 
 # Shorter versions of the product's own timeouts.
-consumer_module.CONNECT_SECONDS = consumer_module.DISCONNECT_TIMEOUT_SECONDS = inbox.DISCONNECT_TIMEOUT_SECONDS = 1.0
+consumer_loop.CONNECT_SECONDS = consumer_loop.DISCONNECT_TIMEOUT_SECONDS = inbox.DISCONNECT_TIMEOUT_SECONDS = 1.0
 send_writer.CLOSE_SECONDS = 1.0
 
 ADA = SimpleNamespace(pk=1, is_authenticated=True, get_username=lambda: "ada")
@@ -257,7 +256,7 @@ def state() -> dict[str, Any]:
     return {
         "connections": len(here.connections),
         "users": here.users,
-        "full": len(here._full),
+        "full": len(here.slow_consumers),
         "present": sum(here.presence._counts.values()),
         "editors": sum(here.feature(EditLeaseFeature).editors._sockets.values()),
         "gauge": sum(sample.value for metric in metrics.CONNECTIONS.collect() for sample in metric.samples),

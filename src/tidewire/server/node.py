@@ -29,20 +29,15 @@ from tidewire.presence.node import NodePresence
 from tidewire.presence.redis import presence_store
 from tidewire.publishing.announcer import Announcer
 from tidewire.publishing.direct import publish_now
-from tidewire.redis.backoff import Backoff
 from tidewire.server.drain import Drainer
+from tidewire.server.slow_consumers import SlowConsumers
+from tidewire.server.supervision import supervise, watch_lag
 from tidewire.streams import Appended, Streams
 from tidewire.streams.redis import stream_store
 from tidewire.tasks import cancel_all
 
 logger = logging.getLogger(__name__)
 
-# A task that always fails at once must not fill the log, and a task that waits for Redis should return soon after it.
-RESTART_SECONDS = 0.5
-LONGEST_RESTART_SECONDS = 3.0
-LAG_SECONDS = 0.5
-# A socket that was full waits this long at most once it has room; it is late already.
-SLOW_CHECK_SECONDS = 0.05
 # Redis may be unavailable when a node stops; the expiry of the lease then has the same effect a little later.
 HAND_OVER_SECONDS = 2.0
 
@@ -94,7 +89,6 @@ class Node:
         self.clock = clock
         self.connections: set[Connection] = set()
         self._by_user: Counter[str] = Counter()
-        self._full: set[Connection] = set()
         self._families: set[str] = set()
         self._layer = layer
         self.presence_store = presence_store
@@ -119,8 +113,14 @@ class Node:
             touch_seconds=settings.TOUCH_SECONDS,
             announce=self.announce,
             # Of all writes of a node, only the touch of its lease is certain to occur every second.
-            on_write_health=self._on_write_health,
+            on_write_health=lambda healthy: self.hub.set_redis_health("writes", healthy=healthy),
             on_data_loss=self._on_data_loss,
+        )
+        self.slow_consumers = SlowConsumers(
+            self.connections,
+            seconds=settings.SLOW_CONSUMER_SECONDS,
+            resume=self.hub.catch_up_all,
+            clock=clock,
         )
         metrics.CONNECTIONS_LIMIT.set(settings.CONNECTIONS_PER_NODE)
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,8 +128,8 @@ class Node:
             ("receiving", self.hub.run_receiving),
             ("checking", self.hub.run_checking),
             ("presence", self.presence.run),
-            ("slow", self._watch_slow),
-            ("lag", _watch_lag),
+            ("slow", self.slow_consumers.run),
+            ("lag", watch_lag),
         ):
             self.start_task(name, run)
         for create in features:
@@ -184,7 +184,7 @@ class Node:
             session_key=session_key,
             limit=self.settings.MAX_BACKLOG_BYTES,
             close=close,
-            on_full=self._full.add,
+            on_full=self.slow_consumers.add,
             clock=self.clock,
         )
         self.connections.add(connection)
@@ -217,7 +217,7 @@ class Node:
 
     def _release(self, connection: Connection) -> None:
         attempt(self.connections.discard, connection)
-        attempt(self._full.discard, connection)
+        attempt(self.slow_consumers.discard, connection)
         attempt(self._decrement_user, connection.user)
         attempt(_decrement_connections, connection.consumer)
         attempt(self.hub.unsubscribe_all, connection)
@@ -233,14 +233,9 @@ class Node:
         """The number of distinct users with sockets on this node."""
         return len(self._by_user)
 
-    @property
-    def backlog_bytes(self) -> int:
-        """Bytes that are buffered on this node for slow sockets."""
-        return sum(connection.writer.backlog for connection in self._full)
-
     def start_task(self, name: str, run: Callable[[], Awaitable[Any]]) -> None:
         """Run another task of this node, which ends with it."""
-        self._tasks.append(asyncio.create_task(_supervise(name, run), name=name))
+        self._tasks.append(asyncio.create_task(supervise(name, run), name=name))
 
     async def stop(self) -> None:
         """End the tasks and hand over presence."""
@@ -259,10 +254,7 @@ class Node:
         self._families.update(held)
         for family in self._families:
             metrics.PRESENCE_MEMBERS.labels(family).set(held[family])
-        metrics.SLOW_CONNECTIONS.set(len(self._full))
-
-    def _on_write_health(self, healthy: bool) -> None:
-        self.hub.set_redis_health("writes", healthy=healthy)
+        metrics.SLOW_CONNECTIONS.set(len(self.slow_consumers))
 
     def _on_data_loss(self) -> None:
         for feature in self._features.values():
@@ -272,23 +264,6 @@ class Node:
         frame = frame_event(Stale(stale=stale))
         for connection in list(self.connections):
             attempt(connection.write, frame)
-
-    async def _watch_slow(self) -> None:
-        """Resume the sockets that have room again, and abort those that have been full for too long."""
-        while True:
-            await asyncio.sleep(SLOW_CHECK_SECONDS)
-            for connection in list(self._full):
-                if connection not in self.connections:
-                    self._full.discard(connection)
-                elif connection.has_room_again():
-                    self._full.discard(connection)
-                    self.hub.catch_up_all(connection)
-                elif self.clock() - (connection.full_since or 0.0) > self.settings.SLOW_CONSUMER_SECONDS:
-                    self._full.discard(connection)
-                    attempt(connection.close, CloseCode.SLOW)
-                    attempt(connection.writer.abort)
-                    metrics.SLOW_CLOSES.labels(connection.consumer).inc()
-            metrics.BACKLOG_BYTES.set(self.backlog_bytes)
 
 
 def create_node(options: Settings) -> Node:
@@ -321,30 +296,3 @@ def _decrement_connections(consumer: str) -> None:
 
 def _observe_duration(connection: Connection) -> None:
     metrics.CONNECTION_SECONDS.labels(connection.consumer).observe(connection.clock() - connection.opened_at)
-
-
-async def _supervise(name: str, run: Callable[[], Awaitable[Any]]) -> None:
-    """Run a task for ever: an exception is logged and counted, and the task starts again."""
-    backoff = Backoff(RESTART_SECONDS, LONGEST_RESTART_SECONDS)
-    loop = asyncio.get_running_loop()
-    while True:
-        began = loop.time()
-        try:
-            await run()
-        except REDIS_UNAVAILABLE_ERRORS as error:
-            logger.warning("%s waits for Redis: %s", name, error)
-        except Exception:
-            logger.exception("task %s failed; restarting it", name)
-            metrics.TASK_RESTARTS.labels(name).inc()
-        if loop.time() - began > LONGEST_RESTART_SECONDS:
-            backoff.reset()
-        await asyncio.sleep(backoff.next_delay())
-
-
-async def _watch_lag() -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + LAG_SECONDS
-        await asyncio.sleep(LAG_SECONDS)
-        metrics.LOOP_LAG_SECONDS.observe(max(loop.time() - due, 0.0))
-        metrics.ASYNCIO_TASKS.set(len(asyncio.all_tasks(loop)))

@@ -83,7 +83,7 @@ class Reporter:
             drain_from=self._drain_from,
             drain_seconds=node.settings.DRAIN_SECONDS,
             stale=node.hub.stale,
-            backlog_bytes=node.backlog_bytes,
+            backlog_bytes=node.slow_consumers.backlog_bytes,
             connects_per_second=round(rates.connects, 1),
             closes_per_second=round(rates.closes, 1),
             deliveries_per_second=round(rates.deliveries, 1),

@@ -18,7 +18,7 @@ from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
 from tidewire.presence.witness import Witness
 from tidewire.publishing.direct import publish_now
-from tidewire.server.node import LONGEST_RESTART_SECONDS, _supervise
+from tidewire.server.supervision import LONGEST_RESTART_SECONDS, supervise
 from tidewire.testing import MemoryPresence, MemoryStreams
 from tidewire.topics import START, Position, StreamTopic
 
@@ -120,7 +120,7 @@ class Scene:
         )
         self.number = 0
         self.tasks = [
-            asyncio.ensure_future(_supervise(name, run))
+            asyncio.ensure_future(supervise(name, run))
             for name, run in (("receiving", self.hub.run_receiving), ("checking", self.hub.run_checking))
         ]
 

@@ -6,7 +6,7 @@ import logging
 
 from tidewire import metrics
 from tidewire.exceptions import RedisUnavailable
-from tidewire.server import node
+from tidewire.server import supervision
 
 
 def restarts() -> float:
@@ -23,12 +23,12 @@ async def test_a_task_that_dies_is_logged_counted_and_started_again(here, caplog
 
     before = restarts()
     with caplog.at_level(logging.CRITICAL):
-        running = asyncio.ensure_future(node._supervise("test", run))
+        running = asyncio.ensure_future(supervision.supervise("test", run))
         await asyncio.sleep(10)
         running.cancel()
     waits = [later - earlier for earlier, later in itertools.pairwise(runs)]
-    assert waits[0] <= node.RESTART_SECONDS + 0.01, "the first time at once, or nearly"
-    assert all(1.5 <= wait <= node.LONGEST_RESTART_SECONDS + 0.01 for wait in waits[3:])
+    assert waits[0] <= supervision.RESTART_SECONDS + 0.01, "the first time at once, or nearly"
+    assert all(1.5 <= wait <= supervision.LONGEST_RESTART_SECONDS + 0.01 for wait in waits[3:])
     assert len(runs) >= 5
     assert restarts() == before + len(runs)
 
@@ -43,12 +43,12 @@ async def test_a_task_that_ran_for_a_while_is_started_again_at_once(here, caplog
         raise RedisUnavailable("unavailable")
 
     with caplog.at_level(logging.CRITICAL):
-        running = asyncio.ensure_future(node._supervise("test", run))
+        running = asyncio.ensure_future(supervision.supervise("test", run))
         await asyncio.sleep(60)
         running.cancel()
     waits = [later - earlier - 10 for earlier, later in itertools.pairwise(runs[5:])]
     assert len(waits) >= 3
-    assert all(wait <= node.RESTART_SECONDS + 0.01 for wait in waits)
+    assert all(wait <= supervision.RESTART_SECONDS + 0.01 for wait in waits)
 
 
 async def test_a_task_that_only_waits_for_redis_is_not_counted_as_dead(here, caplog):
@@ -59,7 +59,7 @@ async def test_a_task_that_only_waits_for_redis_is_not_counted_as_dead(here, cap
 
     before = restarts()
     with caplog.at_level(logging.CRITICAL):
-        running = asyncio.ensure_future(node._supervise("test", run))
+        running = asyncio.ensure_future(supervision.supervise("test", run))
         await asyncio.sleep(3)
         running.cancel()
     assert restarts() == before
