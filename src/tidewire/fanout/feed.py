@@ -99,7 +99,7 @@ class Feed(ABC):
     ) -> list[Subscription]:
         """Bring these subscriptions up to date from memory. Returns those that need a read."""
         behind: list[Subscription] = []
-        batches: dict[int, Batch] = {}
+        batches: dict[int | None, Batch] = {}
         end: int | None = None
 
         def write(chunk: Sequence[Subscription]) -> int:
@@ -114,7 +114,7 @@ class Feed(ABC):
         return behind
 
     def _write(  # noqa: C901 - one call per socket would cost more than its branches
-        self, subscriptions: Iterable[Subscription], batches: dict[int, Batch], behind: list[Subscription]
+        self, subscriptions: Iterable[Subscription], batches: dict[int | None, Batch], behind: list[Subscription]
     ) -> int:
         """Write to each subscription until it is up to date or its socket is full. Returns the number of events.
 
@@ -132,27 +132,29 @@ class Feed(ABC):
             if position == end:
                 continue
             try:
-                if position is None:
-                    position = self._start(subscription, behind)
-                    if position is None:
-                        continue
-                connection = subscription.connection
-                while position != end:
+                while True:
                     batch = batches.get(position)
                     if batch is None:
+                        if position is None:
+                            position = self._start(subscription, behind)
+                            if position is None or position == end:
+                                break
+                            continue
                         batch = batches[position] = self._batch(position)
                     frames, wire, position = batch
+                    connection = subscription.connection
                     if not frames:
                         if subscription in self.subscriptions:
                             behind.append(subscription)
-                        break
-                    if connection.full_since is not None or not (
+                    elif connection.full_since is None and (
                         connection.writer.try_write(frames, wire, connection.event_limit)
                         or connection.mark_full(len(wire))
                     ):
-                        break
-                    subscription.position = position
-                    written += len(frames)
+                        subscription.position = position
+                        written += len(frames)
+                        if position != end:
+                            continue
+                    break
             except Exception:  # A broken socket must not prevent delivery to the others.
                 metrics.DROPPED.labels("write").inc()
                 logger.exception("a socket could not be written to")

@@ -212,7 +212,7 @@ def test_a_process_that_is_killed_between_redis_and_the_database_publishes_nothi
 def test_a_storm_with_outages_loses_nothing(processes, monkeypatch):
     """Redis fails at random during many saves. Afterwards all events must exist, once and in each thread's order."""
     chance = random.Random(4)
-    publish_batch = publisher.publish_all
+    publish_batch = publisher.publish_batch
 
     async def sometimes(*arguments, **options):
         if chance.random() < 0.2:
