@@ -21,7 +21,7 @@ DELAY_SECONDS = 3.0
 HOLDER = "from tidewire.models import PublisherTurn; print(PublisherTurn.objects.get().holder)"
 # Like a process that is killed between its commit and its publishing.
 LEAVE = (
-    "from tidewire import publisher; publisher.wake = lambda: None;"
+    "from tidewire.publishing import publisher; publisher.wake = lambda: None;"
     "from django.contrib.auth.models import User; from dashboard import actions;"
     "actions.create_document(User.objects.get(username='bob'), title='Left behind', body='')"
 )

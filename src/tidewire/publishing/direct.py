@@ -30,7 +30,7 @@ async def publish_now(event: StreamEvent, *, streams: Streams, layer: BaseChanne
 
     Args:
         event: The event with an id of its own. An event with an id that the stream has is not appended again.
-        streams: The streams, such as `tidewire.streams.redis.stream_store()`.
+        streams: The streams, such as those of `stream_store` in `tidewire.streams.redis`.
         layer: The channel layer for the hint: see `tidewire.layers`.
         prefix: The setting PREFIX.
 
