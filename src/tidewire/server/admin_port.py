@@ -1,17 +1,14 @@
 """The admin port of a ws process: health and metrics. It stays open during a drain and must not be proxied."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from tidewire import metrics
-
-if TYPE_CHECKING:
-    from tidewire.server.drain import Drainer
-
+from tidewire.server.drain import Drainer
 
 _excluded = metrics.families(metrics.NOT_NODE_METRICS)
 
@@ -33,7 +30,7 @@ class AdminPort(Resource):
 
     isLeaf = True
 
-    def __init__(self, drainer: "Drainer", start_drain: Callable[[], None], measure: Callable[[], None]) -> None:
+    def __init__(self, drainer: Drainer, start_drain: Callable[[], None], measure: Callable[[], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._drainer = drainer
         self._start_drain = start_drain
@@ -62,9 +59,7 @@ class AdminPort(Resource):
         return _text(request, 202, "draining")
 
 
-def listen(
-    host: str, port: int, drainer: "Drainer", start_drain: Callable[[], None], measure: Callable[[], None]
-) -> Any:
+def listen(host: str, port: int, drainer: Drainer, start_drain: Callable[[], None], measure: Callable[[], None]) -> Any:
     """Serve the admin port; `measure` is called before each scrape. Returns Twisted's listening port."""
     # Imported late: an import before Daphne has chosen its reactor would install a different one.
     from twisted.internet import reactor  # noqa: PLC0415
