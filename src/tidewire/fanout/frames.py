@@ -1,11 +1,16 @@
 """WebSocket frames, encoded once per event and written to many sockets. No I/O."""
 
 import struct
-from typing import NamedTuple
-
-from tidewire.events import Event
+from typing import NamedTuple, Protocol
 
 _FINAL_TEXT = 0x81
+
+
+class Encodable(Protocol):
+    """An event, of which a frame needs only the text."""
+
+    def encode(self) -> str:
+        """Return the event as text."""
 
 
 class Frame(NamedTuple):
@@ -28,6 +33,6 @@ def frame(text: str) -> Frame:
     return Frame(text, head + body)
 
 
-def frame_event(event: Event) -> Frame:
+def frame_event(event: Encodable) -> Frame:
     """Encode an event as a frame."""
     return frame(event.encode())
