@@ -163,64 +163,67 @@ def test_an_error_of_the_application_keeps_its_own_header(layout):
         assert fetch(f"{url}/").headers.get_all("Cache-Control") == ["private"]
 
 
-@pytest.fixture
-def two_releases(stack_factory, tmp_path):
-    """`two_releases("old" or "new")`: a stack with the files of that release in nginx; web-0 is old, web-1 is new."""
-
-    def make(nginx_has: str):
-        stack = stack_factory(web=3, ws=1)
-        old, new = tmp_path / "old", tmp_path / "new"
-        shutil.copytree(stack.layout.static, old)
-        shutil.copytree(stack.layout.static, new)
-        manifest = json.loads((new / "staticfiles.json").read_text())
-        before = manifest["paths"]["web/tidewire.css"]
-        manifest["paths"]["web/tidewire.css"] = HASHED
-        (new / "staticfiles.json").write_text(json.dumps(manifest))
-        (new / before).rename(new / HASHED)
-        for name, files in (("web-0", old), ("web-1", new), ("web-2", old)):
-            running = stack.processes[name]
-            environment = {**running.definition.environment, "TIDEWIRE_STATIC_ROOT": str(files)}
-            running.definition = dataclasses.replace(running.definition, environment=environment)
-        (stack.layout.var / "static").unlink()
-        (stack.layout.var / "static").symlink_to(old if nginx_has == "old" else new)
-        return stack, {"web-0": before, "web-1": HASHED}
-
-    return make
-
-
-@pytest.mark.parametrize("nginx_has", ["old", "new"])
-def test_a_page_of_either_release_finds_its_files_at_either_nginx(two_releases, nginx_has):
-    """During the roll-out the page had no style and no script, in whatever order the parts were replaced."""
-    stack, styles = two_releases(nginx_has)
+@pytest.fixture(scope="module")
+def two_releases(stack_factory):
+    """A stack whose web-0 and web-2 have the files of the old release and web-1 those of the new; release -> files."""
+    stack = stack_factory(web=3, ws=1, TIDEWIRE_WEB_WORKERS="1")
+    old, new = stack.layout.var / "old", stack.layout.var / "new"
+    shutil.copytree(stack.layout.static, old)
+    shutil.copytree(stack.layout.static, new)
+    manifest = json.loads((new / "staticfiles.json").read_text())
+    before = manifest["paths"]["web/tidewire.css"]
+    manifest["paths"]["web/tidewire.css"] = HASHED
+    (new / "staticfiles.json").write_text(json.dumps(manifest))
+    (new / before).rename(new / HASHED)
+    for name, files in (("web-0", old), ("web-1", new), ("web-2", old)):
+        running = stack.processes[name]
+        environment = {**running.definition.environment, "TIDEWIRE_STATIC_ROOT": str(files)}
+        running.definition = dataclasses.replace(running.definition, environment=environment)
     with stack:
-        for web, style in styles.items():
-            page = fetch(f"{stack.web_urls[int(web[-1])]}/login/", headers={"Host": "localhost"})
-            assert f"/static/{style}" in page.text
-            for _ in range(6):
-                file = fetch(f"{stack.url}/static/{style}")
-                assert (file.status, file.headers.get_all("Cache-Control")) == (200, [KEPT])
-                assert file.headers["Content-Type"].startswith("text/css")
-                assert file.headers.get_all("Set-Cookie") is None
-                assert "Cookie" not in file.headers.get("Vary", "")
-        gone = fetch(f"{stack.url}/static/web/tidewire.ffffffffffff.css")
-        assert (gone.status, gone.headers.get_all("Cache-Control")) == (404, ["no-store"])
+        yield stack, {"web-0": before, "web-1": HASHED}, {"old": old, "new": new}
+
+
+@pytest.fixture(params=["old", "new"])
+def nginx_has(request, two_releases):
+    """The release whose files nginx has."""
+    stack, _, files = two_releases
+    # nginx opens a file anew for each request.
+    (stack.layout.var / "static").unlink()
+    (stack.layout.var / "static").symlink_to(files[request.param])
+    return request.param
+
+
+@pytest.mark.usefixtures("nginx_has")
+def test_a_page_of_either_release_finds_its_files_at_either_nginx(two_releases):
+    """During the roll-out the page had no style and no script, in whatever order the parts were replaced."""
+    stack, styles, _ = two_releases
+    for web, style in styles.items():
+        page = fetch(f"{stack.web_urls[int(web[-1])]}/login/", headers={"Host": "localhost"})
+        assert f"/static/{style}" in page.text
+        for _ in range(6):
+            file = fetch(f"{stack.url}/static/{style}")
+            assert (file.status, file.headers.get_all("Cache-Control")) == (200, [KEPT])
+            assert file.headers["Content-Type"].startswith("text/css")
+            assert file.headers.get_all("Set-Cookie") is None
+            assert "Cookie" not in file.headers.get("Vary", "")
+    gone = fetch(f"{stack.url}/static/web/tidewire.ffffffffffff.css")
+    assert (gone.status, gone.headers.get_all("Cache-Control")) == (404, ["no-store"])
 
 
 def test_a_web_process_serves_nothing_but_hashed_files(two_releases):
     """The fallback must not serve the service's own files."""
-    stack, _ = two_releases("old")
-    (stack.layout.var / "secret.0123456789ab.txt").write_text("secret")
-    with stack:
-        for path in (
-            "/static/staticfiles.json",
-            "/static/web/../../secret.0123456789ab.txt",
-            "/static/..%2fsecret.0123456789ab.txt",
-            "/static/%00.0123456789ab.css",
-            f"/static/{'a' * 300}.0123456789ab.css",
-        ):
-            status, said = ask(stack.web_urls[0], "GET", path, {"Host": "localhost"})
-            assert status in {400, 404}, path
-            assert "secret" not in str(said)
+    stack, _, files = two_releases
+    (files["old"].parent / "secret.0123456789ab.txt").write_text("secret")
+    for path in (
+        "/static/staticfiles.json",
+        "/static/web/../../secret.0123456789ab.txt",
+        "/static/..%2fsecret.0123456789ab.txt",
+        "/static/%00.0123456789ab.css",
+        f"/static/{'a' * 300}.0123456789ab.css",
+    ):
+        status, said = ask(stack.web_urls[0], "GET", path, {"Host": "localhost"})
+        assert status in {400, 404}, path
+        assert "secret" not in str(said)
 
 
 def release(directory, files):
