@@ -13,6 +13,7 @@ from deploy.grafana.write import DASHBOARDS
 from deploy.local.layout import ROOT
 from loadtest.locust_processes import LOCUST
 from tests.monitoring.monitored_users import Crowd, of, substituted
+from tests.monitoring.watched import Watched, why_not
 
 pytestmark = pytest.mark.smoke
 
@@ -46,28 +47,31 @@ def load_test(eyes, directory):
         process.wait(60)
 
 
-@pytest.fixture
-def scene(watched, tmp_path):
+@pytest.fixture(scope="module")
+def scene(stack_factory, tmp_path_factory):
     """Thirty people with three sockets each, on two nodes; some leave and return, documents are written.
 
-    A load test runs too, because its live figures have a dashboard.
+    A load test runs too, because its live figures have a dashboard. Both tests share them, because the start takes
+    longer than the queries.
     """
-    eyes = watched(ws=2, loaded=True)
-    # The rate of a counter needs a sample from before the activity.
-    assert eyes.wait(eyes.sees_all, seconds=30)
-    crowd = Crowd(eyes.stack, 30)
-    with contextlib.closing(crowd), load_test(eyes, tmp_path):
-        crowd.join(90)
-        assert eyes.wait(lambda: bool(eyes.query("tidewire_load_users == 6")), seconds=60)
-        crowd.write(3)
-        crowd.lose()
-        crowd.knock(2)
-        crowd.write(10)
-        yield eyes
+    if reason := why_not():
+        pytest.skip(reason)
+    directory = tmp_path_factory.mktemp("panels")
+    with stack_factory(ws=2) as stack, Watched(stack, directory / "watched", loaded=True) as eyes:
+        # The rate of a counter needs a sample from before the activity.
+        assert eyes.wait(eyes.sees_all, seconds=30)
+        crowd = Crowd(stack, 30)
+        with contextlib.closing(crowd), load_test(eyes, directory):
+            crowd.join(90)
+            assert eyes.wait(lambda: bool(eyes.query("tidewire_load_users == 6")), seconds=60)
+            crowd.write(3)
+            crowd.lose()
+            crowd.knock(2)
+            crowd.write(10)
+            yield eyes
 
 
 def test_every_panel_has_data_and_a_misspelled_metric_has_not(scene):
-    """All panels share one stack, because its start takes longer than the queries."""
     asked = [
         substituted(expr, window=WINDOW)
         for dashboard in DASHBOARDS
