@@ -72,16 +72,32 @@ def compose_config(files: list[list[str]] = COMPOSE_FILES, directory: Path = ROO
     return "\n".join(filter(None, complaints))
 
 
-def workflows(github: list[Path] = GITHUB_WORKFLOWS, gitlab: list[Path] = GITLAB_WORKFLOWS) -> str:
+def workflows() -> str:
     """Return faults in the files of CI and of the update bot; empty: none. No linter needs a network."""
-    schema = [_tool("check-jsonschema"), "--builtin-schema"]
-    complaints = [
-        _complaints([*schema, "vendor.github-workflows", *map(str, github)]),
-        _complaints([*schema, "vendor.gitlab-ci", "--data-transform=gitlab-ci", *map(str, gitlab)]),
-        _complaints([*schema, "vendor.renovate", str(ROOT / "renovate.json")]),
-        _complaints([_tool("zizmor"), "--offline", "--no-progress", "--quiet", *map(str, github)]),
-    ]
+    complaints = [github_schema(), gitlab_schema(), renovate_schema(), zizmor()]
     return "\n".join(filter(None, complaints))
+
+
+def github_schema(files: list[Path] = GITHUB_WORKFLOWS) -> str:
+    """Return the keys that GitHub does not know, and values of the wrong type; empty: none."""
+    return _schema("vendor.github-workflows", *map(str, files))
+
+
+def gitlab_schema(files: list[Path] = GITLAB_WORKFLOWS) -> str:
+    return _schema("vendor.gitlab-ci", "--data-transform=gitlab-ci", *map(str, files))
+
+
+def renovate_schema() -> str:
+    return _schema("vendor.renovate", str(ROOT / "renovate.json"))
+
+
+def zizmor(files: list[Path] = GITHUB_WORKFLOWS) -> str:
+    """Return the unsafe parts of GitHub's workflows; empty: none."""
+    return _complaints([_tool("zizmor"), "--offline", "--no-progress", "--quiet", *map(str, files)])
+
+
+def _schema(*arguments: str) -> str:
+    return _complaints([_tool("check-jsonschema"), "--builtin-schema", *arguments])
 
 
 @contextmanager

@@ -115,30 +115,49 @@ def test_workflows_are_clean():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "message"),
+    ("linter", "before", "after", "message"),
     [
-        ("runs-on: ubuntu-24.04", "runson: ubuntu-24.04", "runson"),
-        ("        with:\n          persist-credentials: false\n", "", "artipacked"),
-        ("@3d3c42e5aac5ba805825da76410c181273ba90b1", "@v7", "unpinned-uses"),
-        ("run: make lint", 'run: make lint "${{ github.event.pull_request.title }}"', "template-injection"),
+        (lint.github_schema, "runs-on: ubuntu-24.04", "runson: ubuntu-24.04", "runson"),
+        (lint.zizmor, "        with:\n          persist-credentials: false\n", "", "artipacked"),
+        (lint.zizmor, "@3d3c42e5aac5ba805825da76410c181273ba90b1", "@v7", "unpinned-uses"),
+        (
+            lint.zizmor,
+            "run: make lint",
+            'run: make lint "${{ github.event.pull_request.title }}"',
+            "template-injection",
+        ),
     ],
 )
-def test_an_unsafe_workflow_is_found(tmp_path, before, after, message):
+def test_an_unsafe_workflow_is_found(tmp_path, linter, before, after, message):
     text = (ROOT / ".github/workflows/ci.yml").read_text()
     assert before in text
     (tmp_path / ".github/workflows").mkdir(parents=True)
     path = tmp_path / ".github/workflows/ci.yml"
     path.write_text(text.replace(before, after))
-    assert message in complaints(lint.workflows, [path])
+    assert message in complaints(linter, [path])
 
 
 def test_a_misspelled_workflow_of_gitlab_is_found(tmp_path):
     text = (ROOT / ".gitlab-ci.yml").read_text()
     path = tmp_path / ".gitlab-ci.yml"
     path.write_text(text.replace("  stage: check\n  script: make lint", "  stage: check\n  scripts: make lint"))
-    assert "scripts" in complaints(lint.workflows, lint.GITHUB_WORKFLOWS, [path])
+    assert "scripts" in complaints(lint.gitlab_schema, [path])
 
 
+@pytest.mark.parametrize("linter", ["github_schema", "gitlab_schema", "renovate_schema", "zizmor"])
+def test_each_linter_of_workflows_is_heard(monkeypatch, linter):
+    for each in ("github_schema", "gitlab_schema", "renovate_schema", "zizmor"):
+        monkeypatch.setattr(lint, each, lambda each=each: "planted" if each == linter else "")
+    assert lint.workflows() == "planted"
+
+
+@pytest.fixture
+def without_workflows(monkeypatch):
+    """Replace the slowest linters, which another test runs on the same files."""
+    monkeypatch.setattr(lint, "workflows", lambda: "")
+
+
+@pytest.mark.usefixtures("without_workflows")
 def test_a_complaint_fails_the_door(monkeypatch, capsys):
     """The output must contain the linter's message."""
     monkeypatch.setattr(lint, "hadolint", lambda: "DL0000 planted")
@@ -146,6 +165,7 @@ def test_a_complaint_fails_the_door(monkeypatch, capsys):
     assert "hadolint: DL0000 planted" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_workflows")
 def test_what_cannot_run_is_left_out_with_the_reason(monkeypatch, capsys):
     monkeypatch.setattr(shutil, "which", lambda _name, **_options: None)
     assert lint.main() == 0
