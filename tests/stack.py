@@ -43,6 +43,9 @@ NO_LIMITS = {
     "TIDEWIRE_SOCKET_RATE": "5000r/s",
     "TIDEWIRE_SOCKETS_PER_ADDRESS": "20000",
 }
+# For stacks of a module's own, whose tests look at nothing that two Gunicorn workers of one service could do otherwise:
+# each worker imports Django, for a second of CPU time. The shared stack has two, as in production.
+ONE_WORKER = {"TIDEWIRE_WEB_WORKERS": "1"}
 # Adds the programs that `make up` runs: those installed by wheels, and servers outside an ordinary user's PATH.
 os.environ["PATH"] = search_path()
 

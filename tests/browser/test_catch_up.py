@@ -8,6 +8,7 @@ import redis
 from playwright.sync_api import expect
 
 from tests.http_client import fetch, metric, submit
+from tests.stack import ONE_WORKER
 from tests.tabs import until
 
 RECONNECT_MS = 40_000
@@ -50,7 +51,7 @@ class Absence:
 
 @pytest.fixture(scope="module")
 def own_stack(stack_factory):
-    with stack_factory(ws=1) as stack:
+    with stack_factory(ws=1, **ONE_WORKER) as stack:
         yield stack
 
 

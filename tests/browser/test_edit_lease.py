@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.test_access import PHONE, faults
 from tests.browsers import DESKTOP
+from tests.stack import ONE_WORKER
 
 RECONNECT_MS = 40_000
 # A lease, with additional time for a busy machine.
@@ -191,7 +192,7 @@ def test_who_lost_it_in_their_sleep_is_told_before_they_type_on(ada, bob):
 
 
 def test_without_redis_pages_say_so_and_the_fence_protects(start_stack, seat):
-    stack = start_stack(ws=1)
+    stack = start_stack(ws=1, **ONE_WORKER)
     ada, bob = seat(stack, "ada"), seat(stack, "bob")
     slug = ada.write("A document without a lease", "one")
     edit(ada, slug)

@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.stack import ONE_WORKER
+
 DRAIN_SECONDS = "6"
 # Sockets on the drained node in the picture: more than a node closes at once.
 CROWD = 40
@@ -13,7 +15,7 @@ CROWD = 40
 @pytest.fixture(scope="module")
 def own_stack(stack_factory):
     """A stack for these tests only, because they end some of its nodes."""
-    with stack_factory(ws=3, TIDEWIRE_WS_DRAIN_SECONDS=DRAIN_SECONDS) as stack:
+    with stack_factory(ws=3, TIDEWIRE_WS_DRAIN_SECONDS=DRAIN_SECONDS, **ONE_WORKER) as stack:
         yield stack
 
 

@@ -6,13 +6,15 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
+from tests.stack import ONE_WORKER
+
 # A client's third attempt may wait four seconds, and nginx skips a failed process for some more.
 RECONNECT_MS = 40_000
 
 
 @pytest.fixture(scope="module")
 def own_stack(stack_factory):
-    with stack_factory(ws=2) as stack:
+    with stack_factory(ws=2, **ONE_WORKER) as stack:
         yield stack
 
 

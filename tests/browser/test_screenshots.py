@@ -10,6 +10,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browsers import DESKTOP
+from tests.stack import ONE_WORKER
 
 AGENDA, NOTES, CHECKLIST = "agenda-thursday-planning-7", "customer-notes-harbour-logistics-8", "release-checklist-6"
 
@@ -17,7 +18,7 @@ AGENDA, NOTES, CHECKLIST = "agenda-thursday-planning-7", "customer-notes-harbour
 @pytest.fixture(scope="module")
 def fresh_stack(stack_factory):
     """The demo in its state after `make up`, without the documents of other tests."""
-    with stack_factory() as stack:
+    with stack_factory(**ONE_WORKER) as stack:
         yield stack
 
 

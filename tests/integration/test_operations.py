@@ -7,6 +7,7 @@ import pytest
 
 from tests.http_client import fetch, submit
 from tests.sockets import close_code, event, open_socket
+from tests.stack import ONE_WORKER
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ async def test_a_ticket_opens_it_to_staff_alone(stack, staff):
 @pytest.mark.alone
 async def test_staff_drain_one_node_and_see_it_go(start_stack):
     """The drain begins within a second, is shown until its end, and exits 0, and the other node continues."""
-    stack = await asyncio.to_thread(start_stack, ws=2, TIDEWIRE_WS_DRAIN_SECONDS="4")
+    stack = await asyncio.to_thread(start_stack, ws=2, TIDEWIRE_WS_DRAIN_SECONDS="4", **ONE_WORKER)
     sessions = stack.cookies
     going, staying = (f"ws://127.0.0.1:{node.port}" for node in stack.ws)
     async with open_socket(stack, "/ws/operations/", sessions["admin"], at=staying) as watch:

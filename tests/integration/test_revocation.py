@@ -7,6 +7,7 @@ import pytest
 
 from tests.http_client import fetch
 from tests.sockets import close_code, event, open_socket
+from tests.stack import ONE_WORKER
 
 EXPIRED = 4005
 UNAUTHENTICATED = 4500
@@ -137,7 +138,7 @@ async def test_access_that_was_lost_without_an_event_is_noticed(watchful, watche
 @pytest.fixture(scope="module")
 def watchful(stack_factory):
     """A stack that checks sessions every two seconds."""
-    with stack_factory(TIDEWIRE_SESSION_CHECK_SECONDS="2") as running:
+    with stack_factory(TIDEWIRE_SESSION_CHECK_SECONDS="2", **ONE_WORKER) as running:
         yield running
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.http_client import submit
 from tests.sockets import event, open_socket
+from tests.stack import ONE_WORKER
 
 TIMEOUT_SECONDS = 10.0
 
@@ -17,7 +18,7 @@ TIMEOUT_SECONDS = 10.0
 @pytest.fixture(scope="module")
 def own_stack(stack_factory):
     """A stack with the log format of production, and with processes that a test may stop."""
-    with stack_factory(ws=1, TIDEWIRE_LOG_FORMAT="json") as stack:
+    with stack_factory(ws=1, TIDEWIRE_LOG_FORMAT="json", **ONE_WORKER) as stack:
         yield stack
 
 

@@ -11,6 +11,7 @@ from websockets.sync.client import connect
 
 from tests.http_client import fetch, metric
 from tests.sockets import WAIT_SECONDS
+from tests.stack import ONE_WORKER
 from tidewire.conf import Settings
 
 # Like a page: `WebSocket.close()` sends a close frame without a status.
@@ -69,7 +70,7 @@ def page(seat, start_stack):
     """A browser on a page of its own stack."""
 
     def at(**environment):
-        stack = start_stack(**environment)
+        stack = start_stack(**ONE_WORKER, **environment)
         ada = seat(stack, "ada")
         ada.goto("/")
         return stack, ada.page

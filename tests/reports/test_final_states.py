@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browsers import Person
+from tests.stack import ONE_WORKER
 from tidewire.close_codes import CloseCode
 
 BACK_MS = 40_000
@@ -73,7 +74,7 @@ def close_once(person, code, *, path="/ws/"):
 
 @pytest.fixture(scope="module")
 def own_stack(stack_factory):
-    with stack_factory(ws=1) as stack:
+    with stack_factory(ws=1, **ONE_WORKER) as stack:
         yield stack
 
 

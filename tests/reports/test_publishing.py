@@ -14,7 +14,7 @@ import redis
 from deploy.local.layout import ROOT
 from tests.http_client import fetch
 from tests.postgres import Postgres, why_not
-from tests.stack import PREPARE_SECONDS, Stack
+from tests.stack import ONE_WORKER, PREPARE_SECONDS, Stack
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 # A process that starts on a busy machine needs many seconds. A failure would wait forever.
@@ -35,7 +35,7 @@ def stack(stack_factory) -> Iterator[Stack]:
     if reason := why_not():
         pytest.skip(reason)
     with Postgres() as database:
-        made = stack_factory(ws=1, TIDEWIRE_DATABASE_URL=database.url)
+        made = stack_factory(ws=1, TIDEWIRE_DATABASE_URL=database.url, **ONE_WORKER)
         made.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
         with made:
             yield made

@@ -21,6 +21,7 @@ from tests import postgres
 from tests.http_client import fetch
 from tests.integration.test_environment import ENTRY_POINTS, run
 from tests.sockets import event, open_socket
+from tests.stack import ONE_WORKER
 from tidewire import conf
 from tidewire.redis.hosts import pool, redis_host
 from tidewire.server.drain_command import drain
@@ -273,7 +274,7 @@ def test_gunicorn_does_not_start_without_its_static_files(tmp_path):
 @pytest.mark.integration
 async def test_sockets_open_whatever_form_the_origin_was_written_in(stack_factory):
     """I wrote my address with a slash at its end: pages loaded, but never became Live."""
-    stack = stack_factory(ws=1)
+    stack = stack_factory(ws=1, **ONE_WORKER)
     port = stack.layout.ports.nginx
     stack.environment["TIDEWIRE_ALLOWED_ORIGINS"] = f"HTTP://LocalHost:{port}/"
     with stack:
@@ -435,7 +436,7 @@ def test_a_node_listens_on_ipv6(stack_factory):
     """On a host with only IPv6 the node had no health endpoint."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    stack = stack_factory(ws=1)
+    stack = stack_factory(ws=1, **ONE_WORKER)
     node = stack.processes["ws-0"]
     command = [*node.definition.command[:-4], "-b", "::1", "-p", str(stack.ws[0].port)]
     ready = node.definition.ready.replace("127.0.0.1", "[::1]")

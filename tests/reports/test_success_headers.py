@@ -11,7 +11,7 @@ import pytest
 from deploy.local.layout import Layout, Ports
 from tests.http_client import fetch
 from tests.integration.test_nginx import echo, proxy
-from tests.stack import NO_LIMITS
+from tests.stack import NO_LIMITS, ONE_WORKER
 from web.publish_static import publish
 
 pytestmark = pytest.mark.integration
@@ -166,7 +166,7 @@ def test_an_error_of_the_application_keeps_its_own_header(layout):
 @pytest.fixture(scope="module")
 def two_releases(stack_factory):
     """A stack whose web-0 and web-2 have the files of the old release and web-1 those of the new; release -> files."""
-    stack = stack_factory(web=3, ws=1, TIDEWIRE_WEB_WORKERS="1")
+    stack = stack_factory(web=3, ws=1, **ONE_WORKER)
     old, new = stack.layout.var / "old", stack.layout.var / "new"
     shutil.copytree(stack.layout.static, old)
     shutil.copytree(stack.layout.static, new)

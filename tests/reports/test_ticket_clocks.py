@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.sockets import close_code, event, open_socket
-from tests.stack import Stack
+from tests.stack import ONE_WORKER, Stack
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
@@ -52,7 +52,7 @@ async def accepted_by_ticket(stack: Stack, cookie: str) -> None:
 @pytest.mark.parametrize("minutes", [-5, 20])
 async def test_a_ticket_ends_with_its_user_whatever_the_clocks_show(stack_factory, minutes):
     """The user is deactivated within a minute of the ticket's issue. Before that, the ticket must be accepted."""
-    stack = stack_factory(ws=1)
+    stack = stack_factory(ws=1, **ONE_WORKER)
     # A node behind has the same effect as a web host ahead. Gunicorn does not run with libfaketime.
     moved(stack, stack.ws[0].name, minutes)
     with stack:

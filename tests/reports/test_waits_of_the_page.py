@@ -7,6 +7,8 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
+from tests.stack import ONE_WORKER
+
 BACK_MS = 40_000
 
 
@@ -25,7 +27,7 @@ def test_a_page_without_a_network_does_not_show_live(bob):
 
 @pytest.fixture(scope="module")
 def own_stack(stack_factory):
-    with stack_factory(ws=1) as stack:
+    with stack_factory(ws=1, **ONE_WORKER) as stack:
         yield stack
 
 
