@@ -1,9 +1,9 @@
 """The tiers of tests, and fixtures for all of them. `tests.stack` has the stack's processes."""
 
 import contextlib
+import gc
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,8 +28,8 @@ ON_REQUEST = {
     "compose": "needs a Docker engine",
     "k8s": "changes the cluster that KUBECONFIG names",
 }
+TIER = pytest.StashKey[str]()
 OUTCOMES = ("passed", "failed", "error", "skipped")
-HERE = Path(__file__).parent
 STACK = {"stack", "start_stack", "stack_factory"}
 
 
@@ -47,8 +47,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: of the tier of that name")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Collect without garbage collections: they would examine the thousands of tests again and again, and all stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def tier(item: pytest.Item) -> str:
-    return next((name for name in TIERS if item.get_closest_marker(name)), "unit")
+    return item.stash[TIER]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -71,17 +82,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _mark(item: pytest.Item) -> None:
     """Give a test the marker of its tier, from its directory or its fixtures."""
-    place = item.path.relative_to(HERE).as_posix()
+    place = item.nodeid.removeprefix("tests/")
     used = set(getattr(item, "fixturenames", ()))
+    # Read once, because pytest collects a test's markers anew for each question.
+    marks = {mark.name for mark in item.iter_markers()}
     if name := next((name for name, places in TIERS.items() if place.startswith(places)), None):
+        pass
+    elif not marks & ON_REQUEST.keys():
+        # Otherwise for example a test in containers that also drives a browser.
+        if "chromium" in used:
+            name = "browser"
+        elif used & STACK and not marks & TIERS.keys():
+            name = "integration"
+    if name:
+        marks.add(name)
         item.add_marker(name)
-    elif any(item.get_closest_marker(name) for name in ON_REQUEST):
-        # For example a test in containers that also drives a browser.
-        return
-    elif "chromium" in used:
-        item.add_marker("browser")
-    elif used & STACK and tier(item) == "unit":
-        item.add_marker("integration")
+    item.stash[TIER] = next((each for each in TIERS if each in marks), "unit")
 
 
 @pytest.fixture(scope="session")
