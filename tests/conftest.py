@@ -84,7 +84,7 @@ def _mark(item: pytest.Item) -> None:
     """Give a test the marker of its tier, from its directory or its fixtures."""
     place = item.nodeid.removeprefix("tests/")
     used = set(getattr(item, "fixturenames", ()))
-    # Read once, because pytest collects a test's markers anew for each question.
+    # Read once, because pytest collects a test's markers again for each question.
     marks = {mark.name for mark in item.iter_markers()}
     if name := next((name for name, places in TIERS.items() if place.startswith(places)), None):
         pass

@@ -187,7 +187,7 @@ def two_releases(stack_factory):
 def nginx_has(request, two_releases):
     """The release whose files nginx has."""
     stack, _, files = two_releases
-    # nginx opens a file anew for each request.
+    # nginx opens a file again for each request.
     (stack.layout.var / "static").unlink()
     (stack.layout.var / "static").symlink_to(files[request.param])
     return request.param
