@@ -281,7 +281,7 @@ def node() -> Node:
     """Return the node of the running loop, started if necessary."""
     loop = asyncio.get_running_loop()
     if loop not in _nodes:
-        _nodes[loop] = create_node(settings())
+        set_node(create_node(settings()))
     return _nodes[loop]
 
 
