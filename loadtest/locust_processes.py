@@ -59,7 +59,8 @@ def run(
 @contextlib.contextmanager
 def _started(command: Sequence[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that must not outlive the run, however the run ends."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # The clients use the library's table of close codes.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src")))}
     with output.open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)  # noqa: S603 - our own
     try:
