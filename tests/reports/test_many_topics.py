@@ -84,7 +84,7 @@ async def test_a_flush_is_made_good_with_few_calls_and_no_errors(here, redis_ser
     redis_server.client.config_resetstat()
     redis_server.client.flushall()
     again = await until(
-        lambda: all(here.hub._loops[name].version > versions[name] for name in names) and shown(), "all are back"
+        lambda: all(here.hub._loops[name].feed.version > versions[name] for name in names) and shown(), "all are back"
     )
     calls = {name.partition("_")[2]: found["calls"] for name, found in redis_server.client.info("commandstats").items()}
     logger.info("%d rooms: first in %.1f s, again in %.1f s, Redis was sent %s", ROOMS, first, again, calls)

@@ -7,6 +7,7 @@ import pytest
 from tests.redis_servers import Address, Server, why_no_clock
 from tests.reports.redis_nodes import GONE_SECONDS, hall, until
 from tidewire.contrib.edit_lease import Editor
+from tidewire.contrib.edit_lease.feature import EditLeaseFeature
 from tidewire.contrib.edit_lease.redis import edit_lease_store
 from tidewire.contrib.operations.reports import report_store
 
@@ -99,11 +100,12 @@ async def test_an_edit_lease_ends_in_time(servers, settings, seconds):
     with Address(server.port) as address:
         async with hall(settings, address.url, EDIT_LEASE_SECONDS=3.0) as here:
             ada, bob = Editor("lease.plan", "ada"), Editor("lease.plan", "bob")
-            here.first.edit_leases.join(ada)
+            first, second = (each.feature(EditLeaseFeature).editors for each in (here.first, here.second))
+            first.join(ada)
             await until(lambda: server.client.hget("tidewire:edit_lease:lease.plan", "holder") == "ada")
-            here.second.edit_leases.join(bob)
+            second.join(bob)
             server.step_clock(seconds)
-            here.first.edit_leases.leave(ada, reconnects=True)
+            first.leave(ada, reconnects=True)
             async with asyncio.timeout(5.0):
                 while (await edit_lease_store().read(["lease.plan"]))[0].holder != "bob":  # noqa: ASYNC110
                     await asyncio.sleep(0.02)

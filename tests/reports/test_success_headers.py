@@ -188,8 +188,9 @@ def nginx_has(request, two_releases):
     """The release whose files nginx has."""
     stack, _, files = two_releases
     # nginx opens a file again for each request.
-    (stack.layout.var / "static").unlink()
-    (stack.layout.var / "static").symlink_to(files[request.param])
+    static = stack.layout.var / "static"
+    static.rename(files["old"].with_name(f"static-before-{request.param}"))
+    static.symlink_to(files[request.param])
     return request.param
 
 
