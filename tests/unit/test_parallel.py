@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.parallel import ALONE, Groups, Worker
+from tests.parallel import ALONE, LONGEST, Groups, Worker, order
 
 TIMEOUT_SECONDS = 10.0
 
@@ -68,6 +68,26 @@ def test_a_test_that_runs_alone_waits_for_others_and_they_for_it(worker):
     alone.end()
     assert late.runs()
     late.end()
+
+
+def test_the_order_begins_with_the_unit_tests_that_were_changed_last(tmp_path):
+    def item(name, changed_at, markers=()):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (changed_at, changed_at))
+        return SimpleNamespace(nodeid=f"{name}::test_it", path=path, get_closest_marker=lambda name: name in markers)
+
+    expected = [
+        item("tests/unit/web/test_new.py", 3),
+        item("tests/unit/web/test_old.py", 1),
+        item("tests/unit/deploy/test_lint.py", 2),
+        item(LONGEST[0], 2),
+        item("tests/browser/test_new.py", 3),
+        item("tests/integration/test_new.py", 3, [ALONE]),
+    ]
+    backwards = expected[::-1]
+    assert sorted(backwards, key=order) == expected
 
 
 def test_no_two_processes_look_for_free_ports_in_the_same_range(worker):
