@@ -15,7 +15,8 @@ from loadtest.locust_processes import LOCUST
 from tests.monitoring.monitored_users import Crowd, of, substituted
 from tests.monitoring.watched import Watched, why_not
 
-pytestmark = pytest.mark.smoke
+# One group, because a process that runs both tests starts their stack once.
+pytestmark = [pytest.mark.smoke, pytest.mark.xdist_group("panels")]
 
 # Must include all activity of the crowd, also on a slow machine, which queries a minute later.
 WINDOW = "2m"
