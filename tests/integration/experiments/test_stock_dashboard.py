@@ -8,16 +8,14 @@ import pytest
 from experiments.stock_dashboard.stock_stack import StockStack
 from tests.http_client import fetch, submit
 from tests.sockets import event, open_socket
-from tests.stack import why_not
 
 
 @pytest.fixture(scope="module")
-def stock(tmp_path_factory):
-    if reason := why_not():
-        pytest.skip(reason)
-    stack = StockStack(tmp_path_factory.mktemp("stock") / "var", web=1, ws=2)
-    stack.prepare()
-    with stack:
+def stock(stack_factory, tmp_path_factory):
+    var = tmp_path_factory.mktemp("stock") / "var"
+    # The stock version has the same tables and static files.
+    stack_factory.furnish(var)
+    with StockStack(var, web=1, ws=2) as stack:
         yield stack
 
 
