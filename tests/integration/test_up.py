@@ -13,6 +13,7 @@ import pytest
 
 from deploy.local.layout import PORT_VARIABLES, ROOT, Layout, free_range
 from tests.http_client import fetch
+from tests.stack import ONE_WORKER
 
 UP_SECONDS = 120
 END_SECONDS = 60
@@ -33,7 +34,7 @@ def some_ports():
 class Up:
     """A `make up`, started as from a terminal: make leads a process group."""
 
-    def __init__(self, var, output, variables):
+    def __init__(self, var, output, variables, settings):
         self.var = var
         self.variables = variables
         self.output = output
@@ -42,7 +43,7 @@ class Up:
             self.make = subprocess.Popen(
                 ["make", "up", f"PYTHON={sys.executable}", f"VAR_DIR={var}", *map("=".join, variables.items())],
                 cwd=ROOT,
-                env=environment,
+                env=environment | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -94,7 +95,8 @@ def up(tmp_path, stack_factory):
         var = tmp_path / name
         if not var.exists() and not fresh:
             stack_factory.furnish(var)
-        started.append(Up(var, tmp_path / f"{len(started)}.out", some_ports() | variables))
+        settings = {} if fresh else ONE_WORKER
+        started.append(Up(var, tmp_path / f"{len(started)}.out", some_ports() | variables, settings))
         return started[-1]
 
     yield start
