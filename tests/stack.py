@@ -311,7 +311,7 @@ class StackFactory:
         """Create a stack's directory with the prepared database and static files."""
         prepared = self._prepare()
         var.mkdir(parents=True)
-        # A copy, since a test may collect the static files again, which takes each away for a moment.
+        # A copy, since a test may collect the static files again, which removes each for a moment.
         shutil.copytree(prepared / "static", var / "static")
         for path in (*prepared.glob("tidewire.sqlite3*"), prepared / COOKIES):
             shutil.copy(path, var)
