@@ -1,6 +1,7 @@
 """Hints: the messages of a topic's group. A hint may be lost, so the stores are authoritative.
 
-Nodes and publishers of two consecutive versions exchange hints, so a field may be added only with a default.
+Nodes and publishers of two consecutive versions exchange hints, so a field may be added only with a default. A field
+that this version does not know is ignored.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +34,7 @@ class HintedEvents(BaseModel):
     `published` is in seconds since 1970.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
     epoch: str
     offset: Annotated[int, Field(ge=1)]
@@ -75,7 +76,8 @@ class Hint(NamedTuple):
         if kind != HINT or not isinstance(topic, str):
             raise MalformedHint(f"type {kind!r:.60}, topic {topic!r:.60}: {HINT!r} and a text are expected")
         try:
-            return cls(topic, HintedEvents.model_validate(fields) if fields else None)
+            has_events = not HintedEvents.model_fields.keys().isdisjoint(fields)
+            return cls(topic, HintedEvents.model_validate(fields) if has_events else None)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "events"
