@@ -13,7 +13,7 @@ from channels.layers import BaseChannelLayer
 
 from tidewire import metrics
 from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS, MalformedHint
-from tidewire.fanout.connection import Connection
+from tidewire.fanout.connection import Connection, attempt
 from tidewire.fanout.feed import Feed
 from tidewire.fanout.feed_loop import FeedLoop
 from tidewire.fanout.groups import Groups
@@ -81,14 +81,14 @@ class Hub:
 
         Raises `ValueError` if the name belongs to a topic of the other kind.
         """
-        subscriptions = self._subscriptions.setdefault(connection, [])
+        subscriptions = self._subscriptions.get(connection, ())
         subscribed = next((each for each in subscriptions if each.topic == topic.name), None)
         if subscribed is not None:
             return subscribed
         loop = self._loop_of(topic)
         loop.empty_since = None
         subscription = loop.feed.add(connection, at.of(topic.name))
-        subscriptions.append(subscription)
+        self._subscriptions.setdefault(connection, []).append(subscription)
         metrics.SUBSCRIPTIONS.labels(loop.feed.family).inc()
         loop.feed.catch_up(subscription)
         if connection.code is not None:
@@ -128,9 +128,8 @@ class Hub:
     def unsubscribe_all(self, connection: Connection) -> None:
         """Unsubscribe a connection from all its topics."""
         for subscription in list(self._subscriptions.get(connection, ())):
-            self.unsubscribe(subscription)
-        # Also without a subscription there is an entry if the first one failed.
-        self._subscriptions.pop(connection, None)
+            # The failure of one must not keep the connection in the others.
+            attempt(self.unsubscribe, subscription)
 
     def catch_up_all(self, connection: Connection) -> None:
         """Bring all subscriptions of a connection up to date."""

@@ -558,3 +558,13 @@ async def test_a_name_is_a_state_topic_s_or_a_stream_topic_s(scene):
     await scene.watch()
     with pytest.raises(ValueError, match="'hall' is a state topic and a stream topic"):
         scene.hub.subscribe(StreamTopic("hall"), FakeSocket().connection)
+
+
+async def test_a_closed_socket_that_cannot_subscribe_leaves_nothing(scene):
+    """Its end came before, so nothing else would remove it."""
+    await scene.watch()
+    socket = FakeSocket()
+    socket.connection.end(1006)
+    with pytest.raises(ValueError, match="'hall'"):
+        scene.hub.subscribe(StreamTopic("hall"), socket.connection)
+    assert socket.connection not in scene.hub._subscriptions
