@@ -15,7 +15,7 @@ from tests.integration.tidewire.conftest import _server, redis_server  # noqa: F
 from tests.unit.tidewire.fakes import FakeSocket, Hall
 from tidewire import conf, metrics
 from tidewire.auth.feature import SessionFeature  # noqa: F401  # registers it
-from tidewire.fanout import hub
+from tidewire.fanout import feed_loop
 from tidewire.presence import PresenceKey
 from tidewire.presence.redis import RedisPresence
 from tidewire.presence.witness import Witness
@@ -108,7 +108,7 @@ def hasty(redis_server, settings, monkeypatch):  # noqa: F811  # the fixture
         "PRESENCE_INDEXES": {"room": "rooms"},
     }
     conf.settings.cache_clear()
-    monkeypatch.setattr(hub, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(feed_loop, "LINGER_SECONDS", 0.2)
 
 
 def series() -> int:

@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 
 # Delay of the first reading, during which presence can be updated, so that the count includes the new member.
 FIRST_READ_SECONDS = 0.05
+# A topic's group is left this long after its last subscription ended, so that a page can reload without joining again.
+LINGER_SECONDS = 10.0
 
 
 class FeedLoop:
@@ -28,14 +30,20 @@ class FeedLoop:
         self._read_at: float | None = None
 
     @property
+    def is_unused(self) -> bool:
+        """True if the topic has had no subscription for so long that its group must be left."""
+        return self.empty_since is not None and asyncio.get_running_loop().time() - self.empty_since > LINGER_SECONDS
+
+    @property
     def is_due(self) -> bool:
-        """True if there is work."""
+        """True if there is work. An unused topic has none: otherwise a busy one would never be left."""
         feed = self.feed
-        return feed.needs_read or feed.needs_delivery or not self._groups.is_joined(feed.name)
+        has_work = feed.needs_read or feed.needs_delivery or not self._groups.is_joined(feed.name)
+        return has_work and not self.is_unused
 
     def schedule(self) -> None:
         """Do the work that is due, soon."""
-        if self.task is None and self._groups.is_open:
+        if self.task is None and self._groups.is_open and self.is_due:
             self.task = asyncio.ensure_future(self._run())
 
     async def leave(self) -> None:

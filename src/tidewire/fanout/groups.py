@@ -5,7 +5,7 @@ from typing import Any
 
 from channels.layers import BaseChannelLayer
 
-from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS, RedisUnavailable
+from tidewire.exceptions import RedisUnavailable
 from tidewire.hints import group_name
 
 # Timeout of each call to the layer. Without it a call to a Redis that hangs would block all later calls.
@@ -76,14 +76,9 @@ class Groups:
             raise
 
     async def leave(self, topic: str) -> None:
-        """Leave a topic's group. After an error of an unavailable Redis it counts as joined."""
-        joined = self._joined.pop(topic, None)
+        """Leave a topic's group. It counts as left after an error too, because the layer may have left it before."""
+        self._joined.pop(topic, None)
         if self._channel is None:
             return
-        try:
-            async with self._calls, asyncio.timeout(LAYER_SECONDS):
-                await self._layer.group_discard(group_name(self._prefix, topic), self._channel)
-        except REDIS_UNAVAILABLE_ERRORS:
-            if joined is not None:
-                self._joined[topic] = joined
-            raise
+        async with self._calls, asyncio.timeout(LAYER_SECONDS):
+            await self._layer.group_discard(group_name(self._prefix, topic), self._channel)

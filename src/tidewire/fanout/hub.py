@@ -39,8 +39,6 @@ LONGEST_CHECK_SECONDS = 3.0
 CONCURRENT_READS = 256
 # Number of positions compared in one call, which takes a few milliseconds of the event loop.
 POSITIONS_PER_CHECK = 500
-# A topic's group is left this long after its last subscription ended, so that a page can reload without joining again.
-LINGER_SECONDS = 10.0
 
 
 class Hub:
@@ -91,6 +89,8 @@ class Hub:
         self._subscriptions.setdefault(connection, []).append(subscription)
         metrics.SUBSCRIPTIONS.labels(loop.feed.family).inc()
         loop.feed.catch_up(subscription)
+        # The topic may have had work while it was unused.
+        loop.schedule()
         if connection.code is not None:
             # The socket is closed already, so its own end can no longer unsubscribe it.
             self.unsubscribe(subscription)
@@ -231,27 +231,28 @@ class Hub:
                     stream.request_read()
                 stream.trim()
         self._groups.expire()
-        now = asyncio.get_running_loop().time()
         for loop in list(self._loops.values()):
-            if loop.is_due:
-                loop.schedule()
-            elif loop.task is None and loop.empty_since is not None and now - loop.empty_since > LINGER_SECONDS:
+            loop.schedule()
+            if loop.is_unused and loop.task is None:
                 loop.task = asyncio.ensure_future(self._leave(loop))
 
     async def _leave(self, loop: FeedLoop) -> None:
         """Leave the group of a topic without subscriptions, and forget its feed."""
         topic = loop.feed.name
+        left = False
         try:
             await loop.leave()
+            left = True
         except REDIS_UNAVAILABLE_ERRORS as error:
-            # The topic is still empty at a later check, which retries.
             logger.debug("topic %s is left later: %s", topic, error)
-            return
+        except Exception:
+            logger.exception("leaving topic %s failed; it is left later", topic)
         if loop.feed.subscriptions:
             # A connection subscribed in the meantime, and was served from the feed's memory.
             loop.feed.request_read()
-        else:
+        elif left:
             del self._loops[topic]
+        # Otherwise the topic is still empty at a later check, which retries.
 
     def set_redis_health(self, operation: Literal["reads", "writes"], *, healthy: bool) -> None:
         """Record whether Redis answers reads, or accepts writes. Failed writes matter too: they reach no node."""

@@ -12,8 +12,9 @@ from channels.layers import InMemoryChannelLayer
 from tests.unit.tidewire.fakes import FakeSocket, Hall, Said
 from tidewire import metrics
 from tidewire.exceptions import RedisUnavailable
+from tidewire.fanout.feed_loop import LINGER_SECONDS
 from tidewire.fanout.groups import LAYER_SECONDS, REJOIN_SECONDS
-from tidewire.fanout.hub import LINGER_SECONDS, LONGEST_CHECK_SECONDS, Hub
+from tidewire.fanout.hub import LONGEST_CHECK_SECONDS, Hub
 from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
 from tidewire.presence.witness import Witness
@@ -333,6 +334,81 @@ async def test_a_topic_that_could_not_be_left_is_left_later(scene):
     scene.layer.unavailable = False
     await pass_time(3)
     assert scene.members("talk") == 0
+
+
+async def test_who_comes_while_a_leave_fails_gets_hints_at_once(scene, monkeypatch):
+    """The layer may have left the group before the error, so the group is joined again."""
+    socket = await scene.listen()
+    scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
+    late = FakeSocket()
+    leave = scene.layer.group_discard
+
+    async def leaves_and_fails(group: str, channel: str) -> None:
+        await leave(group, channel)
+        scene.hub.subscribe(TALK, late.connection, BEGINNING)
+        raise TimeoutError
+
+    monkeypatch.setattr(scene.layer, "group_discard", leaves_and_fails)
+    while late.connection not in scene.hub._subscriptions:
+        await pass_time(0.1)
+    await pass_time(0.01)
+    assert scene.members("talk") == 1
+    await scene.say()
+    await pass_time(0.01)
+    assert offsets(late) == [1]
+
+
+async def test_who_comes_while_a_leave_breaks_is_served_at_once(scene, monkeypatch):
+    """A bug of the layer is logged."""
+    socket = await scene.watch()
+    scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
+    late = FakeSocket()
+
+    async def breaks(_group: str, _channel: str) -> None:
+        scene.hub.subscribe(HALL, late.connection)
+        await scene.presence.enter("ada")
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(scene.layer, "group_discard", breaks)
+    while late.connection not in scene.hub._subscriptions:
+        await pass_time(0.1)
+    await pass_time(COALESCE_SECONDS)
+    assert names(late) == [[], ["ada"]]
+
+
+async def test_an_empty_topic_is_left_though_it_cannot_be_read(scene):
+    """A topic without subscriptions has no work, so its failure cannot keep it."""
+    socket = await scene.watch()
+    scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
+    scene.presence.broken = 10**9
+    await scene.enter("ada")
+    await pass_time(LINGER_SECONDS * 2)
+    assert scene.members("hall") == 0
+    assert "hall" not in scene.hub._loops
+
+
+async def test_an_empty_topic_is_left_though_it_changes_all_the_time(scene):
+    """Otherwise the reads of a busy topic would never end."""
+    socket = await scene.watch()
+    scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
+    for number in range(int(LINGER_SECONDS * 2 / COALESCE_SECONDS * 2)):
+        await scene.enter(f"user {number}")
+        await pass_time(COALESCE_SECONDS / 2)
+    assert scene.members("hall") == 0
+
+
+async def test_who_comes_back_late_gets_the_newest_value_at_once(scene):
+    """A change of a topic that nobody follows any more is read for the next subscription."""
+    socket = await scene.watch()
+    scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
+    scene.layer.unavailable = True
+    await pass_time(LINGER_SECONDS + 2)
+    await scene.enter("ada")
+    await pass_time(2 * COALESCE_SECONDS)
+    scene.layer.unavailable = False
+    late = await scene.watch()
+    await pass_time(COALESCE_SECONDS)
+    assert names(late)[-1] == ["ada"]
 
 
 async def test_leaving_twice_counts_once(scene):
