@@ -40,12 +40,17 @@ logger = logging.getLogger(__name__)
 
 # Redis may be unavailable when a node stops; the expiry of the lease then has the same effect a little later.
 HAND_OVER_SECONDS = 2.0
+# Time for each feature after a drain; the process must then exit.
+DRAINED_SECONDS = 2.0
 
 _nodes: "WeakKeyDictionary[asyncio.AbstractEventLoop, Node]" = WeakKeyDictionary()
 
 
 class Feature:
-    """A part that another package adds to each node: see `register`. Subclasses override the hooks that they need."""
+    """A part that another package adds to each node: see `register`. Subclasses override the hooks that they need.
+
+    An exception of a feature is logged, and the node goes on with the other features.
+    """
 
     def __init__(self, node: "Node") -> None:
         self.node = node
@@ -133,6 +138,11 @@ class Node:
         ):
             self.start_task(name, run)
         for create in features:
+            attempt(self._start_feature, create)
+
+    def _start_feature(self, create: FeatureFactory) -> None:
+        # Another feature may have needed it, and started it.
+        if create not in self._features:
             feature = create(self)
             self._features[type(feature)] = feature
 
@@ -146,13 +156,17 @@ class Node:
 
     def serve(self, drainer: Drainer, start_drain: Callable[[], None]) -> None:
         """Notify the features that a server which can drain serves this node."""
-        for feature in self._features.values():
-            feature.on_serve(drainer, start_drain)
+        for feature in list(self._features.values()):
+            attempt(feature.on_serve, drainer, start_drain)
 
     async def finish(self) -> None:
         """Notify the features that the node is drained."""
-        for feature in self._features.values():
-            await feature.on_drained()
+        for feature in list(self._features.values()):
+            try:
+                async with asyncio.timeout(DRAINED_SECONDS):
+                    await feature.on_drained()
+            except Exception:
+                logger.exception("%s.on_drained failed; continuing with the other features", type(feature).__name__)
 
     async def publish(self, event: StreamEvent) -> Appended:
         """Publish an event at once. Raises `RedisUnavailable`."""
@@ -257,7 +271,7 @@ class Node:
         metrics.SLOW_CONNECTIONS.set(len(self.slow_consumers))
 
     def _on_data_loss(self) -> None:
-        for feature in self._features.values():
+        for feature in list(self._features.values()):
             attempt(feature.on_data_loss)
 
     def _on_stale(self, stale: bool) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 
 import pytest
+from channels.layers import InMemoryChannelLayer
 from django.core.exceptions import ImproperlyConfigured
 
 from tests.unit.tidewire.fakes import LIMIT, FakeWriter, Hall
@@ -14,7 +15,8 @@ from tidewire.fanout.connection import Connection
 from tidewire.fanout.frames import frame
 from tidewire.fanout.hub import LONGEST_CHECK_SECONDS
 from tidewire.presence import PresenceKey
-from tidewire.server.node import Node, create_node, node
+from tidewire.server.drain import Drainer
+from tidewire.server.node import Feature, FeatureFactory, Node, create_node, node
 
 ADA = PresenceKey("hall", "in", "ada")
 MADE = frame("hello")
@@ -200,6 +202,75 @@ class TestOutage:
         assert socket.closed == []
 
 
+class TestFeatures:
+    async def test_a_feature_that_fails_costs_only_itself(self, here, caplog):
+        """Whatever hook it fails in, the node and its other features go on."""
+        called: list[str] = []
+
+        class Works(Feature):
+            def on_serve(self, drainer, start_drain) -> None:
+                called.append("on_serve")
+
+            async def on_drained(self) -> None:
+                called.append("on_drained")
+
+            def on_data_loss(self) -> None:
+                called.append("on_data_loss")
+
+        class Fails(Feature):
+            def on_serve(self, drainer, start_drain) -> None:
+                raise KeyError("on_serve")
+
+            async def on_drained(self) -> None:
+                raise KeyError("on_drained")
+
+            def on_data_loss(self) -> None:
+                raise KeyError("on_data_loss")
+
+        def does_not_start(_node: Node) -> Feature:
+            raise KeyError("start")
+
+        other = _node(here, [does_not_start, Fails, Works])
+        other.serve(Drainer(other, stop_listening=other.stop), lambda: None)
+        other._on_data_loss()
+        await other.stop()
+        await other.finish()
+        assert called == ["on_serve", "on_data_loss", "on_drained"]
+        for hook in ("start", "on_serve", "on_data_loss", "on_drained"):
+            assert f"KeyError: '{hook}'" in caplog.text
+
+    async def test_a_feature_that_hangs_does_not_keep_a_drained_process(self, here):
+        """The process must exit before it is killed."""
+
+        class Hangs(Feature):
+            async def on_drained(self) -> None:
+                await asyncio.sleep(1e9)
+
+        other = _node(here, [Hangs])
+        await other.stop()
+        before = asyncio.get_running_loop().time()
+        await other.finish()
+        assert asyncio.get_running_loop().time() - before < 3
+
+    async def test_a_feature_that_another_one_needs_is_started_once(self, here):
+        """Otherwise its tasks would run twice."""
+        started: list[str] = []
+
+        class Needed(Feature):
+            def __init__(self, node: Node) -> None:
+                super().__init__(node)
+                started.append("needed")
+
+        class Needs(Feature):
+            def __init__(self, node: Node) -> None:
+                super().__init__(node)
+                node.feature(Needed)
+
+        other = _node(here, [Needs, Needed])
+        await other.stop()
+        assert started == ["needed"]
+
+
 class TestStop:
     async def test_presence_is_handed_over(self, here):
         """Members leave after their grace instead of the lease."""
@@ -246,6 +317,18 @@ class TestStop:
         before = asyncio.get_running_loop().time()
         await here.stop()
         assert asyncio.get_running_loop().time() - before < 3
+
+
+def _node(here: Node, features: list[FeatureFactory]) -> Node:
+    """Return a second node, with the stores of the first one."""
+    return Node(
+        here.settings,
+        layer=InMemoryChannelLayer(),
+        presence_store=here.presence_store,
+        streams=here.streams,
+        features=features,
+        clock=here.clock,
+    )
 
 
 def _with(here: Node, **given: object):
