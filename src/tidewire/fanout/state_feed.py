@@ -67,6 +67,10 @@ class StateFeed(Feed):
         self._change = before, frame_event(change)
         try:
             await self._deliver(list(self.subscriptions))
+        except BaseException:
+            # Also a cancellation: with a value, the next read would deliver nothing to the sockets not reached.
+            self._value = None
+            raise
         finally:
             self._change = None
 

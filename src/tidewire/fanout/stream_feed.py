@@ -78,7 +78,13 @@ class StreamFeed(Feed):
         started = time.monotonic()
         self.needs_delivery = False
         published, self._published = self._published, None
-        if await self._deliver(list(self.subscriptions), published=published):
+        try:
+            behind = await self._deliver(list(self.subscriptions), published=published)
+        except BaseException:
+            # Also a cancellation: the next pass must reach the other sockets.
+            self.needs_delivery = True
+            raise
+        if behind:
             self.request_read()
         self.trim()
         if self.needs_delivery:

@@ -213,3 +213,19 @@ async def test_a_value_whose_version_was_lost_is_read_as_a_whole(monkeypatch):
     lost = False
     await scene.feed.read()
     assert names(socket) == [["ada"]]
+
+
+async def test_a_cancelled_fan_out_is_made_good(scene, monkeypatch):
+    """The sockets that it did not reach get the value from the next reading, and the others get nothing twice."""
+    sockets = [await scene.joined() for _ in range(3)]
+    for socket in sockets:
+        socket.take()
+    monkeypatch.setattr(delivery, "WRITES_PER_CLOCK_READING", 1)
+    monkeypatch.setattr(delivery, "SLICE_SECONDS", -1.0)
+    await scene.enter("ada")
+    reading = scene.feed.read()
+    step(reading)
+    reading.close()
+    assert scene.feed.needs_read
+    await scene.feed.read()
+    assert [names(socket) for socket in sockets] == [[["ada"]]] * 3

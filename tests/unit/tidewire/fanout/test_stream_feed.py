@@ -723,3 +723,20 @@ async def test_a_feed_that_forgot_reads_again(talk):
 def test_a_replay_is_never_longer_than_it_is_remembered_for():
     """Memory must not serve more events than one read may return."""
     assert RECENT_EVENTS <= RESUME_EVENTS
+
+
+async def test_a_cancelled_fan_out_is_made_good(talk, monkeypatch):
+    """The sockets that it did not reach get the event from the next one, and the others get nothing twice."""
+    talk.publish()
+    sockets = [await talk.joined() for _ in range(3)]
+    for socket in sockets:
+        socket.take()
+    monkeypatch.setattr(delivery, "WRITES_PER_CLOCK_READING", 1)
+    monkeypatch.setattr(delivery, "SLICE_SECONDS", -1.0)
+    talk.publish()
+    delivering = talk.feed.deliver()
+    step(delivering)
+    delivering.close()
+    assert talk.feed.needs_delivery
+    await talk.run()
+    assert [words(socket) for socket in sockets] == [[2]] * 3
