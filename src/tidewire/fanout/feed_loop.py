@@ -30,6 +30,11 @@ class FeedLoop:
         self._read_at: float | None = None
 
     @property
+    def is_running(self) -> bool:
+        """True if the task has not ended. One that is cancelled before its start cannot remove itself."""
+        return self.task is not None and not self.task.done()
+
+    @property
     def is_unused(self) -> bool:
         """True if the topic has had no subscription for so long that its group must be left."""
         return self.empty_since is not None and asyncio.get_running_loop().time() - self.empty_since > LINGER_SECONDS
@@ -43,7 +48,7 @@ class FeedLoop:
 
     def schedule(self) -> None:
         """Do the work that is due, soon."""
-        if self.task is None and self._groups.is_open and self.is_due:
+        if not self.is_running and self._groups.is_open and self.is_due:
             self.task = asyncio.ensure_future(self._run())
 
     async def leave(self) -> None:

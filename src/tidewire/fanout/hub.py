@@ -204,9 +204,6 @@ class Hub:
         """Cancel all tasks; nothing is delivered afterwards."""
         self._groups.close()
         await cancel_all(loop.task for loop in self._loops.values() if loop.task is not None)
-        for loop in self._loops.values():
-            # A task that was cancelled before it started has not removed itself.
-            loop.task = None
 
     def _schedule(self, feed: Feed) -> None:
         loop = self._loops.get(feed.name)
@@ -233,7 +230,7 @@ class Hub:
         self._groups.expire()
         for loop in list(self._loops.values()):
             loop.schedule()
-            if loop.is_unused and loop.task is None:
+            if loop.is_unused and not loop.is_running:
                 loop.task = asyncio.ensure_future(self._leave(loop))
 
     async def _leave(self, loop: FeedLoop) -> None:

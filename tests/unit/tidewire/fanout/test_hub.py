@@ -591,7 +591,7 @@ async def test_nothing_is_delivered_after_the_stop(scene):
     scene.hub.refresh({"hall"})
     await pass_time(0.5)
     assert names(socket) == []
-    assert all(loop.task is None for loop in scene.hub._loops.values())
+    assert all(not loop.is_running for loop in scene.hub._loops.values())
 
 
 async def test_a_hub_needs_nothing_of_a_layer_but_the_five_calls_of_channels(scene):
@@ -644,3 +644,15 @@ async def test_a_closed_socket_that_cannot_subscribe_leaves_nothing(scene):
     with pytest.raises(ValueError, match="'hall'"):
         scene.hub.subscribe(StreamTopic("hall"), socket.connection)
     assert socket.connection not in scene.hub._subscriptions
+
+
+@pytest.mark.parametrize("started", [False, True])
+async def test_a_feed_whose_task_was_cancelled_goes_on(scene, started):
+    """The next check lets it do its work."""
+    socket = FakeSocket()
+    scene.hub.subscribe(HALL, socket.connection)
+    if started:
+        await pass_time(0.001)
+    scene.hub._loops["hall"].task.cancel()
+    await pass_time(CHECK_SECONDS + COALESCE_SECONDS)
+    assert names(socket) == [[]]
