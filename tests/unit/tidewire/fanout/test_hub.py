@@ -398,7 +398,7 @@ async def test_an_empty_topic_is_left_though_it_changes_all_the_time(scene):
 
 
 async def test_who_comes_back_late_gets_the_newest_value_at_once(scene):
-    """A change of a topic that nobody follows any more is read for the next subscription."""
+    """A change of a topic that no connection follows any more is read for the next subscription."""
     socket = await scene.watch()
     scene.hub.unsubscribe(scene.hub._subscriptions[socket.connection][0])
     scene.layer.unavailable = True
