@@ -10,7 +10,7 @@ from tests.conformance.scripted_server import Server
 from tests.tabs import until
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 @pytest.mark.skipif(FIREFOX is None, reason="needs Firefox")
