@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -45,6 +46,8 @@ class Crowd:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.crowd_process"],
             cwd=ROOT,
+            # The client uses the library's table of close codes.
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
