@@ -207,6 +207,16 @@ REDIS_RECONNECTS = Counter(
     "tidewire_redis_reconnects", "Times Redis answered this process again after an error. Act: when it flaps."
 )
 
+LAYER_DROPPED = Counter(
+    "tidewire_layer_messages_dropped",
+    "Messages of the channel layer that a consumer did not read in time, so that its mailbox was full. "
+    "Act: when it grows: a consumer is too slow for its group, or hangs.",
+)
+LAYER_GAPS = Counter(
+    "tidewire_layer_gaps",
+    "Times the channel layer lost its subscription; messages of that time are lost. Act: when it flaps.",
+)
+
 # --- pages -------------------------------------------------------------------------------------------------------
 REQUESTS = Counter(
     "tidewire_requests",
@@ -250,6 +260,8 @@ NODE_METRICS: tuple[Any, ...] = (
     TASK_RESTARTS,
     STALE,
     DRAINING,
+    LAYER_DROPPED,
+    LAYER_GAPS,
     DRAIN_STARTED_SECONDS,
     DRAIN_LIMIT_SECONDS,
     LOOP_LAG_SECONDS,
