@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 
+from tidewire import checks  # noqa: F401  # registers the system checks
 from tidewire.publishing.background import refuse_greenlets
 from tidewire.versions import require_packages
 
