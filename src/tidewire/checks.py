@@ -22,6 +22,8 @@ from tidewire.conf import settings
 PAGE = "See docs/checks.md, {}."
 MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
+TICKETS = "tidewire.auth.pages.TicketMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 # Wrappers of the websocket application that check the page's origin.
 ORIGIN_CHECKS = ("OriginValidator", "OriginCheck")
 # A relay polls every few seconds; a row that waited for this long has no publisher.
@@ -58,6 +60,25 @@ def check_layers(app_configs: Sequence[AppConfig] | None = None, **_options: Any
         if layer.get("BACKEND") == CORE_LAYER and _major("redis") >= 8 and _has_default_timeout(layer)
     ]
     return problems
+
+
+@register(Tags.security)
+def check_middleware(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Return a problem if the middleware of tickets does not stand where it can see who is logged in."""
+    middleware = list(django_settings.MIDDLEWARE)
+    if TICKETS not in middleware:
+        return []
+    before = middleware[: middleware.index(TICKETS)]
+    if not before or before[-1] != AUTHENTICATION:
+        return [
+            _message(
+                Error,
+                "E014",
+                f"{TICKETS} does not stand directly behind {AUTHENTICATION}.",
+                "Move it there: it reads the user, and must do so before other middleware can change the session.",
+            )
+        ]
+    return []
 
 
 @register(Tags.database)

@@ -6,12 +6,14 @@ import pytest
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connections
 
 from deploy.local.layout import ROOT
 from tidewire import checks
 from tidewire.auth.origin import OriginCheck
+from tidewire.auth.pages import TicketMiddleware
 from tidewire.auth.sockets import TicketAuth
 
 CORE = {"BACKEND": checks.CORE_LAYER, "CONFIG": {"hosts": ["redis://localhost"]}}
@@ -88,6 +90,27 @@ def test_the_origin_check(settings, application, expected):
 def test_a_project_without_asgi_has_no_origin_to_check(settings):
     settings.ASGI_APPLICATION = None
     assert list(checks._check_origin()) == []
+
+
+@pytest.mark.parametrize(
+    ("middleware", "expected"),
+    [
+        ([], []),
+        ([checks.AUTHENTICATION, checks.TICKETS, "a.B"], []),
+        ([checks.TICKETS, checks.AUTHENTICATION], ["E014"]),
+        ([checks.AUTHENTICATION, "a.B", checks.TICKETS], ["E014"]),
+        ([checks.TICKETS], ["E014"]),
+    ],
+)
+def test_the_middleware_of_tickets(settings, middleware, expected):
+    settings.MIDDLEWARE = middleware
+    assert ids(checks.check_middleware()) == expected
+
+
+def test_tickets_without_the_app_that_revokes_them_are_refused(settings):
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith("tidewire")]
+    with pytest.raises(ImproperlyConfigured, match=r'needs "tidewire" in INSTALLED_APPS'):
+        TicketMiddleware(lambda _request: None)
 
 
 @pytest.mark.django_db
