@@ -64,7 +64,7 @@ def check_layers(app_configs: Sequence[AppConfig] | None = None, **_options: Any
 
 @register(Tags.security)
 def check_middleware(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
-    """Return a problem if the middleware of tickets does not stand where it can see who is logged in."""
+    """Return a problem if the middleware of tickets cannot read the user."""
     middleware = list(django_settings.MIDDLEWARE)
     if TICKETS not in middleware:
         return []
@@ -87,12 +87,12 @@ def check_sqlite(
     databases: Sequence[str] | None = None,
     **_options: Any,
 ) -> list[CheckMessage]:
-    """Return a warning for each SQLite database whose transactions fail beside a second writer."""
+    """Return a warning for each SQLite database with deferred transactions."""
     return [
         _message(
             Warning,
             "W003",
-            f"DATABASES[{name!r}] is a SQLite whose transactions begin deferred: of two writers one fails at once with "
+            f"DATABASES[{name!r}] is a SQLite with deferred transactions: of two writers one fails at once with "
             "'database is locked'.",
             'Set "OPTIONS": {"transaction_mode": "IMMEDIATE"}, or use PostgreSQL.',
         )

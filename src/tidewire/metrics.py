@@ -28,8 +28,8 @@ CONNECTS = Counter(
 )
 AUTHENTICATIONS = Counter(
     "tidewire_authentications",
-    "Handshakes by the credential that authenticated the user: ticket, session or unknown. Act: when `session` takes "
-    "over, each costs a query; when `unknown` grows: sessions cannot be read.",
+    "Handshakes by the credential that authenticated the user: ticket, session, bearer or unknown. Act: when `session` "
+    "takes over, each costs a query; when `unknown` grows: sessions cannot be read.",
     ["credential"],
 )
 CLOSES = Counter(
@@ -308,7 +308,7 @@ OTHER_CLOSE_CODES = (*(str(code) for code in range(1000, 1016)), "other")
 # The closed sets of label values. Each must start at 0: Prometheus does not count the first appearance of a counter as
 # an increase.
 VALUES: dict[Any, tuple[str, ...]] = {
-    AUTHENTICATIONS: ("ticket", "session", "unknown"),
+    AUTHENTICATIONS: ("ticket", "session", "bearer", "unknown"),
     DROPPED: DROP_REASONS,
     LIMIT_REJECTIONS: LIMITS,
     RESUMES: ("new", "recovered", "lost"),
