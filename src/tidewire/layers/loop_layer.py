@@ -6,20 +6,16 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from redis.asyncio import Redis
-
 from tidewire import metrics
 from tidewire.layers.mailbox import Mailbox
+from tidewire.layers.publisher import Publisher
 from tidewire.layers.subscriber import Subscriber
-from tidewire.redis.hosts import SOCKET_SECONDS, pool
 
 logger = logging.getLogger(__name__)
 
 # A channel that was given up is forgotten after this, if it is still a member of groups. `receive` may be called again
 # until then: `asyncio.wait_for` in a loop does that.
 FORGET_SECONDS = 60.0
-# A further caller waits for a free connection.
-MAX_CONNECTIONS = 16
 
 
 class Options(Protocol):
@@ -38,16 +34,14 @@ class Shard:
     """The connections of one event loop to one Redis."""
 
     def __init__(self, host: Mapping[str, Any], layer: "LoopLayer") -> None:
-        self._redis = connect(host)
+        self.publisher = Publisher(host)
+        # The tests of channels_redis close this client, to see that the layer connects again.
+        self._redis = self.publisher._redis  # noqa: SLF001
         self.subscriber = Subscriber(host, layer.deliver, layer.report_gap)
-
-    async def publish(self, name: str, message: bytes) -> None:
-        await self._redis.publish(name, message)
 
     async def close(self) -> None:
         await self.subscriber.close()
-        await self._redis.aclose()
-        await self._redis.connection_pool.aclose()
+        await self.publisher.close()
 
 
 class LoopLayer:
@@ -72,7 +66,7 @@ class LoopLayer:
         own = f"{self.channel_layer.prefix}{prefix}{self._id}."
         channel = f"{own}{self._count}"
         # One pattern for all channels of this event loop with this prefix.
-        await self._subscriber(channel).subscribe(f"{_escape(own)}*")
+        await self._subscriber(channel).subscribe(f"{_escape(own)}*", is_pattern=True)
         self._mailboxes[channel] = self._new_mailbox()
         return channel
 
@@ -170,11 +164,6 @@ class LoopLayer:
     async def _close_connections(self) -> None:
         for shard in self.shards:
             await shard.close()
-
-
-def connect(host: Mapping[str, Any]) -> Redis:
-    limits = {"max_connections": MAX_CONNECTIONS, "timeout": SOCKET_SECONDS}
-    return Redis.from_pool(pool({"socket_timeout": SOCKET_SECONDS, **host, **limits}))
 
 
 def _escape(name: str) -> str:

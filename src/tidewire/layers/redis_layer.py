@@ -8,10 +8,8 @@ from zlib import crc32
 
 from channels_redis.serializers import registry
 from django.core.exceptions import ImproperlyConfigured
-from redis.exceptions import RedisError
 
-from tidewire.exceptions import RedisUnavailable
-from tidewire.layers.loop_layer import LoopLayer, Shard, connect
+from tidewire.layers.loop_layer import LoopLayer, Shard
 from tidewire.layers.sender import BackgroundSender
 from tidewire.redis.hosts import layer_host
 
@@ -84,7 +82,7 @@ class RedisChannelLayer:
         )
         self.gap_message = None if gap_message is None else self.serialize(dict(gap_message))
         self._layers: dict[asyncio.AbstractEventLoop, LoopLayer] = {}
-        self._senders = [BackgroundSender(functools.partial(connect, host)) for host in self.hosts]
+        self._senders = [BackgroundSender(host) for host in self.hosts]
 
     def serialize(self, message: Any) -> bytes:
         """Return a message as bytes.
@@ -225,13 +223,10 @@ class RedisChannelLayer:
     async def _publish(self, name: str, message: Mapping[str, Any]) -> None:
         data, shard = self.serialize(message), self.shard(name)
         layer = self._layers.get(asyncio.get_running_loop())
-        try:
-            if layer is None:
-                await self._senders[shard].run(lambda client: client.publish(name, data))
-            else:
-                await layer.shards[shard].publish(name, data)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise RedisUnavailable(f"{type(error).__name__}: {error}") from error
+        if layer is None:
+            await self._senders[shard].publish(name, data)
+        else:
+            await layer.shards[shard].publisher.publish(name, data)
 
     @property
     def _shards(self) -> list[Shard]:

@@ -3,40 +3,36 @@
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from typing import Any
 
-from redis.asyncio import Redis
+from tidewire.layers.publisher import Publisher
 
 
 class BackgroundSender:
-    """Runs calls to Redis on an event loop of its own.
+    """Publishes on an event loop of its own.
 
     `async_to_sync` makes an event loop for each call. A connection belongs to an event loop, so each of these calls
     would open a connection of its own; here they share the connections of one thread.
 
     Args:
-        connect: Returns a client; called on the thread's event loop.
+        host: The options of the connection, as `tidewire.redis.hosts.layer_host` returns them.
 
     """
 
-    def __init__(self, connect: Callable[[], Redis]) -> None:
-        self._connect = connect
+    def __init__(self, host: Mapping[str, Any]) -> None:
+        self._host = host
         self._lock = threading.Lock()
         # The thread that started in a process before a fork does not run in the child.
         self._process: int | None = None
         self._loop: asyncio.AbstractEventLoop
-        self._client: Redis
+        self._publisher: Publisher
 
-    async def run(self, call: Callable[[Redis], Awaitable[Any]]) -> None:
-        """Run a call on the thread, and raise what it raises."""
+    async def publish(self, name: str, message: bytes) -> None:
+        """Publish a message on the thread, and raise what that raises."""
         self._start()
-        client = self._client
-
-        async def run() -> None:
-            await call(client)
-
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._loop))
+        publishing = self._publisher.publish(name, message)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(publishing, self._loop))
 
     async def close(self) -> None:
         """Close the connections and end the thread. A later call starts it again."""
@@ -44,13 +40,8 @@ class BackgroundSender:
             is_running, self._process = self._process == os.getpid(), None
         if not is_running:
             return
-        loop, client = self._loop, self._client
-
-        async def end() -> None:
-            await client.aclose()
-            await client.connection_pool.aclose()
-
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(end(), loop))
+        loop = self._loop
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._publisher.close(), loop))
         loop.call_soon_threadsafe(loop.stop)
 
     def _start(self) -> None:
@@ -67,4 +58,4 @@ class BackgroundSender:
 
             threading.Thread(target=work, name="tidewire-channel-layer", daemon=True).start()
             is_ready.wait()
-            self._loop, self._client, self._process = loop, self._connect(), os.getpid()
+            self._loop, self._publisher, self._process = loop, Publisher(self._host), os.getpid()

@@ -33,7 +33,7 @@ _ERRORS = (RedisError, OSError, TimeoutError)
 class Subscriber:
     """Keeps a set of Redis channels subscribed, and calls `deliver` with each message.
 
-    Names that end with `*` are patterns. Names that are added in one step of the event loop share one SUBSCRIBE.
+    Names that are added in one step of the event loop share one SUBSCRIBE.
 
     Args:
         host: The options of the connection, as `tidewire.redis.hosts.layer_host` returns them.
@@ -52,6 +52,7 @@ class Subscriber:
         self._deliver = deliver
         self._on_gap = on_gap
         self._wanted: set[str] = set()
+        self._patterns: set[str] = set()
         # Names in a SUBSCRIBE of this connection, and the number of replies that are due for each.
         self._sent: set[str] = set()
         self._due: dict[str, int] = {}
@@ -62,14 +63,20 @@ class Subscriber:
         self._sender: asyncio.Task[None] | None = None
         self._lost_at: float | None = None
 
-    async def subscribe(self, name: str) -> None:
+    async def subscribe(self, name: str, *, is_pattern: bool = False) -> None:
         """Subscribe, and return when Redis has confirmed it.
+
+        Args:
+            name: Name of a Redis channel, or a pattern of such names.
+            is_pattern: True for a pattern. It remains until the end.
 
         Raises:
             RedisUnavailable: Redis did not confirm in time. The name remains wanted and is subscribed later.
 
         """
         self._wanted.add(name)
+        if is_pattern:
+            self._patterns.add(name)
         if name in self._sent and name not in self._due and name not in self._changed:
             return
         confirmed = self._waiting.setdefault(name, asyncio.get_running_loop().create_future())
@@ -83,6 +90,9 @@ class Subscriber:
     def unsubscribe(self, name: str) -> None:
         """Unsubscribe soon. Nothing waits for the reply."""
         self._wanted.discard(name)
+        waiting = self._waiting.pop(name, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
         self._change(name)
 
     async def close(self) -> None:
@@ -121,17 +131,15 @@ class Subscriber:
         for name in names:
             self._sent.add(name)
             self._due[name] = self._due.get(name, 0) + 1
-        if plain := [name for name in names if not name.endswith("*")]:
+        if plain := [name for name in names if name not in self._patterns]:
             await pubsub.subscribe(*plain)
-        if patterns := [name for name in names if name.endswith("*")]:
+        if patterns := [name for name in names if name in self._patterns]:
             await pubsub.psubscribe(*patterns)
 
     async def _unsubscribe(self, pubsub: PubSub, names: list[str]) -> None:
         self._sent.difference_update(names)
-        if plain := [name for name in names if not name.endswith("*")]:
-            await pubsub.unsubscribe(*plain)
-        if patterns := [name for name in names if name.endswith("*")]:
-            await pubsub.punsubscribe(*patterns)
+        if names:
+            await pubsub.unsubscribe(*names)
 
     async def _run(self) -> None:
         backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
@@ -156,6 +164,10 @@ class Subscriber:
 
     async def _end(self, redis: Redis, pubsub: PubSub) -> None:
         self._pubsub = None
+        if self._sender is not None:
+            # It must not use the old connection, which redis-py would open again.
+            self._sender.cancel()
+            self._sender = None
         self._sent.clear()
         self._due.clear()
         with contextlib.suppress(*_ERRORS):

@@ -116,6 +116,34 @@ async def test_names_with_the_characters_of_patterns_receive_their_own_messages_
     await layer.flush()
 
 
+async def test_a_group_whose_name_is_a_pattern_receives_its_own_messages_only(layer):
+    all_rooms, one_room = await layer.new_channel(), await layer.new_channel()
+    await layer.group_add("room*", all_rooms)
+    await layer.group_add("room1", one_room)
+    await layer.group_send("room1", number(1))
+    await layer.group_send("room*", number(2))
+    await layer.group_send("room1", number(3))
+    assert (await receive(layer, all_rooms))["number"] == 2
+    assert [(await receive(layer, one_room))["number"] for _ in range(2)] == [1, 3]
+
+
+async def test_calls_at_once_are_published_in_their_order(redis_server):
+    layer = RedisChannelLayer(hosts=[redis_server.url], capacity=2000)
+    channel = await layer.new_channel()
+    await asyncio.gather(*(layer.send(channel, number(each)) for each in range(1200)))
+    assert [(await receive(layer, channel))["number"] for _ in range(1200)] == list(range(1200))
+    await layer.flush()
+
+
+async def test_a_connection_that_redis_closed_costs_no_message(layer, redis_server):
+    channel = await layer.new_channel()
+    await layer.send(channel, number(1))
+    redis_server.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await asyncio.sleep(0.1)
+    await layer.send(channel, number(2))
+    assert [(await receive(layer, channel))["number"] for _ in range(2)] == [1, 2]
+
+
 async def test_each_member_gets_a_copy_of_its_own(layer):
     """A consumer that changes its message, and what is in it, changes no other's."""
     channels = [await layer.new_channel() for _ in range(2)]
