@@ -25,7 +25,7 @@ from deploy.local.layout import FREE_PORTS
 LONGEST = (
     "tests/integration/loadtest/test_product.py",
     "tests/integration/loadtest/test_whole_run.py",
-    "tests/integration/test_up.py",
+    "tests/integration/deploy/test_up.py",
     "tests/faults/",
     "tests/monitoring/",
 )

@@ -15,7 +15,7 @@ from deploy.compose import lint
 from deploy.local.layout import ROOT
 from tests import postgres
 from tests.http_client import fetch
-from tests.integration.test_environment import run
+from tests.integration.dashboard.test_environment import run
 from tests.k8s.needs import KUSTOMIZE, KUSTOMIZE_AND_SCHEMAS
 from tests.sockets import event, open_socket
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from playwright.sync_api import Error, expect, sync_playwright
 
 from tests.browsers import CHROMIUM, PLAYWRIGHT_FLAGS, why_no_browser
-from tests.integration.test_environment import PRODUCTION, run
+from tests.integration.dashboard.test_environment import PRODUCTION, run
 from tests.stack import CSRF_COOKIE, SESSION_COOKIE, Stack
 
 

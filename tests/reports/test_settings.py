@@ -19,7 +19,7 @@ from deploy.local.layout import LOOPBACK, free_port
 from deploy.local.system import find_program
 from tests import postgres
 from tests.http_client import fetch
-from tests.integration.test_environment import ENTRY_POINTS, run
+from tests.integration.dashboard.test_environment import ENTRY_POINTS, run
 from tests.sockets import event, open_socket
 from tests.stack import ONE_WORKER
 from tidewire import conf

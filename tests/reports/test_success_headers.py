@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.layout import Layout, Ports
 from tests.http_client import fetch
-from tests.integration.test_nginx import echo, proxy
+from tests.integration.deploy.test_nginx import echo, proxy
 from tests.stack import NO_LIMITS, ONE_WORKER
 from web.publish_static import publish
 
