@@ -44,8 +44,8 @@ def group(item: pytest.Item) -> str:
     """Return the group of a test, usually its module. A group runs in order in one process, and shares its fixtures."""
     if item.get_closest_marker(ALONE):
         return ALONE
-    if given := item.get_closest_marker("xdist_group"):
-        return str(given.args[0])
+    if own_group := item.get_closest_marker("xdist_group"):
+        return str(own_group.args[0])
     module = item.nodeid.partition("::")[0]
     if item.get_closest_marker("browser"):
         return f"{BROWSER}{module}"
@@ -71,8 +71,8 @@ def _changed_at(path: Path) -> float:
 
 def shared_directory(config: pytest.Config) -> Path | None:
     """Return the directory that all processes of this run share, or None if there is only one process."""
-    given = getattr(config, "workerinput", {}).get("shared")
-    return Path(given) if given else None
+    directory = getattr(config, "workerinput", {}).get("shared")
+    return Path(directory) if directory else None
 
 
 @contextlib.contextmanager

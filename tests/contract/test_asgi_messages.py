@@ -94,10 +94,10 @@ def test_a_message_is_told_as_the_fakes_tell_it(server, case):
 
 def test_a_socket_without_a_query_and_with_one(server):
     """A missing query must be empty, not absent."""
-    for name, query, told in (("no-query", "", repr(b"")), ("query", "?at=1:2", repr(b"at=1:2"))):
+    for name, query, query_string in (("no-query", "", repr(b"")), ("query", "?at=1:2", repr(b"at=1:2"))):
         client = server.open(f"record/{name}", query)
         state = server.until(lambda state, name=name: name in state["recorded"])
-        assert state["recorded"][name][0] == {"query_string": told, "subprotocols": []}
+        assert state["recorded"][name][0] == {"query_string": query_string, "subprotocols": []}
         client.vanish()
 
 

@@ -87,7 +87,9 @@ def _policies(objects: list[dict[str, Any]], name: str, direction: str) -> list[
 
 
 def _ports(rule: dict[str, Any], target: dict[str, Any], port: int) -> bool:
-    named = {each["name"]: each["containerPort"] for found in containers(target) for each in found.get("ports", [])}
+    named = {
+        each["name"]: each["containerPort"] for container in containers(target) for each in container.get("ports", [])
+    }
     asked = [(named.get(each["port"], each["port"]), each.get("protocol", "TCP")) for each in rule.get("ports", [])]
     return "ports" not in rule or (port, "TCP") in asked
 

@@ -31,7 +31,7 @@ def found_after(tmp_path) -> Found:
         objects = build.build(KUSTOMIZE, manifests, overlay, components)
         folder = os.environ.get("CRD_SCHEMAS")
         messages = [
-            each for found in objects for each in schemas.violations(found, Path(folder) if folder else None)[0]
+            each for document in objects for each in schemas.violations(document, Path(folder) if folder else None)[0]
         ]
         return [*combination.problems(objects, overlay), *messages]
 
@@ -149,21 +149,21 @@ PLANTED = {
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_planted_mistake_is_found(found_after, planted):
     file, old, new, expected = PLANTED[planted]
-    assert any(expected in said for said in found_after(file, old, new))
+    assert any(expected in message for message in found_after(file, old, new))
 
 
 def test_a_proxy_in_front_that_nginx_does_not_trust_is_found(found_after):
     problems = found_after(
         "overlays/production/kustomization.yaml", "set_real_ip_from 10.0.0.0/8;", "", overlay="production"
     )
-    assert any("so all clients have its address" in said for said in problems)
+    assert any("so all clients have its address" in message for message in problems)
 
 
 def test_two_autoscalers_of_one_deployment_are_found(found_after):
     problems = found_after(
         "base/web.yaml", "kind: Deployment, name: web}", "kind: Deployment, name: ws}", components=("autoscaling-cpu",)
     )
-    assert any("has 2 autoscalers" in said for said in problems)
+    assert any("has 2 autoscalers" in message for message in problems)
 
 
 def test_a_fixed_number_beside_an_autoscaler_is_found(found_after):
@@ -173,7 +173,7 @@ def test_a_fixed_number_beside_an_autoscaler_is_found(found_after):
         "op: replace, path: /spec/replicas, value: 3",
         components=("autoscaling-cpu",),
     )
-    assert any("is autoscaled and says `replicas`" in said for said in problems)
+    assert any("is autoscaled and says `replicas`" in message for message in problems)
 
 
 IN_COMPONENTS = {
@@ -195,7 +195,7 @@ IN_COMPONENTS = {
 def test_a_planted_mistake_in_a_component_is_found(found_after, component):
     file, old, new, expected = IN_COMPONENTS[component]
     problems = found_after(f"components/{component}/{file}", old, new, components=(component,))
-    assert any(expected in said for said in problems)
+    assert any(expected in message for message in problems)
 
 
 SENTINELS = {
@@ -250,7 +250,7 @@ def test_a_planted_mistake_about_sentinels_is_found(found_after, planted):
     file, old, new, expected = SENTINELS[planted]
     problems = found_after(f"components/redis-sentinel/{file}", old, new, components=("redis-sentinel",))
     # kustomize appends a hash to the names of ConfigMaps and Secrets.
-    assert any(expected in re.sub(r"-[a-z0-9]{10}\b", "", said) for said in problems)
+    assert any(expected in re.sub(r"-[a-z0-9]{10}\b", "", message) for message in problems)
 
 
 @pytest.mark.parametrize("overlay", ["local", "production"])
@@ -279,7 +279,7 @@ ACCOUNTS = {
 def test_a_planted_mistake_about_an_account_is_found(found_after, planted):
     file, old, new, expected = ACCOUNTS[planted]
     problems = found_after(f"components/deletion-cost/{file}", old, new, components=("deletion-cost",))
-    assert any(expected in said for said in problems)
+    assert any(expected in message for message in problems)
 
 
 def test_a_token_is_for_one_component_alone(found_after):
@@ -299,7 +299,7 @@ LOADS = {
 def test_a_planted_mistake_about_the_load_test_is_found(found_after, planted):
     old, new, expected = LOADS[planted]
     problems = found_after("components/loadtest/kustomization.yaml", old, new, components=("loadtest",))
-    assert any(expected in said for said in problems)
+    assert any(expected in message for message in problems)
 
 
 def test_what_patches_redis_stands_only_beside_it(tmp_path):
@@ -312,7 +312,7 @@ def test_what_patches_redis_stands_only_beside_it(tmp_path):
 def test_the_clusters_copy_of_the_rules_and_the_list_of_dashboards_are_current():
     from deploy.k8s import monitoring  # noqa: PLC0415 - the import needs optional packages
 
-    old = [path.name for path, made in monitoring.FILES.items() if path.read_text(encoding="utf-8") != made()]
+    old = [path.name for path, generate in monitoring.FILES.items() if path.read_text(encoding="utf-8") != generate()]
     assert old == [], "run `make generate`"
 
 
@@ -323,8 +323,10 @@ def test_rules_and_dashboards_become_objects(tmp_path):
     groups = [{"name": "a", "rules": [{"alert": "A", "expr": "up == 0", "labels": {"severity": "page"}}]}]
     (tmp_path / "nodes.yml").write_text(yaml.safe_dump({"groups": groups}))
     (tmp_path / "overview.json").write_text("{}")
-    made = list(yaml.safe_load_all(monitoring.rules(tmp_path)))
-    assert [(each["metadata"]["name"], each["spec"]) for each in made] == [("tidewire-nodes", {"groups": groups})]
+    config_maps = list(yaml.safe_load_all(monitoring.rules(tmp_path)))
+    assert [(each["metadata"]["name"], each["spec"]) for each in config_maps] == [
+        ("tidewire-nodes", {"groups": groups})
+    ]
     listed = yaml.safe_load(monitoring.dashboards(tmp_path))
     assert listed["configMapGenerator"] == [{"name": "dashboard-overview", "files": ["dashboards/overview.json"]}]
 
@@ -341,12 +343,14 @@ def test_policies_find_what_they_are_there_for(tmp_path):
     container = ws["spec"]["template"]["spec"]["containers"][0]
     container["securityContext"] = {"privileged": True}
     del container["livenessProbe"]
-    said, passed = policies.problems(objects, tmp_path, os.environ["POLICIES"])
+    messages, passed = policies.problems(objects, tmp_path, os.environ["POLICIES"])
     assert passed > 100
-    found = {line.rpartition("(")[2].rstrip(")") for line in said if line.startswith("Deployment.tidewire.ws")}
+    failed_checks = {
+        line.rpartition("(")[2].rstrip(")") for line in messages if line.startswith("Deployment.tidewire.ws")
+    }
     # Privileged, privilege escalation, writable root, capabilities, liveness.
-    assert {"CKV_K8S_16", "CKV_K8S_20", "CKV_K8S_22", "CKV_K8S_8"} <= found, said
-    assert not any("relay" in line for line in said)
+    assert {"CKV_K8S_16", "CKV_K8S_20", "CKV_K8S_22", "CKV_K8S_8"} <= failed_checks, messages
+    assert not any("relay" in line for line in messages)
 
 
 CUSTOM = {
@@ -363,7 +367,7 @@ CUSTOM = {
 def test_an_unknown_field_of_a_custom_resource_is_found(found_after, component):
     file, old, new = CUSTOM[component]
     problems = found_after(f"components/{component}/{file}", f"{old}:", f"{new}:", components=(component,))
-    assert any(f"'{new}' was unexpected" in said for said in problems)
+    assert any(f"'{new}' was unexpected" in message for message in problems)
 
 
 def test_a_definition_becomes_a_schema_for_each_of_its_versions(tmp_path):

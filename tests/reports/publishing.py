@@ -138,16 +138,16 @@ def main() -> None:
                     for publishing in (False, True):
                         rate = saves_per_second(measured[name], options.seconds, publishing=publishing)
                         rates.setdefault((name, publishing), []).append(rate)
-                        what = "publishing" if publishing else "publishing nothing"
-                        print(f"round {number + 1}, {name}, {what}: {rate:.0f} saves/s", flush=True)
+                        load = "publishing" if publishing else "publishing nothing"
+                        print(f"round {number + 1}, {name}, {load}: {rate:.0f} saves/s", flush=True)
             for name in checkouts:
                 share = statistics.mean(rates[name, True]) / statistics.mean(rates[name, False])
                 print(f"{name}: {share:.3f} of the application that publishes nothing (wanted: {WANTED_SHARE})")
         for name in checkouts:
             events = options.events if name == "now" else options.events // 20
-            [found] = far[name].run({"work": "drain", "events": events})
-            rate = events / found["seconds"]
-            cpu = f"{found['cpu'] / events * 1e6:.0f} us of CPU each in the publisher's process"
+            [drained] = far[name].run({"work": "drain", "events": events})
+            rate = events / drained["seconds"]
+            cpu = f"{drained['cpu'] / events * 1e6:.0f} us of CPU each in the publisher's process"
             print(f"{name}: {rate:,.0f} events/s from outbox to Redis at 2.5 ms (wanted: {WANTED_EVENTS:,}), {cpu}")
 
 

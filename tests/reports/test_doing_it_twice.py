@@ -280,9 +280,9 @@ def test_copies_of_a_form_that_arrive_at_once_are_one(two_webs):
         return location
 
     for attempt in range(3):
-        made = send("/new/", {"title": f"At once {attempt}", "body": "one"}, attempt)
-        assert send(f"{made}edit/", {"title": f"At once {attempt}", "body": "two"}, attempt) == made
-        page = fetch(f"{two_webs.url}{made}", headers={"Cookie": cookie}).text
+        responses = send("/new/", {"title": f"At once {attempt}", "body": "one"}, attempt)
+        assert send(f"{responses}edit/", {"title": f"At once {attempt}", "body": "two"}, attempt) == responses
+        page = fetch(f"{two_webs.url}{responses}", headers={"Cookie": cookie}).text
         assert 'data-version="2"' in page
     listed = fetch(f"{two_webs.url}/", headers={"Cookie": cookie}).text
     assert [listed.count(f">At once {attempt}</a>") for attempt in range(3)] == [1, 1, 1]

@@ -38,10 +38,10 @@ class Fault:
         self.address: Address | None = None
 
     def server(self, name: str, *options: str) -> Server:
-        made = Server(self.path / name, *options)
-        self.servers.append(made)
-        made.start()
-        return made
+        new_server = Server(self.path / name, *options)
+        self.servers.append(new_server)
+        new_server.start()
+        return new_server
 
     def begin(self) -> Address:
         self.primary = self.server("a", *self.options())
@@ -123,8 +123,8 @@ class TruncatedLog(Fault):
         self.primary.start()
 
     def _log(self):
-        [found] = self.primary.directory.glob("appendonlydir/*.incr.aof")
-        return found
+        [log] = self.primary.directory.glob("appendonlydir/*.incr.aof")
+        return log
 
 
 class ThereAndBack(Fault):
@@ -155,9 +155,9 @@ FAULTS = [LaggingReplica, OlderSnapshot, Empty, Flushed, TruncatedLog, ThereAndB
 
 @pytest.fixture(params=FAULTS, ids=lambda kind: kind.__name__)
 def fault(request, tmp_path):
-    made = request.param(tmp_path)
-    yield made
-    made.close()
+    new_fault = request.param(tmp_path)
+    yield new_fault
+    new_fault.close()
 
 
 async def test_pages_show_everybody_and_no_ghost_after_redis_lost_writes(fault, settings, caplog):

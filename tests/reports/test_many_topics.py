@@ -39,11 +39,11 @@ async def here(redis_server):  # noqa: F811  # the fixture
     await tidewire.redis.clients.close()
 
 
-async def until(true, what: str) -> float:
+async def until(true, expectation: str) -> float:
     """Return the seconds until a condition is true."""
     started = time.monotonic()
     while not true():
-        assert time.monotonic() - started < WAIT_SECONDS, what
+        assert time.monotonic() - started < WAIT_SECONDS, expectation
         await asyncio.sleep(0.05)
     return time.monotonic() - started
 
@@ -86,7 +86,10 @@ async def test_a_flush_is_made_good_with_few_calls_and_no_errors(here, redis_ser
     again = await until(
         lambda: all(here.hub._loops[name].feed.version > versions[name] for name in names) and shown(), "all are back"
     )
-    calls = {name.partition("_")[2]: found["calls"] for name, found in redis_server.client.info("commandstats").items()}
+    calls = {
+        name.partition("_")[2]: statistics["calls"]
+        for name, statistics in redis_server.client.info("commandstats").items()
+    }
     logger.info("%d rooms: first in %.1f s, again in %.1f s, Redis was sent %s", ROOMS, first, again, calls)
     assert errors() == before
     # Each room is put once, announced once or twice, and read at most three times: when it is missed, when it is empty,

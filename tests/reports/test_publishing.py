@@ -35,10 +35,10 @@ def stack(stack_factory) -> Iterator[Stack]:
     if reason := why_not():
         pytest.skip(reason)
     with Postgres() as database:
-        made = stack_factory(ws=1, TIDEWIRE_DATABASE_URL=database.url, **ONE_WORKER)
-        made.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
-        with made:
-            yield made
+        postgres_stack = stack_factory(ws=1, TIDEWIRE_DATABASE_URL=database.url, **ONE_WORKER)
+        postgres_stack.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
+        with postgres_stack:
+            yield postgres_stack
 
 
 @contextlib.contextmanager

@@ -43,8 +43,8 @@ def redis_process() -> Iterator[RedisServer]:
 def engine(request, settings, tmp_path, redis_process: RedisServer, monkeypatch) -> Engine:
     """Each engine in turn, with the pages of this module. Events wait in the outbox, and no other Redis is used."""
     redis_process.client.flushall()
-    found = engines(tmp_path, redis_process)[request.param]
-    for name, value in found.settings.items():
+    session_engine = engines(tmp_path, redis_process)[request.param]
+    for name, value in session_engine.settings.items():
         setattr(settings, name, value)
     # The file store caches its directory on the class.
     monkeypatch.setattr("django.contrib.sessions.backends.file.SessionStore._storage_path", None, raising=False)
@@ -55,7 +55,7 @@ def engine(request, settings, tmp_path, redis_process: RedisServer, monkeypatch)
     monkeypatch.setattr(stamps, "read_stamp", lambda: None)
     authentication = SimpleNamespace(revocations=SimpleNamespace(allows=lambda _ticket: False))
     monkeypatch.setattr(sockets, "node", lambda: SimpleNamespace(feature=lambda _: authentication))
-    return found
+    return session_engine
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ def handshake(key: str) -> Any:
 
 def ended(*keys: str, user: User) -> set[str]:
     """Return the sessions that a node's watch finds ended."""
-    found, _error = async_to_sync(session_watch._ended_sessions)([(key, str(user.pk)) for key in keys])
-    return found
+    sessions, _error = async_to_sync(session_watch._ended_sessions)([(key, str(user.pk)) for key in keys])
+    return sessions
 
 
 def revoked() -> list[tuple[str, str | None, bool]]:

@@ -84,7 +84,7 @@ NORMAL = {
 }
 
 
-@pytest.mark.parametrize(("name", "written", "expected"), [(n, *each) for n, found in NORMAL.items() for each in found])
+@pytest.mark.parametrize(("name", "written", "expected"), [(n, *each) for n, forms in NORMAL.items() for each in forms])
 def test_a_value_has_one_form(name, written, expected):
     """With `TIDEWIRE_ALLOWED_ORIGINS=https://docs.example.com/` everything started, then every socket was refused."""
     assert getattr(read(**{name.upper(): written}), name) == expected

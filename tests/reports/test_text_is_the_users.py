@@ -16,8 +16,8 @@ WRITTEN = "Object.keys(localStorage).filter((key) => key.startsWith('tidewire.dr
 def until(page, expression, value):
     """Wait for a value in the page. Playwright's own wait needs `eval`, which the pages forbid."""
     due = time.monotonic() + TIMEOUT_MS / 1000
-    while (found := page.evaluate(expression)) != value:
-        assert time.monotonic() < due, f"{expression} is {found}, not {value}"
+    while (current := page.evaluate(expression)) != value:
+        assert time.monotonic() < due, f"{expression} is {current}, not {value}"
         page.wait_for_timeout(50)
 
 

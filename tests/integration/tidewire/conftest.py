@@ -69,10 +69,10 @@ ON_VALKEY_TOO = {"test_edit_lease", "test_layers", "test_presence", "test_report
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "_server" in metafunc.fixturenames:
-        found = {"redis": shutil.which("redis-server")}
+        programs_by_name = {"redis": shutil.which("redis-server")}
         if Path(metafunc.module.__file__).stem in ON_VALKEY_TOO:
-            found["valkey"] = (programs.REDIS.of_the_wheel() or (None, None))[1]
-        metafunc.parametrize("_server", found.values(), ids=found, indirect=True, scope="session")
+            programs_by_name["valkey"] = (programs.REDIS.of_the_wheel() or (None, None))[1]
+        metafunc.parametrize("_server", programs_by_name.values(), ids=programs_by_name, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -114,10 +114,10 @@ async def redis(redis_server):
 @pytest.fixture
 def background_loop(redis_server, monkeypatch):
     """The event loop of synchronous code, with its own connections to this server."""
-    made = background.Background()
-    monkeypatch.setattr(publisher, "background", lambda: made)
-    yield made
-    made.run(_close_all(), seconds=5)
+    loop = background.Background()
+    monkeypatch.setattr(publisher, "background", lambda: loop)
+    yield loop
+    loop.run(_close_all(), seconds=5)
 
 
 async def _close_all() -> None:
@@ -142,10 +142,10 @@ async def dump(client) -> dict[str, bytes]:
         return {key.decode(): await copying.dump(key) for key in await copying.keys("*")}
 
 
-async def restore(client, kept: dict[str, bytes]) -> None:
+async def restore(client, dumped: dict[str, bytes]) -> None:
     """Replace all keys of Redis by those of a `dump`, at once, because a node may write at any moment."""
     async with client.pipeline(transaction=True) as together:
         together.flushall()
-        for key, value in kept.items():
+        for key, value in dumped.items():
             together.restore(key, 0, value)
         await together.execute()

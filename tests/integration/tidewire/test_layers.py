@@ -11,8 +11,10 @@ from tidewire.redis.hosts import redis_host
 class TestLayersOfRedis(LayerSuite):
     @pytest.fixture(params=[RedisPubSubChannelLayer, RedisChannelLayer], ids=["pubsub", "core"])
     async def layer(self, request, redis_server):
-        made = request.param(hosts=[redis_host(redis_server.url) | {"max_connections": 100, "socket_timeout": None}])
-        yield made
-        await made.flush()
-        if hasattr(made, "close_pools"):
-            await made.close_pools()
+        redis_layer = request.param(
+            hosts=[redis_host(redis_server.url) | {"max_connections": 100, "socket_timeout": None}]
+        )
+        yield redis_layer
+        await redis_layer.flush()
+        if hasattr(redis_layer, "close_pools"):
+            await redis_layer.close_pools()

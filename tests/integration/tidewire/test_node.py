@@ -81,9 +81,9 @@ async def cluster(redis, settings):
         "COALESCE_SECONDS": 0.05,
     }
     conf.settings.cache_clear()
-    made = Cluster("ab")
-    yield made
-    for node in made.nodes:
+    two_nodes = Cluster("ab")
+    yield two_nodes
+    for node in two_nodes.nodes:
         await node.stop()
     await get_channel_layer().flush()
 

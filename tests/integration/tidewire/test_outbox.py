@@ -86,13 +86,13 @@ def processes(request, tmp_path, monkeypatch, django_db_blocker, background_loop
     else:
         database = request.getfixturevalue("postgres")
     monkeypatch.setitem(connections.databases, "default", connections.databases["default"] | database)
-    made = Processes(background_loop)
-    monkeypatch.setattr(publisher, "wake", made.wake)
+    two_processes = Processes(background_loop)
+    monkeypatch.setattr(publisher, "wake", two_processes.wake)
     with django_db_blocker.unblock():
-        made.one(lambda: call_command("migrate", verbosity=0))
-        made.one(delete_rows)
-        yield made
-        made.close()
+        two_processes.one(lambda: call_command("migrate", verbosity=0))
+        two_processes.one(delete_rows)
+        yield two_processes
+        two_processes.close()
 
 
 def delete_rows() -> None:
@@ -377,10 +377,10 @@ def open_transaction(processes: Processes, work: Callable[[], Any]) -> Iterator[
         running.result(TIMEOUT_SECONDS)
 
 
-def soon(true: Callable[[], bool], what: str) -> None:
+def soon(true: Callable[[], bool], expectation: str) -> None:
     end = time.monotonic() + 3
     while not true():
-        assert time.monotonic() < end, what
+        assert time.monotonic() < end, expectation
         time.sleep(0.02)
 
 

@@ -111,19 +111,19 @@ class TestRedisPresence(PresenceSuite):
         await presence.touch(second)
         await presence.put(first, [(ADA, 1)])
         await presence.put(second, [(BOB, 1)])
-        told: set[str] = set()
+        changed: set[str] = set()
         async with asyncio.timeout(10):
-            while not told:
+            while not changed:
                 if not (await presence.touch(second)).known:
                     second.renew()
                     await presence.touch(second)
                 await presence.put(second, [(BOB, 1)])
-                told = await presence.sweep()
+                changed = await presence.sweep()
                 await asyncio.sleep(0.02)
-        left = await redis.time()
-        assert told == {"doc.plan", "docs"}
+        swept_at = await redis.time()
+        assert changed == {"doc.plan", "docs"}
         assert [members.names for members in await presence.members([("doc.plan", "read")], names=9)] == [("bob",)]
-        assert left[0] - last_touch[0] + (left[1] - last_touch[1]) / 1e6 >= 0.6
+        assert swept_at[0] - last_touch[0] + (swept_at[1] - last_touch[1]) / 1e6 >= 0.6
 
     async def test_every_key_of_presence_is_under_the_prefix(self, place):
         """Two projects must be able to share one Redis."""

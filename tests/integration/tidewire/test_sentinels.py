@@ -24,8 +24,8 @@ PASSWORD = "s3cret"
 def sentinels(tmp_path):
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server on this machine")
-    with Sentinels(tmp_path / "sentinels", password=PASSWORD) as made:
-        yield made
+    with Sentinels(tmp_path / "sentinels", password=PASSWORD) as servers:
+        yield servers
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ async def cluster(sentinels, settings):
         "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [host]}}
     }
     conf.settings.cache_clear()
-    made = Cluster("ab")
-    yield made
-    for node in made.nodes:
+    two_nodes = Cluster("ab")
+    yield two_nodes
+    for node in two_nodes.nodes:
         await node.stop()
     await get_channel_layer().flush()
     await tidewire.redis.clients.close()

@@ -103,7 +103,7 @@ async def test_what_happened_while_away_comes_on_return(stack, cookies):
         seen = [json.loads(await asyncio.wait_for(socket.recv(), 10)) for _ in range(3)]
     assert seen[0]["type"] == "resumed"
     assert seen[0]["recovered"] is True
-    assert [told["title"] for told in seen[1:]] == ["Away 1", "Away 2"]
+    assert [notification["title"] for notification in seen[1:]] == ["Away 1", "Away 2"]
 
 
 async def test_an_editor_shows_on_the_document_and_on_the_list(stack, cookies):

@@ -101,11 +101,11 @@ class Load:
 
     def _stop(self) -> None:
         assert self._publisher is not None
-        told, _ = self._publisher.communicate(timeout=END_SECONDS)
+        output, _ = self._publisher.communicate(timeout=END_SECONDS)
         assert self._publisher.returncode == 0, "the publisher failed"
         self._publisher = None
         # Log lines of the library may precede it.
-        result = json.loads(told.splitlines()[-1])
+        result = json.loads(output.splitlines()[-1])
         assert result["saved"] > 0, result
         if result["failed"]:
             self.tell(f"{result['failed']} saves failed, the last: {result['last']}")
@@ -115,7 +115,7 @@ class Load:
         return [tuple(row) for row in self._cluster.run("tests/faults/rows.py", str(after[0][0] if after else 0))]
 
 
-def _longest_stale(told: Sequence[tuple[float, bool]]) -> float:
+def _longest_stale(changes: Sequence[tuple[float, bool]]) -> float:
     """Return the longest time that a page was shown as stale."""
-    ends = [*told[1:], (time.time(), False)] if told else []
-    return max((after[0] - at for (at, stale), after in zip(told, ends, strict=True) if stale), default=0.0)
+    ends = [*changes[1:], (time.time(), False)] if changes else []
+    return max((after[0] - at for (at, stale), after in zip(changes, ends, strict=True) if stale), default=0.0)

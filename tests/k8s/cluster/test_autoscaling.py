@@ -26,15 +26,15 @@ def prometheus(cluster):
 @pytest.fixture
 def scaled():
     """The ScaledObject as it is committed."""
-    [found] = component("autoscaling-connections/ws.yaml")
-    found["metadata"]["namespace"] = NAMESPACE
-    return found
+    [scaled_object] = component("autoscaling-connections/ws.yaml")
+    scaled_object["metadata"]["namespace"] = NAMESPACE
+    return scaled_object
 
 
 def trigger(scaled: dict) -> dict[str, str]:
     """Return its only trigger: the query to Prometheus, and the threshold per node."""
-    [found] = scaled["spec"]["triggers"]
-    return found["metadata"]
+    [only_trigger] = scaled["spec"]["triggers"]
+    return only_trigger["metadata"]
 
 
 def nodes(value: float, threshold: float, scaled: dict) -> int:

@@ -19,8 +19,8 @@ def image(cluster):
 def test_a_small_load_test_accounts_for_every_event(cluster, tell, image):
     cluster.become("loadtest")
     cluster.until(lambda: finished(cluster), "the load test's end", RUN_SECONDS)
-    said = cluster.kubectl("logs", "job/loadtest-master", "--container=master")
-    report = said[said.index("# Load test in a cluster") :]
+    log = cluster.kubectl("logs", "job/loadtest-master", "--container=master")
+    report = log[log.index("# Load test in a cluster") :]
     tell(f"load test of {image}:\n{report}")
     assert finished(cluster)["loadtest-worker"] == "Complete"
     assert "20 users" in report

@@ -77,5 +77,5 @@ def test_only_one_account_may_do_anything(cluster):
     assert "kubernetes.io" not in listed
 
 
-def _seconds(told: str) -> float:
-    return datetime.fromisoformat(told).timestamp()
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()

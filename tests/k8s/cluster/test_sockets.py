@@ -70,8 +70,8 @@ def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, tell):
 
         def costs() -> dict[str, int]:
             pods = cluster.ready("ws")
-            found = {pod["metadata"]["name"]: pod["metadata"].get("annotations", {}) for pod in pods}
-            return {name: int(each.get(annotation, 0)) for name, each in found.items()}
+            annotations = {pod["metadata"]["name"]: pod["metadata"].get("annotations", {}) for pod in pods}
+            return {name: int(each.get(annotation, 0)) for name, each in annotations.items()}
 
         cluster.until(lambda: min(costs()[name] for name in old) > SOCKETS / 4, "the old nodes' costs", 60)
         calls = costs()

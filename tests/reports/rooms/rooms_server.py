@@ -94,10 +94,10 @@ class RoomsServer:
         )
         return int(line.split()[1]) * 1024
 
-    def until(self, true: Callable[[], bool], what: str, *, seconds: float = READY_SECONDS) -> None:
+    def until(self, true: Callable[[], bool], expectation: str, *, seconds: float = READY_SECONDS) -> None:
         end = time.monotonic() + seconds
         while not true():
             assert self.process is not None
             if time.monotonic() > end or self.process.poll() is not None:
-                raise AssertionError(f"not true within {seconds} s: {what}\n{self._log.read_text()[-3000:]}")
+                raise AssertionError(f"not true within {seconds} s: {expectation}\n{self._log.read_text()[-3000:]}")
             time.sleep(0.02)

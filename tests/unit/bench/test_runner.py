@@ -5,12 +5,12 @@ from bench.runner import TRIES, calmest
 
 def trying(*tries):
     """Return a measure that returns these records one after another."""
-    made = iter(tries)
+    remaining = iter(tries)
 
     async def measure():
-        return [next(made)]
+        return [next(remaining)]
 
-    return measure, made
+    return measure, remaining
 
 
 async def test_a_calm_step_is_measured_once():

@@ -98,5 +98,5 @@ def test_every_dashboard_has_its_variables_links_and_annotations(dashboard):
     assert any(each["title"] == "Runbooks" for each in document["links"])
     # The uid of the provisioned data source. Any other would show "not found" in every panel.
     source = yaml.safe_load((ROOT / "deploy/compose/grafana-datasource.yml").read_text(encoding="utf-8"))
-    [given] = {panel["datasource"]["uid"] for panel in document["panels"] if panel["type"] != "row"}
-    assert given == source["datasources"][0]["uid"]
+    [panel_source] = {panel["datasource"]["uid"] for panel in document["panels"] if panel["type"] != "row"}
+    assert panel_source == source["datasources"][0]["uid"]

@@ -10,9 +10,9 @@ from deploy.local import programs, system, venv
 from deploy.local.programs import NGINX, REDIS, Program
 
 
-def script(path, said: str):
+def script(path, output: str):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\necho '{said}'\n")
+    path.write_text(f"#!/bin/sh\necho '{output}'\n")
     path.chmod(0o755)
     return path
 

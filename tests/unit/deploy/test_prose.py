@@ -32,8 +32,8 @@ def read(path, content):
 
 def rows(content):
     """Return the names of the rows that a comment violates."""
-    found = {Path("a.py"): [Text(1, content)]}
-    return {row.name for row in prose.ROWS if not row.is_met(found)}
+    texts = {Path("a.py"): [Text(1, content)]}
+    return {row.name for row in prose.ROWS if not row.is_met(texts)}
 
 
 def test_texts_of_python(tmp_path):

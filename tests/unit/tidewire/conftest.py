@@ -22,8 +22,8 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 def configure(settings):
     """Set some of the library's settings, before the node is created."""
 
-    def configure(**given: object) -> None:
-        settings.TIDEWIRE = settings.TIDEWIRE | given
+    def configure(**values: object) -> None:
+        settings.TIDEWIRE = settings.TIDEWIRE | values
         conf.settings.cache_clear()
 
     conf.settings.cache_clear()

@@ -32,8 +32,8 @@ def value(name: str, **labels: str) -> float | None:
 @pytest.mark.parametrize("metric", declared(), ids=named)
 def test_every_metric_says_what_it_is_and_when_to_act(metric):
     """A sentence and, after "Act:", the action that an operator should take."""
-    says, _, act = metric.describe()[0].documentation.partition(" Act: ")
-    assert says.endswith(".")
+    description, _, act = metric.describe()[0].documentation.partition(" Act: ")
+    assert description.endswith(".")
     assert act.endswith(".")
 
 
@@ -64,7 +64,7 @@ def makes(path: Path) -> list[str]:
 
 def test_no_other_module_declares_a_metric():
     """A metric that is declared elsewhere would be missing from the page."""
-    makers = {path.relative_to(ROOT).as_posix(): found for path in SOURCES if (found := makes(path))}
+    makers = {path.relative_to(ROOT).as_posix(): calls for path in SOURCES if (calls := makes(path))}
     assert makers == {"src/tidewire/metrics.py": ["Counter", "Gauge", "Histogram"]}
 
 

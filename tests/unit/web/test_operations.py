@@ -12,9 +12,9 @@ DRAIN = "/operations/ws-1/drain/"
 
 @pytest.fixture(autouse=True)
 def reports(monkeypatch):
-    made = FakeReports(report("ws-0", "aaaa"), report("ws-1", "bbbb"))
-    monkeypatch.setattr(operations, "report_store", lambda: made)
-    return made
+    fake_reports = FakeReports(report("ws-0", "aaaa"), report("ws-1", "bbbb"))
+    monkeypatch.setattr(operations, "report_store", lambda: fake_reports)
+    return fake_reports
 
 
 @pytest.mark.parametrize("path", [PAGE, DRAIN])

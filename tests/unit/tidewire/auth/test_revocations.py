@@ -26,8 +26,8 @@ from tidewire.topics import ANY_MARK, Position
 
 
 def said(revocations: Revocations, event: Event) -> None:
-    made = frame_event(event)
-    revocations.try_write([made], made.wire, 0)
+    frame = frame_event(event)
+    revocations.try_write([frame], frame.wire, 0)
 
 
 # The clock of Redis, which differs from those of all hosts in these tests.
@@ -62,9 +62,9 @@ def set_clock() -> RedisClock:
 
 @pytest.fixture
 def sockets():
-    made = {name: FakeSocket(user=user) for name, user in (("one", "1"), ("two", "1"), ("other", "2"))}
-    made["one"].connection.session = "mark"
-    return made
+    sockets_by_name = {name: FakeSocket(user=user) for name, user in (("one", "1"), ("two", "1"), ("other", "2"))}
+    sockets_by_name["one"].connection.session = "mark"
+    return sockets_by_name
 
 
 class Followed:
@@ -88,19 +88,21 @@ def hub():
 
 
 @pytest.fixture
-def told():
+def published_here():
     """Events that the node itself has published."""
     return []
 
 
 @pytest.fixture
-def revocations(hub, sockets, told):
+def revocations(hub, sockets, published_here):
     async def publish(event):
-        told.append(event)
+        published_here.append(event)
 
-    made = Revocations(hub, lambda: [each.connection for each in sockets.values()], clock=set_clock(), publish=publish)
-    said(made, resumed(9))
-    return made
+    new_revocations = Revocations(
+        hub, lambda: [each.connection for each in sockets.values()], clock=set_clock(), publish=publish
+    )
+    said(new_revocations, resumed(9))
+    return new_revocations
 
 
 def test_a_session_s_end_closes_its_sockets_only(revocations, sockets):
@@ -163,18 +165,18 @@ def test_a_ticket_of_events_that_redis_lost_is_refused(revocations):
 
 
 def test_without_the_time_of_redis_no_ticket_is_valid(hub):
-    made = Revocations(hub, list, clock=RedisClock(), publish=None)
-    said(made, resumed(9))
-    assert not made.allows(ticket())
+    without_time = Revocations(hub, list, clock=RedisClock(), publish=None)
+    said(without_time, resumed(9))
+    assert not without_time.allows(ticket())
 
 
-async def test_an_end_that_the_node_finds_itself_is_published(revocations, told):
+async def test_an_end_that_the_node_finds_itself_is_published(revocations, published_here):
     """This node must refuse its tickets at once, and so must the other nodes."""
     mark = session_hash("key")
     assert revocations.allows(ticket(session=mark))
     await revocations.end_session("1", "key", False)
     assert not revocations.allows(ticket(session=mark))
-    assert [(event.user, event.session, event.final) for event in told] == [("1", mark, False)]
+    assert [(event.user, event.session, event.final) for event in published_here] == [("1", mark, False)]
     assert revocations.close_code("1", mark, time.monotonic() + 1) is None, "a session that is read anew may be valid"
 
 
@@ -182,11 +184,11 @@ async def test_an_end_that_cannot_be_published_is_known_here(hub, sockets):
     async def publish(_event):
         raise RedisUnavailable("unavailable")
 
-    made = Revocations(hub, list, clock=set_clock(), publish=publish)
-    said(made, resumed(9))
-    await made.end_session("1", "key", True)
-    assert not made.allows(ticket(session=session_hash("key")))
-    assert made.close_code("1", session_hash("key"), time.monotonic() + 1) == CloseCode.REVOKED
+    unpublished = Revocations(hub, list, clock=set_clock(), publish=publish)
+    said(unpublished, resumed(9))
+    await unpublished.end_session("1", "key", True)
+    assert not unpublished.allows(ticket(session=session_hash("key")))
+    assert unpublished.close_code("1", session_hash("key"), time.monotonic() + 1) == CloseCode.REVOKED
 
 
 def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkeypatch):
@@ -222,12 +224,12 @@ def test_a_session_s_tickets_end_with_it(revocations):
 
 def test_a_node_that_cannot_know_trusts_no_ticket(sockets):
     hub = SimpleNamespace(stale=False)
-    made = Revocations(hub, list, clock=set_clock(), publish=None)
-    assert not made.allows(ticket())
-    said(made, resumed(9))
-    assert made.allows(ticket())
+    unknowing = Revocations(hub, list, clock=set_clock(), publish=None)
+    assert not unknowing.allows(ticket())
+    said(unknowing, resumed(9))
+    assert unknowing.allows(ticket())
     hub.stale = True
-    assert not made.allows(ticket())
+    assert not unknowing.allows(ticket())
 
 
 def test_lost_history_distrusts_all_older_tickets(revocations):

@@ -314,7 +314,7 @@ async def test_memory_stays_bounded_in_bytes(talk, monkeypatch):
     for _ in range(100):
         talk.publish()
         await talk.run()
-    assert sum(len(made.wire) for *_, made in talk.feed._recent) == talk.feed._recent.size <= 1000
+    assert sum(len(recent.wire) for *_, recent in talk.feed._recent) == talk.feed._recent.size <= 1000
     assert words(socket) == list(range(1, 101))
     assert words(await talk.joined(place(50))) == list(range(51, 101))
 
@@ -327,7 +327,7 @@ async def test_a_resume_stops_where_the_socket_is_full_and_goes_on_when_it_has_r
     socket.writer.accepts = 4
     subscription = talk.subscribe(socket, START)
     await talk.run()
-    assert 0 < sum(len(made.wire) for made in socket.writer.frames) < 4 * 1000 + 200
+    assert 0 < sum(len(sent.wire) for sent in socket.writer.frames) < 4 * 1000 + 200
     seen = words(socket)
     while len(seen) < 1000:
         socket.drain()
@@ -560,10 +560,10 @@ async def test_events_heard_while_redis_is_asked_are_no_loss(talk):
     socket = await talk.joined(START)
     talk.publish()
     await talk.run()
-    said = iter([lambda: None, lambda: talk.publish(2)])
+    acts = iter([lambda: None, lambda: talk.publish(2)])
 
     async def asked() -> None:
-        next(said, lambda: None)()
+        next(acts, lambda: None)()
 
     talk.streams.asked = asked
     talk.feed.request_read()
@@ -611,11 +611,11 @@ async def test_who_comes_while_redis_is_asked_is_not_judged_by_its_answer(talk):
     early, late = FakeSocket(), FakeSocket()
     talk.subscribe(early)
 
-    def said() -> None:
+    def join_and_publish() -> None:
         talk.publish(hinted=False)
         talk.subscribe(late, talk.streams.end("talk"))
 
-    answers = iter([lambda: None, said])
+    answers = iter([lambda: None, join_and_publish])
 
     async def asked() -> None:
         next(answers, lambda: None)()

@@ -323,13 +323,13 @@ class PresenceSuite:
         await place.live("a", "b", "c")
         await place.put("a", ADA)
         version = await place.version()
-        told: list[str] = []
+        changed: list[str] = []
         for _ in range(int(LEASE_SECONDS) + 3):
             await place.pass_time(1.0)
             for node in ("b", "c"):
                 await place.touch(node)
-                told += await place.presence.sweep()
-        assert sorted(told) == ["doc.plan", "docs"]
+                changed += await place.presence.sweep()
+        assert sorted(changed) == ["doc.plan", "docs"]
         assert await place.version() > version
         assert await place.names() == ()
 

@@ -97,9 +97,9 @@ async def node_presence(store, announced):
     async def announce(topics: set[str]) -> None:
         announced.append(topics)
 
-    made = NodePresence(store, node="n", touch_seconds=TOUCH_SECONDS, announce=announce)
-    running = asyncio.ensure_future(made.run())
-    yield made
+    presence = NodePresence(store, node="n", touch_seconds=TOUCH_SECONDS, announce=announce)
+    running = asyncio.ensure_future(presence.run())
+    yield presence
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

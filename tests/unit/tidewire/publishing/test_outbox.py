@@ -160,8 +160,8 @@ class TestAge:
         """Without a waiting event the metric is 0."""
         say(1, 2)
         OutboxEvent.objects.update(created_at=Now() - timedelta(seconds=90))
-        found, seconds = outbox.oldest()
-        assert found == OutboxEvent.objects.first().pk
+        oldest, seconds = outbox.oldest()
+        assert oldest == OutboxEvent.objects.first().pk
         assert 90 <= seconds == metrics.OUTBOX_OLDEST_SECONDS._value.get() < 150
         OutboxEvent.objects.all().delete()
         assert outbox.oldest() is None

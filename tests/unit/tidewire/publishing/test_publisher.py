@@ -55,13 +55,13 @@ def run(work, **_options):
 
 @pytest.fixture
 def redis(monkeypatch):
-    made = Redis()
-    monkeypatch.setattr(publisher, "publish_batch", made.publish_batch)
+    fake_redis = Redis()
+    monkeypatch.setattr(publisher, "publish_batch", fake_redis.publish_batch)
     monkeypatch.setattr(publisher, "background", lambda: SimpleNamespace(run=run))
     monkeypatch.setattr(publisher, "PACE_SECONDS", 0.0)
     monkeypatch.setattr(publisher, "LONGEST_PACE_SECONDS", 0.0)
     monkeypatch.setattr(outbox.publisher, "wake", lambda: None)
-    return made
+    return fake_redis
 
 
 class Clock:
@@ -80,10 +80,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(publisher, "time", made)
-    monkeypatch.setattr(sequencing, "time", made, raising=False)
-    return made
+    fake_clock = Clock()
+    monkeypatch.setattr(publisher, "time", fake_clock)
+    monkeypatch.setattr(sequencing, "time", fake_clock, raising=False)
+    return fake_clock
 
 
 @pytest.fixture

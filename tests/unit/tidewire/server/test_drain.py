@@ -65,9 +65,9 @@ class Scene:
 @pytest.fixture
 async def scene(here):
     here.settings = dataclasses.replace(here.settings, DRAIN_SECONDS=DRAIN_SECONDS)
-    made = Scene(here)
-    made.connect(0)
-    return made
+    new_scene = Scene(here)
+    new_scene.connect(0)
+    return new_scene
 
 
 async def test_a_drain_has_three_states(scene):

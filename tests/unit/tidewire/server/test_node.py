@@ -331,5 +331,5 @@ def _node(here: Node, features: list[FeatureFactory]) -> Node:
     )
 
 
-def _with(here: Node, **given: object):
-    return dataclasses.replace(here.settings, **given)
+def _with(here: Node, **features: object):
+    return dataclasses.replace(here.settings, **features)

@@ -122,8 +122,8 @@ class StreamsSuite:
         await results(streams, numbered(1))
         batch = [said(number, sequence=number) for number in range(2, 252)]
         batch[99] = said(1, sequence=101)
-        found = await results(streams, {"talk": batch})
-        assert found == [(number != 101, None) for number in range(2, 252)]
+        outcomes = await results(streams, {"talk": batch})
+        assert outcomes == [(number != 101, None) for number in range(2, 252)]
 
     async def test_a_store_that_was_emptied_takes_any_number(self, streams):
         """Redis has lost the topic, but the database's numbers continue."""

@@ -151,11 +151,11 @@ class TestPoll:
 
     @pytest.fixture
     def polled(self, monkeypatch):
-        made = relay.Relay()
-        made.clock = 0.0
-        monkeypatch.setattr(relay.time, "monotonic", lambda: made.clock)
-        made._since = made._pruned = 0.0
-        return made
+        new_relay = relay.Relay()
+        new_relay.clock = 0.0
+        monkeypatch.setattr(relay.time, "monotonic", lambda: new_relay.clock)
+        new_relay._since = new_relay._pruned = 0.0
+        return new_relay
 
     @staticmethod
     def leave(seconds: float) -> None:
