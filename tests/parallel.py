@@ -113,8 +113,8 @@ class Groups(LoadScopeScheduling):
             return waiting[0]
         allowed = [name for name in waiting if name.startswith(BROWSER) == browses and name != ALONE]
         # Processes for browsers may also take other groups. Tests that run alone come last.
-        left = [name for name in waiting if browses and (name != ALONE or len(waiting) == 1)]
-        return next(iter(allowed or left), None)
+        candidates = [name for name in waiting if browses and (name != ALONE or len(waiting) == 1)]
+        return next(iter(allowed or candidates), None)
 
 
 class Controller:
@@ -161,10 +161,10 @@ class Worker:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """A test that measures the machine waits until all other tests have ended, and they wait for it."""
         kind = fcntl.LOCK_EX if item.get_closest_marker(ALONE) else fcntl.LOCK_SH
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as locks:
             # Each test takes the turn lock first, so that the shared locks of others cannot starve an exclusive one.
             with locked(self._turn):
-                held.enter_context(locked(self._machine, kind))
+                locks.enter_context(locked(self._machine, kind))
             return (yield)
 
 

@@ -45,12 +45,12 @@ def without_table() -> Iterator[None]:
 def without_values() -> Iterator[None]:
     """Make the cache return None and store nothing, as memcached's clients do while their server is unavailable."""
     cache: Any = caches["default"]
-    kept = cache.get
+    get_value = cache.get
     cache.get = lambda *_arguments, **_options: None
     try:
         yield
     finally:
-        cache.get = kept
+        cache.get = get_value
 
 
 def engines(directory: Path, redis: Any) -> dict[str, Engine]:

@@ -222,13 +222,13 @@ async def test_scaling_ws_up_and_down_needs_no_restart_of_nginx_and_breaks_no_so
     await asyncio.sleep(3)
     sockets = [await open_socket(compose, "/ws/users/", ada) for _ in range(24)]
     try:
-        held = await asyncio.to_thread(connections_by_node, compose)
-        assert len(held) == 4
-        assert min(held.values()) >= 3
+        connections = await asyncio.to_thread(connections_by_node, compose)
+        assert len(connections) == 4
+        assert min(connections.values()) >= 3
         await asyncio.to_thread(compose.up, ws=2)
-        kept = sum((await asyncio.to_thread(connections_by_node, compose)).values())
+        remaining = sum((await asyncio.to_thread(connections_by_node, compose)).values())
         closed = [each for each in sockets if each.close_code is not None]
-        assert len(closed) == len(sockets) - kept
+        assert len(closed) == len(sockets) - remaining
         assert all(each.close_code in (*range(3000, 3500), *range(4000, 4500)) for each in closed)
         for _ in range(6):
             async with open_socket(compose, "/ws/users/", ada) as again:

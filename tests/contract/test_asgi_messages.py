@@ -41,13 +41,13 @@ SAID = {
 }
 
 
-def held(state) -> dict[str, int]:
+def kept_state(state) -> dict[str, int]:
     return {name: state[name] for name in EMPTY}
 
 
 def ends(server, name):
     """Check that no state remains."""
-    state = held(server.until(lambda state: held(state) == EMPTY, 20))
+    state = kept_state(server.until(lambda state: kept_state(state) == EMPTY, 20))
     assert state == EMPTY, f"{name}\n{server.log.read_text()[-3000:]}"
 
 

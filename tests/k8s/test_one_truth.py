@@ -89,9 +89,9 @@ def test_load_users_are_made_by_the_same_command():
 def test_redis_with_sentinels_is_started_like_the_one():
     """Except for options that are only known at the start: the primary, and the other users."""
     alone = workload("components/redis/redis.yaml", "redis")["args"]
-    where = alone.index("--aclfile")
+    start = alone.index("--aclfile")
     assert (
-        workload("components/redis-sentinel/redis-sentinel.yaml", "redis")["args"] == alone[:where] + alone[where + 2 :]
+        workload("components/redis-sentinel/redis-sentinel.yaml", "redis")["args"] == alone[:start] + alone[start + 2 :]
     )
 
 

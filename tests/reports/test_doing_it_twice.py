@@ -201,8 +201,8 @@ def test_a_form_from_before_a_login_is_sent_again_by_one_click(seat, stack, path
     """I had logged in again in another tab. Save responded with 403 and "Go back, copy your text"."""
     ada = seat(stack, "ada")
     slug = ada.write(f"A form from before a login: {path}", "one")
-    where = "/new/" if path == "new" else f"/documents/{slug}/{path}/"
-    ada.goto(where)
+    address = "/new/" if path == "new" else f"/documents/{slug}/{path}/"
+    ada.goto(address)
     if path != "delete":
         ada.page.get_by_label("Title").fill(f"Sent again: {path}")
         text(ada).fill("text from\nbefore & <after>")

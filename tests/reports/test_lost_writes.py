@@ -114,12 +114,12 @@ class TruncatedLog(Fault):
     def remember(self) -> None:
         self.primary.client.set("marker", "x")
         self.primary.until(lambda: bool(self._log().stat().st_size))
-        self.kept = self._log().stat().st_size
+        self.kept_bytes = self._log().stat().st_size
 
     def lose(self) -> None:
         self.primary.kill()
         with self._log().open("r+b") as log:
-            log.truncate(self.kept)
+            log.truncate(self.kept_bytes)
         self.primary.start()
 
     def _log(self):

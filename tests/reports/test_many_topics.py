@@ -154,8 +154,8 @@ async def test_rooms_that_were_opened_and_closed_leave_nothing_behind(hasty, her
     assert redis_server.client.hlen("tidewire:versions") > 1000
     await here.presence_store.prune(older_seconds=-1)
     assert redis_server.client.hlen("tidewire:versions") == 0
-    left = set(keys(redis_server)) - set(before) - {"tidewire:changed:rooms", "tidewire:lineage:rooms"}
-    assert {key for key in left if not key.startswith(("tidewire:connections:", "tidewire:witness:"))} == set()
+    remaining = set(keys(redis_server)) - set(before) - {"tidewire:changed:rooms", "tidewire:lineage:rooms"}
+    assert {key for key in remaining if not key.startswith(("tidewire:connections:", "tidewire:witness:"))} == set()
 
 
 async def test_the_list_of_documents_costs_what_is_busy_and_forgets_none(here, redis_server):  # noqa: F811

@@ -207,8 +207,8 @@ def test_a_page_of_either_release_finds_its_files_at_either_nginx(two_releases):
             assert file.headers["Content-Type"].startswith("text/css")
             assert file.headers.get_all("Set-Cookie") is None
             assert "Cookie" not in file.headers.get("Vary", "")
-    gone = fetch(f"{stack.url}/static/web/tidewire.ffffffffffff.css")
-    assert (gone.status, gone.headers.get_all("Cache-Control")) == (404, ["no-store"])
+    missing = fetch(f"{stack.url}/static/web/tidewire.ffffffffffff.css")
+    assert (missing.status, missing.headers.get_all("Cache-Control")) == (404, ["no-store"])
 
 
 def test_a_web_process_serves_nothing_but_hashed_files(two_releases):

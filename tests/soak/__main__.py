@@ -55,7 +55,7 @@ def main() -> int:
         with stack:
             series, done = run(stack, asked)
     verdicts = judge(series, asked.seconds)
-    words = f"{asked.seconds / 60:.0f} minutes, {4 * asked.people} sockets: {told(done)}"
+    words = f"{asked.seconds / 60:.0f} minutes, {4 * asked.people} sockets: {counts_text(done)}"
     results = ROOT / "var" / "soak"
     results.mkdir(parents=True, exist_ok=True)
     (results / "soak.json").write_text(json.dumps({"done": done, "series": series, "words": words}), encoding="utf-8")
@@ -116,7 +116,7 @@ def judge(series: Series, seconds: float) -> list[Verdict]:
     ]
 
 
-def told(done: dict[str, Any]) -> str:
+def counts_text(done: dict[str, Any]) -> str:
     return ", ".join(f"{value:,} {name}" for name, value in done.items() if isinstance(value, int) and name != "open")
 
 

@@ -37,9 +37,9 @@ class InRedis(LeasePlace):
     async def pass_time(self, seconds: float) -> None:
         """Simulate the passing of time: move all deadlines of edit leases nearer by this number of seconds."""
         for key in await self.client.keys(KEYS.edit_lease("*")):
-            kept = await self.client.hgetall(key)
+            lease = await self.client.hgetall(key)
             for name in ("ends", "answer_by", "asks_until"):
-                await self.client.hset(key, name, int(kept[name]) - int(seconds * 1000))
+                await self.client.hset(key, name, int(lease[name]) - int(seconds * 1000))
 
     async def flush(self) -> None:
         await self.client.flushall()

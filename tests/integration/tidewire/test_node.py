@@ -132,19 +132,19 @@ async def test_at_rest_the_count_equals_the_truth(cluster):
     """Fifty users come and go at random on both nodes. At rest, every page must show the connected users."""
     script = random.Random(7)
     sockets = [cluster.watch(node) for node in cluster.nodes]
-    held: Counter[tuple[int, str]] = Counter()
+    connections: Counter[tuple[int, str]] = Counter()
     for number in range(600):
         node, user = script.randrange(2), f"user{script.randrange(50)}"
         key = PresenceKey("hall", "in", user)
-        if held[node, user] and script.random() < 0.6:
-            held[node, user] -= 1
+        if connections[node, user] and script.random() < 0.6:
+            connections[node, user] -= 1
             cluster.nodes[node].presence.leave(key)
         else:
-            held[node, user] += 1
+            connections[node, user] += 1
             cluster.nodes[node].presence.join(key)
         if number % 20 == 0:
             await asyncio.sleep(0.005)
-    expected = {user for (_, user), count in held.items() if count}
+    expected = {user for (_, user), count in connections.items() if count}
     await until(lambda: all(names(socket) == expected for socket in sockets))
 
 
@@ -232,12 +232,12 @@ async def test_the_first_revocation_after_a_loss_closes_its_sockets(cluster, red
     for number, (user, socket) in enumerate(sockets.items()):
         cluster.nodes[number].connect(socket.writer, consumer="Test", user=user, session="", close=socket.closed.append)
     await revoke("7")
-    kept = await dump(redis)
+    dumped = await dump(redis)
     await revoke("8")
     await until(lambda: sockets["8"].closed == [CloseCode.EXPIRED])
     await redis.flushall()
     if data == "rolled back":
-        await restore(redis, kept)
+        await restore(redis, dumped)
     await revoke("9")
     await until(lambda: sockets["9"].closed == [CloseCode.EXPIRED])
     assert sockets["8"].closed == [CloseCode.EXPIRED]

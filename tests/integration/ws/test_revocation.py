@@ -70,7 +70,7 @@ def people(stack):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("change_name", CHANGES)
 async def test_lost_access_closes_the_user_s_sockets_on_every_node(stack, people, change_name):
     """Sockets of all their sessions close within a second. The code is final only if no session can be valid."""
     mine, other = people[NAMES[change_name]], people["bob"]

@@ -231,9 +231,9 @@ async def test_sockets_and_connects_are_counted_by_consumer(stack, cookies, coun
 async def test_a_client_that_is_cut_off_is_noticed(stack, cookies, counted):
     """Its TCP connection ends without a close frame, as when the lid of a laptop is closed."""
     before = await counted("tidewire_connections")
-    cut = await counted("tidewire_closes_total", code="1006")
+    abnormal_closes = await counted("tidewire_closes_total", code="1006")
     socket = await open_socket(stack, "/ws/documents/", cookies["ada"], at=f"ws://127.0.0.1:{stack.ws[0].port}")
     await event(socket, "documents.status")
     socket.transport.abort()
     await until(counted, before)
-    assert await counted("tidewire_closes_total", code="1006") == cut + 1
+    assert await counted("tidewire_closes_total", code="1006") == abnormal_closes + 1

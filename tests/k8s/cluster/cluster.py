@@ -47,9 +47,9 @@ class Cluster:
         self, *arguments: str, check: bool = True, stdin: str | None = None, timeout_seconds: float = 120.0
     ) -> str:
         """Run kubectl in the product's namespace, except for `apply`, because manifests have their own."""
-        where = () if arguments[0] == "apply" else ("--namespace", NAMESPACE)
+        namespace = () if arguments[0] == "apply" else ("--namespace", NAMESPACE)
         done = subprocess.run(
-            [KUBECTL, *where, *arguments],
+            [KUBECTL, *namespace, *arguments],
             capture_output=True,
             text=True,
             check=False,

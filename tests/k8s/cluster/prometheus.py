@@ -101,20 +101,20 @@ class Prometheus:
         allowed = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "prometheus"}
         labels = {NAME_LABEL: "prometheus"}
         mine = {"name": "prometheus", "namespace": MONITORING}
-        there = {"name": "prometheus", "namespace": NAMESPACE}
+        theirs = {"name": "prometheus", "namespace": NAMESPACE}
         return [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": MONITORING}},
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": mine},
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "Role",
-                "metadata": there,
+                "metadata": theirs,
                 "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}],
             },
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "RoleBinding",
-                "metadata": there,
+                "metadata": theirs,
                 "roleRef": allowed,
                 "subjects": [account],
             },

@@ -66,8 +66,8 @@ def askers(cluster):
     pods = {name: asker(name, cluster.images["tidewire-web"]) for name in ASKERS}
     cluster.apply(yaml.safe_dump_all(pods.values()))
     for pod in pods.values():
-        where = ("--namespace", pod["metadata"]["namespace"])
-        cluster.kubectl(*where, "wait", "--for=condition=Ready", f"pod/{pod['metadata']['name']}", "--timeout=60s")
+        namespace = ("--namespace", pod["metadata"]["namespace"])
+        cluster.kubectl(*namespace, "wait", "--for=condition=Ready", f"pod/{pod['metadata']['name']}", "--timeout=60s")
     yield pods
     for namespace in (NAMESPACE, *set(OUTSIDE.values())):
         cluster.kubectl(
@@ -81,8 +81,8 @@ def reached(cluster, askers) -> set[Flow]:
     asked = json.dumps([[hosts[name], port] for name, port in TARGETS])
     flows = set()
     for name, pod in askers.items():
-        where = ("--namespace", pod["metadata"]["namespace"])
-        output = cluster.kubectl(*where, "exec", pod["metadata"]["name"], "--", "python", "-c", ASK, asked)
+        namespace = ("--namespace", pod["metadata"]["namespace"])
+        output = cluster.kubectl(*namespace, "exec", pod["metadata"]["name"], "--", "python", "-c", ASK, asked)
         flows |= {Flow(name, *target) for target, so in zip(TARGETS, json.loads(output), strict=True) if so}
     return flows
 
@@ -100,7 +100,7 @@ def _address(cluster, name: str) -> str:
     return str(pods[0]["status"]["podIP"])
 
 
-def test_nothing_goes_through_but_what_is_meant(cluster, askers, load, tell):
+def test_nothing_goes_through_but_what_is_meant(cluster, askers, load, note):
     everything = {Flow(name, *target) for name in askers for target in TARGETS}
     assert reached(cluster, askers) == everything, "without policies everybody reaches everybody"
     cluster.become("policies")
@@ -108,7 +108,7 @@ def test_nothing_goes_through_but_what_is_meant(cluster, askers, load, tell):
         after = settled(cluster, askers, MEANT & everything)
         if after == everything:
             pytest.skip("k8s: this cluster enforces no network policies")
-        tell(f"policies: of {len(everything)} connections {len(after)} are made, {len(everything - after)} are not")
+        note(f"policies: of {len(everything)} connections {len(after)} are made, {len(everything - after)} are not")
         assert after == MEANT & everything
         with load(100) as run:
             run.begin()

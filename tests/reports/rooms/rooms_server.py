@@ -46,13 +46,13 @@ class RoomsServer:
         environment |= {"ROOMS_REDIS_URL": self._redis_url, "ROOMS_ADMIN_PORT": str(self.admin_port)}
         environment["PYTHONPATH"] = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
         command = [sys.executable, "-m", "tidewire", "tests.reports.rooms.rooms_application:application"]
-        where = ["-b", "127.0.0.1", "-p", str(self.port)]
+        address = ["-b", "127.0.0.1", "-p", str(self.port)]
         if self._certificate is not None:
             files = f"privateKey={self._certificate}:certKey={self._certificate}"
-            where = ["-e", f"ssl:{self.port}:interface=127.0.0.1:{files}"]
+            address = ["-e", f"ssl:{self.port}:interface=127.0.0.1:{files}"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *where],
+                [*command, *address],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -55,8 +55,8 @@ class Place(ABC):
         return (await self.presence.touch(self.witness(node))).known
 
     async def put(self, node: str, *keys: PresenceKey, count: int = 1) -> set[str]:
-        kept, changed = await self.presence.put(self.witness(node), [(key, count) for key in keys])
-        assert kept
+        known, changed = await self.presence.put(self.witness(node), [(key, count) for key in keys])
+        assert known
         return changed
 
     async def names(self, topic: str = "doc.plan", phase: str = "read") -> tuple[str, ...]:
@@ -261,8 +261,8 @@ class PresenceSuite:
 
     async def test_a_node_without_a_lease_keeps_nothing(self, place):
         """Writes of an unknown node are refused, so that it registers and writes all its entries again."""
-        kept, changed = await place.presence.put(Witness("a"), [(ADA, 1)])
-        assert (kept, changed) == (False, set())
+        known, changed = await place.presence.put(Witness("a"), [(ADA, 1)])
+        assert (known, changed) == (False, set())
         assert await place.names() == ()
         await place.live("a")
         assert await place.touch("a")

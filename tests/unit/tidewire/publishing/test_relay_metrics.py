@@ -8,7 +8,7 @@ from tidewire import metrics
 from tidewire.publishing import relay_metrics
 
 MINE = (*metrics.RELAY_METRICS, *metrics.PAGE_AND_RELAY_METRICS, metrics.REDIS_ERRORS, metrics.DROPPED)
-OTHERS = [metric for who, own in OWNERS.items() if "relay" not in who for metric in own]
+OTHERS = [metric for owner, own in OWNERS.items() if "relay" not in owner for metric in own]
 
 
 @pytest.fixture(scope="module")

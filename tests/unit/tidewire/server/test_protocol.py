@@ -73,7 +73,7 @@ def make(factory):
     """Return a function that opens a connection. Its transport takes this many bytes at each attempt."""
     protocol_class = create_protocol_class(factory, NO_LIMITS)
 
-    def made(takes=(), protocol_class=protocol_class) -> tuple[DirectProtocol, Transport]:
+    def open_connection(takes=(), protocol_class=protocol_class) -> tuple[DirectProtocol, Transport]:
         protocol = protocol_class()
         protocol.factory = factory
         protocol.client_addr = None
@@ -82,7 +82,7 @@ def make(factory):
         protocol._direct = protocol._plain = True
         return protocol, protocol.transport
 
-    return made
+    return open_connection
 
 
 def play(protocol: DirectProtocol, transport: Transport, seed: int) -> bytes:

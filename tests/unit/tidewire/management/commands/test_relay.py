@@ -37,7 +37,7 @@ def run(monkeypatch):
 
     def run(*answers: int | Exception, number: int = signal.SIGTERM, arguments: Sequence[str] = ()) -> list[float]:
         waits: list[float] = []
-        left = list(answers)
+        remaining = list(answers)
 
         class Stop(threading.Event):
             """Does not wait, but records the timeouts."""
@@ -48,8 +48,8 @@ def run(monkeypatch):
                 return self.is_set()
 
         def publish() -> int:
-            answer = left.pop(0)
-            if not left:
+            answer = remaining.pop(0)
+            if not remaining:
                 signal.raise_signal(number)
             if isinstance(answer, Exception):
                 raise answer
