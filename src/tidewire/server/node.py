@@ -263,11 +263,11 @@ class Node:
 
     def update_metrics(self) -> None:
         """Set the metrics that are computed only when scraped."""
-        held = self.presence.families()
+        members = self.presence.families()
         # A family without members must be exported as 0, not with its last value.
-        self._families.update(held)
+        self._families.update(members)
         for family in self._families:
-            metrics.PRESENCE_MEMBERS.labels(family).set(held[family])
+            metrics.PRESENCE_MEMBERS.labels(family).set(members[family])
         metrics.SLOW_CONNECTIONS.set(len(self.slow_consumers))
 
     def _on_data_loss(self) -> None:

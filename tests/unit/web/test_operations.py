@@ -51,7 +51,7 @@ def test_staff_drain_a_node(as_user, staff, reports):
     answer = as_user(staff).post(DRAIN, follow=True)
     assert reports.commands == {"bbbb": "drain"}
     assert answer.redirect_chain == [(PAGE, 302)]
-    assert "ws-1 was told to drain." in answer.text
+    assert "ws-1 will drain." in answer.text
 
 
 def test_others_drain_nothing(client, as_user, ada, reports):

@@ -17,8 +17,8 @@ if not epoch then
 end
 local mark = redis.call('HGET', KEYS[2], 'mark') or ''
 
-local found = redis.call('HMGET', KEYS[2], 'sequence', 'event')
-local last, last_id = tonumber(found[1] or '0'), found[2]
+local stored = redis.call('HMGET', KEYS[2], 'sequence', 'event')
+local last, last_id = tonumber(stored[1] or '0'), stored[2]
 -- A batch that contains the topic's last event is a repeat up to that event, whether or not the ids are still known.
 local repeated = false
 for i = 5, #ARGV, 3 do
