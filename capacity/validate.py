@@ -75,7 +75,9 @@ def workload_of(run: Mapping[str, Any]) -> Workload:
         raise WorkloadError("nothing was noted in the run's hold")
     users = max(1, round(sum(row[1] for row in moments) / len(moments)))
     pages = sum(times for name, times in hold_stats["pages"].items() if name.startswith("GET "))
-    saves = sum(times for name, times in hold_stats["pages"].items() if name.startswith("POST ") and "/login/" not in name)
+    saves = sum(
+        times for name, times in hold_stats["pages"].items() if name.startswith("POST ") and "/login/" not in name
+    )
     handshakes = hold_stats["handshakes"]
     connects = max(1, sum(handshakes.values()))
     topics = [

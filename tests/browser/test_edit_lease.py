@@ -199,7 +199,7 @@ def test_without_redis_pages_say_so_and_the_fence_protects(start_stack, seat):
     edit(bob, slug)
     stack.stop("redis", signal.SIGKILL)
     for person in (ada, bob):
-        expect(notice(person)).to_contain_text("Live updates are unavailable, so other editors are not shown.", timeout=RECONNECT_MS)
+        expect(notice(person)).to_contain_text("other editors are not shown.", timeout=RECONNECT_MS)
         expect(text(person)).to_be_editable()
     bob.save("one by bob")
     bob.page.wait_for_url(f"**/documents/{slug}/")
