@@ -1,7 +1,9 @@
 """The Django application of the library: the outbox model, the static client and the management commands."""
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
 
+from tidewire.checks import check_static_files
 from tidewire.publishing.background import refuse_greenlets
 from tidewire.versions import require_packages
 
@@ -13,3 +15,4 @@ class TidewireConfig(AppConfig):
     def ready(self) -> None:
         require_packages()
         refuse_greenlets()
+        register(check_static_files, Tags.staticfiles)
