@@ -20,7 +20,8 @@ from tidewire.presence import PresenceKey
 from tidewire.presence.redis import RedisPresence
 from tidewire.presence.witness import Witness
 from tidewire.redis.keys import Keys
-from tidewire.server.node import Node, create_node
+from tidewire.server.current_node import create_node
+from tidewire.server.node import Node
 from tidewire.topics import StreamTopic
 
 logger = logging.getLogger(__name__)

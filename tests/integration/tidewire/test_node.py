@@ -23,7 +23,8 @@ from tidewire.exceptions import RedisUnavailable
 from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
 from tidewire.publishing.direct import publish_now
-from tidewire.server.node import Node, create_node
+from tidewire.server.current_node import create_node
+from tidewire.server.node import Node
 from tidewire.streams.redis import stream_store
 from tidewire.tasks import cancel_all
 from tidewire.topics import START, StreamTopic

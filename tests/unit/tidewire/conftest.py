@@ -10,7 +10,8 @@ from tests.unit.tidewire.clock import JumpingLoop
 from tidewire import conf
 from tidewire.auth.feature import SessionFeature
 from tidewire.contrib.edit_lease.feature import EditLeaseFeature
-from tidewire.server.node import Node, set_node
+from tidewire.server.current_node import set_node
+from tidewire.server.node import Node
 from tidewire.testing import MemoryEditLeases, MemoryPresence, MemoryStreams
 
 
