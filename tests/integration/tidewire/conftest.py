@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 import redis as sync_redis
+from django.core.management import call_command
+from django.db import connections
 from redis.asyncio import Redis
 
 import tidewire.redis.clients
+from dashboard.settings import SQLITE
 from deploy.local import programs
 from deploy.local.layout import free_port
+from tests.integration.tidewire.outbox_processes import Processes, delete_rows
 from tidewire import conf
 from tidewire.presence.redis import RedisPresence
 from tidewire.publishing import background, publisher
@@ -149,3 +153,20 @@ async def restore(client, dumped: dict[str, bytes]) -> None:
         for key, value in dumped.items():
             together.restore(key, 0, value)
         await together.execute()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def processes(request, tmp_path, monkeypatch, django_db_blocker, background_loop) -> Iterator[Processes]:
+    """Processes that save to a database of each kind."""
+    if request.param == "sqlite":
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3"), "OPTIONS": SQLITE}
+    else:
+        database = request.getfixturevalue("postgres")
+    monkeypatch.setitem(connections.databases, "default", connections.databases["default"] | database)
+    two_processes = Processes(background_loop)
+    monkeypatch.setattr(publisher, "wake", two_processes.wake)
+    with django_db_blocker.unblock():
+        two_processes.one(lambda: call_command("migrate", verbosity=0))
+        two_processes.one(delete_rows)
+        yield two_processes
+        two_processes.close()
