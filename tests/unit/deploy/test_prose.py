@@ -56,6 +56,22 @@ def test_texts_of_lua_and_css(tmp_path):
     assert read(tmp_path / "a.css", "/* A rule. */\na { color: red }\n") == [(1, "A rule.")]
 
 
+@pytest.mark.parametrize("name", ["a.yaml", "a.toml", "a.sh", "a.conf.template", "Dockerfile", "Makefile"])
+def test_texts_of_configuration(tmp_path, name):
+    content = "#!/bin/sh\n# First\n# second\nkey: a#b # behind\n  # An item.\n"
+    assert read(tmp_path / name, content) == [(1, "/bin/sh First second"), (4, "behind"), (5, "An item.")]
+
+
+def test_each_file_of_configuration_is_read():
+    """The comments of manifests, of nginx and of compose kept words that all other files had lost."""
+    paths = {path.as_posix() for path in prose.read("deploy")}
+    assert paths >= {
+        *("compose.yaml", "Makefile", "pyproject.toml", ".github/workflows/ci.yml", "requirements/dev.in"),
+        *("deploy/nginx/tidewire.conf.template", "deploy/k8s/base/ws.yaml", "deploy/prometheus/rules/nodes.yml"),
+    }
+    assert "services/ws/Dockerfile" in {path.as_posix() for path in prose.read("services")}
+
+
 def test_a_document_is_read_without_code(tmp_path):
     content = "Run `who` [here](https://told.example/nobody)\n\n```\nnobody\n```\nat once.\n"
     assert read(tmp_path / "a.md", content) == [(1, "Run [here] at once.")]
@@ -88,6 +104,7 @@ def test_words_and_misspellings_are_found_by_their_line():
 def test_a_fault_in_a_checked_directory_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(prose, "ROOT", tmp_path)
     monkeypatch.setattr(prose, "DOCUMENTS", ())
+    monkeypatch.setattr(prose, "CONFIGURATION", ())
     for name in (directory for directories in prose.CHECKED.values() for directory in directories):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.py").write_text("# A client must wait.\n")
