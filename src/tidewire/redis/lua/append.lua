@@ -1,6 +1,10 @@
 -- Appends events to a stream topic, each of them once by its id, and returns the position of each.
--- KEYS[1] stream   KEYS[2] position (hash epoch, offset, mark, sequence, event)   KEYS[3] seen (sorted set id -> offset)
--- ARGV[1] history length   ARGV[2] history milliseconds   ARGV[3] an epoch, used if the topic has none
+-- KEYS[1] stream
+-- KEYS[2] position (hash epoch, offset, mark, sequence, event)
+-- KEYS[3] seen (sorted set id -> offset)
+-- ARGV[1] history length
+-- ARGV[2] history milliseconds
+-- ARGV[3] an epoch, used if the topic has none
 -- ARGV[4] id of the event before these, if they are a later part of a batch, or ''
 -- ARGV[5...] for each event: id, body (JSON), sequence number or ''
 -- Returns, as one text with spaces between: epoch, sequence of the topic, mark before the first appended, and for each

@@ -1,8 +1,13 @@
 -- Applies one move to an edit lease. All transitions are here: no other code writes a lease.
 -- KEYS[1] lease (hash holder, ends, asker, answer_by, asks_until; '' is no member, times are milliseconds)
 -- KEYS[2] versions
--- ARGV[1] step: take, touch, ask, hand_over, keep or leave  ARGV[2] topic  ARGV[3] editor  ARGV[4] asker answered or ''
--- ARGV[5] lease in ms  ARGV[6] time to answer in ms  ARGV[7] grace in ms
+-- ARGV[1] step: take, touch, ask, hand_over, keep or leave
+-- ARGV[2] topic
+-- ARGV[3] editor
+-- ARGV[4] asker answered or ''
+-- ARGV[5] lease in ms
+-- ARGV[6] time to answer in ms
+-- ARGV[7] grace in ms
 -- Returns {1 if the editor holds the lease now, 1 if the holder or the asker changed}
 local now = milliseconds()
 local step, me, answered = ARGV[1], ARGV[3], ARGV[4]

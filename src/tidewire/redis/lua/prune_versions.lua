@@ -1,7 +1,11 @@
 -- Removes the versions of state topics that have not changed for long, a few at a time. A topic that changes again gets a
 -- higher version, because versions count from the time; a feed that still follows the topic then reads it again.
--- KEYS[1] hash to scan: versions or their tags, some of which may have no version   KEYS[2] versions
--- KEYS[3] tags   ARGV[1] cursor   ARGV[2] milliseconds since the last change   ARGV[3] count
+-- KEYS[1] hash to scan: versions or their tags, some of which may have no version
+-- KEYS[2] versions
+-- KEYS[3] tags
+-- ARGV[1] cursor
+-- ARGV[2] milliseconds since the last change
+-- ARGV[3] count
 -- Returns {next cursor, number of versions removed}
 local oldest = milliseconds() - ARGV[2]
 local scanned = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[3])
