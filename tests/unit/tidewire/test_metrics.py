@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from deploy.local.layout import ROOT
 from deploy.prometheus.metrics_page import OWNERS, PAGE, declared, exported, page
-from tidewire import metrics
+from tidewire import label_values, metrics
 from tidewire.close_codes import CloseCode
 
 SOURCES = sorted(path for folder in ("src", "services") for path in (ROOT / folder).rglob("*.py"))
@@ -143,10 +143,10 @@ def test_every_value_of_a_label_stands_in_its_set():
 @pytest.mark.parametrize(
     ("function", "place", "known"),
     [
-        ("refuse", 0, metrics.LIMITS),
-        ("_count_and_answer", 0, metrics.LIMITS),
-        ("_end", 1, metrics.LIMITS),
-        ("start_task", 0, metrics.TASKS),
+        ("refuse", 0, label_values.LIMITS),
+        ("_count_and_answer", 0, label_values.LIMITS),
+        ("_end", 1, label_values.LIMITS),
+        ("start_task", 0, label_values.TASKS),
         ("_reject", 0, metrics.VALUES_PER_LABEL[metrics.REJECTED]),
     ],
 )

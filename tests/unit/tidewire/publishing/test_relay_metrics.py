@@ -4,10 +4,10 @@ import pytest
 from prometheus_client import generate_latest
 
 from deploy.prometheus.metrics_page import OWNERS, exported
-from tidewire import metrics
+from tidewire import metric_owners, metrics
 from tidewire.publishing import relay_metrics
 
-MINE = (*metrics.RELAY_METRICS, *metrics.PAGE_AND_RELAY_METRICS, metrics.REDIS_ERRORS, metrics.DROPPED)
+MINE = (*metric_owners.RELAY_METRICS, *metric_owners.PAGE_AND_RELAY_METRICS, metrics.REDIS_ERRORS, metrics.DROPPED)
 OTHERS = [metric for owner, own in OWNERS.items() if "relay" not in owner for metric in own]
 
 

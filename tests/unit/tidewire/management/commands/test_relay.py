@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 
 from tests.unit.tidewire.fakes import Said
-from tidewire import metrics
+from tidewire import label_values, metrics
 from tidewire.exceptions import RedisUnavailable
 from tidewire.management.commands import relay
 from tidewire.models import OutboxEvent, PublisherTurn
@@ -120,7 +120,7 @@ def test_an_address_that_cannot_be_had_stops_the_start(run, monkeypatch, error):
 
 def test_a_look_that_fails_is_counted_by_what_was_away(run):
     """A failed check must not count, so that the time since the last success shows how long the failure lasts."""
-    before = {each: metrics.RELAY_FAILURES.labels(each)._value.get() for each in metrics.RELAY_FAILURE_REASONS}
+    before = {each: metrics.RELAY_FAILURES.labels(each)._value.get() for each in label_values.RELAY_FAILURE_REASONS}
     run(
         RedisUnavailable("unavailable"),
         RedisUnavailable("unavailable"),
