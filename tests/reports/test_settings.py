@@ -2,7 +2,8 @@
 
 import pytest
 
-from dashboard.env import TAKEN_PATHS, read_env
+from dashboard.env import read_env
+from dashboard.setting_types import TAKEN_PATHS
 from tests.integration.dashboard.test_environment import ENTRY_POINTS, run
 from tests.reports.production_settings import ENCODED, PRODUCTION, read
 from web import urls
