@@ -56,6 +56,14 @@ def without_backpressure(server):
         pytest.skip("Daphne alone buffers without a bound: only its ping, after 50 s, ends a client that stops reading")
 
 
+def record(server, name, act):
+    """Return the client, and the scope and the messages that the application received from it and from an act."""
+    client = server.open(f"record/{name}")
+    act(client)
+    state = server.until(lambda state: len(state["recorded"].get(name, ())) == 3)
+    return client, state["recorded"][name]
+
+
 def test_every_end_and_message_has_a_fake(server):
     assert set(ACTS) == set(ENDS)
     assert set(SAID) == set(MESSAGES)
@@ -64,11 +72,7 @@ def test_every_end_and_message_has_a_fake(server):
 
 @pytest.mark.parametrize("act", ACTS)
 def test_the_end_of_a_socket_is_told_as_the_fakes_tell_it(server, act):
-    name = f"end-{list(ACTS).index(act)}"
-    client = server.open(f"record/{name}")
-    ACTS[act](client)
-    state = server.until(lambda state: len(state["recorded"].get(name, ())) == 3)
-    [_scope, first, last] = state["recorded"][name]
+    _client, [_scope, first, last] = record(server, f"end-{list(ACTS).index(act)}", ACTS[act])
     assert first == {"type": "websocket.connect"}
     if server.name == "daphne":
         assert last == ENDS[act]
@@ -80,11 +84,7 @@ def test_the_end_of_a_socket_is_told_as_the_fakes_tell_it(server, act):
 
 @pytest.mark.parametrize("case", SAID)
 def test_a_message_is_told_as_the_fakes_tell_it(server, case):
-    name = f"said-{list(SAID).index(case)}"
-    client = server.open(f"record/{name}")
-    SAID[case](client)
-    state = server.until(lambda state: len(state["recorded"].get(name, ())) == 3)
-    message = state["recorded"][name][2]
+    client, [_scope, _first, message] = record(server, f"said-{list(SAID).index(case)}", SAID[case])
     kind = MESSAGES[case]
     if server.name != "uvicorn":
         # JSON cannot contain bytes.

@@ -6,22 +6,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.browser.test_access import PAGES as EVERY_PAGE
+from tests.browser.test_access import SIZES
 from web.documents import DocumentList
 
-DOCUMENT = "/documents/release-checklist-6/"
-PAGES = [
-    "/",
-    "/?page=2",
-    "/new/",
-    DOCUMENT,
-    f"{DOCUMENT}edit/",
-    f"{DOCUMENT}delete/",
-    "/notifications/",
-    "/people/",
-    "/operations/",
-]
+PAGES = ["/?page=2", *EVERY_PAGE]
 LISTS = ("/", "/?page=2")
-SIZES = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 800}}
 
 
 def violations(page) -> list[str]:

@@ -6,7 +6,7 @@ import itertools
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 
 import pytest
@@ -71,6 +71,15 @@ class Cluster:
         return socket
 
 
+@contextlib.asynccontextmanager
+async def running_cluster() -> AsyncIterator[Cluster]:
+    two_nodes = Cluster("ab")
+    yield two_nodes
+    for node in two_nodes.nodes:
+        await node.stop()
+    await get_channel_layer().flush()
+
+
 @pytest.fixture
 async def cluster(redis, settings):
     """Two nodes with short leases."""
@@ -82,11 +91,8 @@ async def cluster(redis, settings):
         "COALESCE_SECONDS": 0.05,
     }
     conf.settings.cache_clear()
-    two_nodes = Cluster("ab")
-    yield two_nodes
-    for node in two_nodes.nodes:
-        await node.stop()
-    await get_channel_layer().flush()
+    async with running_cluster() as two_nodes:
+        yield two_nodes
 
 
 async def until(true: Callable[[], bool]) -> None:

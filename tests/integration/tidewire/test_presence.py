@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
-import tidewire.redis.clients
 from tests.integration.tidewire.conftest import pass_time
+from tests.integration.tidewire.scripts_in_redis import FEW_EXAMPLES, run_with_client
 from tests.unit.tidewire.presence.presence_model import Model, scripts
 from tests.unit.tidewire.presence.presence_suite import (
     ADA,
@@ -180,26 +180,11 @@ class TestRedisPresence(PresenceSuite):
         assert await place.outlive(62.0, "a") == set()
 
 
-# The tests in memory run the same scripts and shrink them. Shrinking here would take minutes.
-@settings(
-    max_examples=15,
-    deadline=None,
-    phases=[Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@FEW_EXAMPLES
 @given(scripts)
 def test_members_are_who_is_connected(redis_server, script):
     """Run the scripts of the tests in memory with Redis."""
-
-    async def play() -> None:
-        client = tidewire.redis.clients.client()
-        try:
-            await client.flushall()
-            await Model(InRedis(client)).play(script)
-        finally:
-            await tidewire.redis.clients.close()
-
-    asyncio.run(play())
+    run_with_client(lambda client: Model(InRedis(client)).play(script))
 
 
 async def test_who_was_not_handed_over_is_counted_as_a_ghost_once(redis):

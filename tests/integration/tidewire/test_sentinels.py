@@ -7,10 +7,9 @@ import shutil
 import warnings
 
 import pytest
-from channels.layers import get_channel_layer
 
 import tidewire.redis.clients
-from tests.integration.tidewire.test_node import Cluster, names, offsets, until
+from tests.integration.tidewire.test_node import Cluster, names, offsets, running_cluster, until
 from tests.sentinels import MASTER, Sentinels
 from tidewire import conf
 from tidewire.exceptions import RedisUnavailable
@@ -47,11 +46,8 @@ async def cluster(sentinels, settings):
         "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [host]}}
     }
     conf.settings.cache_clear()
-    two_nodes = Cluster("ab")
-    yield two_nodes
-    for node in two_nodes.nodes:
-        await node.stop()
-    await get_channel_layer().flush()
+    async with running_cluster() as two_nodes:
+        yield two_nodes
     await tidewire.redis.clients.close()
     conf.settings.cache_clear()
     # redis-py and channels_redis leave connections to Sentinels to the garbage collector, which causes warnings.
