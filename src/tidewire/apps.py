@@ -3,8 +3,8 @@
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
-from tidewire.checks import check_static_files
 from tidewire.publishing.background import refuse_greenlets
+from tidewire.static_checks import check_static_files
 from tidewire.versions import require_packages
 
 

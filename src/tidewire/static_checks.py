@@ -28,6 +28,6 @@ def check_static_files(**_: Any) -> list[CheckMessage]:
         CheckWarning(
             f"{name} hashes the name of client.js, but not the names of the modules that it imports",
             hint="set support_js_module_import_aggregation = True in a subclass of it, and name that in STORAGES",
-            id="tidewire.W001",
+            id="tidewire.W020",
         )
     ]

@@ -26,7 +26,7 @@ def warnings(settings):
 def test_hashed_names_that_import_plain_names_are_a_warning(warnings):
     backend = f"{STORAGE}ManifestStaticFilesStorage"
     assert warnings(backend) == {
-        "tidewire.W001": f"{backend} hashes the name of client.js, but not the names of the modules that it imports"
+        "tidewire.W020": f"{backend} hashes the name of client.js, but not the names of the modules that it imports"
     }
 
 
