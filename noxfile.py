@@ -1,4 +1,4 @@
-"""`make test-matrix`: the library's tests over the corners of what it supports; writes docs/compatibility.md.
+"""`make test-matrix`: the library's tests over the corners of the supported versions; writes docs/compatibility.md.
 
 The oldest of everything, the newest of everything and some between, each on an interpreter that this machine has.
 """
@@ -24,7 +24,7 @@ nox.options.envdir = "var/matrix"
 PAGE = Path("docs/compatibility.md")
 BEGIN, END = "<!-- make test-matrix writes from here ... -->\n", "<!-- ... to here -->\n"
 LIBRARY = ("tests/unit/tidewire", "tests/contract", "tests/integration/tidewire")
-# What the tests need besides the library: their own tools, and what the settings of the kit import.
+# Packages for the tests besides the library: their own tools, and those that the settings of the kit import.
 TOOLS = (
     *("pytest", "pytest-django", "pytest-asyncio", "pytest-xdist", "hypothesis", "uvicorn", "websockets", "psutil"),
     *("pydantic-settings", "dj-database-url", "psycopg[binary]", "django-bulma", "django-axes", "django-csp"),
@@ -45,7 +45,7 @@ COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class Corner:
-    """One choice of versions, the interpreters that try it, and the tests that they run."""
+    """A choice of versions, the interpreters that try it, and the tests that they run."""
 
     name: str
     pythons: tuple[str, ...]
@@ -66,7 +66,7 @@ CORNERS = (
     Corner("kit", ("3.14",), tests=("tests/unit/dashboard", "tests/unit/web", "tests/unit/ws")),
 )
 
-# What `pip list` says, and the version of Python.
+# The packages of `pip list`, and the version of Python.
 LIST = (
     "import importlib.metadata as m, json, platform;"
     "versions = {d.name.lower().replace('_', '-'): d.version for d in m.distributions()};"

@@ -36,7 +36,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
     parser.add_argument("--rounds", type=int, help="how often each is measured")
     parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core a process runs on")
     parser.add_argument("--no-report", action="store_true", help="leave docs/ as it is")
-    parser.add_argument("--report-only", nargs="?", const=LAST, type=Path, help="write docs/ anew from a run's file")
+    parser.add_argument("--report-only", nargs="?", const=LAST, type=Path, help="write docs/ again from a run's file")
     options = parser.parse_args(arguments)
     base = quick() if options.quick else full()
     plan = Plan(

@@ -64,19 +64,21 @@ class Comparison:
 
 def workload_of(run: Mapping[str, Any]) -> Workload:
     """Return the workload of the run's users while all were live, by the second."""
-    held = run.get("hold_stats")
-    if not held or not held["seconds"]:
+    hold_stats = run.get("hold_stats")
+    if not hold_stats or not hold_stats["seconds"]:
         raise WorkloadError("the report has no hold with statistics; reports of earlier versions have none")
     since, until = hold_span(run["phases"])
-    seconds = held["seconds"]
+    seconds = hold_stats["seconds"]
     moments = [row for row in run["series"]["users"] if since <= row[0] < until]
-    sockets = sum(held["sockets"].values())
+    sockets = sum(hold_stats["sockets"].values())
     if not moments or not sockets:
         raise WorkloadError("nothing was noted in the run's hold")
     users = max(1, round(sum(row[1] for row in moments) / len(moments)))
-    pages = sum(times for name, times in held["pages"].items() if name.startswith("GET "))
-    saves = sum(times for name, times in held["pages"].items() if name.startswith("POST ") and "/login/" not in name)
-    handshakes = held["handshakes"]
+    pages = sum(times for name, times in hold_stats["pages"].items() if name.startswith("GET "))
+    saves = sum(
+        times for name, times in hold_stats["pages"].items() if name.startswith("POST ") and "/login/" not in name
+    )
+    handshakes = hold_stats["handshakes"]
     connects = max(1, sum(handshakes.values()))
     topics = [
         _topic(name, receivers, run, since=since, until=until)
@@ -90,7 +92,7 @@ def workload_of(run: Mapping[str, Any]) -> Workload:
         handshakes_per_page=connects / max(1, pages + saves),
         pages_per_user_minute=pages / seconds / users * 60,
         saves_per_user_minute=saves / seconds / users * 60,
-        editing_share=held["sockets"].get(EDIT, 0.0) / users,
+        editing_share=hold_stats["sockets"].get(EDIT, 0.0) / users,
         ticket_share=1.0,
         present_share=sum(handshakes.get(path, 0) for path in (USERS, READ, EDIT)) / connects,
         query_share=sum(handshakes.get(path, 0) for path in (READ, EDIT)) / connects,
@@ -104,13 +106,13 @@ def workload_of(run: Mapping[str, Any]) -> Workload:
 
 def _topic(name: str, receivers: Receivers, run: Mapping[str, Any], *, since: int, until: int) -> Topic:
     """Return a topic with events by the second, from deliveries; a state's first value belongs to the handshake."""
-    held = run["hold_stats"]
-    on_it = sum(held["sockets"].get(path, 0.0) for path in receivers.paths)
+    hold_stats = run["hold_stats"]
+    on_it = sum(hold_stats["sockets"].get(path, 0.0) for path in receivers.paths)
     came = sum(count for second, count in run["series"]["deliveries"][name] if since <= second < until)
     if receivers.kind == "state":
-        came = max(0, came - sum(held["handshakes"].get(path, 0) for path in receivers.paths))
-    audience = on_it / receivers.topics / sum(held["sockets"].values())
-    events = came * receivers.topics / on_it / held["seconds"] if on_it else 0.0
+        came = max(0, came - sum(hold_stats["handshakes"].get(path, 0) for path in receivers.paths))
+    audience = on_it / receivers.topics / sum(hold_stats["sockets"].values())
+    events = came * receivers.topics / on_it / hold_stats["seconds"] if on_it else 0.0
     return Topic(name, receivers.kind, events, EVENT_BYTES, audience)
 
 

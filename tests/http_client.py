@@ -63,7 +63,7 @@ def metric(text: str, name: str, **labels: str) -> float:
     total = 0.0
     for line in text.splitlines():
         sample, _, value = line.rpartition(" ")
-        family, _, found = sample.partition("{")
-        if family == name and all(f'{label}="{wanted}"' in found for label, wanted in labels.items()):
+        family, _, pairs = sample.partition("{")
+        if family == name and all(f'{label}="{wanted}"' in pairs for label, wanted in labels.items()):
             total += float(value)
     return total

@@ -25,7 +25,7 @@ from deploy.local.layout import FREE_PORTS
 LONGEST = (
     "tests/integration/loadtest/test_product.py",
     "tests/integration/loadtest/test_whole_run.py",
-    "tests/integration/test_up.py",
+    "tests/integration/deploy/test_up.py",
     "tests/faults/",
     "tests/monitoring/",
 )
@@ -44,8 +44,8 @@ def group(item: pytest.Item) -> str:
     """Return the group of a test, usually its module. A group runs in order in one process, and shares its fixtures."""
     if item.get_closest_marker(ALONE):
         return ALONE
-    if given := item.get_closest_marker("xdist_group"):
-        return str(given.args[0])
+    if own_group := item.get_closest_marker("xdist_group"):
+        return str(own_group.args[0])
     module = item.nodeid.partition("::")[0]
     if item.get_closest_marker("browser"):
         return f"{BROWSER}{module}"
@@ -71,8 +71,8 @@ def _changed_at(path: Path) -> float:
 
 def shared_directory(config: pytest.Config) -> Path | None:
     """Return the directory that all processes of this run share, or None if there is only one process."""
-    given = getattr(config, "workerinput", {}).get("shared")
-    return Path(given) if given else None
+    directory = getattr(config, "workerinput", {}).get("shared")
+    return Path(directory) if directory else None
 
 
 @contextlib.contextmanager
@@ -113,8 +113,8 @@ class Groups(LoadScopeScheduling):
             return waiting[0]
         allowed = [name for name in waiting if name.startswith(BROWSER) == browses and name != ALONE]
         # Processes for browsers may also take other groups. Tests that run alone come last.
-        left = [name for name in waiting if browses and (name != ALONE or len(waiting) == 1)]
-        return next(iter(allowed or left), None)
+        candidates = [name for name in waiting if browses and (name != ALONE or len(waiting) == 1)]
+        return next(iter(allowed or candidates), None)
 
 
 class Controller:
@@ -161,10 +161,10 @@ class Worker:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """A test that measures the machine waits until all other tests have ended, and they wait for it."""
         kind = fcntl.LOCK_EX if item.get_closest_marker(ALONE) else fcntl.LOCK_SH
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as locks:
             # Each test takes the turn lock first, so that the shared locks of others cannot starve an exclusive one.
             with locked(self._turn):
-                held.enter_context(locked(self._machine, kind))
+                locks.enter_context(locked(self._machine, kind))
             return (yield)
 
 

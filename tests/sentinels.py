@@ -139,12 +139,12 @@ class Sentinels:
                 return False
         return True
 
-    def _until(self, what: str, true: Callable[[], bool]) -> None:
+    def _until(self, expectation: str, true: Callable[[], bool]) -> None:
         end = time.monotonic() + FAILOVER_SECONDS
         while True:
             with contextlib.suppress(sync_redis.RedisError, OSError):
                 if true():
                     return
             if time.monotonic() > end:
-                raise TimeoutError(f"{what}: not within {FAILOVER_SECONDS:.0f} s; see {self._directory}")
+                raise TimeoutError(f"{expectation}: not within {FAILOVER_SECONDS:.0f} s; see {self._directory}")
             time.sleep(0.05)

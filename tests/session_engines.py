@@ -45,12 +45,12 @@ def without_table() -> Iterator[None]:
 def without_values() -> Iterator[None]:
     """Make the cache return None and store nothing, as memcached's clients do while their server is unavailable."""
     cache: Any = caches["default"]
-    kept = cache.get
+    get_value = cache.get
     cache.get = lambda *_arguments, **_options: None
     try:
         yield
     finally:
-        cache.get = kept
+        cache.get = get_value
 
 
 def engines(directory: Path, redis: Any) -> dict[str, Engine]:
@@ -89,7 +89,7 @@ def engines(directory: Path, redis: Any) -> dict[str, Engine]:
         fields = {"SESSION_ENGINE": f"{BACKENDS}.{backend}", "SESSION_FILE_PATH": str(files)}
         return Engine(name, fields | {"CACHES": {"default": cache}}, unavailable, **options)
 
-    made = (
+    all_engines = (
         of("db", "db", without_table),
         of("cached_db", "cached_db", without_table_and_cache),
         of("cache (locmem)", "cache", without_values),
@@ -97,7 +97,7 @@ def engines(directory: Path, redis: Any) -> dict[str, Engine]:
         of("file", "file", without_directory),
         of("signed_cookies", "signed_cookies", None, in_cookie=True),
     )
-    return {engine.name: engine for engine in made}
+    return {engine.name: engine for engine in all_engines}
 
 
 NAMES = ("db", "cached_db", "cache (locmem)", "cache (Redis)", "file", "signed_cookies")

@@ -93,11 +93,11 @@ class Tab:
         """Bring the tab to the front, which hides every other tab of its window."""
         self.command("Page.bringToFront")
 
-    def offline(self, *, away: bool) -> None:
+    def set_offline(self, *, offline: bool) -> None:
         """Disconnect the page from the network, or connect it again."""
         self.command("Network.enable")
         self.command(
-            "Network.emulateNetworkConditions", offline=away, latency=0, downloadThroughput=-1, uploadThroughput=-1
+            "Network.emulateNetworkConditions", offline=offline, latency=0, downloadThroughput=-1, uploadThroughput=-1
         )
 
     def freeze(self) -> None:

@@ -84,9 +84,9 @@ def _write(directory: Path, files: dict[str, str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    if found := unreadable(ROOT):
+    if path := unreadable(ROOT):
         sys.exit(
-            f"secrets: {found} is not readable by others, as after a clone with umask 077, but users of containers "
+            f"secrets: {path} is not readable by others, as after a clone with umask 077, but users of containers "
             f"must read it: chmod -R go+rX {' '.join(FOLDERS)}"
         )
     main()

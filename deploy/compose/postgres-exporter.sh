@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run once by PostgreSQL's entrypoint, when it makes its first database: who may read statistics and nothing else.
+# Run once by PostgreSQL's entrypoint, when it creates its first database: adds a role that may only read statistics.
 psql --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
     --set password="$(cat /run/secrets/postgres_exporter_password)" <<'SQL'
 CREATE ROLE exporter LOGIN CONNECTION LIMIT 4 PASSWORD :'password';

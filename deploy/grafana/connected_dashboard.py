@@ -71,7 +71,7 @@ CONNECTED = Dashboard(
                 Panel(
                     "Presence by kind of topic",
                     ((f"sum by (topic) (tidewire_presence_members{{{NODE}}})", "{{topic}}"),),
-                    "Members that nodes hold; one on two nodes is held twice.",
+                    "Members of nodes; a member on two nodes counts twice.",
                 ),
             ),
         ),
@@ -102,11 +102,11 @@ CONNECTED = Dashboard(
                     unit="s",
                 ),
                 Panel(
-                    "What told the user",
+                    "Credentials of handshakes",
                     (
                         (
                             f"sum by (credential) (rate(tidewire_authentications_total{{{NODE}}}[$__rate_interval]))",
-                            "{{method}}",
+                            "{{credential}}",
                         ),
                     ),
                     "A ticket costs no query, a session does.",

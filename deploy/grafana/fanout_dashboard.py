@@ -146,7 +146,7 @@ FANOUT = Dashboard(
                 Panel(
                     "Resumes",
                     ((f"sum by (result) (rate(tidewire_resumes_total{{{NODE}}}[$__rate_interval]))", "{{result}}"),),
-                    "`lost` had to read all anew. Alert: TidewireResumeGaps.",
+                    "`lost`: the client read its list again. Alert: TidewireResumeGaps.",
                     unit="cps",
                 ),
                 Panel(

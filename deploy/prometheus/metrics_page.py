@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from deploy.local.layout import ROOT
 from loadtest.run import load_metrics as load
-from tidewire import metrics
+from tidewire import metric_owners, metrics
 
 PAGE = ROOT / "docs" / "metrics.md"
 HEAD = """\
@@ -25,10 +25,10 @@ Labels are closed sets: a consumer is a class of the code, a topic a family (`do
 route. A value that a user can choose must not become a label.
 """
 OWNERS = {
-    "ws": metrics.NODE_METRICS,
-    "web": metrics.PAGE_METRICS,
-    "relay": metrics.RELAY_METRICS,
-    "web and relay": metrics.PAGE_AND_RELAY_METRICS,
+    "ws": metric_owners.NODE_METRICS,
+    "web": metric_owners.PAGE_METRICS,
+    "relay": metric_owners.RELAY_METRICS,
+    "web and relay": metric_owners.PAGE_AND_RELAY_METRICS,
 }
 COST = ROOT / "docs" / "metrics-cost.md"
 

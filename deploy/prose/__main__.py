@@ -20,17 +20,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy.local.layout import ROOT
-from deploy.prose.texts import CODE_SUFFIXES, Text, texts_of
+from deploy.prose.texts import CODE_NAMES, CODE_SUFFIXES, Text, texts_of
 
 # Directories that must keep within the limits, each column by itself. The tools that measure are one column, because
 # some of them have too few words for a rate.
 CHECKED = {
-    **{name: (name,) for name in ("src", "services", "docs", "deploy")},
+    **{name: (name,) for name in ("src", "services", "docs")},
+    "deploy": ("deploy", ".github", "requirements"),
     "measuring": ("loadtest", "bench", "capacity", "experiments", "testkit"),
     "tests": ("tests",),
 }
 # Documents outside docs/. The changelog is left out, because it uses the names of its time.
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+# Configuration outside deploy/.
+CONFIGURATION = (".gitlab-ci.yml", "Makefile", "compose.dev.yaml", "compose.yaml", "noxfile.py", "pyproject.toml")
 VOCABULARY = Path(__file__).with_name("words.txt")
 WORD = re.compile(r"[^\W\d_][\w'-]*")
 # Names that codespell takes for misspellings, in lower case.
@@ -89,16 +92,16 @@ def main() -> int:
 
 
 def read(name: str) -> Prose:
-    """Return the prose of a directory: documents in docs, comments and docstrings elsewhere."""
+    """Return the prose of a column: documents in docs, comments and docstrings elsewhere."""
     suffixes = (".md",) if name == "docs" else CODE_SUFFIXES
     paths = [
         path
         for directory in CHECKED.get(name, (name,))
         for path in sorted((ROOT / directory).rglob("*"))
-        if path.suffix in suffixes and "migrations" not in path.parts
+        if (path.suffix in suffixes or (path.name in CODE_NAMES and name != "docs")) and "migrations" not in path.parts
     ]
-    others = [ROOT / each for each in DOCUMENTS] if name == "docs" else []
-    return {path.relative_to(ROOT): texts_of(path) for path in others + paths}
+    others = {"docs": DOCUMENTS, "deploy": CONFIGURATION}.get(name, ())
+    return {path.relative_to(ROOT): texts_of(path) for path in [*(ROOT / each for each in others), *paths]}
 
 
 def beyond(name: str, prose: Prose) -> Iterator[str]:
@@ -116,17 +119,18 @@ def misspellings(prose: Prose) -> list[str]:
     """Return codespell's findings, each as `path:line: word ==> correction`."""
     with tempfile.TemporaryDirectory() as directory:
         for path, texts in prose.items():
-            copy = Path(directory, path)
+            # Below another directory, because codespell reads the settings of a pyproject.toml in its own.
+            copy = Path(directory, "texts", path)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text("\n".join(_lines(texts)), "utf-8")
-        options = ["--disable-colors", "--ignore-words-list", NAMES, "--dictionary", f"{VOCABULARY},-"]
+        options = ["--disable-colors", "--ignore-words-list", NAMES, "--dictionary", f"{VOCABULARY},-", "texts"]
         command = [sys.executable, "-m", "codespell_lib", *options]
         ran = subprocess.run(
             command, cwd=directory, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
         )
     if ran.returncode not in (0, 65):
         raise SystemExit(f"prose: codespell failed: {ran.stderr.strip()}")
-    return [line.removeprefix("./") for line in ran.stdout.splitlines()]
+    return [line.removeprefix("texts/") for line in ran.stdout.splitlines()]
 
 
 def _lines(texts: list[Text]) -> list[str]:
@@ -147,7 +151,8 @@ def table(prose_by_name: Mapping[str, Prose], misspelt: Sequence[str]) -> Iterat
             f"{cell:>10}" for cell in cells
         )
     columns = {directory: name for name, directories in CHECKED.items() for directory in directories}
-    counts = Counter(columns.get(line.partition("/")[0], "docs") for line in misspelt)
+    columns |= dict.fromkeys(CONFIGURATION, "deploy")
+    counts = Counter(columns.get(re.split("[/:]", line)[0], "docs") for line in misspelt)
     yield f"{'words to replace, in all':<40}<={0:>6}" + "".join(f"{counts[name]:>9} " for name in prose_by_name)
 
 

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 # A comment behind code must have a space before and after its mark, which a URL in a string does not have.
+HASH_COMMENT = re.compile(r"(?:^[ \t]*#.*\n?)+|(?<= )# .*", re.MULTILINE)
 COMMENT = {
     ".js": re.compile(r"/\*(?:.|\n)*?\*/|(?:^[ \t]*//.*\n?)+|(?<= )// .*", re.MULTILINE),
     ".lua": re.compile(r"(?:^[ \t]*--.*\n?)+", re.MULTILINE),
     ".css": re.compile(r"/\*(?:.|\n)*?\*/"),
+    **dict.fromkeys((".conf", ".in", ".sh", ".template", ".toml", ".yaml", ".yml"), HASH_COMMENT),
 }
 CODE_SUFFIXES = (".py", *COMMENT)
+# Files without a suffix.
+CODE_NAMES = ("Dockerfile", "Makefile")
 # Code in backticks, instructions to other tools, and the marks of a comment at the start of its lines.
 NO_PROSE = re.compile(
     r"``.+?``|`[^`\n]*`"
@@ -45,7 +49,8 @@ def texts_of(path: Path) -> list[Text]:
     elif path.suffix == ".py":
         texts = [*_comments(source), *_docstrings(source)]
     else:
-        texts = [Text(source.count("\n", 0, it.start()) + 1, it[0]) for it in COMMENT[path.suffix].finditer(source)]
+        comments = COMMENT.get(path.suffix, HASH_COMMENT).finditer(source)
+        texts = [Text(source.count("\n", 0, comment.start()) + 1, comment[0]) for comment in comments]
     return sorted(Text(line, _blank(NO_PROSE, text)) for line, text in texts)
 
 

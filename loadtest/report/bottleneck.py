@@ -20,17 +20,17 @@ ONE_PROCESS = ("ws", "redis", "relay")
 
 def growth(run: Run) -> dict[str, float]:
     """Return the growth from the first to the last tenth of a long hold; their means hide single readings."""
-    held = [moment for moment in run.figures.moments if moment.phase == HOLD]
-    tenth = len(held) // 10
+    hold_moments = [moment for moment in run.figures.moments if moment.phase == HOLD]
+    tenth = len(hold_moments) // 10
     if tenth < GROWTH_LEAST_MOMENTS:
         return {}
-    first, last = held[:tenth], held[-tenth:]
+    first, last = hold_moments[:tenth], hold_moments[-tenth:]
     hours = (last[0].second - first[0].second) / 3600
 
     def mean(moments: Sequence[Moment], name: str) -> float:
         return sum(moment.memory.get(name, 0) for moment in moments) / len(moments)
 
-    return {name: (mean(last, name) - mean(first, name)) / 2**20 / hours for name in sorted(held[-1].memory)}
+    return {name: (mean(last, name) - mean(first, name)) / 2**20 / hours for name in sorted(hold_moments[-1].memory)}
 
 
 def services(run: Run, since: int) -> dict[str, dict[str, float]]:

@@ -7,23 +7,24 @@ import difflib
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from dashboard.database import why_not_writable
+from dashboard.setting_types import (
+    Addresses,
+    AllowedHosts,
+    Bind,
+    BindableHost,
+    DatabaseUrl,
+    FreePath,
+    Origins,
+    Port,
+    RedisUrl,
 )
-
-from dashboard.database import usable_url, why_not_writable
-from tidewire.addresses import host_name, host_port, origin_setting, parse_all
 from tidewire.redis_url import redis_url
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -45,80 +46,8 @@ SECRET_KEY_MIN_CHARS: Final = 50
 NEW_KEY: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
 # Characters that editors, other systems and `echo` may add around a value; no setting begins or ends with them.
 SURROUNDING_CHARACTERS: Final = "\ufeff \t\r\n\v\f"
-# First path segments that are used by pages, sockets and static files.
-TAKEN_PATHS: Final = frozenset(
-    [
-        "documents",
-        "drafts",
-        "favicon.ico",
-        "healthz",
-        "login",
-        "logout",
-        "metrics",
-        "new",
-        "notifications",
-        "operations",
-        "people",
-        "readyz",
-        "session",
-        "signup",
-        "static",
-        "ws",
-    ]
-)
 # A name this similar to a setting's counts as a misspelling; for difflib, 1 is the same name.
 MISSPELLING_SIMILARITY: Final = 0.8
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part for part in (part.strip() for part in value.split(",")) if part)
-    return value
-
-
-def _each(parse: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    return lambda texts: tuple(dict.fromkeys(parse_all(parse, texts)))
-
-
-def _allowed_host(text: str) -> str:
-    """Normalise a host as Django compares it: `.example.com` includes its subdomains, `*` is any host."""
-    if text == "*":
-        return text
-    if text.startswith("*."):
-        raise ValueError("a name with its subdomains is written .example.com")
-    dot = "." if text.startswith(".") else ""
-    return dot + host_name(text.removeprefix(".").removesuffix("."))
-
-
-def _address(text: str) -> str:
-    host_port(text)
-    return text
-
-
-def _bind(text: str) -> str:
-    if text.startswith("unix:/"):
-        return text
-    host, port = host_port(text)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _bindable_host(text: str) -> str:
-    return host_name(text).strip("[]")
-
-
-def _free_path(text: str) -> str:
-    if text.removesuffix("/") in TAKEN_PATHS:
-        raise ValueError(f"/{text} is another page's address")
-    return text
-
-
-def _redis_url(text: str) -> str:
-    # A host is required only without Sentinels, so it is checked later.
-    return redis_url(text, host_needed=False)
-
-
-CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Env(BaseModel):
@@ -137,15 +66,15 @@ class Env(BaseModel):
         "logout: first add the new key here in every service, then exchange the two, and remove the old one two "
         "weeks later.",
     )
-    allowed_hosts: Annotated[CommaList, AfterValidator(_each(_allowed_host))] = Field(
+    allowed_hosts: AllowedHosts = Field(
         min_length=1, description="Host names that pages are served under, with commas between them."
     )
-    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
+    redis_url: RedisUrl = Field(
         repr=False,
         description="The Redis that carries events and presence: redis://user:password@host:6379/0; user and password "
         "are percent-encoded.",
     )
-    redis_sentinels: Annotated[CommaList, AfterValidator(_each(_address))] = Field(
+    redis_sentinels: Addresses = Field(
         default=(),
         description="host:port of each Redis Sentinel, with commas between them. They name the primary; "
         f"{PREFIX}REDIS_URL then gives user, password, database and TLS, and its host is not used. Empty: no Sentinel.",
@@ -156,18 +85,18 @@ class Env(BaseModel):
     redis_sentinel_password: SecretStr = Field(
         default=SecretStr(""), description="The Sentinels' own password, if they require one; secret."
     )
-    database_url: Annotated[str, AfterValidator(usable_url)] = Field(
+    database_url: DatabaseUrl = Field(
         repr=False,
         description="The database: postgres://user:password@host:5432/name or sqlite:////path; user and password are "
         "percent-encoded.",
     )
-    allowed_origins: Annotated[CommaList, AfterValidator(_each(origin_setting))] = Field(
+    allowed_origins: Origins = Field(
         default=(),
         description="Public origins (https://docs.example.com) that may post forms and open sockets; "
         "empty: the request's own host only.",
     )
     signup: bool = Field(default=False, description="Whether visitors may make an account for themselves.")
-    admin_path: Annotated[str, AfterValidator(_free_path)] = Field(
+    admin_path: FreePath = Field(
         default="admin/",
         pattern=r"^[a-z0-9-]{1,50}/$",
         description="Where Django's admin is, with a slash at its end; another word only hides it from scanners.",
@@ -178,7 +107,7 @@ class Env(BaseModel):
     secure_cookies: bool = Field(
         default=True, description="Cookies over HTTPS only, redirect to HTTPS, HSTS. Off only where there is no TLS."
     )
-    web_bind: Annotated[str, AfterValidator(_bind)] = Field(
+    web_bind: Bind = Field(
         default="127.0.0.1:18100", description="Where Gunicorn listens: host:port, [IPv6 address]:port or unix:/path."
     )
     web_workers: int = Field(default=2, ge=1, le=64, description="Gunicorn processes of one web service.")
@@ -189,7 +118,7 @@ class Env(BaseModel):
         description="Name of this ws process in presence, metrics and logs; unique among the nodes of one Redis. "
         "Empty: host name and process id.",
     )
-    admin_host: Annotated[str, AfterValidator(_bindable_host)] = Field(
+    admin_host: BindableHost = Field(
         default="127.0.0.1", description="Where a ws process serves health and metrics: an address, IPv6 too."
     )
     admin_port: Port = Field(default=18300, description="The port for it; never behind the public proxy.")

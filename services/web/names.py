@@ -24,8 +24,8 @@ TAKEN = "A user with that name, or with one that looks like it, already exists. 
 
 def connect() -> None:
     """Keep the skeletons consistent with the users, once per process."""
-    pre_save.connect(_saving, sender=User, dispatch_uid="web.names")
-    post_save.connect(_saved, sender=User, dispatch_uid="web.names")
+    pre_save.connect(_before_save, sender=User, dispatch_uid="web.names")
+    post_save.connect(_after_save, sender=User, dispatch_uid="web.names")
 
 
 def skeletons(name: str) -> set[str]:
@@ -49,12 +49,12 @@ def check_name(name: str, *, user_pk: int | None = None) -> str:
     return name
 
 
-def _saving(instance: User, raw: bool = False, **_: Any) -> None:
+def _before_save(instance: User, raw: bool = False, **_: Any) -> None:
     if instance._state.adding and not raw:  # noqa: SLF001  # Django documents it for exactly this
         check_name(instance.get_username())
 
 
-def _saved(
+def _after_save(
     instance: User, created: bool, raw: bool = False, update_fields: frozenset[str] | None = None, **_: Any
 ) -> None:
     if raw or (update_fields is not None and User.USERNAME_FIELD not in update_fields):

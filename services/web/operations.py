@@ -15,7 +15,7 @@ from web.pages import LivePage
 
 NOT_LISTENING = "{node} is not listening: it drains already, or has ended."
 REDIS_UNAVAILABLE = (
-    "Redis does not answer, so no node can be told anything. Its own host still can: python -m tidewire drain."
+    "Redis does not answer, so no command reaches a node. On the node's own host, run: python -m tidewire drain."
 )
 
 
@@ -59,5 +59,5 @@ class DrainNode(StaffPage, TemplateView):
         except RedisUnavailable:
             messages.error(request, REDIS_UNAVAILABLE)
         else:
-            messages.success(request, f"{node} was told to drain.")
+            messages.success(request, f"{node} will drain.")
         return redirect("operations")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004  # Django's name
 from django.core.exceptions import ImproperlyConfigured
@@ -98,6 +98,32 @@ def check_sqlite(
         )
         for name in databases or ()
         if _begins_deferred(connections[name].settings_dict)
+    ]
+
+
+@register(Tags.staticfiles)
+def check_static_files(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Return a warning if `client.js` gets a hashed name, but imports its modules by names without a hash.
+
+    After an upgrade a browser would load the new `client.js`, and could use modules of its cache: those of the previous
+    release may lack an export, which stops all scripts of the page.
+    """
+    if not apps.is_installed("django.contrib.staticfiles"):
+        return []
+    # Imported late: the module needs settings, and only this check needs the module.
+    from django.contrib.staticfiles.storage import HashedFilesMixin, staticfiles_storage  # noqa: PLC0415
+
+    hashes_all = getattr(staticfiles_storage, "support_js_module_import_aggregation", False)
+    if not isinstance(staticfiles_storage, HashedFilesMixin) or hashes_all:
+        return []
+    name = django_settings.STORAGES["staticfiles"]["BACKEND"]
+    return [
+        _message(
+            Warning,
+            "W015",
+            f"{name} hashes the name of client.js, but not the names of the modules that it imports.",
+            "Set support_js_module_import_aggregation = True in a subclass of it, and name that in STORAGES.",
+        )
     ]
 
 

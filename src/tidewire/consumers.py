@@ -22,7 +22,7 @@ from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
 from tidewire.requests import ID_LENGTH
 from tidewire.server.consumer_loop import ConsumerLoop
-from tidewire.server.node import node
+from tidewire.server.current_node import node
 from tidewire.topics import StreamTopic, Topic
 
 __all__ = ["LiveConsumer"]

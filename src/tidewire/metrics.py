@@ -4,12 +4,20 @@ Labels must not carry a name from outside: consumers are classes, topics are fam
 generate` writes `docs/metrics.md` from this module; the text after "Act:" becomes its last column.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from tidewire.close_codes import CloseCode
+from tidewire.label_values import (
+    DROP_REASONS,
+    EDIT_LEASE_STEPS,
+    LIMITS,
+    OTHER_CLOSE_CODES,
+    REDIS_ERROR_KINDS,
+    RELAY_FAILURE_REASONS,
+    TASKS,
+)
 
 # --- sockets -----------------------------------------------------------------------------------------------------
 CONNECTIONS = Gauge(
@@ -230,81 +238,6 @@ REQUEST_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-# Metrics that only a ws node, only a page's process, or only the relay can measure. Each of these processes imports all
-# of them, and would export the others as zeros.
-NODE_METRICS: tuple[Any, ...] = (
-    CONNECTIONS,
-    CONNECTIONS_LIMIT,
-    CONNECTS,
-    AUTHENTICATIONS,
-    CLOSES,
-    CONNECTION_SECONDS,
-    SUBSCRIPTIONS,
-    REJECTED,
-    LIMIT_REJECTIONS,
-    REVOKED,
-    DELIVERED,
-    DELIVERY_SECONDS,
-    FANOUT_SECONDS,
-    RESUMES,
-    HISTORY_READS,
-    SLOW_CONNECTIONS,
-    SLOW_CLOSES,
-    BACKLOG_BYTES,
-    USERS,
-    PRESENCE_MEMBERS,
-    LEASES_REGISTERED,
-    LEASES_EXPIRED,
-    GHOSTS,
-    EDIT_LEASE_CHANGES,
-    TASK_RESTARTS,
-    STALE,
-    DRAINING,
-    LAYER_DROPPED,
-    LAYER_GAPS,
-    DRAIN_STARTED_SECONDS,
-    DRAIN_LIMIT_SECONDS,
-    LOOP_LAG_SECONDS,
-    ASYNCIO_TASKS,
-)
-PAGE_METRICS: tuple[Any, ...] = (OUTBOX_WAITING, REQUESTS, REQUEST_SECONDS)
-RELAY_METRICS: tuple[Any, ...] = (RELAY_PUBLISHED, RELAY_FAILURES, RELAY_LAST_POLL_SECONDS)
-# Exported by each process that reads the outbox.
-PAGE_AND_RELAY_METRICS: tuple[Any, ...] = (OUTBOX_OLDEST_SECONDS,)
-
-# Metrics that a node must not export, and those that a page's process must not export.
-NOT_NODE_METRICS = (*PAGE_METRICS, *RELAY_METRICS, *PAGE_AND_RELAY_METRICS)
-NOT_PAGE_METRICS = (*NODE_METRICS, *RELAY_METRICS)
-
-TASKS = (
-    "receiving",
-    "checking",
-    "presence",
-    "edit leases",
-    "slow",
-    "lag",
-    "sessions",
-    "redis clock",
-    "delivery",
-    "reporting",
-)
-REDIS_ERROR_KINDS = ("timeout", "connection", "other")
-RELAY_FAILURE_REASONS = ("redis", "database", "publisher")
-# The steps of `contrib.edit_lease`, which this module must not import.
-EDIT_LEASE_STEPS = ("take", "touch", "ask", "hand_over", "keep", "leave")
-DROP_REASONS = ("hint", "write")
-LIMITS = (
-    "application_seconds",
-    "frames_per_second",
-    "handshake_seconds",
-    "handshakes",
-    "message_bytes",
-    "protocol",
-    "request",
-    "request_bytes",
-)
-# The protocol's own codes, each of which a client may send; a code that a client invents is `other`.
-OTHER_CLOSE_CODES = (*(str(code) for code in range(1000, 1016)), "other")
 # The closed sets of label values. Each must start at 0: Prometheus does not count the first appearance of a counter as
 # an increase.
 VALUES: dict[Any, tuple[str, ...]] = {
@@ -324,11 +257,6 @@ VALUES_PER_LABEL: dict[Any, tuple[str, ...]] = {
     REJECTED: ("malformed", "flooding", "too_large"),
     PUBLISHED: ("new", "repeated"),
 }
-
-
-def families(declared: Iterable[Any]) -> frozenset[str]:
-    """Return the names of these metrics in a registry."""
-    return frozenset(family.name for metric in declared for family in metric.describe())
 
 
 def initialise(consumer: str) -> None:

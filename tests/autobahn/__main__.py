@@ -109,7 +109,9 @@ def report(results: dict[str, Any], wanted: tuple[str, ...]) -> int:
     failures = [f"{name}: was not tested" for name in wanted if not results.get(name)]
     for name, cases in results.items():
         counts = Counter(case["behavior"] for case in cases.values())
-        print(f"{name}: {len(cases)} cases: " + ", ".join(f"{count} {what}" for what, count in counts.most_common()))
+        print(
+            f"{name}: {len(cases)} cases: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+        )
         failures += [
             f"{name} {number}: {case['behavior']}, close {case['behaviorClose']}"
             for number, case in cases.items()

@@ -59,7 +59,7 @@ def faults(page, *, sizes=SIZES) -> dict:
         page.set_viewport_size(viewport)
         page.emulate_media(color_scheme=scheme)
         results[size, scheme] = (overflow(page), missing(page))
-    return {look: each for look, each in results.items() if each != (0, [])}
+    return {setting: each for setting, each in results.items() if each != (0, [])}
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -171,10 +171,10 @@ def test_pages_of_documents_say_what_became_of_them(own_stack, seat, absence):
 def test_a_page_made_while_redis_was_away_has_what_came_before_its_socket(own_stack, seat, absence):
     """Such a page cannot know its position, so it must catch up once."""
     bob = seat(own_stack, "bob")
-    held = []
+    routes = []
 
     def hold(route):
-        held.append(route)
+        routes.append(route)
 
     bob.page.route("**/main*.js", hold)
     redis_pid = own_stack.processes["redis"].pid
@@ -185,9 +185,9 @@ def test_a_page_made_while_redis_was_away_has_what_came_before_its_socket(own_st
     finally:
         os.kill(redis_pid, signal.SIGCONT)
     absence.write("Before the socket")
-    while not held:
+    while not routes:
         bob.page.wait_for_timeout(50)
-    held[0].continue_()
+    routes[0].continue_()
     bob.is_live()
     expect(bob.find("[data-events] li").first).to_contain_text("ada created Before the socket")
     expect(bob.toast("While this page was away: 1 notification")).to_be_visible()

@@ -63,15 +63,20 @@ def come_back(person):
     person.is_live()
 
 
-def test_text_that_the_browser_brings_back_is_still_of_its_version(ada, bob):
-    """The page is the newest, its text is not: it must not be saved over a version that it was not based on."""
-    slug = ada.write("A document to come back to", "one")
+def save_beside(ada, bob, slug):
+    """Let ada type, and bob save a newer version."""
     ada.goto(f"/documents/{slug}/edit/")
     ada.page.get_by_label("Text").fill("one by ada")
     bob.goto(f"/documents/{slug}/edit/")
     bob.write_anyway()
     bob.save("ONE by bob")
     bob.page.wait_for_url(f"**/documents/{slug}/")
+
+
+def test_text_that_the_browser_brings_back_is_still_of_its_version(ada, bob):
+    """The page is the newest, its text is not: it must not be saved over a version that it was not based on."""
+    slug = ada.write("A document to come back to", "one")
+    save_beside(ada, bob, slug)
     come_back(ada)
     expect(ada.page.get_by_label("Text")).to_have_value("one by ada")
     ada.page.get_by_label("Text").fill("one by ada!")
@@ -88,12 +93,7 @@ def test_text_that_the_browser_brings_back_is_still_of_its_version(ada, bob):
 
 def test_a_page_that_comes_back_with_the_newest_text_is_of_the_newest_version(ada, bob):
     slug = ada.write("A document to come round to", "one")
-    ada.goto(f"/documents/{slug}/edit/")
-    ada.page.get_by_label("Text").fill("one by ada")
-    bob.goto(f"/documents/{slug}/edit/")
-    bob.write_anyway()
-    bob.save("ONE by bob")
-    bob.page.wait_for_url(f"**/documents/{slug}/")
+    save_beside(ada, bob, slug)
     come_back(ada)
     ada.page.get_by_label("Text").fill("ONE by bob")
     come_back(ada)

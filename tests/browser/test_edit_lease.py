@@ -27,7 +27,7 @@ def form(person):
     return person.find("[data-editor]")
 
 
-def says(person):
+def notice(person):
     return person.find("[data-lease-panel] [role=alert]")
 
 
@@ -43,20 +43,20 @@ def test_who_is_asked_hands_over_and_cannot_type_on(ada, bob):
     slug = ada.write("A document for one at a time", "one\ntwo")
     edit(ada, slug)
     edit(bob, slug)
-    expect(says(bob)).to_have_text("ada is writing this document.")
+    expect(notice(bob)).to_have_text("ada is writing this document.")
     expect(text(bob)).to_have_js_property("readOnly", True)
     expect(text(ada)).to_be_editable()
     text(ada).fill("one\ntwo by ada")
 
     press(bob, "Ask to take over")
-    expect(says(bob)).to_contain_text("You have asked ada.")
+    expect(notice(bob)).to_contain_text("You have asked ada.")
     expect(bob.find("[data-lease-left]")).to_have_text(re.compile(r"^\d+ s$"))
-    expect(says(ada)).to_contain_text("bob would like to write.")
+    expect(notice(ada)).to_contain_text("bob would like to write.")
     expect(text(ada)).to_be_editable()
     press(ada, "Hand over")
 
-    expect(says(ada)).to_contain_text("bob is writing this document now.")
-    expect(says(bob)).to_have_text("It is yours to write now.")
+    expect(notice(ada)).to_contain_text("bob is writing this document now.")
+    expect(notice(bob)).to_have_text("It is yours to write now.")
     text(ada).focus()
     ada.page.keyboard.type("too late")
     expect(text(ada)).to_have_value("one\ntwo by ada")
@@ -79,12 +79,12 @@ def test_a_holder_may_keep_it_and_the_asker_may_write_anyway(ada, bob):
     edit(bob, slug)
     press(bob, "Ask to take over")
     press(ada, "Keep writing")
-    expect(says(bob)).to_have_text("ada would like to go on writing.")
+    expect(notice(bob)).to_have_text("ada would like to go on writing.")
     expect(ada.find("[data-lease-panel]")).to_be_hidden()
     bob.write_anyway()
     expect(text(bob)).to_be_focused()
     bob.page.keyboard.type("bob ")
-    expect(says(bob)).to_contain_text("You are writing beside ada.")
+    expect(notice(bob)).to_contain_text("You are writing beside ada.")
 
 
 def test_who_waits_is_next_and_starts_from_what_was_saved(ada, bob):
@@ -155,7 +155,7 @@ def test_the_first_key_after_a_sleep_waits_until_it_is_known_whose_turn_it_is(ad
     text(ada).focus()
     ada.page.keyboard.type("x")
     expect(text(ada)).to_have_value("one, and more")
-    expect(says(ada)).to_contain_text("The connection is lost")
+    expect(notice(ada)).to_contain_text("The connection is lost")
 
     # Writing is possible without it, and the lease is unchanged if the page reconnects in time.
     ada.write_anyway()
@@ -178,7 +178,7 @@ def test_who_lost_it_in_their_sleep_is_told_before_they_type_on(ada, bob):
     expect(form(bob)).to_have_attribute("data-lease", "gained", timeout=LEASE_MS)
     expect(text(ada)).to_have_js_property("readOnly", True)
     lid.lift()
-    expect(says(ada)).to_contain_text("bob is writing this document now.")
+    expect(notice(ada)).to_contain_text("bob is writing this document now.")
     text(ada).focus()
     ada.page.keyboard.type("too late")
     expect(text(ada)).to_have_value("one by ada")
@@ -186,9 +186,9 @@ def test_who_lost_it_in_their_sleep_is_told_before_they_type_on(ada, bob):
 
     press(ada, "Ask to take over")
     press(bob, "Hand over")
-    expect(says(ada)).to_have_text("It is yours to write now.")
+    expect(notice(ada)).to_have_text("It is yours to write now.")
     expect(text(ada)).to_have_value("one by ada")
-    expect(says(bob)).to_contain_text("ada is writing this document now.")
+    expect(notice(bob)).to_contain_text("ada is writing this document now.")
 
 
 def test_without_redis_pages_say_so_and_the_fence_protects(start_stack, seat):
@@ -199,7 +199,7 @@ def test_without_redis_pages_say_so_and_the_fence_protects(start_stack, seat):
     edit(bob, slug)
     stack.stop("redis", signal.SIGKILL)
     for person in (ada, bob):
-        expect(says(person)).to_contain_text("Nobody can be told who is writing just now.", timeout=RECONNECT_MS)
+        expect(notice(person)).to_contain_text("other editors are not shown.", timeout=RECONNECT_MS)
         expect(text(person)).to_be_editable()
     bob.save("one by bob")
     bob.page.wait_for_url(f"**/documents/{slug}/")
@@ -216,7 +216,7 @@ def test_whatever_it_says_fits_and_lacks_nothing(seat, stack, viewport):
     ada, bob = (seat(stack, name, viewport=viewport) for name in ("ada", "bob"))
     results = {}
 
-    def look(person, state):
+    def check_page(person, state):
         expect(form(person)).to_have_attribute("data-lease", state)
         results[state] = faults(person.page, sizes={"": viewport})
         # News must never cover buttons that need an answer.
@@ -226,15 +226,15 @@ def test_whatever_it_says_fits_and_lacks_nothing(seat, stack, viewport):
     slug = ada.write("A document that is looked at", "09:00 Welcome\n" * 30)
     edit(ada, slug)
     edit(bob, slug)
-    look(bob, "theirs")
+    check_page(bob, "theirs")
     press(bob, "Ask to take over")
-    look(bob, "asking")
-    look(ada, "asked")
+    check_page(bob, "asking")
+    check_page(ada, "asked")
     press(ada, "Hand over")
-    look(bob, "gained")
-    look(ada, "lost")
+    check_page(bob, "gained")
+    check_page(ada, "lost")
     ada.write_anyway()
-    look(ada, "anyway")
+    check_page(ada, "anyway")
     assert not any(results.values()), results
 
 
@@ -243,7 +243,7 @@ def test_by_keyboard_from_the_text_and_read_out_once(ada, bob):
     slug = ada.write("A document by keyboard", "one")
     edit(ada, slug)
     edit(bob, slug)
-    says(ada).evaluate(
+    notice(ada).evaluate(
         "element => { window.alerts = 0; new MutationObserver(() => { window.alerts += 1; })"
         ".observe(element, { subtree: true, childList: true, characterData: true }); }"
     )

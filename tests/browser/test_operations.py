@@ -66,7 +66,7 @@ def test_staff_drain_a_node_and_watch(own_stack, seat, picture, crowd, scheme):
     admin.page.get_by_role("heading", name=f"Drain {node}?").wait_for()
     admin.is_live()
     admin.page.get_by_role("button", name=f"Drain {node}").click()
-    expect(admin.page.get_by_role("status").filter(has_text=f"{node} was told to drain.")).to_be_visible()
+    expect(admin.page.get_by_role("status").filter(has_text=f"{node} will drain.")).to_be_visible()
     expect(card(admin, node)).to_have_attribute("data-state", "draining")
     expect(card(admin, node).locator("progress")).to_be_visible()
     admin.is_live()

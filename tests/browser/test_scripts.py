@@ -60,7 +60,7 @@ def test_text_from_events_is_text(ada, bob):
 @pytest.mark.parametrize("name", ["ada", "bob", "Ünal", "李", "👩‍🚀 x", "a" * 150])
 def test_names_have_the_same_colour_from_either_language(ada, name):
     ada.goto("/people/")
-    made = ada.page.evaluate(
+    colours = ada.page.evaluate(
         """async (name) => {
           const main = document.querySelector("script[type=module]").src;
           const source = await (await fetch(main)).text();
@@ -70,7 +70,7 @@ def test_names_have_the_same_colour_from_either_language(ada, name):
         }""",
         name,
     )
-    assert made == f"face hue-{hue(name)}"
+    assert colours == f"face hue-{hue(name)}"
 
 
 def test_a_burst_does_not_cover_the_page(ada, bob):

@@ -53,9 +53,9 @@ class Publisher:
 
     def stop(self) -> None:
         """Stop publishing."""
-        told, said = self._process.communicate(timeout=END_SECONDS)
-        assert self._process.returncode == 0, said[-2000:]
-        result = json.loads(told.splitlines()[-1])
+        output, errors = self._process.communicate(timeout=END_SECONDS)
+        assert self._process.returncode == 0, errors[-2000:]
+        result = json.loads(output.splitlines()[-1])
         self.saved, self.failed = result["saved"], result["failed"]
 
     def __exit__(self, *_exception: object) -> None:

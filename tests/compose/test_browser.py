@@ -123,16 +123,16 @@ def test_an_edit_is_traced_from_nginx_to_the_browsers_event(compose, people):
     with ada.page.expect_response(lambda answer: answer.request.method == "POST" and answer.url.endswith(edit)) as sent:
         ada.save("second")
     request_id = sent.value.headers["x-request-id"]
-    told = frames.with_id(request_id)
+    received = frames.with_id(request_id)
     expect(bob.find("[data-changed]")).to_contain_text("ada saved a newer version")
 
     logs = compose("logs", "--no-color", "--no-log-prefix", "nginx", "web", "relay", "ws")
     lines = [line for line in logs.splitlines() if request_id in line]
-    sys.stdout.write("\n".join((*lines, f"bob's browser: {json.dumps(told)}", "")))
+    sys.stdout.write("\n".join((*lines, f"bob's browser: {json.dumps(received)}", "")))
     # Docker puts a terminal's code before some lines.
     matching = [json.loads(line[line.index("{") :]) for line in lines]
     [passed] = [line for line in matching if "method" in line]
     assert (passed["method"], passed["path"], passed["status"]) == ("POST", edit, 302)
-    [made] = [line for line in matching if line.get("event") == "event in the outbox"]
-    assert (made["type"], made["event_id"]) == (told["type"], told["id"])
-    assert (told["verb"], told["actor"], told["title"]) == ("updated", "ada", "Traced")
+    [stored] = [line for line in matching if line.get("event") == "event in the outbox"]
+    assert (stored["type"], stored["event_id"]) == (received["type"], received["id"])
+    assert (received["verb"], received["actor"], received["title"]) == ("updated", "ada", "Traced")

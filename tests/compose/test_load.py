@@ -45,7 +45,7 @@ def log(project):
 
 def test_worker_that_is_killed_half_way_does_not_spoil_the_report(loaded, tmp_path):
     """Its users' events count until its end, the others' to the end of the run; each worker's clock is estimated."""
-    wait_for(lambda: log(loaded), lambda said: "phase hold" in said, RAMP_SECONDS)
+    wait_for(lambda: log(loaded), lambda output: "phase hold" in output, RAMP_SECONDS)
     time.sleep(HOLD_SECONDS / 2)
     subprocess.run(["docker", "kill", loaded.running("loadtest-worker")[1]["Id"]], check=True, capture_output=True)
     code = loaded("wait", "loadtest-master", check=False, timeout_seconds=HOLD_SECONDS + END_SECONDS).split()[-1]
@@ -54,8 +54,8 @@ def test_worker_that_is_killed_half_way_does_not_spoil_the_report(loaded, tmp_pa
     sys.stdout.write(f"{report['totals']} {report['unaccounted']} {report['configuration']['clock']}\n")
 
     [(lost, users)] = report["unaccounted"].items()
-    said = re.search(r"counted up to (\d+) s: ([\d,]+) deliveries due, ([\d,]+) received", lost)
-    assert said[2] == said[3] != "0"
+    matched = re.search(r"counted up to (\d+) s: ([\d,]+) deliveries due, ([\d,]+) received", lost)
+    assert matched[2] == matched[3] != "0"
     assert len(users) == USERS / WORKERS
     assert not any(report["counts"].values()), report["faults"]
     assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0

@@ -44,15 +44,17 @@ def test_scaling_under_load_loses_nothing(compose):
         time.sleep(RESOLVED_SECONDS)
         second.connect(per_second=CONNECTS_PER_SECOND)
         second_here = newest(inside)
-        held = wait_for(
-            lambda: connections_by_node(compose), lambda found: sum(found.values()) == SOCKETS and len(found) == 4, 20
+        before = wait_for(
+            lambda: connections_by_node(compose),
+            lambda connections: sum(connections.values()) == SOCKETS and len(connections) == 4,
+            20,
         )
         began = time.time()
         compose.up(ws=2)
         down_seconds = time.time() - began
         for crowd in (first, second):
             crowd.wait(lambda status: status["disconnected"] == 0, BACK_SECONDS)
-        left = connections_by_node(compose)
+        after = connections_by_node(compose)
         publisher.stop()
         # A socket without a position begins at the current one: earlier events are not due to it.
         due = committed(inside, first_here)
@@ -64,12 +66,12 @@ def test_scaling_under_load_loses_nothing(compose):
     closed = codes(diaries, began)
     refused = sum(sum(diary.refusals.values()) for diary in diaries)
     sys.stdout.write(
-        f"spread {sorted(map(int, held.values()))}, then {sorted(map(int, left.values()))}; codes {dict(closed)}; "
+        f"spread {sorted(map(int, before.values()))}, then {sorted(map(int, after.values()))}; codes {dict(closed)}; "
         f"refused {refused}; down in {down_seconds:.0f} s; {len(due)} events; {account}\n"
     )
     # Sockets opened with two replicas stay; least_conn prefers the two new replicas for the others.
-    assert min(held.values()) >= SOCKETS / 4 * 0.8
-    assert sum(left.values()) == SOCKETS
+    assert min(before.values()) >= SOCKETS / 4 * 0.8
+    assert sum(after.values()) == SOCKETS
     assert set(closed) == {CloseCode.DRAINING}
     assert closed.total() >= SOCKETS / 4
     assert codes(diaries).keys() == {CloseCode.DRAINING}

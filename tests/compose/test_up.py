@@ -50,9 +50,9 @@ async def test_who_logs_in_is_counted_live(compose):
     assert page.status == 200
     assert "data-users-count" in page.text
     async with open_socket(compose, "/ws/users/", ada) as first:
-        await event(first, "users.count", lambda found: found["names"] == ["ada"])
+        await event(first, "users.count", lambda count: count["names"] == ["ada"])
         async with open_socket(compose, "/ws/users/", bob):
-            counted = await event(first, "users.count", lambda found: found["count"] == 2)
+            counted = await event(first, "users.count", lambda count: count["count"] == 2)
     assert counted["names"] == ["ada", "bob"]
 
 
@@ -161,13 +161,13 @@ def test_prometheus_sees_every_replica_and_every_exporter(compose):
     def up() -> list[tuple[str, str]]:
         return sorted((each["metric"]["job"], each["value"][1]) for each in query(compose, "up"))
 
-    wait_for(up, lambda found: found == expected, SCRAPED_SECONDS)
+    wait_for(up, lambda targets: targets == expected, SCRAPED_SECONDS)
 
 
 @pytest.mark.parametrize("metric", ["redis_up", "pg_up", "nginx_up"])
 def test_an_exporter_reaches_what_it_speaks_of(compose, metric):
     wait_for(
-        lambda: [each["value"][1] for each in query(compose, metric)], lambda found: found == ["1"], SCRAPED_SECONDS
+        lambda: [each["value"][1] for each in query(compose, metric)], lambda values: values == ["1"], SCRAPED_SECONDS
     )
 
 
@@ -183,7 +183,7 @@ def test_grafana_has_its_source_and_its_dashboards(compose):
     written = len(list((ROOT / "deploy/grafana/dashboards").glob("*.json")))
     wait_for(
         lambda: len(fetch(f"{url}/search?type=dash-db", headers=basic).json()),
-        lambda found: found == written,
+        lambda dashboards: dashboards == written,
         SCRAPED_SECONDS,
     )
 
@@ -193,7 +193,7 @@ def test_alerts_have_somewhere_to_go(compose):
         answer = ask(compose, "alertmanagers")["activeAlertmanagers"]
         return [each["url"] for each in answer]
 
-    wait_for(alertmanagers, lambda found: found == ["http://alertmanager:9093/api/v2/alerts"], SCRAPED_SECONDS)
+    wait_for(alertmanagers, lambda urls: urls == ["http://alertmanager:9093/api/v2/alerts"], SCRAPED_SECONDS)
 
 
 def test_every_rule_is_loaded(compose):
@@ -222,13 +222,13 @@ async def test_scaling_ws_up_and_down_needs_no_restart_of_nginx_and_breaks_no_so
     await asyncio.sleep(3)
     sockets = [await open_socket(compose, "/ws/users/", ada) for _ in range(24)]
     try:
-        held = await asyncio.to_thread(connections_by_node, compose)
-        assert len(held) == 4
-        assert min(held.values()) >= 3
+        connections = await asyncio.to_thread(connections_by_node, compose)
+        assert len(connections) == 4
+        assert min(connections.values()) >= 3
         await asyncio.to_thread(compose.up, ws=2)
-        kept = sum((await asyncio.to_thread(connections_by_node, compose)).values())
+        remaining = sum((await asyncio.to_thread(connections_by_node, compose)).values())
         closed = [each for each in sockets if each.close_code is not None]
-        assert len(closed) == len(sockets) - kept
+        assert len(closed) == len(sockets) - remaining
         assert all(each.close_code in (*range(3000, 3500), *range(4000, 4500)) for each in closed)
         for _ in range(6):
             async with open_socket(compose, "/ws/users/", ada) as again:

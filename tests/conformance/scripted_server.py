@@ -176,13 +176,13 @@ class Server(threading.Thread):
         """The path of pages that are loaded from now on."""
         return f"/ws/{self._scripts}/"
 
-    def do(self, what: Callable[[], Any]) -> None:
+    def do(self, act: Callable[[], Any]) -> None:
         """Call a function in the server's event loop."""
 
         async def run() -> None:
-            made = what()
-            if asyncio.iscoroutine(made):
-                await made
+            result = act()
+            if asyncio.iscoroutine(result):
+                await result
 
         asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
 

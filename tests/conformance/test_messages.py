@@ -9,7 +9,7 @@ from tests.tabs import until
 TICK = {"type": "tick", "topic": "a", "id": "1", "offset": 1, "n": 1}
 
 
-def says(*events, opcode=1):
+def sending(*events, opcode=1):
     async def script(peer):
         await peer.accept()
         for event in events:
@@ -40,7 +40,7 @@ def tick(topic, offset, **more):
 
 def test_each_topic_has_a_position_of_its_own(client, odd_server):
     tab = client(
-        says(resumed("a", "e1:4"), resumed("b.c", "e2.m90:90"), tick("a", 5), tick("b.c", 91), tick("a", 6)),
+        sending(resumed("a", "e1:4"), resumed("b.c", "e2.m90:90"), tick("a", 5), tick("b.c", 91), tick("a", 6)),
         positions="{ a: 'e1:3', 'b.c': '', quiet: 'e3.m7:7', none: null }",
     )
     tab.wait("events().length === 3")
@@ -49,7 +49,7 @@ def test_each_topic_has_a_position_of_its_own(client, odd_server):
 
 
 def test_a_topic_that_the_page_did_not_know_is_resumed_too(client, odd_server):
-    tab = client(says(resumed("a", "e1:4"), tick("a", 5)))
+    tab = client(sending(resumed("a", "e1:4"), tick("a", 5)))
     tab.wait("events().length === 1")
     assert odd_server.peers[0].at == []
     assert positions(odd_server, tab) == ["a:e1.m5:5"]
@@ -57,7 +57,7 @@ def test_a_topic_that_the_page_did_not_know_is_resumed_too(client, odd_server):
 
 def test_what_was_missed_on_one_topic_is_lost_on_that_topic(client, odd_server):
     tab = client(
-        says(resumed("a", "e9:2", recovered=False), resumed("b", "e2:5"), tick("a", 3), tick("b", 6)),
+        sending(resumed("a", "e9:2", recovered=False), resumed("b", "e2:5"), tick("a", 3), tick("b", 6)),
         positions="{ a: 'e1:3', b: 'e2:5' }",
     )
     tab.wait("events().length === 2")
@@ -67,7 +67,7 @@ def test_what_was_missed_on_one_topic_is_lost_on_that_topic(client, odd_server):
 
 def test_an_event_is_given_once_by_its_id_within_its_topic(client, odd_server):
     tab = client(
-        says(
+        sending(
             resumed("a", "e1:0"), resumed("b", "e2:0"),
             tick("a", 1, id="x"), tick("a", 1, id="x"), tick("b", 1, id="x"), tick("a", 2, id="x"), tick("a", 3),
         )
@@ -78,13 +78,13 @@ def test_an_event_is_given_once_by_its_id_within_its_topic(client, odd_server):
 
 
 def test_an_older_event_does_not_take_the_position_back(client, odd_server):
-    tab = client(says(resumed("a", "e1:8"), tick("a", 9), tick("a", 5)))
+    tab = client(sending(resumed("a", "e1:8"), tick("a", 9), tick("a", 5)))
     tab.wait("events().includes('a5')")
     assert positions(odd_server, tab) == ["a:e1.m9:9"]
 
 
 def test_many_events_keep_the_memory_of_ids_bounded(client):
-    tab = client(says(resumed("a", "e1:0"), *(tick("a", n) for n in range(1, 2501))))
+    tab = client(sending(resumed("a", "e1:0"), *(tick("a", n) for n in range(1, 2501))))
     tab.wait("events().length === 2500")
     assert tab.evaluate("live._positions.seen('a')") == 1000
 
@@ -106,7 +106,7 @@ NO_EVENTS = [
 
 
 def test_what_is_no_event_is_passed_over(client, odd_server):
-    tab = client(says(*NO_EVENTS, TICK), **QUICK)
+    tab = client(sending(*NO_EVENTS, TICK), **QUICK)
     tab.wait("events().includes(1)")
     assert tab.evaluate("states()") == ["live"]
     assert tab.evaluate("said.filter(({ kind }) => kind === 'error')") == []
@@ -115,14 +115,14 @@ def test_what_is_no_event_is_passed_over(client, odd_server):
 
 
 def test_a_binary_message_is_passed_over(client):
-    tab = client(first_then(says(b"\x00\x01", b"{}", opcode=BINARY), well), **QUICK)
+    tab = client(first_then(sending(b"\x00\x01", b"{}", opcode=BINARY), well), **QUICK)
     live(tab)
     assert tab.evaluate("said.filter(({ kind }) => kind === 'error')") == []
 
 
 def test_a_handler_that_fails_is_reported_and_stops_nothing(client, odd_server):
     tab = client(
-        says(resumed("a", "e1:0", recovered=False), TICK, tick("a", 2), {"type": "well", "n": 3}),
+        sending(resumed("a", "e1:0", recovered=False), TICK, tick("a", 2), {"type": "well", "n": 3}),
         on="{ tick: () => { throw new Error('mine'); }, well: ({ n }) => said.push({ kind: 'event', value: n }) }",
         onState="() => { throw new Error('state'); }",
         onGap="() => { throw new Error('gap'); }",

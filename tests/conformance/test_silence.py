@@ -31,11 +31,11 @@ def slow(seconds):
     return script
 
 
-def first_then(first, then):
+def first_then(first, others):
     """Return a script with one behaviour for the first connection and another for all others."""
 
     async def script(peer):
-        await (first if peer.number == 0 else then)(peer)
+        await (first if peer.number == 0 else others)(peer)
 
     return script
 
@@ -156,10 +156,10 @@ def test_offline_shows_at_once_and_online_brings_back(client, odd_server):
     live(tab)
     tab.evaluate("WebSocket.prototype.send = new Proxy(WebSocket.prototype.send, { apply: (...call) => "
                  "navigator.onLine && Reflect.apply(...call) })")  # fmt: skip
-    tab.offline(away=True)
+    tab.set_offline(offline=True)
     tab.wait("live.state === 'reconnecting'", 2)
     tab.wait("!live._isOpen", 12)
-    tab.offline(away=False)
+    tab.set_offline(offline=False)
     began = time.monotonic()
     live(tab)
     assert time.monotonic() - began < 5
@@ -170,7 +170,7 @@ def test_offline_that_is_not_true_is_shown_for_some_seconds_only(client, odd_ser
     """A server on the same computer is available without a network."""
     tab = client(well, **QUICK)
     live(tab)
-    tab.offline(away=True)
+    tab.set_offline(offline=True)
     tab.wait("states().join() === 'live,reconnecting,live'")
     assert len(odd_server.peers) == 1
 
@@ -178,9 +178,9 @@ def test_offline_that_is_not_true_is_shown_for_some_seconds_only(client, odd_ser
 def test_offline_and_online_within_a_moment_keep_the_socket(client, odd_server):
     tab = client(well)
     live(tab)
-    tab.offline(away=True)
+    tab.set_offline(offline=True)
     tab.wait("live._unanswered === 0")
-    tab.offline(away=False)
+    tab.set_offline(offline=False)
     # The state must change at once, not after the timeout of the check.
     tab.wait("states().join() === 'live,reconnecting,live'", 3)
     assert len(odd_server.peers) == 1

@@ -58,9 +58,9 @@ from tidewire.fanout import send_writer  # noqa: E402
 from tidewire.fanout.frames import frame  # noqa: E402
 from tidewire.layers import require_layer  # noqa: E402
 from tidewire.presence import PresenceKey  # noqa: E402
-from tidewire.server import consumer_loop, inbox  # noqa: E402
-from tidewire.server import node as node_module  # noqa: E402
-from tidewire.server.node import Node, node  # noqa: E402
+from tidewire.server import consumer_loop, current_node, inbox  # noqa: E402
+from tidewire.server.current_node import node  # noqa: E402
+from tidewire.server.node import Node  # noqa: E402
 from tidewire.testing import MemoryEditLeases, MemoryPresence, MemoryStreams  # noqa: E402
 from tidewire.topics import Topic  # noqa: E402
 
@@ -79,7 +79,7 @@ def create_node(options: Settings) -> Node:
     )
 
 
-node_module.create_node = create_node
+current_node.create_node = create_node
 
 if "CONTRACT_START_FAILS" in os.environ:
     import tidewire.server.daphne

@@ -41,19 +41,27 @@ SAID = {
 }
 
 
-def held(state) -> dict[str, int]:
+def kept_state(state) -> dict[str, int]:
     return {name: state[name] for name in EMPTY}
 
 
 def ends(server, name):
     """Check that no state remains."""
-    state = held(server.until(lambda state: held(state) == EMPTY, 20))
+    state = kept_state(server.until(lambda state: kept_state(state) == EMPTY, 20))
     assert state == EMPTY, f"{name}\n{server.log.read_text()[-3000:]}"
 
 
 def without_backpressure(server):
     if server.name == "daphne":
         pytest.skip("Daphne alone buffers without a bound: only its ping, after 50 s, ends a client that stops reading")
+
+
+def record(server, name, act):
+    """Return the client, and the scope and the messages that the application received from it and from an act."""
+    client = server.open(f"record/{name}")
+    act(client)
+    state = server.until(lambda state: len(state["recorded"].get(name, ())) == 3)
+    return client, state["recorded"][name]
 
 
 def test_every_end_and_message_has_a_fake(server):
@@ -64,11 +72,7 @@ def test_every_end_and_message_has_a_fake(server):
 
 @pytest.mark.parametrize("act", ACTS)
 def test_the_end_of_a_socket_is_told_as_the_fakes_tell_it(server, act):
-    name = f"end-{list(ACTS).index(act)}"
-    client = server.open(f"record/{name}")
-    ACTS[act](client)
-    state = server.until(lambda state: len(state["recorded"].get(name, ())) == 3)
-    [_scope, first, last] = state["recorded"][name]
+    _client, [_scope, first, last] = record(server, f"end-{list(ACTS).index(act)}", ACTS[act])
     assert first == {"type": "websocket.connect"}
     if server.name == "daphne":
         assert last == ENDS[act]
@@ -80,11 +84,7 @@ def test_the_end_of_a_socket_is_told_as_the_fakes_tell_it(server, act):
 
 @pytest.mark.parametrize("case", SAID)
 def test_a_message_is_told_as_the_fakes_tell_it(server, case):
-    name = f"said-{list(SAID).index(case)}"
-    client = server.open(f"record/{name}")
-    SAID[case](client)
-    state = server.until(lambda state: len(state["recorded"].get(name, ())) == 3)
-    message = state["recorded"][name][2]
+    client, [_scope, _first, message] = record(server, f"said-{list(SAID).index(case)}", SAID[case])
     kind = MESSAGES[case]
     if server.name != "uvicorn":
         # JSON cannot contain bytes.
@@ -94,10 +94,10 @@ def test_a_message_is_told_as_the_fakes_tell_it(server, case):
 
 def test_a_socket_without_a_query_and_with_one(server):
     """A missing query must be empty, not absent."""
-    for name, query, told in (("no-query", "", repr(b"")), ("query", "?at=1:2", repr(b"at=1:2"))):
+    for name, query, query_string in (("no-query", "", repr(b"")), ("query", "?at=1:2", repr(b"at=1:2"))):
         client = server.open(f"record/{name}", query)
         state = server.until(lambda state, name=name: name in state["recorded"])
-        assert state["recorded"][name][0] == {"query_string": told, "subprotocols": []}
+        assert state["recorded"][name][0] == {"query_string": query_string, "subprotocols": []}
         client.vanish()
 
 

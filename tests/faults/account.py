@@ -57,12 +57,12 @@ class Account:
         self.lost = len(lost)
         self.duplicated = faults.counts[Kind.DUPLICATED]
         self.reordered = faults.counts[Kind.REORDERED]
-        for kind, found in (
+        for kind, offsets in (
             (Kind.LOST, lost),
             *((kind, faults.offsets(kind)) for kind in (Kind.DUPLICATED, Kind.REORDERED)),
         ):
-            if found:
-                self.examples.append(f"{client}: {kind} {_some([due[offset - 1] for offset in found])}")
+            if offsets:
+                self.examples.append(f"{client}: {kind} {_some([due[offset - 1] for offset in offsets])}")
 
     def reload(self, reloads: Sequence[float], missing: Iterable[float]) -> None:
         """Count events that the page read from the database at these times: those committed before the last of them."""
@@ -102,6 +102,6 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
 
 
-def _some(found: Sequence[int]) -> str:
-    head = ", ".join(map(str, found[:5]))
-    return head if len(found) <= 5 else f"{head} and {len(found) - 5} more"
+def _some(events: Sequence[int]) -> str:
+    head = ", ".join(map(str, events[:5]))
+    return head if len(events) <= 5 else f"{head} and {len(events) - 5} more"

@@ -26,7 +26,7 @@ def size(pytestconfig):
 
 
 @pytest.fixture
-def tell(request):
+def note(request):
     """Writes a line of progress to the terminal, past pytest's capture."""
     plugins = request.config.pluginmanager
     reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
@@ -42,11 +42,11 @@ def tell(request):
 
 
 @pytest.fixture
-def scene(tell, pytestconfig):
+def scene(note, pytestconfig):
     """`scene(stack, "name of the fault", pages=..., per_second=50)`: see `Scene`."""
     full = in_full(pytestconfig)
 
     def make(*arguments, **options) -> Scene:
-        return Scene(*arguments, tell=tell, keep=full, small=not full, **options)
+        return Scene(*arguments, note=note, keep=full, small=not full, **options)
 
     return make

@@ -130,8 +130,8 @@ class Diary:
     reloads: list[float]
     errors: dict[str, int]
 
-    def __init__(self, **told: Any) -> None:
-        vars(self).update(told)
+    def __init__(self, **fields: Any) -> None:
+        vars(self).update(fields)
 
 
 def codes(diaries: Sequence[Diary], since: float = 0.0) -> Counter[int]:

@@ -103,7 +103,7 @@ class CrowdProcess:
 
     async def latencies(self) -> dict[str, list[float]]:
         """Return the seconds from commit to page, by span."""
-        return {span: [round(each, 5) for each in found] for span, found in self._late.items()}
+        return {span: [round(each, 5) for each in seconds] for span, seconds in self._late.items()}
 
     async def close(self) -> None:
         for client in self.clients:

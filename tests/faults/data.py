@@ -58,7 +58,7 @@ def judge(run: Scene, *, people: int, ended: float, gone: Sequence[str] = (LEAVE
         all(right) and row.healed_seconds <= HEAL_SECONDS,
         f"{sum(right)} of {len(counts)} pages right after {row.healed_seconds:.1f} s",
     )
-    stale = [diary for diary in stayed if any(said and at >= run.began for at, said in diary.stale)]
+    stale = [diary for diary in stayed if any(is_stale and at >= run.began for at, is_stale in diary.stale)]
     still = [diary for diary in stale if diary.stale[-1][1]]
     run.target(
         "no page is left stale", not still, f"{len(stale)} of {len(stayed)} were marked stale, {len(still)} still are"

@@ -45,11 +45,11 @@ class Publisher:
         """Stop publishing."""
         if self._process is None:
             return
-        told, _ = self._process.communicate(timeout=END_SECONDS)
+        output, _ = self._process.communicate(timeout=END_SECONDS)
         if self._process.returncode:
             raise RuntimeError(f"the publisher failed with {self._process.returncode}")
         self._process = None
-        result: dict[str, Any] = json.loads(told)
+        result: dict[str, Any] = json.loads(output)
         self.saved, self.failed, self.last = result["saved"], result["failed"], result["last"]
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

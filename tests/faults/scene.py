@@ -60,7 +60,7 @@ def people(
 
 
 class Scene:
-    """`with Scene(stack, "kill -9", pages=..., per_second=50, tell=print) as scene`: all sockets are open, events flow.
+    """`with Scene(stack, "kill -9", pages=..., per_second=50, note=print) as scene`: all sockets are open, events flow.
 
     The test causes the fault, then calls `catch_up`, states targets, and calls `verdict`.
     """
@@ -72,7 +72,7 @@ class Scene:
         *,
         pages: Sequence[Page],
         per_second: float,
-        tell: Callable[[str], None],
+        note: Callable[[str], None],
         keep: bool = False,
         small: bool = False,
         order: int = 0,
@@ -86,7 +86,7 @@ class Scene:
         self.diaries: list[Diary] = []
         self.due: list[tuple[int, float]] = []
         self.latencies: dict[str, list[float]] = {}
-        self._tell = tell
+        self._note = note
         self._keep = keep
         self._connects_per_second = connects_per_second
         self._closing = contextlib.ExitStack()
@@ -100,7 +100,7 @@ class Scene:
             closing.enter_context(self.watcher)
             before = committed(self.stack)
             self.after = before[-1][0] if before else 0
-            self.tell(f"{self.row.sockets:,} sockets connect")
+            self.note(f"{self.row.sockets:,} sockets connect")
             self.crowd.connect(per_second=self._connects_per_second)
             if self.row.per_second:
                 closing.enter_context(self.publisher)
@@ -113,8 +113,8 @@ class Scene:
     def __exit__(self, *exception: object) -> None:
         self._closing.__exit__(*exception)
 
-    def tell(self, words: str) -> None:
-        self._tell(f"{self.row.fault}: {words}")
+    def note(self, words: str) -> None:
+        self._note(f"{self.row.fault}: {words}")
 
     def calm(self, seconds: float = CALM_SECONDS) -> None:
         """Let events flow undisturbed for a while."""
@@ -122,7 +122,7 @@ class Scene:
 
     def begin(self, words: str) -> float:
         """Begin the fault: earlier codes, connects and changes of presence do not count."""
-        self.tell(words)
+        self.note(words)
         self.began = time.time()
         return self.began
 
@@ -143,7 +143,7 @@ class Scene:
 
     def catch_up(self, timeout_seconds: float = CATCH_UP_SECONDS) -> None:
         """Stop publishing, wait until every page has shown the last event, and compute the account."""
-        self.tell("the last events arrive")
+        self.note("the last events arrive")
         self.publisher.stop()
         due = self.due = committed(self.stack, self.after)
         if due:
@@ -161,15 +161,15 @@ class Scene:
 
     def presence(self, *, leave: Collection[str] = (), may: Collection[str] = ()) -> None:
         """Check all leaves since the fault: `leave` must have left once, `may` can have left, others are flickers."""
-        left = self.watcher.left(self.began)
+        leaves = self.watcher.left(self.began)
         had_to = set(leave)
-        self.row.flickers = sum(1 for _, member in left if member not in had_to.union(may))
-        here = self.watcher.members[USERS]
-        ghosts = [member for member in had_to if member in here]
+        self.row.flickers = sum(1 for _, member in leaves if member not in had_to.union(may))
+        members = self.watcher.members[USERS]
+        ghosts = [member for member in had_to if member in members]
         self.row.ghosts = len(ghosts)
-        times = [at for at, member in left if member in had_to]
+        times = [at for at, member in leaves if member in had_to]
         self.row.ghost_seconds = max(times) - self.began if times else None
-        again = len(times) - len({member for _, member in left if member in had_to})
+        again = len(times) - len({member for _, member in leaves if member in had_to})
         if had_to:
             self.target(
                 "every member that did not return left exactly once",
@@ -215,7 +215,7 @@ class Scene:
         """Print the row, save it for the document if requested, and fail for targets that were not met."""
         self.row.when, self.row.commit = table.now(), table.commit()
         for line in self.row.lines():
-            self._tell(line)
+            self._note(line)
         if self._keep:
             self.row.save()
         failures = table.unmet(self.row.targets)

@@ -90,9 +90,9 @@ class Row:
 
     @classmethod
     def load(cls, file: Path) -> Row:
-        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        targets = [Target(**each) for each in told.pop("targets")]
-        return cls(**told | {"targets": targets, "account": Account(**told["account"])})
+        fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        targets = [Target(**each) for each in fields.pop("targets")]
+        return cls(**fields | {"targets": targets, "account": Account(**fields["account"])})
 
 
 def document(rows: Iterable[Row], *, machine: str, command: str) -> str:
@@ -137,8 +137,8 @@ def commit() -> str:
     return f"{named}-dirty" if _git("status", "--porcelain", "--untracked-files=no", "--", ".", *WRITTEN) else named
 
 
-def _git(*told: str) -> str:
-    done = subprocess.run(["git", *told], cwd=ROOT, capture_output=True, text=True, check=False, timeout=10)
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=10)
     return done.stdout.strip()
 
 

@@ -62,12 +62,12 @@ def test_clock(stack_factory, scene, size, tmp_path, direction):
                 late.connect()
                 run.target("new sockets are let in", late.ask("status")["open"] == len(newer), f"{len(newer)}")
                 cookies = {page.user: page.cookie for page in newer if page.user in LOGGED_OUT}
-                said = {user: time.time() for user in LOGGED_OUT if log_out(stack, cookies[user])}
+                logged_out_at = {user: time.time() for user in LOGGED_OUT if log_out(stack, cookies[user])}
                 time.sleep(2 * CLOSED_SECONDS)
-                out = [diary for diary in late.diaries() if diary.user in said]
+                out = [diary for diary in late.diaries() if diary.user in logged_out_at]
             run.crowd.ask("leave", user=LEAVER)
             judge(run, people=count, ended=time.time())
-            closes = [(at - said[diary.user], code) for diary in out for at, code in diary.closes]
+            closes = [(at - logged_out_at[diary.user], code) for diary in out for at, code in diary.closes]
             run.target(
                 f"{len(out)} sockets of logged-out users closed within 1 s, for good",
                 len(closes) == len(out) == SOCKETS_PER_PERSON * len(LOGGED_OUT)

@@ -74,16 +74,16 @@ def test_half_open(start_stack, scene, size):
         finally:
             os.kill(sleepers.pid, signal.SIGCONT)
         names = sorted({page.user for page in frozen})
-        left = {member for _, member in run.watcher.left(run.began)}
-        run.row.ghosts = len(set(names) - left)
+        leavers = {member for _, member in run.watcher.left(run.began)}
+        run.row.ghosts = len(set(names) - leavers)
         run.row.ghost_seconds = max((at for at, _ in run.watcher.left(run.began)), default=run.began) - run.began
         run.target(
             f"members gone within ping + pong + check + grace + sweep ({bound:.0f} s)",
             not run.row.ghosts and run.row.ghost_seconds <= bound,
-            f"{run.row.ghost_seconds:.1f} s, {len(left)} of {len(names)} members",
+            f"{run.row.ghost_seconds:.1f} s, {len(leavers)} of {len(names)} members",
         )
-        run.target("no other member left", left <= set(names), sorted(left - set(names))[:5] or "none did")
-        run.tell("they wake")
+        run.target("no other member left", leavers <= set(names), sorted(leavers - set(names))[:5] or "none did")
+        run.note("they wake")
         sleepers.wait(lambda status: status["disconnected"] == 0, 60.0)
         run.catch_up()
         run.nothing_lost()

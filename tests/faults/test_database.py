@@ -29,21 +29,21 @@ def locked(database: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def gone(database: Path) -> Iterator[None]:
+def replaced_file(database: Path) -> Iterator[None]:
     """Replace the file by a directory, as if its volume were not mounted."""
     names = [database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))]
-    away = [name.with_name(f"away-{name.name}") for name in names]
-    pairs = [(name, other) for name, other in zip(names, away, strict=True) if name.exists()]
-    for name, other in pairs:
-        name.rename(other)
+    moved = [name.with_name(f"away-{name.name}") for name in names]
+    pairs = [(name, target) for name, target in zip(names, moved, strict=True) if name.exists()]
+    for name, target in pairs:
+        name.rename(target)
     # Otherwise SQLite would create an empty database there.
     database.mkdir()
     try:
         yield
     finally:
         database.rmdir()
-        for name, other in pairs:
-            other.rename(name)
+        for name, target in pairs:
+            target.rename(name)
 
 
 def test_sqlite(start_stack, scene, size):
@@ -58,8 +58,8 @@ def test_sqlite(start_stack, scene, size):
         with locked(database):
             last_for(run, FAULT_SECONDS)
         run.calm()
-        run.tell("SQLite is gone")
-        with gone(database):
+        run.note("SQLite is gone")
+        with replaced_file(database):
             time.sleep(FAULT_SECONDS)
             status = page(stack, run)
             run.target("pages answer with an error", status in (500, 503), f"status {status}")

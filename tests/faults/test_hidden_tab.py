@@ -25,8 +25,8 @@ def test_hidden_tab(start_stack, scene, size, tmp_path):
         run.begin(f"ada's tab is hidden for {HIDDEN_SECONDS:.0f} s")
         hidden.hide()
         run.until(HIDDEN_SECONDS)
-        found, throttled = hidden.observe(), hidden.throttled_runs
-        run.tell("its node is drained")
+        observed, throttled = hidden.observe(), hidden.throttled_runs
+        run.note("its node is drained")
         stack.stop_ws(0)
         run.calm(DRAINED_SECONDS)
         after = hidden.observe()
@@ -34,13 +34,15 @@ def test_hidden_tab(start_stack, scene, size, tmp_path):
         hidden.show()
         hidden.ada.wait("document.querySelector('[data-editor]').dataset.lease === 'mine'")
         back = time.time() - began
-        left = sorted({member for _, member in run.watcher.left(run.began)} & {"ada", "bob"})
+        leavers = sorted({member for _, member in run.watcher.left(run.began)} & {"ada", "bob"})
         run.target("Chromium throttled the tab's timers to one run a minute", throttled >= 2, f"{throttled} runs")
-        run.target("no socket closed", found.closes == 0, f"{found.closes} did")
-        run.target("the hidden page showed Live all the time", found.states == ["live"], found.states)
-        run.target("it kept its edit lease", found.leases == ["mine"], found.leases)
-        run.target("another page saw no change of the members", len(found.seen_by_others) == 1, found.seen_by_others)
-        run.target("presence never changed", not left, left)
+        run.target("no socket closed", observed.closes == 0, f"{observed.closes} did")
+        run.target("the hidden page showed Live all the time", observed.states == ["live"], observed.states)
+        run.target("it kept its edit lease", observed.leases == ["mine"], observed.leases)
+        run.target(
+            "another page saw no change of the members", len(observed.seen_by_others) == 1, observed.seen_by_others
+        )
+        run.target("presence never changed", not leavers, leavers)
         run.target("a drain moved it to the other node with its lease", after.leases == ["mine"], after.leases)
         run.target("and no other page saw it leave", len(after.seen_by_others) == 1, after.seen_by_others)
         run.target("the page is live when it is visible again", back < 5.0, f"{back:.1f} s")

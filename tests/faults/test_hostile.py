@@ -121,8 +121,8 @@ async def dawdle(port, page, seconds):
 async def again_and_again(seconds, attack):
     """Repeat the attack until the time is over. Return the counts of its results."""
     ends = Counter()
-    over = time.monotonic() + seconds
-    while time.monotonic() < over:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         try:
             ends[await attack()] += 1
         except OSError as error:

@@ -36,13 +36,13 @@ def test_kill(start_stack, scene, size):
         run.back()
         run.until(LEASE_SECONDS + 2 * SWEEP_SECONDS)
         run.catch_up()
-        gone = [each.user for each in run.diaries if each.path == "/ws/users/" and each.ended]
+        users = [each.user for each in run.diaries if each.path == "/ws/users/" and each.ended]
         run.nothing_lost()
-        run.presence(leave=gone)
+        run.presence(leave=users)
         run.target(
             f"every ghost gone within lease + 1 s ({LEASE_SECONDS + SWEEP_SECONDS:.0f} s)",
             run.row.ghost_seconds is not None and run.row.ghost_seconds <= LEASE_SECONDS + SWEEP_SECONDS,
-            f"{run.row.ghost_seconds or 0:.1f} s, {len(gone)} members",
+            f"{run.row.ghost_seconds or 0:.1f} s, {len(users)} members",
         )
         run.verdict()
 
@@ -77,7 +77,7 @@ def test_frozen(start_stack, scene, size):
             run.until(NOTICED_SECONDS)
         finally:
             os.kill(frozen.pid, signal.SIGCONT)
-        run.tell("ws-0 goes on")
+        run.note("ws-0 goes on")
         run.back()
         # Time for the node to renew its lease, which ended meanwhile, and for all expired members to leave.
         run.until(NOTICED_SECONDS + LEASE_SECONDS + 2 * SWEEP_SECONDS)
@@ -95,8 +95,8 @@ def test_frozen(start_stack, scene, size):
         # Its members leave when its lease ends, and join again after their sockets have reconnected.
         everybody = {page.user for page in pages}
         run.presence(may=everybody | {"newcomer"})
-        here = set(run.watcher.members[USERS])
-        run.target("all users are shown again, and no others", here == everybody, f"{len(here)} of {len(everybody)}")
+        shown = set(run.watcher.members[USERS])
+        run.target("all users are shown again, and no others", shown == everybody, f"{len(shown)} of {len(everybody)}")
         still = sum(int(_open_on(node)) for node in stack.ws)
         run.target("no node counts a closed socket", still == len(pages), f"{still:,} of {len(pages):,}")
         run.verdict()
@@ -180,7 +180,7 @@ def test_rolling_restart(start_stack, scene, size):
         for i in range(3):
             codes.append(stack.stop_ws(i))
             stack.start_ws(i)
-            run.tell(f"ws-{i} is back")
+            run.note(f"ws-{i} is back")
         run.back()
         run.catch_up()
         drained(run, seconds, most_connects=2 * len(pages) / seconds)

@@ -23,11 +23,11 @@ def test_logout(start_stack, scene, size):
     pages = people(stack, size(200, 20)) + theirs
     with scene(stack, "Logout", pages=pages, per_second=20, order=90) as run:
         run.begin(f"{len(leavers)} people log out")
-        said = {name: (submit_logout(stack, cookies[name]), time.time())[1] for name in leavers}
+        logged_out_at = {name: (submit_logout(stack, cookies[name]), time.time())[1] for name in leavers}
         run.until(LOGOUT_SECONDS + 4.0)
         run.catch_up()
         closed = [(each.user, at, code) for each in run.diaries for at, code in each.closes if at >= run.began]
-        slowest = max((at - said[user] for user, at, _ in closed if user in said), default=0.0)
+        slowest = max((at - logged_out_at[user] for user, at, _ in closed if user in logged_out_at), default=0.0)
         ended = [each for each in run.diaries if each.user in leavers and each.ended]
         others = [user for user, _, _ in closed if user not in leavers]
         run.target(
@@ -69,16 +69,16 @@ class Saver(threading.Thread):
         self.end = threading.Event()
 
     def run(self):
-        made = 0
+        document = 0
         while not self.end.is_set():
-            title = f"Saver {self._number} document {made}"
+            title = f"Saver {self._number} document {document}"
             try:
                 answer = submit(f"{self._stack.url}/new/", self._cookie, {"title": title, "body": "text"})
             except (OSError, urllib.error.URLError) as error:
                 self.answers[title] = type(error).__name__
             else:
                 self.answers[title] = answer.status
-            made += 1
+            document += 1
 
 
 def test_web_graceful_stop(start_stack, scene, size):

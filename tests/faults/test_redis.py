@@ -205,19 +205,19 @@ def test_mute(start_stack, begin):
 @contextlib.contextmanager
 def cutting(stack: Stack) -> Iterator[None]:
     """Kill every subscription, ten times a second."""
-    over = threading.Event()
+    ended = threading.Event()
 
-    def cut() -> None:
+    def kill_subscriptions() -> None:
         with redis.Redis.from_url(stack.redis_url) as client:
-            while not over.wait(0.1):
+            while not ended.wait(0.1):
                 client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
-    thread = threading.Thread(target=cut, daemon=True)
+    thread = threading.Thread(target=kill_subscriptions, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         thread.join()
 
 

@@ -50,30 +50,31 @@ def allowed(objects: list[dict[str, Any]]) -> set[Flow]:
 
 def possible(objects: list[dict[str, Any]]) -> Iterator[Flow]:
     """Yield every possible connection, except for those between pods of the same workload."""
-    there = workloads(objects)
-    for source in (*there, *OUTSIDE):
-        for target, workload in there.items():
+    present = workloads(objects)
+    for source in (*present, *OUTSIDE):
+        for target, workload in present.items():
             ports = [port["containerPort"] for each in containers(workload) for port in each.get("ports", [])]
             yield from (Flow(source, target, port) for port in ports if source != target or target == "redis-sentinel")
 
 
 def _in(flow: Flow, objects: list[dict[str, Any]]) -> bool:
-    there = workloads(objects)
+    present = workloads(objects)
     policies = _policies(objects, flow.target, "Ingress")
     rules = [rule for policy in policies for rule in policy["spec"].get("ingress", [])]
     return not policies or any(
-        _ports(rule, there[flow.target], flow.port) and _peers(rule.get("from"), flow.source, objects) for rule in rules
+        _ports(rule, present[flow.target], flow.port) and _peers(rule.get("from"), flow.source, objects)
+        for rule in rules
     )
 
 
 def _out(flow: Flow, objects: list[dict[str, Any]]) -> bool:
     if flow.source in OUTSIDE:
         return True
-    there = workloads(objects)
+    present = workloads(objects)
     policies = _policies(objects, flow.source, "Egress")
     rules = [rule for policy in policies for rule in policy["spec"].get("egress", [])]
     return not policies or any(
-        _ports(rule, there[flow.target], flow.port) and _peers(rule.get("to"), flow.target, objects) for rule in rules
+        _ports(rule, present[flow.target], flow.port) and _peers(rule.get("to"), flow.target, objects) for rule in rules
     )
 
 
@@ -87,7 +88,9 @@ def _policies(objects: list[dict[str, Any]], name: str, direction: str) -> list[
 
 
 def _ports(rule: dict[str, Any], target: dict[str, Any], port: int) -> bool:
-    named = {each["name"]: each["containerPort"] for found in containers(target) for each in found.get("ports", [])}
+    named = {
+        each["name"]: each["containerPort"] for container in containers(target) for each in container.get("ports", [])
+    }
     asked = [(named.get(each["port"], each["port"]), each.get("protocol", "TCP")) for each in rule.get("ports", [])]
     return "ports" not in rule or (port, "TCP") in asked
 
@@ -96,8 +99,8 @@ def _peers(peers: list[dict[str, Any]] | None, name: str, objects: list[dict[str
     if peers is None:
         return True
     namespace = OUTSIDE.get(name, NAMESPACE)
-    there = workloads(objects)
-    labels = there[name]["spec"]["template"]["metadata"]["labels"] if name in there else {NAME: name}
+    present = workloads(objects)
+    labels = present[name]["spec"]["template"]["metadata"]["labels"] if name in present else {NAME: name}
     pod = {"spec": {"template": {"metadata": {"labels": labels}}}}
     home = {"spec": {"template": {"metadata": {"labels": {NAMESPACE_NAME: namespace}}}}}
     return any(

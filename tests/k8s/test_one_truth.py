@@ -29,11 +29,13 @@ def literals(kustomization: Path, name: str) -> dict[str, str]:
 
 def workload(file: str, name: str) -> dict:
     """Return the container with that name."""
-    for found in yaml.safe_load_all((K8S / file).read_text()):
-        if found["kind"] in {"Deployment", "StatefulSet", "Job"}:
-            for container in found["spec"]["template"]["spec"]["containers"]:
+    for document in yaml.safe_load_all((K8S / file).read_text()):
+        if document["kind"] in {"Deployment", "StatefulSet", "Job"}:
+            for container in document["spec"]["template"]["spec"]["containers"]:
                 if container["name"] == name:
-                    return container | {"grace": found["spec"]["template"]["spec"].get("terminationGracePeriodSeconds")}
+                    return container | {
+                        "grace": document["spec"]["template"]["spec"].get("terminationGracePeriodSeconds")
+                    }
     raise AssertionError(f"{file} has no container {name}")
 
 
@@ -69,27 +71,27 @@ def test_the_load_test_is_told_the_same():
     for name in ("master", "worker"):
         compose = {key: default(value) for key, value in COMPOSE[f"loadtest-{name}"]["environment"].items()}
         own = workload(f"components/loadtest/{name}.yaml", name)["env"]
-        told = cluster | {each["name"]: each["value"] for each in own}
+        environment = cluster | {each["name"]: each["value"] for each in own}
         # Compose's workers inherit the settings of a master, and must unset them.
         unsaid = {"LOCUST_MODE_MASTER", "LOCUST_CSV", "LOCUST_HTML"} if name == "worker" else set()
-        assert compose.keys() - unsaid == told.keys()
-        assert {key for key in told if told[key] != compose[key]} <= PLACES
+        assert compose.keys() - unsaid == environment.keys()
+        assert {key for key in environment if environment[key] != compose[key]} <= PLACES
 
 
 def test_load_users_are_made_by_the_same_command():
     [job, *_] = yaml.safe_load_all((K8S / "components/loadtest/master.yaml").read_text())
-    made = job["spec"]["template"]["spec"]["initContainers"][0]["command"]
+    command = job["spec"]["template"]["spec"]["initContainers"][0]["command"]
     cluster = literals(K8S / "components/loadtest/kustomization.yaml", "loadtest")
-    told = [re.sub(r"\$\((\w+)\)", lambda found: cluster[found[1]], word) for word in made]
-    assert told == [default(word) for word in COMPOSE["loadtest-users"]["command"]]
+    expanded = [re.sub(r"\$\((\w+)\)", lambda variable: cluster[variable[1]], word) for word in command]
+    assert expanded == [default(word) for word in COMPOSE["loadtest-users"]["command"]]
 
 
 def test_redis_with_sentinels_is_started_like_the_one():
     """Except for options that are only known at the start: the primary, and the other users."""
     alone = workload("components/redis/redis.yaml", "redis")["args"]
-    where = alone.index("--aclfile")
+    start = alone.index("--aclfile")
     assert (
-        workload("components/redis-sentinel/redis-sentinel.yaml", "redis")["args"] == alone[:where] + alone[where + 2 :]
+        workload("components/redis-sentinel/redis-sentinel.yaml", "redis")["args"] == alone[:start] + alone[start + 2 :]
     )
 
 

@@ -33,6 +33,6 @@ def test_without_the_component_everybody_reaches_everybody(built):
 
 def test_no_policy_allows_different_things_in_its_two_directions(built):
     """k3s applies all rules of a policy in both directions: only that between the Sentinels may have both."""
-    objects = [each for found in built for each in found if each["kind"] == "NetworkPolicy"]
+    objects = [each for documents in built for each in documents if each["kind"] == "NetworkPolicy"]
     both = {each["metadata"]["name"] for each in objects if "ingress" in each["spec"] and "egress" in each["spec"]}
     assert both == {"redis-sentinel"}

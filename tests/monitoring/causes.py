@@ -239,13 +239,13 @@ def _again_and_again(
     *troubles: Callable[[], contextlib.AbstractContextManager[None]], seconds: float, calm_seconds: float
 ) -> Iterator[None]:
     """Run all troubles for `seconds`, then pause for `calm_seconds`, until the end."""
-    over = threading.Event()
+    ended = threading.Event()
 
     def go_on(trouble: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
-        while not over.is_set():
+        while not ended.is_set():
             with trouble():
-                over.wait(seconds)
-            over.wait(calm_seconds)
+                ended.wait(seconds)
+            ended.wait(calm_seconds)
 
     threads = [threading.Thread(target=go_on, args=(trouble,), daemon=True) for trouble in troubles]
     for thread in threads:
@@ -253,6 +253,6 @@ def _again_and_again(
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         for thread in threads:
             thread.join(10)

@@ -12,12 +12,12 @@ FIRES_SECONDS = 45.0
 
 
 class Story:
-    """`fired` maps each alert to its summary; `tell` is called with each at once."""
+    """`fired` maps each alert to its summary; `note` is called with each at once."""
 
-    def __init__(self, eyes: Watched, tell: Callable[[str], None]) -> None:
+    def __init__(self, eyes: Watched, note: Callable[[str], None]) -> None:
         self.eyes = eyes
         self.stack = eyes.stack
-        self.tell = tell
+        self.note = note
         self._began = time.monotonic()
         self.fired: dict[str, str] = {}
 
@@ -30,7 +30,7 @@ class Story:
         for name, summary in self.eyes.firing().items():
             if name not in self.fired:
                 self.fired[name] = summary
-                self.tell(f"{self.seconds:5.0f} s    {name}: {summary}")
+                self.note(f"{self.seconds:5.0f} s    {name}: {summary}")
 
     def until(self, *names: str, seconds: float = FIRES_SECONDS, do: Callable[[], object] = lambda: None) -> None:
         """Call `do` repeatedly until these alerts have fired, or the time is over; the test then checks `fired`."""

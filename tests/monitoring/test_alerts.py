@@ -75,23 +75,23 @@ STORIES = {
 
 
 @pytest.fixture
-def tell(capsys, request):
+def note(capsys, request):
     """Writes a line of progress to the terminal, past pytest's capture."""
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
 
-    def say(line: str) -> None:
+    def write(line: str) -> None:
         with capsys.disabled():
             reporter.write_line(line)
 
-    return say
+    return write
 
 
 @pytest.fixture
-def story(watched, tell):
+def story(watched, note):
     eyes = watched(ws=2, TIDEWIRE_CONNECTIONS_PER_NODE="150")
     # Alerts that fire before the first complete scrape are not caused by a fault.
     assert eyes.wait(lambda: eyes.sees_all() and not eyes.firing(), seconds=60)
-    return Story(eyes, tell)
+    return Story(eyes, note)
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -100,16 +100,16 @@ def test_what_a_fault_causes_fires_and_ends(story, name):
     crowd = Crowd(story.stack, 50)
     try:
         for fault in faults:
-            story.tell(f"{story.seconds:5.0f} s  {fault.__name__}: {fault.__doc__}")
+            story.note(f"{story.seconds:5.0f} s  {fault.__name__}: {fault.__doc__}")
             fault(story, crowd)
         if importlib.util.find_spec("matplotlib"):
             draw(story.eyes, dashboard, PICTURES, seconds=story.seconds)
         assert expected - set(story.fired) == set()
         crowd.close()
         # All parts are repaired, so all alerts must end.
-        over = story.eyes.wait(lambda: not story.eyes.firing(), seconds=150)
-        assert over, story.eyes.firing()
-        story.tell(f"{story.seconds:5.0f} s  all over")
+        all_ended = story.eyes.wait(lambda: not story.eyes.firing(), seconds=150)
+        assert all_ended, story.eyes.firing()
+        story.note(f"{story.seconds:5.0f} s  all over")
     finally:
         crowd.close()
 

@@ -36,7 +36,9 @@ def why_not() -> str | None:
 
 def hurried(rules: str) -> str:
     """Return the rules with a thirtieth of each duration."""
-    return SPAN.sub(lambda found: f"{found[1]}{int(found[2]) * SECONDS[found[3]] * 1000 // FASTER}ms", rules)
+    return SPAN.sub(
+        lambda duration: f"{duration[1]}{int(duration[2]) * SECONDS[duration[3]] * 1000 // FASTER}ms", rules
+    )
 
 
 def named(alert: str, labels: Mapping[str, str]) -> str:
@@ -77,11 +79,11 @@ class Watched:
             f"-nginx.scrape-uri=http://{LOOPBACK}:{self._status_port}/stub_status",
             f"-web.listen-address={LOOPBACK}:{self._nginx_port}",
         ]
-        found = {
+        exporters = {
             "redis": (find_program("prometheus-redis-exporter", "redis_exporter"), redis),
             "nginx": (find_program("prometheus-nginx-exporter", "nginx-prometheus-exporter"), nginx),
         }
-        return {job: [program, *options] for job, (program, options) in found.items() if program}
+        return {job: [program, *options] for job, (program, options) in exporters.items() if program}
 
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True)
@@ -131,10 +133,10 @@ class Watched:
             "scrape_configs": [
                 {
                     "job_name": job,
-                    "static_configs": [{"targets": [f"{LOOPBACK}:{port}" for port in found]}],
+                    "static_configs": [{"targets": [f"{LOOPBACK}:{port}" for port in addresses]}],
                     "metric_relabel_configs": drop,
                 }
-                for job, found in targets.items()
+                for job, addresses in targets.items()
                 if job != without
             ],
         }
@@ -176,10 +178,10 @@ class Watched:
             if alert["state"] == "firing"
         }
 
-    def wait(self, what: Callable[[], bool], *, seconds: float) -> bool:
+    def wait(self, condition: Callable[[], bool], *, seconds: float) -> bool:
         """Return whether a condition became true in time. Polls as often as Prometheus evaluates rules."""
         end = time.monotonic() + seconds
-        while not what():
+        while not condition():
             if time.monotonic() > end:
                 return False
             time.sleep(SCRAPE_SECONDS / 2)
@@ -199,13 +201,13 @@ class Watched:
         self._processes.append(process)
         return process
 
-    def _get(self, what: str, **parameters: str) -> dict[str, Any]:
-        return dict(json.loads(self._read(f"{what}?{urllib.parse.urlencode(parameters)}"))["data"])
+    def _get(self, path: str, **parameters: str) -> dict[str, Any]:
+        return dict(json.loads(self._read(f"{path}?{urllib.parse.urlencode(parameters)}"))["data"])
 
-    def _read(self, what: str) -> str:
+    def _read(self, path: str) -> str:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"{self.url}/api/v1/{what}", timeout=10) as answer:
+            with opener.open(f"{self.url}/api/v1/{path}", timeout=10) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:

@@ -45,10 +45,10 @@ def main(tries: int, database: Path) -> None:
         headers = {"X-Real-IP": address, "User-Agent": "one of an attacker"}
         return int((client or Client()).post("/login/", fields, headers=headers).status_code)
 
-    say = sys.stdout.write
+    write = sys.stdout.write
     office, attacker = "10.0.0.1", "10.9.9.9"
     browser = Client()
-    say(f"ada logs in at the office before: {login('ada', 'right', office, browser)}\n")
+    write(f"ada logs in at the office before: {login('ada', 'right', office, browser)}\n")
     browser.post("/logout/")
     empty = database.stat().st_size
     seconds = []
@@ -58,16 +58,16 @@ def main(tries: int, database: Path) -> None:
         login("ada", f"wrong {number}", attacker if number % 4 else f"10.9.{number % 250}.1", more=MORE)
         seconds.append(time.process_time() - began)
     first, last = (sum(part) / SAMPLE for part in (seconds[:SAMPLE], seconds[-SAMPLE:]))
-    say(f"a failed try: {first * 1000:.1f} ms at first, {last * 1000:.1f} ms after {tries}\n")
-    say(f"the database grew by {(database.stat().st_size - empty) / 1024:.0f} KiB\n")
+    write(f"a failed try: {first * 1000:.1f} ms at first, {last * 1000:.1f} ms after {tries}\n")
+    write(f"the database grew by {(database.stat().st_size - empty) / 1024:.0f} KiB\n")
     for number in range(60):
         login(f"nobody {number}", "wrong", office)
-    say(f"ada, right password, at the office: {login('ada', 'right', office)}\n")
-    say(f"bob, right password, his first there, after 60 failures there: {login('bob', 'right', office)}\n")
+    write(f"ada, right password, at the office: {login('ada', 'right', office)}\n")
+    write(f"bob, right password, his first there, after 60 failures there: {login('bob', 'right', office)}\n")
     for _ in range(10):
         login("ada", "wrong", office)
-    say(f"ada, in her browser, after 10 failures by a neighbour: {login('ada', 'right', office, browser)}\n")
-    say(f"the attacker, right password: {login('ada', 'right', attacker)}\n")
+    write(f"ada, in her browser, after 10 failures by a neighbour: {login('ada', 'right', office, browser)}\n")
+    write(f"the attacker, right password: {login('ada', 'right', attacker)}\n")
 
 
 if __name__ == "__main__":

@@ -44,17 +44,17 @@ class Proxy:
         while True:
             client, _ = self._listener.accept()
             server = socket.create_connection((LOOPBACK, self._to))
-            for one, other in ((client, server), (server, client)):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+            for source, target in ((client, server), (server, client)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
 
-    def _pass(self, one: socket.socket, other: socket.socket) -> None:
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while chunk := one.recv(1 << 20):
+            while chunk := source.recv(1 << 20):
                 time.sleep(self._delay)
-                other.sendall(chunk)
+                target.sendall(chunk)
         with contextlib.suppress(OSError):
-            other.shutdown(socket.SHUT_WR)
+            target.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager

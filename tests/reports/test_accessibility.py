@@ -6,27 +6,17 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.browser.test_access import PAGES as EVERY_PAGE
+from tests.browser.test_access import SIZES
 from web.documents import DocumentList
 
-DOCUMENT = "/documents/release-checklist-6/"
-PAGES = [
-    "/",
-    "/?page=2",
-    "/new/",
-    DOCUMENT,
-    f"{DOCUMENT}edit/",
-    f"{DOCUMENT}delete/",
-    "/notifications/",
-    "/people/",
-    "/operations/",
-]
+PAGES = ["/?page=2", *EVERY_PAGE]
 LISTS = ("/", "/?page=2")
-SIZES = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 800}}
 
 
 def violations(page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:120]}" for each in found]
+    results = Axe().run(page).response["violations"]
+    return [f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:120]}" for each in results]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -36,13 +26,13 @@ def test_axe_finds_nothing(seat, stack, path):
     if path in LISTS:
         for _ in range(DocumentList.paginate_by):
             person.write("One of so many that the list has pages")
-    page, found = person.goto(path), {}
+    page, violations_by_state = person.goto(path), {}
     assert path not in LISTS or page.locator(".pages").count()
     for (name, size), scheme in itertools.product(SIZES.items(), ("light", "dark")):
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
-        found[name, scheme] = violations(page)
-    assert not any(found.values()), found
+        violations_by_state[name, scheme] = violations(page)
+    assert not any(violations_by_state.values()), violations_by_state
 
 
 def test_forced_colours_keep_what_only_a_background_showed(seat, stack):

@@ -43,16 +43,16 @@ def silent_sockets(
     with ExitStack() as opened:
         sockets = []
         for number in range(count):
-            made = socket.socket()
-            opened.enter_context(made)
+            client = socket.socket()
+            opened.enter_context(client)
             # With a larger buffer, the client's kernel would take megabytes that the server should have to keep.
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            made.connect(("127.0.0.1", server.port))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", server.port))
             if context is not None:
-                made = opened.enter_context(context.wrap_socket(made))
+                client = opened.enter_context(context.wrap_socket(client))
             query = "&" if "?" in path else "?"
-            made.sendall(handshake(f"127.0.0.1:{server.port}", f"{path}{query}user=u{number % 4}", ""))
-            sockets.append(made)
+            client.sendall(handshake(f"127.0.0.1:{server.port}", f"{path}{query}user=u{number % 4}", ""))
+            sockets.append(client)
         yield sockets
 
 
@@ -105,8 +105,8 @@ def certificate(tmp_path):
     if shutil.which("openssl") is None:
         pytest.skip("makes a certificate with openssl")
     path = tmp_path / "certificate.pem"
-    made = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", str(path), "-out", "-"]
-    completed = subprocess.run(["openssl", "req", "-x509", *made], check=True, capture_output=True, text=True)
+    options = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", str(path), "-out", "-"]
+    completed = subprocess.run(["openssl", "req", "-x509", *options], check=True, capture_output=True, text=True)
     path.write_text(path.read_text() + completed.stdout)
     return path
 

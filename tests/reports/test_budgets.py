@@ -15,7 +15,7 @@ from deploy.compose import lint
 from deploy.local.layout import ROOT
 from tests import postgres
 from tests.http_client import fetch
-from tests.integration.test_environment import run
+from tests.integration.dashboard.test_environment import run
 from tests.k8s.needs import KUSTOMIZE, KUSTOMIZE_AND_SCHEMAS
 from tests.sockets import event, open_socket
 
@@ -68,10 +68,10 @@ OVERCOMMITTED = {
 @pytest.mark.parametrize("name", OVERCOMMITTED)
 def test_a_sum_that_does_not_fit_is_written_out(name):
     """At a fifth of the intended load, half of the requests failed: too many clients already."""
-    changed, said = OVERCOMMITTED[name]
+    changed, expected = OVERCOMMITTED[name]
     assert list(budgets.problems(FITS)) == []
     problems = list(budgets.problems(dataclasses.replace(FITS, **changed)))
-    assert any(said in each for each in problems), problems
+    assert any(expected in each for each in problems), problems
 
 
 def test_compose_fits():
@@ -108,20 +108,20 @@ IN_COMPOSE = {
 @pytest.mark.parametrize("name", IN_COMPOSE)
 def test_compose_is_refused_if_it_does_not_fit(tmp_path, name):
     """`make lint` also reports a compose file that does not fit."""
-    old, new, said = IN_COMPOSE[name]
+    old, new, expected = IN_COMPOSE[name]
     text = (ROOT / "compose.yaml").read_text()
     assert old in text
     (tmp_path / "compose.yaml").write_text(text.replace(old, new, 1))
-    assert said in compose.problems(tmp_path / "compose.yaml")
+    assert expected in compose.problems(tmp_path / "compose.yaml")
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "message"),
     [("worker_processes auto;", "not auto"), ("worker_processes 2;", "worker_connections, not nothing")],
 )
-def test_nginx_says_its_numbers(text, found):
+def test_nginx_says_its_numbers(text, message):
     """`auto` depends on the host's processors, so the sum would be unknown."""
-    with pytest.raises(ValueError, match=found):
+    with pytest.raises(ValueError, match=message):
         budgets.nginx_numbers(text)
 
 
@@ -198,8 +198,8 @@ def test_a_database_outside_is_what_the_namespace_says(tmp_path):
     assert list(cluster_budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))) == []
     path = manifests / "base/namespace.yaml"
     path.write_text(path.read_text().replace('postgres-max-connections: "200"', 'postgres-max-connections: "100"'))
-    [said] = cluster_budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))
-    assert "over max_connections = 100" in said
+    [problem] = cluster_budget.problems(build.build(KUSTOMIZE, manifests, "production", ()))
+    assert "over max_connections = 100" in problem
 
 
 def test_the_cluster_has_no_more_threads_than_compose_was_measured_with():

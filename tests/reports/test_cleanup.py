@@ -52,7 +52,7 @@ def sockets(stack, consumer):
     return sum(metric(page, "tidewire_connections", consumer=consumer) for page in pages)
 
 
-def told(stack, path, cookie, type_, matches):
+def receives(stack, path, cookie, type_, matches):
     """Return whether a socket receives a matching event in time."""
     end = time.monotonic() + WAIT_SECONDS
     with connect(f"{stack.ws_url}{path}", additional_headers={"Cookie": cookie}, proxy=None) as socket:
@@ -95,11 +95,11 @@ def test_a_page_that_closed_its_sockets_is_gone(page, cookies):
     bob = cookies(stack, "bob")
     # Well before ada's lease would expire.
     edits = f"/ws/document/{slug}/update/"
-    assert told(stack, edits, bob, "lease.status", lambda lease: lease["holder"] == "bob")
+    assert receives(stack, edits, bob, "lease.status", lambda lease: lease["holder"] == "bob")
 
     browser.evaluate(OPEN_AND_CLOSE, ["/ws/users/", 3])
     browser.goto("about:blank")
-    assert told(stack, "/ws/users/", bob, "users.count", lambda users: users["names"] == ["bob"]), "ada has left"
+    assert receives(stack, "/ws/users/", bob, "users.count", lambda users: users["names"] == ["bob"]), "ada has left"
     assert until(lambda: sockets(stack, "UsersConsumer") == 0)
     began = time.monotonic()
     assert stack.stop_ws(0) == 0

@@ -201,8 +201,8 @@ def test_a_form_from_before_a_login_is_sent_again_by_one_click(seat, stack, path
     """I had logged in again in another tab. Save responded with 403 and "Go back, copy your text"."""
     ada = seat(stack, "ada")
     slug = ada.write(f"A form from before a login: {path}", "one")
-    where = "/new/" if path == "new" else f"/documents/{slug}/{path}/"
-    ada.goto(where)
+    address = "/new/" if path == "new" else f"/documents/{slug}/{path}/"
+    ada.goto(address)
     if path != "delete":
         ada.page.get_by_label("Title").fill(f"Sent again: {path}")
         text(ada).fill("text from\nbefore & <after>")
@@ -280,9 +280,9 @@ def test_copies_of_a_form_that_arrive_at_once_are_one(two_webs):
         return location
 
     for attempt in range(3):
-        made = send("/new/", {"title": f"At once {attempt}", "body": "one"}, attempt)
-        assert send(f"{made}edit/", {"title": f"At once {attempt}", "body": "two"}, attempt) == made
-        page = fetch(f"{two_webs.url}{made}", headers={"Cookie": cookie}).text
+        responses = send("/new/", {"title": f"At once {attempt}", "body": "one"}, attempt)
+        assert send(f"{responses}edit/", {"title": f"At once {attempt}", "body": "two"}, attempt) == responses
+        page = fetch(f"{two_webs.url}{responses}", headers={"Cookie": cookie}).text
         assert 'data-version="2"' in page
     listed = fetch(f"{two_webs.url}/", headers={"Cookie": cookie}).text
     assert [listed.count(f">At once {attempt}</a>") for attempt in range(3)] == [1, 1, 1]

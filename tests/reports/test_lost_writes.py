@@ -5,13 +5,23 @@ seconds until everything was right.
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable
 
 import pytest
 
 from tests.integration.tidewire.test_node import offsets
-from tests.redis_servers import Address, Server, why_not
+from tests.redis_servers import why_not
+from tests.reports.redis_faults import (
+    Empty,
+    Flushed,
+    LaggingReplica,
+    OlderSnapshot,
+    ThereAndBack,
+    TruncatedLog,
+    Unrelated,
+)
 from tests.reports.redis_nodes import Hall, hall, place, recovered, until
 from tests.unit.tidewire.fakes import FakeSocket
 from tidewire.fanout.positions import Positions
@@ -28,136 +38,13 @@ pytestmark = [
 BEFORE = [f"before-{number}" for number in range(3)]
 AFTER = [f"after-{number}" for number in range(19)]
 
-
-class Fault:
-    """Redis servers behind one address. `lose` returns to the state at the time of `remember`."""
-
-    def __init__(self, tmp_path) -> None:
-        self.path = tmp_path
-        self.servers: list[Server] = []
-        self.address: Address | None = None
-
-    def server(self, name: str, *options: str) -> Server:
-        made = Server(self.path / name, *options)
-        self.servers.append(made)
-        made.start()
-        return made
-
-    def begin(self) -> Address:
-        self.primary = self.server("a", *self.options())
-        self.address = Address(self.primary.port)
-        return self.address
-
-    def options(self) -> tuple[str, ...]:
-        return ()
-
-    def remember(self) -> None: ...
-
-    def lose(self) -> None: ...
-
-    def close(self) -> None:
-        for server in self.servers:
-            server.client.close()
-            server.kill()
-
-
-class LaggingReplica(Fault):
-    """A failover to a replica that had not received all writes."""
-
-    def begin(self) -> Address:
-        address = super().begin()
-        self.replica = self.server("b")
-        return address
-
-    def remember(self) -> None:
-        self.replica.follow(self.primary)
-        self.replica.lag()
-
-    def lose(self) -> None:
-        self.primary.kill()
-        self.replica.promote()
-        self.address.port = self.replica.port
-
-
-class OlderSnapshot(Fault):
-    """Redis crashes and restarts with a snapshot that is a moment old, well within the lease."""
-
-    def remember(self) -> None:
-        self.primary.client.save()
-
-    def lose(self) -> None:
-        self.primary.kill()
-        self.primary.start()
-
-
-class Empty(Fault):
-    """Redis crashes and restarts without data."""
-
-    def lose(self) -> None:
-        self.primary.kill()
-        self.primary.start()
-
-
-class Flushed(Fault):
-    """FLUSHALL, after which every connection stays open."""
-
-    def lose(self) -> None:
-        self.primary.client.flushall()
-
-
-class TruncatedLog(Fault):
-    """An append-only file of which the last second never reached the disk."""
-
-    def options(self) -> tuple[str, ...]:
-        return ("--appendonly", "yes", "--appendfsync", "no")
-
-    def remember(self) -> None:
-        self.primary.client.set("marker", "x")
-        self.primary.until(lambda: bool(self._log().stat().st_size))
-        self.kept = self._log().stat().st_size
-
-    def lose(self) -> None:
-        self.primary.kill()
-        with self._log().open("r+b") as log:
-            log.truncate(self.kept)
-        self.primary.start()
-
-    def _log(self):
-        [found] = self.primary.directory.glob("appendonlydir/*.incr.aof")
-        return found
-
-
-class ThereAndBack(Fault):
-    """The address leads to another Redis, without data, and then back to the first, which was idle meanwhile."""
-
-    def remember(self) -> None:
-        self.other = self.server("b")
-        self.address.port = self.other.port
-        self.address.abort()
-
-    def lose(self) -> None:
-        self.address.port = self.primary.port
-        self.address.abort()
-
-
-class Unrelated(Fault):
-    """The address leads to a Redis that other nodes of the same name used long ago."""
-
-    def lose(self) -> None:
-        other = self.server("b")
-        other.client.zadd("tidewire:nodes", {"a": 9e12, "b": 9e12})
-        self.address.port = other.port
-        self.address.abort()
-
-
 FAULTS = [LaggingReplica, OlderSnapshot, Empty, Flushed, TruncatedLog, ThereAndBack, Unrelated]
 
 
 @pytest.fixture(params=FAULTS, ids=lambda kind: kind.__name__)
 def fault(request, tmp_path):
-    made = request.param(tmp_path)
-    yield made
-    made.close()
+    with contextlib.closing(request.param(tmp_path)) as new_fault:
+        yield new_fault
 
 
 async def test_pages_show_everybody_and_no_ghost_after_redis_lost_writes(fault, settings, caplog):
@@ -208,49 +95,41 @@ async def test_a_page_learns_that_its_events_were_lost(fault, settings, said_sin
 
 async def test_nothing_was_lost_and_no_page_reloads(tmp_path, settings):
     """Every failover made every page reload at once. A page must not reload if the replica had all writes."""
-    fault = LaggingReplica(tmp_path)
-    try:
-        with fault.begin() as address:
-            async with hall(settings, address.url) as here:
-                await here.cluster.say(4)
-                await until(lambda: all(offsets(talk) == [1, 2, 3, 4] for talk in here.talks))
-                stood = place(here.talks[0])
-                await asyncio.to_thread(fault.remember)
-                await asyncio.to_thread(fault.lose)
-                await _say(here, 2)
-                returning = _returns(here, stood)
-                await until(lambda: offsets(returning) == [5, 6])
-                await until(lambda: all(offsets(talk) == [1, 2, 3, 4, 5, 6] for talk in here.talks))
-                assert not any(False in recovered(talk) for talk in (*here.talks, returning))
-    finally:
-        fault.close()
+    with contextlib.closing(LaggingReplica(tmp_path)) as fault, fault.begin() as address:
+        async with hall(settings, address.url) as here:
+            await here.cluster.say(4)
+            await until(lambda: all(offsets(talk) == [1, 2, 3, 4] for talk in here.talks))
+            stood = place(here.talks[0])
+            await asyncio.to_thread(fault.remember)
+            await asyncio.to_thread(fault.lose)
+            await _say(here, 2)
+            returning = _returns(here, stood)
+            await until(lambda: offsets(returning) == [5, 6])
+            await until(lambda: all(offsets(talk) == [1, 2, 3, 4, 5, 6] for talk in here.talks))
+            assert not any(False in recovered(talk) for talk in (*here.talks, returning))
 
 
 async def test_a_redis_user_without_dangerous_commands_notices_as_well(tmp_path, settings):
     """Our provider forbids INFO, so the loss went undetected. The library must need no @dangerous or @admin command."""
-    fault = OlderSnapshot(tmp_path)
-    try:
-        with fault.begin() as address:
-            rules = ["reset", "on", ">s3cret", "~tidewire*", "~asgi*", "&*", "+@all", "-@dangerous", "-@admin"]
-            url = f"redis://narrow:s3cret@127.0.0.1:{address.own_port}/0"
+    with contextlib.closing(OlderSnapshot(tmp_path)) as fault, fault.begin() as address:
+        rules = ["reset", "on", ">s3cret", "~tidewire*", "~asgi*", "&*", "+@all", "-@dangerous", "-@admin"]
+        url = f"redis://narrow:s3cret@127.0.0.1:{address.own_port}/0"
+        fault.primary.client.execute_command("ACL", "SETUSER", "narrow", *rules)
+        async with hall(settings, url) as here:
+            here.enter(*BEFORE)
+            await here.wait_until_right()
+            fault.remember()
+            here.enter(*AFTER)
+            here.leave(BEFORE[0])
+            await here.cluster.say(1)
+            await here.wait_until_right()
+            stood = place(here.talks[0])
+            await asyncio.to_thread(fault.primary.kill)
+            await asyncio.to_thread(fault.primary.start)
             fault.primary.client.execute_command("ACL", "SETUSER", "narrow", *rules)
-            async with hall(settings, url) as here:
-                here.enter(*BEFORE)
-                await here.wait_until_right()
-                fault.remember()
-                here.enter(*AFTER)
-                here.leave(BEFORE[0])
-                await here.cluster.say(1)
-                await here.wait_until_right()
-                stood = place(here.talks[0])
-                await asyncio.to_thread(fault.primary.kill)
-                await asyncio.to_thread(fault.primary.start)
-                fault.primary.client.execute_command("ACL", "SETUSER", "narrow", *rules)
-                await _say(here, 1)
-                await until(lambda: recovered(_returns(here, stood)) in ([], [False]))
-                await here.heals("Redis user without @dangerous", timeout_seconds=10.0)
-    finally:
-        fault.close()
+            await _say(here, 1)
+            await until(lambda: recovered(_returns(here, stood)) in ([], [False]))
+            await here.heals("Redis user without @dangerous", timeout_seconds=10.0)
 
 
 @pytest.mark.parametrize("nth", range(1, 5))
@@ -260,18 +139,14 @@ async def test_a_lost_reply_loses_no_member(tmp_path, settings, nth):
     Redis is emptied. The reply to the first, second, third or fourth script after that is lost with its connection, and
     another one a moment later.
     """
-    fault = Flushed(tmp_path)
-    try:
-        with fault.begin() as address:
-            async with hall(settings, address.url) as here:
-                here.enter(*BEFORE, *AFTER)
-                await here.wait_until_right()
-                # redis-py itself retries once, so two replies in a row are lost.
-                address.loses = _losing(nth, nth + 1, nth + 5)
-                await asyncio.to_thread(fault.lose)
-                await here.heals(f"reply {nth} lost after FLUSHALL")
-    finally:
-        fault.close()
+    with contextlib.closing(Flushed(tmp_path)) as fault, fault.begin() as address:
+        async with hall(settings, address.url) as here:
+            here.enter(*BEFORE, *AFTER)
+            await here.wait_until_right()
+            # redis-py itself retries once, so two replies in a row are lost.
+            address.loses = _losing(nth, nth + 1, nth + 5)
+            await asyncio.to_thread(fault.lose)
+            await here.heals(f"reply {nth} lost after FLUSHALL")
 
 
 @pytest.mark.parametrize(
@@ -281,20 +156,16 @@ async def test_a_lost_reply_loses_no_member(tmp_path, settings, nth):
 async def test_a_key_that_redis_evicted_is_put_back(tmp_path, settings, monkeypatch, key):
     """allkeys-lru evicted a key, and since then the list is empty. The test deletes each key of presence in turn."""
     monkeypatch.setattr(presence_redis, "AUDIT_MS", 1500, raising=False)
-    fault = Flushed(tmp_path)
-    try:
-        with fault.begin() as address:
-            async with hall(settings, address.url) as here:
-                here.enter(*BEFORE, *AFTER)
-                await here.wait_until_right()
-                evicted = [*fault.primary.client.scan_iter(f"{settings.TIDEWIRE.get('PREFIX', 'tidewire')}:{key}")]
-                if evicted:
-                    fault.primary.client.delete(*evicted)
-                here.leave(BEFORE[0])
-                here.enter("late")
-                await here.heals(f"{key} evicted", timeout_seconds=12.0)
-    finally:
-        fault.close()
+    with contextlib.closing(Flushed(tmp_path)) as fault, fault.begin() as address:
+        async with hall(settings, address.url) as here:
+            here.enter(*BEFORE, *AFTER)
+            await here.wait_until_right()
+            evicted = [*fault.primary.client.scan_iter(f"{settings.TIDEWIRE.get('PREFIX', 'tidewire')}:{key}")]
+            if evicted:
+                fault.primary.client.delete(*evicted)
+            here.leave(BEFORE[0])
+            here.enter("late")
+            await here.heals(f"{key} evicted", timeout_seconds=12.0)
 
 
 def _losing(*which: int) -> Callable[[bytes], bool]:

@@ -20,7 +20,8 @@ from tidewire.presence import PresenceKey
 from tidewire.presence.redis import RedisPresence
 from tidewire.presence.witness import Witness
 from tidewire.redis.keys import Keys
-from tidewire.server.node import Node, create_node
+from tidewire.server.current_node import create_node
+from tidewire.server.node import Node
 from tidewire.topics import StreamTopic
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,11 @@ async def here(redis_server):  # noqa: F811  # the fixture
     await tidewire.redis.clients.close()
 
 
-async def until(true, what: str) -> float:
+async def until(true, expectation: str) -> float:
     """Return the seconds until a condition is true."""
     started = time.monotonic()
     while not true():
-        assert time.monotonic() - started < WAIT_SECONDS, what
+        assert time.monotonic() - started < WAIT_SECONDS, expectation
         await asyncio.sleep(0.05)
     return time.monotonic() - started
 
@@ -86,7 +87,10 @@ async def test_a_flush_is_made_good_with_few_calls_and_no_errors(here, redis_ser
     again = await until(
         lambda: all(here.hub._loops[name].feed.version > versions[name] for name in names) and shown(), "all are back"
     )
-    calls = {name.partition("_")[2]: found["calls"] for name, found in redis_server.client.info("commandstats").items()}
+    calls = {
+        name.partition("_")[2]: statistics["calls"]
+        for name, statistics in redis_server.client.info("commandstats").items()
+    }
     logger.info("%d rooms: first in %.1f s, again in %.1f s, Redis was sent %s", ROOMS, first, again, calls)
     assert errors() == before
     # Each room is put once, announced once or twice, and read at most three times: when it is missed, when it is empty,
@@ -151,8 +155,8 @@ async def test_rooms_that_were_opened_and_closed_leave_nothing_behind(hasty, her
     assert redis_server.client.hlen("tidewire:versions") > 1000
     await here.presence_store.prune(older_seconds=-1)
     assert redis_server.client.hlen("tidewire:versions") == 0
-    left = set(keys(redis_server)) - set(before) - {"tidewire:changed:rooms", "tidewire:lineage:rooms"}
-    assert {key for key in left if not key.startswith(("tidewire:connections:", "tidewire:witness:"))} == set()
+    remaining = set(keys(redis_server)) - set(before) - {"tidewire:changed:rooms", "tidewire:lineage:rooms"}
+    assert {key for key in remaining if not key.startswith(("tidewire:connections:", "tidewire:witness:"))} == set()
 
 
 async def test_the_list_of_documents_costs_what_is_busy_and_forgets_none(here, redis_server):  # noqa: F811

@@ -44,13 +44,13 @@ OTHERS = {"tidewire_ticket", "tidewire_front", "tidewire_outboxevent"}
 
 def mentions():
     for path in READ:
-        for found in NAME.finditer(path.read_text(encoding="utf-8")):
-            yield path.relative_to(ROOT).as_posix(), found
+        for mention in NAME.finditer(path.read_text(encoding="utf-8")):
+            yield path.relative_to(ROOT).as_posix(), mention
 
 
 def test_every_metric_that_is_named_exists():
     """I copied `tidewire_slow_closes` from the docs into an alert, which never fired: it ends in `_total`."""
-    named = [(path, found[0].partition("{")[0]) for path, found in mentions()]
+    named = [(path, mention[0].partition("{")[0]) for path, mention in mentions()]
     assert len(named) > 200
     assert sorted({(path, name) for path, name in named if name not in KNOWN | OTHERS}) == []
 
@@ -59,18 +59,18 @@ def test_every_label_that_is_named_exists_with_that_value():
     """An alert on `{reason="hints"}`, a value that never occurs, never fires."""
     of = {name: metric for metric in declared() for name in queried(exported(metric), metric.describe()[0].type)}
     odd, checked = [], 0
-    for path, found in mentions():
-        metric = of.get(found[0].partition("{")[0])
-        if metric is None or not found[1]:
+    for path, mention in mentions():
+        metric = of.get(mention[0].partition("{")[0])
+        if metric is None or not mention[1]:
             continue
-        for label, value in LABEL.findall(found[1]):
+        for label, value in LABEL.findall(mention[1]):
             sets = metrics.VALUES.get(metric) or metrics.VALUES_PER_LABEL.get(metric)
             closed = label in metric._labelnames and sets is not None and label not in {"consumer", "topic"}
             # A pattern stands for several values, and a variable of a dashboard for any value.
             if closed and not value.startswith("$"):
                 checked += 1
                 if not any(re.fullmatch(value, each) for each in sets):
-                    odd.append((path, found[0]))
+                    odd.append((path, mention[0]))
     assert checked > 10
     assert odd == []
 

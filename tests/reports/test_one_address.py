@@ -194,13 +194,13 @@ def test_commands_that_are_under_way_survive_a_cut_on_the_servers_event_loop(pai
             for turn in range(50):
                 await client.set(f"key-{number}", turn)
 
-        async def cut() -> None:
+        async def disconnect() -> None:
             for _ in range(20):
                 disconnect_all()
                 await asyncio.sleep(0.02)
 
         try:
-            results = await asyncio.gather(*(write(n) for n in range(8)), cut(), return_exceptions=True)
+            results = await asyncio.gather(*(write(n) for n in range(8)), disconnect(), return_exceptions=True)
         finally:
             await client.aclose()
         # Two aborted connections in one command are an outage, for which callers expect this error and no other.

@@ -37,13 +37,13 @@ class Publisher:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self.said: dict[str, list[int]] = {topic: [] for topic in TOPICS}
+        self.published: dict[str, list[int]] = {topic: [] for topic in TOPICS}
 
     async def say(self, topic: str, count: int = 1) -> None:
         for number in itertools.islice(self._numbers, count):
             event = Said(id=UUID(int=number), topic=topic, text=str(number))
             await publish_now(event, streams=stream_store(), layer=get_channel_layer(), prefix=conf.settings().PREFIX)
-            self.said[topic].append(number)
+            self.published[topic].append(number)
 
 
 @pytest.fixture
@@ -102,13 +102,13 @@ class Reader:
 @pytest.fixture
 async def reader(server, publisher):
     """A client without a socket that has received 5 events of one topic and 2 of the other."""
-    made = Reader(server)
+    client = Reader(server)
     await publisher.say("talk", 5)
     await publisher.say("news", 2)
-    async with made.connect("at=talk:0:0&at=news:0:0") as socket:
-        await made.read(socket, lambda: made.seen == publisher.said)
-    made.resumed.clear()
-    return made
+    async with client.connect("at=talk:0:0&at=news:0:0") as socket:
+        await client.read(socket, lambda: client.seen == publisher.published)
+    client.resumed.clear()
+    return client
 
 
 async def test_both_topics_resume_where_the_client_was(reader, publisher):
@@ -116,12 +116,12 @@ async def test_both_topics_resume_where_the_client_was(reader, publisher):
     await publisher.say("talk", 3)
     await publisher.say("news", 4)
     async with reader.connect() as socket:
-        await reader.read(socket, lambda: reader.seen == publisher.said)
+        await reader.read(socket, lambda: reader.seen == publisher.published)
         await publisher.say("talk")
         await publisher.say("news")
-        await reader.read(socket, lambda: reader.seen == publisher.said)
+        await reader.read(socket, lambda: reader.seen == publisher.published)
     assert dict(reader.resumed) == {"talk": True, "news": True}
-    assert reader.seen == publisher.said
+    assert reader.seen == publisher.published
     assert not reader.errors
 
 
@@ -135,9 +135,9 @@ async def test_a_new_epoch_of_one_topic_costs_the_other_nothing(reader, publishe
         # A node that has not yet received the new epoch may report it a moment later.
         await reader.read(socket, lambda: reader.has_resumed() and ("talk", False) in reader.resumed)
         await publisher.say("news")
-        await reader.read(socket, lambda: reader.seen["news"] == publisher.said["news"])
+        await reader.read(socket, lambda: reader.seen["news"] == publisher.published["news"])
     assert ("news", False) not in reader.resumed
-    assert reader.seen["news"] == publisher.said["news"]
+    assert reader.seen["news"] == publisher.published["news"]
 
 
 async def test_a_lost_history_of_one_topic_costs_the_other_nothing(reader, publisher, redis_server):  # noqa: F811
@@ -150,7 +150,7 @@ async def test_a_lost_history_of_one_topic_costs_the_other_nothing(reader, publi
     reader.server.start()
     async with reader.connect() as socket:
         await reader.read(socket, reader.has_resumed)
-        await reader.read(socket, lambda: reader.seen["talk"] == publisher.said["talk"])
+        await reader.read(socket, lambda: reader.seen["talk"] == publisher.published["talk"])
     assert sorted(reader.resumed) == [("news", False), ("talk", True)]
 
 
@@ -166,7 +166,7 @@ async def test_a_drain_between_events_loses_none_of_either_topic(reader, publish
     await publisher.say("talk", 1)
     reader.server.start()
     async with reader.connect() as socket:
-        await reader.read(socket, lambda: reader.seen == publisher.said)
+        await reader.read(socket, lambda: reader.seen == publisher.published)
     assert all(recovered for _topic, recovered in reader.resumed)
 
 

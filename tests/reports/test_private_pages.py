@@ -1,13 +1,14 @@
 """A page is only for its user: not for anyone after a logout, and not for another project on the same host."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Error, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from tests.browsers import CHROMIUM, PLAYWRIGHT_FLAGS, why_no_browser
-from tests.integration.test_environment import PRODUCTION, run
+from tests.integration.dashboard.test_environment import PRODUCTION, run
 from tests.stack import CSRF_COOKIE, SESSION_COOKIE, Stack
 
 
@@ -28,16 +29,23 @@ BACK_MS = 4000
 PAGES = {"a document": "/documents/{slug}/", "its editing": "/documents/{slug}/edit/"}
 
 
+@contextmanager
+def page_of_ada(stack: Stack, chromium: Browser, **options: bool) -> Iterator[Page]:
+    context = chromium.new_context(base_url=stack.url, **options)
+    [cookie] = stack.sessions("ada").values()
+    name, _, value = cookie.partition("=")
+    context.add_cookies([{"name": name, "value": value, "url": stack.url}])
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("page_of", PAGES)
 def test_back_after_a_logout_shows_nothing(stack: Stack, caching_chromium, page_of):
     """I logged out on a shared computer; the next person pressed Back and read my documents."""
-    context = caching_chromium.new_context(base_url=stack.url)
-    [cookie] = stack.sessions("ada").values()
-    name, _, value = cookie.partition("=")
-    context.add_cookies([{"name": name, "value": value, "url": stack.url}])
-    page = context.new_page()
-    try:
+    with page_of_ada(stack, caching_chromium) as page:
         page.goto("/")
         slug = page.locator("a[href^='/documents/']").first.get_attribute("href").split("/")[2]
         page.goto(PAGES[page_of].format(slug=slug))
@@ -49,8 +57,6 @@ def test_back_after_a_logout_shows_nothing(stack: Stack, caching_chromium, page_
             page.evaluate("history.back()")
             page.wait_for_url("**/login/?next=**")
             assert "ada" not in page.locator("body").inner_text()
-    finally:
-        context.close()
 
 
 @pytest.mark.browser
@@ -58,24 +64,17 @@ def test_back_after_a_logout_shows_nothing(stack: Stack, caching_chromium, page_
 @pytest.mark.parametrize("away", [True, False], ids=["no network", "network"])
 def test_a_browser_keeps_no_page_for_after_the_logout(stack: Stack, caching_chromium, scripts, away):
     """The next person switched off the network or scripts, and Back showed my page as I had left it."""
-    context = caching_chromium.new_context(base_url=stack.url, java_script_enabled=scripts)
-    [cookie] = stack.sessions("ada").values()
-    name, _, value = cookie.partition("=")
-    context.add_cookies([{"name": name, "value": value, "url": stack.url}])
-    page = context.new_page()
-    try:
+    with page_of_ada(stack, caching_chromium, java_script_enabled=scripts) as page:
         page.goto("/")
         page.goto("/people/")
         page.locator("[data-menu] summary").click()
         page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/login/**")
-        context.set_offline(away)
+        page.context.set_offline(away)
         with suppress(Error):  # there may be no page to go back to
             page.go_back(timeout=BACK_MS)
         page.wait_for_url("chrome-error://**" if away else "**/login/?next=**")
         assert "online" not in page.locator("body").inner_text()
-    finally:
-        context.close()
 
 
 @pytest.mark.integration

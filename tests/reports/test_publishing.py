@@ -35,10 +35,10 @@ def stack(stack_factory) -> Iterator[Stack]:
     if reason := why_not():
         pytest.skip(reason)
     with Postgres() as database:
-        made = stack_factory(ws=1, TIDEWIRE_DATABASE_URL=database.url, **ONE_WORKER)
-        made.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
-        with made:
-            yield made
+        postgres_stack = stack_factory(ws=1, TIDEWIRE_DATABASE_URL=database.url, **ONE_WORKER)
+        postgres_stack.run("-m", "deploy.local.prepare", timeout_seconds=PREPARE_SECONDS)
+        with postgres_stack:
+            yield postgres_stack
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def process(stack: Stack, code: str, **env: str) -> Iterator[subprocess.Popen[st
         worker.communicate()
 
 
-def said(acting: subprocess.Popen[str]) -> str:
+def read_output(acting: subprocess.Popen[str]) -> str:
     assert acting.stdout is not None
     return acting.stdout.readline().strip()
 
@@ -88,22 +88,22 @@ def test_a_process_that_is_stopped_while_it_publishes_stops_nobody_else(stack):
     """A web process hung while Redis was slow: until its end, no user received a notification or was logged out."""
     with process(
         stack, "print('ready', flush=True); input()\nactions.create_document(user, title='Mine', body='')\ninput()"
-    ) as one:
-        assert said(one) == "ready"
+    ) as first:
+        assert read_output(first) == "ready"
         server = stack.processes["redis"].process
         server.send_signal(signal.SIGSTOP)
-        go_on(one)
+        go_on(first)
         # The process is now waiting for Redis, which does not reply.
         time.sleep(0.5)
-        one.send_signal(signal.SIGSTOP)
+        first.send_signal(signal.SIGSTOP)
         server.send_signal(signal.SIGCONT)
         with process(
             stack, "actions.create_document(user, title='Theirs', body=''); print('saved', flush=True); input()"
-        ) as two:
-            assert said(two) == "saved"
+        ) as second:
+            assert read_output(second) == "saved"
             assert soon_published(stack, "Theirs")
         assert soon_published(stack, "Mine")
-        one.send_signal(signal.SIGCONT)
+        first.send_signal(signal.SIGCONT)
 
 
 def test_a_save_that_hangs_stops_no_other_save_and_hides_nothing(stack):
@@ -119,7 +119,7 @@ print('done', flush=True)
 input()
 """
     with process(stack, hanging) as slow:
-        assert said(slow) == "hangs"
+        assert read_output(slow) == "hangs"
         with process(
             stack, "actions.create_document(user, title='Quick', body=''); print('saved', flush=True); input()"
         ) as quick:
@@ -131,7 +131,7 @@ input()
         mark_read(stack, bob, unread(stack, bob)["newest"])
         assert unread(stack, bob)["unread"] == 0
         go_on(slow)
-        assert said(slow) == "done"
+        assert read_output(slow) == "done"
         assert soon_published(stack, "Slow")
     assert unread(stack, bob)["unread"] == 1
 
@@ -164,6 +164,6 @@ actions.create_document(user, title='{title}', body='')
 print('left', flush=True)
 input()
 """
-    with process(stack, killed, **clock) as one:
-        assert said(one) == "left"
+    with process(stack, killed, **clock) as first:
+        assert read_output(first) == "left"
     assert soon_published(stack, title)

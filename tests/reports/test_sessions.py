@@ -7,11 +7,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth import get_user_model, login, update_session_auth_hash
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
 from django.test import Client
-from django.urls import path
 
 from tests.integration.tidewire.conftest import RedisServer
 from tests.session_engines import NAMES, Engine, engines
@@ -23,7 +20,6 @@ from tidewire.exceptions import SessionUnknown
 from tidewire.models import OutboxEvent
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
-
 OLD, NEW = "old" * 20, "new" * 20
 
 
@@ -43,19 +39,19 @@ def redis_process() -> Iterator[RedisServer]:
 def engine(request, settings, tmp_path, redis_process: RedisServer, monkeypatch) -> Engine:
     """Each engine in turn, with the pages of this module. Events wait in the outbox, and no other Redis is used."""
     redis_process.client.flushall()
-    found = engines(tmp_path, redis_process)[request.param]
-    for name, value in found.settings.items():
+    session_engine = engines(tmp_path, redis_process)[request.param]
+    for name, value in session_engine.settings.items():
         setattr(settings, name, value)
     # The file store caches its directory on the class.
     monkeypatch.setattr("django.contrib.sessions.backends.file.SessionStore._storage_path", None, raising=False)
     monkeypatch.delattr("django.contrib.sessions.backends.file.SessionStore._storage_path")
-    settings.ROOT_URLCONF = __name__
+    settings.ROOT_URLCONF = "tests.reports.session_pages"
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
     monkeypatch.setattr("tidewire.publishing.publisher.wake", lambda: None)
     monkeypatch.setattr(stamps, "read_stamp", lambda: None)
     authentication = SimpleNamespace(revocations=SimpleNamespace(allows=lambda _ticket: False))
     monkeypatch.setattr(sockets, "node", lambda: SimpleNamespace(feature=lambda _: authentication))
-    return found
+    return session_engine
 
 
 @pytest.fixture
@@ -97,8 +93,8 @@ def handshake(key: str) -> Any:
 
 def ended(*keys: str, user: User) -> set[str]:
     """Return the sessions that a node's watch finds ended."""
-    found, _error = async_to_sync(session_watch._ended_sessions)([(key, str(user.pk)) for key in keys])
-    return found
+    sessions, _error = async_to_sync(session_watch._ended_sessions)([(key, str(user.pk)) for key in keys])
+    return sessions
 
 
 def revoked() -> list[tuple[str, str | None, bool]]:
@@ -255,55 +251,3 @@ def _rows() -> Any:
     from django.contrib.sessions.models import Session  # noqa: PLC0415 - not with every engine
 
     return Session.objects.values_list("session_key", "session_data").order_by("session_key")
-
-
-def _name(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(request.user.get_username())
-
-
-def _out(request: HttpRequest) -> HttpResponse:
-    from django.contrib.auth import logout  # noqa: PLC0415 - next to its only use
-
-    logout(request)
-    return HttpResponse()
-
-
-def _flush(request: HttpRequest) -> HttpResponse:
-    request.session.flush()
-    request.user = SimpleNamespace(pk=None, is_authenticated=False)  # type: ignore[assignment]
-    return HttpResponse()
-
-
-def _in(request: HttpRequest, name: str) -> HttpResponse:
-    user = get_user_model().objects.get(username=name)
-    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
-    return _name(request)
-
-
-def _password(request: HttpRequest) -> HttpResponse:
-    user = User.objects.get(pk=request.user.pk)
-    user.set_password("another")
-    user.save()
-    update_session_auth_hash(request, user)
-    return _name(request)
-
-
-def _touch(request: HttpRequest) -> HttpResponse:
-    request.session["more"] = "data"
-    return HttpResponse()
-
-
-def _cycle(request: HttpRequest) -> HttpResponse:
-    request.session.cycle_key()
-    return _name(request)
-
-
-urlpatterns = [
-    path("me/", _name),
-    path("out/", _out),
-    path("flush/", _flush),
-    path("in/<name>/", _in),
-    path("password/", _password),
-    path("cycle/", _cycle),
-    path("touch/", _touch),
-]

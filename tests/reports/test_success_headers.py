@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.layout import Layout, Ports
 from tests.http_client import fetch
-from tests.integration.test_nginx import echo, proxy
+from tests.integration.deploy.test_nginx import echo, proxy
 from tests.stack import NO_LIMITS, ONE_WORKER
 from web.publish_static import publish
 
@@ -67,8 +67,8 @@ def test_no_failure_of_a_static_file_may_be_kept(site, layout, failure):
     loop = layout.static / "web/loop.0123456789ab.css"
     loop.symlink_to(loop)
     method, path, headers, expected = FAILURES[failure]
-    status, said = ask(site, method, path, headers)
-    assert (status, said.get_all("Cache-Control")) == (expected, ["no-store"])
+    status, answer = ask(site, method, path, headers)
+    assert (status, answer.get_all("Cache-Control")) == (expected, ["no-store"])
 
 
 @pytest.mark.parametrize(
@@ -76,23 +76,23 @@ def test_no_failure_of_a_static_file_may_be_kept(site, layout, failure):
 )
 def test_a_hashed_file_is_kept(site, headers):
     """A file with a hash in its name is loaded once and not with each page, whatever range is requested."""
-    status, said = ask(site, "GET", f"/static/{HASHED}", headers)
-    assert (status, said.get_all("Cache-Control")) == (200, [KEPT])
+    status, answer = ask(site, "GET", f"/static/{HASHED}", headers)
+    assert (status, answer.get_all("Cache-Control")) == (200, [KEPT])
 
 
 def test_a_file_that_has_not_changed_is_kept(site):
     """The response to a conditional request must have the same header."""
-    _, said = ask(site, "GET", f"/static/{HASHED}")
-    status, again = ask(site, "GET", f"/static/{HASHED}", {"If-None-Match": said["ETag"]})
-    assert (status, again.get_all("Cache-Control")) == (304, [KEPT])
-    status, again = ask(site, "GET", "/static/web/plain.css")
-    assert (status, again.get_all("Cache-Control")) == (200, ["no-cache"])
+    _, first = ask(site, "GET", f"/static/{HASHED}")
+    status, second = ask(site, "GET", f"/static/{HASHED}", {"If-None-Match": first["ETag"]})
+    assert (status, second.get_all("Cache-Control")) == (304, [KEPT])
+    status, second = ask(site, "GET", "/static/web/plain.css")
+    assert (status, second.get_all("Cache-Control")) == (200, ["no-cache"])
 
 
 def test_a_redirect_of_nginx_names_no_host_of_its_own(site):
     """Behind TLS, the redirect to /static/web/ led to http:// and to nginx's internal port."""
-    _, said = ask(site, "GET", "/static/web")
-    assert said["Location"] == "/static/web/"
+    _, answer = ask(site, "GET", "/static/web")
+    assert answer["Location"] == "/static/web/"
 
 
 NGINX_FAILS = {
@@ -143,8 +143,8 @@ def test_an_error_of_nginx_is_a_page_in_words_that_is_not_kept(layout, failure):
 def test_an_error_without_a_page_of_its_own_is_not_kept(layout, path, headers, expected):
     """Requests that nginx cannot parse get the same header."""
     with proxy(layout) as url:
-        status, said = ask(url, "GET", path, headers)
-    assert (status, said.get_all("Cache-Control")) == (expected, ["no-store"])
+        status, answer = ask(url, "GET", path, headers)
+    assert (status, answer.get_all("Cache-Control")) == (expected, ["no-store"])
 
 
 def test_too_many_requests_are_refused_in_words(layout):
@@ -207,8 +207,8 @@ def test_a_page_of_either_release_finds_its_files_at_either_nginx(two_releases):
             assert file.headers["Content-Type"].startswith("text/css")
             assert file.headers.get_all("Set-Cookie") is None
             assert "Cookie" not in file.headers.get("Vary", "")
-    gone = fetch(f"{stack.url}/static/web/tidewire.ffffffffffff.css")
-    assert (gone.status, gone.headers.get_all("Cache-Control")) == (404, ["no-store"])
+    missing = fetch(f"{stack.url}/static/web/tidewire.ffffffffffff.css")
+    assert (missing.status, missing.headers.get_all("Cache-Control")) == (404, ["no-store"])
 
 
 def test_a_web_process_serves_nothing_but_hashed_files(two_releases):
@@ -222,9 +222,9 @@ def test_a_web_process_serves_nothing_but_hashed_files(two_releases):
         "/static/%00.0123456789ab.css",
         f"/static/{'a' * 300}.0123456789ab.css",
     ):
-        status, said = ask(stack.web_urls[0], "GET", path, {"Host": "localhost"})
+        status, answer = ask(stack.web_urls[0], "GET", path, {"Host": "localhost"})
         assert status in {400, 404}, path
-        assert "secret" not in str(said)
+        assert "secret" not in str(answer)
 
 
 def release(directory, files):

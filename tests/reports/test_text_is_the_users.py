@@ -16,8 +16,8 @@ WRITTEN = "Object.keys(localStorage).filter((key) => key.startsWith('tidewire.dr
 def until(page, expression, value):
     """Wait for a value in the page. Playwright's own wait needs `eval`, which the pages forbid."""
     due = time.monotonic() + TIMEOUT_MS / 1000
-    while (found := page.evaluate(expression)) != value:
-        assert time.monotonic() < due, f"{expression} is {found}, not {value}"
+    while (current := page.evaluate(expression)) != value:
+        assert time.monotonic() < due, f"{expression} is {current}, not {value}"
         page.wait_for_timeout(50)
 
 
@@ -25,7 +25,7 @@ def text(person):
     return person.page.get_by_label("Text")
 
 
-def kept(person, count=1):
+def wait_until_kept(person, count=1):
     """Wait until the browser has stored this number of drafts."""
     until(person.page, WRITTEN, count)
 
@@ -36,7 +36,7 @@ def type_in(person, path, body, title=None):
     if title:
         person.page.get_by_label("Title").fill(title)
     text(person).fill(body)
-    kept(person)
+    wait_until_kept(person)
 
 
 def end_session(person):
@@ -71,7 +71,7 @@ def test_a_session_that_ended_in_mid_edit_costs_no_text(ada):
     press(ada, "Save")
     ada.page.wait_for_url(f"**/documents/{slug}/")
     expect(ada.find("article")).to_contain_text("an hour of work")
-    kept(ada, 0)
+    wait_until_kept(ada, 0)
 
 
 def test_a_session_that_ended_while_a_new_document_was_written_costs_no_text(ada):
@@ -85,7 +85,7 @@ def test_a_session_that_ended_while_a_new_document_was_written_costs_no_text(ada
     is_back(ada, "the first hour of work")
     press(ada, "Create document")
     expect(ada.find("article")).to_contain_text("the first hour of work")
-    kept(ada, 0)
+    wait_until_kept(ada, 0)
 
 
 @pytest.mark.parametrize("status", [500, 502, 413, 403])
@@ -149,7 +149,7 @@ def test_the_text_of_a_conflict_comes_back_and_overwrites_nothing(ada, bob):
     press(ada, "Save over version 2")
     ada.page.wait_for_url(f"**/documents/{slug}/")
     expect(ada.find("article")).to_contain_text("one by both")
-    kept(ada, 0)
+    wait_until_kept(ada, 0)
 
 
 def test_text_for_a_document_that_was_deleted_meanwhile_is_offered(ada, bob):
@@ -164,7 +164,7 @@ def test_text_for_a_document_that_was_deleted_meanwhile_is_offered(ada, bob):
     is_back(bob, "bob's hour of work")
     press(bob, "Save as a new document")
     expect(bob.find("article")).to_contain_text("bob's hour of work")
-    kept(bob, 0)
+    wait_until_kept(bob, 0)
 
 
 def test_a_session_that_ends_on_the_page_of_a_deleted_document_costs_no_text(ada):
@@ -185,7 +185,7 @@ def test_a_session_that_ends_on_the_page_of_a_deleted_document_costs_no_text(ada
     is_back(ada, "an hour of work")
     press(ada, "Save as a new document")
     expect(ada.find("article")).to_contain_text("an hour of work")
-    kept(ada, 0)
+    wait_until_kept(ada, 0)
 
 
 def test_the_list_leads_to_text_that_is_not_saved(ada):
@@ -224,10 +224,10 @@ def test_text_that_came_back_can_be_dropped_and_brought_back(ada):
     is_back(ada, "no good")
     press(ada, "Drop it")
     expect(text(ada)).to_have_value("one")
-    kept(ada, 0)
+    wait_until_kept(ada, 0)
     press(ada, "Bring it back")
     expect(text(ada)).to_have_value("no good")
-    kept(ada)
+    wait_until_kept(ada)
     press(ada, "Drop it")
     ada.goto(path)
     expect(text(ada)).to_have_value("one")
@@ -262,8 +262,8 @@ def test_another_tab_that_is_open_keeps_its_text_to_itself(ada, stack):
     other = ada.page.context.new_page()
     other.goto(f"{stack.url}/new/")
     # Wait until the page has searched for drafts, after which it claims its own.
-    held = "navigator.locks.query().then(({ held }) => held.filter((lock) => lock.name.includes('.new.')).length)"
-    until(other, held, 2)
+    held_locks = "navigator.locks.query().then(({ held }) => held.filter((lock) => lock.name.includes('.new.')).length)"
+    until(other, held_locks, 2)
     expect(other.get_by_label("Text")).to_have_value("")
     other.get_by_label("Title").fill("Second")
     other.get_by_label("Text").fill("the second")
@@ -272,7 +272,7 @@ def test_another_tab_that_is_open_keeps_its_text_to_itself(ada, stack):
     expect(text(ada)).to_have_value("the first")
     press(ada, "Create document")
     expect(ada.find("article")).to_contain_text("the first")
-    kept(ada, 0)
+    wait_until_kept(ada, 0)
 
 
 def test_a_full_or_blocked_store_keeps_nothing_and_says_so(ada):
@@ -321,7 +321,7 @@ def test_a_text_that_cannot_be_kept_costs_no_other(ada, store):
     ada.goto(f"/documents/{slug}/edit/")
     text(ada).fill("long " * 1000)
     expect(ada.find("[data-draft]")).to_contain_text("This browser keeps no copy of your text")
-    kept(ada, 3)
+    wait_until_kept(ada, 3)
 
 
 def test_drafts_are_bounded(ada):

@@ -32,13 +32,13 @@ def moved(stack: Stack, name: str, minutes: int) -> None:
 
 def by_tickets(stack: Stack) -> float:
     """Return the number of handshakes that a ticket authenticated, on all nodes."""
-    found = 0.0
+    total = 0.0
     for node in stack.ws:
         with urllib.request.urlopen(f"http://127.0.0.1:{node.admin_port}/metrics", timeout=10) as page:
             lines = page.read().decode().splitlines()
         counted = [line for line in lines if line.startswith('tidewire_authentications_total{credential="ticket"')]
-        found += sum(float(line.split()[-1]) for line in counted)
-    return found
+        total += sum(float(line.split()[-1]) for line in counted)
+    return total
 
 
 async def accepted_by_ticket(stack: Stack, cookie: str) -> None:

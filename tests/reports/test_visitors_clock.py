@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.reports.test_text_is_the_users import is_back, kept
+from tests.reports.test_text_is_the_users import is_back, wait_until_kept
 
 WRONG = "Date.now = ((now) => () => now() + {milliseconds})(Date.now.bind(Date));"
 # Makes the page repeat its intervals each second.
@@ -102,7 +102,7 @@ def test_text_that_was_typed_by_a_wrong_clock_is_not_old(ada):
     tab.add_init_script(WRONG.format(milliseconds=CLOCKS["a year slow"]))
     tab.goto(f"{ada.url}{path}")
     tab.get_by_label("Text").fill("one, and an hour of work")
-    kept(ada, 1)
+    wait_until_kept(ada, 1)
     tab.close(run_before_unload=False)
     ada.goto(path)
     is_back(ada, "one, and an hour of work")

@@ -55,7 +55,7 @@ def main() -> int:
         with stack:
             series, done = run(stack, asked)
     verdicts = judge(series, asked.seconds)
-    words = f"{asked.seconds / 60:.0f} minutes, {4 * asked.people} sockets: {told(done)}"
+    words = f"{asked.seconds / 60:.0f} minutes, {4 * asked.people} sockets: {counts_text(done)}"
     results = ROOT / "var" / "soak"
     results.mkdir(parents=True, exist_ok=True)
     (results / "soak.json").write_text(json.dumps({"done": done, "series": series, "words": words}), encoding="utf-8")
@@ -79,7 +79,7 @@ def run(stack: Stack, asked: argparse.Namespace) -> tuple[Series, dict[str, Any]
         replace(page, cookie=page.cookie.partition(";")[0]) if i % 4 == 0 else page for i, page in enumerate(pages)
     ]
     series: Series = defaultdict(list)
-    told = {"port": stack.layout.ports.nginx, "pages": [asdict(page) for page in pages]}
+    request = {"port": stack.layout.ports.nginx, "pages": [asdict(page) for page in pages]}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.soak.churn_process"],
         cwd=ROOT,
@@ -89,7 +89,7 @@ def run(stack: Stack, asked: argparse.Namespace) -> tuple[Series, dict[str, Any]
     ) as churn:
         assert churn.stdin is not None
         assert churn.stdout is not None
-        churn.stdin.write(json.dumps(told | {"per_second": asked.changes}) + "\n")
+        churn.stdin.write(json.dumps(request | {"per_second": asked.changes}) + "\n")
         churn.stdin.flush()
         with Publisher(stack, asked.saves) as publisher:
             began = time.monotonic()
@@ -116,7 +116,7 @@ def judge(series: Series, seconds: float) -> list[Verdict]:
     ]
 
 
-def told(done: dict[str, Any]) -> str:
+def counts_text(done: dict[str, Any]) -> str:
     return ", ".join(f"{value:,} {name}" for name, value in done.items() if isinstance(value, int) and name != "open")
 
 

@@ -155,37 +155,37 @@ def save(stack: Stack, cookie: str, slug: str, body: str) -> bool:
     return answer.status == 302 and answer.headers["Location"].endswith(f"/{slug}/")
 
 
-def judge(found: dict[str, Any]) -> list[str]:
+def judge(results: dict[str, Any]) -> list[str]:
     """Return the failures, one line each."""
-    wrong = [f"{found['failed_saves']} saves failed"] if found["failed_saves"] else []
-    if found["closes"]:
-        wrong.append(f"{found['closes']:.0f} sockets closed")
-    if len(found["connections"]) != 1:
-        wrong.append(f"the number of sockets changed: {found['connections']}")
-    for name, seen in found["seen"].items():
-        if found["hidden"][name] != ("hidden" in name):
-            wrong.append(f"{name}: the tab was {'hidden' if found['hidden'][name] else 'visible'}")
-        for what in STEADY:
-            values = [each["value"] for each in seen if each["what"] == what]
+    wrong = [f"{results['failed_saves']} saves failed"] if results["failed_saves"] else []
+    if results["closes"]:
+        wrong.append(f"{results['closes']:.0f} sockets closed")
+    if len(results["connections"]) != 1:
+        wrong.append(f"the number of sockets changed: {results['connections']}")
+    for name, seen in results["seen"].items():
+        if results["hidden"][name] != ("hidden" in name):
+            wrong.append(f"{name}: the tab was {'hidden' if results['hidden'][name] else 'visible'}")
+        for quantity in STEADY:
+            values = [each["value"] for each in seen if each["what"] == quantity]
             if len(values) > 1:
-                wrong.append(f"{name}: {what} changed: {values[:8]}")
+                wrong.append(f"{name}: {quantity} changed: {values[:8]}")
         if [each["value"] for each in seen if each["what"] == "state"] != ["live"]:
             wrong.append(f"{name}: was not live throughout")
         if [each["value"] for each in seen if each["what"] == "users"] != ["2"]:
             wrong.append(f"{name}: did not show 2 users throughout")
-        gained = found["unread_after"][name] - found["unread_before"][name]
-        if gained != found["saves"]:
-            wrong.append(f"{name}: {gained} of {found['saves']} notifications arrived")
+        gained = results["unread_after"][name] - results["unread_before"][name]
+        if gained != results["saves"]:
+            wrong.append(f"{name}: {gained} of {results['saves']} notifications arrived")
     return wrong
 
 
-def summary(found: dict[str, Any]) -> list[str]:
+def summary(results: dict[str, Any]) -> list[str]:
     """Return the figures of a run."""
-    counts = f"{found['saves']} saves, {found['failed_saves']} failed, {found['closes']:.0f} closes"
-    lines = [f"{found['seconds'] / 60:.0f} minutes: {counts}, sockets {found['connections']}"]
-    for name, seen in found["seen"].items():
-        shown = {what: [each["value"] for each in seen if each["what"] == what] for what in SUMMARY}
-        gained = found["unread_after"][name] - found["unread_before"][name]
+    counts = f"{results['saves']} saves, {results['failed_saves']} failed, {results['closes']:.0f} closes"
+    lines = [f"{results['seconds'] / 60:.0f} minutes: {counts}, sockets {results['connections']}"]
+    for name, seen in results["seen"].items():
+        shown = {quantity: [each["value"] for each in seen if each["what"] == quantity] for quantity in SUMMARY}
+        gained = results["unread_after"][name] - results["unread_before"][name]
         lines.append(f"{name}: {shown}, {gained} notifications")
     return lines
 

@@ -23,13 +23,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         combinations = list(build.combinations(build.copy(Path(directory, "all"))))
         built, different, wrong = _check_all(combinations, Path(directory))
-        held, unchecked = _hold_against_schemas(different, wrong)
-        passed = _hold_against_policies([json.loads(each) for each in different], Path(directory), wrong)
+        checked, unchecked = _check_schemas(different, wrong)
+        passed = _check_policies([json.loads(each) for each in different], Path(directory), wrong)
     for problem, count in sorted(wrong.items()):
         print(f"{problem} ({count} of {len(combinations)} combinations)", file=sys.stderr)
     print(
         f"k8s-check: {len(combinations)} combinations, {built} objects, {len(different)} different ones against "
-        f"{held} strict schemas (Kubernetes {', '.join(schemas.VERSIONS)}), "
+        f"{checked} strict schemas (Kubernetes {', '.join(schemas.VERSIONS)}), "
         f"{passed} policy checks passed, {len(policies.EXCEPTIONS)} exceptions, "
         f"{len(wrong)} problems, {time.monotonic() - started:.0f} s"
     )
@@ -64,7 +64,7 @@ def _check(directory: Path, part: list[Combination]) -> tuple[int, set[str], Cou
     return built, different, wrong
 
 
-def _hold_against_schemas(different: set[str], wrong: Counter[str]) -> tuple[int, set[str]]:
+def _check_schemas(different: set[str], wrong: Counter[str]) -> tuple[int, set[str]]:
     """Return the number of schemas that were applied, and the kinds without a schema."""
     folder = os.environ.get("CRD_SCHEMAS")
     count, unchecked = 0, set()
@@ -78,7 +78,7 @@ def _hold_against_schemas(different: set[str], wrong: Counter[str]) -> tuple[int
     return count, unchecked
 
 
-def _hold_against_policies(objects: list[dict[str, Any]], directory: Path, wrong: Counter[str]) -> int:
+def _check_policies(objects: list[dict[str, Any]], directory: Path, wrong: Counter[str]) -> int:
     folder = os.environ.get("POLICIES", "")
     if reason := policies.why_not(folder):
         print(f"k8s-check: no policies: {reason}")

@@ -28,7 +28,7 @@ def _violations(text: str, crd_schemas: Path | None) -> tuple[list[str], int]:
     output = json.loads(text)
     name = f"{output['kind']}/{output['metadata']['name']}"
     wrong: list[str] = []
-    held = 0
+    checked = 0
     for version in VERSIONS:
         try:
             utils.validate(output, version, strict=True)
@@ -36,13 +36,13 @@ def _violations(text: str, crd_schemas: Path | None) -> tuple[list[str], int]:
             break
         except jsonschema.ValidationError as error:
             wrong.append(f"{name} under {version}: {_where(error)}: {error.message[:200]}")
-        held += 1
-    schema = None if held or crd_schemas is None else _custom(crd_schemas, output["apiVersion"], output["kind"])
+        checked += 1
+    schema = None if checked or crd_schemas is None else _custom(crd_schemas, output["apiVersion"], output["kind"])
     if schema:
-        held += 1
+        checked += 1
         errors = jsonschema.Draft202012Validator(schema).iter_errors(output)
         wrong.extend(f"{name}: {_where(error)}: {error.message[:200]}" for error in errors)
-    return wrong, held
+    return wrong, checked
 
 
 def _where(error: jsonschema.ValidationError) -> str:

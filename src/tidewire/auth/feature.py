@@ -3,7 +3,8 @@
 from tidewire.auth import stamps
 from tidewire.auth.revocations import Revocations
 from tidewire.auth.session_watch import SessionWatch
-from tidewire.server.node import Feature, Node, register
+from tidewire.server.current_node import register
+from tidewire.server.node import Feature, Node
 
 
 @register

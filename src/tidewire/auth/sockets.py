@@ -18,7 +18,7 @@ from tidewire.auth.ticket import COOKIE, Ticket
 from tidewire.close_codes import CloseCode
 from tidewire.exceptions import SessionUnknown
 from tidewire.routing import close_with
-from tidewire.server.node import node
+from tidewire.server.current_node import node
 
 __all__ = ["TicketAuth"]
 

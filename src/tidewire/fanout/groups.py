@@ -52,7 +52,7 @@ class Groups:
         """Return whether the topic's group is joined, as far as this process knows."""
         return topic in self._joined
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Let all groups be joined again, because the layer may have lost their members."""
         self._joined.clear()
 
@@ -66,7 +66,7 @@ class Groups:
         """Join a topic's group. Joining twice is joining once."""
         if self._channel is None:
             raise RedisUnavailable("the hub has no channel yet")
-        # Set before the call to the layer, so that `forget` can reset it in between.
+        # Set before the call to the layer, so that `invalidate` can reset it in between.
         self._joined[topic] = asyncio.get_running_loop().time()
         try:
             async with self._calls, asyncio.timeout(LAYER_SECONDS):

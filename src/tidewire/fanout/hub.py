@@ -152,7 +152,7 @@ class Hub:
 
         Each run joins all groups and reads all feeds.
         """
-        self._groups.forget()
+        self._groups.invalidate()
         await self._groups.open()
         for loop in list(self._loops.values()):
             loop.feed.request_read()

@@ -59,5 +59,7 @@ class Subscription:
     def _enter(self, state: State) -> None:
         if self.state not in _ALLOWED[state]:
             expected = " or ".join(each.value for each in _ALLOWED[state])
-            raise RuntimeError(f"topic {self.topic}: a subscription is {self.state.value}, expected {expected}")
+            raise RuntimeError(
+                f"topic {self.topic}: a subscription becomes {state.value} from {expected}, and is {self.state.value}"
+            )
         self.state = state

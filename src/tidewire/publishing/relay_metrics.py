@@ -4,7 +4,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
-from tidewire import metrics
+from tidewire import metric_owners, metrics
 
 # Metrics of publishing, in addition to the relay's own.
 _SHARED: tuple[Any, ...] = (metrics.PUBLISHED, metrics.DROPPED, metrics.REDIS_ERRORS, metrics.REDIS_RECONNECTS)
@@ -13,7 +13,7 @@ _SHARED: tuple[Any, ...] = (metrics.PUBLISHED, metrics.DROPPED, metrics.REDIS_ER
 def registry() -> CollectorRegistry:
     """Return the relay's metrics, without those of nodes and pages, which this process declares as well."""
     relay_registry = CollectorRegistry()
-    for metric in (*metrics.RELAY_METRICS, *metrics.PAGE_AND_RELAY_METRICS, *_SHARED):
+    for metric in (*metric_owners.RELAY_METRICS, *metric_owners.PAGE_AND_RELAY_METRICS, *_SHARED):
         relay_registry.register(metric)
     ProcessCollector(registry=relay_registry)
     return relay_registry

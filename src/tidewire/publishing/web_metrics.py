@@ -12,12 +12,12 @@ from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from tidewire import metrics
+from tidewire import metric_owners
 from tidewire.publishing import outbox
 
 logger = logging.getLogger(__name__)
 
-_excluded = metrics.families(metrics.NOT_PAGE_METRICS)
+_excluded = metric_owners.families(metric_owners.NOT_PAGE_METRICS)
 
 
 class _PageCollector(MultiProcessCollector):

@@ -7,10 +7,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from tidewire import metrics
+from tidewire import metric_owners
 from tidewire.server.drain import Drainer
 
-_excluded = metrics.families(metrics.NOT_NODE_METRICS)
+_excluded = metric_owners.families(metric_owners.NOT_NODE_METRICS)
 
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 

@@ -32,10 +32,11 @@ from tidewire.layers import require_layer
 from tidewire.redis.clients import require_version
 from tidewire.server import handshake, open_files
 from tidewire.server.admin_port import listen as listen_admin
+from tidewire.server.current_node import node
 from tidewire.server.drain import Drainer
 from tidewire.server.garbage_collection import freeze_startup_objects
 from tidewire.server.inbound import InboundLimits
-from tidewire.server.node import Node, node
+from tidewire.server.node import Node
 from tidewire.server.protocol import create_protocol_class, limit_read_size
 from tidewire.server.watchdog import Watchdog
 

@@ -1,7 +1,4 @@
-"""This process as a node: its hub, presence and connections, the tasks that serve them, and hooks for features.
-
-There is one node per event loop, started at its first use, because Daphne has no ASGI lifespan.
-"""
+"""A ws process as a node: its hub, presence and connections, the tasks that serve them, and hooks for features."""
 
 import asyncio
 import logging
@@ -9,31 +6,27 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from channels.layers import BaseChannelLayer
 
 from tidewire import metrics
 from tidewire.asgi import ABNORMAL_CLOSURE
 from tidewire.close_codes import CloseCode
-from tidewire.conf import Settings, settings
+from tidewire.conf import Settings
 from tidewire.events import Stale, StreamEvent
 from tidewire.exceptions import REDIS_UNAVAILABLE_ERRORS
 from tidewire.fanout.batched_reads import BatchedPresence, BatchedStreams
 from tidewire.fanout.connection import Connection, Writer, attempt
 from tidewire.fanout.frames import frame_event
 from tidewire.fanout.hub import Hub
-from tidewire.layers import require_layer
 from tidewire.presence import Presence
 from tidewire.presence.node import NodePresence
-from tidewire.presence.redis import presence_store
 from tidewire.publishing.announcer import Announcer
 from tidewire.publishing.direct import publish_now
 from tidewire.server.drain import Drainer
 from tidewire.server.slow_consumers import SlowConsumers
 from tidewire.server.supervision import supervise, watch_lag
 from tidewire.streams import Appended, Streams
-from tidewire.streams.redis import stream_store
 from tidewire.tasks import cancel_all
 
 logger = logging.getLogger(__name__)
@@ -43,11 +36,9 @@ HAND_OVER_SECONDS = 2.0
 # Time for each feature after a drain; the process must then exit.
 DRAINED_SECONDS = 2.0
 
-_nodes: "WeakKeyDictionary[asyncio.AbstractEventLoop, Node]" = WeakKeyDictionary()
-
 
 class Feature:
-    """A part that another package adds to each node: see `register`. Subclasses override the hooks that they need.
+    """A part that another package adds to each node by `current_node.register`. Subclasses override its hooks.
 
     An exception of a feature is logged, and the node goes on with the other features.
     """
@@ -67,13 +58,6 @@ class Feature:
 
 F = TypeVar("F", bound=Feature)
 FeatureFactory = Callable[["Node"], Feature]
-_registered: list[FeatureFactory] = []
-
-
-def register(feature: type[F]) -> type[F]:
-    """Add a feature to each node of this process; a class decorator."""
-    _registered.append(feature)
-    return feature
 
 
 class Node:
@@ -263,11 +247,11 @@ class Node:
 
     def update_metrics(self) -> None:
         """Set the metrics that are computed only when scraped."""
-        held = self.presence.families()
+        members = self.presence.families()
         # A family without members must be exported as 0, not with its last value.
-        self._families.update(held)
+        self._families.update(members)
         for family in self._families:
-            metrics.PRESENCE_MEMBERS.labels(family).set(held[family])
+            metrics.PRESENCE_MEMBERS.labels(family).set(members[family])
         metrics.SLOW_CONNECTIONS.set(len(self.slow_consumers))
 
     def _on_data_loss(self) -> None:
@@ -278,30 +262,6 @@ class Node:
         frame = frame_event(Stale(stale=stale))
         for connection in list(self.connections):
             attempt(connection.write, frame)
-
-
-def create_node(options: Settings) -> Node:
-    """Create a node with the stores and the layer of the settings, and with all registered features."""
-    return Node(
-        options,
-        layer=require_layer(options.CHANNEL_LAYER),
-        presence_store=presence_store(),
-        streams=stream_store(),
-        features=_registered,
-    )
-
-
-def node() -> Node:
-    """Return the node of the running loop, started if necessary."""
-    loop = asyncio.get_running_loop()
-    if loop not in _nodes:
-        set_node(create_node(settings()))
-    return _nodes[loop]
-
-
-def set_node(node: Node) -> None:
-    """Let `node` return this node in the running loop."""
-    _nodes[asyncio.get_running_loop()] = node
 
 
 def _decrement_connections(consumer: str) -> None:

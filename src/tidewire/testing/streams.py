@@ -130,10 +130,10 @@ class MemoryStreams(Streams):
     async def read(self, topic: str, since: int, *, limit: int) -> tuple[Position | None, list[Entry]]:
         await self._ask()
         self.reads += 1
-        found = [entry for entry in self._history.get(topic, ()) if entry.offset > since][:limit]
+        entries = [entry for entry in self._history.get(topic, ()) if entry.offset > since][:limit]
         end = self._ends.get(topic)
         await self.asked()
-        return end, found
+        return end, entries
 
     def end(self, topic: str) -> Position | None:
         """Return the end of a topic.

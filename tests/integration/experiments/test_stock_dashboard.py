@@ -36,9 +36,13 @@ async def test_event_reaches_whoever_stands_where_the_page_stood(stock):
         resumed = await event(socket, "resumed")
         assert (resumed["at"], resumed["recovered"]) == (at, True)
         submit(f"{stock.url}/new/", ada, {"title": "Tide table", "body": "x"})
-        made = await event(socket, "notification.created")
+        notification = await event(socket, "notification.created")
     newest = int(at.partition(":")[2]) + 1
-    assert (made["offset"], made["notification_id"], made["title"]) == (newest, newest, "Tide table")
+    assert (notification["offset"], notification["notification_id"], notification["title"]) == (
+        newest,
+        newest,
+        "Tide table",
+    )
     async with opened(stock, f"/ws/notifications/?at=notifications:{at}", ada) as socket:
         resumed = await event(socket, "resumed")
         # The stock version has no history, and the event must report that.
@@ -58,7 +62,7 @@ async def freed(stock, watching, cookie) -> bool:
             await event(
                 watching,
                 "documents.status",
-                lambda told: told["documents"]["tide"]["phase"] == "free",
+                lambda status: status["documents"]["tide"]["phase"] == "free",
                 timeout_seconds=5,
             )
             return True
@@ -73,14 +77,14 @@ async def test_count_and_people_are_told_to_all(stock):
         opened(stock, "/ws/users/", cookies["ada"]) as first,
         opened(stock, "/ws/documents/", cookies["ada"]) as watching,
     ):
-        await event(first, "users.count", lambda told: told["count"] == 1)
+        await event(first, "users.count", lambda message: message["count"] == 1)
         async with (
             opened(stock, "/ws/users/", cookies["bob"]),
             opened(stock, "/ws/users/", cookies["bob"]),
             opened(stock, "/ws/document/tide/update/", cookies["bob"]),
         ):
-            await event(first, "users.count", lambda told: told["count"] == 2)
-            status = await event(watching, "documents.status", lambda told: told["documents"]["tide"]["editors"])
+            await event(first, "users.count", lambda message: message["count"] == 2)
+            status = await event(watching, "documents.status", lambda message: message["documents"]["tide"]["editors"])
             assert status["documents"]["tide"]["editors"] == ["bob"]
-        await event(first, "users.count", lambda told: told["count"] == 1)
+        await event(first, "users.count", lambda message: message["count"] == 1)
         assert await freed(stock, watching, cookies["bob"])

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 import redis as sync_redis
+from django.core.management import call_command
+from django.db import connections
 from redis.asyncio import Redis
 
 import tidewire.redis.clients
+from dashboard.settings import SQLITE
 from deploy.local import programs
 from deploy.local.layout import free_port
+from tests.integration.tidewire.outbox_processes import Processes, delete_rows
 from tidewire import conf
 from tidewire.presence.redis import RedisPresence
 from tidewire.publishing import background, publisher
@@ -69,10 +73,10 @@ ON_VALKEY_TOO = {"test_edit_lease", "test_layers", "test_presence", "test_report
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "_server" in metafunc.fixturenames:
-        found = {"redis": shutil.which("redis-server")}
+        programs_by_name = {"redis": shutil.which("redis-server")}
         if Path(metafunc.module.__file__).stem in ON_VALKEY_TOO:
-            found["valkey"] = (programs.REDIS.of_the_wheel() or (None, None))[1]
-        metafunc.parametrize("_server", found.values(), ids=found, indirect=True, scope="session")
+            programs_by_name["valkey"] = (programs.REDIS.of_the_wheel() or (None, None))[1]
+        metafunc.parametrize("_server", programs_by_name.values(), ids=programs_by_name, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -114,10 +118,10 @@ async def redis(redis_server):
 @pytest.fixture
 def background_loop(redis_server, monkeypatch):
     """The event loop of synchronous code, with its own connections to this server."""
-    made = background.Background()
-    monkeypatch.setattr(publisher, "background", lambda: made)
-    yield made
-    made.run(_close_all(), seconds=5)
+    loop = background.Background()
+    monkeypatch.setattr(publisher, "background", lambda: loop)
+    yield loop
+    loop.run(_close_all(), seconds=5)
 
 
 async def _close_all() -> None:
@@ -142,10 +146,27 @@ async def dump(client) -> dict[str, bytes]:
         return {key.decode(): await copying.dump(key) for key in await copying.keys("*")}
 
 
-async def restore(client, kept: dict[str, bytes]) -> None:
+async def restore(client, dumped: dict[str, bytes]) -> None:
     """Replace all keys of Redis by those of a `dump`, at once, because a node may write at any moment."""
     async with client.pipeline(transaction=True) as together:
         together.flushall()
-        for key, value in kept.items():
+        for key, value in dumped.items():
             together.restore(key, 0, value)
         await together.execute()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def processes(request, tmp_path, monkeypatch, django_db_blocker, background_loop) -> Iterator[Processes]:
+    """Processes that save to a database of each kind."""
+    if request.param == "sqlite":
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3"), "OPTIONS": SQLITE}
+    else:
+        database = request.getfixturevalue("postgres")
+    monkeypatch.setitem(connections.databases, "default", connections.databases["default"] | database)
+    two_processes = Processes(background_loop)
+    monkeypatch.setattr(publisher, "wake", two_processes.wake)
+    with django_db_blocker.unblock():
+        two_processes.one(lambda: call_command("migrate", verbosity=0))
+        two_processes.one(delete_rows)
+        yield two_processes
+        two_processes.close()

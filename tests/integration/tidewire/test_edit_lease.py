@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
-import tidewire.redis.clients
+from tests.integration.tidewire.scripts_in_redis import FEW_EXAMPLES, run_with_client
 from tests.unit.tidewire.contrib.edit_lease.edit_lease_model import LeaseModel, scripts
 from tests.unit.tidewire.contrib.edit_lease.edit_lease_suite import (
     ANSWER_SECONDS,
@@ -37,9 +37,9 @@ class InRedis(LeasePlace):
     async def pass_time(self, seconds: float) -> None:
         """Simulate the passing of time: move all deadlines of edit leases nearer by this number of seconds."""
         for key in await self.client.keys(KEYS.edit_lease("*")):
-            kept = await self.client.hgetall(key)
+            lease = await self.client.hgetall(key)
             for name in ("ends", "answer_by", "asks_until"):
-                await self.client.hset(key, name, int(kept[name]) - int(seconds * 1000))
+                await self.client.hset(key, name, int(lease[name]) - int(seconds * 1000))
 
     async def flush(self) -> None:
         await self.client.flushall()
@@ -97,23 +97,8 @@ class TestRedisEditLeases(LeaseSuite):
         assert await place.read() == EditLease("ada")
 
 
-# The tests in memory run the same scripts and shrink them. Shrinking here would take minutes.
-@settings(
-    max_examples=15,
-    deadline=None,
-    phases=[Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@FEW_EXAMPLES
 @given(scripts)
 def test_whoever_was_told_it_is_theirs_may_rely_on_it(redis_server, script):
     """Run the scripts of the tests in memory with Redis."""
-
-    async def play() -> None:
-        client = tidewire.redis.clients.client()
-        try:
-            await client.flushall()
-            await LeaseModel(InRedis(client)).play(script)
-        finally:
-            await tidewire.redis.clients.close()
-
-    asyncio.run(play())
+    run_with_client(lambda client: LeaseModel(InRedis(client)).play(script))

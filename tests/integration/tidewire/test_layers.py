@@ -15,8 +15,10 @@ class TestLayersOfRedis(LayerSuite):
         ids=["pubsub", "core", "tidewire"],
     )
     async def layer(self, request, redis_server):
-        made = request.param(hosts=[redis_host(redis_server.url) | {"max_connections": 100, "socket_timeout": None}])
-        yield made
-        await made.flush()
-        if hasattr(made, "close_pools"):
-            await made.close_pools()
+        redis_layer = request.param(
+            hosts=[redis_host(redis_server.url) | {"max_connections": 100, "socket_timeout": None}]
+        )
+        yield redis_layer
+        await redis_layer.flush()
+        if hasattr(redis_layer, "close_pools"):
+            await redis_layer.close_pools()

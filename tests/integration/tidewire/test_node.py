@@ -6,7 +6,7 @@ import itertools
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 
 import pytest
@@ -23,7 +23,8 @@ from tidewire.exceptions import RedisUnavailable
 from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
 from tidewire.publishing.direct import publish_now
-from tidewire.server.node import Node, create_node
+from tidewire.server.current_node import create_node
+from tidewire.server.node import Node
 from tidewire.streams.redis import stream_store
 from tidewire.tasks import cancel_all
 from tidewire.topics import START, StreamTopic
@@ -70,6 +71,15 @@ class Cluster:
         return socket
 
 
+@contextlib.asynccontextmanager
+async def running_cluster() -> AsyncIterator[Cluster]:
+    two_nodes = Cluster("ab")
+    yield two_nodes
+    for node in two_nodes.nodes:
+        await node.stop()
+    await get_channel_layer().flush()
+
+
 @pytest.fixture
 async def cluster(redis, settings):
     """Two nodes with short leases."""
@@ -81,11 +91,8 @@ async def cluster(redis, settings):
         "COALESCE_SECONDS": 0.05,
     }
     conf.settings.cache_clear()
-    made = Cluster("ab")
-    yield made
-    for node in made.nodes:
-        await node.stop()
-    await get_channel_layer().flush()
+    async with running_cluster() as two_nodes:
+        yield two_nodes
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -132,19 +139,19 @@ async def test_at_rest_the_count_equals_the_truth(cluster):
     """Fifty users come and go at random on both nodes. At rest, every page must show the connected users."""
     script = random.Random(7)
     sockets = [cluster.watch(node) for node in cluster.nodes]
-    held: Counter[tuple[int, str]] = Counter()
+    connections: Counter[tuple[int, str]] = Counter()
     for number in range(600):
         node, user = script.randrange(2), f"user{script.randrange(50)}"
         key = PresenceKey("hall", "in", user)
-        if held[node, user] and script.random() < 0.6:
-            held[node, user] -= 1
+        if connections[node, user] and script.random() < 0.6:
+            connections[node, user] -= 1
             cluster.nodes[node].presence.leave(key)
         else:
-            held[node, user] += 1
+            connections[node, user] += 1
             cluster.nodes[node].presence.join(key)
         if number % 20 == 0:
             await asyncio.sleep(0.005)
-    expected = {user for (_, user), count in held.items() if count}
+    expected = {user for (_, user), count in connections.items() if count}
     await until(lambda: all(names(socket) == expected for socket in sockets))
 
 
@@ -232,12 +239,12 @@ async def test_the_first_revocation_after_a_loss_closes_its_sockets(cluster, red
     for number, (user, socket) in enumerate(sockets.items()):
         cluster.nodes[number].connect(socket.writer, consumer="Test", user=user, session="", close=socket.closed.append)
     await revoke("7")
-    kept = await dump(redis)
+    dumped = await dump(redis)
     await revoke("8")
     await until(lambda: sockets["8"].closed == [CloseCode.EXPIRED])
     await redis.flushall()
     if data == "rolled back":
-        await restore(redis, kept)
+        await restore(redis, dumped)
     await revoke("9")
     await until(lambda: sockets["9"].closed == [CloseCode.EXPIRED])
     assert sockets["8"].closed == [CloseCode.EXPIRED]

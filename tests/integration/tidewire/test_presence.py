@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
-import tidewire.redis.clients
 from tests.integration.tidewire.conftest import pass_time
+from tests.integration.tidewire.scripts_in_redis import FEW_EXAMPLES, run_with_client
 from tests.unit.tidewire.presence.presence_model import Model, scripts
 from tests.unit.tidewire.presence.presence_suite import (
     ADA,
@@ -111,19 +111,19 @@ class TestRedisPresence(PresenceSuite):
         await presence.touch(second)
         await presence.put(first, [(ADA, 1)])
         await presence.put(second, [(BOB, 1)])
-        told: set[str] = set()
+        changed: set[str] = set()
         async with asyncio.timeout(10):
-            while not told:
+            while not changed:
                 if not (await presence.touch(second)).known:
                     second.renew()
                     await presence.touch(second)
                 await presence.put(second, [(BOB, 1)])
-                told = await presence.sweep()
+                changed = await presence.sweep()
                 await asyncio.sleep(0.02)
-        left = await redis.time()
-        assert told == {"doc.plan", "docs"}
+        swept_at = await redis.time()
+        assert changed == {"doc.plan", "docs"}
         assert [members.names for members in await presence.members([("doc.plan", "read")], names=9)] == [("bob",)]
-        assert left[0] - last_touch[0] + (left[1] - last_touch[1]) / 1e6 >= 0.6
+        assert swept_at[0] - last_touch[0] + (swept_at[1] - last_touch[1]) / 1e6 >= 0.6
 
     async def test_every_key_of_presence_is_under_the_prefix(self, place):
         """Two projects must be able to share one Redis."""
@@ -180,26 +180,11 @@ class TestRedisPresence(PresenceSuite):
         assert await place.outlive(62.0, "a") == set()
 
 
-# The tests in memory run the same scripts and shrink them. Shrinking here would take minutes.
-@settings(
-    max_examples=15,
-    deadline=None,
-    phases=[Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@FEW_EXAMPLES
 @given(scripts)
 def test_members_are_who_is_connected(redis_server, script):
     """Run the scripts of the tests in memory with Redis."""
-
-    async def play() -> None:
-        client = tidewire.redis.clients.client()
-        try:
-            await client.flushall()
-            await Model(InRedis(client)).play(script)
-        finally:
-            await tidewire.redis.clients.close()
-
-    asyncio.run(play())
+    run_with_client(lambda client: Model(InRedis(client)).play(script))
 
 
 async def test_who_was_not_handed_over_is_counted_as_a_ghost_once(redis):

@@ -12,7 +12,7 @@ KEYS = Keys("tidewire")
 
 
 def report(node="ws-0", run="aaaa", **fields):
-    given = {
+    defaults = {
         "state": "listening",
         "up_seconds": 1,
         "connections": 0,
@@ -24,7 +24,7 @@ def report(node="ws-0", run="aaaa", **fields):
         "closes_per_second": 0.0,
         "deliveries_per_second": 0.0,
     }
-    return NodeReport(node=node, run=run, **(given | fields))
+    return NodeReport(node=node, run=run, **(defaults | fields))
 
 
 @pytest.fixture

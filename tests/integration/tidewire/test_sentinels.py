@@ -7,10 +7,9 @@ import shutil
 import warnings
 
 import pytest
-from channels.layers import get_channel_layer
 
 import tidewire.redis.clients
-from tests.integration.tidewire.test_node import Cluster, names, offsets, until
+from tests.integration.tidewire.test_node import Cluster, names, offsets, running_cluster, until
 from tests.sentinels import MASTER, Sentinels
 from tidewire import conf
 from tidewire.exceptions import RedisUnavailable
@@ -24,8 +23,8 @@ PASSWORD = "s3cret"
 def sentinels(tmp_path):
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server on this machine")
-    with Sentinels(tmp_path / "sentinels", password=PASSWORD) as made:
-        yield made
+    with Sentinels(tmp_path / "sentinels", password=PASSWORD) as servers:
+        yield servers
 
 
 @pytest.fixture(params=["channels_redis.pubsub.RedisPubSubChannelLayer", "tidewire.layers.RedisChannelLayer"])
@@ -45,11 +44,8 @@ async def cluster(request, sentinels, settings):
     host = redis_host(url, sentinels=sentinels.addresses, master=MASTER) | {"socket_timeout": None}
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": request.param, "CONFIG": {"hosts": [host]}}}
     conf.settings.cache_clear()
-    made = Cluster("ab")
-    yield made
-    for node in made.nodes:
-        await node.stop()
-    await get_channel_layer().flush()
+    async with running_cluster() as two_nodes:
+        yield two_nodes
     await tidewire.redis.clients.close()
     conf.settings.cache_clear()
     # redis-py and channels_redis leave connections to Sentinels to the garbage collector, which causes warnings.

@@ -36,11 +36,11 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/metrics":
-            here = self.connection.getsockname()[0]
-            if here not in self.server.sockets:
+            address = self.connection.getsockname()[0]
+            if address not in self.server.sockets:
                 self.say(500, "")
                 return
-            self.say(200, f'tidewire_connections{{consumer="A"}} {self.server.sockets[here]}.0\n')
+            self.say(200, f'tidewire_connections{{consumer="A"}} {self.server.sockets[address]}.0\n')
             return
         self.note()
         self.say(200, json.dumps({"items": list(self.server.pods.values())}))

@@ -47,9 +47,9 @@ class Cluster:
         self, *arguments: str, check: bool = True, stdin: str | None = None, timeout_seconds: float = 120.0
     ) -> str:
         """Run kubectl in the product's namespace, except for `apply`, because manifests have their own."""
-        where = () if arguments[0] == "apply" else ("--namespace", NAMESPACE)
+        namespace = () if arguments[0] == "apply" else ("--namespace", NAMESPACE)
         done = subprocess.run(
-            [KUBECTL, *where, *arguments],
+            [KUBECTL, *namespace, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -125,11 +125,11 @@ class Cluster:
     def _leaves(pod: dict[str, Any]) -> bool:
         return "deletionTimestamp" in pod["metadata"]
 
-    def until(self, so: Callable[[], object], what: str, timeout_seconds: float = 120.0) -> float:
+    def until(self, so: Callable[[], object], expectation: str, timeout_seconds: float = 120.0) -> float:
         """Wait until a condition is true. Return the seconds that it took."""
         began = time.monotonic()
         while not so():
-            assert time.monotonic() - began < timeout_seconds, f"not in {timeout_seconds:.0f} s: {what}"
+            assert time.monotonic() - began < timeout_seconds, f"not in {timeout_seconds:.0f} s: {expectation}"
             time.sleep(POLL_SECONDS)
         return time.monotonic() - began
 

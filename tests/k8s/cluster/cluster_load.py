@@ -23,12 +23,12 @@ END_SECONDS = 60.0
 
 
 class Load:
-    """`with Load(cluster, sockets=500, per_second=10, tell=print) as load`; then `begin`, `catch_up` and `verdict`."""
+    """`with Load(cluster, sockets=500, per_second=10, note=print) as load`; then `begin`, `catch_up` and `verdict`."""
 
-    def __init__(self, cluster: Cluster, *, sockets: int, per_second: float, tell: Callable[[str], None]) -> None:
+    def __init__(self, cluster: Cluster, *, sockets: int, per_second: float, note: Callable[[str], None]) -> None:
         self._cluster = cluster
         self._per_second = per_second
-        self.tell = tell
+        self.note = note
         names = [f"person-{i}" for i in range(sockets // len(PATHS))]
         cookies = cluster.run("tests/login_cookies.py", "--tickets", "ada", *names)
         self.people = len(names)
@@ -86,7 +86,7 @@ class Load:
         self.stale_seconds = max((_longest_stale(diary.stale) for diary in diaries), default=0.0)
         self.counts = {diary.counts[-1][1] for diary in diaries if diary.counts}
         account = self.account
-        self.tell(
+        self.note(
             f"{words}: {took:.0f} s, {len(diaries)} sockets, {account.due} due, {account.received} received, "
             f"{account.lost} lost, {account.duplicated} duplicated, {account.reordered} reordered, "
             f"{account.reloaded} by a reload; closes {dict(self.codes)}, {self.refused} handshakes refused, "
@@ -101,21 +101,21 @@ class Load:
 
     def _stop(self) -> None:
         assert self._publisher is not None
-        told, _ = self._publisher.communicate(timeout=END_SECONDS)
+        output, _ = self._publisher.communicate(timeout=END_SECONDS)
         assert self._publisher.returncode == 0, "the publisher failed"
         self._publisher = None
         # Log lines of the library may precede it.
-        result = json.loads(told.splitlines()[-1])
+        result = json.loads(output.splitlines()[-1])
         assert result["saved"] > 0, result
         if result["failed"]:
-            self.tell(f"{result['failed']} saves failed, the last: {result['last']}")
+            self.note(f"{result['failed']} saves failed, the last: {result['last']}")
 
     def _committed(self) -> list[tuple[int, float]]:
         after = getattr(self, "_after", [])
         return [tuple(row) for row in self._cluster.run("tests/faults/rows.py", str(after[0][0] if after else 0))]
 
 
-def _longest_stale(told: Sequence[tuple[float, bool]]) -> float:
+def _longest_stale(changes: Sequence[tuple[float, bool]]) -> float:
     """Return the longest time that a page was shown as stale."""
-    ends = [*told[1:], (time.time(), False)] if told else []
-    return max((after[0] - at for (at, stale), after in zip(told, ends, strict=True) if stale), default=0.0)
+    ends = [*changes[1:], (time.time(), False)] if changes else []
+    return max((after[0] - at for (at, stale), after in zip(changes, ends, strict=True) if stale), default=0.0)

@@ -12,7 +12,7 @@ IMAGES = ("web", "ws", "loadtest")
 
 
 @pytest.fixture(scope="session")
-def tell(request):
+def note(request):
     """Writes a line of progress to the terminal, past pytest's capture."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
@@ -24,7 +24,7 @@ def tell(request):
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory, tell):
+def cluster(tmp_path_factory, note):
     """The product in the cluster, rolled out. Its namespace is removed afterwards."""
     if reason := why_no_cluster():
         pytest.skip(reason)
@@ -35,7 +35,7 @@ def cluster(tmp_path_factory, tell):
     began = time.monotonic()
     try:
         running.up()
-        tell(f"rolled out from nothing in {time.monotonic() - began:.0f} s")
+        note(f"rolled out from nothing in {time.monotonic() - began:.0f} s")
         yield running
     finally:
         if not os.environ.get("KEEP"):
@@ -43,10 +43,10 @@ def cluster(tmp_path_factory, tell):
 
 
 @pytest.fixture
-def load(cluster, tell):
+def load(cluster, note):
     """Returns a load of this number of sockets, which `with` starts."""
 
     def make(sockets: int, per_second: float = 10.0) -> Load:
-        return Load(cluster, sockets=sockets, per_second=per_second, tell=tell)
+        return Load(cluster, sockets=sockets, per_second=per_second, note=note)
 
     return make

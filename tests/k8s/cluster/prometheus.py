@@ -94,25 +94,27 @@ class Prometheus:
         return "Ready" in self._cluster.kubectl("get", "--raw", service, check=False)
 
     def _objects(self) -> list[dict[str, Any]]:
-        told = {"scrape_configs": [each for made in component("monitoring/pods.yaml") for each in scrapes(made)]}
+        configuration = {
+            "scrape_configs": [each for monitor in component("monitoring/pods.yaml") for each in scrapes(monitor)]
+        }
         account = {"kind": "ServiceAccount", "name": "prometheus", "namespace": MONITORING}
         allowed = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "prometheus"}
         labels = {NAME_LABEL: "prometheus"}
         mine = {"name": "prometheus", "namespace": MONITORING}
-        there = {"name": "prometheus", "namespace": NAMESPACE}
+        theirs = {"name": "prometheus", "namespace": NAMESPACE}
         return [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": MONITORING}},
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": mine},
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "Role",
-                "metadata": there,
+                "metadata": theirs,
                 "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}],
             },
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "RoleBinding",
-                "metadata": there,
+                "metadata": theirs,
                 "roleRef": allowed,
                 "subjects": [account],
             },
@@ -120,7 +122,7 @@ class Prometheus:
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": mine,
-                "data": {"prometheus.yml": yaml.safe_dump(told)},
+                "data": {"prometheus.yml": yaml.safe_dump(configuration)},
             },
             {
                 "apiVersion": "apps/v1",

@@ -26,15 +26,15 @@ def prometheus(cluster):
 @pytest.fixture
 def scaled():
     """The ScaledObject as it is committed."""
-    [found] = component("autoscaling-connections/ws.yaml")
-    found["metadata"]["namespace"] = NAMESPACE
-    return found
+    [scaled_object] = component("autoscaling-connections/ws.yaml")
+    scaled_object["metadata"]["namespace"] = NAMESPACE
+    return scaled_object
 
 
 def trigger(scaled: dict) -> dict[str, str]:
     """Return its only trigger: the query to Prometheus, and the threshold per node."""
-    [found] = scaled["spec"]["triggers"]
-    return found["metadata"]
+    [only_trigger] = scaled["spec"]["triggers"]
+    return only_trigger["metadata"]
 
 
 def nodes(value: float, threshold: float, scaled: dict) -> int:
@@ -48,7 +48,7 @@ def test_the_autoscaler_asks_the_prometheus_that_is_there(scaled):
     assert host == f"{SERVICE}.monitoring.svc:{PORT}"
 
 
-def test_the_query_counts_the_sockets(cluster, prometheus, load, tell, scaled):
+def test_the_query_counts_the_sockets(cluster, prometheus, load, note, scaled):
     """The query must count 0, 500 and 0 sockets in the cluster's Prometheus, through the PodMonitor's port and path."""
     query, threshold = trigger(scaled)["query"], float(trigger(scaled)["threshold"])
     cluster.until(lambda: prometheus.value(query) == 0, "a first scrape, without sockets", SCRAPED_SECONDS)
@@ -58,9 +58,9 @@ def test_the_query_counts_the_sockets(cluster, prometheus, load, tell, scaled):
         value = prometheus.value(query)
         assert value == sum(cluster.sockets(pod) for pod in cluster.ready("ws"))
         run.catch_up("scraped")
-    gone = cluster.until(lambda: prometheus.value(query) == 0, "0 in the query", SCRAPED_SECONDS)
+    seconds = cluster.until(lambda: prometheus.value(query) == 0, "0 in the query", SCRAPED_SECONDS)
     wanted = {each: nodes(value, each, scaled) for each in (threshold, FEW, MANY)}
-    tell(f"{query}: 0, then {value:g} after {seen:.0f} s, 0 after {gone:.0f} s; nodes by threshold {wanted}")
+    note(f"{query}: 0, then {value:g} after {seen:.0f} s, 0 after {seconds:.0f} s; nodes by threshold {wanted}")
     assert wanted == {threshold: 2, FEW: 2, MANY: 5}
     assert nodes(12_501, threshold, scaled) == 6
     run.nothing_lost()
@@ -73,7 +73,7 @@ def keda(cluster):
 
 
 @pytest.mark.usefixtures("prometheus", "keda")
-def test_nodes_follow_the_sockets(cluster, load, tell, scaled):
+def test_nodes_follow_the_sockets(cluster, load, note, scaled):
     """The nodes scale up to five and down to two during the load, and sockets must only be closed by a drain."""
     # Shortened for the test: production has windows of minutes.
     behaviour = scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
@@ -96,7 +96,7 @@ def test_nodes_follow_the_sockets(cluster, load, tell, scaled):
             down = wants(FEW, 2)
             cluster.rolled_out("ws")
             run.catch_up(f"KEDA: 2 to 5 nodes in {up:.0f} s, to 2 in {down:.0f} s")
-            tell(f"sockets per node when there were five: {spread}")
+            note(f"sockets per node when there were five: {spread}")
     finally:
         cluster.kubectl("delete", "scaledobject", "ws", "--ignore-not-found")
         cluster.kubectl("scale", "deployment/ws", "--replicas=2")

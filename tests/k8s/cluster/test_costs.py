@@ -53,7 +53,7 @@ def metrics(cluster):
 
 
 @pytest.mark.usefixtures("metrics")
-def test_what_is_requested_is_what_is_used(cluster, load, tell):
+def test_what_is_requested_is_what_is_used(cluster, load, note):
     time.sleep(WINDOW_SECONDS)
     idle = usage(cluster)
     with load(SOCKETS, PER_SECOND) as run:
@@ -70,7 +70,7 @@ def test_what_is_requested_is_what_is_used(cluster, load, tell):
         cores, mebibytes = busy[name]
         before = idle[name]
         more = (cores - before[0]) * 1e6 / deliveries
-        tell(
+        note(
             f"{name}: {before[0]:.3f} cores idle, {cores:.3f} busy, {more:.1f} us for each of "
             f"{deliveries:g} deliveries/s; {before[1]:.0f} MiB idle, {mebibytes:.0f} busy, {asked[name]:.0f} requested"
         )

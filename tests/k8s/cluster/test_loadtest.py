@@ -10,18 +10,18 @@ def image(cluster):
     """The image that the nodes have of the load test."""
     wanted = cluster.images["tidewire-loadtest"]
     nodes = cluster.get("nodes")["items"]
-    there = [name for node in nodes for image in node["status"]["images"] for name in image.get("names", [])]
-    if not any(name.endswith(wanted) for name in there):
+    names = [name for node in nodes for image in node["status"]["images"] for name in image.get("names", [])]
+    if not any(name.endswith(wanted) for name in names):
         pytest.skip(f"k8s: no node has the image {wanted}")
     return wanted
 
 
-def test_a_small_load_test_accounts_for_every_event(cluster, tell, image):
+def test_a_small_load_test_accounts_for_every_event(cluster, note, image):
     cluster.become("loadtest")
     cluster.until(lambda: finished(cluster), "the load test's end", RUN_SECONDS)
-    said = cluster.kubectl("logs", "job/loadtest-master", "--container=master")
-    report = said[said.index("# Load test in a cluster") :]
-    tell(f"load test of {image}:\n{report}")
+    log = cluster.kubectl("logs", "job/loadtest-master", "--container=master")
+    report = log[log.index("# Load test in a cluster") :]
+    note(f"load test of {image}:\n{report}")
     assert finished(cluster)["loadtest-worker"] == "Complete"
     assert "20 users" in report
     assert "0 lost, 0 duplicated, 0 reordered, 0 late, 0 forgotten, 0 unpublished" in report

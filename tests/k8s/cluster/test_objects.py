@@ -11,14 +11,14 @@ DRY_RUN = ("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-
 
 
 @pytest.mark.parametrize("overlay", ["local", "production"])
-def test_the_api_server_takes_an_overlay_as_it_is_committed(cluster, tell, overlay):
+def test_the_api_server_takes_an_overlay_as_it_is_committed(cluster, note, overlay):
     """A server-side dry run includes admission and validation, of which the schemas cover only a part."""
     output = cluster.kubectl(
         *DRY_RUN,
         stdin=cluster.manifests(f"deploy/k8s/overlays/{overlay}").replace("\n  name: migrate\n", "\n  name: again\n"),
         check=False,
     )
-    tell(f"overlays/{overlay}: {output.count('serverside-applied')} objects taken")
+    note(f"overlays/{overlay}: {output.count('serverside-applied')} objects taken")
     assert "serverside-applied" in output
     assert "error" not in output.lower(), output
     # Pod Security only warns about a Deployment, but then rejects its pods.
@@ -26,14 +26,14 @@ def test_the_api_server_takes_an_overlay_as_it_is_committed(cluster, tell, overl
 
 
 @pytest.mark.parametrize("kind", ["HTTPRoute", "Ingress", "PodMonitor", "PrometheusRule", "ScaledObject"])
-def test_the_api_server_takes_what_components_ask_of_others(cluster, tell, kind):
+def test_the_api_server_takes_what_components_ask_of_others(cluster, note, kind):
     """If their definitions are installed, their rules apply too, and an unknown field must be rejected."""
     built = yaml.safe_load_all(cluster.manifests(f"{OVERLAYS}/options"))
     objects = [each for each in built if each["kind"] == kind]
     output = cluster.kubectl(*DRY_RUN, stdin=yaml.safe_dump_all(objects), check=False)
     if "no matches for kind" in output:
         pytest.skip(f"k8s: the cluster knows no {kind}")
-    tell(f"{kind}: {output.count('serverside-applied')} objects taken")
+    note(f"{kind}: {output.count('serverside-applied')} objects taken")
     assert output.count("serverside-applied") == len(objects) > 0, output
     objects[0]["spec"]["planted"] = True
     assert "field not declared in schema" in cluster.kubectl(*DRY_RUN, stdin=yaml.safe_dump(objects[0]), check=False)
@@ -44,7 +44,7 @@ def test_a_pod_that_asks_for_more_is_refused(cluster):
     assert "violates PodSecurity" in output, output
 
 
-def test_nothing_served_before_the_migrations_were_done(cluster, tell):
+def test_nothing_served_before_the_migrations_were_done(cluster, note):
     """The pods wait in their init containers for the migrate Job."""
     last = "select extract(epoch from max(applied)) from django_migrations"
     psql = ("exec", "postgres-0", "--", "psql", "-U", "tidewire", "-At", "-c", last)
@@ -54,7 +54,7 @@ def test_nothing_served_before_the_migrations_were_done(cluster, tell):
         for pod in cluster.ready(name):
             state = pod["status"]["containerStatuses"][0]["state"]
             began[pod["metadata"]["name"]] = _seconds(state["running"]["startedAt"]) - migrated
-    tell(f"the first program began {min(began.values()):.0f} s after the last migration")
+    note(f"the first program began {min(began.values()):.0f} s after the last migration")
     # Kubernetes reports whole seconds.
     assert min(began.values()) >= -1, began
 
@@ -63,8 +63,8 @@ def test_only_one_account_may_do_anything(cluster):
     """deletion-cost may list and patch pods of its namespace. Nodes must have no token."""
 
     def may(*asked: str, account: str = "deletion-cost") -> bool:
-        whom = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
-        return cluster.kubectl("auth", "can-i", *asked, whom, check=False).split()[-1:] == ["yes"]
+        impersonated = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
+        return cluster.kubectl("auth", "can-i", *asked, impersonated, check=False).split()[-1:] == ["yes"]
 
     assert may("patch", "pods")
     assert may("list", "pods")
@@ -77,5 +77,5 @@ def test_only_one_account_may_do_anything(cluster):
     assert "kubernetes.io" not in listed
 
 
-def _seconds(told: str) -> float:
-    return datetime.fromisoformat(told).timestamp()
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()

@@ -66,19 +66,19 @@ def restart(cluster) -> None:
     cluster.rolled_out("web")
 
 
-def test_a_rolling_update_fails_no_request(cluster, tell):
+def test_a_rolling_update_fails_no_request(cluster, note):
     with readers(cluster) as run:
         restart(cluster)
-    tell(f"rolling update of web: {run.asked} posts of {CLIENTS} clients, {len(run.failed)} failed {set(run.failed)}")
+    note(f"rolling update of web: {run.asked} posts of {CLIENTS} clients, {len(run.failed)} failed {set(run.failed)}")
     assert run.asked > 100
     assert run.failed == []
 
 
-def test_the_control_without_a_drain_fails_some(cluster, tell):
+def test_the_control_without_a_drain_fails_some(cluster, note):
     """The same rollout must fail with pods that neither wait nor drain, but die at SIGTERM."""
     with cluster.careless("web", WEB), readers(cluster) as run:
         restart(cluster)
     share = 100 * len(run.failed) / run.asked
-    tell(f"control: {run.asked} posts, {len(run.failed)} failed ({share:.2f} %) {set(run.failed)}")
+    note(f"control: {run.asked} posts, {len(run.failed)} failed ({share:.2f} %) {set(run.failed)}")
     assert run.failed
     assert share < 50, "the control breaks something else"

@@ -63,12 +63,12 @@ def asker(name: str, image: str) -> dict:
 
 @pytest.fixture
 def askers(cluster):
-    made = {name: asker(name, cluster.images["tidewire-web"]) for name in ASKERS}
-    cluster.apply(yaml.safe_dump_all(made.values()))
-    for pod in made.values():
-        where = ("--namespace", pod["metadata"]["namespace"])
-        cluster.kubectl(*where, "wait", "--for=condition=Ready", f"pod/{pod['metadata']['name']}", "--timeout=60s")
-    yield made
+    pods = {name: asker(name, cluster.images["tidewire-web"]) for name in ASKERS}
+    cluster.apply(yaml.safe_dump_all(pods.values()))
+    for pod in pods.values():
+        namespace = ("--namespace", pod["metadata"]["namespace"])
+        cluster.kubectl(*namespace, "wait", "--for=condition=Ready", f"pod/{pod['metadata']['name']}", "--timeout=60s")
+    yield pods
     for namespace in (NAMESPACE, *set(OUTSIDE.values())):
         cluster.kubectl(
             "--namespace", namespace, "delete", "pods", "--selector=asks", "--ignore-not-found", check=False
@@ -79,20 +79,20 @@ def reached(cluster, askers) -> set[Flow]:
     """Return the connections that succeed, from every asker to a pod of every target."""
     hosts = {name: _address(cluster, name) for name, _ in TARGETS}
     asked = json.dumps([[hosts[name], port] for name, port in TARGETS])
-    found = set()
+    flows = set()
     for name, pod in askers.items():
-        where = ("--namespace", pod["metadata"]["namespace"])
-        output = cluster.kubectl(*where, "exec", pod["metadata"]["name"], "--", "python", "-c", ASK, asked)
-        found |= {Flow(name, *target) for target, so in zip(TARGETS, json.loads(output), strict=True) if so}
-    return found
+        namespace = ("--namespace", pod["metadata"]["namespace"])
+        output = cluster.kubectl(*namespace, "exec", pod["metadata"]["name"], "--", "python", "-c", ASK, asked)
+        flows |= {Flow(name, *target) for target, so in zip(TARGETS, json.loads(output), strict=True) if so}
+    return flows
 
 
 def settled(cluster, askers, meant: set[Flow]) -> set[Flow]:
     """Return the same as `reached`, after the result is as intended or the policies had time to take effect."""
     end = time.monotonic() + ENFORCED_SECONDS
-    while (found := reached(cluster, askers)) != meant and time.monotonic() < end:
+    while (flows := reached(cluster, askers)) != meant and time.monotonic() < end:
         pass
-    return found
+    return flows
 
 
 def _address(cluster, name: str) -> str:
@@ -100,7 +100,7 @@ def _address(cluster, name: str) -> str:
     return str(pods[0]["status"]["podIP"])
 
 
-def test_nothing_goes_through_but_what_is_meant(cluster, askers, load, tell):
+def test_nothing_goes_through_but_what_is_meant(cluster, askers, load, note):
     everything = {Flow(name, *target) for name in askers for target in TARGETS}
     assert reached(cluster, askers) == everything, "without policies everybody reaches everybody"
     cluster.become("policies")
@@ -108,7 +108,7 @@ def test_nothing_goes_through_but_what_is_meant(cluster, askers, load, tell):
         after = settled(cluster, askers, MEANT & everything)
         if after == everything:
             pytest.skip("k8s: this cluster enforces no network policies")
-        tell(f"policies: of {len(everything)} connections {len(after)} are made, {len(everything - after)} are not")
+        note(f"policies: of {len(everything)} connections {len(after)} are made, {len(everything - after)} are not")
         assert after == MEANT & everything
         with load(100) as run:
             run.begin()

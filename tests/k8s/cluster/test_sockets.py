@@ -11,13 +11,13 @@ WS = "python -m tidewire -b 0.0.0.0 -p 8000 ws.asgi:application"
 ABNORMAL = 1006
 
 
-def test_presence_is_one_over_all_nodes(cluster, load, tell):
+def test_presence_is_one_over_all_nodes(cluster, load, note):
     """Sockets of one user are on any node, and all pages must show the same number of users."""
     with load(100) as run:
         run.begin()
         spread = [cluster.sockets(pod) for pod in cluster.ready("ws")]
         run.catch_up("presence")
-        tell(f"sockets per node {spread}, users counted {run.counts} of {run.people}")
+        note(f"sockets per node {spread}, users counted {run.counts} of {run.people}")
     assert len(spread) == 2
     assert min(spread) >= 40
     assert run.counts == {run.people}
@@ -59,7 +59,7 @@ def test_a_killed_node_loses_nothing(cluster, load):
     assert 0 < run.codes[ABNORMAL] <= SOCKETS * 2 / 3
 
 
-def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, tell):
+def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, note):
     with load(SOCKETS) as run:
         run.begin()
         cluster.kubectl("scale", "deployment/ws", "--replicas=4")
@@ -70,8 +70,8 @@ def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, tell):
 
         def costs() -> dict[str, int]:
             pods = cluster.ready("ws")
-            found = {pod["metadata"]["name"]: pod["metadata"].get("annotations", {}) for pod in pods}
-            return {name: int(each.get(annotation, 0)) for name, each in found.items()}
+            annotations = {pod["metadata"]["name"]: pod["metadata"].get("annotations", {}) for pod in pods}
+            return {name: int(each.get(annotation, 0)) for name, each in annotations.items()}
 
         cluster.until(lambda: min(costs()[name] for name in old) > SOCKETS / 4, "the old nodes' costs", 60)
         calls = costs()
@@ -82,7 +82,7 @@ def test_scaling_down_drains_and_takes_the_emptiest_first(cluster, load, tell):
         cluster.kubectl("scale", "deployment/ws", "--replicas=1")
         cluster.rolled_out("ws")
         run.catch_up("scale of ws from 2 to 4, to 2, to 1")
-        tell(f"deletion costs {calls}; stayed {stayed}")
+        note(f"deletion costs {calls}; stayed {stayed}")
     assert max(calls[name] for name in new) < min(calls[name] for name in old)
     assert stayed == old
     run.nothing_lost()
@@ -105,7 +105,7 @@ def two_nodes(cluster):
         cluster.kubectl("uncordon", node)
 
 
-def test_a_node_of_the_cluster_is_drained_within_the_budget(cluster, load, tell, two_nodes):
+def test_a_node_of_the_cluster_is_drained_within_the_budget(cluster, load, note, two_nodes):
     """Both pods are on that node: the second may only leave after the first is ready elsewhere."""
     stays, goes = two_nodes
     cluster.kubectl("cordon", stays)
@@ -128,7 +128,7 @@ def test_a_node_of_the_cluster_is_drained_within_the_budget(cluster, load, tell,
         cluster.rolled_out("ws")
         run.catch_up("drain of a node")
     refused = messages[0].count("would violate the pod's disruption budget")
-    tell(f"never fewer than {fewest} ready; {refused} evictions refused by the budget")
+    note(f"never fewer than {fewest} ready; {refused} evictions refused by the budget")
     assert {pod["spec"]["nodeName"] for pod in cluster.ready("ws")} == {stays}
     assert fewest >= 1
     assert refused >= 1

@@ -8,12 +8,12 @@ DETECTED_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def sentinels(cluster, tell):
+def sentinels(cluster, note):
     """The product with the component redis-sentinel in place of the single Redis."""
     cluster.become("sentinels")
     cluster.kubectl("delete", "deployment/redis", "service/redis")
     cluster.rolled_out(NAME, "statefulset")
-    tell(f"Sentinels: {primary(cluster)} is the primary")
+    note(f"Sentinels: {primary(cluster)} is the primary")
     return cluster
 
 

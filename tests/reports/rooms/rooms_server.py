@@ -46,13 +46,13 @@ class RoomsServer:
         environment |= {"ROOMS_REDIS_URL": self._redis_url, "ROOMS_ADMIN_PORT": str(self.admin_port)}
         environment["PYTHONPATH"] = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
         command = [sys.executable, "-m", "tidewire", "tests.reports.rooms.rooms_application:application"]
-        where = ["-b", "127.0.0.1", "-p", str(self.port)]
+        address = ["-b", "127.0.0.1", "-p", str(self.port)]
         if self._certificate is not None:
             files = f"privateKey={self._certificate}:certKey={self._certificate}"
-            where = ["-e", f"ssl:{self.port}:interface=127.0.0.1:{files}"]
+            address = ["-e", f"ssl:{self.port}:interface=127.0.0.1:{files}"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *where],
+                [*command, *address],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -94,10 +94,10 @@ class RoomsServer:
         )
         return int(line.split()[1]) * 1024
 
-    def until(self, true: Callable[[], bool], what: str, *, seconds: float = READY_SECONDS) -> None:
+    def until(self, true: Callable[[], bool], expectation: str, *, seconds: float = READY_SECONDS) -> None:
         end = time.monotonic() + seconds
         while not true():
             assert self.process is not None
             if time.monotonic() > end or self.process.poll() is not None:
-                raise AssertionError(f"not true within {seconds} s: {what}\n{self._log.read_text()[-3000:]}")
+                raise AssertionError(f"not true within {seconds} s: {expectation}\n{self._log.read_text()[-3000:]}")
             time.sleep(0.02)

@@ -220,9 +220,9 @@ def test_document_says_where_its_figures_come_from():
 
 
 def test_screen_has_the_verdicts_that_there_are():
-    said = benchmark_report.screen(run(fanout("tidewire", 1), fanout("ws", 1, cpu=12.0)))
-    assert "met      CPU per delivery, 1,000 clients, single events: 10.0 µs; `ws` 12.0 µs" in said
-    assert "not measured" not in said
+    text = benchmark_report.screen(run(fanout("tidewire", 1), fanout("ws", 1, cpu=12.0)))
+    assert "met      CPU per delivery, 1,000 clients, single events: 10.0 µs; `ws` 12.0 µs" in text
+    assert "not measured" not in text
 
 
 def test_plots_are_the_same_for_the_same_figures(tmp_path):

@@ -146,19 +146,19 @@ async def test_ping_is_answered_with_its_own_body_masked():
 
 
 async def test_engine_io_is_joined_and_its_pings_are_answered():
-    said = asyncio.Queue()
+    messages = asyncio.Queue()
 
     async def script(peer):
         await peer.send(frame(b'0{"sid":"a","pingInterval":25000}'))
-        said.put_nowait(await peer.receive())
+        messages.put_nowait(await peer.receive())
         await peer.send(frame(b'40{"sid":"b"}') + frame(b"2"))
-        said.put_nowait(await peer.receive())
+        messages.put_nowait(await peer.receive())
         await peer.send(frame(b'42["tick",{"n":0,"t":1}]'))
 
     async with measuring(script, socketio=True) as (running, connected):
         assert connected["open"] == 1
         assert (await arrived(running, 1))["complete"]
-    assert [said.get_nowait(), said.get_nowait()] == [(1, b"40"), (1, b"3")]
+    assert [messages.get_nowait(), messages.get_nowait()] == [(1, b"40"), (1, b"3")]
 
 
 async def test_refused_handshakes_are_counted_by_status():

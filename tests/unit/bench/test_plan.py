@@ -10,8 +10,8 @@ from bench.progress import Progress, minutes
 
 
 def plan(**more):
-    given = {"measures": ("fanout",), "servers": ("ws", "tidewire"), "clients": (200, 1000), "rounds": 2, **more}
-    return Plan(dose=FULL_DOSE, **given)
+    defaults = {"measures": ("fanout",), "servers": ("ws", "tidewire"), "clients": (200, 1000), "rounds": 2, **more}
+    return Plan(dose=FULL_DOSE, **defaults)
 
 
 def test_fanout_visits_every_server_in_turn_before_the_next_round():
@@ -67,10 +67,10 @@ def test_time_left_is_learned_from_the_round_before(capsys):
     progress.before(0)
     progress.after(0, "12.3 us")
     progress.before(1)
-    said = capsys.readouterr().out
-    assert "[1/3] round 1: fanout ws 1000 clients ... (about 45 s left)" in said
-    assert "    12.3 us" in said
-    assert "[2/3] round 2: fanout ws 1000 clients ... (about 0 s left)" in said
+    output = capsys.readouterr().out
+    assert "[1/3] round 1: fanout ws 1000 clients ... (about 45 s left)" in output
+    assert "    12.3 us" in output
+    assert "[2/3] round 2: fanout ws 1000 clients ... (about 0 s left)" in output
 
 
 def test_times_are_said_for_people():

@@ -5,18 +5,18 @@ from bench.runner import TRIES, calmest
 
 def trying(*tries):
     """Return a measure that returns these records one after another."""
-    made = iter(tries)
+    remaining = iter(tries)
 
     async def measure():
-        return [next(made)]
+        return [next(remaining)]
 
-    return measure, made
+    return measure, remaining
 
 
 async def test_a_calm_step_is_measured_once():
-    measure, left = trying({"disturbance": 0.01}, {"disturbance": 0.0})
+    measure, remaining = trying({"disturbance": 0.01}, {"disturbance": 0.0})
     assert await calmest(measure) == [{"disturbance": 0.01, "tries": 1}]
-    assert len(list(left)) == 1
+    assert len(list(remaining)) == 1
 
 
 async def test_a_disturbed_step_is_measured_until_it_is_calm():
@@ -25,9 +25,9 @@ async def test_a_disturbed_step_is_measured_until_it_is_calm():
 
 
 async def test_where_no_try_is_calm_the_calmest_counts():
-    measure, left = trying({"disturbance": 0.4}, {"disturbance": 0.2}, {"disturbance": 0.3}, {"disturbance": 0.0})
+    measure, remaining = trying({"disturbance": 0.4}, {"disturbance": 0.2}, {"disturbance": 0.3}, {"disturbance": 0.0})
     assert await calmest(measure) == [{"disturbance": 0.2, "tries": TRIES}]
-    assert len(list(left)) == 1
+    assert len(list(remaining)) == 1
 
 
 async def test_what_was_lost_is_not_measured_away():

@@ -12,10 +12,10 @@ from tests.unit.testkit.test_websocket_client import ACCEPTED, Transport, server
 @pytest.fixture
 async def socket():
     lost, texts = [], []
-    made = IdleSocket(80, b"", lambda _socket, code: lost.append(code), texts.append)
-    made.transport, made.lost, made.texts = Transport(), lost, texts
-    made.client.connection_made(made.transport)
-    return made
+    idle_socket = IdleSocket(80, b"", lambda _socket, code: lost.append(code), texts.append)
+    idle_socket.transport, idle_socket.lost, idle_socket.texts = Transport(), lost, texts
+    idle_socket.client.connection_made(idle_socket.transport)
+    return idle_socket
 
 
 async def test_texts_are_passed_on(socket):

@@ -10,8 +10,8 @@ from capacity.workload import Shared
 from tests.unit.capacity.test_model import COSTS, MACHINE, costing, dataclasses, workload
 
 
-def p95(found, costs=COSTS, *, nodes=1):
-    return plan(found, costs, nodes=nodes).p95_ms
+def p95(load, costs=COSTS, *, nodes=1):
+    return plan(load, costs, nodes=nodes).p95_ms
 
 
 def shared(*, cores=2, others=0.0, reading_us=0.0):
@@ -42,19 +42,19 @@ def test_event_counts_as_often_as_it_is_delivered():
 
 def test_event_waits_for_the_pages_of_its_web_process():
     """Pages need half a core, and headroom as much again: one process, which spends half its time on pages of 20 ms."""
-    found = workload(topics=(), pages=25 * 60 / 1000)
-    busy = plan(found, costing(connect_ticket_ms=0.0), nodes=1)
+    load = workload(topics=(), pages=25 * 60 / 1000)
+    busy = plan(load, costing(connect_ticket_ms=0.0), nodes=1)
     assert (busy.web_processes, busy.p95_ms) == (1, pytest.approx(math.log(10) * 20.0))
 
 
 def test_machine_that_all_share_does_all_of_an_events_work():
     """30 us of node, nginx and reader on two cores take one and a half times as long as the node's 10 us alone."""
-    found = workload(topics=(("stream", 0.001, 1.0),), machine=shared(reading_us=15.0))
-    assert p95(found, costing(nginx_delivery_us=5.0)) == pytest.approx(0.95 * 15.0, rel=1e-3)
+    load = workload(topics=(("stream", 0.001, 1.0),), machine=shared(reading_us=15.0))
+    assert p95(load, costing(nginx_delivery_us=5.0)) == pytest.approx(0.95 * 15.0, rel=1e-3)
 
 
 def test_machine_that_others_use_stretches_the_way():
     """Other programs use half of two cores, so an event takes a third longer."""
-    found = workload(topics=(), machine=shared(others=1.0))
-    assert p95(found, costing(base_p95_ms=9.0)) == pytest.approx(12.0)
+    load = workload(topics=(), machine=shared(others=1.0))
+    assert p95(load, costing(base_p95_ms=9.0)) == pytest.approx(12.0)
     assert p95(workload(topics=(), machine=shared(others=2.0))) == math.inf

@@ -70,15 +70,15 @@ def test_each_cost_is_of_one_thing_alone():
         "web": {"page_ms": 15.0, "save_ms": 25.0, "login_ms": 350.0},
         "latency": {"base_p95_ms": 4.0},
     }
-    found = costs_of(FOUND)
-    assert found == {section: pytest.approx(costs) for section, costs in expected.items()}
+    result = costs_of(FOUND)
+    assert result == {section: pytest.approx(costs) for section, costs in expected.items()}
 
 
 def test_what_is_measured_is_in_the_file_under_the_same_names():
     """The remaining costs come from the benchmark."""
     file = tomllib.loads(COSTS.read_text(encoding="utf-8"))
-    found = costs_of(FOUND)
-    assert all(costs.keys() <= file[section].keys() for section, costs in found.items() if section != "delivery_us")
-    measured = {name for costs in found.values() for name in costs} | {"delivery_us"}
+    result = costs_of(FOUND)
+    assert all(costs.keys() <= file[section].keys() for section, costs in result.items() if section != "delivery_us")
+    measured = {name for costs in result.values() for name in costs} | {"delivery_us"}
     of_the_benchmark = {"connect_session_ms", "storm_connect_ms", "socket_kib", "base_mib", "overhead_bytes"}
     assert {field.name for field in dataclasses.fields(Costs)} - measured == of_the_benchmark

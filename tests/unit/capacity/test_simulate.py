@@ -27,26 +27,26 @@ def _coarse(monkeypatch):
 
 
 def world(*, users=4000, nodes=4, jitter=True, seed=1, **more):
-    found = workload(users=users, topics=(), **more)
-    return World.of(plan(found, COSTS, nodes=nodes), COSTS, found, seed=seed, jitter=jitter)
+    load = workload(users=users, topics=(), **more)
+    return World.of(plan(load, COSTS, nodes=nodes), COSTS, load, seed=seed, jitter=jitter)
 
 
 def test_storm_without_jitter_takes_as_long_as_its_handshakes():
     """Each of four nodes has 1,000 sockets, at one millisecond each."""
-    found = storm(world(jitter=False))
-    assert found.sockets == pytest.approx(4000)
-    assert found.all_back == pytest.approx(1.0, rel=0.01)
-    assert found.half_back == pytest.approx(0.5, rel=0.02)
-    assert found.worst_open == pytest.approx(0.0, abs=1e-6)
-    assert found.timeouts == 0
+    outcome = storm(world(jitter=False))
+    assert outcome.sockets == pytest.approx(4000)
+    assert outcome.all_back == pytest.approx(1.0, rel=0.01)
+    assert outcome.half_back == pytest.approx(0.5, rel=0.02)
+    assert outcome.worst_open == pytest.approx(0.0, abs=1e-6)
+    assert outcome.timeouts == 0
 
 
 def test_others_take_the_sockets_of_a_lost_node():
     """The three remaining nodes share 1,000 sockets."""
-    found = node_loss(world(jitter=False))
-    assert found.sockets == pytest.approx(1000)
-    assert found.all_back == pytest.approx(1 / 3, rel=0.02)
-    assert found.worst_open == pytest.approx(0.75)
+    outcome = node_loss(world(jitter=False))
+    assert outcome.sockets == pytest.approx(1000)
+    assert outcome.all_back == pytest.approx(1 / 3, rel=0.02)
+    assert outcome.worst_open == pytest.approx(0.75)
 
 
 def test_single_node_takes_its_own_back():
@@ -55,24 +55,24 @@ def test_single_node_takes_its_own_back():
 
 def test_jitter_spreads_a_storm_that_the_nodes_could_take_at_once():
     """A node can open 40 sockets at once, so half of them are back after half of the first delay."""
-    found = storm(world(users=40))
-    assert found.half_back == pytest.approx(FIRST_DELAY_SECONDS / 2, abs=0.03)
-    assert found.all_back == pytest.approx(FIRST_DELAY_SECONDS, abs=0.05)
+    outcome = storm(world(users=40))
+    assert outcome.half_back == pytest.approx(FIRST_DELAY_SECONDS / 2, abs=0.03)
+    assert outcome.all_back == pytest.approx(FIRST_DELAY_SECONDS, abs=0.05)
 
 
 def test_storm_beyond_the_patience_of_handshakes_times_out_and_ends_nevertheless():
     """A single node needs 60 s for all sockets. A client that has waited for 20 s retries later."""
-    found = storm(world(users=60_000, nodes=1, jitter=False))
-    assert found.timeouts > 0
-    assert 60.0 <= found.all_back < simulate.LONGEST_SECONDS
+    outcome = storm(world(users=60_000, nodes=1, jitter=False))
+    assert outcome.timeouts > 0
+    assert 60.0 <= outcome.all_back < simulate.LONGEST_SECONDS
 
 
 def test_deploy_takes_a_drain_and_a_start_for_each_step():
-    found = deploy(world(), at_once=2)
-    assert found.sockets == pytest.approx(4000)
-    assert DRAIN_SECONDS + START_SECONDS + DRAIN_SECONDS - 1.0 < found.all_back < 2 * (DRAIN_SECONDS + START_SECONDS)
+    outcome = deploy(world(), at_once=2)
+    assert outcome.sockets == pytest.approx(4000)
+    assert DRAIN_SECONDS + START_SECONDS + DRAIN_SECONDS - 1.0 < outcome.all_back < 2 * (DRAIN_SECONDS + START_SECONDS)
     # Sockets are closed at an even pace and are back within half a second, so few are closed at any moment.
-    assert found.worst_open > 0.95
+    assert outcome.worst_open > 0.95
 
 
 def test_busy_nodes_take_longer():

@@ -34,36 +34,36 @@ RUN = {
 
 
 def test_workload_is_what_the_users_did_in_the_hold():
-    found = workload_of(RUN)
-    assert (found.users, found.sockets) == (100, pytest.approx(240))
-    assert (found.pages_per_second, found.saves_per_second) == (pytest.approx(6.0), pytest.approx(3.0))
-    assert found.connects_per_second == pytest.approx(20.0)
-    assert (found.present_share, found.query_share) == (pytest.approx(0.55), pytest.approx(0.1))
+    workload = workload_of(RUN)
+    assert (workload.users, workload.sockets) == (100, pytest.approx(240))
+    assert (workload.pages_per_second, workload.saves_per_second) == (pytest.approx(6.0), pytest.approx(3.0))
+    assert workload.connects_per_second == pytest.approx(20.0)
+    assert (workload.present_share, workload.query_share) == (pytest.approx(0.55), pytest.approx(0.1))
 
 
 def test_events_are_what_was_delivered_less_the_first_values_of_handshakes():
     """Counts: 9 of 109 a second to 100 sockets are initial values. Document status: 20 of 24, to 2 sockets each."""
-    found = {topic.name: topic for topic in workload_of(RUN).topic}
-    assert {name: (topic.kind, topic.events_per_second) for name, topic in found.items()} == {
+    topics = {topic.name: topic for topic in workload_of(RUN).topic}
+    assert {name: (topic.kind, topic.events_per_second) for name, topic in topics.items()} == {
         "notification.created": ("stream", pytest.approx(2.0)),
         "users.count": ("state", pytest.approx(1.0)),
         "document.status": ("state", pytest.approx(0.2)),
     }
-    assert found["document.status"].audience == pytest.approx(2 / 240)
+    assert topics["document.status"].audience == pytest.approx(2 / 240)
 
 
 def test_machine_is_shared_with_what_is_no_service():
-    found = workload_of(RUN).machine.shared
-    assert found is not None
-    assert (found.cores, found.others_cores) == (4, pytest.approx(1.5 - 0.76))
+    shared = workload_of(RUN).machine.shared
+    assert shared is not None
+    assert (shared.cores, shared.others_cores) == (4, pytest.approx(1.5 - 0.76))
 
 
 def test_every_figure_that_the_run_has_is_compared():
-    found = {each.name: each for each in compared(RUN, COSTS)}
-    assert list(found) == ["ws nodes, CPU", "a ws node, memory", "Redis, CPU", "delivery p95"]
-    assert found["ws nodes, CPU"].measured == pytest.approx(0.75)
-    assert found["ws nodes, CPU"].predicted == pytest.approx(300.4 * 10e-6 + 20 * 1e-3, rel=0.01)
-    assert found["a ws node, memory"].measured == pytest.approx(110.0)
+    comparisons = {each.name: each for each in compared(RUN, COSTS)}
+    assert list(comparisons) == ["ws nodes, CPU", "a ws node, memory", "Redis, CPU", "delivery p95"]
+    assert comparisons["ws nodes, CPU"].measured == pytest.approx(0.75)
+    assert comparisons["ws nodes, CPU"].predicted == pytest.approx(300.4 * 10e-6 + 20 * 1e-3, rel=0.01)
+    assert comparisons["a ws node, memory"].measured == pytest.approx(110.0)
 
 
 def test_error_is_of_what_was_measured():
@@ -72,7 +72,7 @@ def test_error_is_of_what_was_measured():
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"hold_stats": None}, "no hold"),
         ({"hold_stats": {"seconds": 0}}, "no hold"),
@@ -80,6 +80,6 @@ def test_error_is_of_what_was_measured():
         ({"services": {}}, "did not watch"),
     ],
 )
-def test_run_that_cannot_be_compared_is_refused(change, says):
-    with pytest.raises(WorkloadError, match=says):
+def test_run_that_cannot_be_compared_is_refused(change, message):
+    with pytest.raises(WorkloadError, match=message):
         compared({**RUN, **change}, COSTS)

@@ -12,7 +12,7 @@ from dashboard.models import SLUG_LENGTH, TITLE_LENGTH, Document, Notification, 
 from tidewire.models import OutboxEvent
 
 
-def told(published):
+def summaries(published):
     return [(topic, event.actor, event.verb, event.slug, event.title) for topic, event in published]
 
 
@@ -25,7 +25,7 @@ class TestCreate:
             ada,
             ada,
         )
-        assert told(published) == [("notifications", "ada", "created", document.slug, "Plan")]
+        assert summaries(published) == [("notifications", "ada", "created", document.slug, "Plan")]
 
     def test_the_event_is_the_row(self, ada, published):
         """A browser matches an event with the list by the row's number, and Redis drops repeats by its id."""
@@ -89,7 +89,7 @@ class TestUpdate:
         saved = actions.update_document(bob, plan.pk, version=1, title="Plan B", body="second")
         assert (saved.version, saved.title, saved.body, saved.updated_by) == (2, "Plan B", "second", bob)
         assert saved.updated_at > before
-        assert told(published) == [("notifications", "bob", "updated", plan.slug, "Plan B")]
+        assert summaries(published) == [("notifications", "bob", "updated", plan.slug, "Plan B")]
 
     def test_the_slug_survives_a_new_title(self, bob, plan):
         """Open pages and sockets identify the document by its slug."""
@@ -134,7 +134,7 @@ class TestDelete:
     def test_deletes_and_tells_it_once(self, ada, plan, published):
         actions.delete_document(ada, plan.pk)
         assert not Document.objects.exists()
-        assert told(published) == [("notifications", "ada", "deleted", plan.slug, "Plan")]
+        assert summaries(published) == [("notifications", "ada", "deleted", plan.slug, "Plan")]
 
     def test_notifications_outlive_the_document(self, ada, plan):
         actions.delete_document(ada, plan.pk)
@@ -160,7 +160,7 @@ class TestStartEditing:
     def test_tells_it_once_in_ten_minutes(self, bob, plan, published):
         for _ in range(3):
             actions.start_editing(bob, plan.pk)
-        assert told(published) == [("notifications", "bob", "edit_started", plan.slug, "Plan")]
+        assert summaries(published) == [("notifications", "bob", "edit_started", plan.slug, "Plan")]
 
     def test_tells_it_again_after_ten_minutes(self, bob, plan, published):
         actions.start_editing(bob, plan.pk)

@@ -88,5 +88,5 @@ def test_tabs_that_open_at_once_tell_it_once(threads):
 
 def test_titles_that_are_the_same_at_once_get_slugs_of_their_own(threads):
     user = threads.one(lambda: User.objects.create(username="ada"))
-    made = threads.all(lambda number: actions.create_document(user, title="Plan", body=str(number)).slug)
-    assert len(set(made)) == THREADS
+    slugs = threads.all(lambda number: actions.create_document(user, title="Plan", body=str(number)).slug)
+    assert len(set(slugs)) == THREADS

@@ -36,17 +36,17 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(circuit_breaker, "READS", CircuitBreaker(clock=made))
-    return made
+    fake_clock = Clock()
+    monkeypatch.setattr(circuit_breaker, "READS", CircuitBreaker(clock=fake_clock))
+    return fake_clock
 
 
 @pytest.fixture
 def store(monkeypatch, clock):
-    made = Store()
-    monkeypatch.setattr(live, "presence_store", lambda: made)
+    fake_store = Store()
+    monkeypatch.setattr(live, "presence_store", lambda: fake_store)
     monkeypatch.setattr(live, "background", lambda: SimpleNamespace(run=lambda work, **_: asyncio.run(work)))
-    return made
+    return fake_store
 
 
 def test_a_redis_that_is_away_is_asked_once_in_two_seconds(store, clock, caplog):

@@ -9,9 +9,9 @@ from tests.unit.dashboard.node_reports import FakeReports, report
 
 @pytest.fixture
 def reports(monkeypatch):
-    made = FakeReports(report("ws-0", "aaaa"), report("ws-1", "bbbb"))
-    monkeypatch.setattr(operations, "report_store", lambda: made)
-    return made
+    fake_reports = FakeReports(report("ws-0", "aaaa"), report("ws-1", "bbbb"))
+    monkeypatch.setattr(operations, "report_store", lambda: fake_reports)
+    return fake_reports
 
 
 def test_staff_drain_the_run_that_is_listening(reports, staff, caplog):

@@ -42,6 +42,15 @@ def test_every_metric_of_a_panel_is_declared_or_an_exporters(dashboard, panel):
         assert used or "tidewire:" in expr or ELSEWHERE.search(expr)
 
 
+@pytest.mark.parametrize(("dashboard", "panel"), EVERY, ids=named)
+def test_every_label_of_a_legend_is_in_the_result_of_its_query(dashboard, panel):
+    """Grafana shows an empty legend for a label that an aggregation has dropped."""
+    for expr, legend in panel.queries:
+        kept = set(re.findall(r"\w+", ",".join(re.findall(r"\bby ?\(([^)]*)\)", expr))))
+        if kept:
+            assert set(re.findall(r"{{(\w+)}}", legend)) <= kept
+
+
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
 def test_nothing_is_left_to_what_grafana_would_choose(dashboard):
     """Grafana's default thresholds turn every value over 80 red, and its variables select a single value."""
@@ -98,5 +107,5 @@ def test_every_dashboard_has_its_variables_links_and_annotations(dashboard):
     assert any(each["title"] == "Runbooks" for each in document["links"])
     # The uid of the provisioned data source. Any other would show "not found" in every panel.
     source = yaml.safe_load((ROOT / "deploy/compose/grafana-datasource.yml").read_text(encoding="utf-8"))
-    [given] = {panel["datasource"]["uid"] for panel in document["panels"] if panel["type"] != "row"}
-    assert given == source["datasources"][0]["uid"]
+    [panel_source] = {panel["datasource"]["uid"] for panel in document["panels"] if panel["type"] != "row"}
+    assert panel_source == source["datasources"][0]["uid"]

@@ -11,8 +11,8 @@ from deploy.local.layout import ROOT
 @pytest.fixture
 def configuration():
     try:
-        with lint.rendered() as made:
-            yield made
+        with lint.rendered() as directory:
+            yield directory
     except lint.Absent as error:
         pytest.skip(f"lint: {error}")
 

@@ -221,10 +221,10 @@ def test_two_installations_do_not_run_at_once(environment, capsys):
     with venv._alone():
         other = threading.Thread(target=venv.ensure, args=("local",))
         other.start()
-        said = ""
-        while "waiting for another make" not in said:
+        output = ""
+        while "waiting for another make" not in output:
             assert other.is_alive()
-            said += capsys.readouterr().out
+            output += capsys.readouterr().out
         assert environment.calls == []
     other.join(30)
     assert len(environment.calls) == 1

@@ -10,9 +10,9 @@ from deploy.local import programs, system, venv
 from deploy.local.programs import NGINX, REDIS, Program
 
 
-def script(path, said: str):
+def script(path, output: str):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\necho '{said}'\n")
+    path.write_text(f"#!/bin/sh\necho '{output}'\n")
     path.chmod(0o755)
     return path
 
@@ -77,16 +77,16 @@ def test_a_program_that_does_not_run_here_is_not_used(machine, capsys):
 def test_links_stay_while_they_are_made_again(machine, monkeypatch):
     """Another process's stack may start a program by its link while `make up` checks the links."""
     programs.ensure()
-    chmod, there = os.chmod, []
+    chmod, present = os.chmod, []
 
-    def look(path, mode, **options):
-        there.extend((machine / "venv" / "programs" / name).exists() for name in ("redis-server", "nginx"))
+    def observe(path, mode, **options):
+        present.extend((machine / "venv" / "programs" / name).exists() for name in ("redis-server", "nginx"))
         chmod(path, mode, **options)
 
-    monkeypatch.setattr(os, "chmod", look)
+    monkeypatch.setattr(os, "chmod", observe)
     programs.ensure()
-    assert len(there) >= 4
-    assert all(there)
+    assert len(present) >= 4
+    assert all(present)
     names = {path.name for path in (machine / "venv" / "programs").iterdir()}
     assert names == {*REDIS.need.programs, *NGINX.need.programs}
 

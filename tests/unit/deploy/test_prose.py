@@ -32,8 +32,8 @@ def read(path, content):
 
 def rows(content):
     """Return the names of the rows that a comment violates."""
-    found = {Path("a.py"): [Text(1, content)]}
-    return {row.name for row in prose.ROWS if not row.is_met(found)}
+    texts = {Path("a.py"): [Text(1, content)]}
+    return {row.name for row in prose.ROWS if not row.is_met(texts)}
 
 
 def test_texts_of_python(tmp_path):
@@ -54,6 +54,22 @@ def test_texts_of_javascript(tmp_path):
 def test_texts_of_lua_and_css(tmp_path):
     assert read(tmp_path / "a.lua", "-- Returns 1\n-- or 0\nreturn n - -1\n") == [(1, "Returns 1 or 0")]
     assert read(tmp_path / "a.css", "/* A rule. */\na { color: red }\n") == [(1, "A rule.")]
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.toml", "a.sh", "a.conf.template", "Dockerfile", "Makefile"])
+def test_texts_of_configuration(tmp_path, name):
+    content = "#!/bin/sh\n# First\n# second\nkey: a#b # behind\n  # An item.\n"
+    assert read(tmp_path / name, content) == [(1, "/bin/sh First second"), (4, "behind"), (5, "An item.")]
+
+
+def test_each_file_of_configuration_is_read():
+    """The comments of manifests, of nginx and of compose kept words that all other files had lost."""
+    paths = {path.as_posix() for path in prose.read("deploy")}
+    assert paths >= {
+        *("compose.yaml", "Makefile", "pyproject.toml", ".github/workflows/ci.yml", "requirements/dev.in"),
+        *("deploy/nginx/tidewire.conf.template", "deploy/k8s/base/ws.yaml", "deploy/prometheus/rules/nodes.yml"),
+    }
+    assert "services/ws/Dockerfile" in {path.as_posix() for path in prose.read("services")}
 
 
 def test_a_document_is_read_without_code(tmp_path):
@@ -88,6 +104,7 @@ def test_words_and_misspellings_are_found_by_their_line():
 def test_a_fault_in_a_checked_directory_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(prose, "ROOT", tmp_path)
     monkeypatch.setattr(prose, "DOCUMENTS", ())
+    monkeypatch.setattr(prose, "CONFIGURATION", ())
     for name in (directory for directories in prose.CHECKED.values() for directory in directories):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.py").write_text("# A client must wait.\n")

@@ -27,16 +27,16 @@ def process(name, group, priority, **more):
 
 
 def test_processes_of_one_group_stop_together(layout):
-    found = [process("redis", "redis", 10), process("ws-0", "ws", 50), process("ws-1", "ws", 50)]
-    parser = parsed(configuration(layout, found, root=False))
+    definitions = [process("redis", "redis", 10), process("ws-0", "ws", 50), process("ws-1", "ws", 50)]
+    parser = parsed(configuration(layout, definitions, root=False))
     assert parser["group:ws"]["programs"] == "ws-0,ws-1"
     assert parser["group:ws"]["priority"] == "50"
     assert "group:redis" not in parser
 
 
 def test_arguments_keep_their_spaces_and_percents(layout):
-    found = [process("odd", "odd", 1, command=["echo", "two words", "100%"], environment={"A": "50%"})]
-    parser = parsed(configuration(layout, found, root=False))
+    definitions = [process("odd", "odd", 1, command=["echo", "two words", "100%"], environment={"A": "50%"})]
+    parser = parsed(configuration(layout, definitions, root=False))
     assert parser["program:odd"]["command"] == "echo 'two words' 100%%"
     assert parser["program:odd"]["environment"] == 'A="50%%"'
 

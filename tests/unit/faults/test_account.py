@@ -6,8 +6,8 @@ from tests.faults.account import Account, peak_per_second, percentile, unevennes
 
 
 def account(shown, due, **options):
-    found = Account.of("ada/1", shown, due, **options)
-    return found.due, found.received, found.lost, found.duplicated, found.reordered
+    new_account = Account.of("ada/1", shown, due, **options)
+    return new_account.due, new_account.received, new_account.lost, new_account.duplicated, new_account.reordered
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_what_is_wrong_is_named():
 
 
 def test_a_reload_has_what_was_committed_before_it():
-    found = Account.of("ada/1", [3], [1, 2, 3, 4])
-    found.reload([20.0], [10.0, 15.0, 25.0])
-    assert (found.lost, found.reloaded, found.not_recovered) == (1, 2, 1)
+    whole = Account.of("ada/1", [3], [1, 2, 3, 4])
+    whole.reload([20.0], [10.0, 15.0, 25.0])
+    assert (whole.lost, whole.reloaded, whole.not_recovered) == (1, 2, 1)
 
 
 def test_accounts_add_up():

@@ -32,9 +32,9 @@ while "--master" not in sys.argv or not all(each.exists() and each.read_text() f
 def test_one_process_is_given_the_options_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(locust_processes, "LOCUST", (sys.executable, "-c", SPEAK.format(then="raise SystemExit(1)")))
     assert run(["--users", "5"], tmp_path, workers=1, timeout_seconds=20.0) == 1
-    said = (tmp_path / "stdout.log").read_text()
-    assert "--users 5" in said
-    assert "--master" not in said
+    output = (tmp_path / "stdout.log").read_text()
+    assert "--users 5" in output
+    assert "--master" not in output
 
 
 def test_each_process_with_users_answers_prometheus_at_a_port_of_its_own(tmp_path, monkeypatch):
@@ -42,9 +42,9 @@ def test_each_process_with_users_answers_prometheus_at_a_port_of_its_own(tmp_pat
     script.write_text(UNTIL_WORKERS_SPOKE.format(directory=str(tmp_path)), encoding="utf-8")
     monkeypatch.setattr(locust_processes, "LOCUST", (sys.executable, str(script)))
     run([], tmp_path, workers=2, timeout_seconds=20.0, metrics_ports=(7001, 7002))
-    said = [(tmp_path / name).read_text() for name in ("stdout.log", "worker-1-stdout.log", "worker-2-stdout.log")]
-    assert ["--metrics" in each for each in said] == [False, True, True]
-    assert "127.0.0.1:7002" in said[2]
+    outputs = [(tmp_path / name).read_text() for name in ("stdout.log", "worker-1-stdout.log", "worker-2-stdout.log")]
+    assert ["--metrics" in each for each in outputs] == [False, True, True]
+    assert "127.0.0.1:7002" in outputs[2]
 
 
 def test_workers_are_ended_with_the_master(tmp_path, monkeypatch):

@@ -9,8 +9,8 @@ from tests.soak.flat import Bound, judge, slope
 BOUND = Bound(0.02, 2.0)
 
 
-def series(value_at, *, seconds=840, every=5):
-    return [(at, value_at(at)) for at in range(360, 360 + seconds + 1, every)]
+def series(value_at, *, seconds=840, step=5):
+    return [(at, value_at(at)) for at in range(360, 360 + seconds + 1, step)]
 
 
 def test_the_slope_is_that_of_the_line():

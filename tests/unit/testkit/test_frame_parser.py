@@ -17,10 +17,10 @@ def serialized(*sent):
 
 def fed(data, cuts=()):
     reader = FrameParser()
-    found, places = [], [0, *sorted(cuts), len(data)]
+    frames, places = [], [0, *sorted(cuts), len(data)]
     for start, stop in itertools.pairwise(places):
-        found += reader.feed(data[start:stop])
-    return found
+        frames += reader.feed(data[start:stop])
+    return frames
 
 
 # Lengths around each change in the width of the length field.

@@ -43,5 +43,5 @@ def test_tree_has_children_of_children_and_nobody_else(tmp_path):
 
 def test_busy_is_all_but_idle_and_waiting_with_stolen_apart(tmp_path):
     (tmp_path / "stat").write_text("cpu  100 200 300 4000 5000 60 70 800 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
-    found = Busy.now(tmp_path)
-    assert found.stolen / found.busy == pytest.approx(800 / 730)
+    busy = Busy.now(tmp_path)
+    assert busy.stolen / busy.busy == pytest.approx(800 / 730)

@@ -44,30 +44,30 @@ class Opened:
 
 def test_a_handshake_and_frames_may_come_in_any_pieces():
     stream = ACCEPTED + server_frame(TEXT, b"one") + server_frame(TEXT, b"two")
-    found = Opened(*(bytes((byte,)) for byte in stream))
-    found.client.connection_lost(None)
-    assert (found.transport.sent, found.opens, found.texts) == ([b"GET /"], 1, [b"one", b"two"])
-    assert found.closes == [(1006, 101)]
+    opened = Opened(*(bytes((byte,)) for byte in stream))
+    opened.client.connection_lost(None)
+    assert (opened.transport.sent, opened.opens, opened.texts) == ([b"GET /"], 1, [b"one", b"two"])
+    assert opened.closes == [(1006, 101)]
 
 
 def test_a_refused_handshake_has_its_status():
-    found = Opened(b"HTTP/1.1 403 Forbidden\r\n\r\n")
-    assert found.transport.aborted
-    found.client.connection_lost(None)
-    assert (found.opens, found.closes) == (0, [(1006, 403)])
+    opened = Opened(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+    assert opened.transport.aborted
+    opened.client.connection_lost(None)
+    assert (opened.opens, opened.closes) == (0, [(1006, 403)])
 
 
 def test_a_ping_is_answered_with_its_own_body():
-    found = Opened(ACCEPTED, server_frame(PING, b"xy"))
-    assert found.transport.sent[1:] == [client_frame(PONG, b"xy")]
-    assert not found.texts
+    opened = Opened(ACCEPTED, server_frame(PING, b"xy"))
+    assert opened.transport.sent[1:] == [client_frame(PONG, b"xy")]
+    assert not opened.texts
 
 
 async def test_a_close_frame_is_answered_and_has_its_code():
-    found = Opened(ACCEPTED, server_frame(CLOSE, (4008).to_bytes(2, "big") + b"slow"))
-    assert found.transport.sent[1:] == [client_frame(CLOSE, (4008).to_bytes(2, "big"))]
-    found.client.connection_lost(None)
-    assert found.closes == [(4008, 101)]
+    opened = Opened(ACCEPTED, server_frame(CLOSE, (4008).to_bytes(2, "big") + b"slow"))
+    assert opened.transport.sent[1:] == [client_frame(CLOSE, (4008).to_bytes(2, "big"))]
+    opened.client.connection_lost(None)
+    assert opened.closes == [(4008, 101)]
 
 
 def test_a_malformed_frame_ends_the_connection():

@@ -10,7 +10,8 @@ from tests.unit.tidewire.clock import JumpingLoop
 from tidewire import conf
 from tidewire.auth.feature import SessionFeature
 from tidewire.contrib.edit_lease.feature import EditLeaseFeature
-from tidewire.server.node import Node, set_node
+from tidewire.server.current_node import set_node
+from tidewire.server.node import Node
 from tidewire.testing import MemoryEditLeases, MemoryPresence, MemoryStreams
 
 
@@ -22,8 +23,8 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 def configure(settings):
     """Set some of the library's settings, before the node is created."""
 
-    def configure(**given: object) -> None:
-        settings.TIDEWIRE = settings.TIDEWIRE | given
+    def configure(**values: object) -> None:
+        settings.TIDEWIRE = settings.TIDEWIRE | values
         conf.settings.cache_clear()
 
     conf.settings.cache_clear()

@@ -74,9 +74,9 @@ def test_what_is_no_origin_is_refused(text, message):
 @given(st.text())
 def test_an_origin_is_normal_or_refused(text):
     """No header may raise any other exception."""
-    for made in (text, f"https://{text}"):
+    for address in (text, f"https://{text}"):
         try:
-            origin_of_text = origin(made)
+            origin_of_text = origin(address)
         except ValueError:
             continue
         assert origin(origin_of_text) == origin_of_text

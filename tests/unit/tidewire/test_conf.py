@@ -13,8 +13,8 @@ GIVEN = {"REDIS_URL": "redis://127.0.0.1:1/0"}
 def read(settings):
     """Return a function that reads a project's settings as the library does."""
 
-    def read(given: object) -> Settings:
-        settings.TIDEWIRE = given
+    def read(value: object) -> Settings:
+        settings.TIDEWIRE = value
         return conf.settings()
 
     conf.settings.cache_clear()

@@ -109,8 +109,8 @@ ROUTER = with_fallback(
 class Client(WebsocketCommunicator):
     """The client's side of a socket."""
 
-    def __init__(self, where: str, *, user: Any = ADA, **scope: Any) -> None:
-        super().__init__(ROUTER, where)
+    def __init__(self, path: str, *, user: Any = ADA, **scope: Any) -> None:
+        super().__init__(ROUTER, path)
         self.scope |= {"user": user, **scope}
 
     async def sent(self, seconds: float = 0.5) -> list[dict[str, Any]]:
@@ -135,8 +135,8 @@ async def connect(here):
     """Open sockets, and close those that are still open at the end of the test."""
     clients: list[Client] = []
 
-    async def connect(where: str, **scope: Any) -> Client:
-        client = Client(where, **scope)
+    async def connect(path: str, **scope: Any) -> Client:
+        client = Client(path, **scope)
         clients.append(client)
         accepted, _ = await client.connect()
         assert accepted

@@ -18,6 +18,20 @@ def test_a_hint_of_a_stream_topic_has_its_events():
     ]
 
 
+def test_the_names_in_a_message_are_those_of_every_release():
+    """Nodes and publishers of two releases exchange hints during a roll-out, so a field must not get another name."""
+    assert MESSAGE == {
+        "type": "tidewire.hint",
+        "topic": "talk",
+        "epoch": "5f",
+        "offset": 3,
+        "after": "aa",
+        "marks": ["bb", "cc"],
+        "bodies": ["{}", '{"a":1}'],
+        "published": 1.5,
+    }
+
+
 def test_a_hint_of_a_state_topic_has_only_its_name():
     message = Hint("hall").encode()
     assert message == {"type": "tidewire.hint", "topic": "hall"}

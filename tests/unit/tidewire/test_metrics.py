@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from deploy.local.layout import ROOT
 from deploy.prometheus.metrics_page import OWNERS, PAGE, declared, exported, page
-from tidewire import metrics
+from tidewire import label_values, metrics
 from tidewire.close_codes import CloseCode
 
 SOURCES = sorted(path for folder in ("src", "services") for path in (ROOT / folder).rglob("*.py"))
@@ -32,8 +32,8 @@ def value(name: str, **labels: str) -> float | None:
 @pytest.mark.parametrize("metric", declared(), ids=named)
 def test_every_metric_says_what_it_is_and_when_to_act(metric):
     """A sentence and, after "Act:", the action that an operator should take."""
-    says, _, act = metric.describe()[0].documentation.partition(" Act: ")
-    assert says.endswith(".")
+    description, _, act = metric.describe()[0].documentation.partition(" Act: ")
+    assert description.endswith(".")
     assert act.endswith(".")
 
 
@@ -64,7 +64,7 @@ def makes(path: Path) -> list[str]:
 
 def test_no_other_module_declares_a_metric():
     """A metric that is declared elsewhere would be missing from the page."""
-    makers = {path.relative_to(ROOT).as_posix(): found for path in SOURCES if (found := makes(path))}
+    makers = {path.relative_to(ROOT).as_posix(): calls for path in SOURCES if (calls := makes(path))}
     assert makers == {"src/tidewire/metrics.py": ["Counter", "Gauge", "Histogram"]}
 
 
@@ -143,10 +143,10 @@ def test_every_value_of_a_label_stands_in_its_set():
 @pytest.mark.parametrize(
     ("function", "place", "known"),
     [
-        ("refuse", 0, metrics.LIMITS),
-        ("_count_and_answer", 0, metrics.LIMITS),
-        ("_end", 1, metrics.LIMITS),
-        ("start_task", 0, metrics.TASKS),
+        ("refuse", 0, label_values.LIMITS),
+        ("_count_and_answer", 0, label_values.LIMITS),
+        ("_end", 1, label_values.LIMITS),
+        ("start_task", 0, label_values.TASKS),
         ("_reject", 0, metrics.VALUES_PER_LABEL[metrics.REJECTED]),
     ],
 )

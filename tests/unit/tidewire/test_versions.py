@@ -40,12 +40,12 @@ def test_a_package_that_names_no_version_is_not_too_old(monkeypatch, tmp_path):
     versions.require_packages({"left-over": "2"})
 
 
-@pytest.mark.parametrize("found", ["7.0", "7.0.15", "7.2.4", "8.0-rc1", "9.1.2", "10.0", "255.255.255"])
-def test_a_redis_server_that_is_new_enough_is_accepted(found):
-    versions.require_redis_server(found)
+@pytest.mark.parametrize("version", ["7.0", "7.0.15", "7.2.4", "8.0-rc1", "9.1.2", "10.0", "255.255.255"])
+def test_a_redis_server_that_is_new_enough_is_accepted(version):
+    versions.require_redis_server(version)
 
 
-@pytest.mark.parametrize("found", ["6.2.14", "6.9", "5", "2.8.24"])
-def test_a_redis_server_that_is_too_old_is_named(found):
-    with pytest.raises(ImproperlyConfigured, match=rf"^the Redis server is {found}, which is too old: .* Redis 7\.0"):
-        versions.require_redis_server(found)
+@pytest.mark.parametrize("version", ["6.2.14", "6.9", "5", "2.8.24"])
+def test_a_redis_server_that_is_too_old_is_named(version):
+    with pytest.raises(ImproperlyConfigured, match=rf"^the Redis server is {version}, which is too old: .* Redis 7\.0"):
+        versions.require_redis_server(version)

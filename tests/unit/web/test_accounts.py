@@ -50,7 +50,7 @@ def test_logging_out_twice_leads_to_the_login(client):
 
 
 @pytest.mark.parametrize(
-    "where",
+    "address",
     [
         "/logout/",
         "/login/",
@@ -62,9 +62,9 @@ def test_logging_out_twice_leads_to_the_login(client):
         "/x/",
     ],
 )
-def test_login_leads_to_a_page_whatever_the_address_says(client, ada, where):
-    assert client.post("/login/", {"username": "ada", "password": "demo", "next": where}).url == "/"
-    assert client.get("/login/", {"next": where}).url == "/"
+def test_login_leads_to_a_page_whatever_the_address_says(client, ada, address):
+    assert client.post("/login/", {"username": "ada", "password": "demo", "next": address}).url == "/"
+    assert client.get("/login/", {"next": address}).url == "/"
 
 
 def test_the_admin_logs_out_by_the_same_page(as_user, staff):

@@ -88,10 +88,10 @@ def test_a_lock_ends_after_its_time_and_no_try_prolongs_it(attempt, ada):
     for _ in range(LIMIT):
         attempt("ada")
     before = FailedLogins.objects.order_by("key").values_list("key", "count", "until")
-    kept = list(before)
+    stored = list(before)
     for _ in range(20):
         assert attempt("ada") == 429
-    assert list(before.all()) == kept
+    assert list(before.all()) == stored
     FailedLogins.objects.update(until=timezone.now() - timedelta(seconds=1))
     assert attempt("ada", "demo") == 302
 
@@ -105,10 +105,10 @@ def test_the_answer_says_what_to_do(client, db):
 
 def test_what_is_kept_of_an_attempt_is_a_hash(attempt, ada):
     attempt("ada", "nearly my password")
-    kept = str(list(FailedLogins.objects.values()))
-    assert "nearly" not in kept
-    assert "ada" not in kept.replace("datetime", "")
-    assert "10.0.0.1" not in kept
+    stored = str(list(FailedLogins.objects.values()))
+    assert "nearly" not in stored
+    assert "ada" not in stored.replace("datetime", "")
+    assert "10.0.0.1" not in stored
 
 
 def test_a_known_address_is_not_locked_by_failures_elsewhere(attempt, ada):

@@ -12,9 +12,9 @@ DRAIN = "/operations/ws-1/drain/"
 
 @pytest.fixture(autouse=True)
 def reports(monkeypatch):
-    made = FakeReports(report("ws-0", "aaaa"), report("ws-1", "bbbb"))
-    monkeypatch.setattr(operations, "report_store", lambda: made)
-    return made
+    fake_reports = FakeReports(report("ws-0", "aaaa"), report("ws-1", "bbbb"))
+    monkeypatch.setattr(operations, "report_store", lambda: fake_reports)
+    return fake_reports
 
 
 @pytest.mark.parametrize("path", [PAGE, DRAIN])
@@ -51,7 +51,7 @@ def test_staff_drain_a_node(as_user, staff, reports):
     answer = as_user(staff).post(DRAIN, follow=True)
     assert reports.commands == {"bbbb": "drain"}
     assert answer.redirect_chain == [(PAGE, 302)]
-    assert "ws-1 was told to drain." in answer.text
+    assert "ws-1 will drain." in answer.text
 
 
 def test_others_drain_nothing(client, as_user, ada, reports):

@@ -13,4 +13,4 @@ def test_says_when_nobody_can_tell(as_user, ada, now):
     now.unavailable = True
     page = as_user(ada).get("/people/")
     assert page.status_code == 200
-    assert "Nobody can tell right now" in page.text
+    assert "Presence is unavailable" in page.text

@@ -19,8 +19,8 @@ def application():
     return application
 
 
-def headers(**given: str) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in given.items()]
+def headers(**fields: str) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in fields.items()]
 
 
 async def test_a_page_of_another_site_gets_no_socket(here, application):

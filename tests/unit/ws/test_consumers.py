@@ -30,9 +30,9 @@ def user(name: str) -> SimpleNamespace:
 class Client(WebsocketCommunicator):
     """The socket of an open page."""
 
-    def __init__(self, where: str, who: Any) -> None:
-        super().__init__(ROUTER, where)
-        self.scope["user"] = who
+    def __init__(self, path: str, user: Any) -> None:
+        super().__init__(ROUTER, path)
+        self.scope["user"] = user
 
     async def events(self, seconds: float = 0.5) -> list[dict[str, Any]]:
         """Return the events that arrive within this time."""
@@ -60,8 +60,8 @@ async def visit(here):
     """Open sockets as users, and close those that are still open at the end of the test."""
     clients: list[Client] = []
 
-    async def visit(name: str, where: str) -> Client:
-        client = Client(f"ws/{where}", user(name) if name else NOBODY)
+    async def visit(name: str, path: str) -> Client:
+        client = Client(f"ws/{path}", user(name) if name else NOBODY)
         clients.append(client)
         accepted, _ = await client.connect()
         assert accepted
@@ -165,12 +165,12 @@ class TestDocument:
         assert await client.receive_output() == {"type": "websocket.close", "code": 4504}
 
     @pytest.mark.parametrize(
-        "where",
+        "path",
         ["document/plan/", "document/plan/delete/", "document/Plan/read/", f"document/{'x' * 61}/read/", "no/", ""],
     )
-    async def test_an_address_that_no_page_has_is_refused(self, visit, where):
+    async def test_an_address_that_no_page_has_is_refused(self, visit, path):
         """Neither another phase nor another form of slug is a valid path."""
-        client = await visit("ada", where)
+        client = await visit("ada", path)
         assert await client.receive_output() == {"type": "websocket.close", "code": 4504}
 
 
@@ -248,7 +248,7 @@ class TestEditLease:
         assert await bob.lease(3.0) == ("bob", None)
 
     @pytest.mark.parametrize(
-        ("where", "text", "message"),
+        ("path", "text", "message"),
         [
             ("document/plan/read/", '{"type":"lease.ask"}', "type: a client does not send 'lease.ask' here"),
             (
@@ -263,9 +263,9 @@ class TestEditLease:
             (EDIT, '{"type":"lease.status","topic":"lease.plan","version":9}', "lease_seconds: Field required"),
         ],
     )
-    async def test_what_a_client_may_not_say_is_refused(self, visit, where, text, message):
+    async def test_what_a_client_may_not_say_is_refused(self, visit, path, text, message):
         """Only an editor's socket may ask, for the document of its route, in exactly this form."""
-        client = await visit("ada", where)
+        client = await visit("ada", path)
         await client.events()
         await client.send_to(text_data=text)
         event = await client.newest(kind="error")
@@ -358,9 +358,9 @@ class TestNotifications:
 
 
 @pytest.mark.parametrize(
-    "where", ["users/", "documents/", "document/plan/read/", "document/gone/read/", "notifications/"]
+    "path", ["users/", "documents/", "document/plan/read/", "document/gone/read/", "notifications/"]
 )
-async def test_the_anonymous_are_refused_everywhere(visit, where):
+async def test_the_anonymous_are_refused_everywhere(visit, path):
     """The code is the same whether or not the document exists."""
-    client = await visit("", where)
+    client = await visit("", path)
     assert await client.receive_output() == {"type": "websocket.close", "code": 4500}

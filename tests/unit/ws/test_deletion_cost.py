@@ -5,26 +5,26 @@ import pytest
 from ws.deletion_cost import ANNOTATION, MAX_INT, Pod, is_significant, running_pods, sockets
 
 
-def found(name="ws-1", address="10.0.0.1", *, annotations=None, leaving=False):
+def listed_pod(name="ws-1", address="10.0.0.1", *, annotations=None, leaving=False):
     metadata = {"name": name} | ({"annotations": annotations} if annotations is not None else {})
     metadata |= {"deletionTimestamp": "2026-11-24T00:00:00Z"} if leaving else {}
     return {"metadata": metadata, "status": {"podIP": address} if address else {}}
 
 
 def test_a_pod_that_was_told_nothing_costs_nothing_as_kubernetes_has_it():
-    assert running_pods({"items": [found()]}) == [Pod("ws-1", "10.0.0.1", 0)]
+    assert running_pods({"items": [listed_pod()]}) == [Pod("ws-1", "10.0.0.1", 0)]
 
 
 def test_the_cost_told_before_is_read_back():
-    assert running_pods({"items": [found(annotations={ANNOTATION: "-7"})]})[0].cost == -7
+    assert running_pods({"items": [listed_pod(annotations={ANNOTATION: "-7"})]})[0].cost == -7
 
 
 def test_what_somebody_else_wrote_there_counts_as_nothing():
-    assert running_pods({"items": [found(annotations={ANNOTATION: "much"})]})[0].cost == 0
+    assert running_pods({"items": [listed_pod(annotations={ANNOTATION: "much"})]})[0].cost == 0
 
 
 def test_pods_without_an_address_and_pods_that_leave_are_passed_over():
-    listed = {"items": [found("starts", ""), found("leaves", leaving=True), found("stays")]}
+    listed = {"items": [listed_pod("starts", ""), listed_pod("leaves", leaving=True), listed_pod("stays")]}
     assert [pod.name for pod in running_pods(listed)] == ["stays"]
 
 

@@ -43,9 +43,9 @@ def test_the_longest_slug_has_a_socket_and_a_topic():
     slug = "x" * SLUG_LENGTH
     consumer, kwargs = routed(f"ws/document/{slug}/read/")
     assert kwargs["slug"] == slug
-    made = consumer()
-    made.scope = {"url_route": {"kwargs": kwargs}}
-    [topic] = made.topics()
+    instance = consumer()
+    instance.scope = {"url_route": {"kwargs": kwargs}}
+    [topic] = instance.topics()
     assert len(topic.name) <= NAME_LENGTH
 
 
@@ -53,7 +53,7 @@ def test_every_consumer_is_live_and_routed():
     """No consumer is missing, and none uses a channel of its own."""
     routed = {pattern.callback.consumer_class for pattern in websocket_urlpatterns}
     defined = {
-        found for found in vars(consumers).values() if isinstance(found, type) and issubclass(found, LiveConsumer)
+        value for value in vars(consumers).values() if isinstance(value, type) and issubclass(value, LiveConsumer)
     }
     assert routed == defined - {LiveConsumer, LeaseConsumer}
     assert URLRouter(websocket_urlpatterns)

@@ -6,7 +6,7 @@ REDISCLI_AUTH=$(cat /run/secrets/sentinel/TIDEWIRE_REDIS_SENTINEL_PASSWORD)
 export REDISCLI_AUTH
 for address in $(echo "$SENTINELS," | tr , '\n' | grep -v "^$me:") "$me:26379"; do
   said=$(timeout 2 redis-cli -h "${address%:*}" -p "${address#*:}" sentinel get-master-addr-by-name mymaster 2>/dev/null) || continue
-  # Two lines, name and port; a Sentinel that knows none, or refuses, says something else.
+  # The reply has two lines, name and port. A Sentinel that knows no primary, or refuses, gives another reply.
   case $said in
     redis-sentinel-*.redis-sentinel*) echo "$said" | head -n 1 && exit ;;
   esac

@@ -23,7 +23,7 @@ done
   echo "user sentinel on >$password resetkeys resetchannels allchannels -@all +multi +exec +ping +info +role +publish" \
     "+subscribe +slaveof +config|rewrite +client|setname +client|kill +script|kill"
 } >/data/users.acl
-# Sentinel has this file rewritten when it changes a role; the next start begins anew.
+# Sentinel rewrites this file when it changes a role; the next start creates a new one.
 cat >/data/redis.conf <<END
 protected-mode no
 aclfile /data/users.acl
@@ -32,7 +32,7 @@ masterauth $password
 replica-announce-ip $me
 # A primary that is cut off from its replicas takes no more writes: they would be lost with it.
 min-replicas-to-write 1
-# What a slow replica may cost, within the container's limit.
+# Limit of the memory for a slow replica, within the container's limit.
 client-output-buffer-limit replica 32mb 16mb 60
 repl-diskless-sync-delay 0
 END

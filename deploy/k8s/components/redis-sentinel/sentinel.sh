@@ -1,11 +1,11 @@
 #!/bin/sh
-# Starts this pod's Sentinel. What it learns is in its file, which outlives the container; a new pod asks the others.
+# Starts this pod's Sentinel. Its knowledge is in its file, which outlives the container; a new pod asks the others.
 set -eu
 umask 077
 me=$POD_NAME.redis-sentinel
 file=/data/sentinel.conf
 
-# The same for ever, or the others would count the one before as a Sentinel that is away.
+# The id must stay the same, or the others would count the previous one as an unavailable Sentinel.
 id() { printf %s "$1" | sha1sum | cut -c 1-40; }
 
 if [ ! -s $file ]; then
@@ -18,7 +18,7 @@ if [ ! -s $file ]; then
 port 26379
 protected-mode no
 dir /tmp
-# Who asks where the primary is may do no more than that.
+# A client that asks for the primary's address may do nothing else.
 user default reset on >$asking allchannels -@all +ping +hello +client|setinfo +client|setname +sentinel|masters +sentinel|get-master-addr-by-name +sentinel|replicas +sentinel|sentinels
 user sentinel on >$password allchannels +@all
 sentinel sentinel-user sentinel
@@ -34,7 +34,7 @@ sentinel auth-pass mymaster $password
 sentinel down-after-milliseconds mymaster 5000
 sentinel failover-timeout mymaster 30000
 END
-    # Known from the start, and not from the primary, which may be the one that is away.
+    # Known from the start, and not from the primary, which may be unavailable.
     for address in $(echo "$SENTINELS" | tr , ' '); do
       host=${address%:*}
       [ "$host" = "$me" ] || echo "sentinel known-sentinel mymaster $host 26379 $(id "$host")"

@@ -106,12 +106,12 @@ export class Drafts {
   }
 
   #all() {
-    const found = [];
+    const drafts = [];
     for (let i = 0; i < (this.#store?.length ?? 0); i += 1) {
       const draft = read(this.#store, this.#store.key(i));
-      if (draft) found.push(draft);
+      if (draft) drafts.push(draft);
     }
-    return found.sort((one, other) => other.at - one.at);
+    return drafts.sort((one, other) => other.at - one.at);
   }
 
   #write(key, text) {
@@ -178,8 +178,8 @@ function read(store, key) {
 
 // Links to the forms with drafts that no open page shows.
 export async function listUnsaved(place, drafts) {
-  const found = await drafts.abandoned();
-  const links = found.map((draft) => {
+  const abandoned = await drafts.abandoned();
+  const links = abandoned.map((draft) => {
     const link = document.createElement("a");
     const { createUrl, editUrl } = place.dataset;
     link.href = draft.place === "new" ? createUrl : editUrl.replace("slug", encodeURIComponent(draft.place));

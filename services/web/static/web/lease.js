@@ -22,8 +22,10 @@ const name = (who) => written("b", who);
 const seconds = (count) => `${count} ${count === 1 ? "second" : "seconds"}`;
 
 const TEXTS = {
-  unavailable: () => ["Nobody can be told who is writing just now. Write on: whoever saves second will see both versions."],
-  unsure: () => ["The connection is lost, so somebody else may be writing by now. Your text stays here."],
+  unavailable: () => [
+    "Live updates are unavailable, so other editors are not shown. You can go on: the second to save will see both versions.",
+  ],
+  unsure: () => ["The connection is lost, so another user may be writing by now. Your text stays here."],
   asked: ({ asker, answer }) => [
     name(asker),
     ` would like to write. Save first if your changes should come before theirs. Without an answer it is theirs in ${seconds(answer)}.`,
@@ -40,7 +42,7 @@ const TEXTS = {
   lost: ({ holder }) => [name(holder), " is writing this document now. Your text stays here, and none of it is lost."],
   anyway: ({ holder }) => [
     ...(holder ? ["You are writing beside ", name(holder)] : ["You are writing without a connection"]),
-    ". Whoever saves second will see both versions.",
+    ". The second to save will see both versions.",
   ],
   gained: () => ["It is yours to write now."],
 };

@@ -63,12 +63,12 @@ export class WayBack {
     this.#me = me;
     this.#renew = renew;
     this.#show = show;
-    const look = () => this.check();
-    document.addEventListener("visibilitychange", () => document.hidden || look());
-    for (const type of ["focus", "pageshow", "online"]) window.addEventListener(type, look);
+    const check = () => this.check();
+    document.addEventListener("visibilitychange", () => document.hidden || check());
+    for (const type of ["focus", "pageshow", "online"]) window.addEventListener(type, check);
     // Another tab shows a page, so its visitor is logged in.
     const tabs = new BroadcastChannel("tidewire: logged in");
-    tabs.addEventListener("message", look);
+    tabs.addEventListener("message", check);
     tabs.postMessage(me);
   }
 

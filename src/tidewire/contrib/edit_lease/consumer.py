@@ -12,7 +12,7 @@ from tidewire.contrib.edit_lease.topic import LeaseAsk, LeaseHandOver, LeaseKeep
 from tidewire.events import Error, Event
 from tidewire.exceptions import RedisUnavailable
 from tidewire.fanout.frames import frame_event
-from tidewire.server.node import node
+from tidewire.server.current_node import node
 from tidewire.topics import Topic
 
 # Close codes of a browser that leaves the page, and of a script that closes the socket with and without a code. After

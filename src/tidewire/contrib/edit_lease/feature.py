@@ -3,7 +3,8 @@
 from tidewire.contrib.edit_lease import EditLeases
 from tidewire.contrib.edit_lease.node import NodeEditLeases
 from tidewire.contrib.edit_lease.redis import edit_lease_store
-from tidewire.server.node import Feature, Node, register
+from tidewire.server.current_node import register
+from tidewire.server.node import Feature, Node
 
 
 @register

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from tidewire.contrib.operations.rates import Meter, Rates
 from tidewire.contrib.operations.reports import DRAIN, NodeReport, Reports, report_store
 from tidewire.exceptions import RedisUnavailable
+from tidewire.server.current_node import register
 from tidewire.server.drain import Drainer
-from tidewire.server.node import Feature, Node, register
+from tidewire.server.node import Feature, Node
 
 logger = logging.getLogger(__name__)
 

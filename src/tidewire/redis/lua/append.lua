@@ -1,6 +1,10 @@
 -- Appends events to a stream topic, each of them once by its id, and returns the position of each.
--- KEYS[1] stream   KEYS[2] position (hash epoch, offset, mark, sequence, event)   KEYS[3] seen (sorted set id -> offset)
--- ARGV[1] history length   ARGV[2] history milliseconds   ARGV[3] an epoch, used if the topic has none
+-- KEYS[1] stream
+-- KEYS[2] position (hash epoch, offset, mark, sequence, event)
+-- KEYS[3] seen (sorted set id -> offset)
+-- ARGV[1] history length
+-- ARGV[2] history milliseconds
+-- ARGV[3] an epoch, used if the topic has none
 -- ARGV[4] id of the event before these, if they are a later part of a batch, or ''
 -- ARGV[5...] for each event: id, body (JSON), sequence number or ''
 -- Returns, as one text with spaces between: epoch, sequence of the topic, mark before the first appended, and for each
@@ -17,8 +21,8 @@ if not epoch then
 end
 local mark = redis.call('HGET', KEYS[2], 'mark') or ''
 
-local found = redis.call('HMGET', KEYS[2], 'sequence', 'event')
-local last, last_id = tonumber(found[1] or '0'), found[2]
+local stored = redis.call('HMGET', KEYS[2], 'sequence', 'event')
+local last, last_id = tonumber(stored[1] or '0'), stored[2]
 -- A batch that contains the topic's last event is a repeat up to that event, whether or not the ids are still known.
 local repeated = false
 for i = 5, #ARGV, 3 do

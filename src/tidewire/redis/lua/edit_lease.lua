@@ -1,16 +1,21 @@
 -- Applies one move to an edit lease. All transitions are here: no other code writes a lease.
 -- KEYS[1] lease (hash holder, ends, asker, answer_by, asks_until; '' is no member, times are milliseconds)
 -- KEYS[2] versions
--- ARGV[1] step: take, touch, ask, hand_over, keep or leave  ARGV[2] topic  ARGV[3] editor  ARGV[4] asker answered or ''
--- ARGV[5] lease in ms  ARGV[6] time to answer in ms  ARGV[7] grace in ms
+-- ARGV[1] step: take, touch, ask, hand_over, keep or leave
+-- ARGV[2] topic
+-- ARGV[3] editor
+-- ARGV[4] asker answered or ''
+-- ARGV[5] lease in ms
+-- ARGV[6] time to answer in ms
+-- ARGV[7] grace in ms
 -- Returns {1 if the editor holds the lease now, 1 if the holder or the asker changed}
 local now = milliseconds()
 local step, me, answered = ARGV[1], ARGV[3], ARGV[4]
 local lease, answer, grace = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local found = redis.call('HMGET', KEYS[1], 'holder', 'ends', 'asker', 'answer_by', 'asks_until')
-local holder, asker = found[1] or '', found[3] or ''
-local ends, answer_by = tonumber(found[2] or '0'), tonumber(found[4] or '0')
-local asks_until = tonumber(found[5] or answer_by + lease)
+local stored = redis.call('HMGET', KEYS[1], 'holder', 'ends', 'asker', 'answer_by', 'asks_until')
+local holder, asker = stored[1] or '', stored[3] or ''
+local ends, answer_by = tonumber(stored[2] or '0'), tonumber(stored[4] or '0')
+local asks_until = tonumber(stored[5] or answer_by + lease)
 local before = {holder, ends, asker, answer_by, asks_until}
 -- A clock that was set back, or is behind the previous Redis's clock, would make each of these times too late.
 ends = math.min(ends, now + lease)
@@ -43,7 +48,7 @@ elseif mine then
   if step ~= 'ask' then
     ends = now + lease
   end
-elseif step == 'touch' and not found[1] then
+elseif step == 'touch' and not stored[1] then
   -- Redis lost the lease. Its holder can return within the grace, and has priority over waiting editors.
   ends = now + grace
 elseif free or (holder == '' and step ~= 'touch') then

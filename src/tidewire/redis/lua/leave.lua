@@ -1,8 +1,18 @@
 -- Makes a topic's members match the nodes' presence entries, for one member with a leave deadline or audit that is due.
 -- The first caller does it; later calls have no effect.
--- KEYS[1] nodes  KEYS[2] deadlines  KEYS[3] audits  KEYS[4] versions  KEYS[5] members of topic and phase
--- KEYS[6] changed topics of the index  KEYS[7] lineage of the index   KEYS[8] busy topics of the index
--- ARGV[1] topic  ARGV[2] phase  ARGV[3] member  ARGV[4] audit in ms  ARGV[5] index topic or ''
+-- KEYS[1] nodes
+-- KEYS[2] deadlines
+-- KEYS[3] audits
+-- KEYS[4] versions
+-- KEYS[5] members of topic and phase
+-- KEYS[6] changed topics of the index
+-- KEYS[7] lineage of the index
+-- KEYS[8] busy topics of the index
+-- ARGV[1] topic
+-- ARGV[2] phase
+-- ARGV[3] member
+-- ARGV[4] audit in ms
+-- ARGV[5] index topic or ''
 -- ARGV[6] key of a node's presence entries without the node: nodes may register meanwhile, so their keys are unknown
 -- Returns 1 if the members changed or were missing from the index, else 0
 local now = milliseconds()

@@ -1,9 +1,23 @@
 -- Sets a node's number of connections for one member of a topic: its presence entry. Absolute, so it can be repeated.
--- KEYS[1] nodes  KEYS[2] presence entries of the node  KEYS[3] deadlines  KEYS[4] audits  KEYS[5] witness of the node
--- KEYS[6] versions  KEYS[7] members of topic and phase  KEYS[8] changed topics of the index  KEYS[9] lineage of the index
+-- KEYS[1] nodes
+-- KEYS[2] presence entries of the node
+-- KEYS[3] deadlines
+-- KEYS[4] audits
+-- KEYS[5] witness of the node
+-- KEYS[6] versions
+-- KEYS[7] members of topic and phase
+-- KEYS[8] changed topics of the index
+-- KEYS[9] lineage of the index
 -- KEYS[10] busy topics of the index
--- ARGV[1] node  ARGV[2] topic  ARGV[3] phase  ARGV[4] member  ARGV[5] connections  ARGV[6] grace in ms
--- ARGV[7] audit in ms  ARGV[8] number of the node's last acknowledged write  ARGV[9] number of this write
+-- ARGV[1] node
+-- ARGV[2] topic
+-- ARGV[3] phase
+-- ARGV[4] member
+-- ARGV[5] connections
+-- ARGV[6] grace in ms
+-- ARGV[7] audit in ms
+-- ARGV[8] number of the node's last acknowledged write
+-- ARGV[9] number of this write
 -- ARGV[10] index topic or ''
 -- Returns 1 if the members changed, 0 if not, -1 if nothing was written: the node has no lease, this Redis lacks
 -- acknowledged writes (the node must take another name and put everything again), or a newer write is already here

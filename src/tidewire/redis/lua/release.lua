@@ -1,6 +1,12 @@
 -- Releases one presence entry of a node with an ended lease: its member gets a leave deadline.
--- KEYS[1] nodes  KEYS[2] presence entries of the node  KEYS[3] deadlines
--- ARGV[1] node  ARGV[2] topic  ARGV[3] phase  ARGV[4] member  ARGV[5] grace in ms
+-- KEYS[1] nodes
+-- KEYS[2] presence entries of the node
+-- KEYS[3] deadlines
+-- ARGV[1] node
+-- ARGV[2] topic
+-- ARGV[3] phase
+-- ARGV[4] member
+-- ARGV[5] grace in ms
 -- Returns 1 if it was released, 0 if the node lives or the entry did not exist
 local now = milliseconds()
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])

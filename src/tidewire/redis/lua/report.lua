@@ -1,6 +1,12 @@
 -- Stores a node's report, removes expired ones, and returns the pending command for the node.
--- KEYS[1] reports  KEYS[2] report_times  KEYS[3] versions  KEYS[4] commands
--- ARGV[1] run of the node  ARGV[2] its report  ARGV[3] topic that shows the reports  ARGV[4] life of a report in ms
+-- KEYS[1] reports
+-- KEYS[2] report_times
+-- KEYS[3] versions
+-- KEYS[4] commands
+-- ARGV[1] run of the node
+-- ARGV[2] its report
+-- ARGV[3] topic that shows the reports
+-- ARGV[4] life of a report in ms
 -- Returns the command, or ''. A command remains until it expires, so that it can be returned again after a lost reply.
 local now = milliseconds()
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])

@@ -1,6 +1,8 @@
 -- Returns the end of a stream topic and the time of Redis's clock at that moment. Begins the topic's epoch if it has
 -- none, because a position without an epoch would be the same before and after a flush.
--- KEYS[1] stream   KEYS[2] position (hash epoch, offset, mark, ...)   KEYS[3] seen
+-- KEYS[1] stream
+-- KEYS[2] position (hash epoch, offset, mark, ...)
+-- KEYS[3] seen
 -- ARGV[1] an epoch, used if the topic has none
 -- Returns {epoch, offset, mark, milliseconds since 1970}
 if redis.call('HEXISTS', KEYS[2], 'epoch') == 0 then

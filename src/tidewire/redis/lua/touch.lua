@@ -1,7 +1,15 @@
 -- Renews a node's lease, and returns the nodes with an ended lease and the presence entries that are due.
--- KEYS[1] nodes  KEYS[2] deadlines  KEYS[3] audits  KEYS[4] witness of the node  KEYS[5] presence entries of the node
--- ARGV[1] node or '' (then nothing is renewed)  ARGV[2] lease in ms  ARGV[3] grace in ms  ARGV[4] audit in ms
--- ARGV[5] number of the node's last acknowledged write; 0: the node registers  ARGV[6] number of this write
+-- KEYS[1] nodes
+-- KEYS[2] deadlines
+-- KEYS[3] audits
+-- KEYS[4] witness of the node
+-- KEYS[5] presence entries of the node
+-- ARGV[1] node or '' (then nothing is renewed)
+-- ARGV[2] lease in ms
+-- ARGV[3] grace in ms
+-- ARGV[4] audit in ms
+-- ARGV[5] number of the node's last acknowledged write; 0: the node registers
+-- ARGV[6] number of this write
 -- ARGV[7] maximum number of presence entries to return
 -- Returns {known (1 or 0), number of presence entries of the node, {node ...}, {presence entry ...}}
 local now = milliseconds()

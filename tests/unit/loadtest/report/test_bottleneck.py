@@ -14,7 +14,7 @@ def used(**shares):
 
 
 @pytest.mark.parametrize(
-    ("health", "services", "machine", "said"),
+    ("health", "services", "machine", "named"),
     [
         (STARVED, used(ws=0.95), 1.0, "the generator: its figures are not the server's"),
         (WELL, used(ws=0.95, web=0.5), 1.0, "ws with 95% of a core, the most that one process can use"),
@@ -24,5 +24,5 @@ def used(**shares):
     ],
     ids=["generator", "node", "machine", "nobody", "elsewhere"],
 )
-def test_bottleneck_is_named(health, services, machine, said):
-    assert bottleneck(health, services, machine).startswith(said)
+def test_bottleneck_is_named(health, services, machine, named):
+    assert bottleneck(health, services, machine).startswith(named)

@@ -23,11 +23,11 @@ def result(*, p95=100.0, lost=0, users=50, port=18200, **more):
 
 
 def rows(before, after):
-    return {row.name: row for _, found in compare_runs.sections(before, after) for row in found}
+    return {row.name: row for _, section_rows in compare_runs.sections(before, after) for row in section_rows}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "text"),
     [
         (100.0, 150.0, "+50%"),
         (100.0, 110.0, "+10% (within noise)"),
@@ -37,22 +37,22 @@ def rows(before, after):
         (None, 3.0, "only one run has it"),
     ],
 )
-def test_change_is_a_share_of_the_first(before, after, said):
-    assert Row("", before, after).change_text == said
+def test_change_is_a_share_of_the_first(before, after, text):
+    assert Row("", before, after).change_text == text
 
 
 def test_every_figure_of_either_run_is_compared():
     later = result(p95=250.0, lost=2)
     later["latencies"]["resume"] = {"p50": 1.0, "p95": 2.0, "p99": 3.0, "p99_9": 4.0}
-    found = rows(result(), later)
-    assert found["handshake, p95"].change == pytest.approx(1.5)
-    assert (found["lost"].before, found["lost"].after) == (0, 2)
-    assert found["resume, p99.9"].change_text == "only one run has it"
+    compared = rows(result(), later)
+    assert compared["handshake, p95"].change == pytest.approx(1.5)
+    assert (compared["lost"].before, compared["lost"].after) == (0, 2)
+    assert compared["resume, p99.9"].change_text == "only one run has it"
 
 
 def test_node_is_the_same_on_another_port():
-    found = rows(result(port=20001), result(port=31000))
-    assert found["ws 1"].change_text == "+0%"
+    compared = rows(result(port=20001), result(port=31000))
+    assert compared["ws 1"].change_text == "+0%"
 
 
 def test_what_was_different_about_the_runs_is_told_and_the_date_is_not():
@@ -60,9 +60,9 @@ def test_what_was_different_about_the_runs_is_told_and_the_date_is_not():
 
 
 def test_both_files_are_written_beside_the_second_run(tmp_path):
-    for name, found in (("a", result()), ("b", result(p95=250.0, title="<b>later</b>"))):
+    for name, report in (("a", result()), ("b", result(p95=250.0, title="<b>later</b>"))):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "report.json").write_text(json.dumps(found))
+        (tmp_path / name / "report.json").write_text(json.dumps(report))
     page = compare_runs.main([str(tmp_path / "a"), str(tmp_path / "b")])
     assert page == tmp_path / "b" / "compare.html"
     text = page.read_text()

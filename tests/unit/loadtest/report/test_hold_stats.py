@@ -19,7 +19,7 @@ def moment(second, **paths):
     return Moment(second, "hold", 1, 1, 0.0, 0.0, {}, paths=paths)
 
 
-def held(*entries, moments=()):
+def hold_stats(*entries, moments=()):
     return HoldStats.of(entries, moments, PHASES, started=STARTED)
 
 
@@ -29,19 +29,19 @@ def test_hold_ends_with_the_next_phase_and_not_with_a_stretch():
 
 
 def test_pages_and_handshakes_count_from_the_holds_first_second_to_before_its_end():
-    found = held(
+    stats = hold_stats(
         entry("GET", "/", {9: 5, 10: 1, 19: 2, 20: 7}),
         entry("POST", "/", {15: 3}),
         entry("WS", "handshake /ws/users/", {9: 1, 11: 4}),
         entry("WS", "heartbeat", {11: 9}),
         entry("GET", "/login/", {3: 9}),
     )
-    assert (found.seconds, found.pages, found.handshakes) == (10, {"GET /": 3, "POST /": 3}, {"/ws/users/": 4})
+    assert (stats.seconds, stats.pages, stats.handshakes) == (10, {"GET /": 3, "POST /": 3}, {"/ws/users/": 4})
 
 
 def test_sockets_are_those_that_were_open_on_average():
     moments = [moment(9, a=100), moment(10, a=2), moment(11, a=4, b=1), moment(20, a=100)]
-    assert held(moments=moments).sockets == {"a": pytest.approx(3.0), "b": pytest.approx(0.5)}
+    assert hold_stats(moments=moments).sockets == {"a": pytest.approx(3.0), "b": pytest.approx(0.5)}
 
 
 def test_run_without_a_hold_has_nothing_in_it():

@@ -24,12 +24,12 @@ def test_truth_lies_within_the_error(trips):
     clocks = Clocks(one=False)
     for n, (there, back) in enumerate(trips):
         saved(clocks, 100.0 + n, there, back)
-    found = clocks.difference
-    assert abs(found.seconds - AHEAD) <= found.error + 1e-9
+    difference = clocks.difference
+    assert abs(difference.seconds - AHEAD) <= difference.error + 1e-9
     # Half of the fastest trips there and back is the least possible error. Only the clocks' drift may add to it.
     least = (min(there for there, _ in trips) + min(back for _, back in trips)) / 2
-    assert found.error == pytest.approx(least, abs=len(trips) * DRIFT)
-    assert not found.contradicted
+    assert difference.error == pytest.approx(least, abs=len(trips) * DRIFT)
+    assert not difference.contradicted
 
 
 def test_clock_that_drifts_is_followed():

@@ -93,11 +93,11 @@ def runner():
 
 @pytest.fixture
 def workers(clock, runner):
-    made = WorkerProcesses(make_run(), runner, clock=clock, sleep=clock.sleep)
+    worker_processes = WorkerProcesses(make_run(), runner, clock=clock, sleep=clock.sleep)
     runner.workers = [Worker(runner, "a", ["ada", "bob"]), Worker(runner, "b", ["eve"])]
     for each in runner.workers:
         each.send_state()
-    return made
+    return worker_processes
 
 
 def test_states_add_up(workers):
@@ -159,8 +159,8 @@ def test_worker_that_fell_silent_is_counted_up_to_its_last_increment_and_its_use
     assert total(workers.states(), "live") == 2
     assert workers.lost_users() == 1
     workers.close_accounts()
-    said = "worker 2, last message at 0 s; counted up to 7 s: 1 deliveries due, 1 received"
-    assert workers._run.unaccounted == {said: ["eve"]}
+    message = "worker 2, last message at 0 s; counted up to 7 s: 1 deliveries due, 1 received"
+    assert workers._run.unaccounted == {message: ["eve"]}
     assert (
         workers._run.accounts.account.clients,
         workers._run.accounts.account.due,

@@ -11,15 +11,15 @@ def test_summary_has_percentiles_of_all_values():
 
 
 def test_latencies_before_full_load_can_be_left_out():
-    found = Latencies()
+    latencies = Latencies()
     for second, value in ((1, 900.0), (5, 20.0), (6, 10.0), (9, 700.0)):
-        found.add(second, value)
-    assert found.counts(since=5, until=9) == {10.0: 1, 20.0: 1}
-    assert found.total == 4
+        latencies.add(second, value)
+    assert latencies.counts(since=5, until=9) == {10.0: 1, 20.0: 1}
+    assert latencies.total == 4
 
 
 def test_latency_keeps_three_digits():
-    found = Latencies()
+    latencies = Latencies()
     for value in (1234.5, 1233.0, 0.12345):
-        found.add(0, value)
-    assert found.counts() == {1230.0: 2, 0.123: 1}
+        latencies.add(0, value)
+    assert latencies.counts() == {1230.0: 2, 0.123: 1}

@@ -13,8 +13,8 @@ def samples(count=60, *, cpu=0.3, lag_ms=5.0):
     return [Sample(float(n), cpu, lag_ms) for n in range(count)]
 
 
-def starved(found):
-    return judge(found, cpu_share=0.85, lag_ms=150).starved
+def starved(measured):
+    return judge(measured, cpu_share=0.85, lag_ms=150).starved
 
 
 def test_generator_with_time_is_healthy():
@@ -24,13 +24,13 @@ def test_generator_with_time_is_healthy():
 
 
 def test_busy_core_is_named():
-    [said] = starved(samples(cpu=0.97))
-    assert said == "the generator used 97% of its core on average, 85% at most"
+    [reason] = starved(samples(cpu=0.97))
+    assert reason == "the generator used 97% of its core on average, 85% at most"
 
 
 def test_late_loop_is_named():
-    [said] = starved([*samples(50), *samples(10, lag_ms=400.0)])
-    assert said == "the generator's loop woke up to 400 ms late (p95 of seconds), 150 ms at most"
+    [reason] = starved([*samples(50), *samples(10, lag_ms=400.0)])
+    assert reason == "the generator's loop woke up to 400 ms late (p95 of seconds), 150 ms at most"
 
 
 def test_single_stall_in_a_minute_is_no_bottleneck():
@@ -47,7 +47,7 @@ def test_pulse_sees_a_loop_that_sleeps_too_long(monkeypatch):
     cpu = itertools.count(step=0.5)
     monkeypatch.setattr(generator_health.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(generator_health, "_cpu_seconds", lambda: next(cpu))
-    found = []
+    lags = []
 
     class Done(Exception):
         pass
@@ -56,13 +56,13 @@ def test_pulse_sees_a_loop_that_sleeps_too_long(monkeypatch):
         now[0] += seconds + 0.3
 
     def take(sample):
-        found.append(sample)
+        lags.append(sample)
         raise Done
 
     with pytest.raises(Done):
         Pulse(sleep, take).run()
-    assert found[0].lag_ms == pytest.approx(300.0)
-    assert found[0].cpu == pytest.approx(0.5 / 1.28)
+    assert lags[0].lag_ms == pytest.approx(300.0)
+    assert lags[0].cpu == pytest.approx(0.5 / 1.28)
 
 
 def test_objectives_of_the_file_are_all_checked():

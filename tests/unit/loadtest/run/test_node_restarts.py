@@ -48,9 +48,9 @@ def replaced(nodes, count=None):
 
 def test_deploy_takes_every_node_once_the_one_before_is_back():
     nodes = Nodes("a", "b", "c")
-    found = replaced(nodes)
+    restarts = replaced(nodes)
     assert nodes.stopped == ["a", "b", "c"]
-    assert str(found[0]) == "node a was stopped at 100 s and was back 0.6 s later"
+    assert str(restarts[0]) == "node a was stopped at 100 s and was back 0.6 s later"
 
 
 def test_drain_takes_one_node():
@@ -61,10 +61,10 @@ def test_drain_takes_one_node():
 
 def test_deploy_stops_at_a_node_that_does_not_come_back():
     nodes = Nodes("a", "b", "c", gone=("b",))
-    found = replaced(nodes)
+    restarts = replaced(nodes)
     assert nodes.stopped == ["a", "b"]
-    assert found[-1].seconds is None
-    assert f"not back: not within {BACK_SECONDS:.0f} s" in str(found[-1])
+    assert restarts[-1].seconds is None
+    assert f"not back: not within {BACK_SECONDS:.0f} s" in str(restarts[-1])
 
 
 def test_command_is_given_the_number_of_the_node(tmp_path):
@@ -77,7 +77,7 @@ def test_command_is_given_the_number_of_the_node(tmp_path):
 
 
 def test_command_that_fails_is_told():
-    [found] = replaced(NodesByCommand(shlex.join([sys.executable, "-c", "raise SystemExit(3)", "{n}"]), 2))
-    assert "returned non-zero exit status 3" in found.error
+    [restart] = replaced(NodesByCommand(shlex.join([sys.executable, "-c", "raise SystemExit(3)", "{n}"]), 2))
+    assert "returned non-zero exit status 3" in restart.error
     with pytest.raises(subprocess.CalledProcessError):
         NodesByCommand("false {n}", 1).stop("1")

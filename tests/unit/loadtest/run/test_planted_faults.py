@@ -34,19 +34,19 @@ def ledgers_through(*kinds):
 
 
 @pytest.mark.parametrize(
-    ("kind", "found"),
+    ("kind", "expected"),
     [("drop", Kind.LOST), ("double", Kind.DUPLICATED), ("swap", Kind.REORDERED), ("delay", Kind.LATE)],
 )
-def test_each_planted_fault_is_found_and_named(kind, found):
+def test_each_planted_fault_is_found_and_named(kind, expected):
     account = merged([tally(ledgers_through(kind), {"e": 10})], names=NAMES)
     [fault] = account.faults
-    assert (fault.kind, fault.event, fault.client) == (found, f"notification {AT_EVENT}", "ada")
+    assert (fault.kind, fault.event, fault.client) == (expected, f"notification {AT_EVENT}", "ada")
 
 
 def test_starving_spoils_no_event():
-    found = tally(ledgers_through("starve"), {"e": 10})
-    assert not found.faults
-    assert found.arrived == found.due == 20
+    total = tally(ledgers_through("starve"), {"e": 10})
+    assert not total.faults
+    assert total.arrived == total.due == 20
 
 
 def test_unknown_fault_is_refused():
@@ -55,8 +55,8 @@ def test_unknown_fault_is_refused():
 
 
 def test_several_faults_are_each_at_a_client_of_its_own_and_soon():
-    found = tally(ledgers_through("drop", "double"), {"e": 10})
-    assert [(fault.kind, fault.client, fault.at) for fault in found.faults] == [
+    total = tally(ledgers_through("drop", "double"), {"e": 10})
+    assert [(fault.kind, fault.client, fault.at) for fault in total.faults] == [
         (Kind.LOST, "ada", ("e", AT_EVENT)),
         (Kind.DUPLICATED, "bob", ("e", AT_EVENT)),
     ]

@@ -45,12 +45,12 @@ def test_event_that_only_bears_a_saved_title_is_no_word_of_that_save(run):
 
 
 def test_figures_are_kept_by_the_second_and_told_to_locust(clock):
-    told = []
-    run = Run(Objectives.read(), lambda **request: told.append(request), clock=clock)
+    reported = []
+    run = Run(Objectives.read(), lambda **request: reported.append(request), clock=clock)
     clock.now += 3.5
     run.measured("WS", figures.HANDSHAKE, 0.25, what="handshake /ws/users/")
     assert run.figures.latencies[figures.HANDSHAKE].seconds == {3: {250.0: 1}}
-    assert [(each["request_type"], each["name"], each["response_time"]) for each in told] == [
+    assert [(each["request_type"], each["name"], each["response_time"]) for each in reported] == [
         ("WS", "handshake /ws/users/", 250.0)
     ]
 
@@ -106,17 +106,17 @@ def test_delivery_is_judged_where_the_clocks_are_known_to_a_tenth_of_the_objecti
     run = Run(Objectives.read(), lambda **_request: None, clock=clock)
     run.differences["worker 1"] = Difference(3.0, error)
     run.figures.latencies[figures.DELIVERY].add(1, 12.0)
-    found = run.values(failed_requests=0, cpu_share=0.1, lag_ms=1.0)
-    assert ("delivery_p95_ms" in found) is judged
+    values = run.values(failed_requests=0, cpu_share=0.1, lag_ms=1.0)
+    assert ("delivery_p95_ms" in values) is judged
 
 
 def test_meter_keeps_three_digits_of_each_second(clock):
-    told = []
-    run = Run(Objectives.read(), print, clock=clock, report_many=lambda *second: told.append(second))
+    reported = []
+    run = Run(Objectives.read(), print, clock=clock, report_many=lambda *second: reported.append(second))
     meter = run.meter("EVENT", figures.DELIVERY)
     for second, seconds in ((1, 0.012341), (1, 0.012344), (1, 1.23456), (2, 0.5)):
         meter.add(second, seconds)
-    assert told == [("EVENT", figures.DELIVERY, {12.3: 2, 1230.0: 1})]
+    assert reported == [("EVENT", figures.DELIVERY, {12.3: 2, 1230.0: 1})]
     run.flush()
     run.flush()
     assert run.figures.latencies[figures.DELIVERY].seconds == {1: {12.3: 2, 1230.0: 1}, 2: {500.0: 1}}

@@ -39,8 +39,8 @@ def test_everything_that_a_shape_begins_it_ends_within_the_hold(shape, hold_seco
 def test_stretch_is_due_once_however_the_ticks_fall():
     timeline = SHAPES["storm"](60.0)
     ticks = [-1.0, 0.0, 19.9, 20.0, 21.0, 30.0, 31.0]
-    found = [due(timeline, before=before, now=now) for before, now in itertools.pairwise(ticks)]
-    assert [[stretch.name for stretch in each] for each in found] == [[], [], ["disconnected"], [], ["storm"], []]
+    stretches = [due(timeline, before=before, now=now) for before, now in itertools.pairwise(ticks)]
+    assert [[stretch.name for stretch in each] for each in stretches] == [[], [], ["disconnected"], [], ["storm"], []]
 
 
 def test_stretch_at_the_very_beginning_is_due_at_the_first_tick():
@@ -48,23 +48,23 @@ def test_stretch_at_the_very_beginning_is_due_at_the_first_tick():
 
 
 def search(*p95s, most=1000, **last):
-    made = Search(step=100, most=most, limit_ms=250.0)
+    new_search = Search(step=100, most=most, limit_ms=250.0)
     for i, p95 in enumerate(p95s):
-        goes_on = made.went(Step(made.wanted, p95, **(last if i == len(p95s) - 1 else {})))
-        assert goes_on is not bool(made.ended)
-    return made
+        goes_on = new_search.went(Step(new_search.wanted, p95, **(last if i == len(p95s) - 1 else {})))
+        assert goes_on is not bool(new_search.ended)
+    return new_search
 
 
 def test_search_ends_at_the_first_step_over_the_limit():
-    found = search(20.0, 90.0, 250.0, 251.0)
-    assert (found.users, found.at_least) == (300, False)
-    assert str(found) == "max users at p95 of 250 ms: 300 (p95 was 251 ms at 400 users)"
+    ended = search(20.0, 90.0, 250.0, 251.0)
+    assert (ended.users, ended.at_least) == (300, False)
+    assert str(ended) == "max users at p95 of 250 ms: 300 (p95 was 251 ms at 400 users)"
 
 
 def test_search_that_the_generator_ended_knows_only_a_least():
-    found = search(20.0, 90.0, 400.0, starved="its core was full")
-    assert (found.users, found.at_least) == (200, True)
-    assert "at least 200 (the generator was the bottleneck at 300 users: its core was full)" in str(found)
+    ended = search(20.0, 90.0, 400.0, starved="its core was full")
+    assert (ended.users, ended.at_least) == (200, True)
+    assert "at least 200 (the generator was the bottleneck at 300 users: its core was full)" in str(ended)
 
 
 def test_generator_that_was_starved_is_believed_no_good_step_either():
@@ -72,27 +72,27 @@ def test_generator_that_was_starved_is_believed_no_good_step_either():
 
 
 def test_search_that_kept_the_limit_to_the_end_knows_only_a_least():
-    found = search(20.0, 30.0, most=150)
-    assert [step.users for step in found.steps] == [100, 150]
-    assert (found.users, found.at_least) == (150, True)
+    ended = search(20.0, 30.0, most=150)
+    assert [step.users for step in ended.steps] == [100, 150]
+    assert (ended.users, ended.at_least) == (150, True)
 
 
 def test_search_over_the_limit_at_once_found_nobody():
-    found = search(300.0)
-    assert (found.users, found.at_least) == (0, False)
+    ended = search(300.0)
+    assert (ended.users, ended.at_least) == (0, False)
 
 
 def test_step_in_which_nothing_came_keeps_nothing():
-    found = search(20.0, None)
-    assert found.users == 100
-    assert found.ended == "nothing was delivered at 200 users"
+    ended = search(20.0, None)
+    assert ended.users == 100
+    assert ended.ended == "nothing was delivered at 200 users"
 
 
 def test_search_whose_users_did_not_come_knows_only_a_least():
-    found = Search(step=100, most=1000, limit_ms=250.0)
-    found.went(Step(100, 20.0))
-    found.gave_up("only 150 of 200 users were live")
-    assert (found.users, found.at_least) == (100, True)
+    ended = Search(step=100, most=1000, limit_ms=250.0)
+    ended.went(Step(100, 20.0))
+    ended.gave_up("only 150 of 200 users were live")
+    assert (ended.users, ended.at_least) == (100, True)
 
 
 def test_step_that_does_not_fit_is_refused():

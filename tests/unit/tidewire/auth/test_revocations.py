@@ -25,9 +25,9 @@ from tidewire.models import OutboxEvent
 from tidewire.topics import ANY_MARK, Position
 
 
-def said(revocations: Revocations, event: Event) -> None:
-    made = frame_event(event)
-    revocations.try_write([made], made.wire, 0)
+def deliver(revocations: Revocations, event: Event) -> None:
+    frame = frame_event(event)
+    revocations.try_write([frame], frame.wire, 0)
 
 
 # The clock of Redis, which differs from those of all hosts in these tests.
@@ -62,9 +62,9 @@ def set_clock() -> RedisClock:
 
 @pytest.fixture
 def sockets():
-    made = {name: FakeSocket(user=user) for name, user in (("one", "1"), ("two", "1"), ("other", "2"))}
-    made["one"].connection.session = "mark"
-    return made
+    sockets_by_name = {name: FakeSocket(user=user) for name, user in (("one", "1"), ("two", "1"), ("other", "2"))}
+    sockets_by_name["one"].connection.session = "mark"
+    return sockets_by_name
 
 
 class Followed:
@@ -88,36 +88,38 @@ def hub():
 
 
 @pytest.fixture
-def told():
+def published_here():
     """Events that the node itself has published."""
     return []
 
 
 @pytest.fixture
-def revocations(hub, sockets, told):
+def revocations(hub, sockets, published_here):
     async def publish(event):
-        told.append(event)
+        published_here.append(event)
 
-    made = Revocations(hub, lambda: [each.connection for each in sockets.values()], clock=set_clock(), publish=publish)
-    said(made, resumed(9))
-    return made
+    new_revocations = Revocations(
+        hub, lambda: [each.connection for each in sockets.values()], clock=set_clock(), publish=publish
+    )
+    deliver(new_revocations, resumed(9))
+    return new_revocations
 
 
 def test_a_session_s_end_closes_its_sockets_only(revocations, sockets):
-    said(revocations, revoked("1", "mark", final=True))
+    deliver(revocations, revoked("1", "mark", final=True))
     assert sockets["one"].closed == [CloseCode.REVOKED]
     assert sockets["two"].closed == sockets["other"].closed == []
 
 
 def test_a_user_s_end_closes_all_their_sockets(revocations, sockets):
-    said(revocations, revoked("1", final=True))
+    deliver(revocations, revoked("1", final=True))
     assert sockets["one"].closed == sockets["two"].closed == [CloseCode.REVOKED]
     assert sockets["other"].closed == []
 
 
 def test_a_change_of_a_user_closes_all_their_sockets_with_a_reconnect_code(revocations, sockets):
     """The session may still be valid, so the next handshake must decide."""
-    said(revocations, revoked("1"))
+    deliver(revocations, revoked("1"))
     assert sockets["one"].closed == sockets["two"].closed == [CloseCode.EXPIRED]
     assert sockets["other"].closed == []
     assert not CloseCode.EXPIRED.final
@@ -126,7 +128,7 @@ def test_a_change_of_a_user_closes_all_their_sockets_with_a_reconnect_code(revoc
 def test_tickets_of_sessions_read_before_it_are_refused_and_later_ones_are_valid(revocations):
     """The position in each ticket decides, and the hosts' clocks do not matter."""
     assert revocations.allows(ticket())
-    said(revocations, revoked("1", offset=10))
+    deliver(revocations, revoked("1", offset=10))
     assert not revocations.allows(ticket())
     assert not revocations.allows(ticket(issued_ms=NOW_MS + CLOCK_MS))
     assert revocations.allows(ticket(at=place(10)))
@@ -146,35 +148,35 @@ def test_a_ticket_of_another_epoch_is_refused(revocations):
     """Redis has lost the topic, so its earlier revocations are unknown."""
     assert not revocations.allows(ticket(at=place(9, "b")))
     assert not revocations.allows(ticket(at=Position("0", 0)))
-    said(revocations, resumed(0, "b"))
+    deliver(revocations, resumed(0, "b"))
     assert revocations.allows(ticket(at=place(0, "b")))
     assert not revocations.allows(ticket())
 
 
 def test_a_ticket_of_events_that_redis_lost_is_refused(revocations):
     """Redis has since given the offset to another event, which the mark shows."""
-    said(revocations, revoked("2", offset=10))
+    deliver(revocations, revoked("2", offset=10))
     assert revocations.allows(ticket(at=place(10)))
-    said(revocations, resumed(9, recovered=False))
-    said(revocations, resumed(9))
-    said(revocations, revoked("1", offset=10).model_copy(update={"mark": "another"}))
+    deliver(revocations, resumed(9, recovered=False))
+    deliver(revocations, resumed(9))
+    deliver(revocations, revoked("1", offset=10).model_copy(update={"mark": "another"}))
     assert not revocations.allows(ticket(at=place(10)))
     assert revocations.allows(ticket(pk="3", at=Position("a", 10, "another")))
 
 
 def test_without_the_time_of_redis_no_ticket_is_valid(hub):
-    made = Revocations(hub, list, clock=RedisClock(), publish=None)
-    said(made, resumed(9))
-    assert not made.allows(ticket())
+    without_time = Revocations(hub, list, clock=RedisClock(), publish=None)
+    deliver(without_time, resumed(9))
+    assert not without_time.allows(ticket())
 
 
-async def test_an_end_that_the_node_finds_itself_is_published(revocations, told):
+async def test_an_end_that_the_node_finds_itself_is_published(revocations, published_here):
     """This node must refuse its tickets at once, and so must the other nodes."""
     mark = session_hash("key")
     assert revocations.allows(ticket(session=mark))
     await revocations.end_session("1", "key", False)
     assert not revocations.allows(ticket(session=mark))
-    assert [(event.user, event.session, event.final) for event in told] == [("1", mark, False)]
+    assert [(event.user, event.session, event.final) for event in published_here] == [("1", mark, False)]
     assert revocations.close_code("1", mark, time.monotonic() + 1) is None, "a session that is read anew may be valid"
 
 
@@ -182,21 +184,21 @@ async def test_an_end_that_cannot_be_published_is_known_here(hub, sockets):
     async def publish(_event):
         raise RedisUnavailable("unavailable")
 
-    made = Revocations(hub, list, clock=set_clock(), publish=publish)
-    said(made, resumed(9))
-    await made.end_session("1", "key", True)
-    assert not made.allows(ticket(session=session_hash("key")))
-    assert made.close_code("1", session_hash("key"), time.monotonic() + 1) == CloseCode.REVOKED
+    unpublished = Revocations(hub, list, clock=set_clock(), publish=publish)
+    deliver(unpublished, resumed(9))
+    await unpublished.end_session("1", "key", True)
+    assert not unpublished.allows(ticket(session=session_hash("key")))
+    assert unpublished.close_code("1", session_hash("key"), time.monotonic() + 1) == CloseCode.REVOKED
 
 
 def test_revocations_are_forgotten_after_the_life_of_tickets(revocations, monkeypatch):
     """A node may store only the revocations of the last half hour."""
     now = time.monotonic()
     for number in range(100):
-        said(revocations, revoked(str(number), offset=10 + number))
-        said(revocations, revoked("", f"mark {number}", offset=500 + number))
+        deliver(revocations, revoked(str(number), offset=10 + number))
+        deliver(revocations, revoked("", f"mark {number}", offset=500 + number))
     monkeypatch.setattr(revocations_module, "time", SimpleNamespace(monotonic=lambda: now + 1801))
-    said(revocations, revoked("1", offset=1000))
+    deliver(revocations, revoked("1", offset=1000))
     assert len(revocations._users) == 1
     assert revocations._sessions == {}
 
@@ -205,43 +207,43 @@ def test_a_handshake_that_was_under_way_is_ended_too(revocations):
     """A session's end is final, and a user's lets the client reconnect. Other users' handshakes continue."""
     before = time.monotonic()
     assert revocations.close_code("1", "mark", before) is None
-    said(revocations, revoked("1", "mark", final=True))
+    deliver(revocations, revoked("1", "mark", final=True))
     assert revocations.close_code("1", "mark", time.monotonic() + 1) == CloseCode.REVOKED
     assert revocations.close_code("1", "another", before) is None
-    said(revocations, revoked("1"))
+    deliver(revocations, revoked("1"))
     assert revocations.close_code("1", "another", before) == CloseCode.EXPIRED
     assert revocations.close_code("1", "another", time.monotonic() + 1) is None
     assert revocations.close_code("2", "another", before) is None
 
 
 def test_a_session_s_tickets_end_with_it(revocations):
-    said(revocations, revoked("1", "mark", offset=10))
+    deliver(revocations, revoked("1", "mark", offset=10))
     assert not revocations.allows(ticket(session="mark"))
     assert revocations.allows(ticket(session="another"))
 
 
 def test_a_node_that_cannot_know_trusts_no_ticket(sockets):
     hub = SimpleNamespace(stale=False)
-    made = Revocations(hub, list, clock=set_clock(), publish=None)
-    assert not made.allows(ticket())
-    said(made, resumed(9))
-    assert made.allows(ticket())
+    unknowing = Revocations(hub, list, clock=set_clock(), publish=None)
+    assert not unknowing.allows(ticket())
+    deliver(unknowing, resumed(9))
+    assert unknowing.allows(ticket())
     hub.stale = True
-    assert not made.allows(ticket())
+    assert not unknowing.allows(ticket())
 
 
 def test_lost_history_distrusts_all_older_tickets(revocations):
-    said(revocations, resumed(1700, recovered=False))
+    deliver(revocations, resumed(1700, recovered=False))
     # The node reads history first, and until then must not accept any ticket.
     assert not revocations.allows(ticket(at=place(1700)))
-    said(revocations, Resumed(topic="revocations", recovered=True, at=str(Position("a", 1200, ANY_MARK))))
+    deliver(revocations, Resumed(topic="revocations", recovered=True, at=str(Position("a", 1200, ANY_MARK))))
     for offset in range(1201, 1701):
-        said(revocations, revoked("5", offset=offset))
+        deliver(revocations, revoked("5", offset=offset))
     assert not revocations.allows(ticket(at=place(1199)))
     assert revocations.allows(ticket(at=place(1201)))
     assert revocations.allows(ticket(at=place(1700)))
     # A resume continues at the node's position, so its earlier revocations remain valid.
-    said(revocations, resumed(1700))
+    deliver(revocations, resumed(1700))
     assert revocations.allows(ticket(at=place(1201)))
 
 
@@ -249,10 +251,10 @@ def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, h
     """The event that began a new epoch can be read; history that is missing must not be requested repeatedly."""
     lost = []
     revocations._on_data_loss = lambda: lost.append(1)
-    said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
-    said(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
+    deliver(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
+    deliver(revocations, Resumed(topic="revocations", recovered=False, at="a:9"))
     assert hub.followed == [Position("a", 0, ANY_MARK)]
-    said(revocations, Resumed(topic="revocations", recovered=False, at="b:1700"))
+    deliver(revocations, Resumed(topic="revocations", recovered=False, at="b:1700"))
     assert hub.followed[1:] == [Position("b", 1200, ANY_MARK)]
     assert len(lost) == 3
 
@@ -260,8 +262,8 @@ def test_lost_history_is_looked_for_once_and_sessions_are_checked(revocations, h
 def test_looking_back_closes_no_socket_twice(revocations, sockets):
     """A client that has reconnected since may have every right to its socket."""
     event = revoked("1")
-    said(revocations, event)
-    said(revocations, event)
+    deliver(revocations, event)
+    deliver(revocations, event)
     assert sockets["one"].closed == [CloseCode.EXPIRED]
 
 
@@ -292,11 +294,11 @@ def test_a_logout_is_told_of_when_the_session_has_ended(monkeypatch, path):
     """If the revocation were published earlier, a client that it disconnects could reconnect with the same session."""
     client = Client()
     client.force_login(User.objects.create_user("ada", password="x", is_staff=True))
-    left = []
-    monkeypatch.setattr("tidewire.publishing.publisher.wake", lambda: left.append(Session.objects.count()))
+    session_counts = []
+    monkeypatch.setattr("tidewire.publishing.publisher.wake", lambda: session_counts.append(Session.objects.count()))
     assert Session.objects.count() == 1
     client.post(path)
-    assert left == [0]
+    assert session_counts == [0]
 
 
 @pytest.mark.django_db(transaction=True)

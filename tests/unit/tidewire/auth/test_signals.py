@@ -110,11 +110,11 @@ TAKEN_AWAY = {
 }
 
 
-@pytest.mark.parametrize("what", TAKEN_AWAY)
-def test_users_that_lose_a_permission_are_revoked(what, ada, editors, revoked):
-    who, take_away = TAKEN_AWAY[what]
+@pytest.mark.parametrize("change", TAKEN_AWAY)
+def test_users_that_lose_a_permission_are_revoked(change, ada, editors, revoked):
+    users, take_away = TAKEN_AWAY[change]
     take_away(ada, editors, Permission.objects.first())
-    assert {User.objects.get(pk=pk).username for pk in revoked} == who
+    assert {User.objects.get(pk=pk).username for pk in revoked} == users
 
 
 def test_users_that_gain_a_permission_are_not_revoked(ada, editors, revoked):

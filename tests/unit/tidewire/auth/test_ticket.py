@@ -152,11 +152,16 @@ def test_pages_give_and_take_the_cookie(settings, redis_clock):
     assert client.get("/here/").cookies[COOKIE].value == ""
 
 
-@pytest.mark.django_db
-def test_a_ticket_is_renewed_in_its_second_half(settings, redis_clock):
+@pytest.fixture
+def client(db, settings) -> Client:
+    """A browser in which ada is logged in."""
     settings.ROOT_URLCONF = __name__
-    client = Client()
-    client.force_login(User.objects.create_user("ada", password="x"))
+    browser = Client()
+    browser.force_login(User.objects.create_user("ada", password="x"))
+    return browser
+
+
+def test_a_ticket_is_renewed_in_its_second_half(client, redis_clock):
     client.get("/here/")
     redis_clock.seconds += 449
     stamps.CLOCK.set(int(redis_clock.seconds * 1000))
@@ -165,34 +170,22 @@ def test_a_ticket_is_renewed_in_its_second_half(settings, redis_clock):
     assert COOKIE in client.get("/here/").cookies
 
 
-@pytest.mark.django_db
-def test_without_redis_no_ticket_is_issued(settings, redis_clock):
+def test_without_redis_no_ticket_is_issued(client, redis_clock):
     """The page is served, and sockets are authenticated by the session."""
-    settings.ROOT_URLCONF = __name__
-    client = Client()
-    client.force_login(User.objects.create_user("ada", password="x"))
     redis_clock.available = False
     assert COOKIE not in client.get("/here/").cookies
     redis_clock.available = True
     assert COOKIE in client.get("/here/").cookies
 
 
-@pytest.mark.django_db
-def test_a_request_that_saves_does_not_wait_for_redis(settings, redis_clock):
+def test_a_request_that_saves_does_not_wait_for_redis(client, redis_clock):
     """The response is a redirect, and the page behind it sets the ticket."""
-    settings.ROOT_URLCONF = __name__
-    client = Client()
-    client.force_login(User.objects.create_user("ada", password="x"))
     assert COOKIE not in client.post("/here/").cookies
     assert redis_clock.asked == 0
     assert COOKIE in client.get("/here/").cookies
 
 
-@pytest.mark.django_db
-def test_another_session_of_the_browser_gets_its_own_ticket(settings, redis_clock):
-    settings.ROOT_URLCONF = __name__
-    client = Client()
-    client.force_login(User.objects.create_user("ada", password="x"))
+def test_another_session_of_the_browser_gets_its_own_ticket(client, redis_clock):
     client.get("/here/")
     bob = User.objects.create_user("bob", password="x")
     client.force_login(bob)

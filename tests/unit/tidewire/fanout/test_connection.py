@@ -11,14 +11,14 @@ MADE = frame("hello")
 @pytest.fixture
 def socket(monkeypatch):
     """A socket with a backlog of `socket.waits` bytes."""
-    made = FakeSocket()
-    made.waits = 0
-    monkeypatch.setattr(type(made.writer), "backlog", property(lambda _: made.waits))
-    return made
+    fake_socket = FakeSocket()
+    fake_socket.waits = 0
+    monkeypatch.setattr(type(fake_socket.writer), "backlog", property(lambda _: fake_socket.waits))
+    return fake_socket
 
 
-def try_write(socket, made=MADE) -> bool:
-    return socket.connection.try_write([made], made.wire)
+def try_write(socket, frame=MADE) -> bool:
+    return socket.connection.try_write([frame], frame.wire)
 
 
 def test_a_socket_with_room_takes_events(socket):

@@ -23,9 +23,9 @@ def clock(monkeypatch):
         def time(self) -> float:
             return self.now
 
-    made = Clock()
-    monkeypatch.setattr(delivery, "time", made)
-    return made
+    fake_clock = Clock()
+    monkeypatch.setattr(delivery, "time", fake_clock)
+    return fake_clock
 
 
 def delivered(topic: str) -> float:

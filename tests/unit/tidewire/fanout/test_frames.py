@@ -30,9 +30,9 @@ def unframe(wire: bytes) -> str:
 def test_a_frame_of_any_length_is_read_back(length, letter):
     """Each of the three length fields contains the number of bytes, not of characters."""
     text = (letter * length)[:70_000]
-    made = frame(text)
-    assert made.text == text
-    assert unframe(made.wire) == text
+    text_frame = frame(text)
+    assert text_frame.text == text
+    assert unframe(text_frame.wire) == text
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 70000])

@@ -156,13 +156,13 @@ class Scene:
 
 @pytest.fixture
 async def scene():
-    made = Scene()
+    new_scene = Scene()
     await pass_time(0.01)
-    yield made
-    for task in made.tasks:
+    yield new_scene
+    for task in new_scene.tasks:
         task.cancel()
-    await asyncio.gather(*made.tasks, return_exceptions=True)
-    await made.hub.stop()
+    await asyncio.gather(*new_scene.tasks, return_exceptions=True)
+    await new_scene.hub.stop()
 
 
 async def pass_time(seconds: float) -> None:

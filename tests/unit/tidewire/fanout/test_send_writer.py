@@ -74,19 +74,19 @@ async def test_the_backlog_is_what_the_server_has_not_taken(writer, server):
 async def test_an_offer_over_the_limit_is_not_taken(writer, server):
     """The backlog may exceed the limit only with a single message that is larger."""
     server.open.clear()
-    [made] = write(writer, "x" * 100)
-    size = len(made.wire)
-    assert writer.try_write([made], made.wire, 2 * size)
-    assert not writer.try_write([made], made.wire, 3 * size - 1)
+    [large] = write(writer, "x" * 100)
+    size = len(large.wire)
+    assert writer.try_write([large], large.wire, 2 * size)
+    assert not writer.try_write([large], large.wire, 3 * size - 1)
     assert writer.backlog == 2 * size
 
 
 async def test_a_message_above_the_limit_is_taken_where_nothing_waits(writer, server):
     """A message that is larger than the limit could never be delivered otherwise."""
     server.open.clear()
-    made = frame("x" * 100)
-    assert writer.try_write([made], made.wire, 10)
-    assert not writer.try_write([made], made.wire, 10)
+    large = frame("x" * 100)
+    assert writer.try_write([large], large.wire, 10)
+    assert not writer.try_write([large], large.wire, 10)
 
 
 async def test_a_consumer_s_own_message_comes_after_what_was_written(writer, server):

@@ -66,6 +66,14 @@ class Talk:
         await self.run()
         return socket
 
+    async def joined_after(self, count: int) -> FakeSocket:
+        """Return a socket that has received this number of events."""
+        socket = await self.joined(START)
+        self.publish(count)
+        await self.run()
+        socket.take()
+        return socket
+
 
 @pytest.fixture
 def talk() -> Talk:
@@ -314,7 +322,7 @@ async def test_memory_stays_bounded_in_bytes(talk, monkeypatch):
     for _ in range(100):
         talk.publish()
         await talk.run()
-    assert sum(len(made.wire) for *_, made in talk.feed._recent) == talk.feed._recent.size <= 1000
+    assert sum(len(recent.wire) for *_, recent in talk.feed._recent) == talk.feed._recent.size <= 1000
     assert words(socket) == list(range(1, 101))
     assert words(await talk.joined(place(50))) == list(range(51, 101))
 
@@ -327,7 +335,7 @@ async def test_a_resume_stops_where_the_socket_is_full_and_goes_on_when_it_has_r
     socket.writer.accepts = 4
     subscription = talk.subscribe(socket, START)
     await talk.run()
-    assert 0 < sum(len(made.wire) for made in socket.writer.frames) < 4 * 1000 + 200
+    assert 0 < sum(len(sent.wire) for sent in socket.writer.frames) < 4 * 1000 + 200
     seen = words(socket)
     while len(seen) < 1000:
         socket.drain()
@@ -436,10 +444,7 @@ async def test_an_epoch_change_tells_everybody_to_reload(talk):
 
 async def test_lost_events_whose_offsets_were_given_to_others_tell_everybody_to_reload(talk):
     """A lagging replica has become the primary, and already has more events than the feed has received."""
-    socket = await talk.joined(START)
-    talk.publish(5)
-    await talk.run()
-    socket.take()
+    socket = await talk.joined_after(5)
     talk.streams.roll_back("talk", 2)
     talk.publish(4, hinted=False)
     await talk.check()
@@ -448,10 +453,7 @@ async def test_lost_events_whose_offsets_were_given_to_others_tell_everybody_to_
 
 async def test_an_offset_that_is_given_a_second_time_is_no_repeat(talk):
     """The hint alone reveals the loss, before any check."""
-    socket = await talk.joined(START)
-    talk.publish(5)
-    await talk.run()
-    socket.take()
+    socket = await talk.joined_after(5)
     talk.streams.roll_back("talk", 1)
     talk.publish(1)
     await talk.run()
@@ -460,10 +462,7 @@ async def test_an_offset_that_is_given_a_second_time_is_no_repeat(talk):
 
 async def test_the_next_offset_after_a_loss_is_not_the_next_event(talk):
     """The hint has the expected offset, but another previous event."""
-    socket = await talk.joined(START)
-    talk.publish(5)
-    await talk.run()
-    socket.take()
+    socket = await talk.joined_after(5)
     talk.streams.roll_back("talk", 1)
     talk.publish(1, hinted=False)
     talk.publish(1)
@@ -483,10 +482,7 @@ async def test_a_position_in_lost_events_is_never_resumed(talk):
 
 async def test_the_same_events_published_again_are_resumed(talk):
     """A rollback loses nothing if the relay publishes the same events again in the same order."""
-    socket = await talk.joined(START)
-    talk.publish(5)
-    await talk.run()
-    socket.take()
+    socket = await talk.joined_after(5)
     seen = talk.streams.end("talk")
     talk.streams.roll_back("talk", 2)
     for number in (4, 5):
@@ -506,10 +502,7 @@ async def test_a_position_without_a_mark_is_not_resumed(talk):
 
 async def test_an_emptied_redis_is_noticed_before_anything_is_said(talk):
     """After a flush the topic has no epoch. All sockets must receive the new epoch from its first event on."""
-    socket = await talk.joined(START)
-    talk.publish(2)
-    await talk.run()
-    socket.take()
+    socket = await talk.joined_after(2)
     talk.streams.flush()
     await talk.check()
     assert socket.take() == [resumed("0:0", recovered=False)]
@@ -520,10 +513,7 @@ async def test_an_emptied_redis_is_noticed_before_anything_is_said(talk):
 
 async def test_a_hole_in_the_history_tells_everybody_to_reload(talk):
     """Events that the history no longer has cannot be delivered later."""
-    socket = await talk.joined(START)
-    talk.publish()
-    await talk.run()
-    socket.take()
+    socket = await talk.joined_after(1)
     talk.publish(5, hinted=False)
     talk.streams.lose_history("talk", keep=2)
     await talk.check()
@@ -532,10 +522,7 @@ async def test_a_hole_in_the_history_tells_everybody_to_reload(talk):
 
 async def test_a_history_that_is_gone_tells_everybody_to_reload(talk):
     """Events that were lost with the whole history must neither be ignored nor requested repeatedly."""
-    socket = await talk.joined(START)
-    talk.publish()
-    await talk.run()
-    socket.take()
+    socket = await talk.joined_after(1)
     talk.publish(2, hinted=False)
     talk.streams.lose_history("talk")
     await talk.check()
@@ -560,10 +547,10 @@ async def test_events_heard_while_redis_is_asked_are_no_loss(talk):
     socket = await talk.joined(START)
     talk.publish()
     await talk.run()
-    said = iter([lambda: None, lambda: talk.publish(2)])
+    acts = iter([lambda: None, lambda: talk.publish(2)])
 
     async def asked() -> None:
-        next(said, lambda: None)()
+        next(acts, lambda: None)()
 
     talk.streams.asked = asked
     talk.feed.request_read()
@@ -611,11 +598,11 @@ async def test_who_comes_while_redis_is_asked_is_not_judged_by_its_answer(talk):
     early, late = FakeSocket(), FakeSocket()
     talk.subscribe(early)
 
-    def said() -> None:
+    def join_and_publish() -> None:
         talk.publish(hinted=False)
         talk.subscribe(late, talk.streams.end("talk"))
 
-    answers = iter([lambda: None, said])
+    answers = iter([lambda: None, join_and_publish])
 
     async def asked() -> None:
         next(answers, lambda: None)()
@@ -641,10 +628,7 @@ async def test_who_leaves_during_a_read_is_written_nothing(talk):
 
 async def test_a_flush_during_a_read_is_noticed(talk):
     """Events of another epoch are not mistaken for the next ones of this epoch."""
-    socket = await talk.joined(START)
-    talk.publish()
-    await talk.run()
-    socket.take()
+    socket = await talk.joined_after(1)
     talk.publish(hinted=False)
 
     def flushed() -> None:

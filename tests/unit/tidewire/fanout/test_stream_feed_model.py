@@ -30,13 +30,13 @@ CHECKS = settings(
 class Client:
     """A browser that checks the events that it reads, and fails if any is out of order."""
 
-    def __init__(self, feed: StreamFeed, at: Position | None, said: dict[str, tuple[str, str]]) -> None:
+    def __init__(self, feed: StreamFeed, at: Position | None, published: dict[str, tuple[str, str]]) -> None:
         self.socket = FakeSocket()
         self.subscription = feed.add(self.socket.connection, at)
         self.asked = at
         self.position: Position | None = None
         self.losses = 0
-        self._published = said
+        self._published = published
 
     def read(self) -> None:
         for event in self.socket.take():

@@ -30,9 +30,11 @@ def test_a_topic_that_begins_is_joined_again(subscription):
     assert (subscription.state, subscription.position, subscription.at) == (State.JOINING, None, Position("e2", 0))
 
 
-def test_an_illegal_transition_names_both_states(subscription):
-    with pytest.raises(RuntimeError, match="topic talk: a subscription is joining, expected following"):
+def test_an_illegal_transition_names_the_expected_states(subscription):
+    with pytest.raises(RuntimeError, match="topic talk: a subscription becomes joining from following, and is joining"):
         subscription.join_again(PLACE)
     subscription.lose()
-    with pytest.raises(RuntimeError, match="topic talk: a subscription is lost, expected joining or following"):
+    with pytest.raises(
+        RuntimeError, match="topic talk: a subscription becomes lost from joining or following, and is lost"
+    ):
         subscription.lose()

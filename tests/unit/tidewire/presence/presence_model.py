@@ -50,7 +50,7 @@ class Model:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.told: list[str] = []
+        self.announced: list[str] = []
         self.presences: dict[str, NodePresence] = {}
         self.frozen: set[str] = set()
         self.connected: dict[str, Counter[PresenceKey]] = defaultdict(Counter)
@@ -67,7 +67,7 @@ class Model:
             happening = HAPPENINGS[name % len(HAPPENINGS)]
             node, key = NODES[n % len(NODES)], PRESENCE_KEYS[n // len(NODES) % len(PRESENCE_KEYS)]
             note(f"{happening} {node} {key.text}")
-            self.told.clear()
+            self.announced.clear()
             await getattr(self, happening)(node, key)
             await self.check()
         await self.come_to_rest()
@@ -126,9 +126,9 @@ class Model:
             lived = self._lives(node)
             del self.presences[node]
             self.frozen.discard(node)
-            held = +self.connected.pop(node, Counter())
+            connections = +self.connected.pop(node, Counter())
             if lived:
-                self._release(held, await self.place.now())
+                self._release(connections, await self.place.now())
 
     async def flush(self, _node: str, _hold: PresenceKey) -> None:
         await self.place.next_moment()
@@ -174,12 +174,12 @@ class Model:
         assert version >= version_before
         if value != value_before:
             assert version > version_before
-            assert topic in self.told
-            assert "docs" in self.told
+            assert topic in self.announced
+            assert "docs" in self.announced
             if self.seen_index:
                 assert topic in await self.place.presence.changed("docs", self.seen_index)
         elif version != version_before:
-            assert self.told.count(topic) > 1, "a flicker"
+            assert self.announced.count(topic) > 1, "a flicker"
 
     def _lives(self, node: str) -> bool:
         return node in self.presences and node not in self.frozen
@@ -206,4 +206,4 @@ class Model:
                 gone.seen_at = await self.place.now()
 
     async def _announce(self, topics: set[str]) -> None:
-        self.told += sorted(topics)
+        self.announced += sorted(topics)

@@ -55,8 +55,8 @@ class Place(ABC):
         return (await self.presence.touch(self.witness(node))).known
 
     async def put(self, node: str, *keys: PresenceKey, count: int = 1) -> set[str]:
-        kept, changed = await self.presence.put(self.witness(node), [(key, count) for key in keys])
-        assert kept
+        known, changed = await self.presence.put(self.witness(node), [(key, count) for key in keys])
+        assert known
         return changed
 
     async def names(self, topic: str = "doc.plan", phase: str = "read") -> tuple[str, ...]:
@@ -261,8 +261,8 @@ class PresenceSuite:
 
     async def test_a_node_without_a_lease_keeps_nothing(self, place):
         """Writes of an unknown node are refused, so that it registers and writes all its entries again."""
-        kept, changed = await place.presence.put(Witness("a"), [(ADA, 1)])
-        assert (kept, changed) == (False, set())
+        known, changed = await place.presence.put(Witness("a"), [(ADA, 1)])
+        assert (known, changed) == (False, set())
         assert await place.names() == ()
         await place.live("a")
         assert await place.touch("a")
@@ -323,13 +323,13 @@ class PresenceSuite:
         await place.live("a", "b", "c")
         await place.put("a", ADA)
         version = await place.version()
-        told: list[str] = []
+        changed: list[str] = []
         for _ in range(int(LEASE_SECONDS) + 3):
             await place.pass_time(1.0)
             for node in ("b", "c"):
                 await place.touch(node)
-                told += await place.presence.sweep()
-        assert sorted(told) == ["doc.plan", "docs"]
+                changed += await place.presence.sweep()
+        assert sorted(changed) == ["doc.plan", "docs"]
         assert await place.version() > version
         assert await place.names() == ()
 

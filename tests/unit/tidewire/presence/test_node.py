@@ -60,15 +60,15 @@ class Store(MemoryPresence):
         self.late.clear()
 
     def snapshot(self) -> dict[str, object]:
-        kept = ("_nodes", "_numbers", "_connections", "_deadlines", "_members", "_versions")
-        return copy.deepcopy({name: self.__dict__[name] for name in kept})
+        names = ("_nodes", "_numbers", "_connections", "_deadlines", "_members", "_versions")
+        return copy.deepcopy({name: self.__dict__[name] for name in names})
 
     def roll_back(self, snapshot: dict[str, object]) -> None:
         self.__dict__.update(copy.deepcopy(snapshot))
 
     def lose_everything(self) -> None:
-        for kept in (self._nodes, self._numbers, self._connections, self._deadlines, self._members):
-            kept.clear()
+        for values in (self._nodes, self._numbers, self._connections, self._deadlines, self._members):
+            values.clear()
 
     async def names(self) -> tuple[str, ...]:
         [members] = await self.members([(ADA.topic, ADA.phase)], names=-1)
@@ -97,9 +97,9 @@ async def node_presence(store, announced):
     async def announce(topics: set[str]) -> None:
         announced.append(topics)
 
-    made = NodePresence(store, node="n", touch_seconds=TOUCH_SECONDS, announce=announce)
-    running = asyncio.ensure_future(made.run())
-    yield made
+    presence = NodePresence(store, node="n", touch_seconds=TOUCH_SECONDS, announce=announce)
+    running = asyncio.ensure_future(presence.run())
+    yield presence
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

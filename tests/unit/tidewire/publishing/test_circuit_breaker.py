@@ -24,14 +24,14 @@ def clock():
 @pytest.fixture
 def breaker(clock):
     """A Redis that has just failed."""
-    made = CircuitBreaker(clock=clock)
-    made.record_failure()
-    return made
+    new_breaker = CircuitBreaker(clock=clock)
+    new_breaker.record_failure()
+    return new_breaker
 
 
 def test_a_redis_that_is_well_may_be_asked_by_all():
-    made = CircuitBreaker()
-    assert all(made.allow() for _ in range(3))
+    closed_breaker = CircuitBreaker()
+    assert all(closed_breaker.allow() for _ in range(3))
 
 
 def test_nobody_asks_for_two_seconds_and_then_one(breaker, clock):

@@ -55,13 +55,13 @@ def run(work, **_options):
 
 @pytest.fixture
 def redis(monkeypatch):
-    made = Redis()
-    monkeypatch.setattr(publisher, "publish_batch", made.publish_batch)
+    fake_redis = Redis()
+    monkeypatch.setattr(publisher, "publish_batch", fake_redis.publish_batch)
     monkeypatch.setattr(publisher, "background", lambda: SimpleNamespace(run=run))
     monkeypatch.setattr(publisher, "PACE_SECONDS", 0.0)
     monkeypatch.setattr(publisher, "LONGEST_PACE_SECONDS", 0.0)
     monkeypatch.setattr(outbox.publisher, "wake", lambda: None)
-    return made
+    return fake_redis
 
 
 class Clock:
@@ -80,18 +80,18 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(publisher, "time", made)
-    monkeypatch.setattr(sequencing, "time", made, raising=False)
-    return made
+    fake_clock = Clock()
+    monkeypatch.setattr(publisher, "time", fake_clock)
+    monkeypatch.setattr(sequencing, "time", fake_clock, raising=False)
+    return fake_clock
 
 
 @pytest.fixture
-def one(redis):
+def one_publisher(redis):
     return Publisher()
 
 
-def say(*numbers: int, topic: str = "talk") -> None:
+def publish_events(*numbers: int, topic: str = "talk") -> None:
     with transaction.atomic():
         for number in numbers:
             outbox.publish(topic, Said(topic=topic, id=UUID(int=number), text=f"word {number}"))
@@ -102,50 +102,50 @@ def words(*numbers: int) -> list[str]:
 
 
 class TestPublish:
-    def test_events_are_numbered_and_deleted(self, redis, one):
+    def test_events_are_numbered_and_deleted(self, redis, one_publisher):
         """Each topic has its own numbers, from 1, in the order of its rows."""
-        say(1, 2)
-        say(3, topic="other")
-        assert one.publish()
+        publish_events(1, 2)
+        publish_events(3, topic="other")
+        assert one_publisher.publish()
         assert [(event.text, event.sequence) for event in redis.events()] == [("word 1", 1), ("word 2", 2)]
         assert [event.sequence for event in redis.events("other")] == [1]
         assert not OutboxEvent.objects.exists()
 
-    def test_numbers_go_on(self, redis, one):
+    def test_numbers_go_on(self, redis, one_publisher):
         """Numbers also continue with another publisher."""
-        say(1)
-        assert one.publish()
-        say(2)
+        publish_events(1)
+        assert one_publisher.publish()
+        publish_events(2)
         assert Publisher().publish()
         assert [event.sequence for event in redis.events()] == [1, 2]
 
-    def test_more_than_a_batch_is_published_too(self, redis, one, monkeypatch):
+    def test_more_than_a_batch_is_published_too(self, redis, one_publisher, monkeypatch):
         """Several batches, each of which is counted."""
         monkeypatch.setattr(sequencing, "BATCH", 3)
-        say(*range(1, 11))
+        publish_events(*range(1, 11))
         counted: list[float] = []
-        assert one.publish(counted.append)
+        assert one_publisher.publish(counted.append)
         assert counted == redis.batches == [3, 3, 3, 1]
         assert redis.texts == words(*range(1, 11))
 
-    def test_a_batch_of_large_events_is_small(self, redis, one, monkeypatch):
+    def test_a_batch_of_large_events_is_small(self, redis, one_publisher, monkeypatch):
         """A batch must reach Redis within the publisher's timeout. An event above the limit is a batch of its own."""
         monkeypatch.setattr(sequencing, "BATCH_BYTES", 1000)
         with transaction.atomic():
             for number, length in enumerate((400, 400, 400, 5000, 400)):
                 outbox.publish("talk", Said(id=UUID(int=number), text="é" * (length // 2)))
-        assert one.publish()
+        assert one_publisher.publish()
         assert redis.batches == [2, 1, 1, 1]
-        say(*range(10, 16))
-        assert one.publish()
+        publish_events(*range(10, 16))
+        assert one_publisher.publish()
         assert len(redis.batches) > 4
         assert [event.sequence for event in redis.events()] == list(range(1, 12))
 
-    def test_a_large_event_that_is_deleted_while_it_is_read_does_not_hide_the_others(self, redis, one):
+    def test_a_large_event_that_is_deleted_while_it_is_read_does_not_hide_the_others(self, redis, one_publisher):
         """Large texts are read after the sizes, and an administrator may delete the row in between."""
         with transaction.atomic():
             outbox.publish("talk", Said(id=UUID(int=1), text="x" * sequencing.BATCH_BYTES))
-        say(2)
+        publish_events(2)
         large = OutboxEvent.objects.order_by("id")[0].pk
 
         def delete(execute, sql, *arguments):
@@ -155,87 +155,87 @@ class TestPublish:
             return result
 
         with connection.execute_wrapper(delete):
-            assert one.publish()
+            assert one_publisher.publish()
         assert redis.texts == words(2)
 
-    def test_a_batch_takes_a_fixed_number_of_statements(self, redis, one, django_assert_max_num_queries):
+    def test_a_batch_takes_a_fixed_number_of_statements(self, redis, one_publisher, django_assert_max_num_queries):
         """The number of events does not matter."""
-        say(*range(100))
-        one.publish()
-        say(*range(100, 200))
+        publish_events(*range(100))
+        one_publisher.publish()
+        publish_events(*range(100, 200))
         with django_assert_max_num_queries(20):
-            one.publish()
+            one_publisher.publish()
 
-    def test_a_batch_may_have_as_many_topics_as_events(self, redis, one):
+    def test_a_batch_may_have_as_many_topics_as_events(self, redis, one_publisher):
         """SQLite 3.31 allows 999 parameters."""
         for number in range(sequencing.BATCH):
-            say(number, topic=f"room.{number}")
+            publish_events(number, topic=f"room.{number}")
         limit = sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER
         usual = connection.connection.setlimit(limit, 999)
         try:
-            assert one.publish()
+            assert one_publisher.publish()
         finally:
             connection.connection.setlimit(limit, usual)
         assert TopicSequence.objects.count() == sequencing.BATCH
 
-    def test_an_event_that_this_version_does_not_know_is_published(self, redis, one):
+    def test_an_event_that_this_version_does_not_know_is_published(self, redis, one_publisher):
         """In a rolling deployment the publisher may be older than the page, so it must publish bodies unchanged."""
         event = Said(id=UUID(int=1), text="from the future")
         OutboxEvent.objects.create(event_id=event.id, topic="talk", type="from.the.future", body=event.encode())
-        assert one.publish()
+        assert one_publisher.publish()
         assert redis.texts == ["from the future"]
 
 
 class TestTurn:
-    def test_another_publisher_has_its_turn(self, redis, one):
+    def test_another_publisher_has_its_turn(self, redis, one_publisher):
         """The other publisher has its turn until the turn ends."""
-        say(1)
+        publish_events(1)
         sequencing.advance(sequencing.Turn("other"))
-        assert not one.publish()
+        assert not one_publisher.publish()
         PublisherTurn.objects.update(ends_at=Now())
-        assert one.publish()
+        assert one_publisher.publish()
         assert redis.texts == words(1)
 
-    def test_a_turn_that_ends_far_ahead_is_over(self, redis, one):
+    def test_a_turn_that_ends_far_ahead_is_over(self, redis, one_publisher):
         """The database's clock was set back, or a replica that is behind took over."""
-        say(1)
+        publish_events(1)
         sequencing.advance(sequencing.Turn("other"))
         PublisherTurn.objects.update(ends_at=Now() + timedelta(minutes=20))
-        assert one.publish()
+        assert one_publisher.publish()
 
-    def test_without_events_the_turn_is_given_up(self, redis, one):
+    def test_without_events_the_turn_is_given_up(self, redis, one_publisher):
         """Another process can publish at once."""
-        say(1)
-        assert one.publish()
-        say(2)
+        publish_events(1)
+        assert one_publisher.publish()
+        publish_events(2)
         assert Publisher().publish()
 
-    def test_without_redis_the_turn_is_given_up(self, redis, one):
+    def test_without_redis_the_turn_is_given_up(self, redis, one_publisher):
         """Another process may be able to reach Redis."""
         redis.streams.unavailable = True
-        say(1)
+        publish_events(1)
         with pytest.raises(RedisUnavailable):
-            one.publish()
+            one_publisher.publish()
         redis.streams.unavailable = False
         assert Publisher().publish()
         assert [event.sequence for event in redis.events()] == [1]
 
-    def test_a_batch_that_another_one_left_comes_first(self, redis, one):
+    def test_a_batch_that_another_one_left_comes_first(self, redis, one_publisher):
         """No event overtakes one that has a number already."""
-        say(1, 2)
+        publish_events(1, 2)
         sequencing.advance(sequencing.Turn("killed"))
         PublisherTurn.objects.update(ends_at=Now())
-        say(3)
-        assert one.publish()
+        publish_events(3)
+        assert one_publisher.publish()
         assert [(event.text, event.sequence) for event in redis.events()] == [
             ("word 1", 1),
             ("word 2", 2),
             ("word 3", 3),
         ]
 
-    def test_a_stop_of_a_whole_turn_is_noticed_before_anything_is_sent(self, redis, one, clock, monkeypatch):
+    def test_a_stop_of_a_whole_turn_is_noticed_before_anything_is_sent(self, redis, one_publisher, clock, monkeypatch):
         """Other publishers may have had their turn since."""
-        say(1)
+        publish_events(1)
         advance = sequencing.advance
         advanced: list[int] = []
 
@@ -247,72 +247,74 @@ class TestTurn:
             return batch
 
         monkeypatch.setattr(sequencing, "advance", stop)
-        assert one.publish()
+        assert one_publisher.publish()
         assert advanced == [0, 0, 1], "sent after the second look"
 
-    def test_a_slow_database_is_no_stop(self, redis, one, clock):
+    def test_a_slow_database_is_no_stop(self, redis, one_publisher, clock):
         """Over a long distance the replies together took longer than a turn, so that no event was ever published."""
-        say(1)
+        publish_events(1)
 
         def slowly(execute, *arguments):
             clock.now += 0.4
             return execute(*arguments)
 
         with connection.execute_wrapper(slowly):
-            assert one.publish()
+            assert one_publisher.publish()
         assert redis.texts == words(1)
 
     @pytest.mark.parametrize(("events", "seconds"), [(1, 0.05), (7, 0.07), (40, 0.1)])
-    def test_events_are_collected_for_longer_the_more_there_are(self, redis, one, monkeypatch, events, seconds):
+    def test_events_are_collected_for_longer_the_more_there_are(
+        self, redis, one_publisher, monkeypatch, events, seconds
+    ):
         """Events are collected for a tenth of a second at most."""
         waits = []
         monkeypatch.setattr(publisher, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=waits.append))
         monkeypatch.setattr(publisher, "PACE_SECONDS", 0.05)
         monkeypatch.setattr(publisher, "LONGEST_PACE_SECONDS", 0.1)
-        say(*range(1, events + 1))
-        assert one.publish()
+        publish_events(*range(1, events + 1))
+        assert one_publisher.publish()
         assert waits == [pytest.approx(seconds)]
 
-    def test_a_database_that_went_back_is_numbered_above_redis(self, redis, one, caplog):
+    def test_a_database_that_went_back_is_numbered_above_redis(self, redis, one_publisher, caplog):
         """No event may be lost, and the log must explain the jump of the numbers."""
-        say(1, 2, 3)
-        one.publish()
+        publish_events(1, 2, 3)
+        one_publisher.publish()
         TopicSequence.objects.update(sequence=0)
-        say(4)
-        assert one.publish()
+        publish_events(4)
+        assert one_publisher.publish()
         assert [(event.text, event.sequence) for event in redis.events()][3:] == [("word 4", 4)]
         assert "numbered on from 3" in caplog.text
 
 
 class TestRefusals:
-    def test_one_topic_does_not_hold_up_the_others(self, redis, one, monkeypatch, caplog):
+    def test_one_topic_does_not_hold_up_the_others(self, redis, one_publisher, monkeypatch, caplog):
         """However many of its events wait, the topic is skipped, but only for a while."""
         monkeypatch.setattr(sequencing, "BATCH", 2)
         redis.refused = {"odd"}
-        say(*range(10, 20), topic="odd")
-        say(1, 2, 3)
-        assert not one.publish()
+        publish_events(*range(10, 20), topic="odd")
+        publish_events(1, 2, 3)
+        assert not one_publisher.publish()
         assert redis.texts == words(1, 2, 3)
         assert OutboxEvent.objects.count() == 10
         assert "events of topic odd wait" in caplog.text
         redis.refused.clear()
-        monkeypatch.setattr(one, "_refused", {})
-        assert one.publish()
+        monkeypatch.setattr(one_publisher, "_refused", {})
+        assert one_publisher.publish()
         assert [event.text for event in redis.events("odd")] == words(*range(10, 20))
         assert [event.sequence for event in redis.events("odd")] == list(range(1, 11))
         assert PublisherTurn.objects.get().numbered == []
 
-    def test_the_numbers_of_refused_events_are_kept_by_any_publisher(self, redis, one):
+    def test_the_numbers_of_refused_events_are_kept_by_any_publisher(self, redis, one_publisher):
         """The topic continues at its number, and a row that an administrator deletes leaves no number behind."""
         redis.refused = {"odd"}
-        say(10, 11, 12, topic="odd")
-        say(1)
-        assert not one.publish()
-        kept = PublisherTurn.objects.get().numbered
-        assert [number for _, number in kept] == [1, 2, 3]
-        OutboxEvent.objects.filter(id=kept[0][0]).delete()
+        publish_events(10, 11, 12, topic="odd")
+        publish_events(1)
+        assert not one_publisher.publish()
+        numbered = PublisherTurn.objects.get().numbered
+        assert [number for _, number in numbered] == [1, 2, 3]
+        OutboxEvent.objects.filter(id=numbered[0][0]).delete()
         redis.refused = set()
-        say(13, topic="odd")
+        publish_events(13, topic="odd")
         assert Publisher().publish()
         assert [(event.text, event.sequence) for event in redis.events("odd")] == [
             ("word 11", 2),
@@ -321,7 +323,7 @@ class TestRefusals:
         ]
         assert PublisherTurn.objects.get().numbered == []
 
-    def test_a_topic_that_cannot_be_numbered_does_not_hold_up_the_others(self, redis, one, monkeypatch):
+    def test_a_topic_that_cannot_be_numbered_does_not_hold_up_the_others(self, redis, one_publisher, monkeypatch):
         """For example while the application's table is being changed."""
         number = sequencing._number
 
@@ -331,12 +333,12 @@ class TestRefusals:
             return number(events, last)
 
         monkeypatch.setattr(sequencing, "_number", fail)
-        say(10, topic="odd")
-        say(1)
-        assert not one.publish()
+        publish_events(10, topic="odd")
+        publish_events(1)
+        assert not one_publisher.publish()
         assert redis.texts == words(1)
 
-    def test_a_topic_that_cannot_be_numbered_is_tried_once(self, redis, one, monkeypatch):
+    def test_a_topic_that_cannot_be_numbered_is_tried_once(self, redis, one_publisher, monkeypatch):
         """Another publisher may begin between the two attempts: both would wait for the same table again and again."""
         take_turn, tried = sequencing._take_turn, []
 
@@ -346,21 +348,21 @@ class TestRefusals:
 
         monkeypatch.setattr(sequencing, "_take_turn", lambda turn: take_turn(turn) if len(tried) != 1 else None)
         monkeypatch.setattr(sequencing, "_number", fail)
-        say(10, topic="odd")
-        assert not one.publish()
+        publish_events(10, topic="odd")
+        assert not one_publisher.publish()
         assert tried == ["odd"]
         monkeypatch.setattr(sequencing, "_take_turn", take_turn)
-        assert not one.publish()
+        assert not one_publisher.publish()
         assert tried == ["odd"]
 
 
 class TestSequences:
-    def test_those_of_topics_without_use_are_pruned(self, redis, one):
+    def test_those_of_topics_without_use_are_pruned(self, redis, one_publisher):
         """Topics with numbered rows of the application, or with waiting events, must be kept."""
         for number, topic in enumerate(("room.1", "room.2", "notifications")):
-            say(number, topic=topic)
-        one.publish()
-        say(9, topic="room.2")
+            publish_events(number, topic=topic)
+        one_publisher.publish()
+        publish_events(9, topic="room.2")
         assert sequencing.prune() == 0
         TopicSequence.objects.update(used_at=Now() - sequencing.UNUSED - timedelta(days=1))
         assert sequencing.prune() == 1
@@ -468,8 +470,8 @@ class TestThread:
         """Threads do not survive in a forked child."""
         created = []
         ended = []
-        one = SimpleNamespace(wake=lambda: None, finish=lambda: None)
-        monkeypatch.setattr(publisher, "PublisherThread", lambda: created.append(1) or one)
+        thread = SimpleNamespace(wake=lambda: None, finish=lambda: None)
+        monkeypatch.setattr(publisher, "PublisherThread", lambda: created.append(1) or thread)
         monkeypatch.setattr(publisher.threading, "_register_atexit", ended.append)
         publisher._of_process.cache_clear()
         for pid in (1, 1, 2):
@@ -477,7 +479,7 @@ class TestThread:
             publisher.wake()
         publisher._of_process.cache_clear()
         assert len(created) == 2
-        assert ended == [one.finish] * 2
+        assert ended == [thread.finish] * 2
 
 
 class TestGreenlets:

@@ -4,30 +4,30 @@ import pytest
 from prometheus_client import generate_latest
 
 from deploy.prometheus.metrics_page import OWNERS, exported
-from tidewire import metrics
+from tidewire import metric_owners, metrics
 from tidewire.publishing import relay_metrics
 
-MINE = (*metrics.RELAY_METRICS, *metrics.PAGE_AND_RELAY_METRICS, metrics.REDIS_ERRORS, metrics.DROPPED)
-OTHERS = [metric for who, own in OWNERS.items() if "relay" not in who for metric in own]
+MINE = (*metric_owners.RELAY_METRICS, *metric_owners.PAGE_AND_RELAY_METRICS, metrics.REDIS_ERRORS, metrics.DROPPED)
+OTHERS = [metric for owner, own in OWNERS.items() if "relay" not in owner for metric in own]
 
 
 @pytest.fixture(scope="module")
-def told():
+def page():
     return generate_latest(relay_metrics.registry()).decode()
 
 
 @pytest.mark.parametrize("metric", MINE, ids=exported)
-def test_what_the_relay_does_is_told_from_the_start(told, metric):
+def test_what_the_relay_does_is_told_from_the_start(page, metric):
     """The value must be zero, because a metric that first appears as 1 is no increase for Prometheus."""
-    assert f"\n{exported(metric)}" in told
+    assert f"\n{exported(metric)}" in page
 
 
 @pytest.mark.parametrize("metric", OTHERS, ids=exported)
-def test_what_others_do_is_not(told, metric):
+def test_what_others_do_is_not(page, metric):
     """The relay's zeros could be mistaken for those of a node or a page."""
-    assert f"# HELP {metric.describe()[0].name}" not in told
+    assert f"# HELP {metric.describe()[0].name}" not in page
 
 
-def test_what_the_process_uses_is_told(told):
+def test_what_the_process_uses_is_told(page):
     """Memory, CPU and start time, as on a node."""
-    assert "\nprocess_start_time_seconds " in told
+    assert "\nprocess_start_time_seconds " in page

@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError
 
 from deploy.local.layout import ROOT
-from tidewire import metrics
+from tidewire import metric_owners
 from tidewire.publishing import outbox
 
 # In its own process, because prometheus_client chooses its mode on import.
@@ -49,7 +49,7 @@ def test_pages_and_the_outbox_are_told_over_all_processes(scraped):
 
 
 @pytest.mark.parametrize(
-    "metric", [*metrics.NODE_METRICS, *metrics.RELAY_METRICS], ids=lambda metric: metric.describe()[0].name
+    "metric", [*metric_owners.NODE_METRICS, *metric_owners.RELAY_METRICS], ids=lambda metric: metric.describe()[0].name
 )
 def test_nothing_of_a_node_or_of_the_relay_is_told(scraped, metric):
     """A page's process imports these metrics too; its zeros could be mistaken for a node's."""

@@ -6,7 +6,7 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 import tidewire.redis.clients
-from tidewire import metrics
+from tidewire import label_values, metrics
 from tidewire.exceptions import RedisUnavailable
 from tidewire.redis.clients import redis_client
 
@@ -39,7 +39,7 @@ async def test_an_error_is_counted_by_its_kind(closed_after, error, kind):
         async with redis_client():
             raise error
     assert errors(kind) == before + 1
-    assert kind in metrics.REDIS_ERROR_KINDS
+    assert kind in label_values.REDIS_ERROR_KINDS
 
 
 async def test_the_first_answer_after_errors_is_one_reconnect(closed_after):

@@ -33,13 +33,13 @@ def test_without_sentinels_it_is_the_address():
 def test_with_sentinels_it_is_the_primary_they_name(make):
     """Everything else comes from the URL, except its host, which is not used."""
     host = redis_host("redis://ada:secret@ignored:1/3", sentinels=SENTINELS, master="tide", sentinel_password="other")
-    made = make(host)
-    assert isinstance(made, SentinelConnectionPool)
-    assert made.service_name == "tide"
-    options = made.connection_kwargs
+    pool = make(host)
+    assert isinstance(pool, SentinelConnectionPool)
+    assert pool.service_name == "tide"
+    options = pool.connection_kwargs
     assert (options["username"], options["password"], options["db"]) == ("ada", "secret", 3)
     assert "host" not in options
-    asked = [each.connection_pool.connection_kwargs for each in made.sentinel_manager.sentinels]
+    asked = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]
     assert [(each["host"], each["port"], each["password"]) for each in asked] == [
         ("10.0.0.1", 26379, "other"),
         ("::1", 26380, "other"),

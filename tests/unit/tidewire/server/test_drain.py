@@ -65,9 +65,9 @@ class Scene:
 @pytest.fixture
 async def scene(here):
     here.settings = dataclasses.replace(here.settings, DRAIN_SECONDS=DRAIN_SECONDS)
-    made = Scene(here)
-    made.connect(0)
-    return made
+    new_scene = Scene(here)
+    new_scene.connect(0)
+    return new_scene
 
 
 async def test_a_drain_has_three_states(scene):
@@ -160,10 +160,10 @@ async def test_who_connected_last_is_closed_too(scene):
 async def test_who_left_by_themselves_is_not_closed(scene):
     """A closed socket is not written to."""
     scene.connect(100)
-    gone = scene.clients[:50]
-    asyncio.get_running_loop().call_later(0.01, lambda: [client.leave() for client in gone])
+    leavers = scene.clients[:50]
+    asyncio.get_running_loop().call_later(0.01, lambda: [client.leave() for client in leavers])
     await scene.drain()
-    assert sum(1 for client in gone if client.closed) <= 2
+    assert sum(1 for client in leavers if client.closed) <= 2
     assert all(client.closed for client in scene.clients[50:])
 
 

@@ -46,7 +46,7 @@ class Client:
         self.protocol.dataReceived(data)
 
     @property
-    def told(self) -> bytes:
+    def received(self) -> bytes:
         return self.transport.value().split(b"\r\n")[0]
 
     @property
@@ -67,7 +67,7 @@ def test_a_client_that_sends_its_request_byte_by_byte_has_only_so_long():
         slow.say(bytes([byte]))
         assert not slow.ended
         listener.clock.advance(1)
-    assert slow.told == b"HTTP/1.1 408 Request Timeout"
+    assert slow.received == b"HTTP/1.1 408 Request Timeout"
     assert slow.ended
     assert refused("handshake_seconds") == before + 1
 
@@ -76,7 +76,7 @@ def test_a_client_that_says_nothing_has_the_same_time():
     listener = Listener()
     silent = listener.connect()
     listener.clock.advance(SECONDS)
-    assert silent.told == b"HTTP/1.1 408 Request Timeout"
+    assert silent.received == b"HTTP/1.1 408 Request Timeout"
 
 
 def test_a_request_in_time_is_served_and_the_next_has_its_own_time():
@@ -100,7 +100,7 @@ def test_one_connection_too_many_ends_the_one_that_has_waited_longest():
     slow = [listener.connect() for _ in range(3)]
     quick = listener.connect()
     assert [each.ended for each in slow] == [True, False, False]
-    assert slow[0].told == b"HTTP/1.1 503 Service Unavailable"
+    assert slow[0].received == b"HTTP/1.1 503 Service Unavailable"
     assert refused("handshakes") == before + 1
     quick.say(REQUEST)
     assert listener.served == [b"/"]
@@ -125,7 +125,7 @@ def test_a_body_is_refused_where_it_passes_its_bound():
     client.say(POST + b"x" * 100)
     assert not client.ended
     client.say(b"x")
-    assert client.told == b"HTTP/1.1 413 Content Too Large"
+    assert client.received == b"HTTP/1.1 413 Content Too Large"
     assert client.ended
     assert listener.served == []
     assert refused("request_bytes") == before + 1
@@ -149,7 +149,7 @@ def test_what_is_no_request_is_told_so_and_counted(rubbish):
     before = refused("request")
     client = listener.connect()
     client.say(rubbish)
-    assert client.told == b"HTTP/1.1 400 Bad Request"
+    assert client.received == b"HTTP/1.1 400 Bad Request"
     assert client.ended
     assert refused("request") == before + 1
 

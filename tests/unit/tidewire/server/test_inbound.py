@@ -35,13 +35,13 @@ class Server:
     proxy_forwarded_address_header = None
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.messages: list[object] = []
 
     def protocol_connected(self, _protocol):
         """Required by the protocol."""
 
     def protocol_disconnected(self, protocol):
-        self.told.append(protocol)
+        self.messages.append(protocol)
 
     def log_action(self, *_):
         """Required by the protocol."""
@@ -232,7 +232,7 @@ class TestHandshakes:
         protocol, _ = connect(live=False, state=CONNECTING)
         del protocol.application_queue
         protocol.onClose(False, 1006, "unsupported version")
-        assert protocol.factory.server_class.told == []
+        assert protocol.factory.server_class.messages == []
 
     async def test_who_talks_before_the_answer_is_refused(self, connect):
         """Early messages would accumulate until the application answers."""

@@ -5,10 +5,9 @@ import dataclasses
 
 import pytest
 from channels.layers import InMemoryChannelLayer
-from django.core.exceptions import ImproperlyConfigured
 
 from tests.unit.tidewire.fakes import LIMIT, FakeWriter, Hall
-from tidewire import conf, metrics
+from tidewire import metrics
 from tidewire.close_codes import CloseCode
 from tidewire.exceptions import RedisUnavailable
 from tidewire.fanout.connection import Connection
@@ -16,7 +15,7 @@ from tidewire.fanout.frames import frame
 from tidewire.fanout.hub import LONGEST_CHECK_SECONDS
 from tidewire.presence import PresenceKey
 from tidewire.server.drain import Drainer
-from tidewire.server.node import Feature, FeatureFactory, Node, create_node, node
+from tidewire.server.node import Feature, FeatureFactory, Node
 
 ADA = PresenceKey("hall", "in", "ada")
 MADE = frame("hello")
@@ -40,18 +39,6 @@ class Socket:
 
 def value(metric, *labels: str) -> float:
     return (metric.labels(*labels) if labels else metric)._value.get()
-
-
-async def test_a_loop_has_one_node(here):
-    """Consumers find the node without a parameter."""
-    assert node() is here
-
-
-async def test_a_layer_that_is_not_configured_stops_the_start(here, configure, settings):
-    """The message names the layer."""
-    configure(CHANNEL_LAYER="nothing")
-    with pytest.raises(ImproperlyConfigured, match="CHANNEL_LAYERS has no 'nothing'"):
-        create_node(conf.settings())
 
 
 async def test_connections_are_counted_while_they_are_open(here):
@@ -331,5 +318,5 @@ def _node(here: Node, features: list[FeatureFactory]) -> Node:
     )
 
 
-def _with(here: Node, **given: object):
-    return dataclasses.replace(here.settings, **given)
+def _with(here: Node, **features: object):
+    return dataclasses.replace(here.settings, **features)

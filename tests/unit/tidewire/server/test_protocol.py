@@ -73,7 +73,7 @@ def make(factory):
     """Return a function that opens a connection. Its transport takes this many bytes at each attempt."""
     protocol_class = create_protocol_class(factory, NO_LIMITS)
 
-    def made(takes=(), protocol_class=protocol_class) -> tuple[DirectProtocol, Transport]:
+    def open_connection(takes=(), protocol_class=protocol_class) -> tuple[DirectProtocol, Transport]:
         protocol = protocol_class()
         protocol.factory = factory
         protocol.client_addr = None
@@ -82,7 +82,7 @@ def make(factory):
         protocol._direct = protocol._plain = True
         return protocol, protocol.transport
 
-    return made
+    return open_connection
 
 
 def play(protocol: DirectProtocol, transport: Transport, seed: int) -> bytes:
@@ -164,15 +164,15 @@ def test_an_offer_is_declined_above_its_bound_and_taken_again_below(make):
 def test_a_lost_socket_is_left_to_the_reactor(make, write):
     """A write may meet a reset first. The bytes are buffered, and the reactor then receives and reports the error."""
     protocol, transport = make()
-    made = frame("hello")
+    hello = frame("hello")
 
     def send(_data):
         raise ConnectionResetError
 
     transport.socket.send = send
-    arguments = {"write": ([made], made.wire), "try_write": ([made], made.wire, LIMIT), "sendData": (made.wire,)}
+    arguments = {"write": ([hello], hello.wire), "try_write": ([hello], hello.wire, LIMIT), "sendData": (hello.wire,)}
     getattr(protocol, write)(*arguments[write])
-    assert protocol.backlog == len(made.wire)
+    assert protocol.backlog == len(hello.wire)
     with pytest.raises(ConnectionResetError):
         transport.doWrite()
 
@@ -210,13 +210,13 @@ def test_a_connection_over_tls_is_written_through_its_transport(make):
     """Plain bytes must not be written to the socket of a TLS connection."""
     protocol, transport = make()
     protocol._direct = protocol._plain = False
-    made = frame("x")
+    text_frame = frame("x")
     protocol.sendData(b"one")
-    assert protocol.try_write([made], made.wire, LIMIT)
+    assert protocol.try_write([text_frame], text_frame.wire, LIMIT)
     assert transport.socket.wire == b""
     assert protocol.backlog == 0, "what TLS holds is not known"
     transport.drain()
-    assert transport.socket.wire == b"one" + made.wire
+    assert transport.socket.wire == b"one" + text_frame.wire
 
 
 def test_a_cut_drops_the_connection(make):

@@ -28,18 +28,18 @@ class Store(MemoryEditLeases):
             changed=lambda _: None,
             clock=lambda: asyncio.get_running_loop().time(),
         )
-        self.told: list[list[Move]] = []
+        self.stored: list[list[Move]] = []
         self.unavailable = False
 
     async def move(self, moves: Sequence[Move]) -> list[Moved]:
         if self.unavailable:
             raise RedisUnavailable("Redis is unavailable")
-        self.told.append(list(moves))
+        self.stored.append(list(moves))
         return await super().move(moves)
 
-    def take_told(self) -> list[Move]:
-        told, self.told = [move for moves in self.told for move in moves], []
-        return told
+    def take_stored(self) -> list[Move]:
+        stored, self.stored = [move for moves in self.stored for move in moves], []
+        return stored
 
     async def holder(self, topic: str = ADA.topic) -> str | None:
         [lease] = await self.read([topic])
@@ -58,14 +58,14 @@ def announced():
 
 @pytest.fixture
 async def node_leases(store, announced):
-    async for made in running(store, announced):
-        yield made
+    async for leases in running(store, announced):
+        yield leases
 
 
 @pytest.fixture
 async def other_node(store, announced):
-    async for made in running(store, announced):
-        yield made
+    async for leases in running(store, announced):
+        yield leases
 
 
 async def running(store, announced):
@@ -85,7 +85,7 @@ async def test_who_comes_is_told_at_once_and_announced(node_leases, store, annou
     await asyncio.sleep(0.5)
     node_leases.join(ADA)
     await asyncio.sleep(0.01)
-    assert store.take_told() == [Move("take", ADA)]
+    assert store.take_stored() == [Move("take", ADA)]
     assert announced == [ADA.topic]
 
 
@@ -95,9 +95,9 @@ async def test_the_holder_takes_again_and_who_waits_is_touched(node_leases, stor
     await asyncio.sleep(0.01)
     node_leases.join(BOB)
     await asyncio.sleep(0.01)
-    store.take_told()
+    store.take_stored()
     await asyncio.sleep(TOUCH_SECONDS)
-    assert store.take_told() == [Move("take", ADA), Move("touch", BOB)]
+    assert store.take_stored() == [Move("take", ADA), Move("touch", BOB)]
 
 
 async def test_two_tabs_are_one_editor(node_leases, store):
@@ -107,22 +107,22 @@ async def test_two_tabs_are_one_editor(node_leases, store):
     await asyncio.sleep(0.01)
     node_leases.leave(ADA, reconnects=False)
     await asyncio.sleep(0.01)
-    store.take_told()
+    store.take_stored()
     await asyncio.sleep(TOUCH_SECONDS)
-    assert store.take_told() == [Move("take", ADA)]
+    assert store.take_stored() == [Move("take", ADA)]
     node_leases.leave(ADA, reconnects=False)
     await asyncio.sleep(3 * TOUCH_SECONDS)
-    assert store.take_told() == [Move("leave", ADA)]
+    assert store.take_stored() == [Move("leave", ADA)]
 
 
 async def test_who_is_expected_back_is_not_said_to_leave(node_leases, store):
     """The lease remains until it expires, without further calls for the editor."""
     node_leases.join(ADA)
     await asyncio.sleep(0.01)
-    store.take_told()
+    store.take_stored()
     node_leases.leave(ADA, reconnects=True)
     await asyncio.sleep(3 * TOUCH_SECONDS)
-    assert store.take_told() == []
+    assert store.take_stored() == []
     assert await store.holder() == "ada"
 
 
@@ -130,11 +130,11 @@ async def test_a_reload_within_one_round_is_no_leaving(node_leases, store):
     """The new socket may open before the end of the old one has been sent to the store."""
     node_leases.join(ADA)
     await asyncio.sleep(0.01)
-    store.take_told()
+    store.take_stored()
     node_leases.leave(ADA, reconnects=False)
     node_leases.join(ADA)
     await asyncio.sleep(0.01)
-    assert store.take_told() == [Move("take", ADA)]
+    assert store.take_stored() == [Move("take", ADA)]
 
 
 async def test_another_node_gets_it_when_this_one_s_editor_has_gone(node_leases, other_node, store):
@@ -190,10 +190,10 @@ async def test_an_outage_only_delays(node_leases, store):
     node_leases.join(BOB)
     node_leases.leave(ELSEWHERE, reconnects=False)
     await asyncio.sleep(5)
-    store.take_told()
+    store.take_stored()
     store.unavailable = False
     await asyncio.sleep(2 * TOUCH_SECONDS)
-    moves = store.take_told()
+    moves = store.take_stored()
     assert moves[:2] == [Move("take", ADA), Move("take", BOB)]
     assert ELSEWHERE not in {move.editor for move in moves}
 
@@ -218,7 +218,7 @@ async def test_thousands_of_editors_travel_in_bounded_batches(node_leases, store
     for number in range(3 * MOVES_AT_ONCE):
         node_leases.join(Editor(f"lease.{number}", "ada"))
     await asyncio.sleep(0.01)
-    assert [len(moves) for moves in store.told] == [MOVES_AT_ONCE] * 3
+    assert [len(moves) for moves in store.stored] == [MOVES_AT_ONCE] * 3
 
 
 async def test_an_end_that_comes_together_with_an_editor_is_an_end(store):

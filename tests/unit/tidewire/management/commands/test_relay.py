@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 
 from tests.unit.tidewire.fakes import Said
-from tidewire import metrics
+from tidewire import label_values, metrics
 from tidewire.exceptions import RedisUnavailable
 from tidewire.management.commands import relay
 from tidewire.models import OutboxEvent, PublisherTurn
@@ -37,7 +37,7 @@ def run(monkeypatch):
 
     def run(*answers: int | Exception, number: int = signal.SIGTERM, arguments: Sequence[str] = ()) -> list[float]:
         waits: list[float] = []
-        left = list(answers)
+        remaining = list(answers)
 
         class Stop(threading.Event):
             """Does not wait, but records the timeouts."""
@@ -48,8 +48,8 @@ def run(monkeypatch):
                 return self.is_set()
 
         def publish() -> int:
-            answer = left.pop(0)
-            if not left:
+            answer = remaining.pop(0)
+            if not remaining:
                 signal.raise_signal(number)
             if isinstance(answer, Exception):
                 raise answer
@@ -120,7 +120,7 @@ def test_an_address_that_cannot_be_had_stops_the_start(run, monkeypatch, error):
 
 def test_a_look_that_fails_is_counted_by_what_was_away(run):
     """A failed check must not count, so that the time since the last success shows how long the failure lasts."""
-    before = {each: metrics.RELAY_FAILURES.labels(each)._value.get() for each in metrics.RELAY_FAILURE_REASONS}
+    before = {each: metrics.RELAY_FAILURES.labels(each)._value.get() for each in label_values.RELAY_FAILURE_REASONS}
     run(
         RedisUnavailable("unavailable"),
         RedisUnavailable("unavailable"),
@@ -151,11 +151,11 @@ class TestPoll:
 
     @pytest.fixture
     def polled(self, monkeypatch):
-        made = relay.Relay()
-        made.clock = 0.0
-        monkeypatch.setattr(relay.time, "monotonic", lambda: made.clock)
-        made._since = made._pruned = 0.0
-        return made
+        new_relay = relay.Relay()
+        new_relay.clock = 0.0
+        monkeypatch.setattr(relay.time, "monotonic", lambda: new_relay.clock)
+        new_relay._since = new_relay._pruned = 0.0
+        return new_relay
 
     @staticmethod
     def leave(seconds: float) -> None:

@@ -51,13 +51,13 @@ class Up:
             )
 
     @property
-    def said(self):
+    def printed(self):
         return self.output.read_text()
 
     def wait_until_up(self):
-        wait_for(lambda: "tidewire runs:" in self.said or self.make.poll() is not None, UP_SECONDS)
-        assert "tidewire runs:" in self.said, self.said
-        return re.search(r"tidewire runs: (\S+)", self.said)[1]
+        wait_for(lambda: "tidewire runs:" in self.printed or self.make.poll() is not None, UP_SECONDS)
+        assert "tidewire runs:" in self.printed, self.printed
+        return re.search(r"tidewire runs: (\S+)", self.printed)[1]
 
     def processes(self):
         """Return each process that has this directory in its environment, as pid -> command."""
@@ -76,7 +76,7 @@ class Up:
 
     def assert_nothing_is_left(self):
         wait_for(lambda: not self.processes(), END_SECONDS)
-        assert self.processes() == {}, self.said
+        assert self.processes() == {}, self.printed
 
 
 def wait_for(condition, seconds):
@@ -111,26 +111,26 @@ def test_it_comes_up_and_ctrl_c_leaves_nothing(up):
     first = up(fresh=True, WEB="2", WS="1")
     url = first.wait_until_up()
     assert fetch(f"{url}/login/").status == 200
-    assert "ada" in first.said
-    assert "8 documents written" in first.said
+    assert "ada" in first.printed
+    assert "8 documents written" in first.printed
     assert sum("-m tidewire" in command for command in first.processes().values()) == 1
 
     beside = up("other", **first.variables)
     assert beside.make.wait(UP_SECONDS) != 0
     port, redis_port = first.variables["PORT"], first.variables["REDIS_PORT"]
-    assert f"port {port} for nginx is taken; move it with PORT: make up PORT=" in beside.said
-    assert f"port {redis_port} for redis is taken; move it with REDIS_PORT: " in beside.said
-    assert "Traceback" not in beside.said
-    assert "starting" not in beside.said
+    assert f"port {port} for nginx is taken; move it with PORT: make up PORT=" in beside.printed
+    assert f"port {redis_port} for redis is taken; move it with REDIS_PORT: " in beside.printed
+    assert "Traceback" not in beside.printed
+    assert "starting" not in beside.printed
 
     same_directory = up()
     assert same_directory.make.wait(UP_SECONDS) != 0
-    assert "it already runs here" in same_directory.said
+    assert "it already runs here" in same_directory.printed
 
     # Like Ctrl-C in a terminal: the whole foreground group receives the signal.
     os.killpg(first.make.pid, signal.SIGINT)
     first.make.wait(END_SECONDS)
-    assert "stopped in" in first.said
+    assert "stopped in" in first.printed
     first.assert_nothing_is_left()
 
 
@@ -150,8 +150,8 @@ def test_a_dead_process_is_replaced_and_a_second_start_keeps_the_data(up):
     first.wait_until_up()
     old = first.pid_of("-m tidewire")
     os.kill(old, signal.SIGKILL)
-    wait_for(lambda: "ws-0 ended" in first.said, END_SECONDS)
-    assert "ws-0 ended" in first.said
+    wait_for(lambda: "ws-0 ended" in first.printed, END_SECONDS)
+    assert "ws-0 ended" in first.printed
     wait_for(lambda: any("-m tidewire" in command for command in first.processes().values()), END_SECONDS)
     assert first.pid_of("-m tidewire") != old
     os.kill(first.pid_of("supervisord"), signal.SIGKILL)
@@ -160,7 +160,7 @@ def test_a_dead_process_is_replaced_and_a_second_start_keeps_the_data(up):
 
     second = up(WS="1")
     second.wait_until_up()
-    assert "0 documents written" in second.said
+    assert "0 documents written" in second.printed
     os.kill(second.pid_of("deploy.local.up"), signal.SIGHUP)
     second.make.wait(END_SECONDS)
     second.assert_nothing_is_left()
@@ -171,8 +171,8 @@ def test_a_process_that_cannot_start_is_named_with_its_last_words(up, tmp_path):
     (tmp_path / "odd" / "log" / "nginx-access.log").mkdir(parents=True)
     started = up("odd", WS="1")
     assert started.make.wait(UP_SECONDS) != 0
-    assert "nginx did not start" in started.said
-    assert "nginx-access.log" in started.said
+    assert "nginx did not start" in started.printed
+    assert "nginx-access.log" in started.printed
     started.assert_nothing_is_left()
 
 
@@ -180,5 +180,5 @@ def test_a_process_that_cannot_start_is_named_with_its_last_words(up, tmp_path):
 def test_an_odd_variable_is_named(up, name, value):
     started = up(**{name: value})
     assert started.make.wait(UP_SECONDS) != 0
-    assert f"{name}={value}: needs a number" in started.said
-    assert "Traceback" not in started.said
+    assert f"{name}={value}: needs a number" in started.printed
+    assert "Traceback" not in started.printed

@@ -33,8 +33,12 @@ class Echo(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        told = {"port": self.server.server_port, "peer": self.client_address[1], "headers": dict(self.headers.items())}
-        body = json.dumps(told).encode()
+        request = {
+            "port": self.server.server_port,
+            "peer": self.client_address[1],
+            "headers": dict(self.headers.items()),
+        }
+        body = json.dumps(request).encode()
         self.send_response(self.status)
         if self.cache_control:
             self.send_header("Cache-Control", self.cache_control)

@@ -54,12 +54,12 @@ def threads(postgres, monkeypatch, django_db_blocker) -> Iterator[Threads]:
     monkeypatch.setitem(connections.databases, "default", connections.databases["default"] | postgres)
     # These tests do not need Redis.
     monkeypatch.setattr(publisher, "wake", lambda: None)
-    made = Threads()
+    two_threads = Threads()
     with django_db_blocker.unblock():
-        made.one(lambda: call_command("migrate", verbosity=0))
-        made.one(delete_rows)
-        yield made
-        made.close()
+        two_threads.one(lambda: call_command("migrate", verbosity=0))
+        two_threads.one(delete_rows)
+        yield two_threads
+        two_threads.close()
 
 
 def delete_rows() -> None:
@@ -79,9 +79,9 @@ def bob(threads) -> User:
 
 @pytest.fixture
 def documents(threads, ann, bob) -> list[int]:
-    made = threads.one(lambda: [actions.create_document(ann, title=title, body="").pk for title in ("One", "Two")])
+    keys = threads.one(lambda: [actions.create_document(ann, title=title, body="").pk for title in ("One", "Two")])
     threads.one(publish)
-    return made
+    return keys
 
 
 def publish(turn: sequencing.Turn | None = None) -> int:
@@ -243,5 +243,5 @@ def test_the_clocks_of_web_hosts_do_not_matter(threads, ann, documents, monkeypa
         with monkeypatch.context() as moved:
             moved.setattr(timezone, "now", lambda minutes=minutes: real() + timedelta(minutes=minutes))
             threads.one(lambda: actions.start_editing(ann, documents[0]))
-    [found] = threads.one(lambda: list(Notification.objects.filter(verb="edit_started")))
-    assert abs(found.created_at - real()) < timedelta(minutes=1)
+    [notification] = threads.one(lambda: list(Notification.objects.filter(verb="edit_started")))
+    assert abs(notification.created_at - real()) < timedelta(minutes=1)

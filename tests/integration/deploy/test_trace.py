@@ -27,8 +27,8 @@ def lines(text):
     return [json.loads(line) for line in text.splitlines()]
 
 
-def with_id(found, request_id):
-    return [line for line in found if line.get("request_id") == request_id]
+def with_id(entries, request_id):
+    return [line for line in entries if line.get("request_id") == request_id]
 
 
 def written(read, request_id, count):
@@ -61,15 +61,21 @@ async def test_an_edit_is_traced_by_its_request_id(own_stack):
     assert row["id"] == received["id"]
     [line] = with_id(lines((stack.layout.log / "nginx-access.log").read_text()), request_id)
     assert (line["method"], line["path"], line["status"]) == ("POST", "/new/", 302)
-    [made] = [line for line in with_id(lines(stack.log("web-0")), request_id) if line["event"] == "event in the outbox"]
-    assert (made["event_id"], made["type"], made["topic"]) == (received["id"], "notification.created", "notifications")
+    [stored] = [
+        line for line in with_id(lines(stack.log("web-0")), request_id) if line["event"] == "event in the outbox"
+    ]
+    assert (stored["event_id"], stored["type"], stored["topic"]) == (
+        received["id"],
+        "notification.created",
+        "notifications",
+    )
 
 
 def outbox_row(stack, request_id):
     with contextlib.closing(sqlite3.connect(stack.layout.var / "tidewire.sqlite3")) as database:
         rows = [json.loads(body) for (body,) in database.execute("select body from tidewire_outboxevent")]
-    [found] = with_id(rows, request_id)
-    return found
+    [row] = with_id(rows, request_id)
+    return row
 
 
 async def test_a_socket_logs_one_line_at_connect_and_one_at_close(own_stack):

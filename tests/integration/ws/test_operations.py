@@ -19,13 +19,15 @@ def staff(stack):
 async def test_it_shows_every_node_again_and_again(stack, staff):
     """Each node is listed under its own name, with its connections."""
     async with open_socket(stack, "/ws/operations/", staff["admin"]) as socket:
-        first = await event(socket, "operations.status", lambda told: len(told["nodes"]) == 2)
+        first = await event(socket, "operations.status", lambda status: len(status["nodes"]) == 2)
         assert [node["node"] for node in first["nodes"]] == ["ws-0", "ws-1"]
         assert {node["state"] for node in first["nodes"]} == {"listening"}
         before = sum(node["connections"] for node in first["nodes"])
         async with open_socket(stack, "/ws/users/", staff["ada"]):
             later = await event(
-                socket, "operations.status", lambda told: sum(node["connections"] for node in told["nodes"]) > before
+                socket,
+                "operations.status",
+                lambda status: sum(node["connections"] for node in status["nodes"]) > before,
             )
         assert later["version"] > first["version"]
 
@@ -57,15 +59,17 @@ async def test_staff_drain_one_node_and_see_it_go(start_stack):
     going, staying = (f"ws://127.0.0.1:{node.port}" for node in stack.ws)
     async with open_socket(stack, "/ws/operations/", sessions["admin"], at=staying) as watch:
         sockets = [await open_socket(stack, "/ws/users/", sessions["ada"], at=going) for _ in range(30)]
-        await event(watch, "operations.status", lambda told: node_of(told, "ws-0").get("connections") == 30)
+        await event(watch, "operations.status", lambda status: node_of(status, "ws-0").get("connections") == 30)
         url = f"{stack.url}/operations/ws-0/drain/"
         answer = await asyncio.to_thread(submit, url, sessions["admin"], {})
         assert answer.status == 302
         await event(sockets[0], "drain")
-        draining = await event(watch, "operations.status", lambda told: node_of(told, "ws-0")["state"] == "draining")
+        draining = await event(
+            watch, "operations.status", lambda status: node_of(status, "ws-0")["state"] == "draining"
+        )
         assert node_of(draining, "ws-0")["drain_from"] == 30
         assert [await close_code(socket) for socket in sockets] == [4000] * 30
-        drained = await event(watch, "operations.status", lambda told: node_of(told, "ws-0")["state"] == "drained")
+        drained = await event(watch, "operations.status", lambda status: node_of(status, "ws-0")["state"] == "drained")
         assert node_of(drained, "ws-0")["connections"] == 0
         assert await asyncio.to_thread(stack.ws[0].process.wait, 10) == 0
     assert stack.ws[1].runs
@@ -78,5 +82,5 @@ def logged_at(log, text):
     return datetime.fromisoformat(line.partition(" ")[0])
 
 
-def node_of(told, name):
-    return next((node for node in told["nodes"] if node["node"] == name), {})
+def node_of(status, name):
+    return next((node for node in status["nodes"] if node["node"] == name), {})

@@ -103,7 +103,7 @@ async def test_what_happened_while_away_comes_on_return(stack, cookies):
         seen = [json.loads(await asyncio.wait_for(socket.recv(), 10)) for _ in range(3)]
     assert seen[0]["type"] == "resumed"
     assert seen[0]["recovered"] is True
-    assert [told["title"] for told in seen[1:]] == ["Away 1", "Away 2"]
+    assert [notification["title"] for notification in seen[1:]] == ["Away 1", "Away 2"]
 
 
 async def test_an_editor_shows_on_the_document_and_on_the_list(stack, cookies):
@@ -231,9 +231,9 @@ async def test_sockets_and_connects_are_counted_by_consumer(stack, cookies, coun
 async def test_a_client_that_is_cut_off_is_noticed(stack, cookies, counted):
     """Its TCP connection ends without a close frame, as when the lid of a laptop is closed."""
     before = await counted("tidewire_connections")
-    cut = await counted("tidewire_closes_total", code="1006")
+    abnormal_closes = await counted("tidewire_closes_total", code="1006")
     socket = await open_socket(stack, "/ws/documents/", cookies["ada"], at=f"ws://127.0.0.1:{stack.ws[0].port}")
     await event(socket, "documents.status")
     socket.transport.abort()
     await until(counted, before)
-    assert await counted("tidewire_closes_total", code="1006") == cut + 1
+    assert await counted("tidewire_closes_total", code="1006") == abnormal_closes + 1

@@ -42,7 +42,7 @@ UNSEEN = {
     "a user deactivated by a query": "User.objects.filter(pk=ada.pk).update(is_active=False)",
     "a password set by a query": "User.objects.filter(pk=ada.pk).update(password='!')",
 }
-NAMES = {what: f"changed-{number}" for number, what in enumerate((*CHANGES, *UNSEEN))}
+NAMES = {change_name: f"changed-{number}" for number, change_name in enumerate((*CHANGES, *UNSEEN))}
 
 
 def change(stack, name, cookie, code) -> float:
@@ -70,17 +70,17 @@ def people(stack):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("what", CHANGES)
-async def test_lost_access_closes_the_user_s_sockets_on_every_node(stack, people, what):
+@pytest.mark.parametrize("change_name", CHANGES)
+async def test_lost_access_closes_the_user_s_sockets_on_every_node(stack, people, change_name):
     """Sockets of all their sessions close within a second. The code is final only if no session can be valid."""
-    mine, other = people[NAMES[what]], people["bob"]
+    mine, other = people[NAMES[change_name]], people["bob"]
     first, second = on_both_nodes(stack, mine)
     async with first as one, second as two, on_both_nodes(stack, other)[0] as bystander:
         for each in (one, two, bystander):
             await event(each, "users.count")
         watching = [asyncio.ensure_future(closed_at(each)) for each in (one, two)]
-        at = await asyncio.to_thread(change, stack, NAMES[what], mine, CHANGES[what])
-        closed_with, opens_with = CODES.get(what, (EXPIRED, None))
+        at = await asyncio.to_thread(change, stack, NAMES[change_name], mine, CHANGES[change_name])
+        closed_with, opens_with = CODES.get(change_name, (EXPIRED, None))
         for code, seconds in await asyncio.gather(*watching):
             assert code == closed_with
             assert seconds - at < PROMPT_SECONDS
@@ -128,21 +128,27 @@ async def test_access_that_was_lost_without_an_event_is_noticed(watchful, watche
     async with contextlib.AsyncExitStack() as opened:
         bystander = await opened.enter_async_context(on_both_nodes(watchful, watched_people["bob"])[0])
         sockets = {
-            what: [
-                await opened.enter_async_context(each) for each in on_both_nodes(watchful, watched_people[NAMES[what]])
+            change_name: [
+                await opened.enter_async_context(each)
+                for each in on_both_nodes(watchful, watched_people[NAMES[change_name]])
             ]
-            for what in UNSEEN
+            for change_name in UNSEEN
         }
         for each in (bystander, *itertools.chain(*sockets.values())):
             await event(each, "users.count")
-        watching = {what: [asyncio.ensure_future(closed_at(each)) for each in both] for what, both in sockets.items()}
+        watching = {
+            change_name: [asyncio.ensure_future(closed_at(each)) for each in both]
+            for change_name, both in sockets.items()
+        }
         # One process makes all changes, in this order, and prints the time of each.
-        scripts = [script(NAMES[what], watched_people[NAMES[what]], code) for what, code in UNSEEN.items()]
+        scripts = [
+            script(NAMES[change_name], watched_people[NAMES[change_name]], code) for change_name, code in UNSEEN.items()
+        ]
         changed = await asyncio.to_thread(watchful.run, "-c", "".join(scripts))
-        for what, at in zip(UNSEEN, map(float, changed.split()), strict=True):
-            for code, seconds in await asyncio.gather(*watching[what]):
-                assert code == REVOKED, what
-                assert seconds - at < 2 + PROMPT_SECONDS, what
+        for change_name, at in zip(UNSEEN, map(float, changed.split()), strict=True):
+            for code, seconds in await asyncio.gather(*watching[change_name]):
+                assert code == REVOKED, change_name
+                assert seconds - at < 2 + PROMPT_SECONDS, change_name
         await bystander.send('{"type": "ping"}')
         await event(bystander, "pong")
 
