@@ -20,7 +20,7 @@ from tidewire.auth.ticket import Ticket
 from tidewire.close_codes import CloseCode
 from tidewire.exceptions import RedisUnavailable
 from tidewire.routing import close_with
-from tidewire.server.node import node
+from tidewire.server.current_node import node
 
 __all__ = ["PROTOCOL", "BearerAuth", "InvalidToken", "issue_token"]
 
