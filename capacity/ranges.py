@@ -62,10 +62,10 @@ class Effect:
 
 def effects(workload: Workload, costs: Costs, *, nodes: int) -> list[Effect]:
     """Return the effects of all inputs on a plan with this number of nodes, the greatest first."""
-    before = figures(plan(workload, costs, nodes=nodes))
+    before = predicted(plan(workload, costs, nodes=nodes))
 
     def effect(name: str, value: float, changed: Plan) -> Effect:
-        after = figures(changed)
+        after = predicted(changed)
         return Effect(name, value, {figure: _change(before[figure], after[figure]) for figure in before})
 
     found = [
@@ -78,7 +78,7 @@ def effects(workload: Workload, costs: Costs, *, nodes: int) -> list[Effect]:
     return sorted(found, key=lambda each: -each.greatest)
 
 
-def figures(planned: Plan) -> dict[str, float]:
+def predicted(planned: Plan) -> dict[str, float]:
     """Return the figures of a plan that have errors, by the names of `Factors`."""
     return {
         "ws_cores": planned.ws_cores,
@@ -116,10 +116,10 @@ def _with(workload: Workload, place: int, topic: object) -> Sequence[object]:
 
 def _by_costs(workload: Workload, costs: Costs, nodes: int) -> dict[str, float]:
     """Return the logarithm of the factor by which the spread of all costs together can change each figure."""
-    before = figures(plan(workload, costs, nodes=nodes))
+    before = predicted(plan(workload, costs, nodes=nodes))
     squares = dict.fromkeys(FIGURES, 0.0)
     for name, spread in costs.spread.items():
-        after = figures(plan(workload, costs.times(name, 1 + spread), nodes=nodes))
+        after = predicted(plan(workload, costs.times(name, 1 + spread), nodes=nodes))
         for figure in FIGURES:
             squares[figure] += math.log1p(_change(before[figure], after[figure])) ** 2
     return {figure: math.sqrt(square) for figure, square in squares.items()}

@@ -11,9 +11,12 @@ from capacity.costs import Costs, Errors
 from capacity.from_report import workload_of
 from capacity.inputs import WorkloadError
 from capacity.model import plan
-from capacity.ranges import FIGURES, figures, ranges
+from capacity.ranges import FIGURES, predicted, ranges
 from loadtest.report import compare_runs
+from loadtest.run import figures
 
+# The name of delivery in the reports of capacity/runs.
+EARLIER_DELIVERY = "notification.created"
 # The ratios in errors.toml have four decimals.
 ROUNDING = 1e-4
 UNITS = {"delivery_p95_ms": "ms", "ws_memory_mib": "MiB"}
@@ -51,15 +54,15 @@ def compared(run: Mapping[str, Any], costs: Costs, errors: Errors) -> list[Compa
     """Compare CPU and memory of the nodes, CPU of web, Redis and nginx, and p95 of delivery."""
     measured = _measured(run)
     workload, nodes = workload_of(run), sum(name.startswith("ws") for name in run["services"])
-    predicted = figures(plan(workload, costs, nodes=nodes))
+    values = predicted(plan(workload, costs, nodes=nodes))
     found = ranges(workload, costs, errors, nodes=nodes)
     return [
         Comparison(
             name,
-            predicted[name],
+            values[name],
             value,
-            predicted[name] * getattr(found.low, name),
-            predicted[name] * getattr(found.high, name),
+            values[name] * getattr(found.low, name),
+            values[name] * getattr(found.high, name),
         )
         for name, value in measured.items()
     ]
@@ -116,6 +119,7 @@ def _measured(run: Mapping[str, Any]) -> dict[str, float]:
     for service in ("web", "redis", "nginx"):
         if service in services:
             measured[f"{service}_cores"] = services[service]["cpu_mean"]
-    if delivery := run["latencies"].get("notification.created"):
+    latencies = run["latencies"]
+    if delivery := latencies.get(figures.DELIVERY) or latencies.get(EARLIER_DELIVERY):
         measured["delivery_p95_ms"] = delivery["p95"]
     return measured
