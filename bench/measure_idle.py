@@ -18,13 +18,20 @@ SETTLE_SECONDS = 2.0
 
 
 async def measure_idle(target: ServerUnderTest, clients: int, variant: str) -> dict[str, Any]:
-    """`variant` is "bare", "session" (only its cookie), or "ticket" (its cookie and tidewire's ticket)."""
-    path, cookies = {
-        "bare": (target.server.bare_path, None),
-        "session": (AUTHENTICATED, SESSIONS),
-        "ticket": (AUTHENTICATED, TICKETS),
-    }[variant]
-    load = target.load(path, clients, cookies)
+    """Measure idle connections of this variant, of which "session" has a user's session cookie alone.
+
+    "bare" has no cookie; "ticket" has tidewire's ticket beside the session, or Centrifugo's token.
+    """
+    if target.server.centrifugo:
+        load = target.load(target.server.bare_path, clients, None)
+        load = target.with_token(load) if variant == "ticket" else load
+    else:
+        path, cookies = {
+            "bare": (target.server.bare_path, None),
+            "session": (AUTHENTICATED, SESSIONS),
+            "ticket": (AUTHENTICATED, TICKETS),
+        }[variant]
+        load = target.load(path, clients, cookies)
     async with target.clients(dataclasses.replace(load, clients=WARM_UP_CLIENTS)) as generator:
         await generator.connected()
         await generator.stop()

@@ -80,7 +80,8 @@ def idle(run: Run, plots: Sequence[str]) -> Iterator[str]:
     yield "## Idle connections"
     yield (
         f"{clients:,} connections. `session`: with the session cookie of a user of its own, read from SQLite; "
-        "`ticket`: with tidewire's signed ticket beside it, as its pages set it. Memory, KiB for each connection:"
+        "`ticket`: with a signed ticket beside it, as tidewire's pages set it, or with a signed token of Centrifugo. "
+        "Memory, KiB for each connection:"
     )
     for value, scale, before in (
         ("rss_bytes", 1 / 1024, None),

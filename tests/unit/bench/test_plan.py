@@ -56,6 +56,24 @@ def test_full_plan_has_every_measure_and_quick_only_the_core():
     assert {(step.measure, step.clients) for step in quick().steps()} == {("fanout", 1000)}
 
 
+def test_full_plan_has_the_peers_and_both_publishers():
+    steps = list(full().steps())
+    assert {"centrifugo", "ws-buffer", "tidewire-outbox"} < {step.server for step in steps if step.measure == "fanout"}
+    assert {step.variant for step in steps if (step.measure, step.server) == ("idle", "centrifugo")} == {
+        "bare",
+        "ticket",
+    }
+
+
+def test_quick_plan_has_the_cheapest_stock_and_fits_into_its_time():
+    """Six steps of at most 17 s: start, settle, two doses, and each time one more event that takes long to arrive."""
+    plan = quick()
+    steps = list(plan.steps())
+    assert {step.server for step in steps} == {"uvicorn-pubsub", "ws", "tidewire"}
+    assert plan.tries == 1
+    assert len(steps) * (11.0 + sum(dose.seconds for dose in plan.dose.values())) <= 110.0
+
+
 def test_dose_is_bounded_on_both_sides():
     assert all(0 < dose.least <= dose.most for dose in FULL_DOSE.values())
     assert Dose(1.0, 2, 3).seconds == pytest.approx(1.0)
