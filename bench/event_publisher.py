@@ -118,13 +118,18 @@ KINDS: dict[str, Callable[[], Publish]] = {
 
 
 async def main(kind: str) -> None:
+    # Answers alone go to standard output; the log, which the product writes there, goes to that of errors.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     publish = KINDS[kind]()
     while line := await asyncio.to_thread(sys.stdin.readline):
         command = json.loads(line)
         started = time.monotonic()
         for n in range(command["first"], command["first"] + command["count"]):
             await publish(n, command["bytes"])
-        print(json.dumps({"published": command["count"], "seconds": time.monotonic() - started}), flush=True)
+        print(
+            json.dumps({"published": command["count"], "seconds": time.monotonic() - started}), file=answers, flush=True
+        )
 
 
 if __name__ == "__main__":

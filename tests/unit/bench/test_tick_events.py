@@ -1,6 +1,8 @@
 """Events have the same size on the wire with every server."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -54,3 +56,21 @@ async def test_outbox_has_the_event_with_the_commit(monkeypatch):
     monkeypatch.setattr(tick_events.transaction, "atomic", Transaction)
     await commit_tick(41, EVENT_BYTES)
     assert published == ["begin", (NOTIFICATIONS.name, 41), "commit"]
+
+
+def test_log_of_a_publisher_is_no_answer():
+    """The product logs to standard output, on which the bench waits for answers."""
+    script = """
+import asyncio
+from bench import event_publisher
+async def publish(n, size):
+    print("a line of a log", flush=True)
+event_publisher.KINDS["test"] = lambda: publish
+asyncio.run(event_publisher.main("test"))
+"""
+    command = json.dumps({"first": 0, "count": 2, "bytes": 160}) + "\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=command, capture_output=True, text=True, timeout=60.0, check=True
+    )
+    assert [json.loads(line)["published"] for line in done.stdout.splitlines()] == [2]
+    assert done.stderr.count("a line of a log") == 2
