@@ -15,6 +15,8 @@ from bench.server_under_test import ServerUnderTest
 WARM_UP_CLIENTS = 50
 # A server's work after a handshake (a first frame, a presence put) must be complete by then.
 SETTLE_SECONDS = 2.0
+# As long as the longest interval of a server's pings, which is that of Centrifugo.
+IDLE_SECONDS = 25.0
 
 
 async def measure_idle(target: ServerUnderTest, clients: int, variant: str) -> dict[str, Any]:
@@ -41,6 +43,9 @@ async def measure_idle(target: ServerUnderTest, clients: int, variant: str) -> d
         connected = await generator.connected()
         await asyncio.sleep(SETTLE_SECONDS)
         cpu, redis, rss_after = target.cpu() - cpu, target.redis_cpu() - redis, target.rss()
+        idle = target.cpu()
+        await asyncio.sleep(IDLE_SECONDS)
+        idle = target.cpu() - idle
         report = await generator.report()
     if report["open"] < clients:
         raise BenchError(f"{target.server.name}: only {report['open']} of {clients} clients stayed: {report}")
@@ -50,6 +55,7 @@ async def measure_idle(target: ServerUnderTest, clients: int, variant: str) -> d
         "variant": variant,
         "rss_bytes": (rss_after - rss) / clients,
         "connect_cpu_ms": cpu / clients * 1e3,
+        "idle_us_per_second": idle / IDLE_SECONDS / clients * 1e6,
         "redis_cpu_ms": redis / clients * 1e3,
         "seconds": connected["seconds"],
         "generator_cpu_ms": connected["cpu_seconds"] / clients * 1e3,

@@ -84,7 +84,10 @@ def describe(record: Record) -> str:
                 f"p50 {latency['p50']:.1f} p99 {latency['p99']:.1f} ms{f', {wrong}' if wrong else ''}"
             )
         case "idle":
-            return f"{record['rss_bytes'] / 1024:.1f} KiB and {record['connect_cpu_ms']:.2f} ms CPU per connection"
+            return (
+                f"{record['rss_bytes'] / 1024:.1f} KiB and {record['connect_cpu_ms']:.2f} ms CPU per connection, "
+                f"{record['idle_us_per_second']:.1f} us a second while it is idle"
+            )
         case "storm":
             end = (
                 f"settled in {record['settled_seconds']:.1f} s"

@@ -86,6 +86,7 @@ def idle(run: Run, plots: Sequence[str]) -> Iterator[str]:
     for value, scale, before in (
         ("rss_bytes", 1 / 1024, None),
         ("connect_cpu_ms", 1.0, "Server CPU for each connect, milliseconds:"),
+        ("idle_us_per_second", 1.0, "Server CPU for each open connection without events, microseconds a second:"),
     ):
         if before:
             yield before

@@ -97,7 +97,8 @@ class Costs:
         """Return the same with this cost multiplied."""
         value = getattr(self, name)
         more = {at: us * factor for at, us in value.items()} if isinstance(value, Mapping) else value * factor
-        return dataclasses.replace(self, **{name: more})
+        changed: dict[str, Any] = {name: more}
+        return dataclasses.replace(self, **changed)
 
 
 Ratios = Annotated[Sequence[Positive], Field(min_length=2, description="a list of at least two numbers above 0")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from capacity.inputs import WorkloadError
-from capacity.workload import Machine, Shared, Topic, Wanted, Workload
+from capacity.workload import Kind, Machine, Shared, Topic, Wanted, Workload
 from loadtest.create_users import DOCUMENTS
 from loadtest.report.hold_stats import hold_span
 
@@ -27,7 +27,7 @@ READ, EDIT = "/ws/document/[slug]/read/", "/ws/document/[slug]/update/"
 class Receivers:
     """The receivers of an event: sockets on these paths, spread over a number of topics."""
 
-    kind: str
+    kind: Kind
     paths: Sequence[str]
     topics: int = 1
 

@@ -9,10 +9,11 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from capacity.costs import COST_NAMES, Costs, Errors
 from capacity.model import Factors, Plan, plan
-from capacity.workload import Workload
+from capacity.workload import Topic, Workload
 
 FIGURES = tuple(field.name for field in dataclasses.fields(Factors))
 # The change of an input by which its effect is measured.
@@ -96,21 +97,21 @@ def _changed_inputs(workload: Workload) -> Iterator[tuple[str, float, Workload]]
     for field in dataclasses.fields(workload):
         value = getattr(workload, field.name)
         if field.name != "users" and isinstance(value, int | float) and value:
-            yield field.name, value, dataclasses.replace(workload, **{field.name: _greater(field.name, value)})
+            yield field.name, value, dataclasses.replace(workload, **_greater(field.name, value))
     for place, topic in enumerate(workload.topic):
         for name in ("events_per_second", "audience_share", "event_bytes"):
             value = getattr(topic, name)
-            greater = dataclasses.replace(topic, **{name: _greater(name, value)})
+            greater = dataclasses.replace(topic, **_greater(name, value))
             yield f"{topic.name}: {name}", value, dataclasses.replace(workload, topic=_with(workload, place, greater))
 
 
-def _greater(name: str, value: float) -> float:
+def _greater(name: str, value: float) -> dict[str, Any]:
     if name.endswith("_share"):
-        return min(1.0, value * (1 + STEP))
-    return round(value * (1 + STEP)) if isinstance(value, int) else value * (1 + STEP)
+        return {name: min(1.0, value * (1 + STEP))}
+    return {name: round(value * (1 + STEP)) if isinstance(value, int) else value * (1 + STEP)}
 
 
-def _with(workload: Workload, place: int, topic: object) -> Sequence[object]:
+def _with(workload: Workload, place: int, topic: Topic) -> Sequence[Topic]:
     return [topic if i == place else each for i, each in enumerate(workload.topic)]
 
 

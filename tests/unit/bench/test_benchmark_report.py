@@ -54,6 +54,7 @@ def idle(server, variant, *, rss=8192, connect=0.5):
         "tries": 1,
         "rss_bytes": rss,
         "connect_cpu_ms": connect,
+        "idle_us_per_second": 3.5,
     }
 
 
@@ -254,6 +255,11 @@ def test_document_says_where_its_figures_come_from():
     assert "| date | 2026-11-23 09:00 UTC |" in text
     assert "| tidewire | 10.0 (10.0-10.0) | 10.0 (10.0-10.0) |" in text
     assert "![cpu](benchmarks/cpu.svg)" in text
+    assert (
+        "without events, microseconds a second:\n\n|  | bare | session | ticket |\n| --- | ---: | ---: | ---: |\n"
+        in text
+    )
+    assert "| tidewire | - | 3.50 | 3.50 |" in text
     assert "Python 3.11.7, npm ws 8.23.0." in text
     # All costs are equal, and three targets require much lower ones.
     assert (text.count("| equal |"), text.count("**not met**")) == (3, 3)

@@ -66,7 +66,7 @@ def test_full_plan_has_the_peers_and_both_publishers():
 
 
 def test_quick_plan_has_the_cheapest_stock_and_fits_into_its_time():
-    """Six steps of at most 17 s: start, settle, two doses, and each time one more event that takes long to arrive."""
+    """Six steps of at most 17 s: start, connect, two doses, and each time one more event that takes long to arrive."""
     plan = quick()
     steps = list(plan.steps())
     assert {step.server for step in steps} == {"uvicorn-pubsub", "ws", "tidewire"}

@@ -54,6 +54,6 @@ async def test_quick_run_repeats_nothing_and_names_the_disturbance(capsys):
     measure, left = trying({"disturbance": 0.4}, {"disturbance": 0.0})
     [record] = await calmest(measure, 1)
     assert (record["tries"], len(list(left)), capsys.readouterr().out) == (1, 1, "")
-    record |= {"measure": "idle", "rss_bytes": 1024, "connect_cpu_ms": 1.0}
+    record |= {"measure": "idle", "rss_bytes": 1024, "connect_cpu_ms": 1.0, "idle_us_per_second": 2.0}
     assert describe(record).endswith("(disturbed: other processes took 40% of the machine)")
     assert "disturbed" not in describe(record | {"disturbance": 0.01})
