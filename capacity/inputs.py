@@ -60,7 +60,7 @@ def _lines(error: ValidationError, schema: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} is missing: expected {_expected(known, name, each)}"
         elif each["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             close = difflib.get_close_matches(name, known, n=1) or sorted(known)
-            yield f"{key} = {value} is unknown: expected {' or '.join(close)}"
+            yield f"{key} = {value} is unknown: expected {_table_with(schema, name) or ' or '.join(close)}"
         else:
             yield f"{key} = {value}: expected {_expected(known, name, each)}"
 
@@ -79,6 +79,14 @@ def _fields(schema: Mapping[str, Any], parents: list[str]) -> Mapping[str, Any]:
             here = schema["$defs"][here["$ref"].rpartition("/")[2]]
     fields: Mapping[str, Any] = here.get("properties", {})
     return fields
+
+
+def _table_with(schema: Mapping[str, Any], name: str) -> str:
+    """Return the table in which this name is known; in TOML a line at the end of a file belongs to the last table."""
+    if name in schema["properties"]:
+        return "it above all tables"
+    tables = (table for table in schema["properties"] if name in _fields(schema, [table]))
+    return next((f"it in [{table}]" for table in tables), "")
 
 
 def _expected(known: Mapping[str, Any], name: str, error: Any) -> str:

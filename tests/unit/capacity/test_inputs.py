@@ -31,6 +31,16 @@ def refused(read, path):
         ("tabs_per_user = 1.3", "tabs_per_user = inf", "tabs_per_user = Infinity: expected a number above 0"),
         ("[wanted]", "[wanted]\nheadroom = 0.6", "wanted.headroom = 0.6 is unknown: expected delivery_p95_ms"),
         ("[wanted]", "[wnated]", "wanted is missing: expected a table [wanted]"),
+        (
+            "[machine]",
+            "[machine]\nmax_utilization = 0.5",
+            "machine.max_utilization = 0.5 is unknown: expected it in [wanted]",
+        ),
+        (
+            "web_cores = 32",
+            "web_cores = 32\nlogins_per_second = 9.0",
+            "machine.logins_per_second = 9.0 is unknown: expected it above all tables",
+        ),
         ('kind = "stream"', 'kind = "steam"', 'topic.0.kind = "steam": expected "stream" or "state"'),
         ("audience_share = 0.16", "audience_share = 16", "topic.2.audience_share = 16: expected a share from 0 to 1"),
     ],
