@@ -10,14 +10,15 @@ import hashlib
 import hmac
 import json
 import os
-import subprocess
 from pathlib import Path
 
 from bench.paths import VAR
+from testkit.machine_facts import output
 
 # The folder of the program, which is not part of this repository.
 FOLDER = "BENCH_CENTRIFUGO"
-INSTALL = "GOBIN=DIRECTORY go install github.com/centrifugal/centrifugo/v6@v6.9"
+MODULE = "github.com/centrifugal/centrifugo/v6"
+INSTALL = f"GOBIN=DIRECTORY go install {MODULE}@v6.9"
 CHANNEL = "bench"
 HISTORY_SIZE, HISTORY_TTL = 1000, "24h"
 # Secrets of a server that listens on loopback for seconds.
@@ -39,11 +40,11 @@ def missing() -> str | None:
 
 
 def version() -> str:
-    """Return the version of the program, or an empty text if there is none."""
+    """Return the version of the program, or an empty text. `go install` leaves it in the build information alone."""
     if (path := program()) is None:
         return ""
-    done = subprocess.run([str(path), "version"], capture_output=True, text=True, check=False, timeout=10)
-    return next((word.removeprefix("v") for word in done.stdout.split() if word.lstrip("v")[:1].isdigit()), "")
+    lines = (line.split() for line in output("go", "version", "-m", str(path)).splitlines())
+    return next((words[2].removeprefix("v") for words in lines if words[:2] == ["mod", MODULE]), "unknown")
 
 
 def command(port: int) -> list[str]:

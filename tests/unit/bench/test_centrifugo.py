@@ -25,6 +25,17 @@ def test_it_is_skipped_with_the_command_that_installs_it(monkeypatch, tmp_path):
     assert centrifugo.program() == tmp_path / "centrifugo"
 
 
+def test_version_is_that_of_the_module(monkeypatch, tmp_path):
+    """The program itself answers 0.0.0."""
+    (tmp_path / "centrifugo").touch()
+    monkeypatch.setenv("BENCH_CENTRIFUGO", str(tmp_path))
+    said = f"{tmp_path}/centrifugo: go1.26\n\tpath\tx\n\tmod\tgithub.com/centrifugal/centrifugo/v6\tv6.9.1\th1:x=\n"
+    monkeypatch.setattr(centrifugo, "output", lambda *_: said)
+    assert centrifugo.version() == "6.9.1"
+    monkeypatch.setattr(centrifugo, "output", lambda *_: "")
+    assert centrifugo.version() == "unknown"
+
+
 def test_history_and_positioning_are_on_and_as_long_as_tidewires():
     channel = centrifugo.configuration(8000)["channel"]["without_namespace"]
     assert (channel["force_positioning"], channel["force_recovery"]) == (True, True)
