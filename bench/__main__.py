@@ -46,6 +46,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
         rounds=options.rounds or base.rounds,
         dose=base.dose,
         tries=base.tries,
+        most_seconds=base.most_seconds,
     )
     return options, plan
 
@@ -59,7 +60,7 @@ async def run(options: argparse.Namespace, plan: Plan, command: list[str]) -> Re
     if (limit := raise_open_files(max(OPEN_FILES, needed))) < needed:
         raise BenchError(f"{most} clients need {needed} open files; the limit is {limit}: raise it (ulimit -Hn)")
     secret = prepare(most, node=any(step.server in NODE for step in steps))
-    progress = Progress(steps)
+    progress = Progress(steps, most_seconds=plan.most_seconds)
     async with redis_serving(cores.others) as redis:
         results = Results(about(command, redis, cores))
         results.skipped = skipped
@@ -67,6 +68,8 @@ async def run(options: argparse.Namespace, plan: Plan, command: list[str]) -> Re
             print(f"{find(name).label} is skipped: {reason}", flush=True)
         bench = Bench(redis, secret, cores)
         for number, step in enumerate(steps):
+            if progress.left_out(number):
+                continue
             progress.before(number)
             records = await calmest(functools.partial(run_step, bench, step, plan), plan.tries)
             results.add(records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -50,6 +51,8 @@ class Plan:
     steady_rounds: int = 2
     # A disturbed step is measured so many times at most.
     tries: int = 3
+    # After the first round, steps that would end later are left out.
+    most_seconds: float = math.inf
 
     def steps(self) -> Iterator[Step]:
         """Fan-out first, because it is the most wanted result if the run must be interrupted."""
@@ -127,4 +130,5 @@ def quick() -> Plan:
         dose=QUICK_DOSE,
         # On a busy machine repetitions would take three times as long; the disturbance is printed in either case.
         tries=1,
+        most_seconds=100.0,
     )

@@ -71,6 +71,7 @@ def test_quick_plan_has_the_cheapest_stock_and_fits_into_its_time():
     steps = list(plan.steps())
     assert {step.server for step in steps} == {"uvicorn-pubsub", "ws", "tidewire"}
     assert plan.tries == 1
+    assert plan.most_seconds <= 100.0
     assert len(steps) * (11.0 + sum(dose.seconds for dose in plan.dose.values())) <= 110.0
 
 
@@ -89,6 +90,15 @@ def test_time_left_is_learned_from_the_round_before(capsys):
     assert "[1/3] round 1: fanout ws 1000 clients ... (about 45 s left)" in said
     assert "    12.3 us" in said
     assert "[2/3] round 2: fanout ws 1000 clients ... (about 0 s left)" in said
+
+
+def test_later_rounds_are_left_out_if_no_time_is_left(capsys):
+    """An hour is enough for all; without any time the first round runs nevertheless."""
+    steps = [Step("fanout", "ws", 1000, number) for number in (1, 2)]
+    patient, hasty = Progress(steps, most_seconds=3600.0), Progress(steps, most_seconds=0.0)
+    assert [patient.left_out(number) for number in (0, 1)] == [False, False]
+    assert [hasty.left_out(number) for number in (0, 1)] == [False, True]
+    assert "[2/2] round 2: fanout ws 1000 clients is left out: no time is left" in capsys.readouterr().out
 
 
 def test_times_are_said_for_people():
