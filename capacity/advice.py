@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+# The use of processes without any traffic, which another number of sockets does not change.
+AT_REST = "processes at rest"
 ADVICE = {
-    "processes at rest": "use fewer and larger nodes",
+    AT_REST: "give each process more of it, or use fewer and larger nodes",
     "open sockets": "use fewer sockets for each tab: one socket can subscribe to several topics",
     "deliveries": "send fewer events, or to smaller audiences",
     "handshakes": "load fewer pages that open sockets anew, use tickets, and let fewer sockets make users present",

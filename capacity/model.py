@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capacity import latency, terms
-from capacity.advice import advice
+from capacity.advice import AT_REST, advice
 from capacity.costs import Costs
 from capacity.terms import Terms
 from capacity.workload import Workload
@@ -74,7 +74,7 @@ class Load:
         if not (causes := self.causes):
             return "nothing uses it"
         cause, share = causes[0]
-        nodes = "; or add nodes" if self.resource.endswith("of a ws node") else ""
+        nodes = "; or add nodes" if self.resource.endswith("of a ws node") and cause != AT_REST else ""
         return f"{share:.0%} of it is {cause}: {advice(cause)}{nodes}"
 
 

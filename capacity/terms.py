@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from capacity.advice import AT_REST
 from capacity.costs import Costs
 from capacity.workload import Topic, Workload
 
@@ -15,7 +16,7 @@ def of_node(workload: Workload, costs: Costs, nodes: int) -> Terms:
     """Return the cores of one node. Every node receives every event, even if few of its sockets are on the topic."""
     each = 1 / nodes
     return {
-        "processes at rest": costs.rest_cores,
+        AT_REST: costs.rest_cores,
         "open sockets": workload.sockets * costs.socket_us_per_second / 1e6 * each,
         "deliveries": workload.deliveries_per_second * costs.delivery_at(workload.sockets / nodes) / 1e6 * each,
         "handshakes": workload.connects_per_second * _connect_ms(workload, costs) / 1e3 * each,
@@ -28,7 +29,7 @@ def of_redis(workload: Workload, costs: Costs, nodes: int) -> Terms:
     connects = workload.connects_per_second
     pages = workload.pages_per_second + workload.saves_per_second
     return {
-        "processes at rest": costs.redis_rest_cores,
+        AT_REST: costs.redis_rest_cores,
         "nodes": nodes * costs.redis_cores_per_node,
         "events published": _events(workload, costs.stream_event_us, costs.hint_us) / 1e6,
         "events at every node": nodes
@@ -60,7 +61,7 @@ def of_web(workload: Workload, costs: Costs) -> Terms:
 
 def of_memory(workload: Workload, costs: Costs, nodes: int) -> Terms:
     return {
-        "processes at rest": costs.node_base_mib,
+        AT_REST: costs.node_base_mib,
         "open sockets": workload.sockets / nodes * costs.socket_kib / 1024,
     }
 

@@ -211,6 +211,18 @@ def test_largest_cause_decides_what_helps():
     assert "events" not in node.change
 
 
+def test_more_nodes_are_advised_against_sockets_and_not_against_processes_themselves():
+    """100 MiB of the process and 8 of its sockets; 100 MiB and 800."""
+    few, many = (
+        next(load for load in plan(workload(users=users), COSTS, nodes=1).loads if load.resource.startswith("memory"))
+        for users in (1024, 102_400)
+    )
+    assert few.change.startswith("93% of it is processes at rest: give each process more")
+    assert "add nodes" not in few.change
+    assert many.change.startswith("89% of it is open sockets")
+    assert many.change.endswith("; or add nodes")
+
+
 def test_causes_are_all_of_the_use():
     for load in plan(Workload.read(), Costs.read()).loads:
         assert sum(share for _, share in load.causes) == pytest.approx(1.0)
