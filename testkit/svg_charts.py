@@ -15,6 +15,8 @@ NAME_HEIGHT = 13.0
 LETTER_WIDTH = 7.0
 # If the greatest value is so many times that of nine in ten, a linear axis would show these as a flat line.
 OUTLIER = 8.0
+# The unit of values that spread over decades; counts and shares do not.
+TIME = "ms"
 # Decades below the greatest value that a logarithmic axis shows; smaller values are at its foot.
 DECADES = 5
 
@@ -81,7 +83,7 @@ def chart(
 ) -> str:
     """Return an SVG element. `limits` are the names and the levels of dashed lines.
 
-    The axis of values is logarithmic where a single value would flatten all others, and says so.
+    The axis of a time is logarithmic if a single value would flatten all others, and says so.
     """
     lines = [line for line in lines if line.points]
     if not lines:
@@ -91,7 +93,7 @@ def chart(
     shown_limits = [(name, level) for name, level in limits if level <= max(values) * 4]
     # Room above the limits for their names.
     highest = max([max(values), *(level * 1.1 for _, level in shown_limits), *(mark.y for mark in marks)])
-    logarithmic = is_logarithmic(values)
+    logarithmic = unit == TIME and is_logarithmic(values)
     levels = powers(min(y for y in values if y > 0), highest) if logarithmic else ticks(highest)
     low = min(xs)
     high = max(*xs, low + 1e-9)
@@ -123,7 +125,7 @@ def chart(
     parts += _lines(lines, x_at, y_at)
     for mark in marks:
         x, y = x_at(mark.x), y_at(mark.y)
-        parts.append(f'<circle class="limit" fill="none" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
+        parts.append(f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
         parts.append(f'<text class="limit-name" x="{x - 7:.1f}" y="{y - 4:.1f}" text-anchor="end">')
         parts.append(f"{html.escape(mark.name)}</text>")
     return "".join([*parts, "</svg>"])

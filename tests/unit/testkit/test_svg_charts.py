@@ -62,6 +62,13 @@ def test_axis_without_an_outlier_is_linear():
     assert "log" not in svg
 
 
+def test_axis_of_shares_is_linear_in_any_case():
+    svg = chart(
+        [Line("a", [(0, 1.0), (1, 100.0)]), Line("b", [(0, 1.0), (1, 1.0)] * 9)], unit="%", x_ticks=[(0, "0 s")]
+    )
+    assert "log" not in svg
+
+
 def test_nothing_on_a_logarithmic_axis_is_at_its_foot():
     ys, _ = heights([0.0, 20.0, 60.0] * 10 + [4000.0])
     assert ys[0] == max(ys)
