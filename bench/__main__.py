@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import benchmark_report
 from bench.compared_servers import OPEN_FILES, SERVERS, find
 from bench.paths import DOCUMENT, PLOTS
-from bench.plan import MEASURES, Plan, full, quick
+from bench.plan import MEASURES, NODE, Plan, full, quick
 from bench.preparation import prepare
 from bench.progress import Progress
 from bench.redis_server import redis_serving
@@ -29,7 +29,7 @@ from bench.tables import Run
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fan-out, side by side.")
-    parser.add_argument("--quick", action="store_true", help="the core of it in about two minutes")
+    parser.add_argument("--quick", action="store_true", help="the core of it in less than two minutes")
     parser.add_argument("--measures", nargs="+", choices=MEASURES, help="only these")
     parser.add_argument("--servers", nargs="+", choices=[server.name for server in SERVERS], help="only these")
     parser.add_argument("--clients", nargs="+", type=int, help="only these numbers of clients")
@@ -45,6 +45,8 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
         clients=options.clients or base.clients,
         rounds=options.rounds or base.rounds,
         dose=base.dose,
+        tries=base.tries,
+        most_seconds=base.most_seconds,
     )
     return options, plan
 
@@ -57,8 +59,8 @@ async def run(options: argparse.Namespace, plan: Plan, command: list[str]) -> Re
     needed = most + 200
     if (limit := raise_open_files(max(OPEN_FILES, needed))) < needed:
         raise BenchError(f"{most} clients need {needed} open files; the limit is {limit}: raise it (ulimit -Hn)")
-    secret = prepare(most, node=any(step.server in ("ws", "socketio") for step in steps))
-    progress = Progress(steps)
+    secret = prepare(most, node=any(step.server in NODE for step in steps))
+    progress = Progress(steps, most_seconds=plan.most_seconds)
     async with redis_serving(cores.others) as redis:
         results = Results(about(command, redis, cores))
         results.skipped = skipped
@@ -66,8 +68,10 @@ async def run(options: argparse.Namespace, plan: Plan, command: list[str]) -> Re
             print(f"{find(name).label} is skipped: {reason}", flush=True)
         bench = Bench(redis, secret, cores)
         for number, step in enumerate(steps):
+            if progress.left_out(number):
+                continue
             progress.before(number)
-            records = await calmest(functools.partial(run_step, bench, step, plan))
+            records = await calmest(functools.partial(run_step, bench, step, plan), plan.tries)
             results.add(records)
             progress.after(number, "; ".join(describe(record) for record in records))
     return results

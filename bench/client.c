@@ -38,6 +38,8 @@
 /* As on Ethernet: with loopback's segments of 64 KB the kernel itself would hold megabytes for a stalled reader. */
 #define STALL_SEGMENT_BYTES 1448
 #define COMMAND_BYTES 256
+/* Of a frame to the server; longer ones would need another form of length. */
+#define SENT_BYTES 4096
 
 enum state { UNOPENED, CONNECTING, UPGRADING, JOINING, OPEN, CLOSED };
 
@@ -61,7 +63,7 @@ struct client {
 };
 
 static struct {
-    const char *host, *path, *cookies, *watch;
+    const char *host, *path, *cookies, *watch, *centrifugo;
     const char *headers[16];
     int header_count, port, clients, concurrency, stall, stall_bytes;
     double connect_seconds;
@@ -274,16 +276,21 @@ static void send_frame(struct client *client, uint8_t opcode, const char *body, 
 {
     /* RFC 6455 requires a mask; nothing here is secret, so any mask is good enough. */
     static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
-    uint8_t frame[6 + 125];
-    if (length > 125)
-        length = 125;
+    uint8_t frame[8 + SENT_BYTES];
+    size_t head = length > 125 ? 8 : 6;
+    if (length > SENT_BYTES || (opcode >= 8 && length > 125))
+        fail("a frame of %zu bytes cannot be sent", length);
     frame[0] = 0x80 | opcode;
-    frame[1] = (uint8_t)(0x80 | length);
-    memcpy(frame + 2, mask, 4);
+    frame[1] = (uint8_t)(0x80 | (length > 125 ? 126 : length));
+    if (length > 125) {
+        frame[2] = (uint8_t)(length >> 8);
+        frame[3] = (uint8_t)length;
+    }
+    memcpy(frame + head - 4, mask, 4);
     for (size_t i = 0; i < length; i++)
-        frame[6 + i] = (uint8_t)body[i] ^ mask[i % 4];
-    /* These answers are tiny: a socket without room for one counts as lost, and appears as closed. */
-    if (send(client->fd, frame, 6 + length, MSG_NOSIGNAL) != (ssize_t)(6 + length))
+        frame[head + i] = (uint8_t)body[i] ^ mask[i % 4];
+    /* These frames are small: a socket without room for one counts as lost, and appears as closed. */
+    if (send(client->fd, frame, head + length, MSG_NOSIGNAL) != (ssize_t)(head + length))
         counted.malformed++;
 }
 
@@ -319,12 +326,47 @@ static bool take_engine_io(struct client *client, const char *text, size_t lengt
     return false;
 }
 
+/* Centrifugo's protocol in JSON: commands and replies are lines, of which a frame can have several. */
+static void join_centrifugo(struct client *client)
+{
+    char commands[SENT_BYTES];
+    int length = snprintf(commands, sizeof commands,
+                          "{\"id\":1,\"connect\":{\"token\":\"%s\"}}\n{\"id\":2,\"subscribe\":{\"channel\":\"bench\"}}",
+                          options.centrifugo);
+    if (length >= (int)sizeof commands)
+        fail("--centrifugo has a token of more than %d bytes", SENT_BYTES);
+    client->state = JOINING;
+    send_frame(client, 1, commands, (size_t)length);
+}
+
+static void take_centrifugo(struct client *client, const char *text, size_t length)
+{
+    const char *end = text + length;
+    while (text < end && client->state != CLOSED) {
+        const char *line_end = memchr(text, '\n', (size_t)(end - text));
+        size_t line = (size_t)((line_end ? line_end : end) - text);
+        if (line == 2) { /* `{}` is a ping, and its answer */
+            counted.pings++;
+            send_frame(client, 1, "{}", 2);
+        } else if (client->state == JOINING && memmem(text, line, "\"error\":", 8)) {
+            fail("Centrifugo answered %.*s", (int)line, text);
+        } else if (client->state == JOINING && memmem(text, line, "\"subscribe\":", 12)) {
+            opened(client);
+        } else if (memmem(text, line, "\"push\":", 7)) {
+            take_text(client, text, line);
+        }
+        text += line + 1;
+    }
+}
+
 static void take_message(struct client *client, uint8_t opcode, const char *body, size_t length)
 {
     switch (opcode) {
     case 1:
     case 2:
-        if (!options.socketio || !take_engine_io(client, body, length))
+        if (options.centrifugo)
+            take_centrifugo(client, body, length);
+        else if (!options.socketio || !take_engine_io(client, body, length))
             take_text(client, body, length);
         return;
     case 8:
@@ -398,7 +440,9 @@ static size_t take_head(struct client *client, const char *data, size_t length)
         drop(client);
         return length;
     }
-    if (options.socketio)
+    if (options.centrifugo)
+        join_centrifugo(client);
+    else if (options.socketio)
         client->state = JOINING;
     else
         opened(client);
@@ -746,7 +790,7 @@ static void read_options(int argc, char **argv)
         {"host", 1, 0, 'h'},     {"port", 1, 0, 'p'},        {"path", 1, 0, 'P'},     {"clients", 1, 0, 'c'},
         {"header", 1, 0, 'H'},   {"cookies", 1, 0, 'C'},     {"concurrency", 1, 0, 'x'}, {"stall", 1, 0, 's'},
         {"stall-bytes", 1, 0, 'b'}, {"connect-seconds", 1, 0, 't'}, {"watch", 1, 0, 'w'}, {"socketio", 0, 0, 'i'},
-        {"spin", 0, 0, 'S'},     {0, 0, 0, 0}};
+        {"spin", 0, 0, 'S'},     {"centrifugo", 1, 0, 'F'},  {0, 0, 0, 0}};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1; )
         switch (option) {
         case 'h': options.host = optarg; break;
@@ -760,6 +804,7 @@ static void read_options(int argc, char **argv)
         case 't': options.connect_seconds = atof(optarg); break;
         case 'i': options.socketio = true; break;
         case 'S': options.spin = true; break;
+        case 'F': options.centrifugo = optarg; break;
         case 'w': {
             char *key;
             if (asprintf(&key, "\"%s\":", optarg) < 0)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from bench import centrifugo
 from bench.paths import DATABASE, HERE, LOOPBACK, NODE, ROOT, SESSIONS, TICKETS, VAR
 from bench.server_processes import BenchError, raise_open_files
 from deploy.local.layout import free_port
@@ -19,6 +20,7 @@ from deploy.local.system import find_program
 BARE = "/ws/bare/"
 AUTHENTICATED = "/ws/ticks/"
 USERS = "/ws/users/"
+CENTRIFUGO = "/connection/websocket"
 OPEN_FILES = 20_000
 
 
@@ -30,18 +32,23 @@ class Server:
     label: str
     command: Callable[[int], list[str]]
     env: dict[str, str] = dataclasses.field(default_factory=dict)
-    publisher: Literal["redis", "layer", "tidewire", "http", "emitter"]
+    publisher: Literal["redis", "layer", "tidewire", "outbox", "http", "centrifugo", "emitter"]
     bare_path: str = BARE
     fanout_path: str = BARE
     fanout_cookies: Path | None = None
     django: bool = False
     socketio: bool = False
+    centrifugo: bool = False
     missing: Callable[[], str | None] = lambda: None
 
     @property
     def user_cookies(self) -> Path:
         """The cookies of its users, as their pages would send them: with a ticket if the server has tickets."""
-        return TICKETS if self.publisher == "tidewire" else SESSIONS
+        return TICKETS if self.is_tidewire else SESSIONS
+
+    @property
+    def is_tidewire(self) -> bool:
+        return self.publisher in ("tidewire", "outbox")
 
     def environment(self, redis_url: str, secret: str) -> dict[str, str]:
         """Return the environment of the server and of its publisher."""
@@ -54,7 +61,9 @@ class Server:
         }
         if self.django:
             variables |= {"TIDEWIRE_SECRET_KEY": secret, "BENCH_DATABASE": str(DATABASE)}
-        if self.publisher == "tidewire":
+        if self.centrifugo:
+            variables |= centrifugo.environment(redis_url)
+        if self.is_tidewire:
             variables |= tidewire_environment(redis_url, secret)
         return variables
 
@@ -90,26 +99,26 @@ def _daphne(name: str, label: str, layer: str, *options: str) -> Server:
     )
 
 
-def _tidewire(name: str, label: str, application: str) -> Server:
+def _tidewire(name: str, label: str, application: str, publisher: Literal["tidewire", "outbox"] = "tidewire") -> Server:
     return Server(
         name=name,
         label=label,
         command=lambda port: _python(
             "tidewire", "-b", LOOPBACK, "-p", str(port), f"bench.tidewire_application:{application}"
         ),
-        publisher="tidewire",
+        publisher=publisher,
         fanout_path=AUTHENTICATED,
         fanout_cookies=TICKETS,
         django=True,
     )
 
 
-def _node(name: str, label: str, **more: object) -> Server:
+def _node(name: str, label: str, *arguments: str, script: str = "", **more: object) -> Server:
     options: dict[str, object] = {"publisher": "redis", **more}
     return Server(
         name=name,
         label=label,
-        command=lambda port: ["node", str(HERE / f"{name}.js"), str(port)],
+        command=lambda port: ["node", str(HERE / f"{script or name}.js"), str(port), *arguments],
         missing=_no_node,
         **options,  # type: ignore[arg-type]  # each is checked by the dataclass that takes it
     )
@@ -170,6 +179,7 @@ SERVERS = (
         django=True,
     ),
     _node("ws", "npm ws, Redis"),
+    _node("ws-buffer", "npm ws, Redis, one Buffer for all", "buffer", script="ws"),
     _node(
         "socketio",
         "Socket.IO, Redis adapter",
@@ -185,7 +195,18 @@ SERVERS = (
         publisher="http",
         missing=_no_nchan,
     ),
+    Server(
+        name="centrifugo",
+        label="Centrifugo, Redis engine",
+        command=centrifugo.command,
+        publisher="centrifugo",
+        bare_path=CENTRIFUGO,
+        fanout_path=CENTRIFUGO,
+        centrifugo=True,
+        missing=centrifugo.missing,
+    ),
     _tidewire("tidewire-send", "tidewire, plain ASGI send", "plain"),
+    _tidewire("tidewire-outbox", "tidewire, by the outbox", "application", "outbox"),
     _tidewire("tidewire", "tidewire", "application"),
 )
 

@@ -63,6 +63,36 @@ def to_tidewire() -> Publish:
     return publish_tick
 
 
+def to_outbox() -> Publish:
+    """Return the product's way: a transaction, its commit, and the publisher of this process."""
+    import django
+
+    django.setup()
+    from bench.tick_events import commit_tick
+
+    return commit_tick
+
+
+def to_centrifugo() -> Publish:
+    from bench.centrifugo import API_KEY, CHANNEL
+
+    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ[HTTP_PORT]), timeout=10)
+    headers = {"X-API-Key": API_KEY, "Content-Type": "application/json"}
+    around = len(json.dumps({"push": {"channel": CHANNEL, "pub": {"data": None, "offset": 0}}}, separators=(",", ":")))
+
+    async def publish(n: int, size: int) -> None:
+        # The frame has the event within a push, which also has an offset: all of it must have `size` characters.
+        data = padded(n, size - around + len("null0") - len(str(n + 1)), compact=True, type="tick")
+        body = json.dumps({"channel": CHANNEL, "data": data}, separators=(",", ":"))
+        connection.request("POST", "/api/publish", body, headers)
+        response = connection.getresponse()
+        answer = response.read()
+        if response.status >= 300 or b'"error"' in answer:
+            raise RuntimeError(f"publishing was answered with {response.status}: {answer[:200]!r}")
+
+    return publish
+
+
 def to_http() -> Publish:
     connection = http.client.HTTPConnection("127.0.0.1", int(os.environ[HTTP_PORT]), timeout=10)
 
@@ -81,18 +111,25 @@ KINDS: dict[str, Callable[[], Publish]] = {
     "redis": to_redis,
     "layer": to_layer,
     "tidewire": to_tidewire,
+    "outbox": to_outbox,
+    "centrifugo": to_centrifugo,
     "http": to_http,
 }
 
 
 async def main(kind: str) -> None:
+    # Answers alone go to standard output; the log, which the product writes there, goes to that of errors.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     publish = KINDS[kind]()
     while line := await asyncio.to_thread(sys.stdin.readline):
         command = json.loads(line)
         started = time.monotonic()
         for n in range(command["first"], command["first"] + command["count"]):
             await publish(n, command["bytes"])
-        print(json.dumps({"published": command["count"], "seconds": time.monotonic() - started}), flush=True)
+        print(
+            json.dumps({"published": command["count"], "seconds": time.monotonic() - started}), file=answers, flush=True
+        )
 
 
 if __name__ == "__main__":

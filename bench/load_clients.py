@@ -55,6 +55,8 @@ class Load:
     stall_bytes: int = 0
     watch: str | None = None
     socketio: bool = False
+    # The token with which clients of Centrifugo connect, or an empty one.
+    centrifugo: str | None = None
     spin: bool = True
 
     def arguments(self) -> list[str]:
@@ -69,6 +71,7 @@ class Load:
             "--stall-bytes": self.stall_bytes,
             "--cookies": self.cookies,
             "--watch": self.watch,
+            "--centrifugo": self.centrifugo,
         }
         words = [word for name, value in values.items() if value is not None for word in (name, str(value))]
         words += [word for header in self.headers for word in ("--header", header)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -22,10 +23,19 @@ LONG = {
 class Progress:
     """A line for each step, on standard output."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], *, most_seconds: float = math.inf) -> None:
         self._steps = steps
+        self._until = time.monotonic() + most_seconds
         self._seconds: dict[tuple[str, str, int, str], float] = {}
         self._began = time.monotonic()
+
+    def left_out(self, number: int) -> bool:
+        """Print and return whether step `number` is left out, because it would end too late. A first round never is."""
+        step = self._steps[number]
+        if step.round == 1 or time.monotonic() + self._expected(step) <= self._until:
+            return False
+        print(f"[{number + 1}/{len(self._steps)}] round {step.round}: {step} is left out: no time is left", flush=True)
+        return True
 
     def before(self, number: int) -> None:
         """Step `number`, from 0, begins."""

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Any
 
+from bench import centrifugo
 from bench.compared_servers import OPEN_FILES
 from bench.paths import NODE
 from bench.redis_server import RedisServer
@@ -55,6 +56,8 @@ def _versions(redis: RedisServer) -> dict[str, str]:
     if nginx := find_program("nginx"):
         version = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False, timeout=10).stderr
         versions["nginx"] = version.rpartition("/")[2].strip()
+    if version := centrifugo.version():
+        versions["Centrifugo"] = version
     if nchan := output("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"):
         versions["nchan (Debian)"] = nchan
     return versions

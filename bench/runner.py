@@ -18,25 +18,27 @@ from bench.tables import FAULTS
 
 # If other processes take more than this share of the machine, they may cause latencies as much as the server does.
 CALM = 0.05
-# Maximum number of measurements of a disturbed step.
-TRIES = 3
 FLAWS = ("error", *FAULTS, "incomplete", "refused", "wrong")
 
 
-async def calmest(measure: Callable[[], Awaitable[list[Record]]]) -> list[Record]:
-    """Return the records of the least disturbed attempt; a calm one is the last.
+async def calmest(measure: Callable[[], Awaitable[list[Record]]], tries: int = 3) -> list[Record]:
+    """Return the records of the least disturbed attempt; a calm one is the last. Each repetition is announced.
 
     An attempt with an error, or with a fault for a client, must not be replaced by another.
     """
     attempts: list[list[Record]] = []
     records: list[Record] = []
-    while len(attempts) < TRIES:
+    while len(attempts) < tries:
         records = await measure()
         attempts.append(records)
         if any(record.get(flaw) for record in records for flaw in FLAWS):
             break
-        if records[0]["disturbance"] <= CALM:
+        disturbance = records[0]["disturbance"]
+        if disturbance <= CALM:
             break
+        if len(attempts) < tries:
+            said = f"other processes took {disturbance:.0%} of the machine, {CALM:.0%} at most: measured again"
+            print(f"    {said} ({len(attempts) + 1} of {tries})", flush=True)
     else:
         records = min(attempts, key=lambda each: float(each[0]["disturbance"]))
     return [{**record, "tries": len(attempts)} for record in records]
@@ -70,6 +72,9 @@ def describe(record: Record) -> str:
     """Return the result of a step as a line."""
     if "error" in record:
         return f"failed: {record['error']}"
+    if record.get("disturbance", 0.0) > CALM:
+        calm = {**record, "disturbance": 0.0}
+        return f"{describe(calm)} (disturbed: other processes took {record['disturbance']:.0%} of the machine)"
     match record["measure"]:
         case "fanout":
             latency = record["latency_ms"]
@@ -79,7 +84,10 @@ def describe(record: Record) -> str:
                 f"p50 {latency['p50']:.1f} p99 {latency['p99']:.1f} ms{f', {wrong}' if wrong else ''}"
             )
         case "idle":
-            return f"{record['rss_bytes'] / 1024:.1f} KiB and {record['connect_cpu_ms']:.2f} ms CPU per connection"
+            return (
+                f"{record['rss_bytes'] / 1024:.1f} KiB and {record['connect_cpu_ms']:.2f} ms CPU per connection, "
+                f"{record['idle_us_per_second']:.1f} us a second while it is idle"
+            )
         case "storm":
             end = (
                 f"settled in {record['settled_seconds']:.1f} s"

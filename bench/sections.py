@@ -80,11 +80,13 @@ def idle(run: Run, plots: Sequence[str]) -> Iterator[str]:
     yield "## Idle connections"
     yield (
         f"{clients:,} connections. `session`: with the session cookie of a user of its own, read from SQLite; "
-        "`ticket`: with tidewire's signed ticket beside it, as its pages set it. Memory, KiB for each connection:"
+        "`ticket`: with a signed ticket beside it, as tidewire's pages set it, or with a signed token of Centrifugo. "
+        "Memory, KiB for each connection:"
     )
     for value, scale, before in (
         ("rss_bytes", 1 / 1024, None),
         ("connect_cpu_ms", 1.0, "Server CPU for each connect, milliseconds:"),
+        ("idle_us_per_second", 1.0, "Server CPU for each open connection without events, microseconds a second:"),
     ):
         if before:
             yield before

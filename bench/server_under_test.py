@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from bench import centrifugo
 from bench.child_process import ChildProcess, child_process
 from bench.compared_servers import Server
 from bench.load_clients import Generator, Load, generating
@@ -54,10 +55,22 @@ class ServerUnderTest:
 
     def load(self, path: str, clients: int, cookies: Path | None) -> Load:
         """Return clients as they come to this server; `dataclasses.replace` can add other behaviour."""
-        return Load(port=self.port, path=path, clients=clients, cookies=cookies, socketio=self.server.socketio)
+        return Load(
+            port=self.port,
+            path=path,
+            clients=clients,
+            cookies=cookies,
+            socketio=self.server.socketio,
+            centrifugo="" if self.server.centrifugo else None,
+        )
 
     def fanout_load(self, clients: int) -> Load:
-        return self.load(self.server.fanout_path, clients, self.server.fanout_cookies)
+        load = self.load(self.server.fanout_path, clients, self.server.fanout_cookies)
+        return self.with_token(load)
+
+    def with_token(self, load: Load) -> Load:
+        """Return the same clients, of Centrifugo with a token."""
+        return dataclasses.replace(load, centrifugo=centrifugo.token()) if self.server.centrifugo else load
 
     @contextlib.asynccontextmanager
     async def clients(self, load: Load) -> AsyncIterator[Generator]:

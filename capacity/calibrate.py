@@ -7,18 +7,19 @@ less the CPU that the same processes use at rest and for the sockets that are op
 from __future__ import annotations
 
 import os
+import statistics
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from capacity.costs import CalibrateError
 from capacity.hint_costs import hint_costs
 from capacity.idle_sockets import IdleSockets
 from capacity.readings import Readings, costs_of
 from capacity.stack_under_test import Sizes, StackUnderTest, nothing, wait_for_presence
 from capacity.visitor import Visitor
-from capacity.workload import CalibrateError
 from loadtest.create_users import username
 from loadtest.run.message_cache import Message
 
@@ -31,13 +32,19 @@ WARM_UP_PAGES = 10
 BETWEEN_SAVES_SECONDS = 0.05
 
 
-def main(sizes: Sizes | None = None) -> str:
-    """Calibrate. This takes two minutes, and the machine must do nothing else."""
-    from tests.stack import Stack, why_not  # noqa: PLC0415 - planning needs no stack of the tests
+def main(sizes: Sizes | None = None, *, rounds: int = 3) -> str:
+    """Calibrate. Each round takes three minutes, and the machine must do nothing else."""
+    from tests.stack import why_not  # noqa: PLC0415 - planning needs no stack of the tests
 
     if reason := why_not():
         raise CalibrateError(reason)
     sizes = sizes or Sizes()
+    return printed([costs_of(_round(sizes)) for _ in range(rounds)], sizes)
+
+
+def _round(sizes: Sizes) -> Readings:
+    from tests.stack import Stack  # noqa: PLC0415 - planning needs no stack of the tests
+
     with tempfile.TemporaryDirectory(prefix="tidewire-calibrate-") as directory:
         stack = Stack(Path(directory) / "var", web=1, ws=NODES)
         stack.prepare()
@@ -45,14 +52,24 @@ def main(sizes: Sizes | None = None) -> str:
             names = [username(number) for number in range(1, sizes.users + 1)]
             stack.run("-m", "loadtest.create_users", str(sizes.users))
             cookies = list(stack.sessions(*names, tickets=True).values())
-            readings = _read(StackUnderTest(stack, clients, cookies, sizes), hint_costs())
-    return printed(costs_of(readings), sizes)
+            return _read(StackUnderTest(stack, clients, cookies, sizes), hint_costs())
 
 
-def printed(sections: Mapping[str, Mapping[str, float]], sizes: Sizes) -> str:
-    lines = [f"# `python -m capacity calibrate`, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores; {sizes}."]
-    for section, costs in sections.items():
-        lines += ["", f"[{section}]", *(f"{name} = {value:.3g}" for name, value in costs.items())]
+def printed(rounds: Sequence[Mapping[str, Mapping[str, float]]], sizes: Sizes) -> str:
+    """Return the median of all rounds for each cost, and its spread: half of the difference, as a share of it."""
+    date, cores = time.strftime("%Y-%m-%d"), os.cpu_count()
+    lines = [f"# `python -m capacity calibrate`, {date}, {cores} cores, {len(rounds)} rounds; {sizes}."]
+    spreads: dict[str, float] = {}
+    for section, costs in rounds[0].items():
+        lines += ["", f"[{section}]"]
+        for name in costs:
+            values = [each[section][name] for each in rounds]
+            middle = statistics.median(values)
+            lines.append(f"{name} = {middle:.3g}")
+            cost = section if section == "delivery_us" else name
+            spreads[cost] = min(1.0, (max(values) - min(values)) / 2 / middle) if middle > 0 else 1.0
+    if len(rounds) > 1:
+        lines += ["", "[spread]", *(f"{name} = {spread:.2g}" for name, spread in spreads.items())]
     return "\n".join([*lines, ""])
 
 
@@ -95,8 +112,8 @@ def _read(target: StackUnderTest, hint_us: tuple[float, float]) -> Readings:
         edit=edit,
         redis_rest=redis_rest,
         redis_node=redis_node,
-        publish_us=hint_us[0],
-        node_us=hint_us[1],
+        hint_us=hint_us[0],
+        hint_us_per_node=hint_us[1],
     )
 
 

@@ -13,7 +13,7 @@ from redis import Redis
 from bench.paths import LOOPBACK
 from bench.redis_server import RedisServer, redis_serving
 from bench.server_processes import BenchError
-from capacity.workload import CalibrateError
+from capacity.costs import CalibrateError
 from testkit.process_usage import cpu_seconds
 
 SUBSCRIBERS = (1, 8, 32)

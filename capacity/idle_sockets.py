@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from capacity.workload import CalibrateError
+from capacity.costs import CalibrateError
 from deploy.local.layout import LOOPBACK
 from testkit.frame_parser import CLOSE, TEXT
 from testkit.page_client import HANDSHAKE_SECONDS, HEARTBEAT_SECONDS, PING

@@ -1,4 +1,4 @@
-"""Nodes, CPU, memory, Redis, network and p95 from a workload and costs, and the resource that is exhausted first.
+"""Nodes, CPU, memory, Redis, nginx, network and p95 from a workload and costs, and the resource that ends first.
 
 Only arithmetic. `NOT_MODELLED` has the omissions, which every plan prints.
 """
@@ -9,8 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from capacity import latency
-from capacity.workload import Costs, Topic, Workload
+from capacity import latency, terms
+from capacity.advice import AT_REST, advice
+from capacity.costs import Costs
+from capacity.terms import Terms
+from capacity.workload import Workload
 
 NOT_MODELLED = (
     "a database server (SQLite's work is in web's); TLS; the work of nginx's host beyond nginx; anything between the"
@@ -22,19 +25,57 @@ MOST_NODES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Factors:
+    """Multipliers of the model's figures, because the real ones may be higher or lower (`capacity.ranges`)."""
+
+    ws_cores: float = 1.0
+    ws_memory_mib: float = 1.0
+    web_cores: float = 1.0
+    redis_cores: float = 1.0
+    nginx_cores: float = 1.0
+    delivery_p95_ms: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
-    """A resource in the plan: `used` of `limit`, which is its capacity before headroom."""
+    """A resource in the plan: its use by cause, of `limit`, which is all of it."""
 
     resource: str
-    used: float
+    terms: Terms
     limit: float
     unit: str
-    # The remedy if this resource is exhausted first.
-    change: str
+    # The figure of `Factors` that this use can be wrong by; a count of files or bits has no such error.
+    figure: str | None = None
+    # Whether another number of nodes changes it.
+    by_nodes: bool = True
+
+    @property
+    def used(self) -> float:
+        return sum(self.terms.values())
 
     @property
     def share(self) -> float:
         return self.used / self.limit
+
+    @property
+    def causes(self) -> Sequence[tuple[str, float]]:
+        """The causes with their share of the use, the largest first."""
+        used = self.used
+        shares = [
+            (cause, 1.0 if math.isinf(value) else 0.0 if math.isinf(used) else value / used)
+            for cause, value in self.terms.items()
+            if value
+        ]
+        return sorted(shares, key=lambda each: -each[1])
+
+    @property
+    def change(self) -> str:
+        """The largest cause, and the remedy against it."""
+        if not (causes := self.causes):
+            return "nothing uses it"
+        cause, share = causes[0]
+        nodes = "; or add nodes" if self.resource.endswith("of a ws node") and cause != AT_REST else ""
+        return f"{share:.0%} of it is {cause}: {advice(cause)}{nodes}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +97,7 @@ class Plan:
     node_mbit: float
     redis_mbit: float
     loads: Sequence[Load]
-    headroom: float
+    max_utilization: float
 
     @property
     def first(self) -> Load:
@@ -65,32 +106,42 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        return self.first.share <= self.headroom * (1 + 1e-9)
+        return self.first.share <= self.max_utilization * (1 + 1e-9)
+
+    @property
+    def first_by_nodes(self) -> Load:
+        """The same among the resources that another number of nodes changes."""
+        return max((load for load in self.loads if load.by_nodes), key=lambda load: load.share)
+
+    @property
+    def nodes_fit(self) -> bool:
+        return self.first_by_nodes.share <= self.max_utilization * (1 + 1e-9)
 
 
-def plan(workload: Workload, costs: Costs, *, nodes: int | None = None) -> Plan:
+def plan(workload: Workload, costs: Costs, *, nodes: int | None = None, factors: Factors | None = None) -> Plan:
     """Return the plan with this number of nodes, or with as many as are needed, or else with the closest number."""
+    factors = factors or Factors()
     if nodes is not None:
-        return _with(workload, costs, nodes)
+        return _with(workload, costs, nodes, factors)
     # More nodes can help until Redis, which sends every event to each of them, is exhausted first; then they do harm.
-    best = _with(workload, costs, least := _least(workload, costs))
+    best = _with(workload, costs, least := _least(workload, costs, factors), factors)
     for count in _counts(least):
-        candidate = _with(workload, costs, count)
-        if candidate.fits:
+        candidate = _with(workload, costs, count, factors)
+        if candidate.nodes_fit:
             return candidate
-        if candidate.first.share < best.first.share:
+        if candidate.first_by_nodes.share < best.first_by_nodes.share:
             best = candidate
-        elif candidate.first.resource.startswith("Redis"):
+        elif candidate.first_by_nodes.resource.startswith("Redis"):
             break
     return best
 
 
-def _least(workload: Workload, costs: Costs) -> int:
+def _least(workload: Workload, costs: Costs, factors: Factors) -> int:
     """Return the number of nodes below which memory or descriptors cannot be enough."""
-    machine, headroom = workload.machine, workload.wanted.headroom
-    room_kib = max(1.0, (machine.node_memory_mib * headroom - costs.base_mib) * 1024)
+    machine, most = workload.machine, workload.wanted.max_utilization
+    room_kib = max(1.0, (machine.node_memory_mib * most / factors.ws_memory_mib - costs.node_base_mib) * 1024)
     by_memory = workload.sockets * costs.socket_kib / room_kib
-    by_files = workload.sockets / max(1.0, (machine.node_open_files - SPARE_FILES) * headroom)
+    by_files = workload.sockets / max(1.0, (machine.node_open_files - SPARE_FILES) * most)
     return max(1, math.floor(max(by_memory, by_files)))
 
 
@@ -103,118 +154,67 @@ def _counts(least: int) -> Sequence[int]:
     return counts
 
 
-def _with(workload: Workload, costs: Costs, nodes: int) -> Plan:
-    machine, headroom = workload.machine, workload.wanted.headroom
+def _with(workload: Workload, costs: Costs, nodes: int, factors: Factors) -> Plan:
+    machine, most = workload.machine, workload.wanted.max_utilization
     sockets = workload.sockets / nodes
-    node_core = _node_core(workload, costs, nodes)
-    web_cores = (
-        workload.pages_per_second * costs.page_ms
-        + workload.saves_per_second * costs.save_ms
-        + workload.logins_per_second * costs.login_ms
-    ) / 1e3
-    web_processes = 1 if machine.shared else max(1, math.ceil(web_cores / headroom))
-    nginx_cores = _nginx_cores(workload, costs)
-    redis_core = _redis_core(workload, costs, nodes)
-    memory = costs.base_mib + sockets * costs.socket_kib / 1024
-    node_mbit = sum(
-        topic.events_per_second * topic.audience * sockets * (topic.bytes + costs.overhead_bytes) * 8e-6
-        for topic in workload.topic
-    )
-    redis_mbit = sum(
-        topic.events_per_second * nodes * (topic.bytes + costs.overhead_bytes) * 8e-6 for topic in workload.topic
-    )
-    all_cores = node_core * nodes + web_cores + nginx_cores + redis_core
+    node = terms.of_node(workload, costs, nodes)
+    web, nginx = terms.of_web(workload, costs), terms.of_nginx(workload, costs)
+    redis = terms.of_redis(workload, costs, nodes)
+    node_cores, web_cores = sum(node.values()), sum(web.values())
+    # The errors of p95 were measured with the CPU use that the model predicts, so the factors of CPU do not change it.
     p95 = latency.p95_ms(
-        workload, costs, nodes=nodes, node_busy=node_core, web_busy=web_cores / web_processes, all_cores=all_cores
+        workload,
+        costs,
+        nodes=nodes,
+        node_busy=node_cores,
+        web_busy=web_cores / _processes(web_cores, workload),
+        all_cores=node_cores * nodes + web_cores + sum(nginx.values()) + sum(redis.values()),
     )
+    node, web = _times(node, factors.ws_cores), _times(web, factors.web_cores)
+    nginx, redis = _times(nginx, factors.nginx_cores), _times(redis, factors.redis_cores)
+    p95 = _times(p95, factors.delivery_p95_ms)
+    memory = _times(terms.of_memory(workload, costs, nodes), factors.ws_memory_mib)
+    all_mbit = terms.of_network(workload, costs, None)
+    node_mbit, redis_mbit = _times(all_mbit, 1 / nodes), terms.of_network(workload, costs, nodes)
+    files = {"open sockets": sockets, "spare files": float(SPARE_FILES)}
+    p95_limit = workload.wanted.delivery_p95_ms / most
     loads = (
-        Load("CPU of a ws node", node_core, 1.0, "cores", "add nodes; send fewer or smaller audiences"),
-        Load("latency", p95, workload.wanted.p95_ms / headroom, "ms", "add nodes: fewer sockets on each"),
-        Load("memory of a ws node", memory, machine.node_memory_mib, "MiB", "add nodes, or memory to each"),
-        Load(
-            "open files of a ws node", sockets + SPARE_FILES, machine.node_open_files, "", "raise the limit, add nodes"
-        ),
-        Load("network of a ws node", node_mbit, machine.node_mbit, "Mbit/s", "add nodes; smaller events"),
-        Load(
-            "Redis, its one core",
-            redis_core,
-            1.0,
-            "cores",
-            "fewer handshakes that make users present, fewer and larger nodes; then a Redis for each group of topics",
-        ),
-        Load("network of Redis", redis_mbit, machine.redis_mbit, "Mbit/s", "smaller events, fewer nodes"),
+        Load("CPU of a ws node", node, 1.0, "cores", "ws_cores"),
+        Load("latency", p95, p95_limit, "ms", "delivery_p95_ms"),
+        Load("memory of a ws node", memory, machine.node_memory_mib, "MiB", "ws_memory_mib"),
+        Load("open files of a ws node", files, machine.node_open_files, "files"),
+        Load("network of a ws node", node_mbit, machine.node_mbit_per_second, "Mbit/s"),
+        Load("Redis, its one core", redis, 1.0, "cores", "redis_cores"),
+        Load("network of Redis", redis_mbit, machine.redis_mbit_per_second, "Mbit/s"),
+        Load("CPU of nginx", nginx, machine.nginx_cores, "cores", "nginx_cores", by_nodes=False),
+        Load("network of nginx", all_mbit, machine.nginx_mbit_per_second, "Mbit/s", by_nodes=False),
+        Load("CPU of web", web, machine.web_cores, "cores", "web_cores", by_nodes=False),
     )
+    used = {load.resource: load.used for load in loads}
     return Plan(
         workload.users,
         workload.sockets,
         nodes,
         sockets,
-        node_core * nodes,
-        web_cores,
-        web_processes,
-        nginx_cores,
-        memory,
-        p95,
-        redis_core,
-        node_mbit,
-        redis_mbit,
+        used["CPU of a ws node"] * nodes,
+        used["CPU of web"],
+        _processes(used["CPU of web"], workload),
+        used["CPU of nginx"],
+        used["memory of a ws node"],
+        used["latency"],
+        used["Redis, its one core"],
+        used["network of a ws node"],
+        used["network of Redis"],
         loads,
-        headroom,
+        most,
     )
 
 
-def _connect_ms(workload: Workload, costs: Costs) -> float:
-    """Return a node's cost of an average handshake of this workload, from its start to the end of the socket."""
-    ticket = workload.ticket_share
-    return (
-        costs.connect_ticket_ms * ticket
-        + costs.connect_session_ms * (1 - ticket)
-        + costs.present_ms * workload.present_share
-        + costs.query_ms * workload.query_share
-    )
+def _processes(web_cores: float, workload: Workload) -> int:
+    if workload.machine.shared:
+        return 1
+    return max(1, math.ceil(web_cores / workload.wanted.max_utilization))
 
 
-def _node_core(workload: Workload, costs: Costs, nodes: int) -> float:
-    delivery_us = costs.delivery_at(workload.sockets / nodes)
-    shared = (
-        workload.sockets * costs.socket_us / 1e6
-        + workload.deliveries_per_second * delivery_us / 1e6
-        + workload.connects_per_second * _connect_ms(workload, costs) / 1e3
-        + workload.users * workload.editing_share * costs.edit_us / 1e6
-    )
-    # Every node receives every event, even if few of its sockets are on the topic.
-    receiving_ms = sum(
-        topic.events_per_second * _by_kind(topic, costs.receive_ms, costs.read_ms) for topic in workload.topic
-    )
-    return costs.rest_core + shared / nodes + receiving_ms / 1e3
-
-
-def _redis_core(workload: Workload, costs: Costs, nodes: int) -> float:
-    events_us = sum(
-        topic.events_per_second
-        * (
-            _by_kind(topic, costs.stream_event_us, costs.publish_us)
-            + nodes * (costs.node_us + _by_kind(topic, 0.0, costs.redis_read_us))
-        )
-        for topic in workload.topic
-    )
-    us = (
-        events_us
-        + workload.connects_per_second * workload.present_share * costs.redis_present_us
-        + (workload.pages_per_second + workload.saves_per_second) * costs.redis_page_us
-        + workload.users * workload.editing_share * costs.redis_edit_us
-    )
-    return costs.redis_rest_core + nodes * costs.redis_node_core + us / 1e6
-
-
-def _nginx_cores(workload: Workload, costs: Costs) -> float:
-    return (
-        workload.sockets * costs.nginx_socket_us / 1e6
-        + workload.connects_per_second * costs.nginx_connect_ms / 1e3
-        + workload.deliveries_per_second * costs.nginx_delivery_us / 1e6
-        + (workload.pages_per_second + workload.saves_per_second) * costs.nginx_page_ms / 1e3
-    )
-
-
-def _by_kind(topic: Topic, stream: float, state: float) -> float:
-    return stream if topic.kind == "stream" else state
+def _times(terms_: Terms, factor: float) -> Terms:
+    return {cause: used * factor for cause, used in terms_.items()}

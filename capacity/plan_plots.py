@@ -14,7 +14,7 @@ from capacity.model import Plan
 from capacity.simulate import Outcome
 from testkit.plot_style import GRID, OTHER, OURS, STOCK, STYLE, save
 
-COLOURS = (OURS, STOCK, OTHER, "#30638e", "#6a4c93", "#edae49", "#8cb369")
+COLOURS = (OURS, STOCK, OTHER, "#30638e", "#6a4c93", "#edae49", "#8cb369", "#00798c", "#8d5524", "#c77dff")
 
 
 def draw(plans: Sequence[Plan], outcomes: Sequence[Outcome], directory: Path) -> list[Path]:
@@ -34,7 +34,7 @@ def _growth(plans: Sequence[Plan], path: Path) -> Path:
         shares = [plan.loads[i].share * 100 for plan in plans]
         finite = [share if math.isfinite(share) else math.nan for share in shares]
         above.plot(users, finite, color=COLOURS[i % len(COLOURS)], label=load.resource, linewidth=1.6)
-    above.axhline(plans[0].headroom * 100, color=STOCK, linestyle="--", linewidth=1)
+    above.axhline(plans[0].max_utilization * 100, color=STOCK, linestyle="--", linewidth=1)
     above.set_ylabel("full, %")
     above.set_ylim(0, 120)
     above.legend(fontsize=7, frameon=False, ncol=2, loc="upper left")

@@ -36,8 +36,8 @@ class Readings:
     # Redis without nodes, and the addition of each node.
     redis_rest: float
     redis_node: float
-    publish_us: float
-    node_us: float
+    hint_us: float
+    hint_us_per_node: float
 
 
 def costs_of(readings: Readings) -> dict[str, dict[str, float]]:
@@ -50,28 +50,28 @@ def costs_of(readings: Readings) -> dict[str, dict[str, float]]:
     return {
         "delivery_us": {str(sockets): (readings.fan_out["ws"] - save["ws"]) / readings.readers * 1e6},
         "node": {
-            "rest_core": readings.rest["ws"] / nodes,
-            "socket_us": readings.socket["ws"] * 1e6,
+            "rest_cores": readings.rest["ws"] / nodes,
+            "socket_us_per_second": readings.socket["ws"] * 1e6,
             "connect_ticket_ms": plain["ws"] * 1e3,
             "present_ms": (readings.present["ws"] - plain["ws"]) * 1e3,
             "query_ms": (readings.query["ws"] - readings.present["ws"]) * 1e3,
-            "receive_ms": receive * 1e3,
-            "read_ms": version["ws"] / nodes * 1e3,
-            "edit_us": readings.edit["ws"] * 1e6,
+            "receive_event_ms": receive * 1e3,
+            "read_version_ms": version["ws"] / nodes * 1e3,
+            "editor_us_per_second": readings.edit["ws"] * 1e6,
         },
         "redis": {
-            "redis_rest_core": readings.redis_rest,
-            "redis_node_core": readings.redis_node,
+            "redis_rest_cores": readings.redis_rest,
+            "redis_cores_per_node": readings.redis_node,
             "redis_present_us": (readings.present["redis"] - plain["redis"]) * 1e6,
             "redis_page_us": page["redis"] * 1e6,
-            "redis_edit_us": readings.edit["redis"] * 1e6,
-            "stream_event_us": (save["redis"] - page["redis"]) * 1e6 - nodes * readings.node_us,
-            "publish_us": readings.publish_us,
-            "node_us": readings.node_us,
-            "redis_read_us": (version["redis"] * 1e6 - readings.publish_us) / nodes - readings.node_us,
+            "redis_editor_us_per_second": readings.edit["redis"] * 1e6,
+            "stream_event_us": (save["redis"] - page["redis"]) * 1e6 - nodes * readings.hint_us_per_node,
+            "hint_us": readings.hint_us,
+            "hint_us_per_node": readings.hint_us_per_node,
+            "redis_read_version_us": (version["redis"] * 1e6 - readings.hint_us) / nodes - readings.hint_us_per_node,
         },
         "nginx": {
-            "nginx_socket_us": readings.socket["nginx"] * 1e6,
+            "nginx_socket_us_per_second": readings.socket["nginx"] * 1e6,
             "nginx_connect_ms": plain["nginx"] * 1e3,
             "nginx_delivery_us": (readings.fan_out["nginx"] - save["nginx"]) / readings.readers * 1e6,
             "nginx_page_ms": page["nginx"] * 1e3,

@@ -1,6 +1,7 @@
 """Deploys, node losses and reconnect storms at a plan's size, simulated by discrete events (SimPy).
 
-Sockets return in cohorts, each with the client's own backoff, to nodes that open them one after another.
+Sockets return in cohorts, each with the client's own backoff. A handshake goes through nginx, a node and Redis; each of
+them works on one handshake after another, with the part of its cores that its usual use leaves.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any
 
 import simpy
 
+from capacity.costs import Costs
 from capacity.model import Plan
-from capacity.workload import Costs, Workload
+from capacity.workload import Workload
 from testkit.page_client import HANDSHAKE_SECONDS, longest_delay
 
 # Number of cohorts, which are processes of the simulation: for any number of sockets, and for each node.
@@ -22,6 +24,8 @@ COHORTS, COHORTS_PER_NODE = 4000, 40
 DRAIN_SECONDS = 30.0 * 0.8
 START_SECONDS = 5.0
 LONGEST_SECONDS = 3600.0
+# A process that is full still opens sockets at the cost of its other work: with this share of its cores.
+LEAST_SPARE = 0.05
 DEFAULT_SEED = 20260101
 
 
@@ -36,23 +40,34 @@ class Outcome:
     all_back: float
     worst_open: float
     timeouts: float
+    # The station with the most work until all were back, and the share of that time in which it worked.
+    busiest: str
+    busy: float
     open_sockets: Sequence[tuple[float, float]]
 
     def __str__(self) -> str:
         return (
             f"{self.name}: {self.sockets:,.0f} sockets lost; half are back after {self.half_back:,.1f} s, 95 % after"
             f" {self.p95_back:,.1f} s, all after {self.all_back:,.1f} s; {self.worst_open:.1%} open at worst;"
-            f" {self.timeouts:,.0f} handshakes timed out"
+            f" {self.timeouts:,.0f} handshakes timed out; busiest was {self.busiest} ({self.busy:.0%})"
         )
 
 
 @dataclass
-class Node:
-    """A node opens one socket after another with the share of its core that its usual work leaves."""
+class Station:
+    """A process that works on one handshake after another, with the part of its cores that its usual work leaves."""
 
+    name: str
     door: simpy.Resource
+    seconds_per_connect: float
     weight_waiting: float = 0.0
     up: bool = True
+    busy_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, name: str, env: simpy.Environment, *, ms: float, cores: float, used: float) -> Station:
+        """Return a station with a cost of a handshake, and the cores that it has and that it uses anyway."""
+        return cls(name, simpy.Resource(env), ms / 1e3 / max(LEAST_SPARE * cores, cores - used))
 
 
 @dataclass
@@ -60,8 +75,9 @@ class World:
     """The simulated stack."""
 
     env: simpy.Environment
-    nodes: list[Node]
-    seconds_per_connect: float
+    nginx: Station
+    nodes: list[Station]
+    redis: Station
     total: float
     rng: random.Random
     jitter: bool = True
@@ -79,10 +95,14 @@ class World:
         env = simpy.Environment()
         session_ms = costs.connect_session_ms - costs.connect_ticket_ms
         connect_ms = costs.storm_connect_ms + session_ms * (1 - workload.ticket_share)
-        spare = max(0.05, 1 - plan.ws_cores / plan.nodes)
-        nodes = [Node(simpy.Resource(env)) for _ in range(plan.nodes)]
+        used = plan.ws_cores / plan.nodes
+        nodes = [Station.of("a ws node", env, ms=connect_ms, cores=1.0, used=used) for _ in range(plan.nodes)]
+        cores = workload.machine.nginx_cores
+        nginx = Station.of("nginx", env, ms=costs.nginx_connect_ms, cores=cores, used=plan.nginx_cores)
+        present_ms = costs.redis_present_us * workload.present_share / 1e3
+        redis = Station.of("Redis", env, ms=present_ms, cores=1.0, used=plan.redis_core)
         rng = random.Random(seed)  # noqa: S311 - chance that a seed repeats
-        return cls(env, nodes, connect_ms / 1e3 / spare, plan.sockets, rng, jitter)
+        return cls(env, nginx, nodes, redis, plan.sockets, rng, jitter)
 
     def lose(self, weight: float) -> None:
         self.disconnected += weight
@@ -116,17 +136,26 @@ class World:
                     marks.setdefault(share, when)
         half, most, all_back = (marks.get(share, LONGEST_SECONDS) for share in (0.5, 0.95, 1.0))
         worst = min((share for _, share in self.history), default=1.0)
-        return Outcome(name, self.lost, half, most, all_back, worst, self.timeouts, _thinned(self.history))
+        busiest = max((self.nginx, *self.nodes, self.redis), key=lambda each: each.busy_seconds)
+        busy = busiest.busy_seconds / all_back if all_back else 0.0
+        history = _thinned(self.history)
+        return Outcome(name, self.lost, half, most, all_back, worst, self.timeouts, busiest.name, busy, history)
 
-    def _handshake(self, node: Node, weight: float) -> Generator[Any, Any, bool]:
+    def _handshake(self, node: Station, weight: float) -> Generator[Any, Any, bool]:
         node.weight_waiting += weight
+        patience = self.env.timeout(HANDSHAKE_SECONDS)
         try:
-            with node.door.request() as turn:
-                got = yield turn | self.env.timeout(HANDSHAKE_SECONDS)
-                if turn not in got:
-                    self.timeouts += weight
-                    return False
-                yield self.env.timeout(weight * self.seconds_per_connect)
+            for station in (self.nginx, node, self.redis):
+                if not station.seconds_per_connect:
+                    continue
+                with station.door.request() as turn:
+                    got = yield turn | patience
+                    if turn not in got:
+                        self.timeouts += weight
+                        return False
+                    seconds = weight * station.seconds_per_connect
+                    yield self.env.timeout(seconds)
+                    station.busy_seconds += seconds
         finally:
             node.weight_waiting -= weight
         if not node.up:

@@ -1,4 +1,4 @@
-"""The model against a run that it was not fitted to: the predicted and the measured cost of the run's workload."""
+"""The model against runs that it was not fitted to: the predicted and the measured cost of each run's workload."""
 
 from __future__ import annotations
 
@@ -7,149 +7,119 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capacity.costs import Costs, Errors
+from capacity.from_report import workload_of
+from capacity.inputs import WorkloadError
 from capacity.model import plan
-from capacity.workload import Costs, Machine, Shared, Topic, Wanted, Workload, WorkloadError
-from loadtest.create_users import DOCUMENTS
+from capacity.ranges import FIGURES, predicted, ranges
 from loadtest.report import compare_runs
-from loadtest.report.hold_stats import hold_span
+from loadtest.run import figures
 
-# A run has no limits to plan for.
-WANTED = Wanted(250.0, 0.6)
-MEMORY_MIB, OPEN_FILES, MBIT = 4096.0, 1_000_000, 1e6
-# The generator's cost of an event that it reads: docs/load-testing.md, *Very many sockets*, 2026-11-25.
-READING_US = 14.2
-EVENT_BYTES = 300
-USERS, NOTIFICATIONS, LIST = "/ws/users/", "/ws/notifications/", "/ws/documents/"
-READ, EDIT = "/ws/document/[slug]/read/", "/ws/document/[slug]/update/"
-
-
-@dataclass(frozen=True, slots=True)
-class Receivers:
-    """The receivers of an event: sockets on these paths, spread over a number of topics."""
-
-    kind: str
-    paths: Sequence[str]
-    topics: int = 1
-
-
-EVENTS = {
-    "notification.created": Receivers("stream", (NOTIFICATIONS,)),
-    "users.count": Receivers("state", (USERS,)),
-    "documents.status": Receivers("state", (LIST,)),
-    "document.status": Receivers("state", (READ, EDIT), DOCUMENTS),
-    "lease.status": Receivers("state", (EDIT,), DOCUMENTS),
-}
+# The name of delivery in the reports of capacity/runs.
+EARLIER_DELIVERY = "notification.created"
+# The ratios in errors.toml have four decimals.
+ROUNDING = 1e-4
+UNITS = {"delivery_p95_ms": "ms", "ws_memory_mib": "MiB"}
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure, predicted and measured."""
+    """A figure, predicted with its range, and measured."""
 
     name: str
     predicted: float
     measured: float
-    unit: str
+    low: float
+    high: float
 
     @property
     def error(self) -> float:
         """The error of the prediction, as a share of the measured value."""
         return self.predicted / self.measured - 1 if self.measured else 0.0
 
+    @property
+    def is_inside(self) -> bool:
+        return self.low * (1 - ROUNDING) <= self.measured <= self.high * (1 + ROUNDING)
+
     def __str__(self) -> str:
+        unit = UNITS.get(self.name, "cores")
+        where = "inside" if self.is_inside else "OUTSIDE"
         return (
-            f"{self.name}: predicted {self.predicted:.3g} {self.unit}, measured {self.measured:.3g} {self.unit},"
-            f" error {self.error:+.0%}"
+            f"{self.name}: predicted {self.predicted:.3g} {unit} ({self.low:.3g} to {self.high:.3g}), measured"
+            f" {self.measured:.3g} {unit}, error {self.error:+.0%}, {where}"
         )
 
 
-def workload_of(run: Mapping[str, Any]) -> Workload:
-    """Return the workload of the run's users while all were live, by the second."""
-    hold_stats = run.get("hold_stats")
-    if not hold_stats or not hold_stats["seconds"]:
-        raise WorkloadError("the report has no hold with statistics; reports of earlier versions have none")
-    since, until = hold_span(run["phases"])
-    seconds = hold_stats["seconds"]
-    moments = [row for row in run["series"]["users"] if since <= row[0] < until]
-    sockets = sum(hold_stats["sockets"].values())
-    if not moments or not sockets:
-        raise WorkloadError("nothing was noted in the run's hold")
-    users = max(1, round(sum(row[1] for row in moments) / len(moments)))
-    pages = sum(times for name, times in hold_stats["pages"].items() if name.startswith("GET "))
-    saves = sum(
-        times for name, times in hold_stats["pages"].items() if name.startswith("POST ") and "/login/" not in name
-    )
-    handshakes = hold_stats["handshakes"]
-    connects = max(1, sum(handshakes.values()))
-    topics = [
-        _topic(name, receivers, run, since=since, until=until)
-        for name, receivers in EVENTS.items()
-        if name in run["series"]["deliveries"]
-    ]
-    return Workload(
-        users=users,
-        tabs=1.0,
-        sockets_per_tab=sockets / users,
-        handshakes_per_page=connects / max(1, pages + saves),
-        pages_per_user_minute=pages / seconds / users * 60,
-        saves_per_user_minute=saves / seconds / users * 60,
-        editing_share=hold_stats["sockets"].get(EDIT, 0.0) / users,
-        ticket_share=1.0,
-        present_share=sum(handshakes.get(path, 0) for path in (USERS, READ, EDIT)) / connects,
-        query_share=sum(handshakes.get(path, 0) for path in (READ, EDIT)) / connects,
-        # All users have logged in before the hold.
-        logins_per_second=0.0,
-        topic=topics,
-        wanted=WANTED,
-        machine=Machine(MEMORY_MIB, OPEN_FILES, MBIT, MBIT, _shared(run, since=since, until=until)),
-    )
-
-
-def _topic(name: str, receivers: Receivers, run: Mapping[str, Any], *, since: int, until: int) -> Topic:
-    """Return a topic with events by the second, from deliveries; a state's first value belongs to the handshake."""
-    hold_stats = run["hold_stats"]
-    on_it = sum(hold_stats["sockets"].get(path, 0.0) for path in receivers.paths)
-    came = sum(count for second, count in run["series"]["deliveries"][name] if since <= second < until)
-    if receivers.kind == "state":
-        came = max(0, came - sum(hold_stats["handshakes"].get(path, 0) for path in receivers.paths))
-    audience = on_it / receivers.topics / sum(hold_stats["sockets"].values())
-    events = came * receivers.topics / on_it / hold_stats["seconds"] if on_it else 0.0
-    return Topic(name, receivers.kind, events, EVENT_BYTES, audience)
-
-
-def _shared(run: Mapping[str, Any], *, since: int, until: int) -> Shared:
-    """Return the run's machine, which all processes shared, with the use of the generator and of other processes."""
-    used = [cores for second, cores in run["series"]["machine"] if since <= second < until]
-    services = sum(service["cpu_mean"] for service in run["services"].values())
-    cores = int(run["configuration"]["machine"].split()[0])
-    return Shared(cores, max(0.0, sum(used) / max(1, len(used)) - services), READING_US)
-
-
-def compared(run: Mapping[str, Any], costs: Costs) -> list[Comparison]:
+def compared(run: Mapping[str, Any], costs: Costs, errors: Errors) -> list[Comparison]:
     """Compare CPU and memory of the nodes, CPU of web, Redis and nginx, and p95 of delivery."""
+    measured = _measured(run)
+    workload, nodes = workload_of(run), sum(name.startswith("ws") for name in run["services"])
+    values = predicted(plan(workload, costs, nodes=nodes))
+    found = ranges(workload, costs, errors, nodes=nodes)
+    return [
+        Comparison(
+            name,
+            values[name],
+            value,
+            values[name] * getattr(found.low, name),
+            values[name] * getattr(found.high, name),
+        )
+        for name, value in measured.items()
+    ]
+
+
+def main(paths: Sequence[Path], costs: Costs, errors: Errors) -> str:
+    lines, every = [], []
+    for path in paths:
+        run = compare_runs.read(path)
+        found = compared(run, costs, errors)
+        every += found
+        lines += [f"{path}: {run['title']}, {run['configuration']['date']}", *map(str, found), ""]
+    inside = sum(each.is_inside for each in every)
+    own, all_own = left_out(errors)
+    lines += [
+        f"Measured values inside the ranges: {inside} of {len(every)}; evidence only for runs not in errors.toml.",
+        f"Of the runs in errors.toml, each with ranges from the others alone: {own} of {all_own} inside.",
+        "",
+        "Lines for errors.toml, measured divided by predicted:",
+        *_lines(every),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def left_out(errors: Errors) -> tuple[int, int]:
+    """Return how many ratios are within the ranges that the other runs give, and how many there are."""
+    inside = every = 0
+    for figure in FIGURES:
+        ratios = list(getattr(errors, figure))
+        for place, ratio in enumerate(ratios):
+            others = [*ratios[:place], *ratios[place + 1 :], 1.0]
+            inside += min(others) <= ratio <= max(others)
+            every += 1
+    return inside, every
+
+
+def _lines(every: Sequence[Comparison]) -> list[str]:
+    return [
+        f"{figure} = {[round(each.measured / each.predicted, 4) for each in every if each.name == figure]}"
+        for figure in FIGURES
+    ]
+
+
+def _measured(run: Mapping[str, Any]) -> dict[str, float]:
     services = run["services"]
     nodes = [values for name, values in services.items() if name.startswith("ws")]
     if not nodes:
         raise WorkloadError("the run did not watch its ws nodes: there is nothing to compare with")
-    planned = plan(workload_of(run), costs, nodes=len(nodes))
-    measured = [
-        Comparison("ws nodes, CPU", planned.ws_cores, sum(node["cpu_mean"] for node in nodes), "cores"),
-        Comparison("a ws node, memory", planned.node_memory_mib, max(node["rss_mib"] for node in nodes), "MiB"),
-    ]
-    for service, name, predicted in (
-        ("web", "web, CPU", planned.web_cores),
-        ("redis", "Redis, CPU", planned.redis_core),
-        ("nginx", "nginx, CPU", planned.nginx_cores),
-    ):
+    measured = {
+        "ws_cores": sum(node["cpu_mean"] for node in nodes),
+        "ws_memory_mib": max(node["rss_mib"] for node in nodes),
+    }
+    for service in ("web", "redis", "nginx"):
         if service in services:
-            measured.append(Comparison(name, predicted, services[service]["cpu_mean"], "cores"))
-    if delivery := run["latencies"].get("notification.created"):
-        measured.append(Comparison("delivery p95", planned.p95_ms, delivery["p95"], "ms"))
+            measured[f"{service}_cores"] = services[service]["cpu_mean"]
+    latencies = run["latencies"]
+    if delivery := latencies.get(figures.DELIVERY) or latencies.get(EARLIER_DELIVERY):
+        measured["delivery_p95_ms"] = delivery["p95"]
     return measured
-
-
-def main(paths: Sequence[Path], costs: Costs) -> str:
-    lines = []
-    for path in paths:
-        run = compare_runs.read(path)
-        lines += [f"{path}: {run['title']}, {run['configuration']['date']}", *map(str, compared(run, costs)), ""]
-    return "\n".join(lines)

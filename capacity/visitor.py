@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from capacity.workload import CalibrateError
+from capacity.costs import CalibrateError
 from loadtest.clients.browser import Page
 from loadtest.create_users import password
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -60,7 +61,12 @@ def run(
 def _started(command: Sequence[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that must not outlive the run, however the run ends."""
     # The clients use the library's table of close codes.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src")))}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src"))),
+        # The report has the command of the person, not that of each process.
+        "LOADTEST_COMMAND": shlex.join(["python", "-m", "loadtest", *sys.argv[1:]]),
+    }
     with output.open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)  # noqa: S603 - our own
     try:

@@ -18,6 +18,15 @@ NOISE_SHARE = 0.2
 # The report's own stylesheet; an import of the report would also import Locust.
 STYLE = Path(__file__).with_name("report.css")
 Data = Mapping[str, Any]
+# If one of these differs, the two runs had other work to do or other means to do it with.
+SAME_LOAD = {
+    "users": "users",
+    "shape": "shape",
+    "hold_seconds": "seconds",
+    "journeys": "journeys",
+    "pace": "pace",
+    "machine": "machine",
+}
 
 
 class CompareError(Exception):
@@ -79,28 +88,42 @@ def sections(before: Data, after: Data) -> list[tuple[str, list[Row]]]:
 
 
 def differences(before: Data, after: Data) -> list[tuple[str, str, str]]:
-    """Return the differences between the two runs' setups. If there are many, the figures can hardly be compared."""
+    """Return the differences between the two runs' setups."""
     changes = []
     for part in ("configuration", "versions"):
         for name in _names(before[part], after[part]):
             one, other = (str(run[part].get(name, "none")) for run in (before, after))
-            if one != other and name != "date":
+            if one != other and name not in ("date", "started_at"):
                 changes.append((name, one, other))
     return changes
 
 
+def not_comparable(before: Data, after: Data) -> list[str]:
+    """Return the reasons for which a difference of figures would not be one of the product."""
+    reasons = [
+        f"other {name} ({_plain(one)} and {_plain(other)})"
+        for key, name in SAME_LOAD.items()
+        if (one := before["configuration"].get(key)) != (other := after["configuration"].get(key))
+    ]
+    one, other = (run.get("report_version", "none") for run in (before, after))
+    return [*reasons, f"other version of the report ({one} and {other})"] if one != other else reasons
+
+
 def markdown(before: Data, after: Data) -> str:
+    reasons = not_comparable(before, after)
     lines = [
         f"# {before['title']} and {after['title']}",
         "",
         f"{before['configuration']['date']}: {_verdict(before)}. {after['configuration']['date']}: {_verdict(after)}.",
         "",
+        *[f"**Not comparable**: {'; '.join(reasons)}.", ""] * bool(reasons),
     ]
     lines += [f"- {name}: {one} and {other}" for name, one, other in differences(before, after)]
     for title, rows in sections(before, after):
         lines += ["", f"## {title}", "", "| | before | after | |", "|---|--:|--:|---|"]
         lines += [
-            f"| {row.name} | {_value(row.before, row.unit)} | {_value(row.after, row.unit)} | {row.change_text} |"
+            f"| {row.name} | {_value(row.before, row.unit)} | {_value(row.after, row.unit)}"
+            f" | {'' if reasons else row.change_text} |"
             for row in rows
         ]
     return "\n".join([*lines, ""])
@@ -109,9 +132,14 @@ def markdown(before: Data, after: Data) -> str:
 def page(before: Data, after: Data) -> str:
     """Return an HTML page that loads no other files."""
     title = html.escape(f"{before['title']} and {after['title']}")
-    tables = [_table(("", "before", "after"), differences(before, after))]
+    reasons = not_comparable(before, after)
+    problem = f"<p class='problem'>Not comparable: {html.escape('; '.join(reasons))}.</p>" if reasons else ""
+    tables = [problem, _table(("", "before", "after"), differences(before, after))]
     for name, rows in sections(before, after):
-        cells = ((row.name, _value(row.before, row.unit), _value(row.after, row.unit), row.change_text) for row in rows)
+        cells = [
+            (row.name, _value(row.before, row.unit), _value(row.after, row.unit), "" if reasons else row.change_text)
+            for row in rows
+        ]
         tables.append(f"<h2>{html.escape(name)}</h2>{_table(('', 'before', 'after', ''), cells)}")
     verdicts = html.escape(f"before: {_verdict(before)}, after: {_verdict(after)}")
     style = STYLE.read_text(encoding="utf-8")
@@ -134,6 +162,10 @@ def main(arguments: Sequence[str]) -> Path:
     (out / "compare.md").write_text(markdown(before, after), encoding="utf-8")
     (out / "compare.html").write_text(page(before, after), encoding="utf-8")
     return out / "compare.html"
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _verdict(run: Data) -> str:

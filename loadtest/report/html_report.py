@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import html
-import itertools
 import json
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from loadtest.report.judged import objective_text
+from loadtest.report.report_charts import charts
 from loadtest.report.result import Result
 from loadtest.run import figures
 from loadtest.run.objectives import Check
 from testkit.delivery_ledger import Kind
-from testkit.svg_charts import Band, Line, chart, number
+from testkit.svg_charts import number
 
 STYLE = Path(__file__).with_name("report.css")
 MEANINGS = {kind.value: kind.meaning for kind in Kind}
@@ -38,7 +38,7 @@ def html_page(result: Result) -> str:
         _faults(result),
         "<h2>Over time</h2>",
         '<div class="charts">',
-        *_charts(result),
+        *charts(result),
         "</div>",
         "<h2>Verdict</h2>",
         _table(("objective", "allowed", "measured", ""), (_check(each) for each in result.checks)),
@@ -121,91 +121,6 @@ def _faults(result: Result) -> str:
     return f'<section class="faults"><h2>What went wrong: {counted}</h2><ul>{shown}</ul>{more}</section>'
 
 
-def _charts(result: Result) -> Iterable[str]:
-    series, objectives = result.series, {each.name: each.limit for each in result.checks}
-    last = max((row[0] for row in series["users"]), default=1)
-    seconds = _seconds(last)
-    bands = _phases(result, last)
-
-    def over_time(lines: Sequence[Line], unit: str, limit: tuple[str, float] | None = None) -> str:
-        return chart(lines, unit=unit, x_ticks=seconds, bands=bands, limit=limit)
-
-    latency = series["latency_ms"][figures.DELIVERY]
-    lines = [Line(name, [(row[0], row[i]) for row in latency]) for i, name in ((3, "p99"), (2, "p95"), (1, "p50"))]
-    limit = ("objective: p95", objectives["delivery_p95_ms"])
-    yield _figure(
-        "Delivery latency, by second",
-        "From the event's own time to the client.",
-        over_time(lines, "ms", limit),
-    )
-
-    sent = [Line(name, [(x, y) for x, y in rows]) for name, rows in series["deliveries"].items()]
-    yield _figure("Deliveries per second", "Messages that reached clients, by event.", over_time(sent, "per s"))
-
-    users = [Line(name, [(row[0], row[i]) for row in series["users"]]) for i, name in ((2, "sockets"), (1, "users"))]
-    yield _figure("Users and sockets", "Logged-in users and their open sockets.", over_time(users, ""))
-
-    yield _figure("Latency by percentile", "Of the whole run: how slow the slowest are.", _curves(series["curves"]))
-
-    names = sorted({name for _, _, services in series["cpu"] for name in services})
-    cpu = [Line("generator", [(second, share * 100) for second, share, _ in series["cpu"]])]
-    # Reports of earlier versions lack it.
-    machine = [(second, cores * 100) for second, cores in series.get("machine", ())]
-    cpu += [Line("whole machine", machine)] * bool(machine)
-    cpu += [
-        Line(name, [(second, shares[name] * 100) for second, _, shares in series["cpu"] if name in shares])
-        for name in names
-    ]
-    yield _figure("CPU", "100 % is one core; Python's processes have one each.", over_time(cpu, "%"))
-
-    memory = [
-        Line(name, [(second, sizes[name]) for second, sizes in series["rss_mib"] if name in sizes]) for name in names
-    ]
-    yield _figure("Memory", "RSS of each service, all its processes together.", over_time(memory, "MiB"))
-
-    lag = [Line("worst lag", [(second, value) for second, value in series["lag_ms"]])]
-    limit = ("objective", objectives["generator_lag_ms"])
-    yield _figure(
-        "The generator's own lag",
-        "How late its loop woke up: above the line it measures itself.",
-        over_time(lag, "ms", limit),
-    )
-
-
-def _curves(curves: dict[str, list[list[float]]]) -> str:
-    names = (figures.INTENDED, figures.DELIVERY, figures.RESUME, figures.COUNT, figures.HANDSHAKE)
-    short = {figures.INTENDED: "intended save", figures.DELIVERY: "delivery", figures.COUNT: "users.count"}
-    lines = [
-        Line(short.get(name, name), [(_nines(p), value) for p, value in curves[name]])
-        for name in names
-        if name in curves
-    ]
-    x_ticks = [(_nines(p), f"{p:g} %") for p in (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)]
-    return chart(lines, unit="ms", x_ticks=x_ticks)
-
-
-def _nines(percent: float) -> float:
-    return -math.log10(1 - percent / 100)
-
-
-def _seconds(last: float) -> list[tuple[float, str]]:
-    step = next((step for step in (10, 20, 30, 60, 120, 300, 600) if last / step <= 8), 1800)
-    return [(float(second), f"{second} s") for second in range(0, int(last) + 1, step)]
-
-
-def _phases(result: Result, last: float) -> list[Band]:
-    starts = [*result.phases, ("", int(last))]
-    return [
-        Band(name, start, min(end, last))
-        for (name, start), (_, end) in itertools.pairwise(starts)
-        if end > start and start < last
-    ]
-
-
-def _figure(title: str, note: str, svg: str) -> str:
-    return f"<figure><figcaption><b>{_text(title)}</b> {_text(note)}</figcaption>{svg}</figure>"
-
-
 def _check(each: Check) -> Sequence[str]:
     unit = next((unit for ending, unit in UNITS.items() if each.name.endswith(ending)), "")
     state = {
@@ -221,14 +136,19 @@ def _check(each: Check) -> Sequence[str]:
 
 def _latencies(result: Result) -> str:
     rows = (
-        (_text(name), f"{s.count:,}", *(number(v) for v in (s.p50, s.p95, s.p99, s.p99_9, s.maximum)))
+        (
+            _text(name),
+            f"{s.count:,}",
+            *(number(v) for v in (s.p50, s.p95, s.p99, s.p99_9, s.maximum)),
+            objective_text(name, result.checks),
+        )
         for name, s in result.latencies.items()
     )
     note = (
         "<p class='note'>Notifications: while all users were live. The others: over the whole run."
         " p99.9 needs thousands of values to mean much.</p>"
     )
-    return note + _table(("", "count", "p50", "p95", "p99", "p99.9", "max"), rows)
+    return note + _table(("", "count", "p50", "p95", "p99", "p99.9", "max", "objective"), rows)
 
 
 def _pages(result: Result) -> str:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+from loadtest.report import compare_runs
 from loadtest.report.html_report import html_page
+from loadtest.report.judged import objective_text
 from loadtest.report.result import Result
 from loadtest.run import figures
 from testkit.svg_charts import number
 
-# A pull request must show that there are faults, with some examples.
+# A pull request must show that there are faults, with some examples, and the pages that users load most.
 FAULTS_SHOWN = 10
+PAGES_SHOWN = 12
+# A run, its directory or its report.json, whose figures the report must compare with its own.
+BASELINE = "LOADTEST_BASELINE"
 
 
 def write_report(result: Result, directory: Path) -> Path:
     """Write the files, and return the path of the page."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "report.json").write_text(json.dumps(result.as_data(), indent=1) + "\n", encoding="utf-8")
-    (directory / "report.md").write_text(markdown(result), encoding="utf-8")
+    (directory / "report.md").write_text(markdown(result) + _baseline(directory), encoding="utf-8")
     (directory / "headline.txt").write_text(headline(result), encoding="utf-8")
     path = directory / "report.html"
     path.write_text(html_page(result), encoding="utf-8")
@@ -39,13 +45,18 @@ def markdown(result: Result) -> str:
         *(f"- {fault}" for fault in result.faults[:FAULTS_SHOWN]),
         *(f"- {error}" for error in result.errors[:FAULTS_SHOWN]),
         *[""] * bool(result.problems or result.faults or result.errors),
-        "| milliseconds | count | p50 | p95 | p99 | p99.9 | max |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        f"`{configuration['command']}`",
+        "",
+        "| milliseconds | count | p50 | p95 | p99 | p99.9 | max | objective |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
         *(
-            f"| {name} | {s.count:,} | {' | '.join(number(v) for v in (s.p50, s.p95, s.p99, s.p99_9, s.maximum))} |"
+            f"| {name} | {s.count:,} | {' | '.join(number(v) for v in (s.p50, s.p95, s.p99, s.p99_9, s.maximum))}"
+            f" | {objective_text(name, result.checks)} |"
             for name, s in result.latencies.items()
         ),
         "",
+        *_pages(result),
+        *_services(result),
         "| objective | allowed | measured | |",
         "|---|--:|--:|---|",
         *(
@@ -56,6 +67,49 @@ def markdown(result: Result) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _pages(result: Result) -> list[str]:
+    pages = sorted(result.pages, key=lambda page: -page["count"])
+    rest = len(pages) - PAGES_SHOWN
+    return [
+        "| pages, milliseconds | count | p50 | p95 | p99 | failed |",
+        "|---|--:|--:|--:|--:|--:|",
+        *(
+            f"| {page['method']} {page['name']} | {page['count']:,}"
+            f" | {' | '.join(number(page[name] or 0) for name in ('p50', 'p95', 'p99'))} | {page['failures']:,} |"
+            for page in pages[:PAGES_SHOWN]
+        ),
+        *[f"| and {rest} others | | | | | |"] * (rest > 0),
+        "",
+    ]
+
+
+def _services(result: Result) -> list[str]:
+    health = result.generator
+    return [
+        "| of one core, while all users were live | CPU mean | CPU most | RSS most |",
+        "|---|--:|--:|--:|",
+        *(
+            f"| {name} | {used['cpu_mean']:.0%} | {used['cpu_max']:.0%} | {used['rss_mib']:.0f} MiB |"
+            for name, used in result.services.items()
+        ),
+        f"| generator | {health.cpu_mean:.0%} | {health.cpu_max:.0%} | |",
+        "",
+    ]
+
+
+def _baseline(directory: Path) -> str:
+    """Return the comparison with the run that the environment names. A run must not fail for want of that one."""
+    if not (path := os.environ.get(BASELINE)):
+        return ""
+    try:
+        before = compare_runs.read(Path(path))
+    except compare_runs.CompareError as error:
+        return f"\n**No comparison with the baseline**: {error}\n"
+    after = compare_runs.read(directory)
+    (directory / "compare.html").write_text(compare_runs.page(before, after), encoding="utf-8")
+    return f"\n{compare_runs.markdown(before, after)}"
 
 
 def _shape(result: Result) -> list[str]:

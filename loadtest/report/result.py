@@ -6,13 +6,13 @@ import dataclasses
 import math
 import os
 import platform
+import shlex
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from locust.env import Environment
-from locust.runners import MasterRunner
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from loadtest.report import bottleneck
 from loadtest.report.hold_stats import HoldStats
@@ -26,7 +26,15 @@ from testkit.delivery_ledger import Kind
 from testkit.machine_facts import commit, cpu_model, has_changes, package_versions, redis_version
 from testkit.percentiles import percentiles
 
+if TYPE_CHECKING:
+    # An import of Locust would patch the process, and a reader of results needs none.
+    from locust.env import Environment
+
 PACKAGES = ("locust", "gevent", "websocket-client", "Django", "channels", "daphne", "Twisted", "redis", "gunicorn")
+# Of report.json, as report.schema.json defines it: greater with each change by which a program could read it wrongly.
+REPORT_VERSION = 1
+# The command that started this process, if it was not a person's.
+COMMAND = "LOADTEST_COMMAND"
 # The percentiles that curves are drawn through.
 CURVE = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99)
 
@@ -59,6 +67,7 @@ class Result:
     growth: Mapping[str, float]
     series: Mapping[str, Any]
     hold_stats: HoldStats
+    report_version: int = REPORT_VERSION
 
     @classmethod
     def of(cls, run: Run, environment: Environment) -> Result:
@@ -164,11 +173,14 @@ def _totals(run: Run) -> dict[str, int]:
 
 
 def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
+    from locust.runners import MasterRunner  # noqa: PLC0415 - see above
+
     options = environment.parsed_options
     assert options is not None
     return {
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
         "started_at": run.started,
+        "command": os.environ.get(COMMAND) or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "host": environment.host,
         "shape": options.shape,
         "generators": max(1, options.expect_workers) if isinstance(environment.runner, MasterRunner) else 1,

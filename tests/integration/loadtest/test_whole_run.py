@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+import jsonschema
 import pytest
 
 from deploy.local.layout import ROOT, free_port
@@ -202,3 +203,12 @@ def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_pat
     assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
     broken = [check["name"] for check in report["checks"] if check["passed"] is False]
     assert "unaccounted_users" in broken
+
+
+def test_report_is_what_its_schema_says_and_has_its_command(ramp):
+    directory, report = ramp
+    schema = json.loads((ROOT / "loadtest" / "report" / "report.schema.json").read_text())
+    jsonschema.validate(report, schema)
+    command = report["configuration"]["command"]
+    assert command.startswith("python -m loadtest ")
+    assert f"`{command}`" in (directory / "report.md").read_text().splitlines()

@@ -254,3 +254,57 @@ def test_build_without_a_compiler_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(load_clients, "find_program", lambda *_: None)
     with pytest.raises(BenchError, match="no C compiler: apt-get install"):
         load_clients.build()
+
+
+def centrifugo_script(*frames, joined=b'{"id":2,"subscribe":{"epoch":"x"}}'):
+    """Answer the commands of a client, then send these texts."""
+
+    async def script(peer):
+        _, commands = await peer.receive()
+        peer.commands = [json.loads(line) for line in commands.splitlines()]
+        COMMANDS.append(peer.commands)
+        await peer.send(frame(b'{"id":1,"connect":{"client":"c"}}\n' + joined))
+        for text in frames:
+            await peer.send(frame(text))
+        if frames and frames[-1] == b"{}":
+            PONGS.append(await peer.receive())
+
+    return script
+
+
+COMMANDS: list = []
+PONGS: list = []
+
+
+def push(n):
+    return json.dumps({"push": {"channel": "bench", "pub": {"data": {"n": n, "t": 1}, "offset": n + 1}}}).encode()
+
+
+async def test_client_of_centrifugo_connects_with_its_token_and_subscribes():
+    COMMANDS.clear()
+    token = "t" * 200
+    async with measuring(centrifugo_script(push(0)), centrifugo=token) as (running, connected):
+        assert connected["open"] == 1
+        assert (await arrived(running, 1))["complete"]
+    assert [[{"id": 1, "connect": {"token": token}}, {"id": 2, "subscribe": {"channel": "bench"}}]] == COMMANDS
+
+
+async def test_client_of_centrifugo_takes_several_events_of_a_frame_and_answers_pings():
+    """Centrifugo joins lines in one frame if several wait."""
+    PONGS.clear()
+    frames = (push(0) + b"\n" + push(1), push(1), b"{}")
+    async with measuring(centrifugo_script(*frames), centrifugo="") as (running, _):
+        assert (await arrived(running, 2))["complete"]
+        for _ in range(100):
+            if PONGS:
+                break
+            await asyncio.sleep(0.05)
+        report = await running.report()
+    assert (report["deliveries"], report["duplicated"], report["unnumbered"], report["pings"]) == (2, 1, 0, 1)
+    assert PONGS == [(1, b"{}")]
+
+
+async def test_client_that_centrifugo_refuses_is_not_counted_as_open():
+    with pytest.raises(BenchError, match="ended"):
+        async with measuring(centrifugo_script(joined=b'{"id":2,"error":{"code":103}}'), centrifugo=""):
+            pass

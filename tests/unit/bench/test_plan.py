@@ -56,6 +56,25 @@ def test_full_plan_has_every_measure_and_quick_only_the_core():
     assert {(step.measure, step.clients) for step in quick().steps()} == {("fanout", 1000)}
 
 
+def test_full_plan_has_the_peers_and_both_publishers():
+    steps = list(full().steps())
+    assert {"centrifugo", "ws-buffer", "tidewire-outbox"} < {step.server for step in steps if step.measure == "fanout"}
+    assert {step.variant for step in steps if (step.measure, step.server) == ("idle", "centrifugo")} == {
+        "bare",
+        "ticket",
+    }
+
+
+def test_quick_plan_has_the_cheapest_stock_and_fits_into_its_time():
+    """Six steps of at most 17 s: start, connect, two doses, and each time one more event that takes long to arrive."""
+    plan = quick()
+    steps = list(plan.steps())
+    assert {step.server for step in steps} == {"uvicorn-pubsub", "ws", "tidewire"}
+    assert plan.tries == 1
+    assert plan.most_seconds <= 100.0
+    assert len(steps) * (11.0 + sum(dose.seconds for dose in plan.dose.values())) <= 110.0
+
+
 def test_dose_is_bounded_on_both_sides():
     assert all(0 < dose.least <= dose.most for dose in FULL_DOSE.values())
     assert Dose(1.0, 2, 3).seconds == pytest.approx(1.0)
@@ -71,6 +90,15 @@ def test_time_left_is_learned_from_the_round_before(capsys):
     assert "[1/3] round 1: fanout ws 1000 clients ... (about 45 s left)" in output
     assert "    12.3 us" in output
     assert "[2/3] round 2: fanout ws 1000 clients ... (about 0 s left)" in output
+
+
+def test_later_rounds_are_left_out_if_no_time_is_left(capsys):
+    """An hour is enough for all; without any time the first round runs nevertheless."""
+    steps = [Step("fanout", "ws", 1000, number) for number in (1, 2)]
+    patient, hasty = Progress(steps, most_seconds=3600.0), Progress(steps, most_seconds=0.0)
+    assert [patient.left_out(number) for number in (0, 1)] == [False, False]
+    assert [hasty.left_out(number) for number in (0, 1)] == [False, True]
+    assert "[2/2] round 2: fanout ws 1000 clients is left out: no time is left" in capsys.readouterr().out
 
 
 def test_times_are_said_for_people():

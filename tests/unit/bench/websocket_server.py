@@ -43,8 +43,11 @@ class Peer:
         """Read a frame of the client and return its opcode and unmasked body. A frame without a mask is an error."""
         opcode, length = await self.reader.readexactly(2)
         assert length & 0x80, "a client must mask"
+        length &= 0x7F
+        if length == 126:
+            [length] = struct.unpack("!H", await self.reader.readexactly(2))
         mask = await self.reader.readexactly(4)
-        body = await self.reader.readexactly(length & 0x7F)
+        body = await self.reader.readexactly(length)
         return opcode & 0x0F, bytes(byte ^ mask[i % 4] for i, byte in enumerate(body))
 
 

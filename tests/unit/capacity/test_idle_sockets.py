@@ -2,8 +2,8 @@
 
 import pytest
 
+from capacity.costs import CalibrateError
 from capacity.idle_sockets import IdleSocket
-from capacity.workload import CalibrateError
 from testkit.frame_parser import CLOSE, TEXT
 from testkit.websocket_client import client_frame
 from tests.unit.testkit.test_websocket_client import ACCEPTED, Transport, server_frame

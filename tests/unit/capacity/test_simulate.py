@@ -17,7 +17,7 @@ from capacity.simulate import (
     storm,
 )
 from testkit.page_client import FIRST_DELAY_SECONDS
-from tests.unit.capacity.test_model import COSTS, workload
+from tests.unit.capacity.test_model import COSTS, MACHINE, costing, workload
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +86,29 @@ def test_busy_nodes_take_longer():
 def test_same_seed_gives_the_same_course():
     assert storm(world(seed=7)) == storm(world(seed=7))
     assert storm(world(seed=7)) != storm(world(seed=8))
+
+
+def slow(**costs):
+    found = workload(users=4000, topics=(), present_share=0.5)
+    dear = costing(**costs)
+    return World.of(plan(found, dear, nodes=4), dear, found, jitter=False)
+
+
+def test_redis_opens_doors_for_all_nodes_one_after_another():
+    """Half of 4,000 handshakes make a user present, at 2 ms of the one Redis: longer than a node's second."""
+    found = storm(slow(redis_present_us=2000.0))
+    assert found.all_back == pytest.approx(4.0, rel=0.01)
+    assert (found.busiest, found.busy) == ("Redis", pytest.approx(1.0, abs=0.01))
+
+
+def test_nginx_can_be_what_a_storm_waits_for():
+    """Two milliseconds a handshake, on a quarter of a core."""
+    found = workload(users=4000, topics=(), machine=dataclasses.replace(MACHINE, nginx_cores=0.25))
+    dear = costing(nginx_connect_ms=2.0)
+    outcome = storm(World.of(plan(found, dear, nodes=4), dear, found, jitter=False))
+    assert outcome.all_back == pytest.approx(32.0, rel=0.02)
+    assert outcome.busiest == "nginx"
+
+
+def test_busiest_is_a_node_where_only_nodes_work():
+    assert storm(world(jitter=False)).busiest == "a ws node"

@@ -1,14 +1,21 @@
 """The workload is read from a run's report, and the prediction's error is relative to the measured value."""
 
+import json
+
 import pytest
 
-from capacity.validate import Comparison, compared, workload_of
-from capacity.workload import WorkloadError
+from capacity.costs import Errors
+from capacity.inputs import WorkloadError
+from capacity.ranges import FIGURES
+from capacity.validate import Comparison, compared, left_out, main
 from tests.unit.capacity.test_model import COSTS
+
+ERRORS = Errors(**{key: [0.9, 1.0, 1.2] for key in FIGURES})
+CONFIGURATION = {"machine": "4 cores, a processor", "date": "2026-11-25 10:00 UTC"}
 
 RUN = {
     "phases": [["ramp", 0], ["hold", 10], ["cut", 12], ["settle", 20], ["ended", 30]],
-    "configuration": {"machine": "4 cores, a processor"},
+    "configuration": CONFIGURATION,
     "hold_stats": {
         "seconds": 10,
         "pages": {"GET /": 60, "POST /notifications/read/": 30, "POST /login/": 5},
@@ -33,46 +40,44 @@ RUN = {
 }
 
 
-def test_workload_is_what_the_users_did_in_the_hold():
-    workload = workload_of(RUN)
-    assert (workload.users, workload.sockets) == (100, pytest.approx(240))
-    assert (workload.pages_per_second, workload.saves_per_second) == (pytest.approx(6.0), pytest.approx(3.0))
-    assert workload.connects_per_second == pytest.approx(20.0)
-    assert (workload.present_share, workload.query_share) == (pytest.approx(0.55), pytest.approx(0.1))
-
-
-def test_events_are_what_was_delivered_less_the_first_values_of_handshakes():
-    """Counts: 9 of 109 a second to 100 sockets are initial values. Document status: 20 of 24, to 2 sockets each."""
-    topics = {topic.name: topic for topic in workload_of(RUN).topic}
-    assert {name: (topic.kind, topic.events_per_second) for name, topic in topics.items()} == {
-        "notification.created": ("stream", pytest.approx(2.0)),
-        "users.count": ("state", pytest.approx(1.0)),
-        "document.status": ("state", pytest.approx(0.2)),
-    }
-    assert topics["document.status"].audience == pytest.approx(2 / 240)
-
-
-def test_machine_is_shared_with_what_is_no_service():
-    shared = workload_of(RUN).machine.shared
-    assert shared is not None
-    assert (shared.cores, shared.others_cores) == (4, pytest.approx(1.5 - 0.76))
-
-
 def test_every_figure_that_the_run_has_is_compared():
-    comparisons = {each.name: each for each in compared(RUN, COSTS)}
-    assert list(comparisons) == ["ws nodes, CPU", "a ws node, memory", "Redis, CPU", "delivery p95"]
-    assert comparisons["ws nodes, CPU"].measured == pytest.approx(0.75)
-    assert comparisons["ws nodes, CPU"].predicted == pytest.approx(300.4 * 10e-6 + 20 * 1e-3, rel=0.01)
-    assert comparisons["a ws node, memory"].measured == pytest.approx(110.0)
+    found = {each.name: each for each in compared(RUN, COSTS, ERRORS)}
+    assert list(found) == ["ws_cores", "ws_memory_mib", "redis_cores", "delivery_p95_ms"]
+    assert found["ws_cores"].measured == pytest.approx(0.75)
+    assert found["ws_cores"].predicted == pytest.approx(300.4 * 10e-6 + 20 * 1e-3, rel=0.01)
+    assert found["ws_memory_mib"].measured == pytest.approx(110.0)
+
+
+def test_measured_value_is_inside_or_outside_of_the_range():
+    memory = {each.name: each for each in compared(RUN, COSTS, ERRORS)}["ws_memory_mib"]
+    assert (memory.low, memory.high) == (pytest.approx(memory.predicted * 0.9), pytest.approx(memory.predicted * 1.2))
+    assert memory.is_inside
+    assert "inside" in str(memory)
+    cpu = {each.name: each for each in compared(RUN, COSTS, ERRORS)}["ws_cores"]
+    assert not cpu.is_inside
+    assert "OUTSIDE" in str(cpu)
+
+
+def test_command_counts_what_was_inside_and_prints_the_lines_of_the_file(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({**RUN, "title": "t", "totals": {}, "counts": {}, "configuration": CONFIGURATION}))
+    text = main([path], COSTS, ERRORS)
+    assert "inside the ranges: 1 of 4" in text
+    assert f"ws_memory_mib = [{110 / (100 + 120 * 8 / 1024):.4f}]" in text
+
+
+def test_run_left_out_is_compared_with_the_others_alone():
+    """Of 0.9, 1.0, 1.2 only the middle one is between the others; 1.0, no error at all, is always allowed."""
+    assert left_out(ERRORS) == (6, 18)
 
 
 def test_error_is_of_what_was_measured():
-    assert Comparison("CPU", 0.6, 0.5, "cores").error == pytest.approx(0.2)
-    assert "error +20%" in str(Comparison("CPU", 0.6, 0.5, "cores"))
+    assert Comparison("ws_cores", 0.6, 0.5, 0.4, 0.7).error == pytest.approx(0.2)
+    assert "error +20%" in str(Comparison("ws_cores", 0.6, 0.5, 0.4, 0.7))
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "says"),
     [
         ({"hold_stats": None}, "no hold"),
         ({"hold_stats": {"seconds": 0}}, "no hold"),
@@ -80,6 +85,6 @@ def test_error_is_of_what_was_measured():
         ({"services": {}}, "did not watch"),
     ],
 )
-def test_run_that_cannot_be_compared_is_refused(change, message):
-    with pytest.raises(WorkloadError, match=message):
-        compared({**RUN, **change}, COSTS)
+def test_run_that_cannot_be_compared_is_refused(change, says):
+    with pytest.raises(WorkloadError, match=says):
+        compared({**RUN, **change}, COSTS, ERRORS)

@@ -1,5 +1,6 @@
 """The comparison of two runs: all figures of either run, their changes, and different configurations."""
 
+import html
 import json
 
 import pytest
@@ -77,3 +78,45 @@ def test_what_is_no_result_is_refused(tmp_path, text):
     (tmp_path / "report.json").write_text(text)
     with pytest.raises(CompareError, match="is no result of a load test"):
         compare_runs.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"users": 80}, "other users (50 and 80)"),
+        ({"shape": "storm"}, "other shape (ramp and storm)"),
+        ({"hold_seconds": 10.0}, "other seconds (60.0 and 10.0)"),
+        ({"journeys": {"Editor": 2}}, 'other journeys ({"Editor": 1} and {"Editor": 2})'),
+        ({"pace": 3.0}, "other pace (1.0 and 3.0)"),
+        ({"machine": "4 cores"}, "other machine (2 cores and 4 cores)"),
+    ],
+)
+def test_runs_of_another_load_or_machine_are_not_comparable(more, reason):
+    before, after = alike(), alike(**more)
+    assert compare_runs.not_comparable(before, after) == [reason]
+    assert f"**Not comparable**: {reason}." in compare_runs.markdown(before, after)
+    assert html.escape(f"Not comparable: {reason}.") in compare_runs.page(before, after)
+    assert "%" not in compare_runs.markdown(before, after)
+
+
+def test_reports_of_two_versions_are_not_comparable():
+    before, after = alike(), {**alike(), "report_version": 1}
+    assert compare_runs.not_comparable(before, after) == ["other version of the report (none and 1)"]
+
+
+def test_runs_of_two_commits_are_comparable():
+    after = {**alike(), "versions": {"tidewire": "ba9876543210", "Python": "3.11.2"}}
+    assert compare_runs.not_comparable(alike(), after) == []
+    assert "Not comparable" not in compare_runs.markdown(alike(), after) + compare_runs.page(alike(), after)
+
+
+def alike(**more):
+    found = result()
+    configuration = {
+        "shape": "ramp",
+        "hold_seconds": 60.0,
+        "journeys": {"Editor": 1},
+        "pace": 1.0,
+        "machine": "2 cores",
+    }
+    return {**found, "configuration": {**found["configuration"], **configuration, **more}}
