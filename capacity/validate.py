@@ -12,6 +12,7 @@ from capacity.workload import Costs, Machine, Shared, Topic, Wanted, Workload, W
 from loadtest.create_users import DOCUMENTS
 from loadtest.report import compare_runs
 from loadtest.report.hold_stats import hold_span
+from loadtest.run import figures
 
 # A run has no limits to plan for.
 WANTED = Wanted(250.0, 0.6)
@@ -140,7 +141,7 @@ def compared(run: Mapping[str, Any], costs: Costs) -> list[Comparison]:
     ):
         if service in services:
             measured.append(Comparison(name, predicted, services[service]["cpu_mean"], "cores"))
-    if delivery := run["latencies"].get("notification.created"):
+    if delivery := run["latencies"].get(figures.DELIVERY):
         measured.append(Comparison("delivery p95", planned.p95_ms, delivery["p95"], "ms"))
     return measured
 

@@ -26,7 +26,7 @@ from deploy.prose.texts import CODE_SUFFIXES, Text, texts_of
 # some of them have too few words for a rate.
 CHECKED = {
     **{name: (name,) for name in ("src", "services", "docs", "deploy")},
-    "measuring": ("loadtest", "bench", "capacity", "experiments", "testkit"),
+    "measuring": ("loadtest", "bench", "capacity", "examples", "experiments", "testkit"),
     "tests": ("tests",),
 }
 # Documents outside docs/. The changelog is left out, because it uses the names of its time.

@@ -41,8 +41,8 @@ class Editor(DashboardUser):
         self.rest_when_over()
         self.open_form()
 
-    def leave_dashboard(self) -> None:
-        super().leave_dashboard()
+    def be_absent(self) -> None:
+        super().be_absent()
         self.run_state.end_editing(self.slug, self.name)
 
     def open_form(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from loadtest.run import figures
 from loadtest.run.accounts import Accounts
+from loadtest.run.audiences import GRACE_SECONDS
 from loadtest.run.clock_difference import Clocks, Difference
 from loadtest.run.figures import Figures, Meter
 from loadtest.run.generator_health import Sample
@@ -93,6 +94,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self._meters: dict[str, Meter] = {}
+        self.accounts.audiences.late_seconds = self.objectives.late_seconds
         self.started = self.clock()
         self.load_at_start = round(os.getloadavg()[0], 2)
         self.phases.append((RAMP, 0))
@@ -184,6 +186,11 @@ class Run:
         """Reconcile all ledgers, while all users are still connected."""
         self.flush()
         account = self.accounts.reconcile()
+        if excused := self.accounts.audiences.excused():
+            self.incidents.append(
+                f"{excused:,} messages were sent within {GRACE_SECONDS:g} s of a client's coming or leaving,"
+                " did not reach it and were not due"
+            )
         if not account.due:
             self.problem = self.problem or "no event was due to anybody: nothing was measured"
         return account
