@@ -32,7 +32,7 @@ class Series(NamedTuple):
 
 
 class Numbered(NamedTuple):
-    """A message as its receiver reads it. `sent` is the time of sending by the generator's clock, if the text has it."""
+    """A message as its receiver reads it. `sent` is its time by the generator's clock, if the text has one."""
 
     sender: str
     number: int

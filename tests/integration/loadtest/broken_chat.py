@@ -1,0 +1,43 @@
+"""The chat of `examples/`, in which one client gets a fault: CHAT_FAULT=drop|double|reorder.
+
+`daphne tests.integration.loadtest.broken_chat:application`
+"""
+
+import os
+import time
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import path
+
+from examples.chat.asgi import ChatConsumer
+
+# Longer than the time in which the load test cannot be sure of a client's membership.
+AGE_SECONDS = 2.5
+
+
+class BrokenConsumer(ChatConsumer):
+    victim = None
+    held = None
+    done = False
+
+    async def connect(self):
+        self.since = time.monotonic()
+        await super().connect()
+
+    async def chat_message(self, event):
+        cls = BrokenConsumer
+        sender = event["content"]["sender"]
+        if cls.victim is None and time.monotonic() - self.since > AGE_SECONDS:
+            cls.victim, cls.held = self, event
+            if os.environ["CHAT_FAULT"] == "double":
+                await super().chat_message(event)
+                await super().chat_message(event)
+            return
+        await super().chat_message(event)
+        if cls.victim is self and not cls.done and cls.held["content"]["sender"] == sender:
+            cls.done = True
+            if os.environ["CHAT_FAULT"] == "reorder":
+                await super().chat_message(cls.held)
+
+
+application = ProtocolTypeRouter({"websocket": URLRouter([path("ws/chat/<slug:room>/", BrokenConsumer.as_asgi())])})
