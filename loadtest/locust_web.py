@@ -46,7 +46,7 @@ def so_far(wired: LocustRun) -> Result:
     tallies = [run.accounts.tally(as_it_stands=True)]
     if wired.workers is not None:
         tallies += _of_workers(view, wired.workers.accounts_so_far())
-    names = {**view.accounts.names, **dict(run.accounts.audiences.published)}
+    names = {**view.accounts.names, **dict(run.accounts.rooms.published)}
     view.accounts.account = merged(tallies, names=names)
     result = Result.of(view, wired.environment)
     return dataclasses.replace(result, title=f"{result.title}, {run.phase}, {run.second} s so far")

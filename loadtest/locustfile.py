@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from loadtest.journeys.editor import Editor
-from loadtest.journeys.five_tabs import FiveTabs
-from loadtest.journeys.list_reader import ListReader
-from loadtest.journeys.mobile import Mobile
-from loadtest.journeys.watcher import Watcher
+from loadtest.journeys.readers import FiveTabs, ListReader, Mobile, Watcher
 from loadtest.product import LiveUser
 
 __all__ = ["Editor", "FiveTabs", "ListReader", "LiveUser", "Mobile", "Watcher"]

@@ -10,6 +10,6 @@ from __future__ import annotations
 from loadtest import locust_run
 from loadtest.clients.wires import JsonNumber, Tidewire, Wire
 from loadtest.journeys.live_user import LiveUser
-from loadtest.run.audiences import Numbered
+from loadtest.run.rooms import Numbered
 
 __all__ = ["JsonNumber", "LiveUser", "Numbered", "Tidewire", "Wire", "locust_run"]

@@ -10,7 +10,7 @@ from websocket import WebSocketException
 
 from loadtest.clients.live_socket import LiveSocket
 from loadtest.clients.wires import Wire
-from loadtest.run.audiences import GRACE_SECONDS, Series, Stay
+from loadtest.run.rooms import GRACE_SECONDS, Series, Stay
 from loadtest.run.run_state import Run
 
 # A day: silence is no loss of the connection, because a server without pings may have nothing to send.
@@ -50,7 +50,7 @@ class WireSocket(LiveSocket):
         with contextlib.suppress(OSError, WebSocketException):
             self._socket.send(text)
             if self._sender:
-                self._run.accounts.audiences.sent(Series(self._wire.room, self._sender), number, now)
+                self._run.accounts.rooms.sent(Series(self._wire.room, self._sender), number, now)
             return True
         return False
 
@@ -62,12 +62,12 @@ class WireSocket(LiveSocket):
     def _connect(self) -> None:
         super()._connect()
         assert self._socket is not None
-        audiences = self._run.accounts.audiences
-        self._sender = "" if self._wire.is_numbered_by_server else audiences.new_sender(self._name)
+        rooms = self._run.accounts.rooms
+        self._sender = "" if self._wire.is_numbered_by_server else rooms.new_sender(self._name)
         self._numbers = itertools.count(1)
         for text in self._wire.first:
             self._socket.send(text)
-        self._stay = audiences.enter(self._name, self._wire.room, self._run.clock())
+        self._stay = rooms.enter(self._name, self._wire.room, self._run.clock())
 
     def _may_damage(self, data: bytes) -> bool:
         return self._wire.read(data) is not None
@@ -82,7 +82,7 @@ class WireSocket(LiveSocket):
             return
         now = run.clock()
         run.delivered(MESSAGE)
-        run.accounts.audiences.received(self._stay, message, now)
+        run.accounts.rooms.received(self._stay, message, now)
         if message.sent is not None:
             self._deliveries.add(int(now - run.started), now - message.sent)
 
@@ -93,5 +93,5 @@ class WireSocket(LiveSocket):
             if not polite and self._sender and self._has_lost_network:
                 # The server may not have received the newest messages of this client.
                 series = Series(self._wire.room, self._sender)
-                self._run.accounts.audiences.withdraw(series, stay.until - GRACE_SECONDS)
+                self._run.accounts.rooms.withdraw(series, stay.until - GRACE_SECONDS)
         super()._release(polite=polite)

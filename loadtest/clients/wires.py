@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from loadtest.run.audiences import Numbered
+from loadtest.run.rooms import Numbered
 
 # A fan-out sends the same bytes to all clients. More than can be on their way at once.
 KEPT = 4096
@@ -25,7 +25,7 @@ class Tidewire:
     `on` has functions for event types. Without a position, the socket has only topics that need no account.
     """
 
-    at: str = ""
+    at: str | None = None
     stream: str = "notifications"
     on: Mapping[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
 

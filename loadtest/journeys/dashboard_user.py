@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from loadtest.clients.browser import Page, PageError
-from loadtest.clients.live_socket import LiveSocket
+from loadtest.clients.live_socket import Handler, LiveSocket
+from loadtest.clients.wires import Tidewire
 from loadtest.create_users import password, read_sessions
 from loadtest.journeys.live_user import LiveUser
 from loadtest.run import figures
@@ -51,14 +52,12 @@ class DashboardUser(LiveUser):
 
     def add(self, page: Page) -> None:
         """Open an additional page."""
-        ledger = self.new_ledger()
         self.socket("/ws/users/", on={"users.count": self._counted})
-        self.socket("/ws/notifications/", at=page.position, ledger=ledger)
+        self.open_socket("/ws/notifications/", Tidewire(page.position))
 
-    def socket(self, path: str, **options: Any) -> LiveSocket:
-        opened = LiveSocket(self.run_state, self.browser.origin, path, cookie=self.browser.cookie, **options)
-        self.sockets.append(opened)
-        return opened
+    def socket(self, path: str, *, name: str = "", on: Mapping[str, Handler] | None = None) -> LiveSocket:
+        """Open a socket for topics that need no account."""
+        return self.open_socket(path, Tidewire(on=on or {}), name=name)
 
     def read_stream_end(self) -> tuple[str, int] | None:
         """Read the end of the stream from a page, not a socket, so that an event that no client received is missed too.

@@ -21,7 +21,7 @@ from loadtest.clients.live_socket import LiveSocket
 from loadtest.clients.wire_socket import WireSocket
 from loadtest.clients.wires import Tidewire, Wire
 from loadtest.create_users import username
-from loadtest.run.audiences import Series
+from loadtest.run.rooms import Series
 from loadtest.run.run_state import Run
 from testkit.delivery_ledger import Ledger
 from testkit.page_client import HEARTBEAT_SECONDS
@@ -101,9 +101,16 @@ class LiveUser(HttpUser):
         if isinstance(wire, Wire):
             opened = WireSocket(run, origin, path, wire, cookie=cookie, client=self.name, name=name)
         else:
-            ledger = self.new_ledger() if wire.at else None
-            at = {"at": wire.at, "ledger": ledger, "stream": wire.stream}
-            opened = LiveSocket(run, origin, path, cookie=cookie, name=name, on=wire.on, **at)
+            ledger = None if wire.at is None else self.new_ledger()
+            opened = LiveSocket(
+                *(run, origin, path),
+                cookie=cookie,
+                name=name,
+                on=wire.on,
+                at=wire.at or "",
+                ledger=ledger,
+                stream=wire.stream,
+            )
         self.sockets.append(opened)
         return opened
 
@@ -116,7 +123,7 @@ class LiveUser(HttpUser):
 
     def published(self, room: str, number: int, sender: str = "") -> None:
         """Record a message that is now due to the room, if the user published it by another way than a socket."""
-        self.run_state.accounts.audiences.sent(Series(room, sender), number, self.run_state.clock())
+        self.run_state.accounts.rooms.sent(Series(room, sender), number, self.run_state.clock())
 
     def leave(self) -> None:
         """Close all sockets, as when a page is left."""

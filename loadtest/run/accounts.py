@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtest.run.audiences import Audiences
+from loadtest.run.rooms import Rooms
 from testkit.delivery_ledger import Kind, Ledger
 from testkit.reconciliation import Account, Tally, merged, stream_ends, tally
 
@@ -26,7 +26,7 @@ class Accounts:
     # Events of pages that were left, which are already reconciled.
     closed_pages: Tally = field(default_factory=Tally)
     # Numbered messages of products without a history.
-    audiences: Audiences = field(default_factory=Audiences)
+    rooms: Rooms = field(default_factory=Rooms)
     # The name of each event by epoch and offset.
     names: dict[tuple[str, int], str] = field(default_factory=dict)
     saves: dict[str, Save] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Accounts:
         open_records = [each.epochs[-1] for each in self.ledgers if each.epochs and each.epochs[-1].until is None]
         if any(record.reached < self.end[1] for record in open_records if record.epoch == self.end[0]):
             return False
-        return self.audiences.is_even()
+        return self.rooms.is_even()
 
     def reconcile_closed_pages(self) -> None:
         """Reconcile the ledgers of pages that were left, and discard these ledgers."""
@@ -81,9 +81,9 @@ class Accounts:
         known = stream_ends(self.ledgers, self.ends, (ends or {}).items(), self.end)
         total = tally(self.ledgers, known, as_it_stands=as_it_stands)
         total.add(self.closed_pages)
-        total.add(self.audiences.tally(as_it_stands=as_it_stands))
+        total.add(self.rooms.tally(as_it_stands=as_it_stands))
         if not as_it_stands:
-            self.names.update(self.audiences.published)
+            self.names.update(self.rooms.published)
         return total
 
     def reconcile(self) -> Account:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from loadtest.run.audiences import GRACE_SECONDS, Series
+from loadtest.run.rooms import GRACE_SECONDS, Series
 from loadtest.run.run_state import Run
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class MessageExchange:
             if self._run is None or not self._runner.connected:
                 continue
             # A message may be withdrawn for so long.
-            ready = self._run.accounts.audiences.unshared(self._run.clock() - GRACE_SECONDS)
+            ready = self._run.accounts.rooms.unshared(self._run.clock() - GRACE_SECONDS)
             if ready:
                 self._runner.send_message(SENT, [[*series, number, at] for series, number, at in ready])
 
@@ -49,4 +49,4 @@ class MessageExchange:
     def _on_sent_elsewhere(self, msg: Any, **_more: Any) -> None:
         if self._run is not None:
             for room, sender, number, at in msg.data:
-                self._run.accounts.audiences.sent(Series(room, sender), number, at, shared=True)
+                self._run.accounts.rooms.sent(Series(room, sender), number, at, shared=True)

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from loadtest.run import figures
 from loadtest.run.accounts import Accounts
-from loadtest.run.audiences import GRACE_SECONDS
 from loadtest.run.clock_difference import Clocks, Difference
 from loadtest.run.figures import Figures, Meter
 from loadtest.run.generator_health import Sample
 from loadtest.run.message_cache import Message, Messages
 from loadtest.run.objectives import Objectives
 from loadtest.run.planted_faults import PlantedFaults
+from loadtest.run.rooms import GRACE_SECONDS
 from loadtest.run.shapes import Search
 from testkit.reconciliation import Account
 
@@ -94,7 +94,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self._meters: dict[str, Meter] = {}
-        self.accounts.audiences.late_seconds = self.objectives.late_seconds
+        self.accounts.rooms.late_seconds = self.objectives.late_seconds
         self.started = self.clock()
         self.load_at_start = round(os.getloadavg()[0], 2)
         self.phases.append((RAMP, 0))
@@ -186,7 +186,7 @@ class Run:
         """Reconcile all ledgers, while all users are still connected."""
         self.flush()
         account = self.accounts.reconcile()
-        if excused := self.accounts.audiences.excused():
+        if excused := self.accounts.rooms.excused():
             self.incidents.append(
                 f"{excused:,} messages were sent within {GRACE_SECONDS:g} s of a client's coming or leaving,"
                 " did not reach it and were not due"

@@ -79,3 +79,16 @@ def test_fault_of_the_server_is_found_by_plain_locust(tmp_path, fault, kind):
     ]
     assert not report["passed"]
     assert code == 1
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one-process", "workers"])
+def test_deaf_client_is_due_what_was_sent_to_its_room(tmp_path, processes):
+    """It receives nothing at all, not even its own messages, and no close."""
+    with chat("tests.integration.loadtest.broken_chat:application", CHAT_FAULT="deaf") as address:
+        _code, report = run_locust(tmp_path, address, "--exclude-tags", "move", "-t", "10s", *processes)
+    assert set(wrong(report)) == {"lost"}
+    assert len({re.search(r" at (load-\d+) ", fault)[1] for fault in report["faults"]}) == 1
+    # Two users are in each room, and the deaf one has missed the messages of both.
+    assert len({re.search(r" of (load-\d+)#", fault)[1] for fault in report["faults"]}) == 2
+    assert all("(0 received)" in fault for fault in report["faults"])
+    assert not report["passed"]

@@ -124,7 +124,7 @@ class Log:
         return numbers[bisect_left(times, since) : bisect_right(times, until)]
 
 
-class Audiences:
+class Rooms:
     """All stays and messages of this process, and the messages of other processes' clients."""
 
     def __init__(self, late_seconds: float = math.inf) -> None:
