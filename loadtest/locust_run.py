@@ -104,7 +104,7 @@ class LocustRun:
             gevent.spawn(_starve, self.run)
 
     def stopping(self) -> None:
-        """Settle the accounts of a test that is stopped by hand, while its users are still there."""
+        """Close the accounts of a test that is stopped by hand, while its users are still there."""
         if self.is_worker or self._is_reported or self.run.accounts.account is not None:
             return
         self.run.problem = self.run.problem or "the run was stopped before its accounts were settled"
@@ -165,7 +165,7 @@ class LocustRun:
         return run
 
     def _connect(self) -> None:
-        """Register what is registered once for a process."""
+        """Register the listeners that a process registers once."""
         runner = self.environment.runner
         assert runner is not None
         self._exchange = MessageExchange(runner)

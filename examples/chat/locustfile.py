@@ -1,4 +1,4 @@
-"""The chat's journey: talk in a room and listen to all who are in it."""
+"""The chat's journey: talk in a room, and go out and in."""
 
 from locust import tag, task
 

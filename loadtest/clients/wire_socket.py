@@ -41,7 +41,7 @@ class WireSocket(LiveSocket):
     def publish(self, **fields: Any) -> bool:
         """Send the user's next message, and return whether there was a connection to send it by.
 
-        Each connection is another sender, because what the server received of a lost connection is unknown.
+        Each connection is another sender, because the end of a lost connection is unknown.
         """
         if self._socket is None or self._stay is None:
             return False

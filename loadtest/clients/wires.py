@@ -1,4 +1,4 @@
-"""Wires: what the texts of a product's sockets mean. One wire for each socket, so that a wire may have a state.
+"""Wires: the meaning of the texts on a product's sockets. Each socket has its own, so that a wire may have a state.
 
 For a protocol of one's own, derive from `Wire` and write `read`, and `write` if the load sends messages itself.
 """
@@ -31,7 +31,7 @@ class Tidewire:
 
 
 class Wire(ABC):
-    """A protocol without a history, whose messages have numbers. `room` is the audience that the socket joins."""
+    """A protocol with numbered messages and without a history. `room` is the audience that the socket joins."""
 
     # Sent by the client at times, for servers that expect it.
     ping: ClassVar[str] = ""

@@ -54,7 +54,7 @@ class LiveUser(HttpUser):
 
     abstract = True
     connection_timeout = 60.0
-    # Whether messages have timestamps of the servers, whose clock may differ from the generator's.
+    # Whether messages have timestamps by the servers' clock, which may differ from the generator's.
     is_stamped_by_servers: ClassVar[bool] = False
     # Set for each test, before the first user.
     run_state: ClassVar[Run]

@@ -70,7 +70,7 @@ def report_of(directory, done):
 
 
 def test_run_time_ends_the_work_and_not_the_accounts(address, tmp_path):
-    """-t counts from the start. The accounts are settled after it, as after any hold."""
+    """-t counts from the start. Due messages are awaited after it, as after any hold."""
     done = run(tmp_path, address, "-t", "7s")
     report = report_of(tmp_path, done)
     at = dict(report["phases"])
