@@ -292,9 +292,12 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         if not is_headless:
             wired.report()
 
-    hooks.test_start.add_listener(test_start)
-    hooks.test_stopping.add_listener(lambda **_more: wired.stopping())
-    hooks.test_stop.add_listener(test_stop)
-    hooks.quitting.add_listener(lambda **_more: wired.report())
+    for hook, listener in (
+        (hooks.test_start, test_start),
+        (hooks.test_stopping, lambda **_more: wired.stopping()),
+        (hooks.test_stop, test_stop),
+        (hooks.quitting, lambda **_more: wired.report()),
+    ):
+        hook.add_listener(listener)  # type: ignore[no-untyped-call] # Locust has no types
     if environment.web_ui is not None:
         locust_web.add_report(wired, environment.web_ui)

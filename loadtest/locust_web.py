@@ -29,7 +29,9 @@ def add_report(wired: LocustRun, web_ui: WebUI) -> None:
     def report() -> str:
         return html_page(so_far(wired))
 
-    web_ui.app.add_url_rule(PATH, "tidewire_report", web_ui.auth_required_if_enabled(report))
+    assert web_ui.app is not None
+    shown = web_ui.auth_required_if_enabled(report)  # type: ignore[no-untyped-call] # Locust has no types
+    web_ui.app.add_url_rule(PATH, "tidewire_report", shown)
     logger.info("the report, while a test runs and afterwards, is at %s of Locust's page", PATH)
 
 

@@ -11,7 +11,7 @@ from loadtest.run.run_state import Run
 
 if TYPE_CHECKING:
     # Importing Locust patches the standard library, which must not happen to the tests of this arithmetic.
-    from locust.runners import Runner
+    from locust.runners import Runner, WorkerRunner
 
 SENT, SENT_ELSEWHERE = "tidewire-sent", "tidewire-sent-elsewhere"
 # Before the accounts are closed, users wait ten times as long for due messages.
@@ -26,17 +26,17 @@ class MessageExchange:
         self._run: Run | None = None
         runner.register_message(SENT, self._on_sent)
         runner.register_message(SENT_ELSEWHERE, self._on_sent_elsewhere)
-        # Workers alone have this.
+        # Workers alone have a connection.
         if hasattr(runner, "connected"):
-            gevent.spawn(self._send)
+            gevent.spawn(self._send, runner)
 
     def begin(self, run: Run) -> None:
         self._run = run
 
-    def _send(self) -> None:
+    def _send(self, worker: WorkerRunner) -> None:
         while True:
             gevent.sleep(INTERVAL_SECONDS)
-            if self._run is None or not self._runner.connected:
+            if self._run is None or not worker.connected:
                 continue
             # A message may be withdrawn for so long.
             ready = self._run.accounts.rooms.unshared(self._run.clock() - GRACE_SECONDS)
