@@ -1,10 +1,17 @@
-"""The options of a run in Locust: on the command line, as variables of the environment and on Locust's page."""
+"""The options of a run in Locust: on the command line, as variables of the environment and on Locust's page.
+
+Also the choice of users by tags.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
+
+from locust import User
+from locust.user.task import filter_tasks_by_tags
 
 from loadtest.journeys import weights
 from loadtest.journeys.live_user import LiveUser
@@ -60,3 +67,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--metrics", default="", help="HOST:PORT where Prometheus is answered")
     add("--title", on_page=True, default="Load test", help="what the report is called")
     add("--print-report", action="store_true", help="also as Markdown, if the files cannot be fetched")
+
+
+def live_users(users: Iterable[type[User]], options: argparse.Namespace) -> list[type[LiveUser]]:
+    """Return the users that have a task with the chosen tags. Locust could not create the others."""
+    live = [each for each in users if issubclass(each, LiveUser)]
+    if others := [each.__name__ for each in users if not issubclass(each, LiveUser)]:
+        raise ValueError(f"{', '.join(others)} must be a subclass of LiveUser, as the accounts need it")
+    tags, excluded = (set(chosen) if chosen else None for chosen in (options.tags, options.exclude_tags))
+    if tags is None and excluded is None:
+        return live
+    for each in live:
+        filter_tasks_by_tags(each, tags, excluded)
+    if not any(each.tasks for each in live):
+        raise ValueError("no task is left: see --tags and --exclude-tags")
+    return [each for each in live if each.tasks]

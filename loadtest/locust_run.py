@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,14 @@ from urllib.parse import urlsplit
 
 import gevent
 import psutil
-from locust import User, events, runners
+from locust import events, runners
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
-from locust.user.task import filter_tasks_by_tags
 
 from loadtest import locust_web
 from loadtest.journeys import weights
 from loadtest.journeys.live_user import LiveUser, LoginLimiter
-from loadtest.locust_options import DEFAULT_STEPS, add_options
+from loadtest.locust_options import DEFAULT_STEPS, add_options, live_users
 from loadtest.report.report_files import markdown, write_report
 from loadtest.report.result import Result
 from loadtest.result_directories import directories
@@ -51,6 +51,7 @@ runners.HEARTBEAT_DEAD_INTERNAL = -86400
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # A reading of /proc takes milliseconds; once a second, it would affect the figures.
 SERVICES_SECONDS = 2.0
+STOPPED = "the run was stopped before its accounts were settled"
 CORES = psutil.cpu_count() or 1
 # Length of the busy loops that keep the core from all other work if a starved generator is planted.
 STARVE_SECONDS = 0.4
@@ -65,8 +66,9 @@ class LocustRun:
         self.options: argparse.Namespace = environment.parsed_options
         self.is_worker = isinstance(environment.runner, WorkerRunner)
         # The classes and weights of the locustfile, from which each test makes its choice.
-        self._weights = {each: each.weight for each in _live_users(environment.user_classes, self.options)}
+        self._weights = {each: each.weight for each in live_users(environment.user_classes, self.options)}
         self._directories = directories(self.options.result)
+        self._result: Result | None = None
         self._observer: gevent.Greenlet | None = None
         self._services = Services(self.options.services_of) if self.options.services_of else None
         self.run = self._new_run(Objectives.read(Path(self.options.objectives)))
@@ -88,7 +90,7 @@ class LocustRun:
             logger.error("the test cannot begin: %s", error)  # noqa: TRY400 - bad input, no bug
         if self._metrics is not None:
             self._metrics.follow(self.run)
-        self._is_reported = False
+        self._result, self._is_reported = None, False
         workers = max(1, options.expect_workers) if self.is_worker else 1
         LiveUser.run_state = self.run
         LiveUser.numbers = itertools.count(1)
@@ -105,26 +107,36 @@ class LocustRun:
 
     def stopping(self) -> None:
         """Close the accounts of a test that is stopped by hand, while its users are still there."""
-        if self.is_worker or self._is_reported or self.run.accounts.account is not None:
+        if self.is_worker or self._is_reported or self._result or self.run.accounts.account is not None:
             return
-        self.run.problem = self.run.problem or "the run was stopped before its accounts were settled"
-        self.coordinator.close_accounts()
+        self.run.problem = self.run.problem or STOPPED
+        self._result = self._present_result()
 
     def report(self) -> None:
         """Write the report of the present run once, and set the exit code by it."""
         if self.is_worker or self._is_reported:
             return
+        self.stopping()
         self._is_reported = True
-        self.run.flush()
-        if self.run.accounts.account is None:
-            self.run.problem = self.run.problem or "the run was stopped before its accounts were settled"
-            self.run.reconcile()
-        result = Result.of(self.run, self.environment)
+        result = self._result = self._result or self._present_result()
         path = write_report(result, next(self._directories))
         logger.info("%s, report: %s", "passed" if result.passed else "FAILED", path)
         if self.options.print_report:
             sys.stdout.write(markdown(result))
         self.environment.process_exit_code = 0 if result.passed else 1
+
+    def shown_result(self) -> Result:
+        """Return the result for Locust's page: of the last test, or of the present one so far."""
+        if self._result is not None:
+            return self._result
+        result, run = self._present_result(), self.run
+        return dataclasses.replace(result, title=f"{result.title}, {run.phase}, {run.second} s so far")
+
+    def _present_result(self) -> Result:
+        if self.run.accounts.account is not None:
+            self.run.flush()
+            return Result.of(self.run, self.environment)
+        return locust_web.so_far(self.run, self.environment, self.workers.accounts_so_far() if self.workers else ())
 
     def _answered(self, **request: Any) -> None:
         self.run.answered(**request)
@@ -241,21 +253,6 @@ class LocustRun:
         Pulse(gevent.sleep, note).run()
 
 
-def _live_users(users: Iterable[type[User]], options: argparse.Namespace) -> list[type[LiveUser]]:
-    """Return the users that have a task with the chosen tags. Locust could not create the others."""
-    live = [each for each in users if issubclass(each, LiveUser)]
-    if others := [each.__name__ for each in users if not issubclass(each, LiveUser)]:
-        raise ValueError(f"{', '.join(others)} must be a subclass of LiveUser, as the accounts need it")
-    tags, excluded = (set(chosen) if chosen else None for chosen in (options.tags, options.exclude_tags))
-    if tags is None and excluded is None:
-        return live
-    for each in live:
-        filter_tasks_by_tags(each, tags, excluded)
-    if not any(each.tasks for each in live):
-        raise ValueError("no task is left: see --tags and --exclude-tags")
-    return [each for each in live if each.tasks]
-
-
 def _starve(run: Run) -> None:
     while run.is_working:
         until = time.perf_counter() + STARVE_SECONDS
@@ -278,8 +275,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
     except (ObjectivesError, OSError, ValueError) as error:
         sys.stderr.write(f"the load test cannot start: {error}\n")
         sys.exit(2)
-    hooks = environment.events
-    is_headless = bool(environment.parsed_options.headless)
+    hooks, is_headless = environment.events, environment.parsed_options.headless
 
     def test_start(**_more: Any) -> None:
         # Elsewhere the controller begins, because Locust asks the shape for its first users before this event.
@@ -300,4 +296,4 @@ def _prepare(environment: Environment, **_more: Any) -> None:
     ):
         hook.add_listener(listener)  # type: ignore[no-untyped-call] # Locust has no types
     if environment.web_ui is not None:
-        locust_web.add_report(wired, environment.web_ui)
+        locust_web.add_report(environment.web_ui, wired.shown_result)

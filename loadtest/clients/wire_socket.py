@@ -28,22 +28,17 @@ class WireSocket(LiveSocket):
     ) -> None:
         self._wire = wire
         self._stay: Stay | None = None
-        self._name = client
         self._sender = ""
         self._numbers = itertools.count(1)
         super().__init__(run, origin, path, cookie=cookie, name=name)
         self._client = client
 
-    @property
-    def is_open(self) -> bool:
-        return self._stay is not None
-
     def publish(self, **fields: Any) -> bool:
-        """Send the user's next message, and return whether there was a connection to send it by.
+        """Send the user's next message. Return False without a connection, or if the run only waits for due messages.
 
         Each connection is another sender, because the end of a lost connection is unknown.
         """
-        if self._socket is None or self._stay is None:
+        if self._socket is None or self._stay is None or not self._run.is_working:
             return False
         number, now = next(self._numbers), self._run.clock()
         text = self._wire.write(self._sender, number, now, **fields)
@@ -63,11 +58,11 @@ class WireSocket(LiveSocket):
         super()._connect()
         assert self._socket is not None
         rooms = self._run.accounts.rooms
-        self._sender = "" if self._wire.is_numbered_by_server else rooms.new_sender(self._name)
+        self._sender = "" if self._wire.is_numbered_by_server else rooms.new_sender(self._client)
         self._numbers = itertools.count(1)
         for text in self._wire.first:
             self._socket.send(text)
-        self._stay = rooms.enter(self._name, self._wire.room, self._run.clock())
+        self._stay = rooms.enter(self._client, self._wire.room, self._run.clock())
 
     def _may_damage(self, data: bytes) -> bool:
         return self._wire.read(data) is not None

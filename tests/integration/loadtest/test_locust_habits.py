@@ -218,8 +218,10 @@ def test_new_test_has_fresh_accounts(address, tmp_path, processes):
         assert report["series"]["users"][0][0] <= 2
 
 
-def test_report_is_on_the_page_while_a_test_runs_and_after_it_is_stopped(address, tmp_path):
-    with page(tmp_path, address) as shown:
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one-process", "workers"])
+def test_report_is_on_the_page_while_a_test_runs_and_after_it_is_stopped(address, tmp_path, processes):
+    with page(tmp_path, address, *processes) as shown:
+        shown.wait_for(lambda: not processes or len(json.loads(shown.get("/stats/requests"))["workers"]) == 2)
         start(shown, hold_seconds=600, title="Mine")
         shown.wait_for(lambda: re.search(r"[1-9][\d,]* deliveries were due", shown.get("/deliveries")))
         during = shown.get("/deliveries")
@@ -232,6 +234,8 @@ def test_report_is_on_the_page_while_a_test_runs_and_after_it_is_stopped(address
     for text in (after, *report["problems"]):
         assert "the run was stopped before its accounts were settled" in text
     assert report["totals"]["deliveries_due"] > 0
+    # A message that was on its way is not lost.
+    assert not wrong(report), report["faults"]
 
 
 def test_bad_option_of_the_page_ends_the_test_with_its_reason(address, tmp_path):

@@ -10,7 +10,7 @@ from loadtest.clients.wire_socket import WireSocket
 from loadtest.clients.wires import JsonNumber
 from loadtest.run.objectives import Objectives
 from loadtest.run.planted_faults import AT_EVENT, PlantedFaults
-from loadtest.run.run_state import HOLD, Run
+from loadtest.run.run_state import HOLD, SETTLE, Run
 from testkit.delivery_ledger import Kind
 
 
@@ -111,6 +111,14 @@ def test_client_without_a_connection_publishes_nothing(run, enter):
     ada = enter("ada")
     ada.lose_network()
     settle()
+    assert not ada.publish(text="Hello")
+    assert list(run.accounts.rooms.published) == []
+
+
+def test_nothing_is_published_once_the_run_waits_for_due_messages(run, enter):
+    """A journey without `rest_when_over` must not go on for ever."""
+    ada = enter("ada")
+    run.enter(SETTLE)
     assert not ada.publish(text="Hello")
     assert list(run.accounts.rooms.published) == []
 
