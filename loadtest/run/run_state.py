@@ -188,8 +188,8 @@ class Run:
         account = self.accounts.reconcile()
         if excused := self.accounts.rooms.excused():
             self.incidents.append(
-                f"messages that were not due: {excused:,}, sent within {GRACE_SECONDS:g} s of a client's coming or leaving"
-                " and not received"
+                f"messages that were not due: {excused:,}, sent within {GRACE_SECONDS:g} s of a client's coming or"
+                " leaving and not received"
             )
         if not account.due:
             self.problem = self.problem or "no event was due to anybody: nothing was measured"

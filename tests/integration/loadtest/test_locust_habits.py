@@ -101,6 +101,14 @@ def test_tags_without_a_task_are_named(address, tmp_path):
     assert "the load test cannot start: no task is left: see --tags and --exclude-tags" in done.stderr
 
 
+def test_user_without_accounts_is_named(address, tmp_path):
+    own = tmp_path / "own_user.py"
+    own.write_text("from locust import HttpUser\nimport loadtest.product\n\nclass Visitor(HttpUser):\n    pass\n")
+    done = run(tmp_path, address, locustfile=own)
+    assert done.returncode == 2
+    assert "the load test cannot start: Visitor must be a subclass of LiveUser" in done.stderr
+
+
 def test_csv_and_html_have_the_deliveries(address, tmp_path):
     files = ("--csv", str(tmp_path / "mine"), "--html", str(tmp_path / "mine.html"))
     report = report_of(tmp_path, run(tmp_path, address, "--hold-seconds", "5", *files))
