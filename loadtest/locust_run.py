@@ -68,6 +68,7 @@ class LocustRun:
         # The classes and weights of the locustfile, from which each test makes its choice.
         self._weights = {each: each.weight for each in live_users(environment.user_classes, self.options)}
         self._directories = directories(self.options.result)
+        self._own_shape = environment.shape_class
         self._result: Result | None = None
         self._observer: gevent.Greenlet | None = None
         self._services = Services(self.options.services_of) if self.options.services_of else None
@@ -152,6 +153,7 @@ class LocustRun:
         )
         run.addresses = tuple(filter(None, self.options.sockets_at.split(",")))
         run.authority = self.options.ca
+        run.own_shape = type(self._own_shape).__name__ if self._own_shape is not None else ""
         return run
 
     def _configured(self) -> Run:
@@ -185,7 +187,7 @@ class LocustRun:
         agent = WorkerAgent(self.run, self._users_here)
         self._connection = WorkerConnection(agent, runner) if isinstance(runner, WorkerRunner) else None
         # A shape of the locustfile decides inside the controller.
-        self._controller = RunController(self.environment.shape_class)
+        self._controller = RunController(self._own_shape)
         self._controller.runner = runner
         self._controller.begin_test = self.begin
         self.environment.shape_class = self._controller
@@ -268,14 +270,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 @events.init.add_listener
 def _prepare(environment: Environment, **_more: Any) -> None:
-    if environment.parsed_options is None:
-        return
     try:
         wired = LocustRun(environment)
     except (ObjectivesError, OSError, ValueError) as error:
         sys.stderr.write(f"the load test cannot start: {error}\n")
         sys.exit(2)
-    hooks, is_headless = environment.events, environment.parsed_options.headless
+    hooks, is_headless = environment.events, wired.options.headless
 
     def test_start(**_more: Any) -> None:
         # Elsewhere the controller begins, because Locust asks the shape for its first users before this event.

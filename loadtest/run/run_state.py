@@ -86,6 +86,8 @@ class Run:
     online_elsewhere: int = 0
     differences: dict[str, Difference] = field(default_factory=dict)
     search: Search | None = None
+    # The name of the locustfile's own shape, if it has one.
+    own_shape: str = ""
     # Sentences about the operations on nodes.
     incidents: list[str] = field(default_factory=list)
     # Users of lost generator processes, by a description of the loss.

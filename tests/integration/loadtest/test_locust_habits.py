@@ -75,6 +75,7 @@ def test_run_time_ends_the_work_and_not_the_accounts(address, tmp_path):
     report = report_of(tmp_path, done)
     at = dict(report["phases"])
     assert 6 <= at["settle"] < 60, report["phases"]
+    assert report["configuration"]["hold_seconds"] == at["settle"] - at["hold"]
     assert not report["problems"]
     assert not wrong(report)
     assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
@@ -134,6 +135,9 @@ def test_shape_of_the_locustfile_decides(address, tmp_path):
     report = report_of(tmp_path, run(tmp_path, address, users=1, locustfile=own))
     users = [row[1] for row in report["series"]["users"]]
     assert max(users) == 4
+    assert report["configuration"]["shape"] == "TwoThenFour"
+    at = dict(report["phases"])
+    assert report["configuration"]["hold_seconds"] == at["settle"] - at["hold"]
     assert not wrong(report), report["faults"]
     assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
     assert not report["problems"]
