@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,14 +49,15 @@ def test_target_is_tested_with_its_own_journey(address, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.search(r"^report: (\S+)/report.html$", done.stdout, re.MULTILINE)
-    report = json.loads((ROOT / found[1] / "report.json").read_text())
+    report = json.loads((Path(found[1]) / "report.json").read_text())
     assert report["totals"]["users"] == 6
     assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
     assert report["configuration"]["journeys"] == {"Chatter": 1}
     assert {"delivery", "handshake"} <= set(report["latencies"])
     # Nothing in the report may be about a product that was not tested.
-    shown = [*report["latencies"], *report["series"]["deliveries"], *report["series"]["latency_ms"], done.stdout]
-    assert not [text for text in shown if re.search("document|notification", text)]
+    pages = [(Path(found[1]) / f"report.{kind}").read_text() for kind in ("html", "md")]
+    shown = [*report["series"]["deliveries"], *report["series"]["latency_ms"], *pages, done.stdout]
+    assert not [found for text in shown if (found := re.search("[Dd]ocument|[Nn]otification", text))]
 
 
 def test_target_that_does_not_listen_is_named():
