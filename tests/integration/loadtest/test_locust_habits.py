@@ -230,6 +230,19 @@ def test_new_test_has_fresh_accounts(address, tmp_path, processes):
         assert report["series"]["users"][0][0] <= 2
 
 
+def test_new_test_has_the_users_of_the_first(address, tmp_path):
+    """Only so many users may exist in the product. The planted fault shows the name of one."""
+    # A client that goes out gets its fault later or never.
+    with page(tmp_path, address, "--exclude-tags", "move") as shown:
+        for name in ("result", "result_2"):
+            start(shown, hold_seconds=10, plant="double")
+            path = tmp_path / name / "report.json"
+            shown.wait_for(path.exists)
+            shown.wait_for(lambda: shown.state == "stopped")
+            [fault] = json.loads(path.read_text())["faults"]
+            assert re.fullmatch(r"duplicated: message \d+ of (load-0000[123])#\d in room-\d at \1", fault)
+
+
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one-process", "workers"])
 def test_report_is_on_the_page_while_a_test_runs_and_after_it_is_stopped(address, tmp_path, processes):
     with page(tmp_path, address, *processes) as shown:
