@@ -106,20 +106,15 @@ class LocustRun:
         if "starve" in options.plant and not isinstance(environment.runner, MasterRunner):
             gevent.spawn(_starve, self.run)
 
-    def stopping(self) -> None:
-        """Close the accounts of a test that is stopped by hand, while its users are still there."""
-        if self.is_worker or self._is_reported or self._result or self.run.accounts.account is not None:
-            return
-        self.run.problem = self.run.problem or STOPPED
-        self._result = self._present_result()
-
     def report(self) -> None:
         """Write the report of the present run once, and set the exit code by it."""
         if self.is_worker or self._is_reported:
             return
-        self.stopping()
         self._is_reported = True
-        result = self._result = self._result or self._present_result()
+        if self.run.accounts.account is None:
+            # A test that was stopped by hand counts as it stands.
+            self.run.problem = self.run.problem or STOPPED
+        result = self._result = self._present_result()
         path = write_report(result, next(self._directories))
         logger.info("%s, report: %s", "passed" if result.passed else "FAILED", path)
         if self.options.print_report:
@@ -290,7 +285,6 @@ def _prepare(environment: Environment, **_more: Any) -> None:
 
     for hook, listener in (
         (hooks.test_start, test_start),
-        (hooks.test_stopping, lambda **_more: wired.stopping()),
         (hooks.test_stop, test_stop),
         (hooks.quitting, lambda **_more: wired.report()),
     ):
