@@ -6,6 +6,8 @@ import argparse
 import dataclasses
 import itertools
 import logging
+import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -289,5 +291,8 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         (hooks.quitting, lambda **_more: wired.report()),
     ):
         hook.add_listener(listener)  # type: ignore[no-untyped-call] # Locust has no types
+    if is_headless and not wired.is_worker:
+        # While a shape runs, Locust handles SIGINT alone.
+        gevent.signal_handler(signal.SIGTERM, os.kill, os.getpid(), signal.SIGINT)
     if environment.web_ui is not None:
         locust_web.add_report(environment.web_ui, wired.shown_result)

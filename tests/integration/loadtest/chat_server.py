@@ -18,6 +18,14 @@ def environment(**more):
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT / "services", ROOT))), **more}
 
 
+def processes(count):
+    """Return Locust's options for so many processes, or none for one. Simultaneous tests need different ports."""
+    if count == 1:
+        return ()
+    port = str(free_port())
+    return ("--processes", str(count), "--master-bind-port", port, "--master-port", port)
+
+
 @contextlib.contextmanager
 def chat(application="examples.chat.asgi:application", **variables):
     """Run the chat until the block ends, and yield its address."""

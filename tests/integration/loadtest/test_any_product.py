@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.layout import ROOT
-from tests.integration.loadtest.chat_server import JOURNEY, chat, environment
+from tests.integration.loadtest.chat_server import JOURNEY, chat, environment, processes
 from tests.integration.loadtest.test_whole_run import patient_objectives, wrong
 
 RUN_SECONDS = 200.0
@@ -85,11 +85,11 @@ def test_fault_of_the_server_is_found_by_plain_locust(tmp_path, fault, kind):
     assert code == 1
 
 
-@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one-process", "workers"])
-def test_deaf_client_is_due_what_was_sent_to_its_room(tmp_path, processes):
+@pytest.mark.parametrize("count", [1, 2], ids=["one-process", "workers"])
+def test_deaf_client_is_due_what_was_sent_to_its_room(tmp_path, count):
     """It receives nothing at all, not even its own messages, and no close."""
     with chat("tests.integration.loadtest.broken_chat:application", CHAT_FAULT="deaf") as address:
-        _code, report = run_locust(tmp_path, address, "--exclude-tags", "move", "-t", "10s", *processes)
+        _code, report = run_locust(tmp_path, address, "--exclude-tags", "move", "-t", "10s", *processes(count))
     assert set(wrong(report)) == {"lost"}
     assert len({re.search(r" at (load-\d+) ", fault)[1] for fault in report["faults"]}) == 1
     # Two users are in each room, and the deaf one has missed the messages of both.

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local.layout import ROOT, free_port
 from deploy.local.processes import tie_to_parent
-from tests.integration.loadtest.chat_server import chat, environment
+from tests.integration.loadtest.chat_server import chat, environment, processes
 from tests.integration.loadtest.test_whole_run import patient_objectives, wrong
 
 RUN_SECONDS = 200.0
@@ -82,6 +82,28 @@ def test_run_time_ends_the_work_and_not_the_accounts(address, tmp_path):
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("count", [1, 2], ids=["one-process", "workers"])
+def test_run_that_is_ended_is_reported_as_it_stands(address, tmp_path, count):
+    """SIGTERM, as of a job that takes too long. Locust itself handles it only in runs without a shape."""
+    command = locust(
+        tmp_path, address, "--headless", "--only-summary", "--users", "4", "--spawn-rate", "10", *processes(count)
+    )
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([*command, "--hold-seconds", "600"], env=environment(), stdout=log, stderr=log)
+    try:
+        Page("").wait_for(lambda: b"phase hold" in (tmp_path / "log").read_bytes())
+        # Long enough for some messages and for the accounts of workers.
+        time.sleep(6.0)
+        process.terminate()
+        assert process.wait(60.0) == 1
+    finally:
+        process.kill()
+    report = json.loads((tmp_path / "result" / "report.json").read_text())
+    assert report["problems"][0] == "the run was stopped before its accounts were settled"
+    assert not wrong(report), report["faults"]
+    assert report["totals"]["deliveries_due"] > 0
+
+
 def test_tags_choose_tasks(address, tmp_path):
     report = report_of(tmp_path, run(tmp_path, address, "--hold-seconds", "5", "--tags", "talk"))
     # Without the other task, no user connects again.
@@ -120,7 +142,7 @@ def test_csv_and_html_have_the_deliveries(address, tmp_path):
 
 
 def test_processes_share_a_run(address, tmp_path):
-    report = report_of(tmp_path, run(tmp_path, address, "--hold-seconds", "6", "--processes", "2", users=6))
+    report = report_of(tmp_path, run(tmp_path, address, "--hold-seconds", "6", *processes(2), users=6))
     assert report["configuration"]["generators"] == 2
     assert report["totals"]["users"] == 6
     assert not wrong(report), report["faults"]
@@ -193,6 +215,8 @@ def page(directory, address, *more):
 def test_options_are_on_the_page(address, tmp_path):
     with page(tmp_path, address) as shown:
         html = shown.get("/")
+        # Before the first test there is nothing to report, which is no error.
+        assert "0 deliveries were due" in shown.get("/deliveries")
     for option in ("hold_seconds", "pace", "journeys", "shape", "plant", "title"):
         assert f'"{option}"' in html, option
     # A page must not start programs or read files.
@@ -206,13 +230,13 @@ def start(shown, **fields):
     shown.wait_for(lambda: shown.state in ("spawning", "running"))
 
 
-@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one-process", "workers"])
-def test_new_test_has_fresh_accounts(address, tmp_path, processes):
+@pytest.mark.parametrize("count", [1, 2], ids=["one-process", "workers"])
+def test_new_test_has_fresh_accounts(address, tmp_path, count):
     """The second test of a process has its own options, users, figures and report."""
     reports = []
-    with page(tmp_path, address, *processes) as shown:
+    with page(tmp_path, address, *processes(count)) as shown:
         for n, name in enumerate(("result", "result_2")):
-            shown.wait_for(lambda: not processes or len(json.loads(shown.get("/stats/requests"))["workers"]) == 2)
+            shown.wait_for(lambda: count == 1 or len(json.loads(shown.get("/stats/requests"))["workers"]) == 2)
             start(shown, hold_seconds=4 + n, title=f"test {n}")
             path = tmp_path / name / "report.json"
             shown.wait_for(path.exists)
@@ -243,10 +267,10 @@ def test_new_test_has_the_users_of_the_first(address, tmp_path):
             assert re.fullmatch(r"duplicated: message \d+ of (load-0000[123])#\d in room-\d at \1", fault)
 
 
-@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one-process", "workers"])
-def test_report_is_on_the_page_while_a_test_runs_and_after_it_is_stopped(address, tmp_path, processes):
-    with page(tmp_path, address, *processes) as shown:
-        shown.wait_for(lambda: not processes or len(json.loads(shown.get("/stats/requests"))["workers"]) == 2)
+@pytest.mark.parametrize("count", [1, 2], ids=["one-process", "workers"])
+def test_report_is_on_the_page_while_a_test_runs_and_after_it_is_stopped(address, tmp_path, count):
+    with page(tmp_path, address, *processes(count)) as shown:
+        shown.wait_for(lambda: count == 1 or len(json.loads(shown.get("/stats/requests"))["workers"]) == 2)
         start(shown, hold_seconds=600, title="Mine")
         during = re.compile(r"Mine, hold, \d+ s so far.*[1-9][\d,]* deliveries were due", re.DOTALL)
         shown.wait_for(lambda: during.search(shown.get("/deliveries")))
