@@ -32,7 +32,7 @@ setup: ## install all tools into .venv, for an editor
 
 clean: ## remove .venv, the demo's data and all other generated files
 	rm -rf .venv var dist .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find src services deploy tests loadtest bench capacity experiments testkit -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src services deploy tests loadtest bench capacity examples experiments testkit -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Test
 .PHONY: test test-fast test-faults autobahn test-matrix lint

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.local.layout import LayoutError
+from deploy.local.layout import ROOT, LayoutError
 from loadtest import locust_processes
 from loadtest.journeys.weights import formed
-from loadtest.locust_processes import workers_for
+from loadtest.locust_processes import LOCUSTFILE, workers_for
 from loadtest.report import compare_runs
+from loadtest.result_directories import RESULTS, own_directory
 from loadtest.run.planted_faults import KINDS
 from loadtest.run.shapes import SHAPES
-from loadtest.target_stack import RESULTS, CannotRun, Target, make_users, own_stack, running_stack, scraped
+from loadtest.target_stack import CannotRun, Target, make_users, other_product, own_stack, running_stack, scraped
 
 # nginx accepts 1,000 sockets from one address, and a user has 3.7 sockets on average.
 LOCAL_MOST_USERS = 260
 # The ramp and the settling phase have limits of their own; this limit is for a Locust that hangs.
 HANG_SECONDS = 600.0
-# Number of steps of a search without `--step-users`, as in locustfile.py.
+# Number of steps of a search without `--step-users`, as in locust_options.py, which imports Locust.
 DEFAULT_STEPS = 10
 
 
@@ -51,13 +50,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--step-users", type=int, default=0, help="of --shape steps: so many more users each time")
     parser.add_argument("--node-command", default="", help="ends ws node {n} and returns once it is back")
     parser.add_argument("--nodes", type=int, default=1, help="how many nodes that command knows")
+    parser.add_argument("--target", default="", help="URL of a product that runs already, whose users exist")
+    parser.add_argument("--locustfile", type=Path, default=None, help="of a product of your own; see examples/chat")
+    parser.add_argument("locust", nargs="*", help="further options for Locust, after --")
     options = parser.parse_args(arguments)
     try:
         with _stack(options) as target, tempfile.TemporaryDirectory(prefix="tidewire-load-") as directory:
             sessions = Path(directory) / "sessions.json" if options.logged_in else None
             # Each worker numbers its own users, and some workers may have one more user than others.
             most = options.users + (os.cpu_count() or 1) + options.workers
-            make_users(most, target, sessions)
+            if target.layout is not None:
+                make_users(most, target.layout, sessions)
             return _run(options, target, sessions)
     except (CannotRun, LayoutError) as error:
         sys.stderr.write(f"cannot run the load test: {error}\n")
@@ -74,6 +77,8 @@ def _compare(arguments: Sequence[str]) -> int:
 
 
 def _stack(options: argparse.Namespace) -> contextlib.AbstractContextManager[Target]:
+    if options.target:
+        return other_product(options.target)
     if options.smoke or options.stack:
         return own_stack(options.stack)
     if options.users > LOCAL_MOST_USERS:
@@ -85,26 +90,13 @@ def _stack(options: argparse.Namespace) -> contextlib.AbstractContextManager[Tar
     return running_stack()
 
 
-def _own_directory(results: Path, name: str) -> Path:
-    """Create and return a directory of this name. If another run began in the same second, the name gets a number."""
-    numbers = itertools.count(2)
-    directory = results / name
-    while True:
-        try:
-            directory.mkdir(parents=True)
-        except FileExistsError:
-            directory = results / f"{name}_{next(numbers)}"
-        else:
-            return directory
-
-
 def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> int:
-    directory = _own_directory(RESULTS, time.strftime("%Y-%m-%d-%H%M%S"))
+    directory = own_directory(ROOT / RESULTS)
     holds = max(1, options.users // options.step_users if options.step_users else DEFAULT_STEPS)
     timeout_seconds = options.seconds * (holds if options.shape == "steps" else 1) + 2.0 * options.users + HANG_SECONDS
     workers = workers_for(options.users, cores=os.cpu_count() or 1, wanted=options.workers)
     locust_options = [
-        *("--host", target.layout.url, "--users", str(options.users)),
+        *("--host", target.url, "--users", str(options.users)),
         *("--spawn-rate", str(options.spawn_rate)),
         *("--hold-seconds", str(options.seconds), "--login-rate", str(target.login_rate)),
         *("--services-of", str(target.root), "--result", str(directory)),
@@ -113,12 +105,22 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
         *("--sockets-at", options.sockets_at, "--ca", options.ca),
         *("--pace", str(options.pace), "--journeys", options.journeys),
         *(("--sessions", str(sessions)) if sessions else ()),
-        *("--title", f"Load test of {options.stack or 'tidewire'}: {options.users} users, {options.shape}"),
+        *(
+            "--title",
+            f"Load test of {options.target or options.stack or 'tidewire'}: {options.users} users, {options.shape}",
+        ),
         *(("--plant", options.plant) if options.plant else ()),
         *(("--objectives", str(options.objectives)) if options.objectives else ()),
+        *options.locust,
     ]
     by = "" if workers == 1 else f", by {workers} processes"
-    arrival = "connect" if sessions else f"log in, two at a time and {target.login_rate:g} a second at most,"
+    arrival = (
+        "come,"
+        if options.target
+        else "connect"
+        if sessions
+        else f"log in, two at a time and {target.login_rate:g} a second at most,"
+    )
     sys.stdout.write(
         f"{options.users} users{by} {arrival} then work for {options.seconds:g} s; 10 to 25 s more for due events ...\n"
     )
@@ -126,7 +128,11 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
     try:
         with scraped(target, workers) as ports:
             code = locust_processes.run(
-                locust_options, directory, workers=workers, timeout_seconds=timeout_seconds, metrics_ports=ports
+                *(locust_options, directory),
+                workers=workers,
+                timeout_seconds=timeout_seconds,
+                metrics_ports=ports,
+                locustfile=options.locustfile or LOCUSTFILE,
             )
     except subprocess.TimeoutExpired as error:
         raise CannotRun(f"Locust hung for more than {timeout_seconds:.0f} s; see {directory}/locust.log") from error

@@ -17,7 +17,8 @@ from deploy.local.layout import LOOPBACK, ROOT, free_port
 # A process with sockets of `websocket-client` can follow this many beside the services on the same machine.
 USERS_PER_PROCESS = 300
 STOP_SECONDS = 10.0
-LOCUST = (sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest" / "locustfile.py"))
+LOCUST = (sys.executable, "-m", "locust")
+LOCUSTFILE = ROOT / "loadtest" / "locustfile.py"
 
 
 def workers_for(users: int, *, cores: int, wanted: int = 0) -> int:
@@ -26,31 +27,38 @@ def workers_for(users: int, *, cores: int, wanted: int = 0) -> int:
 
 
 def run(
-    options: Sequence[str], directory: Path, *, workers: int, timeout_seconds: float, metrics_ports: Sequence[int] = ()
+    options: Sequence[str],
+    directory: Path,
+    *,
+    workers: int,
+    timeout_seconds: float,
+    metrics_ports: Sequence[int] = (),
+    locustfile: Path = LOCUSTFILE,
 ) -> int:
     """Run Locust and return its exit code. `options` are for every process; output goes into the directory.
 
     `metrics_ports` has a port for each process that has users, from which Prometheus reads.
     """
     metrics: list[tuple[str, ...]] = [("--metrics", f"{LOOPBACK}:{port}") for port in metrics_ports] or [()] * workers
+    locust = (*LOCUST, "-f", str(locustfile.resolve()))
     own = (
         *("--headless", "--only-summary", "--exit-code-on-error", "0"),
         *("--csv", str(directory / "locust"), "--html", str(directory / "locust.html")),
         *("--logfile", str(directory / "locust.log")),
     )
     if workers == 1:
-        with _started([*LOCUST, *own, *metrics[0], *options], directory / "stdout.log") as process:
+        with _started([*locust, *own, *metrics[0], *options], directory / "stdout.log") as process:
             return process.wait(timeout_seconds)
     port = str(free_port())
     expect = ("--expect-workers", str(workers))
     master = ("--master", "--master-bind-host", LOOPBACK, "--master-bind-port", port)
     worker = ("--worker", "--master-host", LOOPBACK, "--master-port", port)
     with contextlib.ExitStack() as running:
-        process = running.enter_context(_started([*LOCUST, *own, *master, *expect, *options], directory / "stdout.log"))
+        process = running.enter_context(_started([*locust, *own, *master, *expect, *options], directory / "stdout.log"))
         for n in range(1, workers + 1):
             log = ("--logfile", str(directory / f"worker-{n}.log"))
             output = directory / f"worker-{n}-stdout.log"
-            command = [*LOCUST, *worker, *expect, *log, *metrics[n - 1], *options]
+            command = [*locust, *worker, *expect, *log, *metrics[n - 1], *options]
             started = running.enter_context(_started(command, output))
             # The process ID can be used to end a worker in mid-run, as a test of the report.
             (directory / f"worker-{n}.pid").write_text(f"{started.pid}\n", encoding="utf-8")

@@ -7,26 +7,29 @@ import json
 import os
 import pkgutil
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from deploy.local.layout import LOOPBACK, ROOT, Layout, Ports
 from deploy.local.ready import is_ready
+from loadtest.result_directories import RESULTS
 
 if TYPE_CHECKING:
     from tests.stack import Stack
 
-RESULTS = ROOT / "var" / "loadtest"
 # nginx allows two logins a second from one address.
 LOCAL_LOGIN_RATE = 2.0
 SMOKE_LOGIN_RATE = 8.0
 CREATE_SECONDS = 120
+CONNECT_SECONDS = 10.0
 KEEP_UP_SECONDS = 0.2
 
 
@@ -36,17 +39,12 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """The target of a run. The services are the descendants of process `root`."""
+    """The target of a run. The services are the descendants of process `root`. Another product has no layout."""
 
-    layout: Layout
-    root: int
+    url: str
     login_rate: float
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The environment of a process that needs both the stack's settings and the load test."""
-        known = self.layout.environment()
-        return {**known, "PYTHONPATH": os.pathsep.join((known["PYTHONPATH"], str(ROOT)))}
+    root: int = 0
+    layout: Layout | None = None
 
 
 @contextlib.contextmanager
@@ -59,7 +57,20 @@ def running_stack() -> Iterator[Target]:
         )
     lock = layout.run / "up.lock"
     root = lock.read_text(encoding="utf-8").strip() if lock.exists() else ""
-    yield Target(layout, int(root) if root.isdecimal() else 0, LOCAL_LOGIN_RATE)
+    yield Target(layout.url, LOCAL_LOGIN_RATE, int(root) if root.isdecimal() else 0, layout)
+
+
+@contextlib.contextmanager
+def other_product(url: str) -> Iterator[Target]:
+    where = urlsplit(url)
+    if where.scheme not in ("http", "https") or not where.hostname:
+        raise CannotRun(f"--target {url} is not an address such as http://127.0.0.1:8000")
+    try:
+        address = where.hostname, where.port or (443 if where.scheme == "https" else 80)
+        socket.create_connection(address, CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise CannotRun(f"nothing listens at --target {url}: {error}") from error
+    yield Target(url.rstrip("/"), LOCAL_LOGIN_RATE)
 
 
 @contextlib.contextmanager
@@ -77,7 +88,7 @@ def own_stack(name: str = "") -> Iterator[Target]:
         stack = kind(Path(directory) / "var", web=1, ws=2)
         stack.prepare()
         with stack, _kept_logs(stack.layout.log), _nodes_kept_up(stack):
-            yield Target(stack.layout, os.getpid(), SMOKE_LOGIN_RATE)
+            yield Target(stack.layout.url, SMOKE_LOGIN_RATE, os.getpid(), stack.layout)
 
 
 @contextlib.contextmanager
@@ -106,12 +117,18 @@ def _kept_logs(log: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        shutil.copytree(log, RESULTS / "smoke-logs", dirs_exist_ok=True)
+        shutil.copytree(log, ROOT / RESULTS / "smoke-logs", dirs_exist_ok=True)
 
 
 @contextlib.contextmanager
 def scraped(target: Target, workers: int) -> Iterator[Sequence[int]]:
-    """Yield ports from which Prometheus can read the run's processes, and register them for that time."""
+    """Yield ports from which Prometheus can read the run's processes, and register them for that time.
+
+    The Prometheus of another product cannot discover them, so there are none.
+    """
+    if target.layout is None:
+        yield ()
+        return
     ports = Ports.free(web=0, ws=workers).ws
     target.layout.load_targets.write_text(
         json.dumps([{"targets": [f"{LOOPBACK}:{port}" for port in ports]}]), encoding="utf-8"
@@ -122,10 +139,12 @@ def scraped(target: Target, workers: int) -> Iterator[Sequence[int]]:
         target.layout.load_targets.unlink()
 
 
-def make_users(users: int, target: Target, sessions: Path | None) -> None:
+def make_users(users: int, layout: Layout, sessions: Path | None) -> None:
     command = [sys.executable, "-m", "loadtest.create_users", str(users)]
     command += ["--sessions", str(sessions)] if sessions else []
-    environment = dict(target.environment)
+    known = layout.environment()
+    # The command needs both the stack's settings and the load test.
+    environment = {**known, "PYTHONPATH": os.pathsep.join((known["PYTHONPATH"], str(ROOT)))}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, timeout=CREATE_SECONDS)  # noqa: S603 - our own
     if done.returncode:
         raise CannotRun("the load users could not be made; the reason stands above")

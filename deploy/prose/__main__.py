@@ -27,7 +27,7 @@ from deploy.prose.texts import CODE_NAMES, CODE_SUFFIXES, Text, texts_of
 CHECKED = {
     **{name: (name,) for name in ("src", "services", "docs")},
     "deploy": ("deploy", ".github", "requirements"),
-    "measuring": ("loadtest", "bench", "capacity", "experiments", "testkit"),
+    "measuring": ("loadtest", "bench", "capacity", "examples", "experiments", "testkit"),
     "tests": ("tests",),
 }
 # Documents outside docs/. The changelog is left out, because it uses the names of its time.

@@ -41,6 +41,8 @@ Handler = Callable[[dict[str, Any]], None]
 class LiveSocket:
     """A socket on `path`. `ledger` and the position `at` are for the stream topic; `name` groups paths in figures."""
 
+    idle_timeout_seconds = IDLE_TIMEOUT_SECONDS
+
     def __init__(
         self,
         run: Run,
@@ -52,6 +54,7 @@ class LiveSocket:
         on: Mapping[str, Handler] | None = None,
         at: str = "",
         ledger: Ledger | None = None,
+        stream: str = STREAM,
     ) -> None:
         self.path = path
         self.name = name or path
@@ -64,6 +67,9 @@ class LiveSocket:
         # The position as text, which the server parses.
         self._position_text = at
         self._ledger = ledger
+        self._stream = stream
+        # The client whose deliveries have an account.
+        self._client = ledger.client if ledger is not None else ""
         self._seen = SeenIds()
         self._socket: WebSocket | None = None
         self._reader: SocketReader | None = None
@@ -146,7 +152,7 @@ class LiveSocket:
         self.started = self._run.clock()
         began = time.perf_counter()
         self._socket = None
-        at = f"{STREAM}:{self._position_text}" if self._position_text else ""
+        at = f"{self._stream}:{self._position_text}" if self._position_text else ""
         opened = open_websocket(
             socket_url(self._origin, self.path, at=at, addresses=self._run.addresses, turn=next(_turns)),
             timeout_seconds=HANDSHAKE_SECONDS,
@@ -171,9 +177,9 @@ class LiveSocket:
 
     def _read(self) -> None:
         assert self._socket is not None
-        is_planted = self._run.planted is not None and self._ledger is not None
+        is_planted = self._run.planted is not None and self._client
         on_text = self._receive_planted if is_planted else self._receive
-        self._reader = socket_reader(self._socket, on_text, idle_timeout_seconds=IDLE_TIMEOUT_SECONDS)
+        self._reader = socket_reader(self._socket, on_text, idle_timeout_seconds=self.idle_timeout_seconds)
         self._reader.read()
 
     def heartbeat(self) -> None:
@@ -187,26 +193,28 @@ class LiveSocket:
         """Receive a message. A planted fault may change it if it is an event."""
         planted = self._run.planted
         assert planted is not None
-        assert self._ledger is not None
-        message = self._run.messages.of(data)
-        if message.event_type == "resumed":
-            # A new position takes the place of all events before it.
-            self._give_up_damage()
-        if message.offset is None or self._closed:
+        if not self._may_damage(data) or self._closed:
             self._receive(data)
             return
-        delay, texts = planted.damage(self._ledger.client, data, may_begin=self._run.phase == HOLD)
+        delay, texts = planted.damage(self._client, data, may_begin=self._run.phase == HOLD)
         if delay:
             self._release_later = gevent.spawn_later(delay, self._release_delayed)
         for text in texts:
             self._receive(text)
 
+    def _may_damage(self, data: bytes) -> bool:
+        """Return whether a text is an event of the account."""
+        message = self._run.messages.of(data)
+        if message.event_type == "resumed":
+            # A new position takes the place of all events before it.
+            self._give_up_damage()
+        return message.offset is not None
+
     def _release_delayed(self) -> None:
         planted = self._run.planted
         assert planted is not None
-        assert self._ledger is not None
         self._release_later = None
-        for data in planted.release(self._ledger.client):
+        for data in planted.release(self._client):
             self._receive(data)
 
     def _give_up_damage(self) -> None:
@@ -214,8 +222,8 @@ class LiveSocket:
         if self._release_later is not None:
             self._release_later.kill(block=False)
             self._release_later = None
-        if self._run.planted is not None and self._ledger is not None:
-            self._run.planted.socket_ended(self._ledger.client)
+        if self._run.planted is not None and self._client:
+            self._run.planted.socket_ended(self._client)
 
     def _receive(self, data: bytes) -> None:
         if self._closed:

@@ -2,97 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import logging
-import random
-import time
-from collections.abc import Iterator, Mapping
+from argparse import Namespace
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import gevent
-from gevent.lock import BoundedSemaphore
-from locust import HttpUser
-from locust.exception import RescheduleTask
-from locust.runners import WorkerRunner
-
-from loadtest.clients.browser import Browser, Page, PageError
-from loadtest.clients.live_socket import LiveSocket
-from loadtest.create_users import username
+from loadtest.clients.browser import Page, PageError
+from loadtest.clients.live_socket import Handler, LiveSocket
+from loadtest.clients.wires import Tidewire
+from loadtest.create_users import password, read_sessions
+from loadtest.journeys.live_user import LiveUser
 from loadtest.run import figures
-from loadtest.run.run_state import Run
-from testkit.delivery_ledger import Ledger, parse_position
-from testkit.page_client import HEARTBEAT_SECONDS
+from testkit.delivery_ledger import parse_position
 
 logger = logging.getLogger(__name__)
 
-_numbers = itertools.count(1)
-# A spike begins within a moment, so absent users must check often.
-ABSENCE_CHECK_SECONDS = 0.1
 
-
-class LoginLimiter:
-    """Spreads logins, by a rate and a number at once. A password costs the server more than all later pages."""
-
-    def __init__(self, per_second: float, at_once: int) -> None:
-        self._between = 1 / per_second
-        self._next = time.monotonic()
-        self._places = BoundedSemaphore(at_once)
-
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        with self._places:
-            at = max(self._next, time.monotonic())
-            self._next = at + self._between
-            gevent.sleep(at - time.monotonic())
-            yield
-
-
-class DashboardUser(HttpUser):
+class DashboardUser(LiveUser):
     """Logs in, then is on one page at a time. Leaving a page closes its sockets, as in a browser."""
 
     abstract = True
-    # Set once per process, before the first user.
-    run_state: ClassVar[Run]
-    logins: ClassVar[LoginLimiter]
+    is_stamped_by_servers = True
     password: ClassVar[str]
     # Sessions of users that are already logged in, by name.
     sessions: ClassVar[Mapping[str, str]] = {}
-    connection_timeout = 60.0
 
-    def on_start(self) -> None:
-        self.number = self._next_number()
-        self.name = username(self.number)
-        self.random = random.Random(self.name)  # noqa: S311 - repeatable journeys, no secret
-        self.browser = Browser(self.client, self.host or "", authority=self.run_state.authority)
-        self.sockets: list[LiveSocket] = []
-        self._pages = 0
-        self._heartbeats = gevent.spawn(self._beat)
+    @classmethod
+    def prepare(cls, options: Namespace) -> None:
+        cls.password = password()
+        cls.sessions = read_sessions(options.sessions)
+
+    def log_in(self) -> None:
         if session := self.sessions.get(self.name):
             self.browser.go_on(session)
-        else:
-            with self.logins.turn():
-                self.browser.log_in(self.name, self.password)
-        self.arrive()
-        self.run_state.users.add(self.name)
-
-    def _next_number(self) -> int:
-        """Return the next number, from 1, which must be unique among the processes of a run."""
-        runner = self.environment.runner
-        if not isinstance(runner, WorkerRunner):
-            return next(_numbers)
-        options = self.environment.parsed_options
-        workers: int = max(options.expect_workers if options else 1, runner.worker_index + 1)
-        return (next(_numbers) - 1) * workers + runner.worker_index + 1
-
-    def on_stop(self) -> None:
-        self._heartbeats.kill(block=False)
-        self.leave()
-        self.run_state.online.discard(self.name)
-
-    def arrive(self) -> None:
-        """Open the first page of the journey."""
-        raise NotImplementedError
+            return
+        with self.logins.turn():
+            self.browser.log_in(self.name, self.password)
 
     def open(self, path: str, name: str = "") -> Page:
         """Load a page, leave the previous one, and open the header's two sockets as main.js does."""
@@ -107,29 +52,12 @@ class DashboardUser(HttpUser):
 
     def add(self, page: Page) -> None:
         """Open an additional page."""
-        self._pages += 1
-        late_seconds = self.run_state.objectives.late_seconds
-        ledger = Ledger(f"{self.name} page {self._pages}", late_seconds=late_seconds)
-        self.run_state.accounts.ledgers.append(ledger)
         self.socket("/ws/users/", on={"users.count": self._counted})
-        self.socket("/ws/notifications/", at=page.position, ledger=ledger)
+        self.open_socket("/ws/notifications/", Tidewire(page.position))
 
-    def socket(self, path: str, **options: Any) -> LiveSocket:
-        opened = LiveSocket(self.run_state, self.browser.origin, path, cookie=self.browser.cookie, **options)
-        self.sockets.append(opened)
-        return opened
-
-    def leave(self) -> None:
-        for each in self.sockets:
-            each.close()
-        self.sockets = []
-
-    def think(self, least: float, most: float) -> None:
-        """Stay on the page for some seconds, times the run's pace, or until the run is over."""
-        run = self.run_state
-        until = time.monotonic() + self.random.uniform(least, most) * run.pace
-        while run.is_working and not run.is_absent(self.number) and time.monotonic() < until:
-            gevent.sleep(min(0.5, max(0.0, until - time.monotonic())))
+    def socket(self, path: str, *, name: str = "", on: Mapping[str, Handler] | None = None) -> LiveSocket:
+        """Open a socket for topics that need no account."""
+        return self.open_socket(path, Tidewire(on=on or {}), name=name)
 
     def read_stream_end(self) -> tuple[str, int] | None:
         """Read the end of the stream from a page, not a socket, so that an event that no client received is missed too.
@@ -141,34 +69,6 @@ class DashboardUser(HttpUser):
         except (PageError, ValueError) as error:
             logger.warning("the end of the stream could not be read: %s", error)
             return None
-
-    def rest_when_over(self) -> None:
-        """Start nothing while the run waits for due events. This must be the first line of every task.
-
-        An absent user, as most are before a spike, leaves here and returns as if for the first time.
-        """
-        if not self.run_state.is_working:
-            gevent.sleep(0.5)
-            raise RescheduleTask
-        if self.run_state.is_absent(self.number):
-            self.leave_dashboard()
-            while self.run_state.is_absent(self.number) or not self.run_state.is_working:
-                gevent.sleep(ABSENCE_CHECK_SECONDS)
-            self.arrive()
-            raise RescheduleTask
-
-    def leave_dashboard(self) -> None:
-        """Leave all pages, but stay logged in."""
-        self.leave()
-        self.run_state.online.discard(self.name)
-
-    def network_changed(self) -> None:
-        """Follow the run's command: disconnect all sockets, or let them connect again."""
-        for each in self.sockets:
-            if self.run_state.network:
-                each.find_network()
-            else:
-                each.lose_network()
 
     def _counted(self, event: dict[str, Any]) -> None:
         run = self.run_state
@@ -183,9 +83,3 @@ class DashboardUser(HttpUser):
 
     _awaited = 0
     _since = 0.0
-
-    def _beat(self) -> None:
-        while True:
-            gevent.sleep(HEARTBEAT_SECONDS)
-            for each in self.sockets:
-                each.heartbeat()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import gevent
-from locust import task
+from locust import tag, task
 
 from loadtest.clients.browser import CONFLICT, PageError
 from loadtest.journeys.dashboard_user import DashboardUser
@@ -29,6 +29,7 @@ class Editor(DashboardUser):
         self.every = SAVE_SECONDS * self.run_state.pace
         self.next_save = self.run_state.clock() + self.random.uniform(1.0, self.every)
 
+    @tag("write")
     @task
     def write(self) -> None:
         self.rest_when_over()
@@ -41,8 +42,8 @@ class Editor(DashboardUser):
         self.rest_when_over()
         self.open_form()
 
-    def leave_dashboard(self) -> None:
-        super().leave_dashboard()
+    def be_absent(self) -> None:
+        super().be_absent()
         self.run_state.end_editing(self.slug, self.name)
 
     def open_form(self) -> None:

@@ -145,7 +145,7 @@ def _latencies(result: Result) -> str:
         for name, s in result.latencies.items()
     )
     note = (
-        "<p class='note'>Notifications: while all users were live. The others: over the whole run."
+        "<p class='note'>Deliveries: while all users were live. The others: over the whole run."
         " p99.9 needs thousands of values to mean much.</p>"
     )
     return note + _table(("", "count", "p50", "p95", "p99", "p99.9", "max", "objective"), rows)

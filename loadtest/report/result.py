@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 import os
@@ -21,7 +22,7 @@ from loadtest.run.clock_difference import SAME
 from loadtest.run.figures import Moment, Summary
 from loadtest.run.generator_health import Health, judge
 from loadtest.run.objectives import Check, check, passed
-from loadtest.run.run_state import HOLD, Run
+from loadtest.run.run_state import HOLD, SETTLE, Run
 from testkit.delivery_ledger import Kind
 from testkit.machine_facts import commit, cpu_model, has_changes, package_versions, redis_version
 from testkit.percentiles import percentiles
@@ -182,10 +183,10 @@ def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
         "started_at": run.started,
         "command": os.environ.get(COMMAND) or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "host": environment.host,
-        "shape": options.shape,
+        "shape": run.own_shape or options.shape,
         "generators": max(1, options.expect_workers) if isinstance(environment.runner, MasterRunner) else 1,
         "users": options.num_users,
-        "hold_seconds": options.hold_seconds,
+        "hold_seconds": _held_seconds(run, options),
         "spawn_rate": options.spawn_rate,
         "login_rate": options.login_rate,
         "journeys": {each.__name__: each.weight for each in environment.user_classes},
@@ -195,6 +196,14 @@ def _configuration(run: Run, environment: Environment) -> dict[str, Any]:
         "machine": f"{os.cpu_count()} cores, {cpu_model()}, {platform.system()} {platform.release()}",
         "load_at_start": run.load_at_start,
     }
+
+
+def _held_seconds(run: Run, options: argparse.Namespace) -> float:
+    """Return how long users worked: as the option says, or as -t or a shape of the locustfile has decided."""
+    at = dict(run.phases)
+    if (options.run_time or run.own_shape) and HOLD in at:
+        return float(at.get(SETTLE, run.second) - at[HOLD])
+    return float(options.hold_seconds)
 
 
 def _pages(environment: Environment) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadtest.run.rooms import Rooms
 from testkit.delivery_ledger import Kind, Ledger
 from testkit.reconciliation import Account, Tally, merged, stream_ends, tally
 
@@ -24,6 +25,8 @@ class Accounts:
     ledgers: list[Ledger] = field(default_factory=list)
     # Events of pages that were left, which are already reconciled.
     closed_pages: Tally = field(default_factory=Tally)
+    # Numbered messages of products without a history.
+    rooms: Rooms = field(default_factory=Rooms)
     # The name of each event by epoch and offset.
     names: dict[tuple[str, int], str] = field(default_factory=dict)
     saves: dict[str, Save] = field(default_factory=dict)
@@ -46,22 +49,24 @@ class Accounts:
         """Record that a client received this event: the event gets a name, and its save counts as announced."""
         at = (epoch, event["offset"])
         if at not in self.names:
-            self.names[at] = f"notification {event['notification_id']} ({event['verb']} {event['title']!r})"
-            if event["verb"] == "updated":
+            self.names[at] = event_name(event)
+            if event.get("verb") == "updated":
                 self.announced.add(event["title"])
         self.ends[epoch] = max(self.ends.get(epoch, 0), event["offset"])
         self.furthest = max(self.furthest, event["offset"])
 
     def save_of(self, event: dict[str, Any]) -> Save | None:
         """Return the save that an event announces. Other events may carry the title of a save, but announce none."""
-        return self.saves.get(event["title"]) if event["verb"] == "updated" else None
+        return self.saves.get(event["title"]) if event.get("verb") == "updated" else None
 
     def is_even(self) -> bool:
         """Return whether every client has received all events that are known to be due."""
         if self.end is None or self.in_flight:
             return False
         open_records = [each.epochs[-1] for each in self.ledgers if each.epochs and each.epochs[-1].until is None]
-        return all(record.reached >= self.end[1] for record in open_records if record.epoch == self.end[0])
+        if any(record.reached < self.end[1] for record in open_records if record.epoch == self.end[0]):
+            return False
+        return self.rooms.is_even()
 
     def reconcile_closed_pages(self) -> None:
         """Reconcile the ledgers of pages that were left, and discard these ledgers."""
@@ -76,6 +81,9 @@ class Accounts:
         known = stream_ends(self.ledgers, self.ends, (ends or {}).items(), self.end)
         total = tally(self.ledgers, known, as_it_stands=as_it_stands)
         total.add(self.closed_pages)
+        total.add(self.rooms.tally(as_it_stands=as_it_stands))
+        if not as_it_stands:
+            self.names.update(self.rooms.published)
         return total
 
     def reconcile(self) -> Account:
@@ -87,3 +95,10 @@ class Accounts:
 
     def fault_counts(self) -> dict[Kind, int]:
         return dict(self.account.counts) if self.account else {}
+
+
+def event_name(event: Mapping[str, Any]) -> str:
+    """Return a name of an event for people: the dashboard's notifications have numbers and titles, all have an id."""
+    if "notification_id" in event:
+        return f"notification {event['notification_id']} ({event['verb']} {event['title']!r})"
+    return f"{event['type']} {event.get('id', event['offset'])}"

@@ -109,8 +109,14 @@ class WorkerProcesses:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._run = run
         self._runner = runner
+        self.begin(run)
+        runner.register_message(STATE, self._on_state)
+        runner.register_message(ACCOUNTS, self._on_accounts)
+
+    def begin(self, run: Run) -> None:
+        """Begin the run of another test, of which no worker has reported anything yet."""
+        self._run = run
         self._states: dict[str, dict[str, Any]] = {}
         # The time of each worker's last message, by the clock and by the run's seconds.
         self._last_messages: dict[str, tuple[float, int]] = {}
@@ -122,8 +128,6 @@ class WorkerProcesses:
         self._accounted_until: dict[str, int] = {}
         self._done: set[str] = set()
         self._command: dict[str, Any] = {}
-        runner.register_message(STATE, self._on_state)
-        runner.register_message(ACCOUNTS, self._on_accounts)
 
     def command(self, **command: Any) -> None:
         """Send all values so far each time, because a worker that comes late must know them too."""
@@ -161,6 +165,10 @@ class WorkerProcesses:
         on_the_way = f", {tally.on_the_way:,} on their way" if tally.on_the_way else ""
         deliveries = f"{tally.due:,} deliveries due, {tally.arrived:,} received{on_the_way}"
         return f"counted up to {self._accounted_until[worker]} s: {deliveries}"
+
+    def accounts_so_far(self) -> list[dict[str, Any]]:
+        """Return the accounts that each worker has sent."""
+        return list(self._accounts.values())
 
     def lost_users(self) -> int:
         return sum(len(self._users.get(worker, ())) for worker in self._lost)
@@ -200,13 +208,21 @@ class WorkerConnection:
     """The part of a worker: receives the master's commands, and sends the state of its users."""
 
     def __init__(self, agent: WorkerAgent, runner: WorkerRunner) -> None:
-        self._agent = agent
         self._runner = runner
         self._one_at_a_time = BoundedSemaphore(1)
-        self._is_done = False
+        self.begin(agent)
         runner.register_message(COMMAND, self._on_command)
         runner.register_message(CLOSE, self._on_close)
         gevent.spawn(self._send_states)
+
+    def begin(self, agent: WorkerAgent) -> None:
+        """Report the users of another test from now on."""
+        self._agent = agent
+        self._is_done = self._is_paused = False
+
+    def pause(self) -> None:
+        """Report nothing until the next test, whose states the master must not confuse with those of this one."""
+        self._is_paused = True
 
     def _on_command(self, msg: Any, **_more: Any) -> None:
         self._agent.apply(msg.data)
@@ -227,7 +243,7 @@ class WorkerConnection:
     def _send_states(self) -> None:
         for turn in itertools.count(1):
             gevent.sleep(STATE_SECONDS)
-            if not self._runner.connected:
+            if not self._runner.connected or self._is_paused:
                 continue
             self._runner.send_message(STATE, self._agent.state())
             if turn % int(INCREMENT_SECONDS / STATE_SECONDS) == 0:

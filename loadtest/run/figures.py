@@ -11,15 +11,17 @@ from testkit.percentiles import percentiles, rounded
 
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 
-DELIVERY = "notification.created"
-INTENDED = "notification.created, from the intended save"
+# Names that are true of any product.
+DELIVERY = "delivery"
+INTENDED = "delivery, from the intended action"
+# Of the dashboard's journeys.
 DOCUMENTS = "documents.status"
 COUNT = "users.count, consistent"
 HANDSHAKE = "handshake"
 RESUME = "resume"
 # Events that were published before the socket subscribed: after its page was rendered, or while a phone had no
 # network. Their latency counts from the subscription.
-REPLAY = "notification.created, made up for"
+REPLAY = "delivery, made up for"
 HEARTBEAT = "heartbeat"
 
 

@@ -123,6 +123,10 @@ class Histogram:
 
 class LiveFigures(Collector):
     def __init__(self, run: Run) -> None:
+        self.follow(run)
+
+    def follow(self, run: Run) -> None:
+        """Show this run from now on, with counters from zero."""
         self._run = run
         self._histograms = {name: Histogram() for name in FIGURES}
 
@@ -153,12 +157,14 @@ class LiveFigures(Collector):
         return family
 
 
-def serve(run: Run, address: str) -> None:
+def serve(run: Run, address: str) -> LiveFigures:
     """Serve metrics at HOST:PORT until the process ends."""
     registry = CollectorRegistry()
-    registry.register(LiveFigures(run))
+    shown = LiveFigures(run)
+    registry.register(shown)
     host, _, port = address.rpartition(":")
     start_http_server(int(port), host, registry)
+    return shown
 
 
 def _gauge(declared: Declared, values: Mapping[tuple[str, ...], float]) -> Metric:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import gevent
 from locust import LoadTestShape
+from locust.runners import Runner
 
 from loadtest.run.coordinator import Coordinator, ends, recent, total
 from loadtest.run.generator_health import judge
@@ -34,9 +37,27 @@ class RunController(LoadTestShape):
     run_state: Run
     coordinator: Coordinator
     nodes: Nodes | None = None
+    runner: Runner | None
 
-    def __init__(self) -> None:
+    def __init__(self, own: LoadTestShape | None = None) -> None:
+        """A shape `own`, of the locustfile, decides on the number of users and the end of the work."""
         super().__init__()  # type: ignore[no-untyped-call] # Locust has no types
+        # Called when a test begins. Locust's own event is too late, because it asks the shape for users before.
+        self.begin_test: Callable[[], None] = lambda: None
+        self._own = own
+        self._reset()
+
+    def reset_time(self) -> None:
+        """Begin a test, as Locust does for each."""
+        super().reset_time()  # type: ignore[no-untyped-call] # Locust has no types
+        self._reset()
+        if self._own is not None:
+            self._own.runner = self.runner
+            self._own.reset_time()  # type: ignore[no-untyped-call] # Locust has no types
+        self.begin_test()
+
+    def _reset(self) -> None:
+        self._own_users: tuple[Any, ...] = (1, 1.0)
         self._since = 0.0
         self._held_until = -1.0
         self._lost_network = 0
@@ -44,24 +65,51 @@ class RunController(LoadTestShape):
         self._restarting: gevent.Greenlet | None = None
         self._step_since: float | None = None
 
-    def tick(self) -> tuple[int, float] | None:
+    def tick(self) -> Any:
         assert self.runner is not None
         run, options = self.run_state, self.runner.environment.parsed_options
         assert options is not None
+        if run.problem and not run.users and run.phase == RAMP:
+            # The test could not be prepared.
+            return None
         elapsed = self._elapsed() - self._since
-        if run.phase == RAMP:
+        if self._own is not None and run.is_working:
+            self._follow(self._own)
+        elif run.phase == RAMP:
             self._ramp(elapsed)
         elif run.phase == HOLD and run.search is not None:
             self._step(elapsed, options.hold_seconds)
         elif run.phase == HOLD:
-            self._hold(elapsed, options.hold_seconds, SHAPES[options.shape](options.hold_seconds))
+            # With -t, the time to work counts from the start of the test.
+            hold_seconds = options.run_time - self._since if options.run_time else options.hold_seconds
+            self._hold(elapsed, hold_seconds, SHAPES[options.shape](hold_seconds))
         elif run.phase == SETTLE and self._is_settled(elapsed):
             # While all users are still connected: later, users that left cannot be distinguished from lost users.
             self.coordinator.close_accounts()
             self._enter(ENDED)
         self.coordinator.command(elapsed=run.clock() - run.started, online=total(self.coordinator.states(), "online"))
+        if run.phase == ENDED:
+            return None
+        if self._own is not None:
+            return self._own_users
         # Includes lost users, because with a smaller number Locust would stop users that still run.
-        return None if run.phase == ENDED else (self._users(), options.spawn_rate or self._users())
+        return self._users(), options.spawn_rate or self._users()
+
+    def _follow(self, own: LoadTestShape) -> None:
+        """Let a shape of the locustfile decide. The time with a live user counts as the hold."""
+        wanted = None if self._time_is_up else own.tick()
+        if wanted is None:
+            self._enter(SETTLE)
+        else:
+            self._own_users = wanted
+            if self.run_state.phase == RAMP and total(self.coordinator.states(), "live"):
+                self._enter(HOLD)
+
+    @property
+    def _time_is_up(self) -> bool:
+        """Whether the time of -t is over."""
+        options = self.runner.environment.parsed_options if self.runner is not None else None
+        return bool(options and options.run_time and self._elapsed() >= options.run_time)
 
     def _users(self) -> int:
         assert self.runner is not None
@@ -75,7 +123,7 @@ class RunController(LoadTestShape):
 
     def _ramp(self, elapsed: float) -> None:
         if problem := self._still_missing(elapsed):
-            self.run_state.problem = problem if elapsed > self._ramp_timeout() else ""
+            self.run_state.problem = problem if elapsed > self._ramp_timeout() or self._time_is_up else ""
             if self.run_state.problem:
                 self._enter(SETTLE)
         else:
@@ -129,7 +177,10 @@ class RunController(LoadTestShape):
         """Handle a tick of a search: users come, and then the step lasts as long as the hold of other shapes."""
         run = self.run_state
         assert run.search is not None
-        if self._step_since is None:
+        if self._time_is_up:
+            run.search.gave_up("the time of -t was over")
+            self._enter(SETTLE)
+        elif self._step_since is None:
             if problem := self._still_missing(elapsed):
                 if elapsed > self._ramp_timeout():
                     run.search.gave_up(problem)

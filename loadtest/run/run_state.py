@@ -21,6 +21,7 @@ from loadtest.run.generator_health import Sample
 from loadtest.run.message_cache import Message, Messages
 from loadtest.run.objectives import Objectives
 from loadtest.run.planted_faults import PlantedFaults
+from loadtest.run.rooms import GRACE_SECONDS
 from loadtest.run.shapes import Search
 from testkit.reconciliation import Account
 
@@ -85,6 +86,8 @@ class Run:
     online_elsewhere: int = 0
     differences: dict[str, Difference] = field(default_factory=dict)
     search: Search | None = None
+    # The name of the locustfile's own shape, if it has one.
+    own_shape: str = ""
     # Sentences about the operations on nodes.
     incidents: list[str] = field(default_factory=list)
     # Users of lost generator processes, by a description of the loss.
@@ -93,6 +96,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self._meters: dict[str, Meter] = {}
+        self.accounts.rooms.late_seconds = self.objectives.late_seconds
         self.started = self.clock()
         self.load_at_start = round(os.getloadavg()[0], 2)
         self.phases.append((RAMP, 0))
@@ -184,6 +188,11 @@ class Run:
         """Reconcile all ledgers, while all users are still connected."""
         self.flush()
         account = self.accounts.reconcile()
+        if excused := self.accounts.rooms.excused():
+            self.incidents.append(
+                f"messages that were not due: {excused:,}, sent within {GRACE_SECONDS:g} s of a client's coming or"
+                " leaving and not received"
+            )
         if not account.due:
             self.problem = self.problem or "no event was due to anybody: nothing was measured"
         return account

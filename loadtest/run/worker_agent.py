@@ -14,14 +14,14 @@ from loadtest.run import figures, process_accounts
 from loadtest.run.run_state import Run
 
 if TYPE_CHECKING:
-    from loadtest.journeys.dashboard_user import DashboardUser
+    from loadtest.journeys.live_user import LiveUser
 
 # The clocks of two processes are aligned only beyond this, because a command also takes a moment to arrive.
 DRIFT_SECONDS = 0.5
 
 
 class WorkerAgent:
-    def __init__(self, run: Run, journeys: Callable[[], Iterable[DashboardUser]]) -> None:
+    def __init__(self, run: Run, journeys: Callable[[], Iterable[LiveUser]]) -> None:
         self.run = run
         self._journeys = journeys
         self._reported: set[str] = set()

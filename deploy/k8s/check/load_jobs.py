@@ -32,7 +32,7 @@ def _own(options: dict[str, str]) -> set[str]:
 
 
 def _known() -> set[str]:
-    text = (ROOT / "loadtest" / "locustfile.py").read_text(encoding="utf-8")
+    text = (ROOT / "loadtest" / "locust_options.py").read_text(encoding="utf-8")
     options = re.findall(r'add\("--([\w-]+)"', text)
     return SECRET | {PREFIX + option.replace("-", "_").upper() for option in options}
 

@@ -54,19 +54,12 @@ def patient_objectives(directory, *, late_seconds=60000, lag_ms=60000):
     return path
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    """Start processes of Locust with short waits."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(locust_processes, "LOCUST", (sys.executable, "-m", "locust", "-f", str(QUICK)))
-        yield
-
-
 def run(address, directory, *more, workers=1, users=10, seconds=4, **objectives):
     options = ["--host", address, "--users", str(users), "--spawn-rate", "20", "--hold-seconds", str(seconds)]
     options += ["--login-rate", "50", "--logins-at-once", "10", "--pace", "0.25", "--result", str(directory)]
     options += ["--objectives", str(patient_objectives(directory, **objectives)), *more]
-    locust_processes.run(options, directory, workers=workers, timeout_seconds=RUN_SECONDS)
+    # A locustfile with short waits.
+    locust_processes.run(options, directory, workers=workers, timeout_seconds=RUN_SECONDS, locustfile=QUICK)
     return json.loads((directory / "report.json").read_text())
 
 

@@ -36,7 +36,7 @@ RUN = {
         "ws:2": {"cpu_mean": 0.25, "rss_mib": 110.0},
         "redis": {"cpu_mean": 0.01, "rss_mib": 9.0},
     },
-    "latencies": {"notification.created": {"p95": 40.0}},
+    "latencies": {"delivery": {"p95": 40.0}},
 }
 
 

@@ -1,0 +1,1 @@
+"""Small projects that show one use each of the kit's parts."""

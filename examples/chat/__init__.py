@@ -1,0 +1,1 @@
+"""A chat on plain Channels and stock Daphne, and its load test."""

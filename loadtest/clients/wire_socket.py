@@ -1,0 +1,92 @@
+"""A live socket of a product without a history: each connection is a stay in the wire's room, with its own account."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import Any
+
+from websocket import WebSocketException
+
+from loadtest.clients.live_socket import LiveSocket
+from loadtest.clients.wires import Wire
+from loadtest.run.rooms import GRACE_SECONDS, Series, Stay
+from loadtest.run.run_state import Run
+
+# A day: silence is no loss of the connection, because a server without pings may have nothing to send.
+SILENCE_SECONDS = 86400.0
+MESSAGE, OTHER = "message", "other text"
+
+
+class WireSocket(LiveSocket):
+    """A socket on `path`. `client` is the user's name; a user may have several sockets."""
+
+    idle_timeout_seconds = SILENCE_SECONDS
+
+    def __init__(
+        self, run: Run, origin: str, path: str, wire: Wire, *, cookie: str, client: str, name: str = ""
+    ) -> None:
+        self._wire = wire
+        self._stay: Stay | None = None
+        self._sender = ""
+        self._numbers = itertools.count(1)
+        super().__init__(run, origin, path, cookie=cookie, name=name)
+        self._client = client
+
+    def publish(self, **fields: Any) -> bool:
+        """Send the user's next message. Return False without a connection, or if the run only waits for due messages.
+
+        Each connection is another sender, because the end of a lost connection is unknown.
+        """
+        if self._socket is None or self._stay is None or not self._run.is_working:
+            return False
+        number, now = next(self._numbers), self._run.clock()
+        text = self._wire.write(self._sender, number, now, **fields)
+        with contextlib.suppress(OSError, WebSocketException):
+            self._socket.send(text)
+            if self._sender:
+                self._run.accounts.rooms.sent(Series(self._wire.room, self._sender), number, now)
+            return True
+        return False
+
+    def heartbeat(self) -> None:
+        if self._socket is not None and self._wire.ping:
+            with contextlib.suppress(OSError, WebSocketException):
+                self._socket.send(self._wire.ping)
+
+    def _connect(self) -> None:
+        super()._connect()
+        assert self._socket is not None
+        rooms = self._run.accounts.rooms
+        self._sender = "" if self._wire.is_numbered_by_server else rooms.new_sender(self._client)
+        self._numbers = itertools.count(1)
+        for text in self._wire.first:
+            self._socket.send(text)
+        self._stay = rooms.enter(self._client, self._wire.room, self._run.clock())
+
+    def _may_damage(self, data: bytes) -> bool:
+        return self._wire.read(data) is not None
+
+    def _receive(self, data: bytes) -> None:
+        if self._closed or self._stay is None:
+            return
+        run = self._run
+        message = self._wire.read(data)
+        if message is None:
+            run.delivered(OTHER)
+            return
+        now = run.clock()
+        run.delivered(MESSAGE)
+        run.accounts.rooms.received(self._stay, message, now)
+        if message.sent is not None:
+            self._deliveries.add(int(now - run.started), now - message.sent)
+
+    def _release(self, *, polite: bool = False) -> None:
+        stay, self._stay = self._stay, None
+        if stay is not None:
+            stay.until = self._run.clock()
+            if not polite and self._sender and self._has_lost_network:
+                # The server may not have received the newest messages of this client.
+                series = Series(self._wire.room, self._sender)
+                self._run.accounts.rooms.withdraw(series, stay.until - GRACE_SECONDS)
+        super()._release(polite=polite)
