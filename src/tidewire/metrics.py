@@ -166,6 +166,11 @@ GHOSTS = Counter(
     "tidewire_presence_ghosts",
     "Members removed because the lease of their node expired. Act: on any outside a deploy.",
 )
+PRESENCE_CONNECTIONS_LOST = Counter(
+    "tidewire_presence_connections_lost",
+    "Connections of presence entries that such a node had: closes that it could not count itself, of sockets with "
+    "presence. Act: on any outside a deploy.",
+)
 
 EDIT_LEASE_CHANGES = Counter(
     "tidewire_edit_lease_changes",
@@ -254,6 +259,7 @@ NODE_METRICS: tuple[Any, ...] = (
     LEASES_REGISTERED,
     LEASES_EXPIRED,
     GHOSTS,
+    PRESENCE_CONNECTIONS_LOST,
     EDIT_LEASE_CHANGES,
     TASK_RESTARTS,
     STALE,
