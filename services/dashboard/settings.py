@@ -51,7 +51,7 @@ SQLITE: dict[str, Any] = {
     # Seconds to wait for another writer: longer than any write takes here under load.
     "timeout": 20,
 }
-DATABASES = {"default": dict(dj_database_url.parse(env.database_url))}
+DATABASES: dict[str, dict[str, Any]] = {"default": {**dj_database_url.parse(env.database_url)}}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = SQLITE
 else:

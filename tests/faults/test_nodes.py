@@ -77,7 +77,8 @@ def test_frozen(start_stack, scene, size):
             run.until(NOTICED_SECONDS)
             code = frozen.process.wait(NOTICED_SECONDS)
         finally:
-            os.kill(frozen.pid, signal.SIGCONT)
+            if frozen.runs:
+                os.kill(frozen.pid, signal.SIGCONT)
         run.target("the watchdog has killed it", code == -signal.SIGKILL, code)
         # As a supervisor does.
         stack.start_ws(0)
