@@ -13,8 +13,10 @@ class DashboardConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.models import User
 
-        from dashboard import pruning
+        from dashboard import fingerprints, pruning
+        from dashboard.settings import env
 
+        fingerprints.publish(env)
         pruning.connect()
         post_save.connect(_start_reading, sender=User, dispatch_uid="dashboard")
 

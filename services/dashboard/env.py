@@ -90,6 +90,17 @@ class Env(BaseModel):
         description="The database: postgres://user:password@host:5432/name or sqlite:////path; user and password are "
         "percent-encoded.",
     )
+    database_connect_seconds: int = Field(
+        default=3, ge=2, le=60, description="How long a connection to PostgreSQL may take to open; at least 2."
+    )
+    database_statement_seconds: float = Field(
+        default=5,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="How long PostgreSQL may take for one statement; then it counts as unavailable, and a page says "
+        "so. 0: no limit, as for commands of manage.py other than relay.",
+    )
     allowed_origins: Origins = Field(
         default=(),
         description="Public origins (https://docs.example.com) that may post forms and open sockets; "
@@ -115,8 +126,8 @@ class Env(BaseModel):
     node_name: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
-        description="Name of this ws process in presence, metrics and logs; unique among the nodes of one Redis. "
-        "Empty: host name and process id.",
+        description="Name of this process in logs, and of a ws process in presence and metrics; unique among the nodes "
+        "of one Redis. Empty: host name and process id.",
     )
     admin_host: BindableHost = Field(
         default="127.0.0.1", description="Where a ws process serves health and metrics: an address, IPv6 too."

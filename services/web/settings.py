@@ -30,6 +30,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "tidewire.auth.pages.TicketMiddleware",
+    "web.user_in_logs.UserInLogsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     # Must be last: it replaces the response to a refused login.
@@ -50,7 +51,7 @@ TEMPLATES = [
     }
 ]
 
-if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+if DATABASES["default"]["ENGINE"] == "dashboard.postgresql":
     # A connection per request would cost more than the query; a minute limits the connections of idle threads.
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True

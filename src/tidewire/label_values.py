@@ -12,6 +12,7 @@ TASKS = (
     "delivery",
     "reporting",
 )
+DATABASE_ERROR_KINDS = ("timeout", "connection")
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")
 RELAY_FAILURE_REASONS = ("redis", "database", "publisher")
 # The steps of `contrib.edit_lease`, which this module must not import.

@@ -31,6 +31,7 @@ NODE_METRICS: tuple[Any, ...] = (
     metrics.LEASES_REGISTERED,
     metrics.LEASES_EXPIRED,
     metrics.GHOSTS,
+    metrics.PRESENCE_CONNECTIONS_LOST,
     metrics.EDIT_LEASE_CHANGES,
     metrics.TASK_RESTARTS,
     metrics.STALE,

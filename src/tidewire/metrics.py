@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from tidewire.close_codes import CloseCode
 from tidewire.label_values import (
+    DATABASE_ERROR_KINDS,
     DROP_REASONS,
     EDIT_LEASE_STEPS,
     LIMITS,
@@ -174,6 +175,11 @@ GHOSTS = Counter(
     "tidewire_presence_ghosts",
     "Members removed because the lease of their node expired. Act: on any outside a deploy.",
 )
+PRESENCE_CONNECTIONS_LOST = Counter(
+    "tidewire_presence_connections_lost",
+    "Connections of presence entries that such a node had: closes that it could not count itself, of sockets with "
+    "presence. Act: on any outside a deploy.",
+)
 
 EDIT_LEASE_CHANGES = Counter(
     "tidewire_edit_lease_changes",
@@ -224,6 +230,21 @@ LAYER_GAPS = Counter(
     "tidewire_layer_gaps",
     "Times the channel layer lost its subscription; messages of that time are lost. Act: when it flaps.",
 )
+# --- the database ------------------------------------------------------------------------------------------------
+DATABASE_ERRORS = Counter(
+    "tidewire_database_errors",
+    "Waits for PostgreSQL that failed: timeout (no answer in time) or connection (refused or lost). "
+    "Act: when they last for a minute.",
+    ["kind"],
+)
+
+SECRET_INFO = Gauge(
+    "tidewire_secret_info",
+    "1, with a keyed hash of a secret that this process has read. Act: when processes differ: restart those that "
+    "started before the rotation.",
+    ["secret", "fingerprint"],
+    multiprocess_mode="livemax",
+)
 
 # --- pages -------------------------------------------------------------------------------------------------------
 REQUESTS = Counter(
@@ -248,6 +269,7 @@ VALUES: dict[Any, tuple[str, ...]] = {
     EDIT_LEASE_CHANGES: EDIT_LEASE_STEPS,
     TASK_RESTARTS: TASKS,
     REDIS_ERRORS: REDIS_ERROR_KINDS,
+    DATABASE_ERRORS: DATABASE_ERROR_KINDS,
     RELAY_FAILURES: RELAY_FAILURE_REASONS,
 }
 # The same for metrics with another label before it: a consumer or a family of topics.

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.web.http import _GenericHTTPChannelProtocol
 
 from tidewire import metrics
+from tidewire.refusals import log_refusal
 
 if TYPE_CHECKING:
     HTTPChannel = Any  # Twisted types only half of it
 else:
     from twisted.web.http import HTTPChannel
+
+
+# nginx requests this before each handshake, to find a node that accepts connections and does not answer (deploy/nginx).
+ALIVE_PATH = b"/tidewire-alive"
+ALIVE = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 
 class _Refusable(Protocol):
@@ -75,11 +81,17 @@ class Channel(HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         metrics.LIMIT_REJECTIONS.labels("request").inc()
+        log_refusal("request")
         super()._respondToBadRequestAndDisconnect()
 
     def allContentReceived(self) -> None:
         self._body_bytes = 0
         self.handshakes.end(self)
+        if self._path == ALIVE_PATH:
+            # Here, because a request of the application would cost as much as the handshake that follows.
+            self.transport.write(ALIVE)
+            self.loseConnection()
+            return
         super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:
@@ -99,6 +111,7 @@ class Channel(HTTPChannel):
 
     def _count_and_answer(self, limit: str, status: bytes) -> None:
         metrics.LIMIT_REJECTIONS.labels(limit).inc()
+        log_refusal(limit)
         self.transport.write(b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 
 

@@ -145,7 +145,7 @@ class TestDelete:
         ]
 
     def test_refuses_who_may_not(self, bob, plan, published):
-        with pytest.raises(PermissionDenied, match=f"bob may not delete {plan.slug}"):
+        with pytest.raises(PermissionDenied, match=f"user {bob.pk} may not delete {plan.slug}"):
             actions.delete_document(bob, plan.pk)
         assert Document.objects.exists()
         assert published == []
