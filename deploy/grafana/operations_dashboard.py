@@ -218,7 +218,12 @@ OPERATIONS = Dashboard(
                 ),
                 Panel(
                     "Free disk",
-                    (("min by (mountpoint) (node_filesystem_avail_bytes / node_filesystem_size_bytes)", "{{mountpoint}}"),),
+                    (
+                        (
+                            "min by (mountpoint) (node_filesystem_avail_bytes / node_filesystem_size_bytes)",
+                            "{{mountpoint}}",
+                        ),
+                    ),
                     "Of the host, by file system. Alerts: TidewireDiskLow, TidewireDiskFull.",
                     unit="percentunit",
                     wide=8,

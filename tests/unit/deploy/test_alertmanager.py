@@ -24,13 +24,17 @@ INCIDENTS = {
     ),
     "the site fails, and its parts answer": ("SiteDown WebErrors SavesFail WebSlow", "SiteDown"),
     "PostgreSQL hangs": (
-        "PostgresDown SiteDown WebErrors SavesFail WebSlow OutboxStuck RelayStuck NoTargets:web ScrapeMissing:web "
-        "ScrapeMissing:postgres ScrapeMissing:relay ReplicasMissing:web",
+        (
+            "PostgresDown SiteDown WebErrors SavesFail WebSlow OutboxStuck RelayStuck NoTargets:web ScrapeMissing:web "
+            "ScrapeMissing:postgres ScrapeMissing:relay ReplicasMissing:web"
+        ),
         "PostgresDown",
     ),
     "Redis hangs": (
-        "RedisDown Stale RedisErrors RedisReconnects OutboxStuck RelayStuck Dropped ResumeGaps Ghosts WebSlow "
-        "DeliveryLateFast ScrapeMissing:redis",
+        (
+            "RedisDown Stale RedisErrors RedisReconnects OutboxStuck RelayStuck Dropped ResumeGaps Ghosts WebSlow "
+            "DeliveryLateFast ScrapeMissing:redis"
+        ),
         "RedisDown",
     ),
     "one node cannot reach Redis": ("Stale RedisErrors Dropped", "Stale"),
@@ -128,4 +132,4 @@ def test_make_says_that_no_receiver_is_set(tmp_path, receiver):
         text=True,
         check=True,
     )
-    assert done.stdout.startswith("alerts: nobody is told") is (not receiver)
+    assert done.stdout.startswith("alerts: none is sent") is (not receiver)

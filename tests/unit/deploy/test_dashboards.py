@@ -117,7 +117,7 @@ def test_the_first_row_of_operations_says_whether_the_site_works():
 def test_a_dashboard_has_few_enough_panels_to_read(dashboard):
     graphs = [panel for panel in dashboard.panels() if panel.kind != "stat"]
     assert len(graphs) <= 16
-    # A line that vanishes at 0 cannot be told from a metric that is missing.
+    # A line that vanishes at 0 looks like a metric that is missing.
     assert [panel.title for panel in graphs if any(expr.endswith("> 0") for expr, _legend in panel.queries)] == []
 
 

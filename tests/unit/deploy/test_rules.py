@@ -134,4 +134,4 @@ LABELLED = {rule["alert"] for rule in ALERTS if "by (instance" in rule["expr"] a
 
 def test_no_alert_waits_by_the_name_of_a_process():
     """After a deploy every process has a new name, with which a wait would begin again. A probed address stays."""
-    assert LABELLED == {"TidewireSiteDown", "TidewireCertificateEnds"}
+    assert {"TidewireSiteDown", "TidewireCertificateEnds"} == LABELLED

@@ -80,7 +80,7 @@ def test_there_are_commands_and_queries():
 def test_every_command_is_in_a_block_with_a_mark(path):
     """A test can run only these; in the text a command would also have placeholders."""
     text = path.read_text(encoding="utf-8")
-    assert {mark for mark in FENCE.findall(text)} <= {"sh check", "sh act"}
+    assert set(FENCE.findall(text)) <= {"sh check", "sh act"}
     inline = SPAN.findall(FENCE.sub("", text))
     runs = [span for span in inline if re.match(r"(docker|curl|redis-cli|psql|python) \S+ \S+", span)]
     assert runs == []
@@ -114,7 +114,9 @@ def test_a_block_runs_programs_that_the_image_has(command):
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each.kind == "check"], ids=str)
 def test_a_check_changes_nothing_and_ends(command):
-    changes = r"docker compose (up|restart|stop|kill|rm|down|run|pull|build)|docker (kill|stop|rm|run|restart)|\bprune\b"
+    changes = (
+        r"docker compose (up|restart|stop|kill|rm|down|run|pull|build)|docker (kill|stop|rm|run|restart)|\bprune\b"
+    )
     assert not re.search(rf"{changes}|\brm\b|\bDROP\b|\bDELETE\b|\bALTER\b|pg_terminate", command.text)
     assert "--follow" not in command.text
     for line in command.text.splitlines():
