@@ -170,7 +170,7 @@ def test_the_proxy_s_question_is_answered_without_the_application():
     listener = Listener()
     proxy = listener.connect()
     proxy.say(b"GET /tidewire-alive HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert proxy.told == b"HTTP/1.1 204 No Content"
+    assert proxy.received == b"HTTP/1.1 204 No Content"
     assert proxy.ended
     assert listener.served == []
     assert len(listener.handshakes) == 0
