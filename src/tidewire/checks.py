@@ -129,7 +129,7 @@ def check_static_files(app_configs: Sequence[AppConfig] | None = None, **_option
 
 @register(Tags.security, deploy=True)
 def check_deployment(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
-    """Return what is wrong for several processes: the layer, the origin check, Redis and the outbox."""
+    """Return the problems of a deployment with several processes: the layer, the origin check, Redis and the outbox."""
     problems = [
         _message(
             Warning,

@@ -117,7 +117,7 @@ class Measurement:
 
 
 def work(workers: list[subprocess.Popen[str]], line: str) -> list[dict[str, float]]:
-    """Let all workers work at once, and return what each measured."""
+    """Let all workers work at once, and return their measurements."""
     for worker in workers:
         worker.stdin.write(f"{line}\n")
         worker.stdin.flush()

@@ -29,7 +29,7 @@ class BackgroundSender:
         self._publisher: Publisher
 
     async def publish(self, name: str, message: bytes) -> None:
-        """Publish a message on the thread, and raise what that raises."""
+        """Publish a message on the thread. Raises `RedisUnavailable`."""
         self._start()
         publishing = self._publisher.publish(name, message)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(publishing, self._loop))

@@ -99,7 +99,7 @@ class ConsumerLoop(AsyncWebsocketConsumer):
             raise
 
     def _description(self) -> str:
-        """Return what identifies this socket in a traceback."""
+        """Return the name of this socket for a traceback."""
         return f"consumer={type(self).__name__} request_id={asgi.request_id(asgi.complete(self.scope))}"
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:

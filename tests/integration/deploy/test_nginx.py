@@ -225,7 +225,7 @@ def test_a_node_that_accepts_and_does_not_answer_is_passed_over(layout):
             began = time.monotonic()
             assert set(handshake_ports(url, 20)) == {well}
             assert time.monotonic() - began < PASSED_OVER_SECONDS
-        # It is taken back soon after it answers again.
+        # nginx uses the node again soon after it answers.
         with echo(silent_port):
             until = time.monotonic() + 30
             # At the same time, because nginx takes turns between nodes without connections.
@@ -244,7 +244,7 @@ def test_nodes_that_were_all_marked_as_failed_are_tried_at_once(layout):
 
 
 def test_the_request_before_a_handshake_decides_nothing(layout):
-    """It only marks nodes: the answer to the handshake is the node's own."""
+    """The question only marks nodes: the answer to the handshake is the node's own."""
     with echo(layout.ports.ws[0], status=403), echo(layout.ports.ws[1], status=403), proxy(layout) as url:
         refused = fetch(f"{url}/ws/users/", headers=HANDSHAKE)
     assert (refused.status, refused.json()["headers"]["Upgrade"]) == (403, "websocket")

@@ -145,7 +145,7 @@ async def test_a_connection_that_redis_closed_costs_no_message(layer, redis_serv
 
 
 async def test_each_member_gets_a_copy_of_its_own(layer):
-    """A consumer that changes its message, and what is in it, changes no other's."""
+    """A consumer that changes its message, or a list in it, changes no other's."""
     channels = [await layer.new_channel() for _ in range(2)]
     for channel in channels:
         await layer.group_add("room", channel)

@@ -16,7 +16,7 @@ RULES = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "deploy/pro
 NAMES = set(re.findall(r"alert: (\w+)", RULES))
 MATCHER = re.compile(r'(\w+)(=~|=)"([^"]*)"')
 
-# What fires in an incident, as on the Compose stack, and what must be sent. A job stands behind a colon.
+# The alerts that fire in an incident on the Compose stack, and the messages that must be sent. A job stands behind a colon.
 INCIDENTS = {
     "nginx is stopped": (
         "NginxDown SiteDown SocketsGone ReconnectStorm AbnormalCloses Ghosts",

@@ -1,4 +1,4 @@
-"""docs/compatibility.md proves what pyproject.toml claims: each Python and each Django was tried, and passed."""
+"""docs/compatibility.md proves the claims of pyproject.toml: each Python and each Django was tried, and passed."""
 
 import re
 

@@ -16,7 +16,7 @@ RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 TESTS = sorted((ROOT / "deploy" / "prometheus" / "tests").glob("*.yml"))
 METRIC = re.compile(r"(?<![:\w])(?:tidewire|process)_[a-z_0-9]+\b(?!:)")
 HEADINGS = ("Means", "Users see", "Check first", "Causes", "Do", "Over when")
-# It always fires, so that its silence is noticed.
+# This alert always fires, so that its silence is noticed.
 WATCHDOG = "TidewireWatchdog"
 ABSENT = re.compile(r'label_replace\(absent\((\w+)(?:\{[^}]*\})?\), "metric", "(\w+)", "", ""\)')
 # A rule on whether something answers has no other figure.
@@ -123,7 +123,7 @@ def test_the_absence_of_each_metric_that_an_alert_uses_is_an_alert():
 
 
 def test_a_soon_alert_is_not_late():
-    """An alert on what users notice at once waits for no more than half a minute."""
+    """An alert on a fault that users notice at once waits for no more than half a minute."""
     at_once = {"SiteDown", "NginxDown", "PostgresDown", "RedisDown", "RedisFull", "Stale", "SocketsGone", "SavesFail"}
     waits = {rule["alert"].removeprefix("Tidewire"): rule.get("for", "0s") for rule in ALERTS}
     assert {name: waits[name] for name in at_once if int(waits[name].removesuffix("s")) > 30} == {}

@@ -1,4 +1,4 @@
-"""The system checks of settings: what each finds, and that good settings are silent."""
+"""The system checks of settings: the problem that each finds, and the silence on good settings."""
 
 import re
 

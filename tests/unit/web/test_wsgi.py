@@ -1,4 +1,4 @@
-"""The process of the pages: what it loads."""
+"""The process of the pages, and the modules that it loads."""
 
 import json
 import subprocess

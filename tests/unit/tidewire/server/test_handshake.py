@@ -166,7 +166,7 @@ def test_every_private_name_is_where_it_was():
 
 
 def test_the_proxy_s_question_is_answered_without_the_application():
-    """It precedes each handshake, so it must cost little; the connection ends."""
+    """The question precedes each handshake, so it must cost little; the connection ends."""
     listener = Listener()
     proxy = listener.connect()
     proxy.say(b"GET /tidewire-alive HTTP/1.1\r\nHost: localhost\r\n\r\n")
