@@ -43,7 +43,7 @@ def refresh(engine: Engine, say: Callable[[str], None]) -> None:
         # The rules are a directory, which it reads again.
         engine.compose("kill", "--signal", "HUP", "prometheus")
     for name, cost in STORES.items():
-        if name in running and _settings_changed(engine, running[name], services[name]):
+        if name in running and name in services and _settings_changed(engine, running[name], services[name]):
             say(
                 f"{name} is left as it runs, though its settings have changed. When {cost}: "
                 f"docker compose up --detach {name}"

@@ -29,7 +29,7 @@ VERSION = re.compile(r"\d+(\.\d+)+-[0-9a-f]{7,}(-\d{8}T\d{6})?")
 
 def upgrade(engine: Engine) -> None:
     """Build this tree's version, or use VERSION, and replace what runs by it."""
-    before = _running(engine)
+    before = running_images(engine)
     version = release.tree_version(engine.environment)
     release.build(engine, version)
     after = tagged(engine, version)
@@ -41,7 +41,7 @@ def upgrade(engine: Engine) -> None:
 
 def rollback(engine: Engine) -> None:
     """Replace what runs by the version before. Migrations are not undone, so it must work with their tables."""
-    before = _running(engine)
+    before = running_images(engine)
     try:
         after = tagged(engine, running_tag(engine.environment) + PREVIOUS)
     except Stop:
@@ -75,10 +75,7 @@ def replace(
         front.reload(engine, say, scale)
     except BaseException:
         say("going back: the old containers serve as before")
-        surge.back()
-        release.point(engine, to=before, tag=tag)
-        # The old static files count as the newest release's again, so that the next upgrade keeps them.
-        jobs.do(engine, "static")
+        _back(engine, surge, before)
         raise
     if dict(before) != dict(after):
         release.point(engine, to=before, tag=tag + PREVIOUS)
@@ -87,7 +84,18 @@ def replace(
     neighbours.refresh(engine, say)
 
 
-def _running(engine: Engine) -> dict[str, str]:
+def _back(engine: Engine, surge: Surge, before: Mapping[str, str]) -> None:
+    """End what is new. A failure of this is said beside the reason to go back, which the caller raises."""
+    try:
+        surge.back()
+        release.point(engine, to=before, tag=running_tag(engine.environment))
+        # The old static files count as the newest release's again, so that the next upgrade keeps them.
+        jobs.do(engine, "static")
+    except (Stop, EngineError) as error:
+        say(f"going back met an error too: {error}")
+
+
+def running_images(engine: Engine) -> dict[str, str]:
     """Return service -> image id of what serves. If a surge was interrupted, the tag says which generation counts."""
     images = {}
     for service, name in IMAGES.items():
