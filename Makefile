@@ -115,6 +115,7 @@ compose-up: secrets ## build the images and run the whole product in containers;
 	else $(PYTHON) -m deploy.compose.release && docker compose up --detach --wait $(ARGS); fi
 	@echo "tidewire: http://$$(docker compose port nginx 8080)  prometheus: http://$$(docker compose port prometheus 9090)"
 	@[ -z "$$COMPOSE_PROFILES" ] || echo "grafana: http://$$(docker compose port grafana 3000), user admin, password in var/secrets/grafana_password"
+	@grep -qE '^ +[a-z0-9]+_configs:' "$${TIDEWIRE_ALERTMANAGER:-deploy/compose/alertmanager.yml}" || echo "alerts: none is sent, because Alertmanager has no receiver: docs/monitoring.md, Receivers"
 	@echo "the first user: docker compose exec web python services/web/manage.py createsuperuser"
 
 compose-upgrade: export VERSION ?=

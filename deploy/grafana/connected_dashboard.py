@@ -1,36 +1,49 @@
-"""*Connected users*: their number, their nodes, and how they come and go. Only the product's own pages show names."""
+"""*Connected users*: how many, where, since when, and against yesterday. Only the product's own pages show names."""
 
 from __future__ import annotations
 
 from deploy.grafana.panels import CONSUMER, NODE, Dashboard, Panel, Row, quantiles
 
 BOTH = f"{NODE},{CONSUMER}"
+REFUSED = "unauthenticated|forbidden|origin"
+
+
+def _connects(result: str) -> str:
+    return f"sum(rate(tidewire_connects_total{{{NODE},result{result}}}[$__rate_interval]))"
+
+
+def _closes(code: str) -> str:
+    return f"sum(rate(tidewire_closes_total{{{BOTH},code{code}}}[$__rate_interval]))"
+
 
 CONNECTED = Dashboard(
     "tidewire-connected",
     "tidewire: connected users",
-    "Distinct users, sockets by node and consumer, connects and closes, presence by kind of topic.",
+    "How many people, where, since when, and compared with yesterday.",
     (
         Row(
             "Now",
             (
                 Panel(
-                    "Users",
-                    (("max(tidewire_users)", "users"),),
+                    "People",
+                    (
+                        ("tidewire:users:max", "now"),
+                        ("tidewire:users:max offset 1d", "yesterday at this time"),
+                        ("max_over_time(tidewire:users:max[1d])", "most in 24 hours"),
+                    ),
                     "Distinct users, however many tabs.",
                     kind="stat",
-                    wide=6,
-                    high=4,
+                    wide=12,
+                    high=5,
                 ),
                 Panel(
-                    "Sockets",
-                    ((f"sum(tidewire_connections{{{BOTH}}})", "sockets"),),
-                    "Open now.",
+                    "Sockets on each node",
+                    ((f"sum by (instance) (tidewire_connections{{{BOTH}}})", "{{instance}}"),),
+                    "Alerts: TidewireImbalance, TidewireNodeLost.",
                     kind="stat",
-                    wide=6,
-                    high=4,
+                    wide=8,
+                    high=5,
                 ),
-                Panel("Nodes", (('sum(up{job="ws"})', "nodes"),), "That answer a scrape.", kind="stat", wide=6, high=4),
                 Panel(
                     "Fullest node",
                     (
@@ -43,35 +56,40 @@ CONNECTED = Dashboard(
                     unit="percentunit",
                     limit=0.8,
                     kind="stat",
-                    wide=6,
-                    high=4,
+                    wide=4,
+                    high=5,
                 ),
             ),
         ),
         Row(
-            "Sockets",
+            "Since when",
             (
                 Panel(
-                    "Users and sockets",
-                    (("max(tidewire_users)", "users"), (f"sum(tidewire_connections{{{BOTH}}})", "sockets")),
-                    "Both over time.",
+                    "People, today and yesterday",
+                    (("tidewire:users:max", "today"), ("tidewire:users:max offset 1d", "a day before")),
+                    "The same hour of both days is above each other. Alert: TidewireSocketsGone.",
+                    wide=24,
                 ),
                 Panel(
                     "Sockets by node",
                     ((f"sum by (instance) (tidewire_connections{{{BOTH}}})", "{{instance}}"),),
-                    "Alerts: TidewireImbalance, TidewireSocketsGone.",
+                    "Alerts: TidewireImbalance, TidewireNodeLost.",
                     stacked=True,
+                    wide=8,
                 ),
                 Panel(
                     "Sockets by consumer",
                     ((f"sum by (consumer) (tidewire_connections{{{BOTH}}})", "{{consumer}}"),),
-                    "Each page opens one of each kind that it needs.",
+                    "The pages that users look at: each opens one of each kind that it needs.",
                     stacked=True,
+                    wide=8,
                 ),
                 Panel(
-                    "Presence by kind of topic",
-                    ((f"sum by (topic) (tidewire_presence_members{{{NODE}}})", "{{topic}}"),),
-                    "Members that nodes hold; one on two nodes is held twice.",
+                    "How long sockets lived",
+                    quantiles("tidewire_connection_duration_seconds", matchers=BOTH),
+                    "Of those that closed.",
+                    unit="s",
+                    wide=8,
                 ),
             ),
         ),
@@ -81,38 +99,28 @@ CONNECTED = Dashboard(
                 Panel(
                     "Connects by result",
                     (
-                        (
-                            f"sum by (result) (rate(tidewire_connects_total{{{NODE}}}[$__rate_interval])) > 0",
-                            "{{result}}",
-                        ),
+                        (_connects('="accepted"'), "accepted"),
+                        (_connects(f'=~"{REFUSED}"'), "refused: not logged in, not allowed, another site"),
+                        (_connects(f'!~"accepted|{REFUSED}"'), "refused: busy, draining, unavailable"),
                     ),
                     "Alerts: TidewireReconnectStorm, TidewireAuthenticationRefusals.",
                     unit="cps",
                 ),
                 Panel(
                     "Closes by code",
-                    ((f"sum by (code) (rate(tidewire_closes_total{{{BOTH}}}[$__rate_interval])) > 0", "{{code}}"),),
-                    "1001 left, 1006 lost, 4000 drained, 4001 slow. Alert: TidewireAbnormalCloses.",
-                    unit="cps",
-                ),
-                Panel(
-                    "How long sockets lived",
-                    quantiles("tidewire_connection_duration_seconds", matchers=BOTH),
-                    "Of those that closed.",
-                    unit="s",
-                ),
-                Panel(
-                    "What told the user",
                     (
-                        (
-                            f"sum by (credential) (rate(tidewire_authentications_total{{{NODE}}}[$__rate_interval]))",
-                            "{{method}}",
-                        ),
+                        (_closes('=~"1000|1001|1005"'), "1001 left"),
+                        (_closes('="1006"'), "1006 lost"),
+                        (_closes('="4000"'), "4000 drained"),
+                        (_closes('="4001"'), "4001 slow"),
+                        (_closes('=~"1011|4003"'), "4003 failed"),
+                        (_closes('!~"1000|1001|1005|1006|1011|4000|4001|4003"'), "others"),
                     ),
-                    "A ticket costs no query, a session does.",
+                    "Each code, also while it is 0. Alert: TidewireAbnormalCloses.",
                     unit="cps",
                 ),
             ),
         ),
     ),
+    hours=24,
 )

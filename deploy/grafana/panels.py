@@ -17,6 +17,8 @@ RUNBOOKS = "https://example.com/tidewire/docs/runbooks"
 # Label matchers of every panel, with the dashboard's variables.
 NODE = 'instance=~"$node"'
 CONSUMER = 'consumer=~"$consumer"'
+# The watchdog always fires.
+FIRING = 'ALERTS{alertstate="firing", alertname=~"Tidewire.+", alertname!="TidewireWatchdog"}'
 DASHED = looks.GraphThresholdsStyleMode.DASHED
 TOOLTIP = common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI).sort(looks.SortOrder.DESCENDING)
 KINDS: dict[str, Any] = {
@@ -31,7 +33,8 @@ KINDS: dict[str, Any] = {
 class Panel:
     """A panel. `queries` are (PromQL, legend). `unit` is Grafana's; `wide` is in the grid's 24 columns.
 
-    Values from `limit` on need attention. Of "states" the values 0 and 1 are `states`, each as (text, colour).
+    Values from `limit` on need attention. The values 0 and 1 of "states", and of a "stat" that has them, are `states`,
+    each as (text, colour).
     """
 
     title: str
@@ -71,18 +74,22 @@ class Panel:
 
     def _stat(self, builder: Any) -> Any:
         # Without these, Grafana's default would show each value above 80 in red.
-        return builder.thresholds(self._thresholds("text")).graph_mode(looks.BigValueGraphMode.NONE)
+        builder = builder.thresholds(self._thresholds("text")).graph_mode(looks.BigValueGraphMode.NONE)
+        return builder.mappings(self._mappings()) if self.states else builder
 
     def _heatmap(self, builder: Any) -> Any:
         return builder.calculate(False).y_axis(heatmap.YAxisConfig().unit(self.unit))
 
     def _states(self, builder: Any) -> Any:
+        return builder.mappings(self._mappings()).row_height(0.8).line_width(0)
+
+    def _mappings(self) -> list[Any]:
         assert self.states is not None
         results = {
             str(value): model.ValueMappingResult(text=text, color=colour, index=value)
             for value, (text, colour) in enumerate(self.states)
         }
-        return builder.mappings([model.ValueMap(options=results)]).row_height(0.8).line_width(0)
+        return [model.ValueMap(options=results)]
 
     def _thresholds(self, below: str) -> Any:
         steps = [model.Threshold(value=None, color=below)]
@@ -103,6 +110,7 @@ class Dashboard:
     title: str
     description: str
     rows: tuple[Row, ...]
+    hours: int = 1
 
     def panels(self) -> list[Panel]:
         return [panel for row in self.rows for panel in row.panels]
@@ -116,7 +124,7 @@ class Dashboard:
             .readonly()
             .refresh("10s")
             .tooltip(model.DashboardCursorSync.CROSSHAIR)
-            .time("now-1h", "now")
+            .time(f"now-{self.hours}h", "now")
             .with_variable(_variable("node", "label_values(tidewire_connections, instance)"))
             .with_variable(_variable("consumer", "label_values(tidewire_connections, consumer)"))
             .with_variable(dashboard.TextBoxVariable("runbooks").default_value(RUNBOOKS))
@@ -138,7 +146,7 @@ class Dashboard:
 ANNOTATIONS = (
     ("starts", 'time() - process_start_time_seconds{job="ws"} < 60', "green"),
     ("drains", "tidewire_draining == 1", "orange"),
-    ("alerts", 'ALERTS{alertstate="firing", alertname=~"Tidewire.+"}', "red"),
+    ("alerts", FIRING, "red"),
 )
 
 

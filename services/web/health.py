@@ -1,4 +1,4 @@
-"""Liveness and readiness of this process, for probes; nginx answers 404 to the public."""
+"""Liveness and readiness of this process, for probes. To the public nginx answers 404, except for `/ready`."""
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-# nginx answers 404 to the public for these paths, so no client's Host header is trusted here.
-PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+# nginx answers 404 to the public for all of these but /ready, whose answer is the same for every host.
+PATHS = frozenset({"/healthz", "/readyz", "/ready", "/metrics"})
 
 
 class ProbeHostMiddleware:

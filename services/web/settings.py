@@ -100,8 +100,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 # nginx overwrites this header, so a client cannot set it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = env.secure_cookies
-# Probes and scrapers use plain HTTP to reach the process directly; nginx answers 404 for these paths.
-SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
+# Probes and scrapers use plain HTTP to reach the process or nginx directly.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|ready|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if env.secure_cookies else 0
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # other subdomains belong to other owners; this project cannot promise their HTTPS

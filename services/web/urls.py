@@ -47,5 +47,7 @@ urlpatterns = [
     path("favicon.ico", icon),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    # The same for a probe that comes through nginx, like a visitor.
+    path("ready", health.readyz),
     path("metrics", metrics_view),
 ]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.compose
 
 CHECKED = {"nginx", "web", "ws", "relay", "redis", "postgres", "prometheus", "alertmanager"}
 # Their images contain only one program, without a tool for a health check; Prometheus monitors them.
-EXPORTERS = {"redis-exporter", "nginx-exporter", "postgres-exporter"}
+EXPORTERS = {"redis-exporter", "nginx-exporter", "postgres-exporter", "blackbox-exporter", "node-exporter"}
 PUBLISHED = {"nginx", "prometheus"}
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,7 +155,7 @@ def test_the_kit_itself_may_not_touch_what_is_not_its_own(compose):
 
 
 def test_prometheus_sees_every_replica_and_every_exporter(compose):
-    once = ("alertmanager", "nginx", "postgres", "prometheus", "redis", "relay", "web")
+    once = ("alertmanager", "nginx", "node", "postgres", "prometheus", "redis", "relay", "site", "web")
     expected = sorted([*((job, "1") for job in once), ("ws", "1"), ("ws", "1")])
 
     def up() -> list[tuple[str, str]]:
@@ -164,11 +164,17 @@ def test_prometheus_sees_every_replica_and_every_exporter(compose):
     wait_for(up, lambda found: found == expected, SCRAPED_SECONDS)
 
 
-@pytest.mark.parametrize("metric", ["redis_up", "pg_up", "nginx_up"])
+@pytest.mark.parametrize("metric", ["redis_up", "pg_up", "nginx_up", "probe_success"])
 def test_an_exporter_reaches_what_it_speaks_of(compose, metric):
     wait_for(
         lambda: [each["value"][1] for each in query(compose, metric)], lambda found: found == ["1"], SCRAPED_SECONDS
     )
+
+
+def test_the_hosts_disk_is_measured(compose):
+    free = "node_filesystem_avail_bytes/node_filesystem_size_bytes"
+    shares = wait_for(lambda: [float(each["value"][1]) for each in query(compose, free)], bool, SCRAPED_SECONDS)
+    assert all(0 <= share <= 1 for share in shares)
 
 
 def test_grafana_has_its_source_and_its_dashboards(compose):

@@ -32,6 +32,12 @@ def test_health_and_metrics_are_not_for_the_public(stack, path):
     assert fetch(f"{stack.url}{path}").status == 404
 
 
+def test_a_probe_asks_nginx_and_web_and_the_database_at_once(stack):
+    page = fetch(f"{stack.url}/ready", headers={"Host": "nginx:8080"})
+    assert (page.status, page.text) == (200, "ready\n")
+    assert page.headers["Cache-Control"].startswith("max-age=0, no-cache")
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_web_serves_health_and_metrics_itself(stack, path):
     assert fetch(f"{stack.web_urls[0]}{path}").status == 200

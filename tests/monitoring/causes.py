@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import signal
 import sqlite3
@@ -16,22 +15,20 @@ from types import SimpleNamespace
 from redis import Redis
 
 from tests.faults.test_connections import stall
-from tests.http_client import fetch
+from tests.http_client import fetch, submit
 from tests.monitoring.monitored_users import Crowd
 from tests.monitoring.story import Story
-from tests.monitoring.watched import alerts
 
 Cause = Callable[[Story, Crowd], None]
 
 # Half-way through the reconnects after a storm.
 RETURNING_SECONDS = 0.4
 # A drain may take 7 s here: 2 s to close, 5 s to hand over. These waits and two seconds of waiting for Redis add up to
-# more than 80 % of that, but less than 100 %.
-BEGUN_SECONDS, STANDS_SECONDS = 0.5, 4.3
+# more than 86 % of that, for at least one scrape, but less than 100 %.
+BEGUN_SECONDS, STANDS_SECONDS = 0.5, 4.4
 # All metrics in a scrape of a node or a web process, for the alerts on missing ones.
 EVERYTHING = "tidewire_.+|process_start_time_seconds"
 TABLES = ("dashboard_document", "tidewire_outboxevent")
-MISSING = {name for name in alerts() if name.startswith("TidewireMetricMissing ")}
 
 # The default of the setting PREFIX.
 PREFIX = "tidewire"
@@ -99,8 +96,14 @@ def knocking(story: Story, crowd: Crowd) -> None:
 def killing(story: Story, _crowd: Crowd) -> None:
     """Kill a node with sockets and members, with `kill -9`."""
     story.stack.stop_ws(0, signal.SIGKILL)
-    story.until("TidewireSocketsGone", "TidewireScrapeMissing", "TidewireGhosts")
+    story.until("TidewireNodeLost", "TidewireScrapeMissing", "TidewireGhosts")
     story.stack.start_ws(0)
+
+
+def hanging(story: Story, _crowd: Crowd) -> None:
+    """Suspend the node with most sockets: its users have no other one, and cannot know."""
+    with stopped(story.stack.ws[1].pid):
+        story.until("TidewireSocketsGone", seconds=15)
 
 
 def dragging(story: Story, _crowd: Crowd) -> None:
@@ -186,11 +189,16 @@ def losing_redis(story: Story, crowd: Crowd) -> None:
 
 def losing_tables(story: Story, crowd: Crowd) -> None:
     """Rename the tables of documents and of the outbox: every page and every poll of the relay fails."""
-    front = functools.partial(fetch, f"{story.stack.url}/", headers={"Cookie": crowd.cookies[0]})
+    cookie = crowd.cookies[0]
+
+    def use() -> None:
+        fetch(f"{story.stack.url}/", headers={"Cookie": cookie})
+        submit(f"{story.stack.url}/new/", cookie, {"title": "Not saved", "body": "Text."})
+
     with contextlib.closing(sqlite3.connect(_database(story), timeout=20)) as connection:
         for table in TABLES:
             connection.execute(f"ALTER TABLE {table} RENAME TO away_{table}")
-        story.until("TidewireWebErrors", "TidewireRelayStuck", seconds=120, do=front)
+        story.until("TidewireWebErrors", "TidewireSavesFail", "TidewireRelayStuck", seconds=120, do=use)
         for table in TABLES:
             connection.execute(f"ALTER TABLE away_{table} RENAME TO {table}")
 
@@ -204,7 +212,7 @@ def locking(story: Story, crowd: Crowd) -> None:
 def blinding(story: Story, _crowd: Crowd) -> None:
     """Drop all metrics of tidewire from the scrapes, then stop scraping a job."""
     story.eyes.configure(dropped=EVERYTHING)
-    story.until(*MISSING, seconds=60)
+    story.until("TidewireMetricMissing", seconds=60)
     story.eyes.configure(without="ws")
     story.until("TidewireNoTargets", seconds=60)
     story.eyes.configure()

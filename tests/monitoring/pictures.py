@@ -13,9 +13,9 @@ from tests.monitoring.watched import Watched
 
 # The four most informative panels of each dashboard.
 MAIN = {
-    "tidewire-connected": ("Users and sockets", "Sockets by node", "Connects by result", "Closes by code"),
+    "tidewire-connected": ("People, today and yesterday", "Sockets by node", "Connects by result", "Closes by code"),
     "tidewire-fanout": ("Published", "Delivered", "Publish to socket", "Resumes"),
-    "tidewire-operations": ("Up", "Event loop lag", "Reconnects and stale nodes", "Pages by status"),
+    "tidewire-operations": ("Up", "Event loop lag", "Redis: errors and stale nodes", "Pages by status"),
 }
 WINDOW = "5s"
 # More lines than this are unreadable in a picture.

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ from tests.stack import Stack
 FASTER = 30
 SCRAPE_SECONDS = 1
 READY_SECONDS = 30.0
-SPAN = re.compile(r"(\[|for: |keep_firing_for: )(\d+)([smh])\b")
+SPAN = re.compile(r"(\[|for: |keep_firing_for: |offset )(\d+)([smh])\b")
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -39,15 +39,10 @@ def hurried(rules: str) -> str:
     return SPAN.sub(lambda found: f"{found[1]}{int(found[2]) * SECONDS[found[3]] * 1000 // FASTER}ms", rules)
 
 
-def named(alert: str, labels: Mapping[str, str]) -> str:
-    """Return an alert's name. Alerts that share one are distinguished by their metric."""
-    return f"{alert} {labels['metric']}" if "metric" in labels else alert
-
-
 def alerts() -> set[str]:
-    """Return every alert of the rules, named as in `firing`."""
+    """Return the name of every alert of the rules."""
     return {
-        named(rule["alert"], rule["labels"])
+        rule["alert"]
         for path in (ROOT / "deploy" / "prometheus" / "rules").glob("*.yml")
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
         for rule in group["rules"]
@@ -168,12 +163,12 @@ class Watched:
         return None
 
     def firing(self) -> dict[str, str]:
-        """Return the alerts that fire now, named by `named`, with their summaries."""
+        """Return the alerts that fire now with their summaries, without the one that always fires."""
         alerts = json.loads(self._read("alerts"))["data"]["alerts"]
         return {
-            named(alert["labels"]["alertname"], alert["labels"]): alert["annotations"]["summary"]
+            alert["labels"]["alertname"]: alert["annotations"]["summary"]
             for alert in alerts
-            if alert["state"] == "firing"
+            if alert["state"] == "firing" and alert["labels"]["alertname"] != "TidewireWatchdog"
         }
 
     def wait(self, what: Callable[[], bool], *, seconds: float) -> bool:

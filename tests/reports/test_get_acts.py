@@ -110,7 +110,7 @@ def addresses(document):
             else:
                 yield from walk(each.url_patterns, f"{prefix}{each.namespace}:" if each.namespace else prefix)
 
-    return [*walk(get_resolver().url_patterns, ""), "/healthz", "/readyz", "/metrics"]
+    return [*walk(get_resolver().url_patterns, ""), "/healthz", "/readyz", "/ready", "/metrics"]
 
 
 @pytest.mark.parametrize("method", ["get", "head"])

@@ -14,7 +14,7 @@ from deploy.prometheus.metrics_page import names
 
 EVERY = [(dashboard, panel) for dashboard in DASHBOARDS for panel in dashboard.panels()]
 # Metrics of the exporters and of Prometheus itself. Other tests check their names against the running programs.
-ELSEWHERE = re.compile(r"\b(?:redis|nginx|process|scrape)_\w+|\bup\b|\bALERTS\b")
+ELSEWHERE = re.compile(r"\b(?:redis|nginx|pg|node|probe|process|scrape)_\w+|\bup\b|\bALERTS\b")
 
 # Grafana's names of units. Grafana shows an unknown unit as text behind the figure.
 UNITS = {"short", "s", "bytes", "cps", "reqps", "percentunit"}
@@ -100,3 +100,28 @@ def test_every_dashboard_has_its_variables_links_and_annotations(dashboard):
     source = yaml.safe_load((ROOT / "deploy/compose/grafana-datasource.yml").read_text(encoding="utf-8"))
     [given] = {panel["datasource"]["uid"] for panel in document["panels"] if panel["type"] != "row"}
     assert given == source["datasources"][0]["uid"]
+
+
+def test_the_first_row_of_operations_says_whether_the_site_works():
+    """Before anything else: alerts, the probe, pages, saves, sockets, stale nodes, the outbox, and each neighbour."""
+    first = next(each for each in DASHBOARDS if each.uid == "tidewire-operations").rows[0]
+    asked = " ".join(expr for panel in first.panels for expr, _legend in panel.queries)
+    for needed in (
+        *("ALERTS", "probe_success", "requests_failed", "saves_failed", "connections:sum offset 10m", "tidewire_stale"),
+        *("tidewire_outbox_oldest_seconds", "nginx_up", "pg_up", "redis_up", "ws|web|relay"),
+    ):
+        assert needed in asked, needed
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=named)
+def test_a_dashboard_has_few_enough_panels_to_read(dashboard):
+    graphs = [panel for panel in dashboard.panels() if panel.kind != "stat"]
+    assert len(graphs) <= 16
+    # A line that vanishes at 0 looks like a metric that is missing.
+    assert [panel.title for panel in graphs if any(expr.endswith("> 0") for expr, _legend in panel.queries)] == []
+
+
+def test_the_watchdog_is_no_alert_on_a_dashboard():
+    for dashboard in DASHBOARDS:
+        for expr in re.findall(r"ALERTS\{[^}]*\}", text(dashboard).replace('\\"', '"')):
+            assert 'alertname!="TidewireWatchdog"' in expr

@@ -16,6 +16,11 @@ RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 TESTS = sorted((ROOT / "deploy" / "prometheus" / "tests").glob("*.yml"))
 METRIC = re.compile(r"(?<![:\w])(?:tidewire|process)_[a-z_0-9]+\b(?!:)")
 HEADINGS = ("Means", "Users see", "Check first", "Causes", "Do", "Over when")
+# It always fires, so that its silence is noticed.
+WATCHDOG = "TidewireWatchdog"
+ABSENT = re.compile(r'label_replace\(absent\((\w+)(?:\{[^}]*\})?\), "metric", "(\w+)", "", ""\)')
+# A rule on whether something answers has no other figure.
+ANSWERS = re.compile(r"\bup\{|_up\b|probe_success")
 
 
 @functools.cache
@@ -63,7 +68,7 @@ def test_every_file_of_rules_has_a_file_of_tests():
     assert {path.stem for path in RULES} - {"recording"} == {path.stem for path in TESTS}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != WATCHDOG])
 def test_every_alert_is_proven_to_be_quiet_to_fire_and_to_end(name):
     counts = cases()[name]
     fires = next((i for i, count in enumerate(counts) if count), None)
@@ -83,11 +88,17 @@ def test_no_test_is_of_an_alert_that_is_not_there():
     assert set(cases()) == set(NAMES)
 
 
-@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["labels"].get("metric", rule["alert"]))
+def test_the_watchdog_always_fires():
+    assert cases()[WATCHDOG]
+    assert all(cases()[WATCHDOG])
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']} {rule['labels']['severity']}")
 def test_every_alert_has_a_severity_a_summary_and_a_runbook(rule):
-    assert rule["labels"]["severity"] in {"critical", "warning"}
-    if "metric" not in rule["labels"] and rule["alert"] != "TidewireNoTargets":
-        assert "$value" in rule["annotations"]["summary"] or "up{" in rule["expr"], "a summary has its figure"
+    severity = rule["labels"]["severity"]
+    assert severity in {"critical", "warning"} or (severity == "none" and rule["alert"] == WATCHDOG)
+    if not ANSWERS.search(rule["expr"]) and rule["alert"] not in {"TidewireMetricMissing", WATCHDOG}:
+        assert "$value" in rule["annotations"]["summary"], "a summary has its figure"
     path, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     text = (ROOT / path).read_text(encoding="utf-8")
     assert anchor == rule["alert"].lower()
@@ -103,9 +114,24 @@ def test_every_metric_that_a_rule_uses_is_declared():
 
 
 def test_the_absence_of_each_metric_that_an_alert_uses_is_an_alert():
-    watched = {rule["labels"]["metric"] for rule in ALERTS if "metric" in rule["labels"]}
-    used = {name for rule in rules() if "metric" not in rule.get("labels", {}) for name in METRIC.findall(rule["expr"])}
-    assert {name.replace("_bucket", "_count") for name in used} == watched
-    for rule in ALERTS:
-        if metric := rule["labels"].get("metric"):
-            assert rule["expr"].startswith(f"absent({metric}")
+    [missing] = [rule["expr"] for rule in ALERTS if rule["alert"] == "TidewireMetricMissing"]
+    watched = ABSENT.findall(missing)
+    assert len(watched) == missing.count("absent(")
+    assert all(metric == named for metric, named in watched)
+    used = {name for rule in rules() if rule["expr"] != missing for name in METRIC.findall(rule["expr"])}
+    assert {name.replace("_bucket", "_count") for name in used} == {metric for metric, _named in watched}
+
+
+def test_a_soon_alert_is_not_late():
+    """An alert on what users notice at once waits for no more than half a minute."""
+    at_once = {"SiteDown", "NginxDown", "PostgresDown", "RedisDown", "RedisFull", "Stale", "SocketsGone", "SavesFail"}
+    waits = {rule["alert"].removeprefix("Tidewire"): rule.get("for", "0s") for rule in ALERTS}
+    assert {name: waits[name] for name in at_once if int(waits[name].removesuffix("s")) > 30} == {}
+
+
+LABELLED = {rule["alert"] for rule in ALERTS if "by (instance" in rule["expr"] and "for" in rule}
+
+
+def test_no_alert_waits_by_the_name_of_a_process():
+    """After a deploy every process has a new name, with which a wait would begin again. A probed address stays."""
+    assert {"TidewireSiteDown", "TidewireCertificateEnds"} == LABELLED

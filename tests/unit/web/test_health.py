@@ -8,17 +8,19 @@ def test_alive_without_anything(client):
     assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/readyz", "/ready"])
 @pytest.mark.django_db
-def test_ready_with_a_database(client):
-    assert client.get("/readyz").text == "ready\n"
+def test_ready_with_a_database(client, path):
+    assert client.get(path).text == "ready\n"
 
 
-def test_not_ready_without_one(client, monkeypatch):
+@pytest.mark.parametrize("path", ["/readyz", "/ready"])
+def test_not_ready_without_one(client, monkeypatch, path):
     def refuse():
         raise DatabaseError("password=secret")
 
     monkeypatch.setattr(connection, "cursor", refuse)
-    response = client.get("/readyz")
+    response = client.get(path)
     assert (response.status_code, response.text) == (503, "database: DatabaseError\n")
 
 
@@ -33,4 +35,12 @@ def test_metrics_are_prometheus_text(client):
 def test_probes_may_ask_by_address_and_pages_may_not(client, settings):
     settings.ALLOWED_HOSTS = [".example.com"]
     assert client.get("/readyz", headers={"Host": "10.1.2.3:8000"}).status_code == 200
+    assert client.get("/ready", headers={"Host": "nginx:8080"}).status_code == 200
     assert client.get("/login/", headers={"Host": "10.1.2.3:8000"}).status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_probe_through_nginx_is_not_sent_to_https(client, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    assert client.get("/ready").status_code == 200
+    assert client.get("/login/").status_code == 301
