@@ -14,8 +14,9 @@ from tidewire.conf import Settings
 from tidewire.redis.clients import MAX_CONNECTIONS
 from tidewire.server.open_files import OTHER_FILES
 
-# Besides the threads that answer requests, a Gunicorn process has a thread that publishes, with its own connection.
-WEB_OTHER_THREADS = 1
+# Besides the threads that answer requests, a Gunicorn process has one that publishes and, during a scrape, one that
+# counts the outbox, each with its own connection.
+WEB_OTHER_THREADS = 2
 # Synchronous code of a ws process runs in one thread, for any number of sockets.
 WS_CONNECTIONS = 1
 # The relay's own connection, and one of a process that takes over from it.

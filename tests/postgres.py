@@ -1,12 +1,16 @@
 """A PostgreSQL server for tests, on a free port, with fsync off by default, run by a user that PostgreSQL accepts."""
 
+import contextlib
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
+
+import psutil
 
 from deploy.local.layout import LOOPBACK, free_port
 
@@ -58,6 +62,22 @@ class Postgres:
     def stop(self) -> None:
         """Stop immediately, as after a loss of power: the next start runs recovery."""
         self._run("pg_ctl", "-m", "immediate", "stop")
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the server hang: all of its processes are stopped, while the kernel still accepts connections for it."""
+        pid_file = self._directory / "data" / "postmaster.pid"
+        server = psutil.Process(int(pid_file.read_text(encoding="utf-8").split()[0]))
+        server.suspend()
+        members = [server, *server.children(recursive=True)]
+        try:
+            for each in members[1:]:
+                each.suspend()
+            yield
+        finally:
+            for each in members:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.resume()
 
     def _run(self, program: str, *arguments: str) -> None:
         before = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []

@@ -161,6 +161,17 @@ class Env(BaseModel):
         description="The database: postgres://user:password@host:5432/name or sqlite:////path; user and password are "
         "percent-encoded.",
     )
+    database_connect_seconds: int = Field(
+        default=3, ge=2, le=60, description="How long a connection to PostgreSQL may take to open; at least 2."
+    )
+    database_statement_seconds: float = Field(
+        default=5,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="How long PostgreSQL may take for one statement; then it counts as unavailable, and a page says "
+        "so. 0: no limit, as for commands of manage.py other than relay.",
+    )
     allowed_origins: Annotated[CommaList, AfterValidator(_each(origin_setting))] = Field(
         default=(),
         description="Public origins (https://docs.example.com) that may post forms and open sockets; "

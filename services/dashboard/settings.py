@@ -6,6 +6,7 @@ import dj_database_url
 
 from dashboard.env import ROOT, read_env
 from dashboard.logs import configure_structlog, logging_config
+from dashboard.postgresql import limits
 from tidewire.redis.hosts import redis_host
 
 env = read_env()
@@ -53,6 +54,13 @@ SQLITE: dict[str, Any] = {
 DATABASES = {"default": dict(dj_database_url.parse(env.database_url))}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = SQLITE
+else:
+    DATABASES["default"]["ENGINE"] = "dashboard.postgresql"
+    DATABASES["default"]["OPTIONS"] = limits.options(
+        DATABASES["default"].get("OPTIONS", {}),
+        connect_seconds=env.database_connect_seconds,
+        statement_seconds=env.database_statement_seconds,
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CHANNEL_LAYERS = {

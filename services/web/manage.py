@@ -12,6 +12,9 @@ def main() -> None:
     sys.path[0] = str(SERVICES)
     sys.path.insert(1, str(SERVICES.parent / "src"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "web.settings")
+    if sys.argv[1:2] != ["relay"]:
+        # A migration or a command of an operator may take as long as it needs; only a service must fail fast.
+        os.environ["TIDEWIRE_DATABASE_STATEMENT_SECONDS"] = "0"
 
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - needs the path set above
 

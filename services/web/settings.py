@@ -50,7 +50,7 @@ TEMPLATES = [
     }
 ]
 
-if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+if DATABASES["default"]["ENGINE"] == "dashboard.postgresql":
     # A connection per request would cost more than the query; a minute limits the connections of idle threads.
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True

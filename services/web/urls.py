@@ -23,6 +23,8 @@ def icon(_request: HttpRequest) -> HttpResponseRedirect:
     return HttpResponseRedirect(static("web/icon.svg"))
 
 
+handler500 = "web.unavailable.server_error"
+
 urlpatterns = [
     path("", documents.DocumentList.as_view(), name="documents"),
     path("new/", documents.DocumentCreate.as_view(), name="document-create"),

@@ -6,6 +6,9 @@ Servers differ: for a close frame without a status Daphne sends `code: None`, uv
 from collections.abc import Callable
 from typing import Any, Final
 
+# Of a request's id.
+ID_LENGTH: Final = 64
+
 Scope = dict[str, Any]
 Message = dict[str, Any]
 
@@ -37,6 +40,11 @@ def complete(scope: Scope) -> Scope:
 def header(scope: Scope, name: bytes) -> bytes:
     """Return the first header of that name, or an empty value. `name` must be in lower case."""
     return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
+
+
+def request_id(scope: Scope) -> str:
+    """Return the id that nginx gave to the handshake, or an empty text."""
+    return header(scope, b"x-request-id")[:ID_LENGTH].decode("ascii", "replace")
 
 
 def close_code(message: Message) -> int:

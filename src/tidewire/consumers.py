@@ -20,7 +20,7 @@ from tidewire.fanout.connection import attempt
 from tidewire.fanout.frames import frame_event
 from tidewire.fanout.positions import Positions
 from tidewire.presence import PresenceKey
-from tidewire.requests import ID_LENGTH
+from tidewire.refusals import log_refusal
 from tidewire.server.consumer_loop import ConsumerLoop
 from tidewire.server.node import node
 from tidewire.topics import StreamTopic, Topic
@@ -79,7 +79,7 @@ class LiveConsumer(ConsumerLoop):
         """Accept or refuse the socket, then subscribe it. Events that are due follow without further calls."""
         self._malformed = 0
         self._second, self._messages, self._received = 0, 0, 0
-        self._request_id = _request_id(self.scope)
+        self._request_id = asgi.request_id(self.scope)
         name = type(self).__name__
         close_code = await self.authorize()
         # A browser can see a close code only after an accepted handshake.
@@ -88,7 +88,11 @@ class LiveConsumer(ConsumerLoop):
         user = identity(self.scope)
         close_code = close_code or node().exceeded_limit(user) or self._revocation_code()
         if close_code is not None:
-            metrics.CONNECTS.labels(name, close_code.name.lower()).inc()
+            reason = close_code.name.lower()
+            metrics.CONNECTS.labels(name, reason).inc()
+            # The identity of an anonymous visitor is a session's.
+            known = user if self.scope["user"].is_authenticated else ""
+            log_refusal(reason, consumer=name, user=known, request_id=self._request_id)
             await self.close(close_code)
             return
         metrics.CONNECTS.labels(name, "accepted").inc()
@@ -182,7 +186,7 @@ class LiveConsumer(ConsumerLoop):
     async def _reject(self, reason: Any, detail: str) -> None:
         name = type(self).__name__
         metrics.REJECTED.labels(name, reason).inc()
-        logger.info("rejected %s user=%s reason=%s detail=%r", name, self.connection.user, reason, detail)
+        logger.info("rejected %s reason=%s detail=%r", name, reason, detail, extra=self._log_fields())
         self.connection.write(frame_event(Error(code=reason, detail=detail[:200])))
 
     def _revocation_code(self) -> CloseCode | None:
@@ -193,7 +197,9 @@ class LiveConsumer(ConsumerLoop):
 
     def _log_fields(self) -> dict[str, Any]:
         """Return the fields that identify this socket in a log line; nginx's line has the same request id."""
-        who = {"consumer": type(self).__name__, "user": self.connection.user}
+        # An anonymous visitor's identity may contain an address.
+        user = self.connection.user if self.scope["user"].is_authenticated else "anonymous"
+        who = {"consumer": type(self).__name__, "user": user}
         return who | ({"request_id": self._request_id} if self._request_id else {})
 
     def _within_rate(self, limit: int) -> bool:
@@ -205,10 +211,6 @@ class LiveConsumer(ConsumerLoop):
 
 
 _PONG = frame_event(Pong())
-
-
-def _request_id(scope: dict[str, Any]) -> str:
-    return asgi.header(scope, b"x-request-id")[:ID_LENGTH].decode("ascii", "replace")
 
 
 def _reason(code: int) -> str:

@@ -166,6 +166,11 @@ GHOSTS = Counter(
     "tidewire_presence_ghosts",
     "Members removed because the lease of their node expired. Act: on any outside a deploy.",
 )
+PRESENCE_CONNECTIONS_LOST = Counter(
+    "tidewire_presence_connections_lost",
+    "Connections of presence entries that such a node had: closes that it could not count itself, of sockets with "
+    "presence. Act: on any outside a deploy.",
+)
 
 EDIT_LEASE_CHANGES = Counter(
     "tidewire_edit_lease_changes",
@@ -207,6 +212,14 @@ REDIS_RECONNECTS = Counter(
     "tidewire_redis_reconnects", "Times Redis answered this process again after an error. Act: when it flaps."
 )
 
+# --- the database ------------------------------------------------------------------------------------------------
+DATABASE_ERRORS = Counter(
+    "tidewire_database_errors",
+    "Waits for PostgreSQL that failed: timeout (no answer in time) or connection (refused or lost). "
+    "Act: when they last for a minute.",
+    ["kind"],
+)
+
 # --- pages -------------------------------------------------------------------------------------------------------
 REQUESTS = Counter(
     "tidewire_requests",
@@ -246,6 +259,7 @@ NODE_METRICS: tuple[Any, ...] = (
     LEASES_REGISTERED,
     LEASES_EXPIRED,
     GHOSTS,
+    PRESENCE_CONNECTIONS_LOST,
     EDIT_LEASE_CHANGES,
     TASK_RESTARTS,
     STALE,
@@ -276,6 +290,7 @@ TASKS = (
     "delivery",
     "reporting",
 )
+DATABASE_ERROR_KINDS = ("timeout", "connection")
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")
 RELAY_FAILURE_REASONS = ("redis", "database", "publisher")
 # The steps of `contrib.edit_lease`, which this module must not import.
@@ -303,6 +318,7 @@ VALUES: dict[Any, tuple[str, ...]] = {
     EDIT_LEASE_CHANGES: EDIT_LEASE_STEPS,
     TASK_RESTARTS: TASKS,
     REDIS_ERRORS: REDIS_ERROR_KINDS,
+    DATABASE_ERRORS: DATABASE_ERROR_KINDS,
     RELAY_FAILURES: RELAY_FAILURE_REASONS,
 }
 # The same for metrics with another label before it: a consumer or a family of topics.

@@ -10,9 +10,9 @@ from contextvars import ContextVar
 from django.http import HttpRequest, HttpResponse
 
 from tidewire import metrics
+from tidewire.asgi import ID_LENGTH
 
 _current: ContextVar[str | None] = ContextVar("tidewire_request_id", default=None)
-ID_LENGTH = 64
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from channels.routing import URLRouter
 
-from tidewire import metrics
+from tidewire import asgi, metrics
 from tidewire.close_codes import CloseCode
+from tidewire.refusals import log_refusal
 
 
 def with_fallback(router: URLRouter) -> Any:
@@ -31,6 +32,7 @@ def with_fallback(router: URLRouter) -> Any:
             if "No route found" not in str(error):
                 raise
             metrics.CONNECTS.labels("none", "unknown").inc()
+            log_refusal("unknown", f"{scope['path'][:200]!r}", request_id=asgi.request_id(asgi.complete(scope)))
             await close_with(CloseCode.UNKNOWN, receive, send)
 
     return application

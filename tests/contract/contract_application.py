@@ -1,11 +1,13 @@
 """An ASGI application for any server: it records each received message, and has consumers with every kind of fault.
 
-`/record/NAME/` is plain ASGI, `/bad/NAME/` a live consumer, `/state` returns the state of the process.
+`/record/NAME/` is plain ASGI, `/bad/NAME/` a live consumer, `/block/` one that blocks the process, and `/state` returns
+the state of the process.
 """
 
 import asyncio
 import json
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
@@ -213,6 +215,15 @@ class ReleaseFails(Good):
 
 
 BAD = {kind.__name__: kind for kind in (*Good.__subclasses__(), Good, EditsFails)}
+
+
+class Blocks(Good):
+    """Blocks the event loop, as a synchronous call to a server that hangs does."""
+
+    async def ping(self, _message: Ping) -> None:
+        time.sleep(600)  # noqa: ASYNC251 - this is the fault
+
+
 recorded: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
 server: Any = None
 
@@ -236,6 +247,8 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if kind == "record":
         recorded[name].append({field: scope.get(field, "absent") for field in ("query_string", "subprotocols")})
         await record(recorded[name], receive, send)
+    elif kind == "block":
+        await Blocks.as_asgi()(scope | {"user": ADA}, receive, send)
     else:
         await BAD[name].as_asgi()(scope | {"user": ADA}, receive, send)
 
@@ -264,6 +277,12 @@ def state() -> dict[str, Any]:
             len(loop.feed.subscriptions) for name, loop in here.hub._loops.items() if name != "revocations"
         ),
         "handshakes": len(server._inbound_limits.waiting) if server is not None else 0,
+        "closes": {
+            sample.labels["code"]: sample.value
+            for metric in metrics.CLOSES.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total") and sample.labels["consumer"] == "Talks" and sample.value
+        },
         "recorded": recorded,
         "kinds": sorted(BAD),
         "loop": type(asyncio.get_running_loop()).__module__,

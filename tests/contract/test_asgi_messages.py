@@ -160,10 +160,14 @@ def test_a_client_that_floods_a_hanging_handler_is_closed(server):
 def test_a_client_that_stops_reading_is_cut_off(server):
     """A client that was counted as disconnected stayed for minutes: the server waited until it read the rest."""
     without_backpressure(server)
+    before = server.state()["closes"]
     client = server.open("bad/Talks")
     # Received, but never read: the kernel's buffers fill up.
     client.say('{"type":"ping"}')
     ends(server, "stalled")
+    # As slow, and not as a connection that was lost.
+    after = server.state()["closes"]
+    assert {code: after[code] - before.get(code, 0) for code in after if after[code] != before.get(code)} == {"4001": 1}
     # The test must not read, which would let the server write the rest and end normally.
     waiting = select.poll()
     waiting.register(client.socket, 0)

@@ -13,6 +13,9 @@ import pytest
 from deploy.local.layout import LOOPBACK, ROOT, free_port
 from tests.contract.servers import COMMANDS, running
 
+# Besides the 20 s within which a node that hangs ends.
+BUSY_SECONDS = 20.0
+
 
 def started(port: int, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run a server that should end at once."""
@@ -173,6 +176,29 @@ class TestStandingStill:
             open_socket.socket.settimeout(5)
             while b"pong" not in open_socket.socket.recv(65536):
                 pass
+            server.hang_up()
+
+    def test_a_node_that_goes_on_hanging_logs_its_stacks_and_ends(self, tmp_path):
+        """A supervisor starts a process again that ends with an error; a process that hangs is nothing to it."""
+        with running("tidewire", tmp_path) as server:
+            client = server.open("block/now")
+            client.say('{"type":"ping"}')
+            assert server.process.wait(20 + BUSY_SECONDS) == 1
+            assert client.ended()
+            log = server.log.read_text()
+            assert "Timeout" in log
+            assert "in ping" in log
+            assert "contract_application.py" in log
+            self.until(lambda: refused(server.port), 3.0)
+            server.hang_up()
+
+    def test_a_node_that_stays_stopped_is_killed(self, tmp_path):
+        """A stopped process cannot end itself."""
+        with running("tidewire", tmp_path) as server:
+            client = server.open("bad/Good")
+            os.kill(server.process.pid, signal.SIGSTOP)
+            assert server.process.wait(20 + BUSY_SECONDS) == -signal.SIGKILL
+            assert client.ended()
             server.hang_up()
 
     def test_a_killed_node_leaves_nothing_that_listens(self, tmp_path):

@@ -46,7 +46,7 @@ FITS = budgets.Fleet(
 OVERCOMMITTED = {
     "PostgreSQL by web's threads": (
         {"web_threads": 8, "database_connections": 100},
-        "216 + ws 22 x 1 22 + relay 3 x 2 6 + migrate 1 + exporter 4 + superusers 3 + people 4 = 256, over max",
+        "240 + ws 22 x 1 22 + relay 3 x 2 6 + migrate 1 + exporter 4 + superusers 3 + people 4 = 280, over max",
     ),
     "PostgreSQL by pods": ({"web": 20}, "over max_connections = 200"),
     "PostgreSQL by ws nodes": ({"ws": 100}, "over max_connections = 200"),

@@ -3,14 +3,12 @@
 RFC 6455, section 10.2, describes the check, and RFC 6454 the origin.
 """
 
-import logging
 from typing import Any
 
 from tidewire import asgi, metrics
 from tidewire.addresses import origin
 from tidewire.conf import settings
-
-logger = logging.getLogger(__name__)
+from tidewire.refusals import log_refusal
 
 
 class OriginCheck:
@@ -40,11 +38,11 @@ class OriginCheck:
             await self._application(scope, receive, send)
             return
         metrics.CONNECTS.labels("none", "origin").inc()
-        logger.warning(
-            "origin %r refused for host %r; allowed are %s",
-            page[:200],
-            host[:200],
-            settings().ALLOWED_ORIGINS or "the host",
+        allowed = ", ".join(settings().ALLOWED_ORIGINS) or "the host"
+        log_refusal(
+            "origin",
+            f"{page[:200]!r} refused for host {host[:200]!r}; allowed are {allowed}",
+            request_id=asgi.request_id(scope),
         )
         await receive()
         await send({"type": "websocket.close"})

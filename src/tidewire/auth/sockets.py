@@ -17,6 +17,7 @@ from tidewire.auth.sessions import read_session, session_hash
 from tidewire.auth.ticket import COOKIE, Ticket
 from tidewire.close_codes import CloseCode
 from tidewire.exceptions import SessionUnknown
+from tidewire.refusals import log_refusal
 from tidewire.routing import close_with
 from tidewire.server.node import node
 
@@ -71,6 +72,11 @@ def _with_session_user(application: Any) -> Any:
                     session = await database_sync_to_async(read_session)(key)
             except (SessionUnknown, TimeoutError):
                 metrics.AUTHENTICATIONS.labels("unknown").inc()
+                log_refusal(
+                    CloseCode.EXPIRED.name.lower(),
+                    "neither a valid ticket nor a session that can be read",
+                    request_id=asgi.request_id(scope),
+                )
                 await close_with(CloseCode.EXPIRED, receive, send)
                 return
             scope["user"] = session.user

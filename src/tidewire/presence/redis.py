@@ -196,16 +196,19 @@ class RedisPresence:
         keys = self._keys
         async with redis_client() as redis:
             release_script = script("release")
-            async for fields in _scan(redis, keys.node_connections(node)):
+            async for entries in _scan(redis, keys.node_connections(node)):
                 async with redis.pipeline(transaction=False) as pipe:
-                    for key in map(PresenceKey.parse, fields):
+                    for key in map(PresenceKey.parse, entries):
                         await release_script(
                             keys=[keys.nodes, keys.node_connections(node), keys.deadlines],
                             args=[node, *key, self._grace_ms],
                             client=pipe,
                         )
                     # Each entry is released once, however many nodes sweep concurrently.
-                    metrics.GHOSTS.inc(sum(await pipe.execute()))
+                    released = await pipe.execute()
+                metrics.GHOSTS.inc(sum(released))
+                connections = zip(entries.values(), released, strict=True)
+                metrics.PRESENCE_CONNECTIONS_LOST.inc(sum(int(count) for count, is_mine in connections if is_mine))
             removed = await script("remove_node")(
                 keys=[keys.nodes, keys.node_connections(node), keys.witness(node)], args=[node]
             )
@@ -223,9 +226,9 @@ class _Found(NamedTuple):
 async def _scan(redis: Any, key: str) -> Any:
     cursor = 0
     while True:
-        cursor, fields = await redis.hscan(key, cursor, count=SWEEP_ENTRIES)
-        if fields:
-            yield list(fields)
+        cursor, entries = await redis.hscan(key, cursor, count=SWEEP_ENTRIES)
+        if entries:
+            yield dict(entries)
         if cursor == 0:
             return
 

@@ -1,10 +1,10 @@
-"""A circuit breaker: remembers that Redis is unavailable, so that not every request has to wait for a timeout."""
+"""A circuit breaker: remembers that a server is unavailable, so that not every request has to wait for a timeout."""
 
 import threading
 import time
 from collections.abc import Callable
 
-# Skip Redis for this long, then let one request probe it.
+# Skip the server for this long, then let one request probe it.
 PAUSE_SECONDS = 2.0
 
 
@@ -17,17 +17,22 @@ class CircuitBreaker:
         self._paused_until: float | None = None
 
     def record_failure(self) -> None:
-        """Record that Redis did not answer."""
+        """Record that the server did not answer."""
         with self._lock:
             self._paused_until = self._clock() + PAUSE_SECONDS
 
     def record_success(self) -> None:
-        """Record that Redis answered."""
+        """Record that the server answered."""
         with self._lock:
             self._paused_until = None
 
+    @property
+    def is_open(self) -> bool:
+        """True from a failure to the next success."""
+        return self._paused_until is not None
+
     def allow(self) -> bool:
-        """Return whether Redis may be called now: during an outage, by one caller per interval."""
+        """Return whether the server may be called now: during an outage, by one caller per interval."""
         with self._lock:
             if self._paused_until is None:
                 return True

@@ -7,7 +7,13 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from tidewire import metrics
 
 # Metrics of publishing, in addition to the relay's own.
-_SHARED: tuple[Any, ...] = (metrics.PUBLISHED, metrics.DROPPED, metrics.REDIS_ERRORS, metrics.REDIS_RECONNECTS)
+_SHARED: tuple[Any, ...] = (
+    metrics.PUBLISHED,
+    metrics.DROPPED,
+    metrics.REDIS_ERRORS,
+    metrics.DATABASE_ERRORS,
+    metrics.REDIS_RECONNECTS,
+)
 
 
 def registry() -> CollectorRegistry:

@@ -5,9 +5,10 @@
 
 import logging
 import os
+import threading
 from collections.abc import Iterable
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -16,6 +17,9 @@ from tidewire import metrics
 from tidewire.publishing import outbox
 
 logger = logging.getLogger(__name__)
+
+# A scrape must be answered within Prometheus's timeout, also if the database hangs.
+COUNT_SECONDS = 1.0
 
 _excluded = metrics.families(metrics.NOT_PAGE_METRICS)
 
@@ -27,13 +31,54 @@ class _PageCollector(MultiProcessCollector):
         return [metric for metric in super().collect() if metric.name not in _excluded]  # type: ignore[no-untyped-call]
 
 
+class _OutboxCount:
+    """Counts the outbox in a thread, one at a time, so that no scrape waits for a database that hangs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def update(self) -> None:
+        """Update the metrics of the outbox. If the database does not answer in time, they keep their values."""
+        if connection.vendor == "sqlite":
+            # There is no server that could hang, and a database in memory exists for this thread only.
+            _count()
+            return
+        with self._lock:
+            # In the child of a fork the thread does not run.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=_count_and_close, name="tidewire-outbox-count", daemon=True)
+                self._thread.start()
+            thread = self._thread
+        thread.join(COUNT_SECONDS)
+        if thread.is_alive():
+            logger.warning("the outbox could not be counted: no answer within %s s", COUNT_SECONDS)
+
+
+def _count() -> None:
+    try:
+        outbox.count_waiting()
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("the outbox could not be counted: %s", type(error).__name__)
+
+
+def _count_and_close() -> None:
+    try:
+        _count()
+    finally:
+        connection.close()
+
+
+_outbox_count = _OutboxCount()
+
+
 def metrics_view(_request: HttpRequest) -> HttpResponse:
     """Return Prometheus text; with PROMETHEUS_MULTIPROC_DIR, for all processes of the service.
 
     A project should serve it only to Prometheus: nginx or the network must refuse other clients.
 
     Returns:
-        The response, also if the database is unavailable.
+        The response, also if the database is unavailable or hangs.
 
     Example:
         >>> from django.test import RequestFactory
@@ -43,11 +88,7 @@ def metrics_view(_request: HttpRequest) -> HttpResponse:
         True
 
     """
-    try:
-        outbox.count_waiting()
-    except DatabaseError as error:
-        # A scrape must also work during an outage of the database.
-        logger.warning("the outbox could not be counted: %s", type(error).__name__)
+    _outbox_count.update()
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()

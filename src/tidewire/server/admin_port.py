@@ -25,22 +25,32 @@ class _NodeRegistry(CollectorRegistry):
 class AdminPort(Resource):
     """`/healthz` (the event loop runs), `/readyz` (new clients can connect), `/metrics` (Prometheus text).
 
-    No endpoint waits for Redis: a node keeps its sockets during an outage of Redis and should not be restarted.
+    No endpoint waits for Redis: a node keeps its sockets during an outage of Redis and should not be restarted. But a
+    node that has never reached Redis since its start is not ready: its password may be the one before a rotation.
     """
 
     isLeaf = True
 
-    def __init__(self, drainer: Drainer, start_drain: Callable[[], None], measure: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        drainer: Drainer,
+        start_drain: Callable[[], None],
+        measure: Callable[[], None],
+        reached_redis: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._drainer = drainer
         self._start_drain = start_drain
         self._measure = measure
+        self._reached_redis = reached_redis
 
     def render_GET(self, request: Any) -> bytes:
         match request.path:
             case b"/healthz":
                 return _text(request, 200, "alive")
             case b"/readyz":
+                if self._drainer.ready and not self._reached_redis():
+                    return _text(request, 503, "starting: Redis has not answered yet")
                 return _text(request, 200 if self._drainer.ready else 503, self._drainer.state)
             case b"/metrics":
                 self._measure()
@@ -59,12 +69,20 @@ class AdminPort(Resource):
         return _text(request, 202, "draining")
 
 
-def listen(host: str, port: int, drainer: Drainer, start_drain: Callable[[], None], measure: Callable[[], None]) -> Any:
+def listen(
+    host: str,
+    port: int,
+    drainer: Drainer,
+    start_drain: Callable[[], None],
+    *,
+    measure: Callable[[], None],
+    reached_redis: Callable[[], bool],
+) -> Any:
     """Serve the admin port; `measure` is called before each scrape. Returns Twisted's listening port."""
     # Imported late: an import before Daphne has chosen its reactor would install a different one.
     from twisted.internet import reactor  # noqa: PLC0415
 
-    site = Site(AdminPort(drainer, start_drain, measure))  # type: ignore[no-untyped-call]
+    site = Site(AdminPort(drainer, start_drain, measure, reached_redis))  # type: ignore[no-untyped-call]
     site.noisy = False
     return reactor.listenTCP(port, site, interface=host)  # type: ignore[arg-type]  # the stub takes it for a method's
 

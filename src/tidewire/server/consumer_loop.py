@@ -12,6 +12,7 @@ from tidewire.asgi import ABNORMAL_CLOSURE
 from tidewire.close_codes import CloseCode
 from tidewire.fanout.connection import Connection, Writer, attempt
 from tidewire.fanout.send_writer import SendWriter, abort_transport
+from tidewire.refusals import log_refusal
 from tidewire.server.inbox import DISCONNECT_TIMEOUT_SECONDS, Inbox
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,10 @@ class ConsumerLoop(AsyncWebsocketConsumer):
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         code = asgi.close_code(message)
         self._end(code)
-        if not hasattr(self, "connection"):
+        if hasattr(self, "connection"):
+            # The node may have ended the socket before, for a reason that the transport does not know.
+            code = self.connection.code or code
+        else:
             attempt(self._count_close, code)
         await self._call_disconnect(code)
         raise StopConsumer
@@ -167,8 +171,10 @@ class ConsumerLoop(AsyncWebsocketConsumer):
 
     async def _close_unready(self) -> None:
         """Close a connection that was not ready in time, with a reconnect code that a browser can see."""
-        logger.warning("%s: connect did not end within %s s", type(self).__name__, CONNECT_SECONDS)
-        metrics.CONNECTS.labels(type(self).__name__, CloseCode.FAILED.name.lower()).inc()
+        name, reason = type(self).__name__, CloseCode.FAILED.name.lower()
+        metrics.CONNECTS.labels(name, reason).inc()
+        detail = f"connect did not end within {CONNECT_SECONDS} s"
+        log_refusal(reason, detail, consumer=name, request_id=asgi.request_id(self.scope))
         if not self._accepted:
             await self.accept()
         await ConsumerLoop.close(self, CloseCode.FAILED)

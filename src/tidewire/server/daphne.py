@@ -37,7 +37,7 @@ from tidewire.server.garbage_collection import freeze_startup_objects
 from tidewire.server.inbound import InboundLimits
 from tidewire.server.node import Node, node
 from tidewire.server.protocol import create_protocol_class, limit_read_size
-from tidewire.server.watchdog import Watchdog
+from tidewire.server.watchdog import EndOfHang, Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class TidewireServer(Server):
         self._drainer: Drainer | None = None
         self._node: Node | None = None
         self._watchdog: Watchdog | None = None
+        self._end_of_hang = EndOfHang()
         self._task: asyncio.Future[None] | None = None
         # Sockets without an application, which has returned, longest unchecked first.
         self._detached: dict[Any, None] = {}
@@ -185,11 +186,17 @@ class TidewireServer(Server):
             self._drainer = Drainer(this_node, stop_listening=self.stop_listening)
             if limits.ADMIN_PORT:
                 listen_admin(
-                    limits.ADMIN_HOST, limits.ADMIN_PORT, self._drainer, self._on_signal, this_node.update_metrics
+                    limits.ADMIN_HOST,
+                    limits.ADMIN_PORT,
+                    self._drainer,
+                    self._on_signal,
+                    measure=this_node.update_metrics,
+                    reached_redis=lambda: this_node.reached_redis,
                 )
             this_node.serve(self._drainer, self._on_signal)
             self._watch()
             await require_version()
+            self._end_of_hang.postpone()
         except CannotListenError as error:
             self._fail(
                 f"the admin port {limits.ADMIN_HOST}:{limits.ADMIN_PORT} cannot be had: {error.socketError}. "
@@ -237,6 +244,7 @@ class TidewireServer(Server):
         finally:
             if self._watchdog is not None:
                 self._watchdog.stop()
+            self._end_of_hang.stop()
             self.stop()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.web.http import _GenericHTTPChannelProtocol
 
 from tidewire import metrics
+from tidewire.refusals import log_refusal
 
 if TYPE_CHECKING:
     HTTPChannel = Any  # Twisted types only half of it
@@ -75,6 +76,7 @@ class Channel(HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         metrics.LIMIT_REJECTIONS.labels("request").inc()
+        log_refusal("request")
         super()._respondToBadRequestAndDisconnect()
 
     def allContentReceived(self) -> None:
@@ -99,6 +101,7 @@ class Channel(HTTPChannel):
 
     def _count_and_answer(self, limit: str, status: bytes) -> None:
         metrics.LIMIT_REJECTIONS.labels(limit).inc()
+        log_refusal(limit)
         self.transport.write(b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 
 

@@ -12,8 +12,9 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.ws_protocol import WebSocketProtocol
 
 from tidewire import metrics
-from tidewire.asgi import NO_STATUS
+from tidewire.asgi import ID_LENGTH, NO_STATUS
 from tidewire.close_codes import CloseCode
+from tidewire.refusals import log_refusal
 from tidewire.server.inbox import Inbox
 
 
@@ -37,10 +38,12 @@ class LimitedProtocol(WebSocketProtocol):
     limits: InboundLimits
     application_queue: Any
     failedByMe: Any
+    closedByMe: Any
 
     def onConnect(self, request: Any) -> Any:
         if len(self.limits.waiting) >= self.limits.handshakes:
             metrics.LIMIT_REJECTIONS.labels("handshakes").inc()
+            log_refusal("handshakes", request_id=self._request_id)
             # A proxy tries the next node after a 503.
             raise ConnectionDeny(503, "Service Unavailable")  # type: ignore[no-untyped-call]
         self.limits.waiting.add(self)
@@ -49,6 +52,7 @@ class LimitedProtocol(WebSocketProtocol):
     def onOpenHandshakeTimeout(self) -> None:
         if self.state == self.STATE_CONNECTING:
             metrics.LIMIT_REJECTIONS.labels("application_seconds").inc()
+            log_refusal("application_seconds", request_id=self._request_id)
             self.failHandshake("Service Unavailable", 503)
 
     def serverAccept(self, subprotocol: str | None = None) -> None:
@@ -57,8 +61,8 @@ class LimitedProtocol(WebSocketProtocol):
 
     def code_of(self, code: int | None) -> int:
         """Return the close code of a closed socket; `code` is the one that autobahn reports."""
-        if self.failedByMe and self.localCloseCode:
-            # The close frame was sent, but the connection ended before the reply.
+        if (self.failedByMe or self.closedByMe) and self.localCloseCode:
+            # The close frame was sent, but the connection may have ended before the reply.
             return int(self.localCloseCode)
         return NO_STATUS if code is None else code
 
@@ -73,6 +77,7 @@ class LimitedProtocol(WebSocketProtocol):
         if self.state == self.STATE_CONNECTING and self in self.limits.waiting:
             # The request is complete. A client must wait for the response; data sent before it would accumulate.
             metrics.LIMIT_REJECTIONS.labels("request").inc()
+            log_refusal("request", request_id=self._request_id)
             self.failHandshake("Bad Request", 400)
             return
         if self.failedByMe:
@@ -103,6 +108,11 @@ class LimitedProtocol(WebSocketProtocol):
         # autobahn drops the connection without a close frame, so no close code shows the reason.
         metrics.LIMIT_REJECTIONS.labels("protocol").inc()
         return super()._protocol_violation(reason)  # type: ignore[no-any-return]
+
+    @property
+    def _request_id(self) -> str:
+        """The id that nginx gave to this handshake."""
+        return str(getattr(self, "http_headers", {}).get("x-request-id", ""))[:ID_LENGTH]
 
     @property
     def _live(self) -> bool:

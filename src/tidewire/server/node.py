@@ -95,6 +95,8 @@ class Node:
         self.connections: set[Connection] = set()
         self._by_user: Counter[str] = Counter()
         self._families: set[str] = set()
+        # True from the first renewal of the lease.
+        self.reached_redis = False
         self._layer = layer
         self.presence_store = presence_store
         self.streams = streams
@@ -118,7 +120,7 @@ class Node:
             touch_seconds=settings.TOUCH_SECONDS,
             announce=self.announce,
             # Of all writes of a node, only the touch of its lease is certain to occur every second.
-            on_write_health=lambda healthy: self.hub.set_redis_health("writes", healthy=healthy),
+            on_write_health=self._on_write_health,
             on_data_loss=self._on_data_loss,
         )
         self.slow_consumers = SlowConsumers(
@@ -269,6 +271,10 @@ class Node:
         for family in self._families:
             metrics.PRESENCE_MEMBERS.labels(family).set(held[family])
         metrics.SLOW_CONNECTIONS.set(len(self.slow_consumers))
+
+    def _on_write_health(self, healthy: bool) -> None:
+        self.reached_redis = self.reached_redis or healthy
+        self.hub.set_redis_health("writes", healthy=healthy)
 
     def _on_data_loss(self) -> None:
         for feature in list(self._features.values()):

@@ -60,6 +60,8 @@ class SlowConsumers:
             self._resume(connection)
         elif self._clock() - (connection.full_since or 0.0) > self._seconds:
             self._full.discard(connection)
+            # Ended here, with its reason: the aborted transport will report 1006.
+            connection.end(CloseCode.SLOW)
             attempt(connection.close, CloseCode.SLOW)
             attempt(connection.writer.abort)
             metrics.SLOW_CLOSES.labels(connection.consumer).inc()

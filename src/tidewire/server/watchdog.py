@@ -1,10 +1,15 @@
-"""The watchdog: a process beside the node that refuses new connections while the node's event loop hangs.
+"""The watchdog: refuses new connections while the node's event loop hangs, and ends a node that hangs for longer.
 
 The kernel accepts connections for a process that is stopped, or busy for seconds with one call, so a proxy would wait
-for them until its read timeout. A refused connection is retried on another node at once; open sockets are not affected.
+for them until its read timeout. A process beside the node therefore closes the listener. A refused connection is
+retried on another node at once; open sockets are not affected.
+
+If the loop does not turn for `END_SECONDS`, its sockets are lost to their users. The node then writes the stacks of its
+threads to standard error and exits with 1, so that the pages reconnect elsewhere and a supervisor starts it again.
 """
 
 import asyncio
+import faulthandler
 import logging
 import os
 import socket
@@ -18,6 +23,29 @@ logger = logging.getLogger(__name__)
 
 # Several heartbeats fit into the silence after which the watchdog assumes a hang.
 HEARTBEAT_SECONDS = 0.5
+# Shorter than a page waits for the answer to a heartbeat, and longer than any pause of a node that will go on.
+END_SECONDS = 15.0
+
+
+class EndOfHang:
+    """Ends this process if its event loop does not turn for `END_SECONDS`.
+
+    Done by a thread of Python's own that needs no GIL: the call that hangs may hold it.
+    """
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+
+    def postpone(self) -> None:
+        """Begin, and begin again at each heartbeat."""
+        faulthandler.dump_traceback_later(END_SECONDS, exit=True)
+        self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self.postpone)
+
+    def stop(self) -> None:
+        """Let the process hang for as long as it likes, because it ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+        faulthandler.cancel_dump_traceback_later()
 
 
 class Watchdog:

@@ -206,6 +206,7 @@ async def test_who_was_not_handed_over_is_counted_as_a_ghost_once(redis):
     """Concurrent sweeps must not count a ghost twice. A node that handed over leaves none; both leases are counted."""
     presence = store()
     ghosts, expired = metrics.GHOSTS._value.get(), metrics.LEASES_EXPIRED._value.get()
+    lost = metrics.PRESENCE_CONNECTIONS_LOST._value.get()
     killed, drained = Witness("killed"), Witness("drained")
     for node in (killed, drained):
         await presence.touch(node)
@@ -215,4 +216,5 @@ async def test_who_was_not_handed_over_is_counted_as_a_ghost_once(redis):
     await pass_time(redis, presence, LEASE_SECONDS)
     await asyncio.gather(*(store().sweep() for _ in range(5)))
     assert metrics.GHOSTS._value.get() - ghosts == 2
+    assert metrics.PRESENCE_CONNECTIONS_LOST._value.get() - lost == 3
     assert metrics.LEASES_EXPIRED._value.get() - expired == 2

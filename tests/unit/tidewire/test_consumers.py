@@ -22,6 +22,7 @@ from tidewire.close_codes import CloseCode
 from tidewire.consumers import MALFORMED_LIMIT, LiveConsumer
 from tidewire.events import Event, Ping
 from tidewire.presence import PresenceKey
+from tidewire.refusals import log_refusal
 from tidewire.routing import with_fallback
 from tidewire.server.node import Node
 from tidewire.topics import StreamTopic, Topic
@@ -175,6 +176,23 @@ class TestConnecting:
         assert await client.sent() == [{"type": "websocket.close", "code": 4500}]
         assert here.connections == set()
         assert counted(metrics.CONNECTS, "HallConsumer", "unauthenticated") == before + 1
+
+    async def test_a_refusal_is_one_line_with_the_request(self, connect, caplog):
+        """Nginx's line of the handshake has the same id, and a success: it was accepted before it was closed."""
+        log_refusal._periods.clear()
+        with caplog.at_level(logging.INFO):
+            await connect("hall/", user=NOBODY, headers=[(b"x-request-id", b"5f2a"), (b"x-real-ip", b"192.0.2.7")])
+        [record] = [record for record in caplog.records if "refused" in record.message]
+        assert record.message == "handshake refused: unauthenticated"
+        assert (record.consumer, record.request_id) == ("HallConsumer", "5f2a")
+        assert "192.0.2.7" not in str(vars(record))
+
+    async def test_the_lines_of_an_anonymous_visitor_have_no_address(self, connect, caplog):
+        with caplog.at_level(logging.INFO):
+            client = await connect("public/", user=NOBODY, headers=[(b"x-real-ip", b"192.0.2.7")])
+            await client.disconnect()
+        lines = [record for record in caplog.records if record.name == "tidewire.consumers"]
+        assert [record.user for record in lines] == ["anonymous", "anonymous"]
 
     async def test_whose_session_ends_during_the_handshake_is_not_let_in(self, connect, here):
         """The revocation found no socket to close."""

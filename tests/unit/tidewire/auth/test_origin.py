@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tidewire.auth import origin
 from tidewire.auth.origin import OriginCheck, is_allowed
 from tidewire.conf import Settings
+from tidewire.refusals import log_refusal
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,7 @@ async def test_a_program_without_a_page_gets_through(monkeypatch):
 
 async def test_a_page_of_another_site_is_refused_and_named(monkeypatch, caplog):
     """The handshake is refused before it is accepted. The log names the origin, the host and the allowed origins."""
+    log_refusal._periods.clear()
     with caplog.at_level(logging.WARNING):
         sent = await handshake(
             monkeypatch,

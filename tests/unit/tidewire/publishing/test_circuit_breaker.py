@@ -61,3 +61,12 @@ def test_of_many_threads_one_asks(breaker, clock):
 
     with ThreadPoolExecutor(16) as threads:
         assert sum(threads.map(ask, range(16))) == 1
+
+
+def test_it_is_open_until_the_next_success(breaker, clock):
+    """One caller may try meanwhile; that alone closes nothing."""
+    clock.now += 10
+    assert breaker.allow()
+    assert breaker.is_open
+    breaker.record_success()
+    assert not breaker.is_open

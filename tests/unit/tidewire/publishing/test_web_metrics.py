@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError
+from django.test import RequestFactory
 
 from deploy.local.layout import ROOT
 from tidewire import metrics
-from tidewire.publishing import outbox
+from tidewire.publishing import outbox, web_metrics
 
 # In its own process, because prometheus_client chooses its mode on import.
 SCRAPE = """
@@ -63,3 +66,22 @@ def test_a_scrape_survives_an_outage_of_the_database(client, monkeypatch):
 
     monkeypatch.setattr(outbox, "count_waiting", refuse)
     assert client.get("/metrics").status_code == 200
+
+
+def test_a_scrape_does_not_wait_for_a_database_that_hangs(monkeypatch):
+    """The next scrape waits for the same count, and starts no other thread."""
+    release, started = threading.Event(), []
+
+    def hang():
+        started.append(1)
+        release.wait(60)
+
+    monkeypatch.setattr(outbox, "count_waiting", hang)
+    monkeypatch.setattr(web_metrics, "connection", SimpleNamespace(vendor="postgresql", close=lambda: None))
+    monkeypatch.setattr(web_metrics, "COUNT_SECONDS", 0.05)
+    try:
+        for _ in range(2):
+            assert web_metrics.metrics_view(RequestFactory().get("/metrics")).status_code == 200
+        assert started == [1]
+    finally:
+        release.set()

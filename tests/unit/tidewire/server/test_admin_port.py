@@ -27,3 +27,23 @@ def test_nothing_of_pages_or_of_the_relay_is_told(scraped, metric):
 def test_everything_of_a_node_is(scraped, metric):
     """Each metric has its name and help text."""
     assert f"# HELP {metric.describe()[0].name}" in scraped
+
+
+def ready(drainer, **reached):
+    codes = []
+    port = AdminPort(drainer, lambda: None, lambda: None, **reached)
+    request = SimpleNamespace(path=b"/readyz", setHeader=lambda *_header: None, setResponseCode=codes.append)
+    text = port.render_GET(request).decode().strip()
+    return codes[0], text
+
+
+def test_a_node_that_has_never_reached_redis_is_alive_and_not_ready():
+    """With the password before a rotation a node starts, listens, and would show old values to each new socket."""
+    listening = SimpleNamespace(ready=True, state="listening")
+    assert ready(listening, reached_redis=lambda: False) == (503, "starting: Redis has not answered yet")
+    assert ready(listening, reached_redis=lambda: True) == (200, "listening")
+
+
+def test_a_draining_node_is_not_ready_whatever_redis_does():
+    draining = SimpleNamespace(ready=False, state="draining")
+    assert ready(draining, reached_redis=lambda: False) == (503, "draining")

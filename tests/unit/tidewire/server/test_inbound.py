@@ -150,6 +150,15 @@ class TestFrames:
         await asyncio.sleep(0)
         assert received == [{"type": "websocket.disconnect", "code": CloseCode.FLOODING}]
 
+    async def test_a_close_of_the_server_that_nobody_answers_keeps_its_code(self, connect):
+        """A client that vanished during a drain was closed by the drain, and not lost."""
+        protocol, received = connect()
+        protocol.server, protocol.request = protocol.factory.server_class, REQUEST
+        protocol.serverClose(code=int(CloseCode.DRAINING))
+        protocol.onClose(False, 1006, "the close was not answered")
+        await asyncio.sleep(0)
+        assert received == [{"type": "websocket.disconnect", "code": CloseCode.DRAINING}]
+
     async def test_a_new_second_counts_anew(self, connect, limits):
         """The server resets the counts once a second."""
         protocol, received = connect()

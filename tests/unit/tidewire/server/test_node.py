@@ -130,6 +130,7 @@ class TestSlowSockets:
         await asyncio.sleep(5)
         assert socket.writer.was_aborted
         assert socket.closed == [CloseCode.SLOW]
+        assert socket.connection.code == CloseCode.SLOW
         assert value(metrics.SLOW_CLOSES, "Test") == before + 1
 
     async def test_a_socket_that_closed_while_full_is_forgotten(self, here):

@@ -1,0 +1,78 @@
+"""Django's engine for PostgreSQL, in which no wait for the server is without a limit.
+
+A server that hangs keeps its connections open, and its kernel still acknowledges data, so that neither its own
+`statement_timeout` nor TCP ends the wait. The client's limit does.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import psycopg
+from django.db.backends.postgresql.base import DatabaseWrapper as DjangoWrapper
+from psycopg import IsolationLevel, errors
+
+from dashboard.postgresql import limits
+from tidewire import metrics
+from tidewire.publishing.circuit_breaker import CircuitBreaker
+
+# Of this process. While it is open, one thread at a time waits for the server, and the others fail at once.
+SERVER: Final = CircuitBreaker()
+
+
+class LimitedConnection(psycopg.Connection[Any]):
+    """A connection that is closed if the server does not answer a statement within `limit_seconds` (None: no limit)."""
+
+    limit_seconds: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for the server, as psycopg does for each statement and each end of a transaction."""
+        if SERVER.is_open:
+            self.close()
+            raise psycopg.OperationalError("the server did not answer other connections, and is tried again soon")
+        try:
+            return super().wait(gen, interval, self.limit_seconds if timeout is None else timeout)
+        except errors._WaitTimeout:  # noqa: SLF001 - the only name of the error that `timeout` is documented to raise
+            # The answer could still arrive, so the connection cannot be used for another statement.
+            self.close()
+            _record("timeout")
+            raise psycopg.OperationalError(f"no answer within {self.limit_seconds} s") from None
+        except psycopg.OperationalError:
+            if self.broken:
+                metrics.DATABASE_ERRORS.labels("connection").inc()
+            raise
+
+
+class DatabaseWrapper(DjangoWrapper):
+    """Connects with the limits that the settings have in OPTIONS: see `dashboard.postgresql.limits`."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> LimitedConnection:
+        """Connect; during an outage one thread per interval tries it, and the others fail at once."""
+        limit = conn_params.pop(limits.OPTION, 0) or None
+        if not SERVER.allow():
+            raise psycopg.OperationalError("the server does not answer, and is tried again soon")
+        self.isolation_level = IsolationLevel.READ_COMMITTED
+        with _recorded():
+            connection = LimitedConnection.connect(**conn_params)
+        SERVER.record_success()
+        connection.limit_seconds = limit
+        return connection
+
+
+@contextlib.contextmanager
+def _recorded() -> Iterator[None]:
+    try:
+        yield
+    except errors.ConnectionTimeout:
+        _record("timeout")
+        raise
+    except psycopg.OperationalError:
+        # A refusal arrives at once, so the next request may try again.
+        SERVER.record_success()
+        metrics.DATABASE_ERRORS.labels("connection").inc()
+        raise
+
+
+def _record(kind: str) -> None:
+    SERVER.record_failure()
+    metrics.DATABASE_ERRORS.labels(kind).inc()

@@ -1,0 +1,86 @@
+"""A connection that does not wait for ever, and the circuit breaker that its failure opens."""
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from dashboard.postgresql import base
+from tidewire import metrics
+from tidewire.publishing.circuit_breaker import CircuitBreaker
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def server(monkeypatch, clock):
+    made = CircuitBreaker(clock=clock)
+    monkeypatch.setattr(base, "SERVER", made)
+    return made
+
+
+@pytest.fixture
+def wrapper():
+    return base.DatabaseWrapper({"OPTIONS": {}})
+
+
+def answers(monkeypatch, *results):
+    """Let each attempt to connect raise an error or return a connection, in turn."""
+    left = list(results)
+
+    def connect(**_params):
+        result = left.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    monkeypatch.setattr(base.LimitedConnection, "connect", connect)
+    return left
+
+
+class Opened:
+    limit_seconds = None
+
+
+def counted(kind):
+    return metrics.DATABASE_ERRORS.labels(kind)._value.get()
+
+
+def test_after_a_timeout_others_fail_at_once_until_one_has_connected(monkeypatch, wrapper, clock):
+    before = counted("timeout")
+    left = answers(monkeypatch, errors.ConnectionTimeout("no answer"), Opened(), Opened())
+    with pytest.raises(errors.ConnectionTimeout):
+        wrapper.get_new_connection({})
+    with pytest.raises(psycopg.OperationalError, match="tried again soon"):
+        wrapper.get_new_connection({})
+    assert len(left) == 2
+    assert counted("timeout") == before + 1
+    clock.now += 10
+    wrapper.get_new_connection({})
+    wrapper.get_new_connection({})
+    assert left == []
+
+
+def test_a_refused_connection_is_counted_and_tried_again_at_once(monkeypatch, wrapper):
+    """A refusal takes no time, so the pages need no pause, and are back with the server."""
+    before = counted("connection")
+    answers(monkeypatch, psycopg.OperationalError("refused"), Opened())
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        wrapper.get_new_connection({})
+    assert counted("connection") == before + 1
+    wrapper.get_new_connection({})
+
+
+@pytest.mark.parametrize(("option", "limit"), [({"limit_seconds": 6.0}, 6.0), ({}, None)])
+def test_a_connection_has_the_limit_of_its_settings(monkeypatch, wrapper, option, limit):
+    answers(monkeypatch, Opened())
+    assert wrapper.get_new_connection(dict(option)).limit_seconds == limit
