@@ -8,16 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.compose.engine import Container, Engine, EngineError
+from deploy.compose.surge import SERVICES
 
-# No page or socket depends on them.
-MONITORING = (
-    "prometheus",
-    "alertmanager",
-    "grafana",
-    "redis-exporter",
-    "nginx-exporter",
-    "postgres-exporter",
-)
 # A restart of these can be noticed.
 STORES = {"postgres": "pages and saves fail for about 5 s", "redis": "pages are stale for about 3 s"}
 
@@ -28,10 +20,9 @@ def refresh(engine: Engine, say: Callable[[str], None]) -> None:
     if missing := _missing(engine, services):
         engine.up(*missing)
         say(f"started {', '.join(missing)}")
-    running = {each.service: each for each in engine.containers(*(name for name in services if name in _KNOWN))}
-    for name in MONITORING:
-        if name not in running or name not in services:
-            continue
+    running = {each.service: each for each in engine.containers()}
+    # Monitoring is all that is left: no page or socket depends on it.
+    for name in sorted(running.keys() & services.keys() - {*SERVICES, *STORES, "nginx"}):
         if _settings_changed(engine, running[name], services[name]):
             engine.compose("rm", "--force", "--stop", name)
             engine.up(name)
@@ -45,12 +36,9 @@ def refresh(engine: Engine, say: Callable[[str], None]) -> None:
     for name, cost in STORES.items():
         if name in running and name in services and _settings_changed(engine, running[name], services[name]):
             say(
-                f"{name} is left as it runs, though its settings have changed. When {cost}: "
-                f"docker compose up --detach {name}"
+                f"{name} is left as it runs, though its settings have changed: to replace it means that {cost}. "
+                f"In a quiet minute: docker compose up --detach {name}"
             )
-
-
-_KNOWN = (*MONITORING, *STORES)
 
 
 def _missing(engine: Engine, services: Mapping[str, Any]) -> list[str]:

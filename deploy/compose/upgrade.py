@@ -81,7 +81,10 @@ def replace(
         release.point(engine, to=before, tag=tag + PREVIOUS)
     for name in surge.finish():
         say(f"{name} had to be killed: it did not end within its stop_grace_period; its last sockets saw 1006")
-    neighbours.refresh(engine, say)
+    try:
+        neighbours.refresh(engine, say)
+    except EngineError as error:
+        raise Stop(f"web, ws and relay are replaced, but the other services are not: {error}") from None
 
 
 def _back(engine: Engine, surge: Surge, before: Mapping[str, str]) -> None:
