@@ -131,7 +131,7 @@ compose-backup: ## write PostgreSQL's data to var/backups, or to FILE
 compose-restore: ## bring the data of a backup back: FILE=var/backups/...; a failure changes nothing
 	@$(PYTHON) -m deploy.compose.backup restore $(FILE)
 
-compose-rotate: ## replace a secret without a failed page, and prove it: SECRET=key, redis or postgres
+compose-rotate: ## replace a secret without a failed page, and prove it: SECRET=redis or postgres
 	@$(PYTHON) -m deploy.compose.rotate $(SECRET)
 
 compose-down: ## stop the containers; ARGS=--volumes deletes their data too

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.compose import transfer, upgrade
 from deploy.compose.engine import ROOT, Container, Engine, EngineError, Stop
-from deploy.compose.release import IMAGES, say
+from deploy.compose.release import say
 
 BACKUPS = ROOT / "var" / "backups"
 NAME = "tidewire"
@@ -35,7 +35,7 @@ def save(engine: Engine, file: Path | None = None) -> Path:
         path.parent.stat()
     except OSError as error:
         raise Stop(f"{path.parent} cannot be used: {error.strerror}") from None
-    size = int(_sql(engine, postgres, NAME, f"select pg_database_size('{NAME}')"))
+    size = int(sql(engine, postgres, NAME, f"select pg_database_size('{NAME}')"))
     say(f"{NAME} has {transfer.megabytes(size)} in PostgreSQL; a backup is smaller")
     part = path.with_name(f"{path.name}.part")
     try:
@@ -57,16 +57,16 @@ def restore(engine: Engine, file: Path | None) -> None:
     _check(engine, postgres, file)
     upgrade.running_images(engine)
     say(f"restoring {file} into a database of its own; the site runs on")
-    _sql(engine, postgres, "postgres", f"drop database if exists {RESTORING} with (force)")
-    _sql(engine, postgres, "postgres", f"create database {RESTORING} owner {NAME}")
+    sql(engine, postgres, "postgres", f"drop database if exists {RESTORING} with (force)")
+    sql(engine, postgres, "postgres", f"create database {RESTORING} owner {NAME}")
     try:
         command = ("pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", f"--dbname={RESTORING}")
         transfer.into(engine, postgres, transfer.client(*command), file)
-        if _sql(engine, postgres, RESTORING, f"select to_regclass('{MARKER}') is null") == "t":
+        if sql(engine, postgres, RESTORING, f"select to_regclass('{MARKER}') is null") == "t":
             raise Stop(f"{file} is no backup of tidewire: it has no table {MARKER}")
         _migrate(engine)
     except BaseException:
-        _sql(engine, postgres, "postgres", f"drop database if exists {RESTORING} with (force)")
+        sql(engine, postgres, "postgres", f"drop database if exists {RESTORING} with (force)")
         say("nothing was changed: the site has its data as before")
         raise
     _switch(engine, postgres)
@@ -80,9 +80,9 @@ def _switch(engine: Engine, postgres: Container) -> None:
     say("exchanging the databases: a page in these moments may fail")
     engine.compose("stop", "redis")
     try:
-        _sql(engine, postgres, "postgres", f"drop database if exists {BEFORE} with (force)")
-        # One session and one message: no process can connect between the statements.
-        _sql(
+        sql(engine, postgres, "postgres", f"drop database if exists {BEFORE} with (force)")
+        # In one session, so that the moment in which the site has no database is short.
+        sql(
             engine,
             postgres,
             "postgres",
@@ -101,10 +101,10 @@ def _switch(engine: Engine, postgres: Container) -> None:
 
 def _undo(engine: Engine, postgres: Container) -> None:
     """Give the site its database back after an exchange that stopped half-way."""
-    names = _sql(engine, postgres, "postgres", "select datname from pg_database").split()
+    names = sql(engine, postgres, "postgres", "select datname from pg_database").split()
     if NAME not in names and BEFORE in names:
-        _sql(engine, postgres, "postgres", f"alter database {BEFORE} rename to {NAME}")
-    _sql(engine, postgres, "postgres", f"alter database {NAME} with allow_connections true")
+        sql(engine, postgres, "postgres", f"alter database {BEFORE} rename to {NAME}")
+    sql(engine, postgres, "postgres", f"alter database {NAME} with allow_connections true")
     say("nothing was changed: the site has its data as before")
 
 
@@ -142,10 +142,11 @@ def _postgres(engine: Engine) -> Container:
     return running[0]
 
 
-def _sql(engine: Engine, postgres: Container, database: str, *statements: str) -> str:
-    commands = " ".join(f'--command="{each}"' for each in statements)
+def sql(engine: Engine, postgres: Container, database: str, *statements: str) -> str:
+    """Run the statements in one session, each for itself, and return their output."""
     options = "--no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1"
-    return engine.read(postgres, "sh", "-c", transfer.client(f"psql {options} --dbname={database} {commands}")).strip()
+    client = transfer.client(f"psql {options} --dbname={database}")
+    return engine.feed(postgres, "".join(f"{each};\n" for each in statements), "sh", "-c", client).strip()
 
 
 def _drop() -> str:

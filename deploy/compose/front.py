@@ -48,4 +48,3 @@ def reload(engine: Engine, say: Callable[[str], None], scale: str = "") -> None:
     except EngineError as error:
         raise Stop(f"nginx keeps its old configuration: {error}") from None
     say(f"nginx: {said.strip().splitlines()[-1]}")
-

@@ -22,9 +22,7 @@ BETWEEN_SECONDS = 4.0
 STOP_SECONDS = 120.0
 KILLED = 137
 LOG_LINES = "20"
-READYZ = (
-    "import sys, urllib.request as r; sys.exit(r.urlopen('http://127.0.0.1:8300/readyz', timeout=3).status != 200)"
-)
+READYZ = "import sys, urllib.request as r; sys.exit(r.urlopen('http://127.0.0.1:8300/readyz', timeout=3).status != 200)"
 
 
 @dataclass

@@ -1,5 +1,5 @@
 """Data between a file of this machine and a program in PostgreSQL's container, with its progress."""
-# ruff: noqa: INP001, S603, S607 - deploy/ is no package; docker is what it starts
+# ruff: noqa: INP001, S603 - deploy/ is no package; docker is what it starts
 
 from __future__ import annotations
 

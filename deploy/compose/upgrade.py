@@ -55,9 +55,7 @@ def rollback(engine: Engine) -> None:
     replace(engine, before, after)
 
 
-def replace(
-    engine: Engine, before: Mapping[str, str], after: Mapping[str, str], *, surge: Surge | None = None
-) -> None:
+def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str], *, surge: Surge | None = None) -> None:
     """Replace containers of the images `before` by those of `after`; also with the same images and other settings.
 
     Raises `Stop` or `EngineError` with everything as it was.

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.compose.causes import INCIDENTS, Incident
@@ -69,7 +68,9 @@ class Result:
 
     def row(self) -> str:
         seconds, name = self.right
-        first = f"{name}, {self.alerts[name][1]} | {seconds:.0f}" if name else "none due | " * (not self.incident.noticed)
+        first = (
+            f"{name}, {self.alerts[name][1]} | {seconds:.0f}" if name else "none due | " * (not self.incident.noticed)
+        )
         first = first or "NONE | "
         closes = ", ".join(f"{code} x {count}" for code, count in sorted(self.closes.items())) or "none"
         visits = self.visits

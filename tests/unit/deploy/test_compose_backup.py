@@ -22,9 +22,8 @@ class FakePostgres(FakeDocker):
             self.start(service, image)
 
     def run(self, command, environment, **more):
-        text = command[-1]
-        if command[:2] == ("docker", "exec") and "psql" in text:
-            return self._statements(re.findall(r'--command="([^"]*)"', text))
+        if command[:2] == ("docker", "exec") and "psql" in command[-1]:
+            return self._statements(more["stdin"].read().decode().replace(";", "").splitlines())
         return super().run(command, environment, **more)
 
     def _statements(self, statements):
@@ -92,7 +91,11 @@ def test_restore_exchanges_the_databases_and_keeps_the_one_before(docker, file):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "cannot be read: No such file"), (b"", "is empty"), (b"-- SQL", "was not written by `make compose-backup`")],
+    [
+        (None, "cannot be read: No such file"),
+        (b"", "is empty"),
+        (b"-- SQL", "was not written by `make compose-backup`"),
+    ],
 )
 def test_file_that_is_no_backup_is_refused_before_anything_changes(docker, tmp_path, content, words):
     path = tmp_path / "x"
