@@ -1,7 +1,7 @@
 """`make compose-backup` and `make compose-restore`: PostgreSQL's data in a file, and back.
 
-A restore fills a database of its own while the site runs, and then gives it the site's name, so that one which fails
-has changed nothing. What was there before remains under another name until the next restore.
+A restore fills a database of its own while the site runs, and then gives it the site's name, so that a failure
+changes nothing. The database from before remains under another name until the next restore.
 """
 # ruff: noqa: INP001 - deploy/ is no package; `python -m deploy.compose.backup` finds it from the root
 
@@ -19,9 +19,12 @@ BACKUPS = ROOT / "var" / "backups"
 NAME = "tidewire"
 RESTORING = "tidewire_restoring"
 BEFORE = "tidewire_before_restore"
-# What a database of this product has, whatever its version.
+# A table that each version of this product has.
 MARKER = "django_migrations"
 MAGIC = b"PGDMP"
+CUT = (
+    "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname in ('tidewire', 'tidewire_restoring')"
+)
 
 
 def save(engine: Engine, file: Path | None = None) -> Path:
@@ -87,7 +90,7 @@ def _switch(engine: Engine, postgres: Container) -> None:
             postgres,
             "postgres",
             f"alter database {NAME} with allow_connections false",
-            f"select count(pg_terminate_backend(pid)) from pg_stat_activity where datname in ('{NAME}', '{RESTORING}')",
+            CUT,
             f"alter database {NAME} rename to {BEFORE}",
             f"alter database {RESTORING} rename to {NAME}",
             f"alter database {BEFORE} with allow_connections true",

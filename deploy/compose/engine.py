@@ -1,5 +1,5 @@
 """The compose project as `docker compose` shows it: its containers and images, and commands that change them."""
-# ruff: noqa: INP001, S603 - deploy/ is no package; docker is what it starts
+# ruff: noqa: INP001, S603 - deploy/ is no package; this module starts docker
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Engine:
         return [_container(each) for each in sorted(found, key=lambda each: str(each["Created"])) if _serves(each)]
 
     def up(self, *services: str) -> None:
-        """Start what does not run. Compose would scale web and ws, of which nginx needs both, to the file's numbers."""
+        """Start the services that do not run. Compose would scale web and ws to the file's numbers for nginx."""
         self.compose("up", "--detach", "--no-recreate", *self.scale(*services), *services)
 
     def scale(self, *services: str) -> list[str]:
@@ -112,7 +112,7 @@ class Engine:
         return self.docker("exec", container.id, *command)
 
     def feed(self, container: Container, text: str, *command: str) -> str:
-        """Run a command with this text as its input: what is secret must not be in a list of processes."""
+        """Run a command with this text as its input: a secret must not be in a list of processes."""
         with tempfile.TemporaryFile() as file:
             file.write(text.encode())
             file.seek(0)

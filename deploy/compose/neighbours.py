@@ -15,7 +15,7 @@ STORES = {"postgres": "pages and saves fail for about 5 s", "redis": "pages are 
 
 
 def refresh(engine: Engine, say: Callable[[str], None]) -> None:
-    """Replace monitoring whose settings changed, restart it for changed files, and reload the rules."""
+    """Replace monitoring with changed settings, restart it for changed files, and reload the rules."""
     services = engine.services()
     if missing := _missing(engine, services):
         engine.up(*missing)

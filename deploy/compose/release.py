@@ -1,9 +1,9 @@
 """Releases of the two images: built and tagged by version, the running one and the one before it.
 
-Each image has the tag of its version. `tidewire-web:dev` (TIDEWIRE_VERSION) is always what runs, so that every plain
-`docker compose` command means it, and `tidewire-web:dev-previous` is what ran before.
+Each image has the tag of its version. `tidewire-web:dev` (TIDEWIRE_VERSION) always is the running version, which plain
+`docker compose` commands use, and `tidewire-web:dev-previous` is the version before.
 """
-# ruff: noqa: INP001, S603, S607 - deploy/ is no package; git is what it starts
+# ruff: noqa: INP001, S603, S607 - deploy/ is no package; this module starts git
 
 from __future__ import annotations
 

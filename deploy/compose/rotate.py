@@ -1,4 +1,4 @@
-"""`make compose-rotate SECRET=...`: another password of Redis or PostgreSQL, or another key, and proof that it is in use.
+"""`make compose-rotate SECRET=...`: other passwords of Redis or PostgreSQL, and proof that they are in use.
 
 While processes with the old value and with the new one run side by side, the server accepts both. Each process is
 replaced by a surge (deploy.compose.surge); then the old value ends.
@@ -98,7 +98,7 @@ def postgres(engine: Engine) -> None:
         "postgres",
         f"drop role if exists {PASSING}",
         f"create role {PASSING} login password '{passing}' in role tidewire",
-        # What it makes belongs to the site's role.
+        # Objects that this role makes belong to the site's role.
         f"alter role {PASSING} set role tidewire",
     )
     try:

@@ -14,7 +14,7 @@ SERVICES = ("web", "ws", "relay")
 # A container may take 60 s to become healthy on a slow host, and twice as many start at once.
 READY_SECONDS = 150.0
 POLL_SECONDS = 1.0
-# nginx asks Docker's name server every two seconds, and passes over a replica that refused while it started for another.
+# nginx asks Docker's name server every two seconds, and passes over a replica that refused it for another one.
 NOTICED_SECONDS = 4.0
 # Two containers of a service must not vanish within one answer of the name server: nginx tries three addresses at most.
 BETWEEN_SECONDS = 4.0
@@ -87,7 +87,7 @@ class Surge:
     def back(self) -> None:
         """End the new containers; the old ones have served all the time."""
         self._end(self.new())
-        # One that never stayed up does not count as running.
+        # A container that never stayed up does not count as running.
         self.engine.compose("rm", "--force", *self.services)
 
     def _ready(self, container: Container) -> bool:
@@ -95,7 +95,7 @@ class Surge:
             return False
         if container.service != "ws":
             return True
-        # Its health check says that it lives; whether it accepts sockets is another question.
+        # The health check of a node covers its liveness, and not whether the node accepts sockets.
         try:
             self.engine.read(container, "python", "-IS", "-c", READYZ)
         except EngineError:

@@ -1,5 +1,5 @@
 """Data between a file of this machine and a program in PostgreSQL's container, with its progress."""
-# ruff: noqa: INP001, S603 - deploy/ is no package; docker is what it starts
+# ruff: noqa: INP001, S603 - deploy/ is no package; this module starts docker
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def into(engine: Engine, container: Container, command: str, path: Path, *, word
                 process.stdin.write(chunk)
             process.stdin.close()
         except BrokenPipeError:
-            # The command has ended, and its error says why.
+            # The command has ended, and its error has the reason.
             pass
 
 
@@ -86,7 +86,7 @@ class _started:  # noqa: N801 - a `with` of its own
 
 
 def _shown(source: IO[bytes], size: int, words: str) -> Iterator[bytes]:
-    """Yield the source in chunks, and say every two seconds how much has passed."""
+    """Yield the source in chunks, and print the progress every two seconds."""
     passed, shown = 0, time.monotonic()
     while chunk := source.read(CHUNK_BYTES):
         yield chunk

@@ -22,13 +22,13 @@ from deploy.compose.release import IMAGES, PREVIOUS, running_tag, say, tagged
 from deploy.compose.surge import Surge
 
 LOCK = ROOT / "var" / "compose.lock"
-# Versions whose images are kept beside the running one and the one before it.
+# Number of versions kept beside the running one and the one before it.
 KEPT = 5
 VERSION = re.compile(r"\d+(\.\d+)+-[0-9a-f]{7,}(-\d{8}T\d{6})?")
 
 
 def upgrade(engine: Engine) -> None:
-    """Build this tree's version, or use VERSION, and replace what runs by it."""
+    """Build this tree's version, or use VERSION, and replace the running version by it."""
     before = running_images(engine)
     version = release.tree_version(engine.environment)
     release.build(engine, version)
@@ -40,7 +40,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def rollback(engine: Engine) -> None:
-    """Replace what runs by the version before. Migrations are not undone, so it must work with their tables."""
+    """Replace the running version by the one before. Migrations are not undone, so it must work with their tables."""
     before = running_images(engine)
     try:
         after = tagged(engine, running_tag(engine.environment) + PREVIOUS)
@@ -86,7 +86,7 @@ def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str],
 
 
 def _back(engine: Engine, surge: Surge, before: Mapping[str, str]) -> None:
-    """End what is new. A failure of this is said beside the reason to go back, which the caller raises."""
+    """End the new containers. The caller raises the reason; an error of this is printed beside it."""
     try:
         surge.back()
         release.point(engine, to=before, tag=running_tag(engine.environment))
@@ -97,7 +97,7 @@ def _back(engine: Engine, surge: Surge, before: Mapping[str, str]) -> None:
 
 
 def running_images(engine: Engine) -> dict[str, str]:
-    """Return service -> image id of what serves. If a surge was interrupted, the tag says which generation counts."""
+    """Return service -> image id of the running version, which has the tag if a surge was interrupted."""
     images = {}
     for service, name in IMAGES.items():
         there = Counter(each.image for each in engine.containers(service))
@@ -133,7 +133,7 @@ def locked(path: Path = LOCK) -> Iterator[None]:
 
 
 def told(command: str, do: Callable[[Engine], None]) -> int:
-    """Run a command under the lock; say its error in a line. Return the exit status."""
+    """Run a command under the lock; print its error in a line. Return the exit status."""
     began = time.monotonic()
     try:
         with locked():

@@ -2,7 +2,7 @@
 # The image's entrypoint runs this before nginx. The access log is a file in a volume, which outlives the container; it
 # is shown on standard output too, and is rotated by size, so that it is bounded.
 set -eu
-# What nginx reads now, for reload.sh.
+# The configuration that nginx reads now, for reload.sh.
 [ -n "${TIDEWIRE_RENDER_ONLY:-}" ] && exit 0
 cp /etc/nginx/tidewire/nginx.conf /tmp/main.read
 log=$TIDEWIRE_ACCESS_LOG

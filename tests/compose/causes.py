@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from django.contrib.auth.models import User
 user = User.objects.get(username="ada")
 document = actions.create_document(user, title="Large", body="x")
 for number in range(400):
-    document = actions.update_document(user, document.pk, version=document.version, title="Large " + "x" * 150, body=str(number))
+    title = "Large " + "x" * 150
+    document = actions.update_document(user, document.pk, version=document.version, title=title, body=str(number))
 """
 FILL = """
 import pathlib, redis
@@ -88,12 +89,25 @@ def _hang_ws(compose: Compose) -> Callable[[], object]:
     return go_on
 
 
-def _paused(service: str) -> Break:
+def paused(service: str) -> Break:
+    """Stop all processes of a service. Some engines refuse `docker pause`, and it stops `docker exec` too."""
+
     def pause(compose: Compose) -> Callable[[], object]:
-        compose("pause", service)
-        return lambda: compose("unpause", service, check=False)
+        [container] = compose.running(service)
+        top = subprocess.run(
+            ["docker", "top", container["Id"], "-o", "pid"], capture_output=True, text=True, check=True
+        )
+        pids = [int(word) for word in top.stdout.split()[1:]]
+        _send(pids, signal.SIGSTOP)
+        return lambda: _send(pids, signal.SIGCONT)
 
     return pause
+
+
+def _send(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _fill_redis(compose: Compose) -> Callable[[], object]:
@@ -130,7 +144,7 @@ def _slow_crowd(compose: Compose) -> Callable[[], object]:
         client.sendall(lines.encode())
         opened.append(client)
     publisher = subprocess.Popen(
-        ["docker", "compose", "-p", compose.project, "exec", "-T", "web", "python", "-c", LARGE_EVENTS * 1],
+        ["docker", "compose", "-p", compose.project, "exec", "-T", "web", "python", "-c", LARGE_EVENTS],
         cwd=ROOT,
         env=compose.environment,
         stdout=subprocess.DEVNULL,
@@ -169,20 +183,20 @@ def _fill_disk(compose: Compose) -> Callable[[], object]:
     return lambda: filler.unlink(missing_ok=True)
 
 
-# Redis's errors follow from a Redis that is down, and so on: what an inhibition may or may not hide in time.
+# Consequences, which an inhibition may hide in time or not.
 _AFTER_REDIS = ("TidewireStale", "TidewireRedisErrors", "TidewireRedisReconnects", "TidewireScrapeMissing")
 _AFTER_NODE = ("TidewireScrapeMissing", "TidewireReplicasMissing", "TidewireGhosts", "TidewireSocketsGone")
 INCIDENTS = (
     Incident("ws-killed", _kill_ws, (), ("TidewireNodeLost", *_AFTER_NODE), noticed=False, broken_seconds=60),
     Incident("ws-hangs", _hang_ws, ("TidewireNodeLost", "TidewireSocketsGone", "TidewireScrapeMissing"), _AFTER_NODE),
-    Incident("redis-hangs", _paused("redis"), ("TidewireRedisDown", "TidewireStale"), _AFTER_REDIS),
+    Incident("redis-hangs", paused("redis"), ("TidewireRedisDown", "TidewireStale"), _AFTER_REDIS),
     Incident(
         "postgres-hangs",
-        _paused("postgres"),
+        paused("postgres"),
         ("TidewirePostgresDown", "TidewireSiteDown"),
         ("TidewireWebErrors", "TidewireSavesFail", "TidewireScrapeMissing"),
     ),
-    Incident("relay-hangs", _paused("relay"), ("TidewireScrapeMissing", "TidewireRelayStuck"), (), noticed=False),
+    Incident("relay-hangs", paused("relay"), ("TidewireScrapeMissing", "TidewireRelayStuck"), (), noticed=False),
     Incident(
         "redis-full", _fill_redis, ("TidewireRedisFull", "TidewireRedisMemory"), (*_AFTER_REDIS, "TidewireDropped")
     ),

@@ -1,4 +1,4 @@
-"""`python -m tests.compose.changes [ROUNDS]`: upgrade, rollback and restore under load, and what visitors noticed.
+"""`python -m tests.compose.changes [ROUNDS]`: upgrade, rollback and restore under load, with the effects on visitors.
 
 Each round prints a row for each: seconds, failed pages and saves, closes by code. Needs a Docker engine.
 """
@@ -29,7 +29,7 @@ AFTER_SECONDS = 3.0
 
 @dataclass
 class Change:
-    """What a command did to those who used the site meanwhile."""
+    """The effects of a command on visitors."""
 
     seconds: float
     code: int

@@ -1,11 +1,13 @@
 """Every command block of docs/runbooks, run against the stack: checks also while their service hangs, then repairs."""
 
 import contextlib
+import functools
 import subprocess
 import time
 
 import pytest
 
+from tests.compose.causes import paused
 from tests.compose.conftest import ROOT
 from tests.compose.test_up import wait_for
 from tests.http_client import fetch
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.compose
 
 CHECKS = [each for each in commands() if each.kind == "check"]
 ACTS = [each for each in commands() if each.kind == "act"]
-# A check is read by somebody who waits, also on a busy machine.
+# A person waits for the output of a check, also on a busy machine.
 CHECK_SECONDS = 45.0
 ACT_SECONDS = 300.0
 HEALTHY_SECONDS = 120.0
@@ -42,7 +44,7 @@ OUTSIDE = {"docker image prune": "removes images of the whole machine"}
 
 
 def run(compose, command, seconds):
-    """Run a block as somebody in this folder would, and return it with its output."""
+    """Run a block in this folder, and return its status and output."""
     done = subprocess.run(
         ["sh", "-c", command.text],
         capture_output=True,
@@ -76,20 +78,20 @@ def test_check_works(compose, command):
 def broken(compose, request):
     """The stack while the service of a page hangs or is gone."""
     if service := HANGS.get(request.param):
-        compose("pause", service)
+        mend = paused(service)(compose)
     else:
         compose("stop", GONE[request.param])
-    time.sleep(3)
-    yield request.param
-    if service:
-        compose("unpause", service)
-    else:
-        compose("start", GONE[request.param])
+        mend = functools.partial(compose, "start", GONE[request.param])
+    try:
+        time.sleep(3)
+        yield request.param
+    finally:
+        mend()
     wait_for(lambda: healthy(compose), bool, HEALTHY_SECONDS)
 
 
 def test_checks_end_within_seconds_in_their_incident(compose, broken):
-    """Their status may be an error: that is what they find out."""
+    """Their status may be an error, which is a finding."""
     for command in (each for each in CHECKS if each.page == broken):
         began = time.monotonic()
         run(compose, command, CHECK_SECONDS)

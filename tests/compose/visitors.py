@@ -1,4 +1,4 @@
-"""Visitors: threads that read the list and save documents through nginx, and count what failed."""
+"""Visitors: threads that read the list and save documents through nginx, and count failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUBMISSION = re.compile(r'name="submission" value="([^"]+)"')
 
 @dataclass
 class Visits:
-    """What the visitors saw. `failures`: (time, "page" or "save", what happened)."""
+    """The visits of all threads. `failures`: (time, "page" or "save", what happened)."""
 
     pages: int = 0
     saves: int = 0
@@ -113,7 +113,7 @@ def _read(url: str, cookie: str) -> str:
 
 
 def _save(url: str, cookie: str) -> str:
-    """Read the form and save another text. Return what failed; only the POST counts as a save."""
+    """Read the form and save another text. Return the failure; only the POST counts as a save."""
     form = fetch(url, headers={"Cookie": cookie}, timeout_seconds=PATIENCE_SECONDS)
     if form.status != 200:
         return f"form {form.status}"

@@ -61,6 +61,7 @@ class FakeDocker:
         return any(set(words) <= set(command) for command in self.commands)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], **_more: Any) -> str:
+        """Stand for `deploy.compose.engine.run`."""
         self.commands.append(tuple(command))
         self.environments.append(dict(environment))
         for words in self.failing:
@@ -72,31 +73,42 @@ class FakeDocker:
         match list(command):
             case ["docker", "compose", *rest]:
                 return self._compose(rest, environment)
-            case ["docker", "inspect", *ids]:
-                if missing := [each for each in ids if each not in self.containers]:
-                    raise EngineError(f"no such container {missing}")
-                return json.dumps([self.containers[each] for each in ids])
-            case ["docker", "image", "inspect", "--format", "{{.Id}}", name]:
+            case ["docker", "image" | "tag", *_]:
+                return self._image(command[1:])
+            case ["docker", "wait", _name]:
+                return self.job_code
+            case ["docker", *rest]:
+                return self._container(rest)
+        return ""
+
+    def _image(self, rest: Sequence[str]) -> str:
+        match list(rest):
+            case ["image", "inspect", "--format", "{{.Id}}", name]:
                 if name not in self.images:
                     raise EngineError(f"no such image {name}")
                 return self.images[name]
-            case ["docker", "image", "inspect", "--format", form, image] if VERSION in form:
+            case ["image", "inspect", "--format", form, image] if VERSION in form:
                 return f"version of {image}"
-            case ["docker", "image", "ls", *_, name]:
+            case ["image", "ls", *_, name]:
                 tags = [each.partition(":") for each in self.images]
                 return "\n".join(tag for found, _, tag in tags if found == name)
-            case ["docker", "image", "rm", name]:
+            case ["image", "rm", name]:
                 del self.images[name]
-            case ["docker", "tag", image, name]:
+            case ["tag", image, name]:
                 self.images[name] = self.images.get(image, image)
-            case ["docker", "stop", name]:
-                self.containers[name]["State"].update(
-                    Running=False, Status="exited", ExitCode=self.exit_codes.get(name, 0)
-                )
-            case ["docker", "rm", "--force", name]:
+        return ""
+
+    def _container(self, rest: Sequence[str]) -> str:
+        match list(rest):
+            case ["inspect", *ids]:
+                if missing := [each for each in ids if each not in self.containers]:
+                    raise EngineError(f"no such container {missing}")
+                return json.dumps([self.containers[each] for each in ids])
+            case ["stop", name]:
+                state = {"Running": False, "Status": "exited", "ExitCode": self.exit_codes.get(name, 0)}
+                self.containers[name]["State"].update(state)
+            case ["rm", "--force", name]:
                 del self.containers[name]
-            case ["docker", "wait", _name]:
-                return self.job_code
         return ""
 
     def _compose(self, rest: Sequence[str], environment: Mapping[str, str]) -> str:

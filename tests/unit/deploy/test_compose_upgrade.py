@@ -1,4 +1,4 @@
-"""deploy.compose.upgrade and what it consists of: surge, releases, nginx and the other services, on a fake docker."""
+"""deploy.compose.upgrade with surge, releases, nginx and the other services, on a fake docker."""
 
 import subprocess
 from datetime import UTC, datetime
