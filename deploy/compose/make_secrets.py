@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DIRECTORY = ROOT / "var" / "secrets"
+# The directory that compose.yaml mounts files of.
+DIRECTORY = ROOT / (os.environ.get("TIDEWIRE_SECRETS") or "var/secrets")
 # Directories that images copy and containers mount.
 FOLDERS = ("src", "services", "deploy", "loadtest", "testkit")
 ACL = Path(__file__).with_name("redis.acl")
