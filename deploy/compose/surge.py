@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from deploy.compose.engine import Container, Engine, EngineError, Stop
 
 SERVICES = ("web", "ws", "relay")
-# A container may take 60 s to become healthy on a slow host, and twice as many start at once.
+# A container may take 60 s to become healthy on a slow host.
 READY_SECONDS = 150.0
 POLL_SECONDS = 1.0
 # nginx asks Docker's name server every two seconds, and passes over a replica that refused it for another one.
@@ -27,7 +27,7 @@ READYZ = "import sys, urllib.request as r; sys.exit(r.urlopen('http://127.0.0.1:
 
 @dataclass
 class Surge:
-    """`start()`, `wait()`, then `finish()` or, if anything failed, `back()`."""
+    """`start()`, then `finish()` or, if anything failed, `back()`."""
 
     engine: Engine
     say: Callable[[str], None]
@@ -36,30 +36,33 @@ class Surge:
     old: list[Container] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start as many new containers as there are old ones."""
+        """Start as many new containers as there are old ones, and wait until they are ready.
+
+        One service after the other: on a small host the start of all would take the processor from those that serve.
+        """
         self.old = self.engine.containers(*self.services)
-        scale = []
-        for service in self.services:
-            there = [each for each in self.old if each.service == service]
-            scale += ["--scale", f"{service}={len(there) + _wanted(there)}"]
         # Compose would count a stopped container, and start it again.
         self.engine.compose("rm", "--force", *self.services)
-        # --no-recreate leaves all that runs, PostgreSQL and Redis too. Without --no-deps, because compose hashes a
-        # service without its dependencies then, and would replace these containers at the next plain `up`.
-        self.engine.compose("up", "--detach", "--no-recreate", *scale, *self.services)
-        words = Counter(each.service for each in self.new())
-        self.say(f"started {', '.join(f'{service} x {count}' for service, count in words.items())} beside the old ones")
+        for service in self.services:
+            there = [each for each in self.old if each.service == service]
+            wanted = _wanted(there)
+            # --no-recreate leaves all that runs, PostgreSQL and Redis too. Without --no-deps, because compose hashes a
+            # service without its dependencies then, and would replace these containers at the next plain `up`.
+            scale = f"{service}={len(there) + wanted}"
+            self.engine.compose("up", "--detach", "--no-recreate", "--scale", scale, service)
+            self.wait(service)
+            self.say(f"{service}: {wanted} new beside {len(there)} old, ready")
+        self.engine.sleep(NOTICED_SECONDS)
 
-    def new(self) -> list[Container]:
+    def new(self, *services: str) -> list[Container]:
         ids = {each.id for each in self.old}
-        return [each for each in self.engine.containers(*self.services) if each.id not in ids]
+        return [each for each in self.engine.containers(*(services or self.services)) if each.id not in ids]
 
-    def wait(self) -> None:
+    def wait(self, service: str) -> None:
         """Wait until each new container is ready. Raises `Stop`, with the end of its log, for one that is not."""
-        started = {each.id: each for each in self.new()}
-        missing = set(self.services) - {each.service for each in started.values()}
-        if missing:
-            raise Stop(f"no new container of {', '.join(sorted(missing))} runs{self._logs_of(sorted(missing))}")
+        started = {each.id: each for each in self.new(service)}
+        if not started:
+            raise Stop(f"no new container of {service} runs{self._logs_of(service)}")
         end = self.engine.clock() + self.ready_seconds
         while started:
             for container in list(started.values()):
@@ -68,14 +71,10 @@ class Surge:
                     raise Stop(f"{container.name} does not stay up{self._log(container)}")
                 if self._ready(now):
                     del started[container.id]
-            if not started:
-                break
-            if self.engine.clock() > end:
+            if started and self.engine.clock() > end:
                 late = min(started.values(), key=lambda each: each.name)
                 raise Stop(f"{late.name} is not ready after {self.ready_seconds:.0f} s{self._log(late)}")
             self.engine.sleep(POLL_SECONDS)
-        self.say("the new ones are ready")
-        self.engine.sleep(NOTICED_SECONDS)
 
     def finish(self) -> list[str]:
         """End the old containers: ws and web, then the relay. Return the names of those that had to be killed."""
@@ -129,8 +128,8 @@ class Surge:
             return ""
         return f"; the end of its log:\n{said.rstrip()}"
 
-    def _logs_of(self, services: Sequence[str]) -> str:
-        said = self.engine.compose("logs", "--no-color", "--tail", LOG_LINES, *services)
+    def _logs_of(self, service: str) -> str:
+        said = self.engine.compose("logs", "--no-color", "--tail", LOG_LINES, service)
         return f"; the end of its log:\n{said.rstrip()}"
 
 

@@ -69,7 +69,6 @@ def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str],
         say("migrations and static files are in place")
         scale = "".join(f"{part} " for part in engine.scale("nginx"))
         surge.start()
-        surge.wait()
         front.reload(engine, say, scale)
     except BaseException:
         say("going back: the old containers serve as before")
@@ -98,13 +97,13 @@ def _back(engine: Engine, surge: Surge, before: Mapping[str, str]) -> None:
 
 def running_images(engine: Engine) -> dict[str, str]:
     """Return service -> image id of the running version, which has the tag if a surge was interrupted."""
-    images = {}
+    images: dict[str, str] = {}
     for service, name in IMAGES.items():
         there = Counter(each.image for each in engine.containers(service))
         if not there:
             raise Stop(f"{service} does not run here; `make compose-up` starts everything")
         tag = engine.image(f"{name}:{running_tag(engine.environment)}")
-        images[service] = tag if tag in there else there.most_common(1)[0][0]
+        images[service] = tag if tag is not None and tag in there else there.most_common(1)[0][0]
     return images
 
 

@@ -41,7 +41,7 @@ class Visits:
 class Visitors:
     """`with Visitors(compose, cookies) as visitors`: each reader reads and each writer saves until the end."""
 
-    def __init__(self, compose: Compose, cookies: dict[str, str], *, writers: int, each_seconds: float = 0.5) -> None:
+    def __init__(self, compose: Compose, cookies: dict[str, str], *, writers: int, each_seconds: float = 2.0) -> None:
         self._compose, self._each_seconds = compose, each_seconds
         self._lock, self._stop = threading.Lock(), threading.Event()
         self.visits = Visits()

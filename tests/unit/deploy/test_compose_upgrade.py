@@ -43,7 +43,6 @@ def test_old_containers_end_only_when_all_new_ones_are_ready():
     docker.images |= {"tidewire-web:dev": "web@2", "tidewire-ws:dev": "ws@2"}
     surge.start()
     assert docker.running("ws") == ["ws@1", "ws@1", "ws@2", "ws@2"]
-    surge.wait()
     assert not docker.did("stop")
     surge.finish()
     assert docker.running("ws") == ["ws@2", "ws@2"]
@@ -84,7 +83,7 @@ def test_ctrl_c_goes_back_too():
     docker = deployed()
     surge = Surge(docker.engine(), lambda _words: None)
 
-    def interrupted():
+    def interrupted(_service):
         raise KeyboardInterrupt
 
     surge.wait = interrupted
