@@ -29,7 +29,7 @@ class FakeServers(FakeDocker):
         elif "restart redis" in words and "exporter" not in words:
             hashes = (self.directory / "redis.acl").read_text().splitlines()[1].count("#")
             self.steps.append(f"redis with {hashes}")
-        elif "--scale" in words:
+        elif "--scale ws=" in words:
             self.steps.append("surge")
         elif "sha256sum" in words:
             return hashlib.sha256((self.directory / command[-1].rpartition("/")[2]).read_bytes()).hexdigest() + "  x"
