@@ -193,7 +193,7 @@ DRAIN_STARTED_SECONDS = Gauge(
 )
 DRAIN_LIMIT_SECONDS = Gauge(
     "tidewire_drain_limit_seconds",
-    "The time that a drain may take before the process ends. Act: when drains take 80 % of it.",
+    "The time that a drain may take before the process ends. Act: when a drain takes more than 86 % of it.",
 )
 LOOP_LAG_SECONDS = Histogram(
     "tidewire_loop_lag_seconds",

@@ -33,16 +33,17 @@ TABLES = ("dashboard_document", "tidewire_outboxevent")
 # The default of the setting PREFIX.
 PREFIX = "tidewire"
 DJANGO = "import django; django.setup()\n"
-LEAVE_ONE_BEHIND = """
+LEFT = "00000000-0000-4000-8000-000000000000"
+LEAVE_ONE_BEHIND = f"""
 from datetime import timedelta
 from django.utils import timezone
 from tidewire.models import OutboxEvent
-row = OutboxEvent.objects.create(event_id="left", topic="notifications", type="test.left", body="{}")
+row = OutboxEvent.objects.create(event_id="{LEFT}", topic="notifications", type="test.left", body="{{}}")
 OutboxEvent.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(minutes=2))
 """
-TAKE_IT_AWAY = """
+TAKE_IT_AWAY = f"""
 from tidewire.models import OutboxEvent
-OutboxEvent.objects.filter(event_id="left").delete()
+OutboxEvent.objects.filter(event_id="{LEFT}").delete()
 """
 # A megabyte for every reader, four times the backlog that a node accepts for one.
 LARGE_EVENTS = """
