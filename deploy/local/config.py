@@ -62,8 +62,10 @@ def nginx_variables(layout: Layout) -> dict[str, str]:
         "TIDEWIRE_LISTEN": f"{LOOPBACK}:{layout.ports.nginx}",
         # A restarted process may serve again after a second, not after nginx's default of ten.
         "TIDEWIRE_WEB_SERVERS": _servers(layout.ports.web, "max_fails=1 fail_timeout=1s"),
-        # tidewire.conf.template has the reason why failures of sockets do not count.
-        "TIDEWIRE_WS_SERVERS": _servers(layout.ports.ws, "max_fails=0"),
+        # tidewire.conf.template has the reason why each is named twice.
+        "TIDEWIRE_WS_SERVERS": " ".join(
+            _servers(layout.ports.ws, options) for options in ("max_fails=1 fail_timeout=2s", "max_fails=0 backup")
+        ),
         "TIDEWIRE_STATIC_ROOT": str(layout.static),
         "TIDEWIRE_ACCESS_LOG": str(layout.log / "nginx-access.log"),
         "TIDEWIRE_FORWARDED_PROTO": "$scheme",

@@ -100,7 +100,7 @@ def delete_document(user: User, pk: int, *, version: int | None = None) -> None:
     """
     document = Document.objects.select_for_update().get(pk=pk)
     if not can_delete(user, document):
-        raise PermissionDenied(f"{user} may not delete {document.slug}: only its author and staff may")
+        raise PermissionDenied(f"user {user.pk} may not delete {document.slug}: only its author and staff may")
     if version not in (None, document.version):
         raise ChangedMeanwhile(f"{document.slug} is at version {document.version}, and {version} was to be deleted")
     _notify(user, "deleted", document)

@@ -13,8 +13,10 @@ class DashboardConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.models import User
 
-        from dashboard import pruning, revocation_signals
+        from dashboard import fingerprints, pruning, revocation_signals
+        from dashboard.settings import env
 
+        fingerprints.publish(env)
         revocation_signals.connect()
         pruning.connect()
         post_save.connect(_start_reading, sender=User, dispatch_uid="dashboard")

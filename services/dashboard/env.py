@@ -197,8 +197,8 @@ class Env(BaseModel):
     node_name: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
-        description="Name of this ws process in presence, metrics and logs; unique among the nodes of one Redis. "
-        "Empty: host name and process id.",
+        description="Name of this process in logs, and of a ws process in presence and metrics; unique among the nodes "
+        "of one Redis. Empty: host name and process id.",
     )
     admin_host: Annotated[str, AfterValidator(_bindable_host)] = Field(
         default="127.0.0.1", description="Where a ws process serves health and metrics: an address, IPv6 too."

@@ -40,15 +40,23 @@ def configure_structlog() -> None:
     )
 
 
-def logging_config(*, level: str, log_format: Literal["text", "json"], request_ids: bool = True) -> dict[str, Any]:
+def logging_config(
+    *, level: str, log_format: Literal["text", "json"], node: str, request_ids: bool = True
+) -> dict[str, Any]:
     """Return a dictConfig for messages from `level` up: JSON to standard output, text to standard error.
 
-    Without `request_ids` the configuration imports nothing from the library, which Gunicorn's master must not import.
+    `node` is the process's name in each JSON line; a terminal shows one process at a time. Without `request_ids` the
+    configuration imports nothing from the library, which Gunicorn's master must not import.
     """
     shared = SHARED if request_ids else [each for each in SHARED if each is not _add_request_id]
     rendered: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if log_format == "json":
-        rendered += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+        def add_node(_logger: object, _method: str, event: EventDict) -> EventDict:
+            event["node"] = node
+            return event
+
+        rendered += [add_node, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         # Plain, because rich's boxes of local variables obscure the important line and may contain secrets.
         plain = structlog.dev.plain_traceback

@@ -34,13 +34,13 @@ def drain_node(user: User, node: str) -> None:
     The command is for the node's current run: a node that restarts under the same name must not carry it out.
     """
     if not can_operate(user):
-        raise PermissionDenied(f"{user} may not drain a node: only staff may")
+        raise PermissionDenied(f"user {user.pk} may not drain a node: only staff may")
     runs = [report.run for report in nodes() if report.node == node and is_listening(report)]
     if not runs:
         raise NotListening(f"no node {node!r} is listening")
     for run in runs:
         _wait(report_store().send_command(run, DRAIN))
-    logger.warning("drain of %s requested by %s", node, user.get_username())
+    logger.warning("drain of %s requested by user %s", node, user.pk)
 
 
 def is_listening(report: NodeReport) -> bool:

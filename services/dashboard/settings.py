@@ -109,4 +109,4 @@ USE_TZ = True
 BASE_DIR = ROOT
 
 configure_structlog()
-LOGGING = logging_config(level=env.log_level, log_format=env.log_format)
+LOGGING = logging_config(level=env.log_level, log_format=env.log_format, node=env.node_name)

@@ -50,9 +50,9 @@ accesslog = None
 errorlog = "-"
 # Gunicorn's own lines should have the common format. The master must not import the modules that create metrics, hence
 # no request ids; workers, which have requests, configure their logging again with Django.
-logconfig_dict = logging_config(level=env.log_level, log_format=env.log_format, request_ids=False) | {
-    "loggers": {name: {"handlers": [], "level": env.log_level, "propagate": True} for name in ("gunicorn.error",)}
-}
+logconfig_dict = logging_config(
+    level=env.log_level, log_format=env.log_format, node=env.node_name, request_ids=False
+) | {"loggers": {name: {"handlers": [], "level": env.log_level, "propagate": True} for name in ("gunicorn.error",)}}
 # Two instances on one machine would compete for this socket in the home directory, and it is not used here.
 control_socket_disable = True
 

@@ -202,6 +202,11 @@ class LiveConsumer(ConsumerLoop):
         who = {"consumer": type(self).__name__, "user": user}
         return who | ({"request_id": self._request_id} if self._request_id else {})
 
+    def _description(self) -> str:
+        if not hasattr(self, "connection"):
+            return super()._description()
+        return " ".join(f"{name}={value}" for name, value in self._log_fields().items())
+
     def _within_rate(self, limit: int) -> bool:
         second = int(self.connection.clock())
         if second != self._second:

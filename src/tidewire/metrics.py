@@ -220,6 +220,14 @@ DATABASE_ERRORS = Counter(
     ["kind"],
 )
 
+SECRET_INFO = Gauge(
+    "tidewire_secret_info",
+    "1, with a keyed hash of a secret that this process has read. Act: when processes differ: restart those that "
+    "started before the rotation.",
+    ["secret", "fingerprint"],
+    multiprocess_mode="livemax",
+)
+
 # --- pages -------------------------------------------------------------------------------------------------------
 REQUESTS = Counter(
     "tidewire_requests",

@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -198,6 +201,58 @@ def test_a_process_that_drains_or_is_down_is_passed_over(layout, path):
         assert {fetch(f"{url}{path}").json()["port"] for _ in range(6)} == {well}
     with echo(well), proxy(layout) as url:
         assert {fetch(f"{url}{path}").json()["port"] for _ in range(6)} == {well}
+
+
+@contextlib.contextmanager
+def silent(port):
+    """A node that stands still together with its watchdog: the kernel accepts connections, and nothing answers."""
+    with socket.create_server(("127.0.0.1", port), backlog=1024):
+        yield
+
+
+# nginx gives a node 3 s; the rest is for a busy machine. A page gives up a handshake after 10 s.
+PASSED_OVER_SECONDS = 9.0
+
+
+def handshake_ports(url, count):
+    return [fetch(f"{url}/ws/users/", headers=HANDSHAKE, timeout_seconds=60).json()["port"] for _ in range(count)]
+
+
+def test_a_node_that_accepts_and_does_not_answer_is_passed_over(layout):
+    """With one read timeout of 45 s for handshakes and idle sockets, every second handshake waited for it in vain."""
+    silent_port, well = layout.ports.ws
+    with proxy(layout) as url, echo(well):
+        with silent(silent_port):
+            began = time.monotonic()
+            assert set(handshake_ports(url, 20)) == {well}
+            assert time.monotonic() - began < PASSED_OVER_SECONDS
+        # It is taken back soon after it answers again.
+        with echo(silent_port):
+            until = time.monotonic() + 30
+            # At the same time, because nginx takes turns between nodes without connections.
+            with ThreadPoolExecutor(8) as pool:
+                while all(silent_port not in ports for ports in pool.map(lambda _: handshake_ports(url, 3), range(8))):
+                    assert time.monotonic() < until
+                    time.sleep(0.2)
+
+
+def test_nodes_that_were_all_marked_as_failed_are_tried_at_once(layout):
+    """After an outage of all nodes, as in a restart, no client receives a 502 because of a mark that is out of date."""
+    with proxy(layout) as url:
+        assert {fetch(f"{url}/ws/users/", headers=HANDSHAKE).status for _ in range(4)} == {502}
+        with echo(layout.ports.ws[0]), echo(layout.ports.ws[1]):
+            assert {fetch(f"{url}/ws/users/", headers=HANDSHAKE).status for _ in range(4)} == {200}
+
+
+def test_the_request_before_a_handshake_decides_nothing(layout):
+    """It only marks nodes: the answer to the handshake is the node's own."""
+    with echo(layout.ports.ws[0], status=403), echo(layout.ports.ws[1], status=403), proxy(layout) as url:
+        refused = fetch(f"{url}/ws/users/", headers=HANDSHAKE)
+    assert (refused.status, refused.json()["headers"]["Upgrade"]) == (403, "websocket")
+
+
+def test_the_request_before_a_handshake_is_not_public(reached, layout):
+    assert fetch(f"http://127.0.0.1:{layout.ports.nginx}/tidewire-alive").status == 404
 
 
 def test_what_may_not_be_sent_twice_has_a_connection_of_its_own(tmp_path):

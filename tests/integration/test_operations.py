@@ -69,7 +69,7 @@ async def test_staff_drain_one_node_and_see_it_go(start_stack):
         assert node_of(drained, "ws-0")["connections"] == 0
         assert await asyncio.to_thread(stack.ws[0].process.wait, 10) == 0
     assert stack.ws[1].runs
-    requested = logged_at(stack.log("web-0"), "drain of ws-0 requested by admin")
+    requested = logged_at(stack.log("web-0"), "drain of ws-0 requested by user ")
     assert logged_at(stack.log("ws-0"), "draining on the command of staff") - requested < timedelta(seconds=1)
 
 

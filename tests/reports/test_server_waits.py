@@ -6,6 +6,7 @@ import re
 import signal
 import time
 
+import psutil
 import pytest
 from daphne.cli import CommandLineInterface
 
@@ -51,6 +52,32 @@ async def test_new_sockets_pass_over_a_node_that_stands_still(start_stack):
                         break
                 except OSError:
                     await asyncio.sleep(0.1)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no such signal")
+async def test_new_sockets_pass_over_a_node_whose_container_stands_still(start_stack):
+    """Its watchdog stands still with it, as in a paused container or on a paused host: nothing closes its listener."""
+    stack = await asyncio.to_thread(start_stack, ws=2)
+    cookie = (await asyncio.to_thread(stack.sessions, "ada"))["ada"]
+    node = psutil.Process(stack.ws[0].pid)
+    members = [node, *node.children(recursive=True)]
+    assert len(members) > 1, "there is a watchdog"
+
+    async def arrive():
+        async with open_socket(stack, "/ws/users/", cookie, open_timeout=LIVE_SECONDS) as socket:
+            await event(socket, "users.count")
+
+    for each in reversed(members):
+        each.suspend()
+    try:
+        # The first of them may find the node; then it is marked.
+        await arrive()
+        began = time.monotonic()
+        await asyncio.gather(*(arrive() for _ in range(20)))
+        assert time.monotonic() - began < LIVE_SECONDS
+    finally:
+        for each in members:
+            each.resume()
 
 
 def test_an_idle_socket_outlives_the_proxy_s_patience():

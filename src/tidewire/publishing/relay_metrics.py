@@ -12,6 +12,7 @@ _SHARED: tuple[Any, ...] = (
     metrics.DROPPED,
     metrics.REDIS_ERRORS,
     metrics.DATABASE_ERRORS,
+    metrics.SECRET_INFO,
     metrics.REDIS_RECONNECTS,
 )
 

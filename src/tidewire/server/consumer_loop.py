@@ -89,7 +89,18 @@ class ConsumerLoop(AsyncWebsocketConsumer):
     async def dispatch(self, message: dict[str, Any]) -> None:
         # Without Channels' thread hop that closes old database connections: `database_sync_to_async` closes them after
         # each use of the database.
-        await getattr(self, message["type"].replace(".", "_"))(message)
+        try:
+            await getattr(self, message["type"].replace(".", "_"))(message)
+        except StopConsumer:
+            raise
+        except Exception as error:
+            # The traceback is logged by the server, which does not know whose socket this is.
+            error.add_note(self._description())
+            raise
+
+    def _description(self) -> str:
+        """Return what identifies this socket in a traceback."""
+        return f"consumer={type(self).__name__} request_id={asgi.request_id(asgi.complete(self.scope))}"
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         text, data = asgi.content(message)

@@ -16,6 +16,11 @@ else:
     from twisted.web.http import HTTPChannel
 
 
+# nginx requests this before each handshake, to find a node that accepts connections and does not answer (deploy/nginx).
+ALIVE_PATH = b"/tidewire-alive"
+ALIVE = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+
+
 class _Refusable(Protocol):
     def refuse(self, limit: str, status: bytes) -> None: ...
 
@@ -82,6 +87,11 @@ class Channel(HTTPChannel):
     def allContentReceived(self) -> None:
         self._body_bytes = 0
         self.handshakes.end(self)
+        if self._path == ALIVE_PATH:
+            # Here, because a request of the application would cost as much as the handshake that follows.
+            self.transport.write(ALIVE)
+            self.loseConnection()
+            return
         super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:

@@ -17,7 +17,7 @@ def reports(monkeypatch):
 def test_staff_drain_the_run_that_is_listening(reports, staff, caplog):
     operations.drain_node(staff, "ws-1")
     assert reports.commands == {"bbbb": "drain"}
-    assert f"drain of ws-1 requested by {staff.get_username()}" in caplog.text
+    assert f"drain of ws-1 requested by user {staff.pk}" in caplog.text
 
 
 def test_others_may_not(reports, ada):

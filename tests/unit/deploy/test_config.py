@@ -38,15 +38,18 @@ def test_each_process_is_a_server_of_its_upstream(layout):
 
 @pytest.mark.parametrize("file", ["compose.yaml", "deploy/k8s/base/kustomization.yaml", None])
 def test_a_restarted_node_is_taken_back_at_once(layout, file):
-    """Otherwise nginx would return to a node only when a socket has ended; the template has the details."""
+    """If all nodes are marked as failed, each is tried again, without a count. The template has the details."""
     text = render(TEMPLATE, nginx_variables(layout)) if file is None else (ROOT / file).read_text(encoding="utf-8")
     ports = [str(port) for port in layout.ports.ws]
     lines = [line for line in text.splitlines() if "WS_SERVERS" in line or any(port in line for port in ports)]
     assert lines
     for line in lines:
-        if "server " in line:
-            assert "max_fails=0" in line
-            assert "max_fails=1" not in line
+        servers = [server.split() for server in line.split(";") if "server " in server]
+        first = [server for server in servers if "backup" not in server]
+        second = [server for server in servers if "backup" in server]
+        assert len(first) == len(second)
+        assert all("max_fails=1" in server and "fail_timeout=2s" in server for server in first)
+        assert all("max_fails=0" in server for server in second)
 
 
 def test_admin_ports_are_not_proxied(layout):
@@ -68,8 +71,15 @@ def test_forwarded_headers_are_overwritten_never_appended_to():
 
 
 def test_no_location_adds_a_header_of_its_own():
-    """Nginx inherits add_header and proxy_set_header only if a location has none of its own."""
-    lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
+    """Nginx inherits add_header and proxy_set_header only if a location has none of its own.
+
+    The question whether a node answers is the exception: it must have none of the server's headers.
+    """
+    text = TEMPLATE.read_text(encoding="utf-8")
+    before, _, rest = text.partition("    location = /tidewire-alive {")
+    own, _, after = rest.partition("\n    }\n")
+    assert re.findall(r"proxy_set_header (.*);", own) == ["Host $http_host"]
+    lines = (before + after).splitlines()
     assert [line for line in lines if re.match(r"\s{8,}(add_header|proxy_set_header)", line)] == []
 
 

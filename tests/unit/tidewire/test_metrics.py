@@ -17,7 +17,8 @@ from tidewire.close_codes import CloseCode
 SOURCES = sorted(path for folder in ("src", "services") for path in (ROOT / folder).rglob("*.py"))
 MAKERS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 # Labels with values that are names in the code (classes, families of topics, routes) or in HTTP.
-NAMED_BY_THE_CODE = {"consumer", "topic", "view", "method", "status"}
+# The exception is a fingerprint: one for each secret that a process has read.
+NAMED_BY_THE_CODE = {"consumer", "topic", "view", "method", "status", "secret", "fingerprint"}
 
 
 def named(metric: MetricWrapperBase) -> str:

@@ -163,3 +163,14 @@ def test_every_private_name_is_where_it_was():
         assert callable(getattr(channel, name)), name
     assert "self._handlingRequest" in inspect.getsource(channel.rawDataReceived)
     assert "self.resetTimeout()" in inspect.getsource(channel.dataReceived)
+
+
+def test_the_proxy_s_question_is_answered_without_the_application():
+    """It precedes each handshake, so it must cost little; the connection ends."""
+    listener = Listener()
+    proxy = listener.connect()
+    proxy.say(b"GET /tidewire-alive HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert proxy.told == b"HTTP/1.1 204 No Content"
+    assert proxy.ended
+    assert listener.served == []
+    assert len(listener.handshakes) == 0
