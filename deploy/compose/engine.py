@@ -68,6 +68,12 @@ class Engine:
         found = json.loads(self.docker("inspect", *ids))
         return [_container(each) for each in sorted(found, key=lambda each: str(each["Created"])) if _serves(each)]
 
+    def created(self, *services: str) -> list[Container]:
+        """Return the containers of the services that were never started."""
+        ids = self.compose("ps", "--all", "--quiet", *services).split()
+        found = [_container(each) for each in json.loads(self.docker("inspect", *ids))] if ids else []
+        return [each for each in found if each.status == "created"]
+
     def up(self, *services: str) -> None:
         """Start the services that do not run. Compose would scale web and ws to the file's numbers for nginx."""
         self.compose("up", "--detach", "--no-recreate", *self.scale(*services), *services)

@@ -43,15 +43,22 @@ class Surge:
         self.old = self.engine.containers(*self.services)
         # Compose would count a stopped container, and start it again.
         self.engine.compose("rm", "--force", *self.services)
+        scale = []
         for service in self.services:
             there = [each for each in self.old if each.service == service]
-            wanted = _wanted(there)
-            # --no-recreate leaves all that runs, PostgreSQL and Redis too. Without --no-deps, because compose hashes a
-            # service without its dependencies then, and would replace these containers at the next plain `up`.
-            scale = f"{service}={len(there) + wanted}"
-            self.engine.compose("up", "--detach", "--no-recreate", "--scale", scale, service)
+            scale += ["--scale", f"{service}={len(there) + _wanted(there)}"]
+        # Only created, because compose would run the jobs again at each start. --no-recreate leaves all that runs,
+        # PostgreSQL and Redis too. Without --no-deps, because compose then hashes a service without its dependencies,
+        # and would replace these containers at the next plain `up`.
+        self.engine.compose("up", "--no-start", "--no-recreate", *scale, *self.services)
+        created = self.engine.created(*self.services)
+        for service in self.services:
+            new = [each for each in created if each.service == service]
+            if not new:
+                raise Stop(f"compose made no new container of {service}")
+            self.engine.docker("start", *(each.id for each in new))
             self.wait(service)
-            self.say(f"{service}: {wanted} new beside {len(there)} old, ready")
+            self.say(f"{service}: {len(new)} new, ready")
         self.engine.sleep(NOTICED_SECONDS)
 
     def new(self, *services: str) -> list[Container]:
@@ -61,8 +68,6 @@ class Surge:
     def wait(self, service: str) -> None:
         """Wait until each new container is ready. Raises `Stop`, with the end of its log, for one that is not."""
         started = {each.id: each for each in self.new(service)}
-        if not started:
-            raise Stop(f"no new container of {service} runs{self._logs_of(service)}")
         end = self.engine.clock() + self.ready_seconds
         while started:
             for container in list(started.values()):
@@ -126,10 +131,6 @@ class Surge:
             )
         except EngineError:
             return ""
-        return f"; the end of its log:\n{said.rstrip()}"
-
-    def _logs_of(self, service: str) -> str:
-        said = self.engine.compose("logs", "--no-color", "--tail", LOG_LINES, service)
         return f"; the end of its log:\n{said.rstrip()}"
 
 

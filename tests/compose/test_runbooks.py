@@ -37,7 +37,7 @@ IMPOSSIBLE = (
     "SyntaxError",
     "syntax error",
     "ModuleNotFoundError",
-    "does not exist",
+    "\nERROR:  ",
 )
 # Docker's own events and files that only this machine has.
 OUTSIDE = {"docker image prune": "removes images of the whole machine"}

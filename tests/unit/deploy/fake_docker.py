@@ -104,6 +104,9 @@ class FakeDocker:
                 if missing := [each for each in ids if each not in self.containers]:
                     raise EngineError(f"no such container {missing}")
                 return json.dumps([self.containers[each] for each in ids])
+            case ["start", *ids]:
+                for name in ids:
+                    self.containers[name]["State"].update(Running=True, Status="running")
             case ["stop", name]:
                 state = {"Running": False, "Status": "exited", "ExitCode": self.exit_codes.get(name, 0)}
                 self.containers[name]["State"].update(state)
@@ -114,8 +117,10 @@ class FakeDocker:
     def _compose(self, rest: Sequence[str], environment: Mapping[str, str]) -> str:
         tag = environment.get("TIDEWIRE_VERSION") or "dev"
         match list(rest):
-            case ["ps", "--all", "--quiet", name]:
-                return f"job-{name}"
+            case ["ps", "--all", "--quiet", *services]:
+                there = [name for name, each in self.containers.items() if _service(each) in services]
+                # A job's container has ended.
+                return "\n".join(there or [f"job-{services[0]}"])
             case ["ps", "--quiet", *services]:
                 return "\n".join(
                     name
@@ -129,16 +134,23 @@ class FakeDocker:
                 return f"{service} hash"
             case ["config", "--format", "json"]:
                 return json.dumps({"services": {}})
-            case ["up", "--detach", "--no-recreate", *more] if "--scale" in more:
+            case ["up", "--no-start", "--no-recreate", *more]:
                 self._scale(more, tag)
+            case ["rm", "--force", *services]:
+                self._remove_stopped(services)
         return ""
+
+    def _remove_stopped(self, services: Sequence[str]) -> None:
+        for name, each in list(self.containers.items()):
+            if _service(each) in services and not each["State"]["Running"]:
+                del self.containers[name]
 
     def _scale(self, words: Sequence[str], tag: str) -> None:
         counts = dict(each.split("=") for each in words if "=" in each)
         for service, count in counts.items():
             name = "tidewire-ws" if service == "ws" else "tidewire-web"
             for _ in range(int(count) - len(self.running(service))):
-                self.start(service, self.images[f"{name}:{tag}"])
+                self.start(service, self.images[f"{name}:{tag}"], Running=False, Status="created")
 
 
 def _service(container: Mapping[str, Any]) -> str:
