@@ -19,7 +19,7 @@ export NO_PROXY := $(no_proxy)
 
 .PHONY: help
 help:
-	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## /{printf "  make %-18s%s\n", $$1, $$2}' Makefile
 
 ##@ Run
 .PHONY: up setup clean
@@ -106,15 +106,33 @@ capacity: ## plan a workload: nodes, CPU, memory, Redis, and the first limit; WO
 	@$(VENV)/python -m capacity plan $(WORKLOAD) $(ARGS)
 
 ##@ Deploy
-.PHONY: compose-up compose-down compose-load secrets k8s-check
+.PHONY: compose-up compose-upgrade compose-rollback compose-backup compose-restore compose-rotate compose-down compose-load
+.PHONY: secrets k8s-check
 # Where the image of Grafana is unavailable: make compose-up COMPOSE_PROFILES=
 compose-%: export COMPOSE_PROFILES ?= grafana
-compose-up: secrets ## build the images and run the whole product in containers, until compose-down
-	@TIDEWIRE_REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) docker compose up --build --detach --wait $(ARGS)
+compose-up: secrets ## build the images and run the whole product in containers; what runs already is upgraded
+	@if [ -n "$$(docker compose ps --quiet web)" ]; then $(PYTHON) -m deploy.compose.upgrade; \
+	else $(PYTHON) -m deploy.compose.release && docker compose up --detach --wait $(ARGS); fi
 	@echo "tidewire: http://$$(docker compose port nginx 8080)  prometheus: http://$$(docker compose port prometheus 9090)"
 	@[ -z "$$COMPOSE_PROFILES" ] || echo "grafana: http://$$(docker compose port grafana 3000), user admin, password in var/secrets/grafana_password"
 	@grep -qE '^ +[a-z0-9]+_configs:' "$${TIDEWIRE_ALERTMANAGER:-deploy/compose/alertmanager.yml}" || echo "alerts: none is sent, because Alertmanager has no receiver: docs/monitoring.md, Receivers"
 	@echo "the first user: docker compose exec web python services/web/manage.py createsuperuser"
+
+compose-upgrade: export VERSION ?=
+compose-upgrade: secrets ## replace web, ws and relay by this tree's version, or VERSION, without a failed page
+	@$(PYTHON) -m deploy.compose.upgrade
+
+compose-rollback: ## replace them by the version before
+	@$(PYTHON) -m deploy.compose.upgrade back
+
+compose-backup: ## write PostgreSQL's data to var/backups, or to FILE
+	@$(PYTHON) -m deploy.compose.backup save $(FILE)
+
+compose-restore: ## bring the data of a backup back: FILE=var/backups/...; a failure changes nothing
+	@$(PYTHON) -m deploy.compose.backup restore $(FILE)
+
+compose-rotate: ## replace a secret without a failed page, and prove it: SECRET=redis or postgres
+	@$(PYTHON) -m deploy.compose.rotate $(SECRET)
 
 compose-down: ## stop the containers; ARGS=--volumes deletes their data too
 	@docker compose down $(ARGS)

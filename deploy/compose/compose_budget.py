@@ -17,6 +17,8 @@ from deploy.local.layout import ROOT
 
 # Number of files that a process may open at least, if its service has no limit of its own.
 FILES = 1024
+# An upgrade starts as many new containers as there are old ones (deploy.compose.surge).
+SURGE = 2
 
 
 def problems(file: Path = ROOT / "compose.yaml", environ: Mapping[str, str] = os.environ) -> str:
@@ -32,11 +34,11 @@ def problems(file: Path = ROOT / "compose.yaml", environ: Mapping[str, str] = os
 def fleet(services: Mapping[str, Any], main: str) -> budgets.Fleet:
     redis, postgres = services["redis"], services["postgres"]
     return budgets.Fleet(
-        web=_replicas(services["web"]),
+        web=SURGE * _replicas(services["web"]),
         web_workers=_setting(services["web"], "web_workers"),
         web_threads=_setting(services["web"], "web_threads"),
-        ws=_replicas(services["ws"]),
-        relays=_replicas(services["relay"]),
+        ws=SURGE * _replicas(services["ws"]),
+        relays=SURGE * _replicas(services["relay"]),
         nginx=_replicas(services["nginx"]),
         connections_per_node=_setting(services["ws"], "connections_per_node"),
         database_connections=int(budgets.option(_command(postgres), "max_connections", "100")),

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DIRECTORY = ROOT / "var" / "secrets"
+# The directory that compose.yaml mounts files of.
+DIRECTORY = ROOT / (os.environ.get("TIDEWIRE_SECRETS") or "var/secrets")
 # Directories that images copy and containers mount.
 FOLDERS = ("src", "services", "deploy", "loadtest", "testkit")
 ACL = Path(__file__).with_name("redis.acl")
@@ -29,7 +31,7 @@ def main(directory: Path = DIRECTORY) -> None:
         *_write(directory, {"TIDEWIRE_SECRET_KEY": secrets.token_urlsafe(50)}),
         *_write(directory, _postgres(secrets.token_urlsafe(24))),
         *_write(directory, {"postgres_exporter_password": secrets.token_urlsafe(24)}),
-        *_write(directory, _redis(secrets.token_urlsafe(24), secrets.token_urlsafe(24))),
+        *_write(directory, redis_files(secrets.token_urlsafe(24), secrets.token_urlsafe(24))),
         # Only for the cluster's Sentinels: the password for applications, and the one for Sentinels and replicas.
         *_write(directory, {"TIDEWIRE_REDIS_SENTINEL_PASSWORD": secrets.token_urlsafe(24)}),
         *_write(directory, {"redis_replication_password": secrets.token_urlsafe(24)}),
@@ -55,7 +57,7 @@ def _postgres(password: str) -> dict[str, str]:
     }
 
 
-def _redis(password: str, exporter: str) -> dict[str, str]:
+def redis_files(password: str, exporter: str) -> dict[str, str]:
     # Redis receives only the hashes, so its file is useless to any other reader.
     rules = [line for line in ACL.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     hashed = "\n".join(rules).replace("PASSWORD_SHA256", _hash(password)).replace("EXPORTER_SHA256", _hash(exporter))

@@ -6,7 +6,8 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,12 +111,9 @@ def _has_image(name: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
 
 
-@pytest.fixture(scope="session")
-def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    """The project, up and healthy. Its volumes are removed afterwards."""
-    if reason := why_no_engine():
-        pytest.skip(reason)
-    directory = tmp_path_factory.mktemp("secrets")
+@contextmanager
+def started(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[Compose]:
+    """Yield the project, up and healthy. Its volumes are removed afterwards. `more` goes into its environment."""
     make_secrets(directory)
     port, prometheus, grafana = free_port(), free_port(), free_port()
     # Only Grafana is optional, because its image may not be available.
@@ -133,7 +131,8 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
             # The host name that the load test's containers use.
             "TIDEWIRE_ALLOWED_HOSTS": "localhost,127.0.0.1,nginx",
             "COMPOSE_PROFILES": ",".join(optional),
-        },
+        }
+        | dict(more or {}),
         optional,
     )
     project("build", timeout_seconds=BUILD_SECONDS)
@@ -142,3 +141,11 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
         yield project
     finally:
         project("down", "--volumes", "--timeout", "5", check=False)
+
+
+@pytest.fixture(scope="session")
+def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    if reason := why_no_engine():
+        pytest.skip(reason)
+    with started(tmp_path_factory.mktemp("secrets")) as project:
+        yield project

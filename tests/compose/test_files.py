@@ -1,7 +1,10 @@
 """Checks of the compose project without a container engine."""
 
+import os
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,13 @@ def test_secrets_are_made_once(tmp_path, capsys):
     assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == before
     printed = capsys.readouterr().out
     assert not any(text.strip() in printed for text in before.values())
+
+
+def test_secrets_are_made_where_compose_mounts_them(tmp_path):
+    environment = {**os.environ, "TIDEWIRE_SECRETS": str(tmp_path / "elsewhere")}
+    command = [sys.executable, "-m", "deploy.compose.make_secrets"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "elsewhere" / "redis.acl").is_file()
 
 
 def test_secrets_are_kept_from_others_of_the_host(tmp_path):

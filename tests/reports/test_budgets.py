@@ -105,6 +105,12 @@ IN_COMPOSE = {
 }
 
 
+def test_compose_counts_the_old_and_the_new_containers_of_an_upgrade():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    fleet = compose.fleet(services, (ROOT / "deploy/nginx/nginx.conf").read_text())
+    assert (fleet.ws, fleet.web, fleet.relays) == (4, 2, 2)
+
+
 @pytest.mark.parametrize("name", IN_COMPOSE)
 def test_compose_is_refused_if_it_does_not_fit(tmp_path, name):
     """`make lint` also reports a compose file that does not fit."""

@@ -23,9 +23,14 @@ HANDSHAKE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
 def logged(layout, request_id):
     """Return the request's line of the access log. It need not be the last: a probe may have ended later."""
-    lines = map(json.loads, (layout.log / "nginx-access.log").read_text().splitlines())
-    [line] = [line for line in lines if line["request_id"] == request_id]
-    return line
+    for _ in range(100):
+        lines = map(json.loads, (layout.log / "nginx-access.log").read_text().splitlines())
+        for line in lines:
+            if line["request_id"] == request_id:
+                return line
+        # nginx writes it after the response.
+        threading.Event().wait(0.05)
+    raise AssertionError(f"no line of {request_id}")
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -264,6 +269,32 @@ def test_what_may_not_be_sent_twice_has_a_connection_of_its_own(tmp_path):
     # Each of nginx's workers has one.
     assert len(set(reads)) <= 2
     assert len(set(writes) - set(reads)) == 10
+
+
+@pytest.mark.parametrize("fields", [None, {"title": "A"}])
+def test_what_reached_no_process_is_sent_once_more(tmp_path, fields):
+    """Nginx tries no other address if the upstream's addresses change meanwhile, as in each roll-out."""
+    layout = Layout(ports=Ports.free(web=1, ws=1), var=tmp_path)
+    with proxy(layout) as url:
+        page = fetch(f"{url}/", fields=fields)
+        line = logged(layout, page.headers["X-Request-ID"])
+    assert (page.status, "The site is not available" in page.text) == (502, True)
+    # A colon separates the upstream of an internal redirect.
+    assert line["upstream_status"].split(" : ") == ["502", "502"]
+
+
+def test_what_reached_a_process_is_not_sent_again(tmp_path):
+    """The process may have saved it, although no response came."""
+    layout = Layout(ports=Ports.free(web=1, ws=1), var=tmp_path)
+    received = []
+
+    def dies(self):
+        received.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.close_connection = True
+
+    with echo(layout.ports.web[0], do_POST=dies), proxy(layout) as url:
+        page = fetch(f"{url}/", fields={"title": "A"})
+    assert (page.status, len(received)) == (502, 1)
 
 
 def test_one_address_is_held_to_its_limits(layout):
