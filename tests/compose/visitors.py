@@ -24,7 +24,7 @@ SUBMISSION = re.compile(r'name="submission" value="([^"]+)"')
 
 @dataclass
 class Visits:
-    """The visits of all threads. `failures`: (time, "page" or "save", what happened)."""
+    """The visits of all threads. `failures`: (time, "page" or "save", the event)."""
 
     pages: int = 0
     saves: int = 0

@@ -16,7 +16,8 @@ RULES = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "deploy/pro
 NAMES = set(re.findall(r"alert: (\w+)", RULES))
 MATCHER = re.compile(r'(\w+)(=~|=)"([^"]*)"')
 
-# The alerts that fire in an incident on the Compose stack, and the messages that must be sent. A job stands behind a colon.
+# The alerts that fire in an incident on the Compose stack, and the messages that must be sent. A job stands behind a
+# colon.
 INCIDENTS = {
     "nginx is stopped": (
         "NginxDown SiteDown SocketsGone ReconnectStorm AbnormalCloses Ghosts",
