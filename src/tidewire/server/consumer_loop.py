@@ -53,6 +53,7 @@ class ConsumerLoop(AsyncWebsocketConsumer):
         # Channels' loop without its task per connection, since messages come from one source. Returns once the socket
         # is open if the server can pass messages to the consumer directly.
         self.scope = asgi.complete(scope)
+        asgi.claim_socket(scope)
         self.base_send = send
         detached = False
         try:

@@ -43,6 +43,7 @@ HAND_OVER_SECONDS = 2.0
 # Time for each feature after a drain; the process must then exit.
 DRAINED_SECONDS = 2.0
 
+_on_start: list[Callable[["Node"], None]] = []
 _nodes: "WeakKeyDictionary[asyncio.AbstractEventLoop, Node]" = WeakKeyDictionary()
 
 
@@ -299,9 +300,21 @@ def node() -> Node:
     return _nodes[loop]
 
 
+def running_node() -> Node | None:
+    """Return the node of the running loop, if one was started."""
+    return _nodes.get(asyncio.get_running_loop())
+
+
+def on_start(started: Callable[[Node], None]) -> None:
+    """Call `started` with each node of this process when it starts, which is when the first consumer needs it."""
+    _on_start.append(started)
+
+
 def set_node(node: Node) -> None:
     """Let `node` return this node in the running loop."""
     _nodes[asyncio.get_running_loop()] = node
+    for started in _on_start:
+        attempt(started, node)
 
 
 def _decrement_connections(consumer: str) -> None:

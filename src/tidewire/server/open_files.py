@@ -6,6 +6,16 @@ from django.core.exceptions import ImproperlyConfigured
 OTHER_FILES = 256
 
 
+def reserve_all() -> None:
+    """Raise this process's soft limit to the hard limit, for a server that has no limits of its own."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has no such limits
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def reserve(*, connections: int, handshakes: int) -> None:
     """Raise this process's soft limit to the number of files that its own limits allow.
 

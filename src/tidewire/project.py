@@ -1,0 +1,42 @@
+"""The project that the command line serves: Django is set up, the application imported and adopted."""
+
+import logging
+import os
+from importlib import import_module
+from typing import Any
+
+import django
+from django.conf import ENVIRONMENT_VARIABLE
+from django.core.exceptions import ImproperlyConfigured
+
+from tidewire.adopt import adopt
+
+logger = logging.getLogger(__name__)
+
+
+def load_application(path: str) -> Any:
+    """Import an application, `project.asgi:application`, and adopt its consumers.
+
+    Django is set up first, so that a module of consumers may import models in any order. A project that names its
+    settings only in `asgi.py` is set up by that.
+
+    Raises `ImproperlyConfigured` with the reason if there is no such application, or if its import fails.
+    """
+    module_name, _, name = path.partition(":")
+    try:
+        if os.environ.get(ENVIRONMENT_VARIABLE):
+            django.setup()
+        module = import_module(module_name)
+    except ImproperlyConfigured:
+        raise
+    except Exception as error:
+        logger.debug("the application cannot be imported", exc_info=True)
+        raise ImproperlyConfigured(
+            f"{module_name} cannot be imported ({type(error).__name__}: {error}); --verbosity 2 shows the traceback"
+        ) from error
+    application: Any = module
+    for part in (name or "application").split("."):
+        application = getattr(application, part, None)
+        if application is None:
+            raise ImproperlyConfigured(f"{module_name} has no {name or 'application'!r}: name it as module:application")
+    return adopt(application)
