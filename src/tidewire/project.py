@@ -6,10 +6,11 @@ from importlib import import_module
 from typing import Any
 
 import django
-from django.conf import ENVIRONMENT_VARIABLE
+from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.exceptions import ImproperlyConfigured
 
 from tidewire.adopt import adopt
+from tidewire.layers import require_layer
 
 logger = logging.getLogger(__name__)
 
@@ -39,4 +40,7 @@ def load_application(path: str) -> Any:
         application = getattr(application, part, None)
         if application is None:
             raise ImproperlyConfigured(f"{module_name} has no {name or 'application'!r}: name it as module:application")
+    if settings.configured and "default" in getattr(settings, "CHANNEL_LAYERS", {}):
+        # One that cannot be made would fail each socket.
+        require_layer("default")
     return adopt(application)

@@ -104,6 +104,11 @@ class DirectProtocol(LimitedProtocol):
     _connection: Connection | None = None
     # Set while the socket is no live consumer's.
     foreign: ForeignSocket | None = None
+    closed_by_server: int | None = None
+
+    def code_of(self, code: int | None) -> int:
+        # A client that is slow to answer a drain's close frame was sent the code nevertheless.
+        return self.closed_by_server if self.closed_by_server and code == ABNORMAL_CLOSURE else super().code_of(code)
 
     def __init__(self) -> None:
         """Skip autobahn's `__init__`, which creates two Deferreds, a list, a dict and an object that are never used."""
@@ -268,6 +273,7 @@ class DirectProtocol(LimitedProtocol):
         """Start the close handshake with any code of the protocol. autobahn's own method refuses 1012 and 1013."""
         if self.state == OPEN:
             self.sendCloseFrame(code=code, isReply=False)
+            self.closed_by_server = code
 
     def close_at_once(self, code: int) -> None:
         """Close a socket whose client does not read: the code is the application's, as the client cannot get it."""

@@ -16,7 +16,7 @@ CHANNEL_LAYERS = {
     "memory": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
     "pubsub": {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": _REDIS}},
     "core": {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": _REDIS | {"capacity": 10_000}}},
-    "none": {},
+    "broken": {"default": {"BACKEND": "no.such.Layer"}},
 }[os.environ.get("CHAT_LAYER", "memory")]
 
 # Only for the tests of a setting.
