@@ -62,6 +62,11 @@ def close_code(message: Message) -> int:
     return int(code) if isinstance(code, int) else NO_STATUS
 
 
+def size_of(message: Message) -> int:
+    """Return the size of a `websocket.send`, nearly: of a text the number of characters."""
+    return len(message.get("text") or message.get("bytes") or "")
+
+
 def content(message: Message) -> tuple[str | None, bytes | None]:
     """Return text and bytes of a `websocket.receive`; one of them is None. An empty message has an empty text."""
     text, data = message.get("text"), message.get("bytes")

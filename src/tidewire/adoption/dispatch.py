@@ -5,6 +5,7 @@ events as long as the socket is open.
 """
 
 import asyncio
+import copy
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +20,15 @@ from tidewire.asgi import claim_task
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+# Layers that give each consumer an event of its own. The core layer of channels_redis gives all consumers of a process
+# the same object, so that one of them would see what another has written into it.
+_COPYING_LAYERS = ("channels_redis.pubsub.RedisPubSubChannelLayer", "channels.layers.InMemoryChannelLayer")
+
+
+def _gives_copies(layer: Any) -> bool:
+    return f"{type(layer).__module__}.{type(layer).__qualname__}" in _COPYING_LAYERS
 
 
 class Dispatch:
@@ -85,8 +95,9 @@ class Dispatch:
         return handler
 
     async def _receive_events(self) -> None:
-        """Receive and handle events of the channel layer. Each is this consumer's own copy, made by the layer."""
+        """Receive and handle events of the channel layer."""
         receive = self._consumer.channel_receive
+        owns = _gives_copies(self._consumer.channel_layer)
         try:
             while True:
                 self._receiving = True
@@ -94,7 +105,7 @@ class Dispatch:
                 self._receiving = False
                 async with self._turn:
                     try:
-                        await self._handle_event(message)
+                        await self._handle_event(message if owns else copy.deepcopy(message))
                     except asyncio.CancelledError:
                         raise
                     except BaseException as error:  # noqa: BLE001 - the socket's own task raises it

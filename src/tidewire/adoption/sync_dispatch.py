@@ -7,14 +7,19 @@ from collections import deque
 from typing import Any
 
 from tidewire.adoption.dispatch import Dispatch, Message, Send
+from tidewire.asgi import size_of
 from tidewire.adoption.sync_batch import Job, SyncBatch, sync_batch, thread_context
+
+
+# A handler that sends more than this to one client waits until the client has read, as each `send` of Channels does.
+QUEUED_BYTES = 1024 * 1024
 
 
 class ThreadSend:
     """`base_send` of a sync consumer: called in a thread, while the event loop sends.
 
     A frame of an open socket is queued, so that a client that reads slowly does not stop the thread of all sync
-    consumers. Other messages wait for their end and raise its error, as in Channels.
+    consumers. Other messages wait until they are sent and raise its error, as in Channels.
     """
 
     def __init__(self, send: Send, batch: SyncBatch) -> None:
@@ -22,6 +27,8 @@ class ThreadSend:
         self._batch = batch
         self._open = False
         self._queue: deque[tuple[Message, concurrent.futures.Future[None] | None]] = deque()
+        # Each is written by one thread only: by the consumer's, and by the event loop.
+        self._put_bytes = self._sent_bytes = 0
         self._sending = False
         self._waiter: asyncio.Future[None] | None = None
         self.error: Exception | None = None
@@ -33,7 +40,8 @@ class ThreadSend:
             pass
         else:
             raise RuntimeError("A sync consumer cannot send in the thread of the event loop: call it in another thread")
-        if self._open and message["type"] == "websocket.send":
+        if self._open and message["type"] == "websocket.send" and self._put_bytes - self._sent_bytes < QUEUED_BYTES:
+            self._put_bytes += size_of(message)
             self._queue.append((message, None))
             self._batch.report(self.changed)
             return
@@ -41,7 +49,8 @@ class ThreadSend:
         self._queue.append((message, answer))
         self._batch.report(self.changed)
         answer.result()
-        self._open = message["type"] == "websocket.accept"
+        if message["type"] != "websocket.send":
+            self._open = message["type"] == "websocket.accept"
 
     def changed(self) -> None:
         """Wake the task that waits for this consumer's handler; without one, send what a thread of the project queued."""
@@ -72,6 +81,8 @@ class ThreadSend:
         try:
             while self._queue:
                 message, answer = self._queue.popleft()
+                if answer is None:
+                    self._sent_bytes += size_of(message)
                 try:
                     await self._send(message)
                 except Exception as error:  # noqa: BLE001 - raised in the thread, or after the handler

@@ -26,6 +26,7 @@ from twisted.logger import (
 )
 
 from tidewire import metrics
+from tidewire.asgi import size_of
 from tidewire.conf import server_settings, settings
 from tidewire.fanout.connection import attempt
 from tidewire.layers import require_layer
@@ -35,7 +36,7 @@ from tidewire.server.admin_port import listen as listen_admin
 from tidewire.server.all_sockets import AllSockets
 from tidewire.server.consumer_loop import ConsumerLoop
 from tidewire.server.drain import Drainer
-from tidewire.server.foreign_sockets import ForeignSockets, size_of
+from tidewire.server.foreign_sockets import ForeignSockets
 from tidewire.server.garbage_collection import freeze_startup_objects
 from tidewire.server.inbound import InboundLimits
 from tidewire.server.node import Node, node, on_start, running_node

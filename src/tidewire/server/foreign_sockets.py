@@ -188,8 +188,3 @@ class ForeignSockets:
     def _cut(self, socket: ForeignSocket) -> None:
         self._slow.discard(socket)
         socket.cut()
-
-
-def size_of(message: dict[str, Any]) -> int:
-    """Return the size of a `websocket.send`, nearly: of a text the number of characters."""
-    return len(message.get("text") or message.get("bytes") or "")

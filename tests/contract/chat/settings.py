@@ -13,6 +13,7 @@ USE_TZ = True
 
 _REDIS = {"hosts": [{"address": os.environ.get("CHAT_REDIS"), "socket_timeout": None, "max_connections": 1000}]}
 CHANNEL_LAYERS = {
+    "shared": {"default": {"BACKEND": "tests.contract.chat.layers.SharingLayer"}},
     "memory": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
     "pubsub": {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": _REDIS}},
     "core": {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": _REDIS | {"capacity": 10_000}}},

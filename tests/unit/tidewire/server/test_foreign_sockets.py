@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from tidewire import metrics
+from tidewire.asgi import size_of
 from tidewire.close_codes import CloseCode
-from tidewire.server.foreign_sockets import MAX_BACKLOG_FACTOR, UNNAMED, ForeignSockets, size_of
+from tidewire.server.foreign_sockets import MAX_BACKLOG_FACTOR, UNNAMED, ForeignSockets
 
 LIMIT = 1000
 SLOW_SECONDS = 0.3
