@@ -120,7 +120,8 @@ def _served(original: Any, consumer_class: type, *, stock: bool) -> Any:
             await Dispatch(consumer_class(**options), send).serve(scope, receive)
 
     functools.update_wrapper(application, original)
-    application.tidewire_adopted = True  # type: ignore[attr-defined]  # a second walk must not adopt it again
+    # A second walk must not adopt it again.
+    application.tidewire_adopted, application.tidewire_stock = True, stock  # type: ignore[attr-defined]
     return application
 
 
