@@ -41,6 +41,6 @@ def load_application(path: str) -> Any:
         if application is None:
             raise ImproperlyConfigured(f"{module_name} has no {name or 'application'!r}: name it as module:application")
     if settings.configured and "default" in getattr(settings, "CHANNEL_LAYERS", {}):
-        # One that cannot be made would fail each socket.
+        # A layer that cannot be made would fail each socket.
         require_layer("default")
     return adopt(application)

@@ -24,7 +24,6 @@ def with_fallback(router: URLRouter) -> Any:
         >>> application = with_fallback(URLRouter([]))
 
     """
-
     return _Fallback(router)
 
 

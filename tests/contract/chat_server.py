@@ -37,8 +37,10 @@ class ChatServer:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tidewire", APPLICATION, "-b", LOOPBACK, "-p", str(self.port)]
-                + ["--admin-port", str(self.admin_port)],
+                [
+                    *(sys.executable, "-m", "tidewire", APPLICATION),
+                    *("-b", LOOPBACK, "-p", str(self.port), "--admin-port", str(self.admin_port)),
+                ],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -65,7 +67,8 @@ class ChatServer:
         return dict(json.loads(self.page("/state/").text))
 
     def socket(self, path: str, query: str = "") -> connect:
-        return connect(f"ws://{LOOPBACK}:{self.port}/ws/{path}/{query}", origin=f"http://{LOOPBACK}:{self.port}", proxy=None)
+        here = f"{LOOPBACK}:{self.port}"
+        return connect(f"ws://{here}/ws/{path}/{query}", origin=f"http://{here}", proxy=None)
 
     @contextlib.asynccontextmanager
     async def sockets(self, *paths: str) -> AsyncIterator[list[ClientConnection]]:

@@ -42,9 +42,9 @@ async def test_what_a_consumer_writes_into_an_event_reaches_no_other(tmp_path, l
 @pytest.mark.parametrize("kind", ["mutating", "sync_mutating"])
 async def test_the_check_above_detects_a_shared_event(tmp_path, kind):
     """With Channels' dispatch, which hands on what the layer gives; the core layer of channels_redis shares, too."""
-    with chat_server(tmp_path, "shared", CHAT_TIDEWIRE='{"ADOPT": false}') as server:
-        with pytest.raises(AssertionError):
-            await all_see_their_own_event(server, kind)
+    stock = '{"ADOPT": false}'
+    with chat_server(tmp_path, "shared", CHAT_TIDEWIRE=stock) as server, pytest.raises(AssertionError):
+        await all_see_their_own_event(server, kind)
 
 
 @pytest.mark.parametrize("kind", ["raising", "sync_raising"])
@@ -67,12 +67,14 @@ async def test_frames_of_others_leave_before_a_long_handler_has_ended(chat):
 
     async def note(name, client, frames):
         for _ in range(frames):
-            order.append((name, await received(client)))
+            text = await received(client)
+            order.append((name, text))
 
     async with chat.sockets("sync/long", "long/long", "sync/long", "chat/long") as (before, long, after, other):
         await other.send(say("hi"))
-        await asyncio.gather(note("before", before, 1), note("long", long, 2), note("after", after, 1),
-                             note("async", other, 1))
+        await asyncio.gather(
+            note("before", before, 1), note("long", long, 2), note("after", after, 1), note("async", other, 1)
+        )
     ended = order.index(("long", "ended"))
     early = {name for name, _ in order[:ended]}
     assert early == {"before", "long", "async"}, order

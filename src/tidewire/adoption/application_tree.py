@@ -25,7 +25,7 @@ _AS_ASGI = frozenset(part for part in AsyncConsumer.as_asgi.__func__.__code__.co
 
 
 class Adoption:
-    """One walk through an application. It changes none of the project's objects: each router on the way is copied.
+    """A walk through an application. It changes none of the project's objects: each router on the way is copied.
 
     `adopted` and `left` are the names of consumers, `left` with the reason.
     """

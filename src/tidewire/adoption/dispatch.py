@@ -23,7 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 # Layers that give each consumer an event of its own. The core layer of channels_redis gives all consumers of a process
-# the same object, so that one of them would see what another has written into it.
+# the same object, so that a consumer would see the changes of another.
 _COPYING_LAYERS = ("channels_redis.pubsub.RedisPubSubChannelLayer", "channels.layers.InMemoryChannelLayer")
 
 
@@ -37,7 +37,7 @@ class Dispatch:
     def __init__(self, consumer: Any, send: Send) -> None:
         self._consumer = consumer
         self._send = send
-        # One handler runs at a time, in the order in which client and channel layer sent the messages.
+        # A single handler runs at a time, in the order in which client and channel layer sent the messages.
         self._turn = asyncio.Lock()
         self._failure: BaseException | None = None
         self._task: asyncio.Task[Any] | None = None

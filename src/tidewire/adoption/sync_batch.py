@@ -14,7 +14,7 @@ _batches: "WeakKeyDictionary[asyncio.AbstractEventLoop, SyncBatch]" = WeakKeyDic
 
 
 class Job:
-    """One call of a handler, in the context of its consumer. `changed` is called in the event loop once it is done."""
+    """A call of a handler, in the context of its consumer. `changed` is called in the event loop once it is done."""
 
     __slots__ = ("_call", "_context", "cancelled", "changed", "done", "error", "started")
 
@@ -105,7 +105,7 @@ def sync_batch() -> SyncBatch:
 
 
 def thread_context() -> contextvars.Context:
-    """Return a copy of the current context for a consumer's handlers in the thread, as asgiref would make for a call."""
+    """Return a copy of the current context for a consumer's handlers in the thread, as asgiref makes for a call."""
     context = contextvars.copy_context()
     context.run(SyncToAsync.deadlock_context.set, True)
     return context

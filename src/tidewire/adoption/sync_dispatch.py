@@ -7,9 +7,8 @@ from collections import deque
 from typing import Any
 
 from tidewire.adoption.dispatch import Dispatch, Message, Send
-from tidewire.asgi import size_of
 from tidewire.adoption.sync_batch import Job, SyncBatch, sync_batch, thread_context
-
+from tidewire.asgi import size_of
 
 # A handler that sends more than this to one client waits until the client has read, as each `send` of Channels does.
 QUEUED_BYTES = 1024 * 1024
@@ -53,7 +52,7 @@ class ThreadSend:
             self._open = message["type"] == "websocket.accept"
 
     def changed(self) -> None:
-        """Wake the task that waits for this consumer's handler; without one, send what a thread of the project queued."""
+        """Wake the task that waits for this consumer's handler; without one, send the frames of another thread."""
         if self._waiter is not None:
             if not self._waiter.done():
                 self._waiter.set_result(None)
@@ -62,7 +61,7 @@ class ThreadSend:
             self._unattended.add_done_callback(lambda _done: self.changed())
 
     async def wait(self, job: Job) -> None:
-        """Send what is queued until a job is done and everything was sent."""
+        """Send the queue until a job is done and the queue is empty."""
         while True:
             await self.send_queued()
             if job.done and not self._queue:

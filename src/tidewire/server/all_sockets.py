@@ -1,6 +1,7 @@
 """All sockets of a server, as a drain needs them: the node's, if there is one, and those of other applications."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from tidewire.conf import Settings
@@ -8,7 +9,7 @@ from tidewire.server.foreign_sockets import ForeignSockets
 from tidewire.server.node import running_node
 
 
-class _OpenSockets(Set[Any]):
+class _OpenSockets(AbstractSet[Any]):
     """A view of both sets, which change while sockets are closed."""
 
     def __init__(self, foreign: ForeignSockets) -> None:
@@ -19,7 +20,7 @@ class _OpenSockets(Set[Any]):
         return set(sockets)
 
     @property
-    def _sets(self) -> tuple[Set[Any], ...]:
+    def _sets(self) -> tuple[AbstractSet[Any], ...]:
         node = running_node()
         return (self._foreign.sockets,) if node is None else (node.connections, self._foreign.sockets)
 
@@ -35,7 +36,7 @@ class _OpenSockets(Set[Any]):
 
 
 class AllSockets:
-    """What a drain closes. The node may start while the server serves other sockets."""
+    """The sockets that a drain closes. The node may start while the server serves other sockets."""
 
     def __init__(self, foreign: ForeignSockets, settings: Settings) -> None:
         self.connections = _OpenSockets(foreign)

@@ -7,7 +7,8 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from typing import Literal, Protocol
 
 from tidewire import metrics
@@ -48,7 +49,7 @@ class Drained(Protocol):
     """The parts of a node that a drain needs."""
 
     @property
-    def connections(self) -> Set[Drainable]:
+    def connections(self) -> AbstractSet[Drainable]:
         """The open sockets."""
 
     @property

@@ -33,7 +33,7 @@ class Served(Protocol):
 
 
 class ForeignSocket:
-    """One socket. `consumer` is the name of the class that serves it, `tasks` are its own tasks."""
+    """A socket. `consumer` is the name of the class that serves it, `tasks` are its own tasks."""
 
     __slots__ = (
         "_close_code",

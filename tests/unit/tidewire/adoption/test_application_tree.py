@@ -1,4 +1,4 @@
-"""The walk finds each stock consumer of an application, and changes neither the project's objects nor its middleware."""
+"""The walk finds each stock consumer of an application, and changes none of the project's objects."""
 
 import functools
 
@@ -51,8 +51,10 @@ def leaf(application):
                 application = getattr(application, name)
                 break
         else:
-            application = application.routes[0].callback if hasattr(application, "routes") else (
-                application.application_mapping["websocket"]
+            application = (
+                application.routes[0].callback
+                if hasattr(application, "routes")
+                else (application.application_mapping["websocket"])
             )
     return application
 

@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.layers import channel_layers
+from django.utils.module_loading import import_string
 
 from tidewire.adoption import dispatch as dispatch_module
 from tidewire.adoption import old_connections
@@ -20,6 +21,14 @@ from tidewire.adoption.sync_dispatch import QUEUED_BYTES, SyncDispatch
 NAME = contextvars.ContextVar("NAME", default="")
 LOCAL = Local()
 WAIT_SECONDS = 10.0
+
+
+async def until(matches):
+    """Wait until `matches()` is true."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not matches():
+        assert time.monotonic() < end
+        await asyncio.sleep(0)
 
 
 class Served:
@@ -141,8 +150,7 @@ async def test_the_channel_is_released_at_the_end(served):
 async def test_the_channel_is_released_with_events_that_nothing_has_read(layer):
     served = await Served(Chat()).connected()
     await served.layer_sends(type="slow")
-    while not served.consumer.calls:
-        await asyncio.sleep(0)
+    await until(lambda: served.consumer.calls)
     for number in range(3):
         await served.layer_sends(type="quick", number=number)
     await asyncio.sleep(0.01)
@@ -157,8 +165,7 @@ async def test_one_handler_runs_at_a_time(layer):
     """A client's message waits for an event's handler, and the next event for the client's message."""
     served = await Served(Chat()).connected()
     await served.layer_sends(type="slow")
-    while not served.consumer.calls:
-        await asyncio.sleep(0)
+    await until(lambda: served.consumer.calls)
     served.client("receive", text="hi")
     await asyncio.sleep(0.05)
     assert served.consumer.calls == ["slow begins"]
@@ -173,8 +180,7 @@ async def test_events_keep_their_order(layer):
     served = await Served(Chat()).connected()
     for number in range(100):
         await served.layer_sends(type="quick", number=number)
-    while len(served.consumer.calls) < 100:
-        await asyncio.sleep(0)
+    await until(lambda: len(served.consumer.calls) == 100)
     assert served.consumer.calls == [f"quick {number}" for number in range(100)]
     served.client("disconnect", code=1000)
     await served.ended()
@@ -190,7 +196,7 @@ async def test_an_error_of_a_handler_ends_the_application_with_it(served):
 
 async def test_an_event_without_a_handler_ends_the_application(served):
     await served.layer_sends(type="no.such")
-    with pytest.raises(ValueError, match="No handler for message type no.such"):
+    with pytest.raises(ValueError, match=r"No handler for message type no\.such"):
         await served.ended()
 
 
@@ -219,13 +225,10 @@ async def test_old_connections_are_closed_for_a_client_s_messages_and_every_100_
     served.client("receive", text="hi")
     await served.out()
     assert len(closed) == 2
-    handled = 0
     for step in range(10):
         clock[0] = 1000.0 + step * 0.03
         await served.layer_sends(type="quick", number=step)
-        handled += 1
-        while len(served.consumer.calls) < 1 + handled:
-            await asyncio.sleep(0)
+        await until(lambda handled=step + 2: len(served.consumer.calls) == handled)
     assert len(closed) == 4, "at 0.12 and 0.24 s"
     served.client("disconnect", code=1000)
     await served.ended()
@@ -243,8 +246,7 @@ async def test_the_handlers_of_one_fan_out_take_one_change_of_threads(layer, mon
     monkeypatch.setattr(batch, "_run_in_thread", lambda jobs: (sizes.append(len(jobs)), run(jobs)))
     for each in serving:
         await each.layer_sends(type="thread")
-    while not all(each.consumer.calls for each in serving):
-        await asyncio.sleep(0.01)
+    await until(lambda: all(each.consumer.calls for each in serving))
     assert sum(sizes) == 20
     assert len(sizes) <= 2
     assert len({each.consumer.calls[0][0] for each in serving}) == 1
@@ -264,8 +266,7 @@ async def test_each_handler_runs_in_the_context_of_its_own_consumer(layer):
     del LOCAL.name
     for each in serving:
         await each.layer_sends(type="thread")
-    while not all(each.consumer.calls for each in serving):
-        await asyncio.sleep(0.01)
+    await until(lambda: all(each.consumer.calls for each in serving))
     assert [each.consumer.calls[0][1:] for each in serving] == [("ada", "ada"), ("ben", "ben")]
     for each in serving:
         each.client("disconnect", code=1000)
@@ -354,8 +355,7 @@ async def test_an_ended_application_waits_for_its_running_handler(layer):
 
     served = await Served(Long(), SyncDispatch).connected()
     await served.layer_sends(type="long")
-    while not served.consumer.calls:
-        await asyncio.sleep(0.01)
+    await until(lambda: served.consumer.calls)
     served.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await served.ended()
@@ -364,7 +364,5 @@ async def test_an_ended_application_waits_for_its_running_handler(layer):
 
 def test_layers_that_copy_are_named_as_they_are():
     """A renamed class would be copied twice."""
-    from django.utils.module_loading import import_string
-
     for name in dispatch_module._COPYING_LAYERS:
         assert import_string(name)

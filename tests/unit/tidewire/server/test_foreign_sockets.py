@@ -77,8 +77,12 @@ def test_codes_of_a_project_are_labels_and_codes_of_clients_are_not(sockets, mon
         sockets.closed(socket, code)
     client = opened(sockets, "Codes")
     sockets.closed(client, 4999)
-    labels = {sample.labels["code"] for family in metrics.CLOSES.collect() for sample in family.samples
-              if sample.labels["consumer"] == "Codes"}
+    labels = {
+        sample.labels["code"]
+        for family in metrics.CLOSES.collect()
+        for sample in family.samples
+        if sample.labels["consumer"] == "Codes"
+    }
     assert labels == {*(str(code) for code in range(4000, 4000 + metrics.MAX_OWN_CODES)), "other"}
 
 
