@@ -12,6 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 from tidewire.adopt import adopt
 from tidewire.layers import require_layer
 
+# Why a module may fail before its own line that sets the variable.
+_EARLY = "set it in the environment, so that Django is ready before the import"
+
 logger = logging.getLogger(__name__)
 
 
@@ -24,17 +27,16 @@ def load_application(path: str) -> Any:
     Raises `ImproperlyConfigured` with the reason if there is no such application, or if its import fails.
     """
     module_name, _, name = path.partition(":")
+    named = bool(os.environ.get(ENVIRONMENT_VARIABLE))
     try:
-        if os.environ.get(ENVIRONMENT_VARIABLE):
+        if named:
             django.setup()
         module = import_module(module_name)
-    except ImproperlyConfigured:
-        raise
     except Exception as error:
         logger.debug("the application cannot be imported", exc_info=True)
-        raise ImproperlyConfigured(
-            f"{module_name} cannot be imported ({type(error).__name__}: {error}); --verbosity 2 shows the traceback"
-        ) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        remedy = "--verbosity 2 shows the traceback" if named else f"{ENVIRONMENT_VARIABLE} is not set: {_EARLY}"
+        raise ImproperlyConfigured(f"{module_name} cannot be imported ({reason}); {remedy}") from error
     application: Any = module
     for part in (name or "application").split("."):
         application = getattr(application, part, None)

@@ -24,7 +24,7 @@ EXIT_SECONDS = 40.0
 class ChatServer:
     """A process that serves the chat. The environment chooses the channel layer, and settings for one test."""
 
-    def __init__(self, directory: Path, layer: str = "memory", **environment: str) -> None:
+    def __init__(self, directory: Path, layer: str, application: str, environment: dict[str, str]) -> None:
         self.port, self.admin_port = free_port(), free_port()
         self.record = directory / "record"
         self.log = directory / "log"
@@ -38,7 +38,7 @@ class ChatServer:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "tidewire", APPLICATION),
+                    *(sys.executable, "-m", "tidewire", application),
                     *("-b", LOOPBACK, "-p", str(self.port), "--admin-port", str(self.admin_port)),
                 ],
                 cwd=ROOT,
@@ -87,8 +87,11 @@ class ChatServer:
 
 
 @contextlib.contextmanager
-def chat_server(directory: Path, layer: str = "memory", **environment: str) -> Iterator[ChatServer]:
-    server = ChatServer(directory, layer, **environment)
+def chat_server(
+    directory: Path, layer: str = "memory", *, application: str = APPLICATION, **environment: str
+) -> Iterator[ChatServer]:
+    """Run the server until the block ends."""
+    server = ChatServer(directory, layer, application, environment)
     try:
         yield server
     finally:

@@ -318,6 +318,17 @@ def test_an_application_that_is_not_there_ends_the_start(application, words):
     assert line.startswith(f"tidewire did not start: {words}")
 
 
+def test_django_is_set_up_before_the_application_is_imported(tmp_path):
+    """An import of a model above `get_asgi_application()` is the most common failure of a start on Daphne."""
+    early = "tests.contract.chat.early_asgi:application"
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.contract.chat.settings"}
+    with chat_server(tmp_path, application=early, **settings) as server:
+        assert server.page("/").text == "chat"
+    line = only_line(started(application=early))
+    assert "early_asgi cannot be imported" in line
+    assert "DJANGO_SETTINGS_MODULE is not set: set it in the environment" in line
+
+
 def test_settings_that_are_not_there_end_the_start():
     line = only_line(started(DJANGO_SETTINGS_MODULE="no.such.settings"))
     assert "No module named 'no'" in line

@@ -15,8 +15,9 @@ from tidewire.fanout.connection import Connection
 from tidewire.fanout.frames import frame
 from tidewire.fanout.hub import LONGEST_CHECK_SECONDS
 from tidewire.presence import PresenceKey
+from tidewire.server import node as node_module
 from tidewire.server.drain import Drainer
-from tidewire.server.node import Feature, FeatureFactory, Node, create_node, node
+from tidewire.server.node import Feature, FeatureFactory, Node, create_node, node, on_start, running_node, set_node
 
 ADA = PresenceKey("hall", "in", "ada")
 MADE = frame("hello")
@@ -333,3 +334,15 @@ def _node(here: Node, features: list[FeatureFactory]) -> Node:
 
 def _with(here: Node, **given: object):
     return dataclasses.replace(here.settings, **given)
+
+
+async def test_a_server_learns_of_a_node_that_starts_late(monkeypatch, here):
+    """A node starts with the first consumer that needs one, which may be long after the server."""
+    monkeypatch.setattr(node_module, "_on_start", [])
+    monkeypatch.setattr(node_module, "_nodes", {})
+    started = []
+    on_start(started.append)
+    assert running_node() is None
+    set_node(here)
+    assert started == [here]
+    assert running_node() is here
