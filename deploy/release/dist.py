@@ -105,6 +105,7 @@ def main() -> int:
         with _environment() as python:
             _try(python, wheel, "[daphne]")
             _run([python, "-m", "tidewire", "--help"], cwd=Path("/"))
+            _run([str(Path(python).with_name("tidewire")), "--help"], cwd=Path("/"))
             _list(python, "tidewire")
         for image, requirements in IMAGES.items():
             with _environment() as python:
