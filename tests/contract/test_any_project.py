@@ -244,7 +244,9 @@ async def test_a_client_that_does_not_read_takes_little_memory_and_is_disconnect
                     page = server.metrics()
                     return metric(page, "tidewire_closes_total", consumer="FloodConsumer", code="1013") == STALLED
 
+                end = time.monotonic() + WAIT_SECONDS
                 while not cut():
+                    assert time.monotonic() < end, "a stalled client is still connected"
                     most = max(most, server.memory_bytes())
                     await asyncio.sleep(0.02)
                 assert most - before < STALLED_BYTES

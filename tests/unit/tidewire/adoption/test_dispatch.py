@@ -262,12 +262,14 @@ async def test_each_handler_runs_in_the_context_of_its_own_consumer(layer):
         NAME.set(name)
         LOCAL.name = name
         serving.append(await Served(SyncChat(), SyncDispatch).connected())
+    # A socket without such a value, in the same batch as the others.
+    serving.append(await contextvars.Context().run(Served, SyncChat(), SyncDispatch).connected())
     NAME.set("nothing")
     del LOCAL.name
     for each in serving:
         await each.layer_sends(type="thread")
     await until(lambda: all(each.consumer.calls for each in serving))
-    assert [each.consumer.calls[0][1:] for each in serving] == [("ada", "ada"), ("ben", "ben")]
+    assert [each.consumer.calls[0][1:] for each in serving] == [("ada", "ada"), ("ben", "ben"), ("", "")]
     for each in serving:
         each.client("disconnect", code=1000)
         await each.ended()
