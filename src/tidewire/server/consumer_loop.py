@@ -193,6 +193,11 @@ class ConsumerLoop(AsyncWebsocketConsumer):
         raise NotImplementedError
 
 
+def has_live_consumers() -> bool:
+    """Return whether the project has live consumers, which need a node, and its node a Redis."""
+    return any(live.__subclasses__() for live in ConsumerLoop.__subclasses__())
+
+
 def _swallow(closing: "asyncio.Future[None]") -> None:
     """Ignore an error of a close: the socket may have just closed, which the server reports separately."""
     if not closing.cancelled() and (error := closing.exception()):

@@ -34,7 +34,7 @@ from tidewire.redis.clients import require_version
 from tidewire.server import handshake, open_files
 from tidewire.server.admin_port import listen as listen_admin
 from tidewire.server.all_sockets import AllSockets
-from tidewire.server.consumer_loop import ConsumerLoop
+from tidewire.server.consumer_loop import has_live_consumers
 from tidewire.server.drain import Drainer
 from tidewire.server.foreign_sockets import ForeignSockets
 from tidewire.server.garbage_collection import freeze_startup_objects
@@ -70,7 +70,7 @@ class TidewireServer(Server):
         # Checked first, so that a project gets an error before the server has started anything.
         limits = server_settings()
         self._admin_address = (admin[0] or limits.ADMIN_HOST, limits.ADMIN_PORT if admin[1] is None else admin[1])
-        if _needs_node():
+        if has_live_consumers():
             require_layer(settings().CHANNEL_LAYER)
             open_files.reserve(connections=limits.CONNECTIONS_PER_NODE, handshakes=limits.HANDSHAKES_PER_NODE)
         else:
@@ -221,7 +221,7 @@ class TidewireServer(Server):
             if port:
                 listen_admin(host, port, self._drainer, self._on_signal, _update_metrics)
             on_start(self._serve_node)
-            if _needs_node():
+            if has_live_consumers():
                 node()
                 await require_version()
         except CannotListenError as error:
@@ -281,11 +281,6 @@ class TidewireServer(Server):
             if self._watchdog is not None:
                 self._watchdog.stop()
             self.stop()
-
-
-def _needs_node() -> bool:
-    """Return whether the project has live consumers, which need a node, and its node a Redis."""
-    return any(live.__subclasses__() for live in ConsumerLoop.__subclasses__())
 
 
 def _update_metrics() -> None:
