@@ -5,11 +5,13 @@ events as long as the socket is open.
 """
 
 import asyncio
+import contextvars
 import copy
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from asgiref.sync import _restore_context
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.layers import get_channel_layer
@@ -42,6 +44,7 @@ class Dispatch:
         self._failure: BaseException | None = None
         self._task: asyncio.Task[Any] | None = None
         self._receiving = False
+        self._event_context = contextvars.copy_context()
 
     async def serve(self, scope: Message, receive: Receive) -> None:
         """Handle the messages of client and channel layer until the consumer stops."""
@@ -56,7 +59,7 @@ class Dispatch:
         self._task = asyncio.current_task()
         try:
             if consumer.channel_layer is not None:
-                events = asyncio.create_task(self._receive_events())
+                events = asyncio.create_task(self._receive_events(), context=self._event_context)
                 claim_task(scope, events)
             while True:
                 message = await receive()
@@ -80,8 +83,13 @@ class Dispatch:
 
     async def _handle_of_client(self, message: Message) -> None:
         handler = self._handler(message)
+        # With Channels all handlers of a socket run in one task: a context variable that one sets is seen by the next.
+        _restore_context(self._event_context)
         await old_connections.close()
-        await handler(message)
+        try:
+            await handler(message)
+        finally:
+            self._event_context.run(_restore_context, contextvars.copy_context())
 
     async def _handle_event(self, message: Message) -> None:
         handler = self._handler(message)

@@ -212,6 +212,35 @@ async def test_a_cancelled_application_ends_as_cancelled(served):
         await served.ended()
 
 
+async def test_handlers_of_a_socket_share_their_context_variables(layer):
+    """Log lines are often bound to a user in `connect`; here events are handled by another task."""
+
+    class Binds(Chat):
+        async def connect(self):
+            NAME.set("connect")
+            await self.accept()
+
+        async def event(self, event):
+            self.calls.append(NAME.get())
+            NAME.set("event")
+
+        async def receive(self, text_data=None, bytes_data=None):
+            self.calls.append(NAME.get())
+            NAME.set("receive")
+
+    served = await Served(Binds()).connected()
+    await served.layer_sends(type="event")
+    await until(lambda: len(served.consumer.calls) == 1)
+    served.client("receive", text="hi")
+    await until(lambda: len(served.consumer.calls) == 2)
+    await served.layer_sends(type="event")
+    await until(lambda: len(served.consumer.calls) == 3)
+    assert served.consumer.calls == ["connect", "event", "receive"]
+    assert NAME.get() != "receive"
+    served.client("disconnect", code=1000)
+    await served.ended()
+
+
 async def test_old_connections_are_closed_for_a_client_s_messages_and_every_100_ms_for_events(layer, monkeypatch):
     closed = []
 
