@@ -87,6 +87,7 @@ def check_origin(**_options: Any) -> list[CheckMessage]:
 
 def check_databases(**_options: Any) -> list[CheckMessage]:
     """Check that concurrent writers of SQLite wait for each other."""
+    databases: dict[str, dict[str, Any]] = settings.DATABASES
     return [
         Warning(
             f"DATABASES[{name!r}]: SQLite begins transactions as readers, so concurrent writers fail with "
@@ -94,7 +95,7 @@ def check_databases(**_options: Any) -> list[CheckMessage]:
             hint=f'Set "OPTIONS": {{"transaction_mode": "IMMEDIATE", "timeout": 20}}. {PAGE}',
             id="tidewire.W005",
         )
-        for name, database in settings.DATABASES.items()
+        for name, database in databases.items()
         if database.get("ENGINE") == "django.db.backends.sqlite3"
         and database.get("OPTIONS", {}).get("transaction_mode") not in ("IMMEDIATE", "EXCLUSIVE")
     ]

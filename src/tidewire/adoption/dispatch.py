@@ -11,12 +11,12 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import _restore_context
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.layers import get_channel_layer
 
 from tidewire.adoption import old_connections
+from tidewire.adoption.contexts import restore_context
 from tidewire.asgi import claim_task
 
 Message = dict[str, Any]
@@ -84,12 +84,12 @@ class Dispatch:
     async def _handle_of_client(self, message: Message) -> None:
         handler = self._handler(message)
         # With Channels all handlers of a socket run in one task: a context variable that one sets is seen by the next.
-        _restore_context(self._event_context)
+        restore_context(self._event_context)
         await old_connections.close()
         try:
             await handler(message)
         finally:
-            self._event_context.run(_restore_context, contextvars.copy_context())
+            self._event_context.run(restore_context, contextvars.copy_context())
 
     async def _handle_event(self, message: Message) -> None:
         handler = self._handler(message)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from asgiref.sync import SyncToAsync, _restore_context
+from asgiref.sync import SyncToAsync
 from channels.db import database_sync_to_async
+
+from tidewire.adoption.contexts import restore_context
 
 _batches: "WeakKeyDictionary[asyncio.AbstractEventLoop, SyncBatch]" = WeakKeyDictionary()
 
@@ -35,7 +37,7 @@ class Job:
 
     def _run_in_context(self) -> None:
         # As asgiref does for a single call, so that values of `asgiref.local.Local` are visible in the thread.
-        _restore_context(self._context)
+        restore_context(self._context)
         self._call()
 
 
