@@ -11,11 +11,5 @@ class TidewireConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from django.core.checks import register
-
-        from tidewire import checks
-
         require_packages()
         refuse_greenlets()
-        for check in (checks.check_layers, checks.check_origin, checks.check_databases, checks.check_redis):
-            register(check, "tidewire", deploy=True)
