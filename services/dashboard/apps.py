@@ -13,9 +13,8 @@ class DashboardConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.models import User
 
-        from dashboard import pruning, revocation_signals
+        from dashboard import pruning
 
-        revocation_signals.connect()
         pruning.connect()
         post_save.connect(_start_reading, sender=User, dispatch_uid="dashboard")
 

@@ -28,8 +28,8 @@ CONNECTS = Counter(
 )
 AUTHENTICATIONS = Counter(
     "tidewire_authentications",
-    "Handshakes by the credential that authenticated the user: ticket, session or unknown. Act: when `session` takes "
-    "over, each costs a query; when `unknown` grows: sessions cannot be read.",
+    "Handshakes by the credential that authenticated the user: ticket, session, bearer or unknown. Act: when `session` "
+    "takes over, each costs a query; when `unknown` grows: sessions cannot be read.",
     ["credential"],
 )
 CLOSES = Counter(
@@ -207,6 +207,16 @@ REDIS_RECONNECTS = Counter(
     "tidewire_redis_reconnects", "Times Redis answered this process again after an error. Act: when it flaps."
 )
 
+LAYER_DROPPED = Counter(
+    "tidewire_layer_messages_dropped",
+    "Messages of the channel layer that a consumer did not read in time, so that its mailbox was full. "
+    "Act: when it grows: a consumer is too slow for its group, or hangs.",
+)
+LAYER_GAPS = Counter(
+    "tidewire_layer_gaps",
+    "Times the channel layer lost its subscription; messages of that time are lost. Act: when it flaps.",
+)
+
 # --- pages -------------------------------------------------------------------------------------------------------
 REQUESTS = Counter(
     "tidewire_requests",
@@ -250,6 +260,8 @@ NODE_METRICS: tuple[Any, ...] = (
     TASK_RESTARTS,
     STALE,
     DRAINING,
+    LAYER_DROPPED,
+    LAYER_GAPS,
     DRAIN_STARTED_SECONDS,
     DRAIN_LIMIT_SECONDS,
     LOOP_LAG_SECONDS,
@@ -296,7 +308,7 @@ OTHER_CLOSE_CODES = (*(str(code) for code in range(1000, 1016)), "other")
 # The closed sets of label values. Each must start at 0: Prometheus does not count the first appearance of a counter as
 # an increase.
 VALUES: dict[Any, tuple[str, ...]] = {
-    AUTHENTICATIONS: ("ticket", "session", "unknown"),
+    AUTHENTICATIONS: ("ticket", "session", "bearer", "unknown"),
     DROPPED: DROP_REASONS,
     LIMIT_REJECTIONS: LIMITS,
     RESUMES: ("new", "recovered", "lost"),

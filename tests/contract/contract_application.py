@@ -1,6 +1,7 @@
 """An ASGI application for any server: it records each received message, and has consumers with every kind of fault.
 
-`/record/NAME/` is plain ASGI, `/bad/NAME/` a live consumer, `/state` returns the state of the process.
+`/record/NAME/` is plain ASGI, `/bad/NAME/` a live consumer, `/token/` one for bearer tokens, `/state` returns the state
+of the process.
 """
 
 import asyncio
@@ -41,9 +42,11 @@ settings.configure(
 django.setup()
 
 from channels.exceptions import StopConsumer  # noqa: E402 - Django has to be set up first
+from django.contrib.auth.models import AnonymousUser  # noqa: E402
 
 from tests.unit.tidewire.fakes import Hall  # noqa: E402
 from tidewire import metrics, versions  # noqa: E402
+from tidewire.auth.bearer import BearerAuth, InvalidToken  # noqa: E402
 from tidewire.auth.feature import SessionFeature  # noqa: E402
 from tidewire.close_codes import CloseCode  # noqa: E402
 from tidewire.conf import Settings  # noqa: E402
@@ -213,6 +216,17 @@ class ReleaseFails(Good):
 
 
 BAD = {kind.__name__: kind for kind in (*Good.__subclasses__(), Good, EditsFails)}
+
+
+async def read_token(token: str) -> Any:
+    if token == "expired":
+        return None
+    if token != "good":
+        raise InvalidToken("not issued here")
+    return ADA
+
+
+WITH_TOKEN = BearerAuth(Good.as_asgi(), authenticate=read_token)
 recorded: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
 server: Any = None
 
@@ -233,7 +247,9 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     kind, _, name = scope["path"].strip("/").partition("/")
     writer = (scope.get("extensions") or {}).get("tidewire.writer")
     server = server or getattr(writer, "server", None)
-    if kind == "record":
+    if kind == "token":
+        await WITH_TOKEN(scope | {"user": AnonymousUser()}, receive, send)
+    elif kind == "record":
         recorded[name].append({field: scope.get(field, "absent") for field in ("query_string", "subprotocols")})
         await record(recorded[name], receive, send)
     else:

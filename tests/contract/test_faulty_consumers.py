@@ -23,7 +23,7 @@ async def received(client):
 
 
 async def all_see_their_own_event(server, kind):
-    """Each consumer writes its name into the event, below the first level too, and sends what it then has."""
+    """Each consumer writes its name into the event, below the first level too, and sends the event."""
     names = ["ada", "ben", "cyd"]
     async with server.sockets(*(f"{kind}/room/{name}" for name in names)) as clients:
         await clients[0].send(say("hi", seen=[]))
@@ -32,7 +32,7 @@ async def all_see_their_own_event(server, kind):
 
 
 @pytest.mark.parametrize("layer", ["memory", "pubsub", "core", "shared"])
-async def test_what_a_consumer_writes_into_an_event_reaches_no_other(tmp_path, layer):
+async def test_changes_of_an_event_reach_no_other_consumer(tmp_path, layer):
     async with LayerRedis(tmp_path, layer) as environment:
         with chat_server(tmp_path, layer, **environment) as server:
             for kind in ("mutating", "sync_mutating"):
@@ -41,7 +41,7 @@ async def test_what_a_consumer_writes_into_an_event_reaches_no_other(tmp_path, l
 
 @pytest.mark.parametrize("kind", ["mutating", "sync_mutating"])
 async def test_the_check_above_detects_a_shared_event(tmp_path, kind):
-    """With Channels' dispatch, which hands on what the layer gives; the core layer of channels_redis shares, too."""
+    """With Channels' dispatch, which copies no event; the core layer of channels_redis shares its events, too."""
     stock = '{"ADOPT": false}'
     with chat_server(tmp_path, "shared", CHAT_TIDEWIRE=stock) as server, pytest.raises(AssertionError):
         await all_see_their_own_event(server, kind)

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import statistics
@@ -26,6 +27,7 @@ WORKER = Path(__file__).with_name("publishing_worker.py")
 SAVERS = 16
 PROCESSES = 2
 ROUND_TRIP_SECONDS = 0.0025
+PAUSE_SECONDS = 0.2
 WANTED_SHARE, WANTED_EVENTS = 0.85, 5000
 
 
@@ -87,39 +89,87 @@ class Measurement:
         migrate = [sys.executable, str(directory / "services/web/manage.py"), "migrate", "-v0"]
         subprocess.run(migrate, env=self._env, cwd=directory, check=True, stdout=subprocess.DEVNULL)
 
-    def run(self, *jobs: dict[str, object]) -> list[dict[str, float]]:
-        workers = [
-            subprocess.Popen(
-                [sys.executable, str(WORKER), json.dumps(job)],
-                env=self._env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
+    @contextlib.contextmanager
+    def workers(self, *jobs: dict[str, object]) -> Iterator[list[subprocess.Popen[str]]]:
+        """Start one process for each job, and yield them when all are ready."""
+        with contextlib.ExitStack() as running:
+            workers = []
+            for job in jobs:
+                command = [sys.executable, str(WORKER), json.dumps(job)]
+                worker = subprocess.Popen(
+                    command, env=self._env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+                workers.append(running.enter_context(worker))
+            for worker in workers:
+                assert worker.stdout.readline() == "ready\n"
+            yield workers
+
+    def savers(self, *, publishing: bool) -> contextlib.AbstractContextManager[list[subprocess.Popen[str]]]:
+        threads = SAVERS // PROCESSES
+        # The documents of two groups of savers differ, since both are open at once.
+        base = SAVERS * publishing
+        return self.workers(
+            *(
+                {"work": "save", "threads": threads, "first": base + number * threads, "publishing": publishing}
+                for number in range(PROCESSES)
             )
-            for job in jobs
-        ]
-        for worker in workers:
-            assert worker.stdout.readline() == "ready\n"
-        for worker in workers:
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-        return [json.loads(worker.communicate()[0]) for worker in workers]
+        )
 
 
-def saves_per_second(measured: Measurement, seconds: float, *, publishing: bool) -> float:
-    threads = SAVERS // PROCESSES
-    jobs = [
-        {"work": "save", "threads": threads, "seconds": seconds, "first": number * threads, "publishing": publishing}
-        for number in range(PROCESSES)
-    ]
-    return sum(result["saves"] for result in measured.run(*jobs)) / seconds
+def work(workers: list[subprocess.Popen[str]], line: str) -> list[dict[str, float]]:
+    """Let all workers work at once, and return what each measured."""
+    for worker in workers:
+        worker.stdin.write(f"{line}\n")
+        worker.stdin.flush()
+    return [json.loads(worker.stdout.readline()) for worker in workers]
+
+
+def measure_saves(measured: dict[str, Measurement], rounds: int, seconds: float) -> None:
+    """Print the share of saves that publishing leaves.
+
+    The speed of a shared machine changes by half within a minute. All processes therefore stay open, and the
+    variants alternate in slices of a second or two, in the order A B B A.
+    """
+    saves: dict[tuple[str, bool], list[float]] = {}
+    with contextlib.ExitStack() as running:
+        variants = {
+            (name, publishing): running.enter_context(measurement.savers(publishing=publishing))
+            for name, measurement in measured.items()
+            for publishing in (False, True)
+        }
+        for number in range(-1, rounds):
+            for variant in [*variants, *reversed(variants)]:
+                count = sum(result["saves"] for result in work(variants[variant], str(seconds)))
+                # The last events of a slice are published in the pause, and not in the slice of another variant.
+                time.sleep(PAUSE_SECONDS)
+                # The first round fills the caches.
+                if number >= 0:
+                    saves.setdefault(variant, []).append(count / seconds)
+            print(f"round {number + 1} of {rounds}", end="\r", flush=True)
+    for name in measured:
+        nothing, publishing = saves[name, False], saves[name, True]
+        low, high = interval(nothing, publishing)
+        rates = f"{statistics.mean(publishing):.0f} of {statistics.mean(nothing):.0f} saves/s"
+        share = sum(publishing) / sum(nothing)
+        print(f"{name}: {rates}, {share:.3f} ({low:.3f} to {high:.3f}, 95 %; wanted: {WANTED_SHARE})")
+
+
+def interval(nothing: list[float], publishing: list[float]) -> tuple[float, float]:
+    """Return the bootstrapped 95 % interval of the share, over pairs of neighbouring slices."""
+    pairs, chance = list(zip(nothing, publishing, strict=True)), random.Random(0)
+    shares = []
+    for _ in range(2000):
+        sample = chance.choices(pairs, k=len(pairs))
+        shares.append(sum(pair[1] for pair in sample) / sum(pair[0] for pair in sample))
+    cuts = statistics.quantiles(shares, n=40)
+    return cuts[0], cuts[-1]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", type=Path, help="a checkout of another commit")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--skip-saves", action="store_true")
     options = parser.parse_args()
@@ -132,22 +182,13 @@ def main() -> None:
             measured[name] = Measurement(directory, url, port)
             far[name] = Measurement(directory, url, Proxy(port, ROUND_TRIP_SECONDS).port)
         if not options.skip_saves:
-            rates: dict[tuple[str, bool], list[float]] = {}
-            for number in range(options.rounds):
-                for name in checkouts:
-                    for publishing in (False, True):
-                        rate = saves_per_second(measured[name], options.seconds, publishing=publishing)
-                        rates.setdefault((name, publishing), []).append(rate)
-                        what = "publishing" if publishing else "publishing nothing"
-                        print(f"round {number + 1}, {name}, {what}: {rate:.0f} saves/s", flush=True)
-            for name in checkouts:
-                share = statistics.mean(rates[name, True]) / statistics.mean(rates[name, False])
-                print(f"{name}: {share:.3f} of the application that publishes nothing (wanted: {WANTED_SHARE})")
+            measure_saves(measured, options.rounds, options.seconds)
         for name in checkouts:
             events = options.events if name == "now" else options.events // 20
-            [found] = far[name].run({"work": "drain", "events": events})
-            rate = events / found["seconds"]
-            cpu = f"{found['cpu'] / events * 1e6:.0f} us of CPU each in the publisher's process"
+            with far[name].workers({"work": "drain", "events": events}) as workers:
+                [drained] = work(workers, "go")
+            rate = events / drained["seconds"]
+            cpu = f"{drained['cpu'] / events * 1e6:.0f} us of CPU each in the publisher's process"
             print(f"{name}: {rate:,.0f} events/s from outbox to Redis at 2.5 ms (wanted: {WANTED_EVENTS:,}), {cpu}")
 
 

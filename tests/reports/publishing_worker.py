@@ -1,7 +1,7 @@
 """A process of `tests.reports.publishing`: saves or publishes in a loop.
 
-Run as a file, so that PYTHONPATH selects the commit of the product to measure. Prints `ready`, waits for a line, works,
-and prints a JSON object.
+Run as a file, so that PYTHONPATH selects the commit of the product to measure. Prints `ready`, and for each line of its
+input works and prints a JSON object. `save` reads the seconds to work for from the line.
 """
 
 import contextlib
@@ -9,19 +9,18 @@ import inspect
 import json
 import logging
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import django
 
 
-def save(threads: int, seconds: float, first: int, *, publishing: bool) -> dict[str, float]:
+def save(threads: int, first: int, *, publishing: bool) -> None:
     """Save documents as fast as possible, each of `threads` threads its own document."""
     from django.contrib.auth.models import User  # noqa: PLC0415 - models need the setup
-    from django.db import connection  # noqa: PLC0415
 
     from dashboard import actions  # noqa: PLC0415
 
@@ -34,36 +33,30 @@ def save(threads: int, seconds: float, first: int, *, publishing: bool) -> dict[
         users.append(user)
         documents.append(actions.create_document(user, title=f"Document {number}", body="x" * 1000))
     named_by = "pk" if "pk" in inspect.signature(actions.update_document).parameters else "slug"
-    saves = [0] * threads
-    start, end = threading.Barrier(threads + 1), [0.0]
 
-    def run(number: int) -> None:
-        document = documents[number]
-        start.wait()
-        while time.monotonic() < end[0]:
+    def run(number: int, end: float) -> int:
+        document, saves = documents[number], 0
+        while time.monotonic() < end:
             document = actions.update_document(
                 users[number],
                 getattr(document, named_by),
                 version=document.version,
                 title=document.title,
-                body=f"{saves[number]} {'x' * 1000}",
+                body=f"{saves} {time.monotonic()} {'x' * 1000}",
             )
-            saves[number] += 1
-        connection.close()
+            saves += 1
+        documents[number] = document
+        return saves
 
-    savers = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
-    for saver in savers:
-        saver.start()
     print("ready", flush=True)
-    sys.stdin.readline()
-    end[0] = time.monotonic() + seconds
-    start.wait()
-    for saver in savers:
-        saver.join()
-    return {"saves": sum(saves)}
+    with ThreadPoolExecutor(threads) as savers:
+        for line in sys.stdin:
+            end = time.monotonic() + float(line)
+            saves = sum(savers.map(run, range(threads), [end] * threads))
+            print(json.dumps({"saves": saves, "cpu": time.process_time()}), flush=True)
 
 
-def drain(events: int) -> dict[str, float]:
+def drain(events: int) -> None:
     """Publish this number of waiting events with one publisher."""
     from django.db import transaction  # noqa: PLC0415 - models need the setup
 
@@ -98,7 +91,7 @@ def drain(events: int) -> dict[str, float]:
     began, cpu = time.monotonic(), time.process_time()
     while OutboxEvent.objects.exists():
         publish()
-    return {"seconds": time.monotonic() - began, "cpu": time.process_time() - cpu}
+    print(json.dumps({"seconds": time.monotonic() - began, "cpu": time.process_time() - cpu}), flush=True)
 
 
 def publisher_of_commit() -> Callable[[], object]:
@@ -124,7 +117,7 @@ def main() -> None:
     django.setup()
     logging.disable(logging.INFO)
     work = save if job.pop("work") == "save" else drain
-    print(json.dumps(work(**job)), flush=True)
+    work(**job)
 
 
 if __name__ == "__main__":

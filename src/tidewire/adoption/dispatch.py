@@ -26,7 +26,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 # Layers that give each consumer an event of its own. The core layer of channels_redis gives all consumers of a process
 # the same object, so that a consumer would see the changes of another.
-_COPYING_LAYERS = ("channels_redis.pubsub.RedisPubSubChannelLayer", "channels.layers.InMemoryChannelLayer")
+_COPYING_LAYERS = (
+    "tidewire.layers.redis_layer.RedisChannelLayer",
+    "channels_redis.pubsub.RedisPubSubChannelLayer",
+    "channels.layers.InMemoryChannelLayer",
+)
 
 
 def _gives_copies(layer: Any) -> bool:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
+from django.apps import apps
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 
 from tidewire.auth import stamps
@@ -24,6 +26,10 @@ class TicketMiddleware:
     Args:
         get_response: The next middleware or the view, as Django passes it.
 
+    Raises:
+        ImproperlyConfigured: The app `tidewire` is not installed. Tickets without their revocation would outlive a
+            logout.
+
     Example:
         >>> MIDDLEWARE = [
         ...     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -34,6 +40,10 @@ class TicketMiddleware:
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        if not apps.is_installed("tidewire"):
+            raise ImproperlyConfigured(
+                'TicketMiddleware needs "tidewire" in INSTALLED_APPS, which ends tickets and sockets at a logout'
+            )
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -57,7 +57,11 @@ class TicketAuth:
         self._by_session = SessionMiddlewareStack(_with_session_user(application))
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        asgi.complete(scope)["authentication_started_at"] = time.monotonic()
+        if "authentication_started_at" in asgi.complete(scope):
+            # Another credential has authenticated the user.
+            await self._application(scope, receive, send)
+            return
+        scope["authentication_started_at"] = time.monotonic()
         ticket, key = _valid_ticket(scope)
         user = ticket and ticket.user()
         if ticket is None or user is None:

@@ -101,24 +101,33 @@ class Ticket:
         pk = user._meta.pk.value_to_string(user)  # noqa: SLF001 - documented by Django
         return cls(pk, user.get_username(), session, *stamp)
 
-    def sign(self) -> str:
-        """Return the cookie's value, signed with Django's SECRET_KEY."""
+    def sign(self, *, salt: str = _SALT) -> str:
+        """Return the cookie's value, signed with Django's SECRET_KEY.
+
+        Args:
+            salt: Separates cookies from other uses of the same content.
+
+        Returns:
+            Text that is valid in a cookie.
+
+        """
         fields = [self.pk, self.username, self.session, str(self.position), self.issued_ms]
-        return signing.Signer(salt=_SALT).sign_object(fields)
+        return signing.Signer(salt=salt).sign_object(fields)
 
     @classmethod
-    def read(cls, value: str) -> Self | None:
+    def read(cls, value: str, *, salt: str = _SALT) -> Self | None:
         """Read a cookie. `Revocations.allows` decides whether its ticket is still valid.
 
         Args:
             value: The cookie's value. Text of a client may be passed.
+            salt: That of `sign`.
 
         Returns:
             The ticket, which may be expired; None unless a process with this SECRET_KEY signed it.
 
         """
         try:
-            pk, username, session, position, issued_ms = signing.Signer(salt=_SALT).unsign_object(value)
+            pk, username, session, position, issued_ms = signing.Signer(salt=salt).unsign_object(value)
             at = Position.parse(position)
         except (signing.BadSignature, TypeError, ValueError):
             return None

@@ -69,6 +69,15 @@ class PrimaryConnection(AbstractConnection):
     _was_connected = False
     _is_aborted = False
 
+    async def connect(self) -> None:
+        """Like redis-py's method, which a pool calls for each use; replaces a connection that Redis has closed.
+
+        redis-py 8 detects it only by the failure of the next command, which may be one that must not be repeated.
+        """
+        if self._reader is not None and self._reader.at_eof():
+            await self.disconnect()
+        await super().connect()  # type: ignore[no-untyped-call]  # redis-py has no types here
+
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         aborts = _aborts.get(loop, 0)

@@ -49,16 +49,8 @@ def redis_host(
     With `sentinels` (`host:port` each) the URL's host is not used: they name the primary of `master`. Raises
     `ImproperlyConfigured` if a Sentinel's address is invalid.
     """
-    common = {
-        "socket_connect_timeout": SOCKET_SECONDS,
-        "health_check_interval": HEALTH_SECONDS,
-        "retry": Retry(NoBackoff(), RETRIES, supported_errors=(RedisConnectionError,)),
-        # redis-py 5 retries only after the exceptions in this list as well.
-        "retry_on_error": [RedisConnectionError],
-    }
-    if not url.startswith("unix:"):
-        common["socket_keepalive_options"] = _keepalive()
     options = dict(parse_url(url))
+    common = _common_options(options)
     kind: Any = options.get("connection_class", Connection)
     if not sentinels:
         return common | options | {"connection_class": _CONNECTION_CLASSES[kind]}
@@ -82,6 +74,55 @@ def redis_host(
         "connection_class": SentinelTLSConnection if kind is SSLConnection else SentinelConnection,
         **tls,
     }
+
+
+def layer_host(host: Any) -> dict[str, Any]:
+    """Return a host as used by `pool` for any form that the hosts of `channels_redis` have.
+
+    Args:
+        host: A URL, a pair of host and port, or a dict: with an `address` (a URL), with `sentinels` and `master_name`,
+            or with redis-py's options of a connection.
+
+    Raises:
+        ImproperlyConfigured: The host has none of these forms. The message contains no password.
+
+    """
+    if isinstance(host, (list, tuple)) and len(host) == 2:
+        host = {"host": host[0], "port": host[1]}
+    elif isinstance(host, str):
+        host = {"address": host}
+    if not isinstance(host, Mapping):
+        raise ImproperlyConfigured(
+            f"a host of Redis is a URL, a pair (host, port) or a dict, not a {type(host).__name__}"
+        )
+    options = dict(host)
+    if address := options.pop("address", None):
+        try:
+            options = dict(parse_url(address)) | options
+        except ValueError as error:
+            raise ImproperlyConfigured(f"the address of a host of Redis cannot be read: {error}") from None
+    if "sentinels" in options:
+        if "master_name" not in options:
+            raise ImproperlyConfigured("a host of Redis with sentinels needs their master_name")
+        options["sentinel_kwargs"] = {"socket_timeout": SENTINEL_SECONDS} | (options.get("sentinel_kwargs") or {})
+        options.setdefault("connection_class", SentinelTLSConnection if options.get("ssl") else SentinelConnection)
+    else:
+        kind: Any = options.get("connection_class", Connection)
+        options["connection_class"] = _CONNECTION_CLASSES.get(kind, kind)
+    return _common_options(options) | options
+
+
+def _common_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    common = {
+        "socket_connect_timeout": SOCKET_SECONDS,
+        "health_check_interval": HEALTH_SECONDS,
+        "retry": Retry(NoBackoff(), RETRIES, supported_errors=(RedisConnectionError,)),
+        # redis-py 5 retries only after the exceptions in this list as well.
+        "retry_on_error": [RedisConnectionError],
+    }
+    if "path" not in options:
+        common["socket_keepalive_options"] = _keepalive()
+    return common
 
 
 def pool(host: Mapping[str, Any]) -> ConnectionPool:

@@ -1,4 +1,4 @@
-"""Failover by Sentinel: connections must move to the remaining primary, including those of the pub/sub layer."""
+"""Failover by Sentinel: connections must move to the remaining primary, including those of the channel layers."""
 
 import asyncio
 import gc
@@ -28,8 +28,8 @@ def sentinels(tmp_path):
         yield made
 
 
-@pytest.fixture
-async def cluster(sentinels, settings):
+@pytest.fixture(params=["channels_redis.pubsub.RedisPubSubChannelLayer", "tidewire.layers.RedisChannelLayer"])
+async def cluster(request, sentinels, settings):
     """Two nodes that can only use the Sentinels: the URL's host does not exist."""
     url = f"redis://:{PASSWORD}@no-such-host.invalid:1/0"
     settings.TIDEWIRE = settings.TIDEWIRE | {
@@ -43,9 +43,7 @@ async def cluster(sentinels, settings):
         "COALESCE_SECONDS": 0.05,
     }
     host = redis_host(url, sentinels=sentinels.addresses, master=MASTER) | {"socket_timeout": None}
-    settings.CHANNEL_LAYERS = {
-        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [host]}}
-    }
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": request.param, "CONFIG": {"hosts": [host]}}}
     conf.settings.cache_clear()
     made = Cluster("ab")
     yield made

@@ -39,6 +39,7 @@ SECTION = re.compile(r"^(Args|Attributes|Returns|Yields|Raises|Example):\n((?:(?
 ENTRY = re.compile(r"^    ([\w.]+): \S", re.MULTILINE)
 
 CHANNELS = "a method of Channels with its arguments, which Channels documents"
+LAYER = "the interface of a channel layer, which Channels documents"
 HANDLER = "called for a client's message: docs/events.md has an example of each"
 PAGE = "docs/library.md has the example: test_the_consumer_of_the_page_runs"
 TABLE = "tables are private: docs/stability.md"
@@ -58,6 +59,11 @@ NO_EXAMPLE = {
         f"tidewire.contrib.edit_lease.consumer.LeaseConsumer.lease_{name}": HANDLER
         for name in ("ask", "hand_over", "keep")
     },
+    **{
+        f"tidewire.layers.RedisChannelLayer.{name}": LAYER
+        for name in ("serialize", "deserialize", "send", "receive", "new_channel", "flush", "group_channel", "shard")
+    },
+    **{f"tidewire.layers.RedisChannelLayer.group_{name}": LAYER for name in ("add", "discard", "send")},
     "tidewire.models.OutboxEvent": TABLE,
     "tidewire.models.PublisherTurn": TABLE,
     "tidewire.models.TopicSequence": TABLE,

@@ -375,7 +375,7 @@ async def test_a_sync_consumer_cannot_send_in_the_event_loop(layer):
 
 
 async def test_an_ended_application_waits_for_its_running_handler(layer):
-    """A thread cannot be stopped: what it still sends must find its consumer."""
+    """A thread cannot be stopped, and its last frames must find its consumer."""
 
     class Long(SyncChat):
         def long(self, event):

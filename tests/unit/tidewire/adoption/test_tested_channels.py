@@ -22,7 +22,7 @@ def test_the_installed_channels_is_a_tested_one():
 
 def test_a_method_with_other_code_is_detected(monkeypatch):
     async def dispatch(self, message):
-        """Works out what to do with a message."""
+        """Call the handler of a message."""
         await self.trace(message)
 
     monkeypatch.setattr(consumer.AsyncConsumer, "dispatch", dispatch)

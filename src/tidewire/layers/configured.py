@@ -1,9 +1,7 @@
-"""The channel layer that carries hints from publishers to nodes."""
+"""The channel layer of the settings, which carries hints from publishers to nodes."""
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
-
-__all__ = ["require_layer"]
 
 
 def require_layer(name: str) -> BaseChannelLayer:
@@ -20,6 +18,7 @@ def require_layer(name: str) -> BaseChannelLayer:
 
     Example:
         >>> from tidewire.conf import settings
+        >>> from tidewire.layers import require_layer
         >>> layer = require_layer(settings().CHANNEL_LAYER)
 
     """

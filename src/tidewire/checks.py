@@ -1,0 +1,258 @@
+"""Django's system checks: settings that work on a laptop and fail in production.
+
+`manage.py check` runs those of the settings, and `manage.py check --deploy` also those that ask Redis and the database.
+`docs/checks.md` has a section for each.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004  # Django's name
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection, connections
+from django.utils.module_loading import import_string
+from redis import Redis
+from redis.exceptions import NoPermissionError, RedisError
+
+from tidewire.conf import settings
+
+PAGE = "See docs/checks.md, {}."
+MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
+CORE_LAYER = "channels_redis.core.RedisChannelLayer"
+TICKETS = "tidewire.auth.pages.TicketMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+# Wrappers of the websocket application that check the page's origin.
+ORIGIN_CHECKS = ("OriginValidator", "OriginCheck")
+# A relay polls every few seconds; a row that waited for this long has no publisher.
+RELAY_SECONDS = 60
+REDIS_SECONDS = 2.0
+
+
+def _message(kind: type[Error | Warning | Info], number: str, text: str, hint: str) -> CheckMessage:
+    return kind(text, hint=f"{hint} {PAGE.format(number)}", id=f"tidewire.{number}")
+
+
+# ruff: noqa: ARG001  # Django passes the applications to each check by this name
+@register(Tags.compatibility)
+def check_layers(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Return the problems of CHANNEL_LAYERS that always matter."""
+    problems = []
+    if not getattr(django_settings, "CHANNEL_LAYERS", None):
+        problems.append(
+            _message(
+                Error,
+                "E001",
+                "settings.CHANNEL_LAYERS is missing, so that events reach no process.",
+                'Set CHANNEL_LAYERS["default"] to tidewire.layers.RedisChannelLayer with its hosts.',
+            )
+        )
+    problems += [
+        _message(
+            Warning,
+            "W002",
+            f"CHANNEL_LAYERS[{name!r}] reads with the socket timeout of redis-py 8 (5 s), which closes idle sockets.",
+            'Give each host a "socket_timeout": None, or use tidewire.layers.RedisChannelLayer.',
+        )
+        for name, layer in _layers().items()
+        if layer.get("BACKEND") == CORE_LAYER and _major("redis") >= 8 and _has_default_timeout(layer)
+    ]
+    return problems
+
+
+@register(Tags.security)
+def check_middleware(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Return a problem if the middleware of tickets cannot read the user."""
+    middleware = list(django_settings.MIDDLEWARE)
+    if TICKETS not in middleware:
+        return []
+    before = middleware[: middleware.index(TICKETS)]
+    if not before or before[-1] != AUTHENTICATION:
+        return [
+            _message(
+                Error,
+                "E014",
+                f"{TICKETS} does not stand directly behind {AUTHENTICATION}.",
+                "Move it there: it reads the user, and must do so before other middleware can change the session.",
+            )
+        ]
+    return []
+
+
+@register(Tags.database)
+def check_sqlite(
+    app_configs: Sequence[AppConfig] | None = None,
+    databases: Sequence[str] | None = None,
+    **_options: Any,
+) -> list[CheckMessage]:
+    """Return a warning for each SQLite database with deferred transactions."""
+    return [
+        _message(
+            Warning,
+            "W003",
+            f"DATABASES[{name!r}] is a SQLite with deferred transactions: of two writers one fails at once with "
+            "'database is locked'.",
+            'Set "OPTIONS": {"transaction_mode": "IMMEDIATE"}, or use PostgreSQL.',
+        )
+        for name in databases or ()
+        if _begins_deferred(connections[name].settings_dict)
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_deployment(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Return what is wrong for several processes: the layer, the origin check, Redis and the outbox."""
+    problems = [
+        _message(
+            Warning,
+            "W004",
+            f"CHANNEL_LAYERS[{name!r}] is in memory: an event reaches only the process that sends it.",
+            "Use tidewire.layers.RedisChannelLayer.",
+        )
+        for name, layer in _layers().items()
+        if layer.get("BACKEND") == MEMORY_LAYER
+    ]
+    problems += _check_origin()
+    problems += _check_redis()
+    problems += _check_outbox()
+    return problems
+
+
+def _check_origin() -> Iterator[CheckMessage]:
+    path = getattr(django_settings, "ASGI_APPLICATION", None)
+    if not path:
+        return
+    try:
+        application = import_string(path)
+    except ImportError as error:
+        yield _message(Error, "E005", f"settings.ASGI_APPLICATION cannot be imported: {error}.", "Correct the path.")
+        return
+    websocket = getattr(application, "application_mapping", {}).get("websocket")
+    if websocket is None:
+        return
+    wrapper = websocket
+    while wrapper is not None:
+        if any(kind.__name__ in ORIGIN_CHECKS for kind in type(wrapper).__mro__):
+            return
+        wrapper = _inner(wrapper)
+    yield _message(
+        Warning,
+        "W006",
+        "The websocket application has no origin check: a page of any other site can open a socket with the cookies of "
+        "your users.",
+        "Wrap it in tidewire.auth.origin.OriginCheck, or in channels.security.websocket.AllowedHostsOriginValidator.",
+    )
+
+
+def _inner(wrapper: object) -> object:
+    for name in ("application", "inner", "_application", "_inner"):
+        if (inner := getattr(wrapper, name, None)) is not None:
+            return inner
+    return None
+
+
+def _check_redis() -> Iterator[CheckMessage]:
+    try:
+        options = settings()
+    except ImproperlyConfigured as error:
+        yield _message(Error, "E007", f"{error}.", "Correct the setting.")
+        return
+    if options.REDIS_SENTINELS:
+        # The primary changes; a check of one server would not describe the next one.
+        return
+    redis = Redis.from_url(options.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    try:
+        yield from _check_writes(redis, f"{options.PREFIX}:check")
+        yield from _check_eviction(redis)
+    except (RedisError, OSError) as error:
+        yield _message(
+            Warning,
+            "W008",
+            f"Redis is unavailable ({type(error).__name__}), so its settings were not checked.",
+            "Start Redis, or correct REDIS_URL.",
+        )
+    finally:
+        redis.close()
+
+
+def _check_writes(redis: Redis, key: str) -> Iterator[CheckMessage]:
+    for command in (
+        ("SET", key, "1", "PX", 1000),
+        ("XADD", key, "*", "a", "b"),
+        ("PUBLISH", f"asgi__group__{key}", ""),
+    ):
+        try:
+            redis.delete(key)
+            redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py has no types here
+            redis.delete(key)
+        except NoPermissionError as error:
+            yield _message(
+                Error,
+                "E009",
+                f"The Redis user of REDIS_URL may not use {command[0]}: {error}.",
+                "Allow the commands of deploy/compose/redis.acl.",
+            )
+
+
+def _check_eviction(redis: Redis) -> Iterator[CheckMessage]:
+    try:
+        policy = redis.info("memory").get("maxmemory_policy", "noeviction")
+    except NoPermissionError:
+        yield _message(
+            Info, "I010", "The Redis user may not use INFO, so the eviction policy is unknown.", "Set noeviction."
+        )
+        return
+    if policy != "noeviction":
+        yield _message(
+            Warning,
+            "W011",
+            f"Redis evicts keys (maxmemory-policy {policy}): events and presence can disappear without an error.",
+            "Set maxmemory-policy noeviction, or use a Redis of its own for caches.",
+        )
+
+
+def _check_outbox() -> Iterator[CheckMessage]:
+    from tidewire.publishing.outbox import oldest  # noqa: PLC0415  # models need the app registry
+
+    try:
+        row = oldest()
+    except DatabaseError as error:
+        yield _message(
+            Warning,
+            "W012",
+            f"The outbox cannot be read ({type(error).__name__}), so it is unknown whether a relay runs.",
+            "Run manage.py migrate.",
+        )
+        return
+    finally:
+        connection.close()
+    if row is not None and row[1] > RELAY_SECONDS:
+        yield _message(
+            Warning,
+            "W013",
+            f"An event has waited in the outbox for {row[1]:.0f} s: nothing publishes the rows that pages leave.",
+            "Run manage.py relay as a service of its own.",
+        )
+
+
+def _layers() -> dict[str, dict[str, Any]]:
+    layers = getattr(django_settings, "CHANNEL_LAYERS", None)
+    return (
+        {name: layer for name, layer in layers.items() if isinstance(layer, dict)} if isinstance(layers, dict) else {}
+    )
+
+
+def _begins_deferred(database: Mapping[str, Any]) -> bool:
+    mode = (database.get("OPTIONS") or {}).get("transaction_mode") or "DEFERRED"
+    return "sqlite3" in database["ENGINE"] and mode.upper() not in ("IMMEDIATE", "EXCLUSIVE")
+
+
+def _has_default_timeout(layer: dict[str, Any]) -> bool:
+    hosts = (layer.get("CONFIG") or {}).get("hosts") or [None]
+    return any(not (isinstance(host, dict) and "socket_timeout" in host) for host in hosts)
+
+
+def _major(package: str) -> int:
+    return int(version(package).partition(".")[0])

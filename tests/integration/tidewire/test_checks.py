@@ -1,0 +1,58 @@
+"""The system checks that ask Redis and the database."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tidewire import checks, conf
+from tidewire.models import OutboxEvent
+
+
+@pytest.fixture
+def redis_options(redis_server, settings):
+    def use(url: str) -> None:
+        settings.TIDEWIRE = settings.TIDEWIRE | {"REDIS_URL": url, "REDIS_SENTINELS": ()}
+        conf.settings.cache_clear()
+
+    use(redis_server.url)
+    yield use
+    conf.settings.cache_clear()
+
+
+def problem_ids():
+    return [problem.id.removeprefix("tidewire.") for problem in checks._check_redis()]
+
+
+def test_a_redis_of_its_own_is_good(redis_options, redis_server):
+    assert problem_ids() == []
+    assert redis_server.client.keys("*") == []
+
+
+def test_a_redis_that_evicts_is_named(redis_options, redis_server):
+    redis_server.client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        assert problem_ids() == ["W011"]
+    finally:
+        redis_server.client.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_user_without_writes_and_one_without_info_are_named(redis_options, redis_server):
+    redis_server.client.execute_command(
+        "ACL", "SETUSER", "reader", "on", ">s3cret", "~*", "&*", "+@read", "+ping", "+del"
+    )
+    redis_options(redis_server.url.replace("redis://", "redis://reader:s3cret@"))
+    assert problem_ids() == ["E009", "E009", "E009", "I010"]
+
+
+def test_a_redis_that_is_unavailable_is_named(redis_options):
+    redis_options("redis://127.0.0.1:1/0")
+    assert problem_ids() == ["W008"]
+
+
+@pytest.mark.django_db
+def test_rows_that_nothing_publishes_are_named():
+    assert list(checks._check_outbox()) == []
+    row = OutboxEvent.objects.create(event_id="6f1b0e6a-56d5-4f5b-8bb0-3c3a6f0f7d3e", topic="talk", type="x", body="{}")
+    OutboxEvent.objects.filter(pk=row.pk).update(created_at=datetime(2020, 1, 1, tzinfo=UTC))
+    [problem] = checks._check_outbox()
+    assert problem.id == "tidewire.W013"
