@@ -117,7 +117,7 @@ def _library_fields() -> Mapping[str, FieldInfo]:
 
 def _library_default(field: FieldInfo) -> str:
     if field.default_factory is not None:
-        return "{}"
+        return "{}" if field.default_factory is dict else str(field.default_factory.__doc__)
     return "" if field.default is PydanticUndefined else repr(field.default)
 
 

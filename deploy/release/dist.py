@@ -29,7 +29,7 @@ DIST = ROOT / "dist"
 PACKAGE = ROOT / "src" / "tidewire"
 # Files of an sdist besides the package: the build needs the first two, and hatchling adds the third.
 BESIDES = ("pyproject.toml", ".gitignore", "PKG-INFO", "README.md", "LICENSE", "CHANGELOG.md")
-METADATA = ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")
+METADATA = ("METADATA", "entry_points.txt", "RECORD", "WHEEL", "licenses/LICENSE")
 # The images install exactly these.
 IMAGES = {"web": ROOT / "services/web/requirements.txt", "ws": ROOT / "services/ws/requirements.txt"}
 # Packages without a wheel must be compiled, which takes minutes.
@@ -105,6 +105,7 @@ def main() -> int:
         with _environment() as python:
             _try(python, wheel, "[daphne]")
             _run([python, "-m", "tidewire", "--help"], cwd=Path("/"))
+            _run([str(Path(python).with_name("tidewire")), "--help"], cwd=Path("/"))
             _list(python, "tidewire")
         for image, requirements in IMAGES.items():
             with _environment() as python:

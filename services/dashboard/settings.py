@@ -97,6 +97,8 @@ TIDEWIRE: dict[str, Any] = {
     "ADMIN_PORT": env.admin_port,
     "ALLOWED_ORIGINS": env.allowed_origins,
     "DRAIN_SECONDS": env.ws_drain_seconds,
+    # A ws process serves sockets only, so requests have tight limits.
+    "LIMIT_REQUESTS": True,
     "CONNECTIONS_PER_NODE": env.connections_per_node,
     "SESSION_CHECK_SECONDS": env.session_check_seconds,
     # The presence of users on each document is shown in the list of documents.

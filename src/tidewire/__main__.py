@@ -1,15 +1,17 @@
 """`python -m tidewire project.asgi:application`: Daphne's command line, its flags, tidewire's server."""
 
+import functools
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 # Defaults that differ from Daphne's; the command line can override them. Daphne's access log has lines per request,
 # while tidewire logs one line at connect and one at close. In a storm of reconnects a handshake may have to queue for
 # longer than Daphne's 5 s. Pings keep Daphne's interval of 20 s, because nginx closes an idle socket after twice that
-# time (deploy/nginx). A plain request must be answered within 30 s, which is nginx's timeout for a page; Daphne has no
-# deadline for it.
-DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20", "--http-timeout", "30")
+# time (deploy/nginx).
+DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20")
 
 
 def main() -> None:
@@ -25,22 +27,49 @@ def main() -> None:
     try:
         # Checked before any import that may fail with an older package.
         require_packages()
-    except ImproperlyConfigured as error:
-        sys.exit(f"tidewire did not start: {error}")
-    _install_uvloop()
-    from daphne.cli import CommandLineInterface
-
-    from tidewire.server.daphne import TidewireServer
-
-    class Launcher(CommandLineInterface):
-        description = "Serve a Channels application with tidewire's fan-out, presence and drain"
-        server_class = TidewireServer
-
-    try:
-        Launcher().run([*DEFAULTS, *sys.argv[1:]])
+        _install_uvloop()
+        _launch([*DEFAULTS, *sys.argv[1:]])
     except ImproperlyConfigured as error:
         # The message names the setting to change; a traceback would hide it.
         sys.exit(f"tidewire did not start: {error}")
+
+
+def _launch(arguments: Sequence[str]) -> None:
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        from daphne.cli import CommandLineInterface
+
+        from tidewire.server.daphne import TidewireServer
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("daphne", "twisted", "autobahn"):
+            raise
+        raise ImproperlyConfigured(
+            f"the server needs {error.name}, which is not installed: pip install 'tidewire[daphne]'"
+        ) from error
+
+    class Launcher(CommandLineInterface):
+        description = "Serve a Channels application with tidewire's dispatch, drain and metrics"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.parser.prog = "tidewire"
+            self.parser.add_argument(
+                "--admin-port", type=int, help="Port of health and metrics (default: the setting ADMIN_PORT, else none)"
+            )
+            self.parser.add_argument("--admin-host", help="Its address (default: the setting ADMIN_HOST: 127.0.0.1)")
+
+        def run(self, args: Sequence[str]) -> None:
+            options = self.parser.parse_args(args)
+            self.server_class = functools.partial(TidewireServer, admin=(options.admin_host, options.admin_port))
+            super().run(args)
+
+        def load_asgi_app(self, asgi_app_path: str) -> Any:
+            from tidewire.project import load_application
+
+            return load_application(asgi_app_path)
+
+    Launcher().run(arguments)
 
 
 def _install_uvloop() -> None:
@@ -51,10 +80,9 @@ def _install_uvloop() -> None:
     """
     try:
         import uvloop
+        from twisted.internet import asyncioreactor
     except ImportError:
         return
-    from twisted.internet import asyncioreactor
-
     loop = uvloop.new_event_loop()
     if threads := os.environ.get("ASGI_THREADS"):
         # Daphne does the same for the loop that it creates.

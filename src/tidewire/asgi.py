@@ -47,10 +47,32 @@ def request_id(scope: Scope) -> str:
     return header(scope, b"x-request-id")[:ID_LENGTH].decode("ascii", "replace")
 
 
+def claim_socket(scope: Scope, consumer: str | None = None) -> None:
+    """Tell tidewire's server which class of consumers serves a socket; None: one with metrics of its own."""
+    _tell(scope, "claim", consumer)
+
+
+def claim_task(scope: Scope, task: object) -> None:
+    """Tell tidewire's server about a task that sends only to this socket, and may therefore wait for its client."""
+    _tell(scope, "claim_task", task)
+
+
+def _tell(scope: Scope, name: str, value: object) -> None:
+    """Call a method of tidewire's server. Other servers have none."""
+    method = getattr((scope.get("extensions") or {}).get("tidewire.writer"), name, None)
+    if method is not None:
+        method(value)
+
+
 def close_code(message: Message) -> int:
     """Return the code of a `websocket.disconnect`; `NO_STATUS` if the server gives none."""
     code = message.get("code")
     return int(code) if isinstance(code, int) else NO_STATUS
+
+
+def size_of(message: Message) -> int:
+    """Return the size of a `websocket.send`, nearly: of a text the number of characters."""
+    return len(message.get("text") or message.get("bytes") or "")
 
 
 def content(message: Message) -> tuple[str | None, bytes | None]:

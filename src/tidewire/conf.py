@@ -4,10 +4,14 @@ Each number has its reason beside it. An unknown name, a value of the wrong type
 prevent the process from starting.
 """
 
+import os
+import secrets
+import socket
 from dataclasses import field, fields
 from functools import cache
 from typing import Annotated, Any, Final
 
+from django.conf import ENVIRONMENT_VARIABLE
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
@@ -16,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from tidewire.addresses import host_name, host_port, origin_setting, parse_all
 from tidewire.redis_url import redis_url
 
-__all__ = ["Settings", "settings"]
+__all__ = ["Settings", "server_settings", "settings"]
 
 # Longer or larger than any valid use. A greater value is a mistake in the unit and may overflow a timer or a parser.
 YEAR_SECONDS: Final = 366 * 24 * 3600
@@ -25,6 +29,16 @@ MAX_INT: Final = 2**31 - 1
 MIN_SECONDS: Final = 0.001
 # Settings with secret values, which must not appear in errors.
 SECRET_SETTINGS: Final = ("REDIS_URL", "REDIS_SENTINEL_PASSWORD")
+# Stands for the address of a project that names none: a server alone never connects to Redis.
+_NO_REDIS: Final = "redis://none.invalid/0"
+# The longest part of a host's name in a node's name; the rest makes it unique.
+_HOST_LENGTH: Final = 60
+
+
+def unique_node_name() -> str:
+    """<host>-<process>-<chance>"""  # noqa: D400, D415 - the form, which docs/settings.md shows
+    host = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in socket.gethostname())
+    return f"{host[:_HOST_LENGTH]}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
 def _text_tuple(value: object) -> object:
@@ -85,7 +99,7 @@ class Settings:
     """The name of the primary in the Sentinels' configuration."""
     REDIS_SENTINEL_PASSWORD: str = ""
     """The Sentinels' own password. Empty: they require none."""
-    NODE_NAME: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "node"
+    NODE_NAME: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = field(default_factory=unique_node_name)
     """The name of this ws process in presence, metrics and logs. It must be unique among the nodes of one Redis."""
     PREFIX: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")] = "tidewire"
     """Prefix of all Redis keys and group names, so projects can share a Redis. Channels allows these characters."""
@@ -95,7 +109,9 @@ class Settings:
     ADMIN_HOST: Annotated[str, AfterValidator(_bindable)] = "127.0.0.1"
     """The address on which a ws process serves health and metrics."""
     ADMIN_PORT: Annotated[int, Field(ge=0, le=65535)] = 0
-    """The port for health and metrics. 0: no admin port, as under a test client."""
+    """The port for health and metrics. 0: no admin port, as under a test client. `--admin-port` has the same effect."""
+    ADOPT: bool = True
+    """Serve stock consumers of Channels with the library's dispatch. False: with Channels' own."""
 
     ALLOWED_ORIGINS: Annotated[TextTuple, AfterValidator(_origins)] = ()
     """Origins that may open sockets. Empty: only the origin of the requested Host is allowed."""
@@ -125,6 +141,8 @@ class Settings:
     SLOW_CONSUMER_SECONDS: Seconds = 5.0
     """A connection that remains above MAX_BACKLOG_BYTES for this long is closed with 4001."""
 
+    LIMIT_REQUESTS: bool = False
+    """Limit plain requests and handshakes by the next three settings, and answers to 30 s. False: as stock Daphne."""
     HANDSHAKE_SECONDS: Seconds = 10.0
     """The deadline of a handshake: a request of three packets arrives within it on any network."""
     HANDSHAKES_PER_NODE: Count = 4096
@@ -211,12 +229,42 @@ def settings() -> Settings:
     values = getattr(django_settings, "TIDEWIRE", None)
     if not isinstance(values, dict):
         raise ImproperlyConfigured('settings.TIDEWIRE is missing: set at least {"REDIS_URL": "redis://..."}')
+    if not values.get("REDIS_URL"):
+        raise ImproperlyConfigured("settings.TIDEWIRE: REDIS_URL is missing")
+    return _read(values)
+
+
+@cache
+def server_settings() -> Settings:
+    """Return the settings of this process for a server, which needs none and no Redis.
+
+    A project without TIDEWIRE gets the defaults. A node reads `settings`, which requires a Redis.
+
+    Raises:
+        ImproperlyConfigured: TIDEWIRE names an unknown setting or has an invalid value.
+
+    Example:
+        >>> server_settings().MAX_BACKLOG_BYTES
+        262144
+
+    """
+    values = getattr(django_settings, "TIDEWIRE", None) if django_settings.configured or _names_module() else None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ImproperlyConfigured(f"settings.TIDEWIRE must be a dict, not {type(values).__name__}")
+    return _read(values if values.get("REDIS_URL") else values | {"REDIS_URL": _NO_REDIS})
+
+
+def _names_module() -> bool:
+    return bool(os.environ.get(ENVIRONMENT_VARIABLE))
+
+
+def _read(values: dict[str, Any]) -> Settings:
     known = {known.name for known in fields(Settings)}
     unknown = sorted(str(name) for name in set(values) - known)
     if unknown:
         raise ImproperlyConfigured(f"settings.TIDEWIRE: unknown {unknown}; known are {sorted(known)}")
-    if not values.get("REDIS_URL"):
-        raise ImproperlyConfigured("settings.TIDEWIRE: REDIS_URL is missing")
     try:
         return Settings(**values)
     except ValidationError as error:

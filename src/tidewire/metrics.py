@@ -281,6 +281,34 @@ VALUES_PER_LABEL: dict[Any, tuple[str, ...]] = {
 }
 
 
+# The results and codes of a consumer that is not tidewire's; a project's own codes are added, up to a limit.
+FOREIGN_RESULTS = ("accepted", "rejected", "failed")
+FOREIGN_CLOSE_CODES = ("1000", "1001", "1005", "1006", "1011", "1012", "1013", "other")
+MAX_OWN_CODES = 20
+_own_codes: set[int] = set()
+
+
+def foreign_close_label(code: int, *, own: bool) -> str:
+    """Return the label of a close code. `own` is a code that the application has sent; clients may send any."""
+    if str(code) in OTHER_CLOSE_CODES:
+        return str(code)
+    if own and (code in _own_codes or len(_own_codes) < MAX_OWN_CODES):
+        _own_codes.add(code)
+        return str(code)
+    return "other"
+
+
+def initialise_foreign(consumer: str) -> None:
+    """Initialise the counters of a consumer that is not tidewire's with 0."""
+    CONNECTIONS.labels(consumer)
+    CONNECTION_SECONDS.labels(consumer)
+    SLOW_CLOSES.labels(consumer)
+    for result in FOREIGN_RESULTS:
+        CONNECTS.labels(consumer, result)
+    for code in FOREIGN_CLOSE_CODES:
+        CLOSES.labels(consumer, code)
+
+
 def initialise(consumer: str) -> None:
     """Initialise a consumer's counters with 0."""
     CONNECTIONS.labels(consumer)

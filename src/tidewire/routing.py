@@ -6,6 +6,7 @@ from typing import Any
 from channels.routing import URLRouter
 
 from tidewire import asgi, metrics
+from tidewire.asgi import claim_socket
 from tidewire.close_codes import CloseCode
 from tidewire.refusals import log_refusal
 
@@ -24,18 +25,25 @@ def with_fallback(router: URLRouter) -> Any:
         >>> application = with_fallback(URLRouter([]))
 
     """
+    return _Fallback(router)
 
-    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+
+class _Fallback:
+    """`inner` is the router, in which `tidewire.adopt` looks for consumers."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
-            await router(scope, receive, send)
+            await self.inner(scope, receive, send)
         except ValueError as error:
             if "No route found" not in str(error):
                 raise
+            claim_socket(scope)
             metrics.CONNECTS.labels("none", "unknown").inc()
             log_refusal("unknown", f"{scope['path'][:200]!r}", request_id=asgi.request_id(asgi.complete(scope)))
             await close_with(CloseCode.UNKNOWN, receive, send)
-
-    return application
 
 
 async def close_with(

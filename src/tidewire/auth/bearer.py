@@ -113,7 +113,7 @@ class BearerAuth:
     def __init__(
         self, application: Any, *, authenticate: Callable[[str], Any | Awaitable[Any]] = authenticate_token
     ) -> None:
-        self._application = application
+        self.application = application
         is_async = inspect.iscoroutinefunction(authenticate)
         self._authenticate = authenticate if is_async else database_sync_to_async(authenticate)
 
@@ -121,7 +121,7 @@ class BearerAuth:
         asgi.complete(scope)
         token = _token(scope)
         if token is None:
-            await self._application(scope, receive, send)
+            await self.application(scope, receive, send)
             return
         started_at = time.monotonic()
         reply = _with_subprotocol(scope, send)
@@ -130,15 +130,17 @@ class BearerAuth:
         except InvalidToken as error:
             logger.info("a token was refused: %s", error)
             metrics.AUTHENTICATIONS.labels("unknown").inc()
+            asgi.claim_socket(scope)
             await close_with(CloseCode.REVOKED, receive, reply)
             return
         if user is None:
             metrics.AUTHENTICATIONS.labels("unknown").inc()
+            asgi.claim_socket(scope)
             await close_with(CloseCode.EXPIRED, receive, reply)
             return
         metrics.AUTHENTICATIONS.labels("bearer").inc()
         scope |= {"user": user, "session_hash": "", "session_key": "", "authentication_started_at": started_at}
-        await self._application(scope, receive, reply)
+        await self.application(scope, receive, reply)
 
 
 def _token(scope: dict[str, Any]) -> str | None:

@@ -28,15 +28,16 @@ class OriginCheck:
     """
 
     def __init__(self, application: Any) -> None:
-        self._application = application
+        self.application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         asgi.complete(scope)
         page = asgi.header(scope, b"origin").decode("latin1")
         host = asgi.header(scope, b"host").decode("latin1")
         if not page or is_allowed(page, host, settings().ALLOWED_ORIGINS):
-            await self._application(scope, receive, send)
+            await self.application(scope, receive, send)
             return
+        asgi.claim_socket(scope)
         metrics.CONNECTS.labels("none", "origin").inc()
         allowed = ", ".join(settings().ALLOWED_ORIGINS) or "the host"
         log_refusal(

@@ -45,6 +45,15 @@ class TicketAuth:
     """
 
     def __init__(self, application: Any) -> None:
+        self.application = application
+
+    @property
+    def application(self) -> Any:
+        """The ASGI application behind it, which may be replaced."""
+        return self._application
+
+    @application.setter
+    def application(self, application: Any) -> None:
         self._application = application
         self._by_session = SessionMiddlewareStack(_with_session_user(application))
 
@@ -76,6 +85,7 @@ def _with_session_user(application: Any) -> Any:
                     session = await database_sync_to_async(read_session)(key)
             except (SessionUnknown, TimeoutError):
                 metrics.AUTHENTICATIONS.labels("unknown").inc()
+                asgi.claim_socket(scope)
                 log_refusal(
                     CloseCode.EXPIRED.name.lower(),
                     "neither a valid ticket nor a session that can be read",

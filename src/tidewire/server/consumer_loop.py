@@ -54,6 +54,7 @@ class ConsumerLoop(AsyncWebsocketConsumer):
         # Channels' loop without its task per connection, since messages come from one source. Returns once the socket
         # is open if the server can pass messages to the consumer directly.
         self.scope = asgi.complete(scope)
+        asgi.claim_socket(scope)
         self.base_send = send
         detached = False
         try:
@@ -207,6 +208,11 @@ class ConsumerLoop(AsyncWebsocketConsumer):
     def _count_close(self, code: int) -> None:
         """Count the end of a socket."""
         raise NotImplementedError
+
+
+def has_live_consumers() -> bool:
+    """Return whether the project has live consumers, which need a node, and its node a Redis."""
+    return any(live.__subclasses__() for live in ConsumerLoop.__subclasses__())
 
 
 def _swallow(closing: "asyncio.Future[None]") -> None:

@@ -4,9 +4,11 @@ There is one node per event loop, started at its first use, because Daphne has n
 """
 
 import asyncio
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from tidewire.conf import Settings, settings
+from tidewire.fanout.connection import attempt
 from tidewire.layers import require_layer
 from tidewire.presence.redis import presence_store
 from tidewire.server.node import F, FeatureFactory, Node
@@ -14,6 +16,7 @@ from tidewire.streams.redis import stream_store
 
 _nodes: WeakKeyDictionary[asyncio.AbstractEventLoop, Node] = WeakKeyDictionary()
 _registered: list[FeatureFactory] = []
+_on_start: list[Callable[[Node], None]] = []
 
 
 def register(feature: type[F]) -> type[F]:
@@ -41,6 +44,18 @@ def node() -> Node:
     return _nodes[loop]
 
 
+def running_node() -> Node | None:
+    """Return the node of the running loop, if one was started."""
+    return _nodes.get(asyncio.get_running_loop())
+
+
+def on_start(started: Callable[[Node], None]) -> None:
+    """Call `started` with each node of this process when it starts, which is when the first consumer needs it."""
+    _on_start.append(started)
+
+
 def set_node(node: Node) -> None:
     """Let `node` return this node in the running loop."""
     _nodes[asyncio.get_running_loop()] = node
+    for started in _on_start:
+        attempt(started, node)

@@ -26,14 +26,18 @@ from twisted.logger import (
 )
 
 from tidewire import metrics
-from tidewire.conf import settings
+from tidewire.asgi import size_of
+from tidewire.conf import server_settings, settings
 from tidewire.fanout.connection import attempt
 from tidewire.layers import require_layer
 from tidewire.redis.clients import require_version
 from tidewire.server import handshake, open_files
 from tidewire.server.admin_port import listen as listen_admin
-from tidewire.server.current_node import node
+from tidewire.server.all_sockets import AllSockets
+from tidewire.server.consumer_loop import has_live_consumers
+from tidewire.server.current_node import node, on_start, running_node
 from tidewire.server.drain import Drainer
+from tidewire.server.foreign_sockets import ForeignSockets
 from tidewire.server.garbage_collection import freeze_startup_objects
 from tidewire.server.inbound import InboundLimits
 from tidewire.server.node import Node
@@ -46,6 +50,8 @@ logger = logging.getLogger(__name__)
 LISTEN_BACKLOG = 4096
 # Time after the drain in which presence must be handed over before the process exits without it.
 DRAIN_MARGIN_SECONDS = 5.0
+# nginx's timeout for a page. Daphne has no deadline for an answer, nor has this server unless requests are limited.
+REQUEST_SECONDS = 30
 # Daphne checks all its sockets every two seconds, in one go; tidewire does so in twenty parts.
 CHECK_ALL_SECONDS = 2.0
 CHECK_SECONDS = 0.1
@@ -54,16 +60,29 @@ CHECK_SECONDS = 0.1
 class TidewireServer(Server):
     """Serves an ASGI application as Daphne does; all differences are in this class."""
 
-    def __init__(self, application: Any, endpoints: Sequence[str] = (), **options: Any) -> None:
-        # Checked first, so that a project without the settings gets an error before the server has started anything.
-        limits = settings()
-        require_layer(limits.CHANNEL_LAYER)
-        open_files.reserve(connections=limits.CONNECTIONS_PER_NODE, handshakes=limits.HANDSHAKES_PER_NODE)
+    def __init__(
+        self,
+        application: Any,
+        endpoints: Sequence[str] = (),
+        *,
+        admin: tuple[str | None, int | None] = (None, None),
+        **options: Any,
+    ) -> None:
+        # Checked first, so that a project gets an error before the server has started anything.
+        limits = server_settings()
+        self._admin_address = (admin[0] or limits.ADMIN_HOST, limits.ADMIN_PORT if admin[1] is None else admin[1])
+        if has_live_consumers():
+            require_layer(settings().CHANNEL_LAYER)
+            open_files.reserve(connections=limits.CONNECTIONS_PER_NODE, handshakes=limits.HANDSHAKES_PER_NODE)
+        else:
+            open_files.reserve_all()
+        if limits.LIMIT_REQUESTS and options.get("http_timeout") is None:
+            options["http_timeout"] = REQUEST_SECONDS
         options["signal_handlers"] = False
         super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
         self._ports: list[Any] = []
         self._drainer: Drainer | None = None
-        self._node: Node | None = None
+        self.foreign = ForeignSockets(limit_bytes=limits.MAX_BACKLOG_BYTES, slow_seconds=limits.SLOW_CONSUMER_SECONDS)
         self._watchdog: Watchdog | None = None
         self._end_of_hang = EndOfHang()
         self._task: asyncio.Future[None] | None = None
@@ -72,7 +91,7 @@ class TidewireServer(Server):
         self._inbound_limits = InboundLimits(
             message_bytes=limits.MAX_MESSAGE_BYTES,
             frames_per_second=limits.FRAMES_PER_SECOND,
-            handshakes=limits.HANDSHAKES_PER_NODE,
+            handshakes=limits.HANDSHAKES_PER_NODE if limits.LIMIT_REQUESTS else None,
         )
 
     def run(self) -> None:
@@ -87,9 +106,18 @@ class TidewireServer(Server):
         self._fail(f"{failure.getErrorMessage()} Give another port with --port, or end the process that has this one.")
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        if scope["type"] == "websocket":
-            scope["extensions"] = {"tidewire.writer": protocol}
-        return super().create_application(protocol, scope)
+        if scope["type"] != "websocket":
+            return super().create_application(protocol, scope)
+        scope["extensions"] = {"tidewire.writer": protocol}
+        protocol.foreign = socket = self.foreign.add(protocol)
+        queue = super().create_application(protocol, scope)
+        instance = self.connections.get(protocol, {}).get("application_instance")
+        if instance is None:
+            self.foreign.application_ended(socket)
+        else:
+            socket.tasks = (instance, *socket.tasks)
+            instance.add_done_callback(lambda _ended: self.foreign.application_ended(socket))
+        return queue
 
     def detached(self, protocol: Any) -> None:
         """Keep the socket open without an application, and without Daphne's check of it every second."""
@@ -108,20 +136,26 @@ class TidewireServer(Server):
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         if protocol in self._detached:
             protocol.handle_reply(message)
-        else:
-            await super().handle_reply(protocol, message)
+            return
+        if message["type"] == "websocket.send" and protocol.foreign is not None:
+            size = size_of(message)
+            if not self.foreign.has_room(protocol.foreign, size) and not await self.foreign.wait_for_room(
+                protocol.foreign, size
+            ):
+                return
+        await super().handle_reply(protocol, message)
 
     def timeout_checker(self) -> None:
         """Daphne's method for a share of the open sockets at a time, so that their pings are spread over time."""
-        for protocol in list(self.connections):
-            attempt(protocol.check_timeouts)
-        share = math.ceil(len(self._detached) * CHECK_SECONDS / CHECK_ALL_SECONDS)
-        for protocol in list(itertools.islice(self._detached, share)):
-            del self._detached[protocol]
-            self._detached[protocol] = None
-            # The failure of one must not prevent the pings of the others.
-            attempt(protocol.check_timeouts)
-        reactor.callLater(CHECK_SECONDS, self.timeout_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
+        for checked in (self.connections, self._detached):
+            share = math.ceil(len(checked) * CHECK_SECONDS / CHECK_ALL_SECONDS)
+            for protocol in list(itertools.islice(checked, share)):
+                # The last in the order from now on.
+                checked[protocol] = checked.pop(protocol)
+                # The failure of one must not prevent the pings of the others.
+                attempt(protocol.check_timeouts)
+        seconds = CHECK_SECONDS if self.connections or self._detached else CHECK_ALL_SECONDS
+        reactor.callLater(seconds, self.timeout_checker)  # type: ignore[arg-type]  # the stub takes it for a method's
 
     def application_checker(self) -> None:
         """Daphne's method, called once a second; it also resets the count of frames."""
@@ -167,41 +201,42 @@ class TidewireServer(Server):
         freeze_startup_objects()
         limit_read_size()
         self.ws_factory.protocol = create_protocol_class(self.ws_factory, self._inbound_limits)
-        limits = settings()
-        handshake.limit_requests(
-            self.http_factory,
-            seconds=limits.HANDSHAKE_SECONDS,
-            limit=limits.HANDSHAKES_PER_NODE,
-            request_bytes=limits.MAX_REQUEST_BYTES,
-        )
+        limits = server_settings()
+        if limits.LIMIT_REQUESTS:
+            handshake.limit_requests(
+                self.http_factory,
+                seconds=limits.HANDSHAKE_SECONDS,
+                limit=limits.HANDSHAKES_PER_NODE,
+                request_bytes=limits.MAX_REQUEST_BYTES,
+            )
 
     async def _start(self) -> None:
         """Start all parts that sockets depend on. The server must not serve without one of them."""
-        limits = settings()
+        limits = server_settings()
+        host, port = self._admin_address
         try:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._on_signal)
-            self._node = this_node = node()
             metrics.DRAIN_LIMIT_SECONDS.set(limits.DRAIN_SECONDS + DRAIN_MARGIN_SECONDS)
-            self._drainer = Drainer(this_node, stop_listening=self.stop_listening)
-            if limits.ADMIN_PORT:
+            self._drainer = Drainer(AllSockets(self.foreign, limits), stop_listening=self.stop_listening)
+            if port:
                 listen_admin(
-                    limits.ADMIN_HOST,
-                    limits.ADMIN_PORT,
+                    host,
+                    port,
                     self._drainer,
                     self._on_signal,
-                    measure=this_node.update_metrics,
-                    reached_redis=lambda: this_node.reached_redis,
+                    measure=_update_metrics,
+                    reached_redis=_reached_redis,
                 )
-            this_node.serve(self._drainer, self._on_signal)
-            self._watch()
-            await require_version()
-            self._end_of_hang.postpone()
+            on_start(self._serve_node)
+            if has_live_consumers():
+                node()
+                await require_version()
         except CannotListenError as error:
             self._fail(
-                f"the admin port {limits.ADMIN_HOST}:{limits.ADMIN_PORT} cannot be had: {error.socketError}. "
-                "Give each node of this host an ADMIN_PORT (TIDEWIRE_ADMIN_PORT) of its own."
+                f"the admin port {host}:{port} cannot be had: {error.socketError}. Give each process of this host an "
+                "ADMIN_PORT of its own (--admin-port, TIDEWIRE_ADMIN_PORT)."
             )
         except ImproperlyConfigured as error:
             self._fail(str(error))
@@ -211,9 +246,18 @@ class TidewireServer(Server):
 
     def _fail(self, reason: str) -> None:
         """End the process with an exit code other than 0: the command line checks `abort_start`."""
-        logger.critical("tidewire did not start: %s", reason)
+        # Not logged: a project's LOGGING may send it elsewhere, or nowhere.
+        print(f"tidewire did not start: {reason}", file=sys.stderr)  # noqa: T201
         self.abort_start = True
         self.stop()
+
+    def _serve_node(self, started: Node) -> None:
+        """Let a node that has started use this server's drain. A server without a node costs nothing while idle."""
+        assert self._drainer is not None
+        started.serve(self._drainer, self._on_signal)
+        if self._watchdog is None:
+            self._watch()
+            self._end_of_hang.postpone()
 
     def _watch(self) -> None:
         # A port chosen by the kernel would change when listening again; sockets of other kinds may be shared.
@@ -233,10 +277,11 @@ class TidewireServer(Server):
 
     async def _drain_and_stop(self) -> None:
         assert self._drainer is not None
-        assert self._node is not None
+        seconds = server_settings().DRAIN_SECONDS + DRAIN_MARGIN_SECONDS
         try:
-            await asyncio.wait_for(self._drainer.drain(), settings().DRAIN_SECONDS + DRAIN_MARGIN_SECONDS)
-            await self._node.finish()
+            await asyncio.wait_for(self._drainer.drain(), seconds)
+            if (this_node := running_node()) is not None:
+                await this_node.finish()
         except TimeoutError:
             logger.critical("the drain did not end in time; the sockets that are left are dropped")
         except Exception:
@@ -247,6 +292,17 @@ class TidewireServer(Server):
                 self._watchdog.stop()
             self._end_of_hang.stop()
             self.stop()
+
+
+def _update_metrics() -> None:
+    if (this_node := running_node()) is not None:
+        this_node.update_metrics()
+
+
+def _reached_redis() -> bool:
+    """Return whether Redis has answered, if a node needs it."""
+    this_node = running_node()
+    return this_node is None or this_node.reached_redis
 
 
 def _with_backlog(endpoint: str) -> str:

@@ -8,14 +8,15 @@ import logging
 import math
 import random
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from typing import Literal, Protocol
 
 from tidewire import metrics
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings
 from tidewire.events import Drain
-from tidewire.fanout.connection import Connection, attempt
-from tidewire.fanout.frames import frame_event
+from tidewire.fanout.connection import attempt
+from tidewire.fanout.frames import Frame, frame_event
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +35,26 @@ CLOSE_NOW_SECONDS = 1.0
 State = Literal["listening", "draining", "drained"]
 
 
+class Drainable(Protocol):
+    """A socket as a drain sees it."""
+
+    def write(self, frame: Frame) -> None:
+        """Send a control message of tidewire, if the client can read it."""
+
+    def close(self, code: CloseCode) -> None:
+        """Start to close the socket."""
+
+
 class Drained(Protocol):
     """The parts of a node that a drain needs."""
 
-    connections: set[Connection]
-    settings: Settings
+    @property
+    def connections(self) -> AbstractSet[Drainable]:
+        """The open sockets."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, with DRAIN_SECONDS."""
 
     async def stop(self) -> None:
         """End the tasks and hand over presence."""
@@ -90,7 +106,7 @@ class Drainer:
         self.state = "drained"
         logger.info("drained")
 
-    async def _close(self, connections: list[Connection], seconds: float) -> None:
+    async def _close(self, connections: list[Drainable], seconds: float) -> None:
         """Close the sockets in random order, evenly over the time; each client is notified just before."""
         random.shuffle(connections)
         loop = asyncio.get_running_loop()
@@ -110,14 +126,14 @@ class Drainer:
             if closed < len(connections):
                 await asyncio.sleep(TICK_SECONDS)
 
-    def _close_one(self, connection: Connection) -> None:
+    def _close_one(self, connection: Drainable) -> None:
         if connection in self._node.connections:
             # With Daphne a close frame cannot carry the reconnect hint, so an event carries it. Pacing spreads the
             # reconnects.
             attempt(connection.write, frame_event(Drain(reconnect_in_seconds=0.0)))
             attempt(connection.close, CloseCode.DRAINING)
 
-    async def _wait_until_gone(self, closed: set[Connection], seconds: float) -> None:
+    async def _wait_until_gone(self, closed: set[Drainable], seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         # Polling at 20 Hz for a few seconds, once per process, is simpler than an event on the hot path.

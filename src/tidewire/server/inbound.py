@@ -25,7 +25,8 @@ class InboundLimits:
     message_bytes: int
     frames_per_second: int
     # Number of sockets that wait for the application to accept them.
-    handshakes: int
+    # None: as many as there are.
+    handshakes: int | None
     waiting: set[Any] = field(default_factory=set)
     # Frames per socket in the current second. A counter on each connection would use memory while the connection is
     # idle.
@@ -41,7 +42,7 @@ class LimitedProtocol(WebSocketProtocol):
     closedByMe: Any
 
     def onConnect(self, request: Any) -> Any:
-        if len(self.limits.waiting) >= self.limits.handshakes:
+        if self.limits.handshakes is not None and len(self.limits.waiting) >= self.limits.handshakes:
             metrics.LIMIT_REJECTIONS.labels("handshakes").inc()
             log_refusal("handshakes", request_id=self._request_id)
             # A proxy tries the next node after a 503.
@@ -74,7 +75,7 @@ class LimitedProtocol(WebSocketProtocol):
             super().onClose(wasClean, code, reason)
 
     def dataReceived(self, data: bytes) -> None:
-        if self.state == self.STATE_CONNECTING and self in self.limits.waiting:
+        if self.limits.handshakes is not None and self.state == self.STATE_CONNECTING and self in self.limits.waiting:
             # The request is complete. A client must wait for the response; data sent before it would accumulate.
             metrics.LIMIT_REJECTIONS.labels("request").inc()
             log_refusal("request", request_id=self._request_id)

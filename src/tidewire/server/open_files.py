@@ -4,6 +4,20 @@ from django.core.exceptions import ImproperlyConfigured
 
 # Logs, connections to Redis, the admin port, the database, timers.
 OTHER_FILES = 256
+# More than a process of Python can serve.
+MANY_FILES = 65_536
+
+
+def reserve_all() -> None:
+    """Raise this process's soft limit as far as it may, for a server that has no limits of its own."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has no such limits
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def reserve(*, connections: int, handshakes: int) -> None:

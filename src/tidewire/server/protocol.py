@@ -17,6 +17,8 @@ from twisted.python.failure import Failure
 
 from tidewire.asgi import ABNORMAL_CLOSURE
 from tidewire.fanout.connection import Connection, attempt
+from tidewire.fanout.frames import frame
+from tidewire.server.foreign_sockets import ForeignSocket
 from tidewire.server.inbound import InboundLimits, LimitedProtocol
 from tidewire.server.inbox import Inbox
 
@@ -47,6 +49,7 @@ _OPEN_ATTRIBUTES = (
     "current_frame",
     "data",
     "factory",
+    "foreign",
     "inside_message",
     "last_ping",
     "path",
@@ -99,6 +102,13 @@ class DirectProtocol(LimitedProtocol):
     _transport_details: Any = None
     request: Any
     _connection: Connection | None = None
+    # Set while the socket is no live consumer's.
+    foreign: ForeignSocket | None = None
+    closed_by_server: int | None = None
+
+    def code_of(self, code: int | None) -> int:
+        # A client that is slow to answer a drain's close frame was sent the code nevertheless.
+        return self.closed_by_server if self.closed_by_server and code == ABNORMAL_CLOSURE else super().code_of(code)
 
     def __init__(self) -> None:
         """Skip autobahn's `__init__`, which creates two Deferreds, a list, a dict and an object that are never used."""
@@ -116,6 +126,28 @@ class DirectProtocol(LimitedProtocol):
         if self.state == OPEN:
             self._plain = self._direct and self._perMessageCompress is None
             self._drop_handshake_attributes()
+            if self.foreign is not None:
+                self.foreign.opened()
+
+    def serverReject(self) -> None:
+        if self.foreign is not None:
+            self.foreign.rejected()
+        super().serverReject()
+
+    def claim(self, consumer: str | None) -> None:
+        """Name the class of consumers that serves this socket; None: a live consumer, which is not foreign."""
+        if self.foreign is None:
+            return
+        if consumer is None:
+            self.server.foreign.discard(self.foreign)
+            self.foreign = None
+        else:
+            self.foreign.consumer = consumer
+
+    def claim_task(self, task: Any) -> None:
+        """Add a task that sends only to this socket."""
+        if self.foreign is not None:
+            self.foreign.tasks = (*self.foreign.tasks, task)
 
     def _drop_handshake_attributes(self) -> None:
         self.request = _Path(self.request.path)
@@ -161,6 +193,8 @@ class DirectProtocol(LimitedProtocol):
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.end(self.code_of(code))
+        if self.foreign is not None:
+            self.server.foreign.closed(self.foreign, self.code_of(code))
         super().onClose(wasClean, code, reason)
 
     def _closeConnection(self, abort: bool = False) -> None:
@@ -235,6 +269,19 @@ class DirectProtocol(LimitedProtocol):
         except Exception:  # noqa: BLE001 - uvloop closes its handle of a reset socket without a report
             self._report_loss()
 
+    def close_by_server(self, code: int) -> None:
+        """Start the close handshake with any code of the protocol. autobahn's own method refuses 1012 and 1013."""
+        if self.state == OPEN:
+            self.sendCloseFrame(code=code, isReply=False)
+            self.closed_by_server = code
+
+    def close_at_once(self, code: int) -> None:
+        """Close a socket whose client does not read: the code is the application's, as the client cannot get it."""
+        if self.state == OPEN:
+            self.failedByMe = True
+            self.sendCloseFrame(code=code, isReply=False)
+            self.abort()
+
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         transport = self.transport
         if (
@@ -292,14 +339,21 @@ class DirectProtocol(LimitedProtocol):
         if message["type"] == "websocket.send" and self.state == self.STATE_OPEN:
             text = message.get("text")
             data = message.get("bytes")
+            if text and data is None and self._plain and not self.send_state:
+                # As `sendMessage` does for a message in one frame, without autobahn's options.
+                self.sendData(frame(text).wire)
+                return
             if text == "" and data is None:
                 self.sendMessage(b"", False)
                 return
             if data == b"" and text is None:
                 self.sendMessage(b"", True)
                 return
-        if message["type"] == "websocket.close" and self.state not in (self.STATE_CONNECTING, self.STATE_OPEN):
-            return
+        if message["type"] == "websocket.close":
+            if self.state not in (self.STATE_CONNECTING, self.STATE_OPEN):
+                return
+            if self.foreign is not None:
+                self.foreign.closing(message.get("code") or 1000)
         super().handle_reply(message)
 
 

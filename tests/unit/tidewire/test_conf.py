@@ -1,5 +1,7 @@
 """The library's settings: an invalid value stops the start with a message that names it."""
 
+import os
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -27,6 +29,30 @@ def test_what_is_not_given_has_a_default(read):
     settings_read = read(GIVEN | {"LEASE_SECONDS": 20.0})
     assert settings_read.LEASE_SECONDS == 20.0
     assert settings_read.GRACE_SECONDS == 3.0
+
+
+def test_a_server_needs_no_settings(settings):
+    """Nor a Redis: a stock project has neither."""
+    conf.server_settings.cache_clear()
+    try:
+        del settings.TIDEWIRE
+        assert conf.server_settings().ADOPT
+        conf.server_settings.cache_clear()
+        settings.TIDEWIRE = {"DRAIN_SECONDS": 5.0}
+        assert conf.server_settings().DRAIN_SECONDS == 5.0
+        conf.server_settings.cache_clear()
+        settings.TIDEWIRE = {"DRAIN_SECOND": 5.0}
+        with pytest.raises(ImproperlyConfigured, match=r"unknown \['DRAIN_SECOND'\]"):
+            conf.server_settings()
+    finally:
+        conf.server_settings.cache_clear()
+
+
+def test_a_node_has_a_name_of_its_own(read):
+    """Two nodes of one name would share a lease, so that each ends the presence of the other."""
+    names = {Settings(**GIVEN).NODE_NAME for _ in range(10)}
+    assert len(names) > 1
+    assert all(str(os.getpid()) in name for name in names)
 
 
 def test_settings_are_read_once(read):

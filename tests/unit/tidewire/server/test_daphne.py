@@ -4,6 +4,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from tidewire import conf
+from tidewire.consumers import LiveConsumer
+from tidewire.server.consumer_loop import ConsumerLoop
 from tidewire.server.daphne import TidewireServer
 
 
@@ -11,15 +13,29 @@ from tidewire.server.daphne import TidewireServer
 def read_anew():
     """Clear cached settings, because these tests have their own."""
     conf.settings.cache_clear()
+    conf.server_settings.cache_clear()
     yield
     conf.settings.cache_clear()
+    conf.server_settings.cache_clear()
 
 
-def test_a_project_without_settings_is_told_before_anything_is_served(settings, read_anew):
+def test_a_project_with_live_consumers_and_no_settings_is_told_before_anything_is_served(settings, read_anew):
     """After the start the server would accept sockets and never serve them."""
+
+    class NewsConsumer(LiveConsumer):
+        """Needs a node, and its node a Redis."""
+
     del settings.TIDEWIRE
     with pytest.raises(ImproperlyConfigured, match="TIDEWIRE is missing"):
-        TidewireServer(lambda: None)
+        TidewireServer(lambda: None, ["tcp:port=0:interface=127.0.0.1"])
+
+
+def test_a_project_of_other_consumers_needs_no_settings(settings, read_anew, monkeypatch):
+    """Nothing of a stock project needs a Redis of tidewire."""
+    monkeypatch.setattr(ConsumerLoop, "__subclasses__", list)
+    del settings.TIDEWIRE
+    server = TidewireServer(lambda: None, ["tcp:port=0:interface=127.0.0.1"])
+    assert server.http_timeout is None, "as stock Daphne: an answer has no deadline"
 
 
 def test_a_client_that_left_during_the_handshake_is_not_kept():

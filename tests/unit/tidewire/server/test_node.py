@@ -14,6 +14,8 @@ from tidewire.fanout.connection import Connection
 from tidewire.fanout.frames import frame
 from tidewire.fanout.hub import LONGEST_CHECK_SECONDS
 from tidewire.presence import PresenceKey
+from tidewire.server import current_node
+from tidewire.server.current_node import on_start, running_node, set_node
 from tidewire.server.drain import Drainer
 from tidewire.server.node import Feature, FeatureFactory, Node
 
@@ -321,3 +323,15 @@ def _node(here: Node, features: list[FeatureFactory]) -> Node:
 
 def _with(here: Node, **features: object):
     return dataclasses.replace(here.settings, **features)
+
+
+async def test_a_server_learns_of_a_node_that_starts_late(monkeypatch, here):
+    """A node starts with the first consumer that needs one, which may be long after the server."""
+    monkeypatch.setattr(current_node, "_on_start", [])
+    monkeypatch.setattr(current_node, "_nodes", {})
+    started = []
+    on_start(started.append)
+    assert running_node() is None
+    set_node(here)
+    assert started == [here]
+    assert running_node() is here

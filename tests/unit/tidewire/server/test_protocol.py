@@ -270,6 +270,10 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
     ours = {
         "_drop_handshake_attributes",
         "bind",
+        "claim",
+        "claim_task",
+        "close_at_once",
+        "close_by_server",
         "detach",
         "write",
         "try_write",

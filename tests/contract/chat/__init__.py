@@ -1,0 +1,1 @@
+"""A Channels project as a stranger has it: the tutorial's chat, async and sync, which knows nothing of tidewire."""
