@@ -23,6 +23,7 @@ TAKEN_PATHS: Final = frozenset(
         "notifications",
         "operations",
         "people",
+        "ready",
         "readyz",
         "session",
         "signup",

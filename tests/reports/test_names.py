@@ -39,7 +39,7 @@ KNOWN = {name for metric in declared() for name in queried(exported(metric), met
     name for each in load.DECLARED for name in queried(each.exported, each.kind)
 }
 # Names that are not metrics: a cookie, a schema of the database, a host of Docker.
-OTHERS = {"tidewire_ticket", "tidewire_front", "tidewire_outboxevent"}
+OTHERS = {"tidewire_ticket", "tidewire_front", "tidewire_outboxevent", "tidewire_before_restore"}
 
 
 def mentions():
@@ -111,7 +111,7 @@ def defined():
         for path in sorted((ROOT / folder).rglob("*.py")):
             module = ".".join(path.relative_to(ROOT / folder).with_suffix("").parts)
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not registered(node):
                     yield module, "", node.name
                 if isinstance(node, ast.ClassDef):
                     for inner in node.body:
@@ -120,8 +120,9 @@ def defined():
 
 
 def registered(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Return whether a decorator registers the function with pydantic, which calls it."""
-    return any("validator" in ast.unparse(each) for each in function.decorator_list)
+    """Return whether a decorator registers the function with pydantic or Django's checks, which call it."""
+    decorators = [ast.unparse(each) for each in function.decorator_list]
+    return any("validator" in each or each.startswith("register(Tags.") for each in decorators)
 
 
 def is_a_hook(module: str, owner: str, name: str) -> bool:
