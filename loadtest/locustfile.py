@@ -33,8 +33,10 @@ from loadtest.run.coordinator import Coordinator, OneProcess, WorkerConnection, 
 from loadtest.run.figures import Moment
 from loadtest.run.generator_health import Pulse, Sample
 from loadtest.run.locust_figures import add_to_locust
+from loadtest.run.machine_watch import MachineWatch
 from loadtest.run.node_restarts import NodesByCommand, NodesByProcess
 from loadtest.run.objectives import OBJECTIVES, Objectives
+from loadtest.run.own_faults import name_own_faults
 from loadtest.run.planted_faults import KINDS, PlantedFaults
 from loadtest.run.run_controller import RunController
 from loadtest.run.run_state import Run
@@ -112,11 +114,12 @@ def _prepare(environment: Environment, **_more: Any) -> None:
         planted=PlantedFaults(planted, objectives.late_seconds + 1.0) if planted else None,
     )
     environment.events.request.add_listener(run.answered)  # type: ignore[no-untyped-call] # Locust has no types
+    name_own_faults(environment, run)
     run.addresses = tuple(filter(None, options.sockets_at.split(",")))
     run.authority = options.ca
     if options.shape == "steps":
         step = options.step_users or max(1, (options.num_users or 1) // DEFAULT_STEPS)
-        run.search = Search(step, options.num_users or 1, objectives.delivery_p95_ms)
+        run.search = Search(step, options.num_users or 1)
     services = Services(options.services_of) if options.services_of else None
     DashboardUser.run_state = RunController.run_state = run
     RunController.nodes = (
@@ -178,20 +181,22 @@ def _finish(environment: Environment, **_more: Any) -> None:
 
 def _observe(run: Run, services: Services | None, coordinator: Coordinator | None) -> None:
     """Record the state of the run every second. Of several generator processes, the worst values count."""
-    usage = Usage({}, {})
+    usage, foreign = Usage({}, {}), None
     read_at = time.monotonic()
+    machine = MachineWatch(run, services, RunController.nodes)
 
     def note(sample: Sample) -> None:
-        nonlocal usage, read_at
+        nonlocal usage, foreign, read_at
         states = coordinator.states() if isinstance(coordinator, WorkerProcesses) else {}
         if states:
             cpu, lag = (max(state[name] for state in states.values()) for name in ("cpu", "lag_ms"))
             sample = Sample(sample.at, max(cpu, sample.cpu), max(lag, sample.lag_ms))
         run.samples.append(sample)
-        if services is not None and time.monotonic() - read_at >= SERVICES_SECONDS:
+        if coordinator is not None and time.monotonic() - read_at >= SERVICES_SECONDS:
             read_at = time.monotonic()
+            workers = [state["process"] for state in states.values()]
             # In a thread, because the readings must not delay the event loop.
-            usage = gevent.get_hub().threadpool.apply(services.read)
+            usage, foreign = gevent.get_hub().threadpool.apply(machine.read, (workers,))
             run.memory = {name: max(used, run.memory.get(name, 0)) for name, used in usage.rss_bytes.items()}
         live, sockets = (total(states, "live"), total(states, "sockets")) if states else (len(run.users), run.sockets)
         moment = Moment(
@@ -199,6 +204,7 @@ def _observe(run: Run, services: Services | None, coordinator: Coordinator | Non
             # CPU use since the previous call.
             machine=psutil.cpu_percent() / 100 * CORES,
             paths=paths(states) if states else dict(run.paths),
+            foreign=foreign,
         )
         run.figures.moments.append(moment)
 

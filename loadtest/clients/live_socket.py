@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import random
 import socket
 import struct
@@ -25,7 +26,7 @@ from loadtest.clients.socket_readers import Closed, SocketReader, socket_reader
 from loadtest.run import figures
 from loadtest.run.message_cache import Message
 from loadtest.run.run_state import HOLD, Run
-from testkit.delivery_ledger import Ledger, parse_position
+from testkit.delivery_ledger import Kind, Ledger, parse_position
 from testkit.frame_parser import FrameError
 from testkit.page_client import HANDSHAKE_SECONDS, PING, STREAM, SeenIds, longest_delay
 
@@ -35,7 +36,15 @@ IDLE_TIMEOUT_SECONDS = 45.0
 PLANNED = (4000, 4005)
 _turns = itertools.count()
 
+# Messages that answer no subscription.
+NO_ANSWERS = ("pong", "error", "drain")
+logger = logging.getLogger(__name__)
+
 Handler = Callable[[dict[str, Any]], None]
+
+
+class Unreadable(Exception):
+    """A message breaks the protocol of the live sockets, which is a fault of the product."""
 
 
 class LiveSocket:
@@ -64,6 +73,8 @@ class LiveSocket:
         # The position as text, which the server parses.
         self._position_text = at
         self._ledger = ledger
+        # The page's position, if it is due all events from there.
+        self._page = self._at if ledger is not None and ledger.epochs else None
         self._seen = SeenIds()
         self._socket: WebSocket | None = None
         self._reader: SocketReader | None = None
@@ -82,13 +93,18 @@ class LiveSocket:
             self._may_connect.set()
         self._pinged: float | None = None
         self._subscribed = 0.0
+        # The time of the handshake while no message has answered the subscription, and the end of the wait for one.
+        self._unanswered_since: float | None = None
+        self._answer_timeout: Greenlet | None = None
         self._greenlet = gevent.spawn(self._run_until_closed)
 
     def close(self) -> None:
         """Close for good without waiting, as when a user leaves the page."""
+        if self._closed:
+            return
+        self._undo_damage()
         self._closed = True
-        if self._ledger is not None:
-            self._ledger.left()
+        self._leave_ledger()
         self._release(polite=True)
         self._greenlet.kill(block=False)
 
@@ -112,13 +128,31 @@ class LiveSocket:
             try:
                 self._connect()
                 self._read()
-            except (OSError, WebSocketException, FrameError, Closed) as error:
+            except (OSError, WebSocketException, FrameError, Closed, Unreadable) as error:
                 if self._ended(error):
                     return
+            except Exception as error:  # noqa: BLE001 - anything else is a fault of the load test, which it must name
+                self._break(error)
+                return
             finally:
                 self._release()
             if self._may_connect.is_set():
                 gevent.sleep(self._delay())
+
+    def _break(self, error: Exception) -> None:
+        """Record that the load test's own code failed. No later event counts as lost: it was not read."""
+        logger.error("%s: the load test's own code failed", self.name, exc_info=error)
+        self._run.broke(error)
+        self._closed = True
+        self._leave_ledger(has_failed=True)
+
+    def _leave_ledger(self, *, has_failed: bool = False) -> None:
+        if self._ledger is None or self._ledger.is_closed:
+            return
+        now = self._run.clock()
+        (self._ledger.failed if has_failed else self._ledger.left)(now)
+        if self._page is not None:
+            self._run.accounts.audience.left(self._page, now)
 
     @property
     def _has_lost_network(self) -> bool:
@@ -166,8 +200,9 @@ class LiveSocket:
         self._socket = opened
         self._run.paths[self.name] += 1
         self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
-        again = self._ledger is not None and bool(self._ledger.epochs)
-        self._catching_up_to = self._run.accounts.furthest if again else None
+        self._catching_up_to = self._run.accounts.furthest if self._subscribed else None
+        self._unanswered_since = time.perf_counter()
+        self._answer_timeout = gevent.spawn_later(self._run.objectives.answer_seconds, self._note_deaf)
 
     def _read(self) -> None:
         assert self._socket is not None
@@ -175,6 +210,22 @@ class LiveSocket:
         on_text = self._receive_planted if is_planted else self._receive
         self._reader = socket_reader(self._socket, on_text, idle_timeout_seconds=IDLE_TIMEOUT_SECONDS)
         self._reader.read()
+
+    def _answered(self) -> None:
+        """Record the first message of the subscription, or the end of the socket before it."""
+        if self._unanswered_since is not None:
+            self._run.measured("WS", figures.SUBSCRIBE, time.perf_counter() - self._unanswered_since)
+            self._unanswered_since = None
+        if self._answer_timeout is not None:
+            self._answer_timeout.kill(block=False)
+            self._answer_timeout = None
+
+    def _note_deaf(self) -> None:
+        run = self._run
+        client = self._ledger.client if self._ledger is not None else ""
+        detail = f"no answer to its subscription within {run.objectives.answer_seconds:g} s, at {run.second} s"
+        self._answer_timeout = None
+        run.accounts.note(Kind.DEAF, f"socket {self.name}", client, detail, run.clock())
 
     def heartbeat(self) -> None:
         """Send the client's own ping, because a browser cannot send the protocol's ping."""
@@ -188,7 +239,7 @@ class LiveSocket:
         planted = self._run.planted
         assert planted is not None
         assert self._ledger is not None
-        message = self._run.messages.of(data)
+        message = self._message(data)
         if message.event_type == "resumed":
             # A new position takes the place of all events before it.
             self._give_up_damage()
@@ -221,11 +272,13 @@ class LiveSocket:
         if self._closed:
             # The page was left while the message was on its way, so the message is no longer due.
             return
-        message = self._run.messages.of(data)
+        message = self._message(data)
         if message.offset is not None:
             self._stream_event(message, message.offset)
             return
         event, event_type = message.event, message.event_type
+        if self._unanswered_since is not None and self._ledger is None and event_type not in NO_ANSWERS:
+            self._answered()
         if event_type == "pong":
             if self._pinged is not None:
                 self._run.measured("WS", figures.HEARTBEAT, time.perf_counter() - self._pinged)
@@ -244,15 +297,17 @@ class LiveSocket:
         assert self._ledger is not None
         epoch, offset = parse_position(event["at"])
         when = f"at {self._run.second} s"
-        self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=self._at, when=when)
+        self._ledger.resumed(epoch, offset, recovered=event["recovered"], when=when)
+        self._run.accounts.publications.add(epoch, offset, self._run.clock())
+        self._answered()
         self._at, self._position_text = (epoch, offset), event["at"]
         self._subscribed = self._run.clock()
         self._caught_up(offset)
 
     def _stream_event(self, message: Message, offset: int) -> None:
         """Record a delivery. A run can have tens of thousands a second, so each line here costs the generator CPU."""
-        assert self._ledger is not None
-        assert self._at is not None
+        if self._ledger is None or self._at is None or not self._subscribed:
+            raise Unreadable(f"event {offset} came before the position of its socket")
         run, clocks, epoch = self._run, self._run.clocks, self._at[0]
         now = run.clock()
         if not message.is_published:
@@ -266,6 +321,8 @@ class LiveSocket:
             self._at, self._position_text = (epoch, offset), f"{epoch}{message.mark}:{offset}"
         second = int(now - run.started)
         run.figures.deliveries[message.event_type][second] += 1
+        if self._page is not None:
+            run.accounts.audience.read += 1
         # An event that was published before the socket subscribed is sent by a resume, and counts from the
         # subscription.
         if published >= self._subscribed:
@@ -289,9 +346,32 @@ class LiveSocket:
         if handler is not None:
             handler(event)
 
+    def _message(self, data: bytes) -> Message:
+        try:
+            return self._run.messages.of(data)
+        except (ValueError, LookupError, TypeError) as error:
+            raise Unreadable(f"unreadable message: {error!r}") from error
+
+    def _undo_damage(self) -> None:
+        """Receive what a planted fault still holds, because a page that is left must not lose events by it.
+
+        Events that are late by now are late: their fault is done.
+        """
+        if self._run.planted is None or self._ledger is None:
+            return
+        held = self._run.planted.page_left(self._ledger.client, self._is_late)
+        for data in held:
+            self._receive(data)
+
+    def _is_late(self, data: bytes) -> bool:
+        assert self._ledger is not None
+        published = self._message(data).stamped - self._run.clocks.ahead_seconds
+        return self._run.clock() - max(published, self._subscribed) > self._ledger.late_seconds
+
     def _release(self, *, polite: bool = False) -> None:
         opened, self._socket = self._socket, None
         self._give_up_damage()
+        self._answered()
         if self._reader is not None:
             self._reader.stop()
             self._reader = None

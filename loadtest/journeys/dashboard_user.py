@@ -72,7 +72,9 @@ class DashboardUser(HttpUser):
             self.browser.go_on(session)
         else:
             with self.logins.turn():
+                began = self.run_state.clock()
                 self.browser.log_in(self.name, self.password)
+                self.run_state.measured("USER", figures.LOGIN, self.run_state.clock() - began)
         self.arrive()
         self.run_state.users.add(self.name)
 
@@ -108,9 +110,14 @@ class DashboardUser(HttpUser):
     def add(self, page: Page) -> None:
         """Open an additional page."""
         self._pages += 1
-        late_seconds = self.run_state.objectives.late_seconds
-        ledger = Ledger(f"{self.name} page {self._pages}", late_seconds=late_seconds)
-        self.run_state.accounts.ledgers.append(ledger)
+        run = self.run_state
+        try:
+            position = parse_position(page.position)
+        except ValueError as error:
+            raise PageError("the page has no position in its stream", name=page.path) from error
+        # Due are all events from the position of the page, whatever its socket receives.
+        ledger = Ledger(f"{self.name} page {self._pages}", position, late_seconds=run.objectives.late_seconds)
+        run.accounts.open_page(ledger, position, run.clock())
         self.socket("/ws/users/", on={"users.count": self._counted})
         self.socket("/ws/notifications/", at=page.position, ledger=ledger)
 

@@ -7,12 +7,12 @@ import logging
 import gevent
 from locust import LoadTestShape
 
-from loadtest.run.coordinator import Coordinator, ends, recent, total
+from loadtest.run.coordinator import Coordinator, ends, step_values, total
 from loadtest.run.generator_health import judge
 from loadtest.run.node_restarts import Nodes, restart_nodes
+from loadtest.run.objectives import broken
 from loadtest.run.run_state import ENDED, HOLD, RAMP, SETTLE, Run
 from loadtest.run.shapes import ACTIVE_BEFORE_SPIKE, SHAPES, Action, Step, Stretch, Timeline, due
-from testkit.percentiles import percentile
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ RAMP_GRACE_SECONDS = 60.0
 RAMP_SECONDS_PER_USER = 1.0
 # The requests that new users make when they come must not count as part of the step.
 STEP_GRACE_SECONDS = 3.0
+# If none has arrived when so many have failed to, none will.
+FAILED_ARRIVALS = 5
 
 
 class RunController(LoadTestShape):
@@ -43,8 +45,20 @@ class RunController(LoadTestShape):
         self._restored: int | None = None
         self._restarting: gevent.Greenlet | None = None
         self._step_since: float | None = None
+        # The second in which the users of the current step began to come.
+        self._step_came = 0
 
     def tick(self) -> tuple[int, float] | None:
+        try:
+            return self._tick()
+        except Exception as error:
+            # Locust would go on without a controller, until its time is over.
+            logger.exception("the run's own controller failed")
+            self.run_state.broke(error)
+            self.run_state.enter(ENDED)
+            return None
+
+    def _tick(self) -> tuple[int, float] | None:
         assert self.runner is not None
         run, options = self.run_state, self.runner.environment.parsed_options
         assert options is not None
@@ -59,7 +73,8 @@ class RunController(LoadTestShape):
             # While all users are still connected: later, users that left cannot be distinguished from lost users.
             self.coordinator.close_accounts()
             self._enter(ENDED)
-        self.coordinator.command(elapsed=run.clock() - run.started, online=total(self.coordinator.states(), "online"))
+        states = self.coordinator.states()
+        self.coordinator.command(elapsed=run.clock() - run.started, online=total(states, "online"), ends=ends(states))
         # Includes lost users, because with a smaller number Locust would stop users that still run.
         return None if run.phase == ENDED else (self._users(), options.spawn_rate or self._users())
 
@@ -74,7 +89,9 @@ class RunController(LoadTestShape):
         return max(1, self._users() - self.coordinator.lost_users())
 
     def _ramp(self, elapsed: float) -> None:
-        if problem := self._still_missing(elapsed):
+        if problem := self._cannot_arrive():
+            self._give_up(problem)
+        elif problem := self._still_missing(elapsed):
             self.run_state.problem = problem if elapsed > self._ramp_timeout() else ""
             if self.run_state.problem:
                 self._enter(SETTLE)
@@ -130,6 +147,10 @@ class RunController(LoadTestShape):
         run = self.run_state
         assert run.search is not None
         if self._step_since is None:
+            if problem := self._cannot_arrive():
+                run.search.gave_up(problem)
+                self._give_up(problem)
+                return
             if problem := self._still_missing(elapsed):
                 if elapsed > self._ramp_timeout():
                     run.search.gave_up(problem)
@@ -137,11 +158,12 @@ class RunController(LoadTestShape):
                 return
             self._step_since = elapsed + STEP_GRACE_SECONDS
             run.note(f"{run.search.wanted}")
-            self.coordinator.command(step_since=int(run.second + STEP_GRACE_SECONDS))
+            self.coordinator.command(step_came=self._step_came, step_since=int(run.second + STEP_GRACE_SECONDS))
         elif elapsed >= self._step_since + step_seconds:
             since = int(run.second - step_seconds)
             if run.search.went(self._measured(since)):
                 run.note("more")
+                self._step_came = run.second
                 self._since, self._step_since = self._elapsed(), None
             else:
                 self._enter(SETTLE)
@@ -149,19 +171,41 @@ class RunController(LoadTestShape):
     def _measured(self, since: int) -> Step:
         run = self.run_state
         assert run.search is not None
-        counts = recent(self.coordinator.states())
+        values = step_values(self.coordinator.states())
+        p95 = values.get("delivery_p95_ms")
+        if not run.is_delivery_judged:
+            values = {name: value for name, value in values.items() if not name.startswith("delivery_")}
         samples = [
             sample for sample, moment in zip(run.samples, run.figures.moments, strict=False) if moment.second >= since
         ]
         objectives = run.objectives
         health = judge(samples, cpu_share=objectives.generator_cpu_share, lag_ms=objectives.generator_lag_ms)
-        p95 = percentile(counts, 95.0) if counts else None
-        return Step(run.search.wanted, p95, "; ".join(health.starved), since, run.second)
+        return Step(
+            *(run.search.wanted, p95, "; ".join(health.starved), tuple(broken(objectives, values))),
+            since=since,
+            until=run.second,
+        )
 
     def _still_missing(self, elapsed: float) -> str:
         live = total(self.coordinator.states(), "live")
         wanted = self._expected_users()
         return "" if live >= wanted else f"only {live} of {wanted} users were live after {elapsed:.0f} s"
+
+    def _cannot_arrive(self) -> str:
+        """Return the reason if the users that are missing have failed to arrive, or as many as show that all will."""
+        states = self.coordinator.states()
+        live, failed, wanted = total(states, "live"), total(states, "failed"), self._expected_users()
+        are_all_known = live < wanted <= live + failed
+        if not are_all_known and (live or failed < FAILED_ARRIVALS):
+            return ""
+        causes = "; ".join(line for state in states.values() for line in state["failures"])
+        return f"only {live} of {wanted} users were live, and {failed} could not log in or open their page: {causes}"
+
+    def _give_up(self, problem: str) -> None:
+        """End the run at once."""
+        self.run_state.problem = problem
+        self.coordinator.close_accounts()
+        self._enter(ENDED)
 
     def _ramp_timeout(self) -> float:
         return RAMP_GRACE_SECONDS + RAMP_SECONDS_PER_USER * self._expected_users()

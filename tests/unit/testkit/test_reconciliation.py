@@ -3,21 +3,32 @@
 import pytest
 
 from testkit.delivery_ledger import FAULTS_KEPT, Kind, Ledger
-from testkit.reconciliation import merged, stream_ends, tally
+from testkit.publications import Publications
+from testkit.reconciliation import UNKNOWN, Tally, merged, tally
 
 NAMES = {("e", n): f"notification {n} of plan" for n in range(1, 11)}
 
 
 def ledger(client="ada", *, after=0, offsets=range(1, 11), seconds=0.01):
-    made = Ledger(client, late_seconds=1.0)
-    made.resumed("e", after, recovered=True, asked=("e", after))
+    made = Ledger(client, ("e", after), late_seconds=1.0)
+    made.resumed("e", after, recovered=True)
     for offset in offsets:
         made.received(offset, seconds)
     return made
 
 
-def account(*ledgers, end=("e", 10), names=NAMES, **more):
-    return merged([tally(ledgers, stream_ends(ledgers, further=names, end=end))], names=names, **more)
+def published(*epochs):
+    """Ten events in each epoch, one a second from 1 s on."""
+    made = Publications()
+    for n, epoch in enumerate(epochs):
+        for offset in range(1, 11):
+            made.add(epoch, offset, 10.0 * n + offset)
+    return made
+
+
+def account(*ledgers, publications=None, names=NAMES, grace_seconds=0.0, **more):
+    found = tally(ledgers, publications or published("e"), grace_seconds=grace_seconds)
+    return merged([found], names=names, **more)
 
 
 def only_fault(found):
@@ -72,7 +83,7 @@ def test_delayed_event_is_late_and_named():
 
 def test_what_a_resume_made_up_for_is_not_late():
     made = ledger(offsets=range(1, 6))
-    made.resumed("e", 5, recovered=True, asked=("e", 5))
+    made.resumed("e", 5, recovered=True)
     for offset in range(6, 11):
         made.received(offset, None)
     assert not account(made).faults
@@ -80,7 +91,7 @@ def test_what_a_resume_made_up_for_is_not_late():
 
 def test_gap_across_a_reconnect_is_lost_whatever_the_server_says():
     made = ledger(offsets=range(1, 6))
-    made.resumed("e", 6, recovered=True, asked=("e", 5), when="at 7 s")
+    made.resumed("e", 6, recovered=True, when="at 7 s")
     for offset in range(7, 11):
         made.received(offset, 0.0)
     assert str(only_fault(account(made))) == "lost: notification 6 of plan at ada (position e:6, at 7 s, 9 received)"
@@ -88,7 +99,7 @@ def test_gap_across_a_reconnect_is_lost_whatever_the_server_says():
 
 def test_what_a_client_was_told_it_cannot_have_is_forgotten_and_not_lost():
     made = ledger(offsets=range(1, 6))
-    made.resumed("e", 7, recovered=False, asked=("e", 5))
+    made.resumed("e", 7, recovered=False)
     for offset in range(8, 11):
         made.received(offset, 0.0)
     found = account(made)
@@ -97,25 +108,94 @@ def test_what_a_client_was_told_it_cannot_have_is_forgotten_and_not_lost():
 
 
 def test_first_socket_may_be_told_so_too():
-    made = Ledger("ada")
-    made.resumed("e", 9, recovered=False, asked=("e", 7))
+    made = Ledger("ada", ("e", 7))
+    made.resumed("e", 9, recovered=False)
     made.received(10, 0.0)
     assert account(made).counts == {Kind.FORGOTTEN: 2}
 
 
-def test_new_epoch_begins_a_new_count():
-    made = ledger(offsets=range(1, 11))
-    made.resumed("f", 0, recovered=False, asked=("e", 10))
-    made.received(1, 0.0)
-    found = account(made, names={**NAMES, ("f", 1): "notification 11"}, end=("f", 1))
-    assert not found.faults
-    assert found.due == 11
+def test_position_of_a_socket_takes_nothing_off_what_its_page_is_due():
+    """The server says that the socket begins at the end of the stream, and sends nothing."""
+    made = Ledger("ada", ("e", 7))
+    made.resumed("e", 10, recovered=True)
+    found = account(made)
+    assert (found.due, found.counts) == (3, {Kind.LOST: 3})
 
 
-def test_who_leaves_is_due_nothing_more():
+def test_client_whose_socket_never_got_a_message_is_due_all_events_after_its_page():
+    found = account(Ledger("ada", ("e", 7)))
+    assert (found.due, found.counts) == (3, {Kind.LOST: 3})
+    assert str(found.faults[0]) == "lost: notification 8 of plan at ada (no position, 0 received)"
+
+
+def test_client_without_a_page_is_due_what_follows_its_first_position():
+    made = Ledger("ada")
+    made.resumed("e", 7, recovered=True)
+    assert account(made).due == 3
+
+
+def test_new_epoch_is_due_from_its_beginning_and_the_former_one_to_its_end():
+    made = ledger(offsets=range(1, 9))
+    made.resumed("f", 3, recovered=False)
+    for offset in range(4, 11):
+        made.received(offset, 0.0)
+    found = account(made, publications=published("e", "f"))
+    assert (found.due, found.arrived, found.counts) == (20, 15, {Kind.FORGOTTEN: 5})
+
+
+def test_epoch_that_a_client_never_heard_of_is_lost():
+    found = account(ledger(), publications=published("e", "f"))
+    assert (found.due, found.arrived, found.counts) == (20, 10, {Kind.LOST: 10})
+
+
+@pytest.mark.parametrize(("left_at", "due", "missed", "in_grace"), [(8.0, 6, 2, 2), (8.5, 6, 2, 2), (5.0, 4, 0, 1)])
+def test_page_that_is_left_is_due_what_was_published_before_less_the_grace(left_at, due, missed, in_grace):
     gone = ledger(offsets=range(1, 5))
-    gone.left()
-    assert not account(gone, ledger("bob")).faults
+    gone.left(left_at)
+    found = account(gone, ledger("bob"), grace_seconds=2.0)
+    assert found.due == due + 10
+    assert found.counts == ({Kind.MISSED: missed} if missed else {})
+    assert found.in_grace == in_grace
+
+
+def test_event_that_a_page_skipped_is_lost_even_within_the_grace():
+    gone = ledger(offsets=[1, 2, 4])
+    gone.left(4.0)
+    assert account(gone, grace_seconds=9.0).counts == {Kind.LOST: 1}
+
+
+def test_client_whose_own_code_failed_is_due_nothing_more_and_what_it_did_not_read_is_counted():
+    broken = ledger(offsets=range(1, 5))
+    broken.failed(7.0)
+    found = account(broken, ledger("bob"))
+    assert (found.due, found.unread, found.counts) == (14, 3, {})
+
+
+def test_faults_are_counted_by_the_second_of_their_publication():
+    slow = ledger(offsets=[1, 2, 4, 5])
+    slow.received(6, 1.5)
+    found = account(slow, publications=Publications({"e": 7} | {}))
+    assert found.seconds == {(Kind.LATE, UNKNOWN): 1, (Kind.LOST, UNKNOWN): 2}
+    assert account(slow).seconds == {
+        (Kind.LATE, 6): 1,
+        **{(Kind.LOST, second): 1 for second in (3, 7, 8, 9, 10)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("offered", "read", "unexplained"), [(10, 9, 0), (10, 8, 1), (11, 9, 1)], ids=["whole", "not read", "not due"]
+)
+def test_sum_over_all_is_explained_by_named_differences_or_is_not(offered, read, unexplained):
+    found = tally([ledger(offsets=[1, 2, 3, 5, 6, 7, 8, 9, 10])], published("e"))
+    found.check_sum(offered, read)
+    assert found.unexplained == unexplained
+
+
+def test_differences_of_two_processes_do_not_make_up_for_each_other():
+    whole = Tally()
+    whole.add(Tally(unexplained=3))
+    whole.add(Tally(unexplained=-3))
+    assert whole.unexplained == 6
 
 
 def test_save_that_nobody_heard_of_is_unpublished():
@@ -125,7 +205,7 @@ def test_save_that_nobody_heard_of_is_unpublished():
 
 def test_faults_are_bounded_and_their_counts_are_not():
     names = {("e", n): f"notification {n}" for n in range(1, 1001)}
-    found = account(ledger(offsets=[]), names=names, end=("e", 1000))
+    found = account(ledger(offsets=[]), names=names, publications=Publications({"e": 1000}))
     assert len(found.faults) == FAULTS_KEPT
     assert found.counts == {Kind.LOST: 1000}
 
@@ -141,5 +221,5 @@ def test_position_is_where_a_client_resumes_from():
     made.received(5, 0.0)
     made.received(4, 0.0)
     assert made.position == ("e", 5)
-    made.resumed("e", 8, recovered=False, asked=("e", 5))
+    made.resumed("e", 8, recovered=False)
     assert made.position == ("e", 8)

@@ -39,11 +39,11 @@ class Worker:
         self.alive = True
         for user in users:
             self.run.users.add(user)
-            ledger = Ledger(user)
-            ledger.resumed("e", 0, recovered=True, asked=None)
+            ledger = Ledger(user, ("e", 0))
+            self.run.accounts.open_page(ledger, ("e", 0), 1000.0)
             ledger.received(1, 0.01)
-            self.run.accounts.published("e", {"offset": 1, "notification_id": 1, "verb": "updated", "title": "plan"})
-            self.run.accounts.ledgers.append(ledger)
+            self.run.accounts.published("e", {"offset": 1, "notification_id": 1, "verb": "updated", "title": "plan"}, 1000.0)
+            self.run.accounts.audience.read += 1
 
     def send_state(self):
         if self.alive:
@@ -166,7 +166,7 @@ def test_worker_that_fell_silent_is_counted_up_to_its_last_increment_and_its_use
         workers._run.accounts.account.due,
         workers._run.accounts.account.arrived,
     ) == (3, 3, 3)
-    assert workers._run.values(failed_requests=0, cpu_share=0.0, lag_ms=0.0)["unaccounted_users"] == 1
+    assert workers._run.values(cpu_share=0.0, lag_ms=0.0)["unaccounted_users"] == 1
 
 
 def test_worker_that_sends_no_accounts_is_waited_for_and_then_lost(workers, runner, clock):
