@@ -77,6 +77,7 @@ class Tally:
     offered: int = 0
     read: int = 0
     unexplained: int = 0
+    _kept: Counter[Kind] = field(default_factory=Counter)
 
     def add_ledger(
         self,
@@ -168,9 +169,10 @@ class Tally:
 
     def _keep(self, faults: Iterable[Fault]) -> None:
         for fault in faults:
-            if len(self.faults) >= FAULTS_KEPT:
-                return
-            self.faults.append(fault)
+            # Many faults of one kind must not hide those of another.
+            if self._kept[fault.kind] < FAULTS_KEPT:
+                self._kept[fault.kind] += 1
+                self.faults.append(fault)
 
 
 def tally(ledgers: Iterable[Ledger], publications: Publications, **options: Any) -> Tally:
@@ -201,12 +203,18 @@ def merged(
     unpublished = [Fault(Kind.UNPUBLISHED, f"save {mark!r}") for mark in sorted(set(confirmed) - set(announced))]
     if unpublished:
         whole.counts[Kind.UNPUBLISHED] = whole.seconds[Kind.UNPUBLISHED, UNKNOWN] = len(unpublished)
-    faults = (*(_named(fault, names) for fault in whole.faults), *unpublished)[:FAULTS_KEPT]
+    faults = _first_of_each_kind([*(_named(fault, names) for fault in whole.faults), *unpublished[:FAULTS_KEPT]])
     return Account(
         *(whole.clients, whole.due, whole.arrived, len(names), dict(whole.counts), faults),
         **{name: getattr(whole, name) for name in ("in_grace", "unread", "offered", "read", "unexplained")},
         seconds=dict(whole.seconds),
     )
+
+
+def _first_of_each_kind(faults: Sequence[Fault]) -> list[Fault]:
+    """Return the faults with the first one of each kind before all others, because a report shows only some."""
+    first = {fault.kind: i for i, fault in reversed(list(enumerate(faults)))}
+    return sorted(faults, key=lambda fault: faults[first[fault.kind]] is not fault)
 
 
 def _named(fault: Fault, names: Mapping[tuple[str, int], str]) -> Fault:

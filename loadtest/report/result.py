@@ -54,6 +54,8 @@ class Result:
     # Additions of shapes other than a ramp: the steps of a search, operations on nodes, unaccounted users.
     search: Mapping[str, Any] | None
     incidents: Sequence[str]
+    # The sum over all deliveries, services that ended, and foreign load, in words.
+    notes: Sequence[str]
     unaccounted: Mapping[str, Sequence[str]]
     # Memory growth of each service over the hold, in MiB an hour, which is the subject of a soak.
     growth: Mapping[str, float]
@@ -98,7 +100,8 @@ class Result:
             bottleneck=bottleneck.bottleneck(health, services, bottleneck.machine(run, since)),
             phases=run.phases,
             search=_search(run),
-            incidents=[*run.incidents, *sentences.sentences(run, since, until)],
+            incidents=run.incidents,
+            notes=sentences.sentences(run, since, until),
             unaccounted=run.unaccounted,
             growth=bottleneck.growth(run),
             series=_series(run),

@@ -168,7 +168,8 @@ class Failures:
         if kind not in self.seconds and len(self.seconds) >= MOST_KINDS:
             kind = OTHER_KINDS
         self.seconds[kind][second] += 1
-        self.first.setdefault(kind, f"{words} at {second} s".strip())
+        said = "" if words in kind else f"{words} at"
+        self.first.setdefault(kind, f"{said or 'at'} {second} s")
 
     def count(self, *, containing: str = "", since: int = 0, until: float = math.inf) -> int:
         """Return the number of failures from second `since` to before `until`, whose kind contains a text."""

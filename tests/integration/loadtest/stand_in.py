@@ -101,6 +101,8 @@ class StandIn:
             elif path == "/ws/users/":
                 self.counters[writer] = user
                 self._count()
+            elif path.startswith("/ws/document/"):
+                send(writer, {"type": "document.people", "readers": [], "editors": []})
             elif path == "/ws/documents/":
                 send(writer, {"type": "documents.status", "documents": {}})
             await self._listen(reader, writer)

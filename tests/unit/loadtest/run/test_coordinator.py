@@ -42,7 +42,9 @@ class Worker:
             ledger = Ledger(user, ("e", 0))
             self.run.accounts.open_page(ledger, ("e", 0), 1000.0)
             ledger.received(1, 0.01)
-            self.run.accounts.published("e", {"offset": 1, "notification_id": 1, "verb": "updated", "title": "plan"}, 1000.0)
+            self.run.accounts.published(
+                "e", {"offset": 1, "notification_id": 1, "verb": "updated", "title": "plan"}, 1000.0
+            )
             self.run.accounts.audience.read += 1
 
     def send_state(self):
