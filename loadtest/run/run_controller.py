@@ -6,6 +6,7 @@ import logging
 
 import gevent
 from locust import LoadTestShape
+from locust.runners import STATE_RUNNING
 
 from loadtest.run.coordinator import Coordinator, ends, step_values, total
 from loadtest.run.generator_health import judge
@@ -27,6 +28,8 @@ RAMP_SECONDS_PER_USER = 1.0
 STEP_GRACE_SECONDS = 3.0
 # If none has arrived when so many have failed to, none will.
 FAILED_ARRIVALS = 5
+# If no user has been on the way for so long, none is.
+ARRIVAL_SECONDS = 5.0
 
 
 class RunController(LoadTestShape):
@@ -45,6 +48,8 @@ class RunController(LoadTestShape):
         self._restored: int | None = None
         self._restarting: gevent.Greenlet | None = None
         self._step_since: float | None = None
+        # The last second in which users were on the way.
+        self._some_arrive_at = 0.0
         # The second in which the users of the current step began to come.
         self._step_came = 0
 
@@ -89,7 +94,7 @@ class RunController(LoadTestShape):
         return max(1, self._users() - self.coordinator.lost_users())
 
     def _ramp(self, elapsed: float) -> None:
-        if problem := self._cannot_arrive():
+        if problem := self._cannot_arrive(elapsed):
             self._give_up(problem)
         elif problem := self._still_missing(elapsed):
             self.run_state.problem = problem if elapsed > self._ramp_timeout() else ""
@@ -147,7 +152,7 @@ class RunController(LoadTestShape):
         run = self.run_state
         assert run.search is not None
         if self._step_since is None:
-            if problem := self._cannot_arrive():
+            if problem := self._cannot_arrive(elapsed):
                 run.search.gave_up(problem)
                 self._give_up(problem)
                 return
@@ -164,7 +169,7 @@ class RunController(LoadTestShape):
             if run.search.went(self._measured(since)):
                 run.note("more")
                 self._step_came = run.second
-                self._since, self._step_since = self._elapsed(), None
+                self._since, self._step_since, self._some_arrive_at = self._elapsed(), None, 0.0
             else:
                 self._enter(SETTLE)
 
@@ -191,12 +196,18 @@ class RunController(LoadTestShape):
         wanted = self._expected_users()
         return "" if live >= wanted else f"only {live} of {wanted} users were live after {elapsed:.0f} s"
 
-    def _cannot_arrive(self) -> str:
-        """Return the reason if the users that are missing have failed to arrive, or as many as show that all will."""
+    def _cannot_arrive(self, elapsed: float) -> str:
+        """Return the reason if no further user will arrive: all that come fail, or none of the missing is on the way.
+
+        Locust's count of users is without those that failed; of other processes it is a few seconds old.
+        """
+        assert self.runner is not None
         states = self.coordinator.states()
         live, failed, wanted = total(states, "live"), total(states, "failed"), self._expected_users()
-        are_all_known = live < wanted <= live + failed
-        if not are_all_known and (live or failed < FAILED_ARRIVALS):
+        if self.runner.user_count > live or live >= wanted or self.runner.state != STATE_RUNNING:
+            self._some_arrive_at = elapsed
+        is_over = elapsed - self._some_arrive_at > ARRIVAL_SECONDS
+        if not failed or not (is_over or (not live and failed >= FAILED_ARRIVALS)):
             return ""
         causes = "; ".join(line for state in states.values() for line in state["failures"])
         return f"only {live} of {wanted} users were live, and {failed} could not log in or open their page: {causes}"
@@ -225,6 +236,7 @@ class RunController(LoadTestShape):
 
     def _enter(self, phase: str) -> None:
         self._since = self._elapsed()
+        self._some_arrive_at = 0.0
         self.coordinator.command(phase=phase)
         logger.info(
             "phase %s after %.0f s, %d users live", phase, self._since, total(self.coordinator.states(), "live")

@@ -100,3 +100,11 @@ def test_search_whose_users_did_not_come_knows_only_a_least():
 def test_step_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="a step of 200 users does not fit into 100"):
         Search(step=200, most=100)
+
+
+def test_step_names_whatever_breaks_first():
+    broken = ("page_p95_ms was 4,020, 1,000 allowed", "server_errors was 3, 0 allowed")
+    found = Search(step=10, most=100)
+    assert found.went(Step(10, 20.0))
+    assert not found.went(Step(20, 21.0, broken=broken))
+    assert str(found) == f"max users within all objectives: 10 (at 20 users {'; '.join(broken)})"
