@@ -86,8 +86,8 @@ class EpochRecord:
 class Ledger:
     """A client, over all its sockets on a stream topic.
 
-    `page` is the position that the client's page was rendered with: all later events are due, regardless of what any
-    socket says. A client without a page is due the events after the first position that its socket receives.
+    `page` is the position that the client's page was rendered with: all later events are due, whatever any socket
+    receives. A client without a page is due the events after the first position that its socket receives.
     """
 
     __slots__ = ("_moved_to", "client", "epochs", "forgotten", "has_failed", "late_seconds", "left_at")
@@ -116,7 +116,7 @@ class Ledger:
         return (self.epochs[-1].epoch, max(self.epochs[-1].reached, self._moved_to)) if self.epochs else None
 
     def resumed(self, epoch: str, offset: int, *, recovered: bool, when: str = "") -> None:
-        """Record the position that the server sent. It never changes what is due in an epoch that has begun."""
+        """Record the position that the server sent. In an epoch that has begun, all events remain due."""
         record = self.epochs[-1] if self.epochs else None
         if record is None:
             self._begin(epoch, offset)

@@ -47,7 +47,7 @@ class Account:
     unread: int = 0
     # The number of faults by kind and second of publication, or UNKNOWN.
     seconds: Mapping[tuple[Kind, int], int] = field(default_factory=dict)
-    # Published times audience, and what the clients read of it, both counted without ledgers.
+    # Published times audience, and the events that the clients read, both counted without ledgers.
     offered: int = 0
     read: int = 0
     unexplained: int = 0

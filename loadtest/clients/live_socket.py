@@ -353,7 +353,7 @@ class LiveSocket:
             raise Unreadable(f"unreadable message: {error!r}") from error
 
     def _undo_damage(self) -> None:
-        """Receive what a planted fault still holds, because a page that is left must not lose events by it.
+        """Receive the events that a planted fault still holds, because a page that is left must not lose events by it.
 
         Events that are late by now are late: their fault is done.
         """

@@ -191,7 +191,7 @@ class Figures:
     """All measurements of a run. Seconds are counted from its start."""
 
     def __init__(self) -> None:
-        # What the product refused or did not answer, and exceptions of the load test's own code.
+        # Requests that the product refused or did not answer, and exceptions of the load test's own code.
         self.failures = Failures()
         self.own_faults = Failures()
         self.latencies: defaultdict[str, Latencies] = defaultdict(Latencies)

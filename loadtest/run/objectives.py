@@ -24,7 +24,7 @@ class ObjectivesError(Exception):
 class Objectives:
     """Limits, all of them the greatest allowed values, in milliseconds and seconds as their names say.
 
-    Those of SETTINGS have no figure: they say what counts as a fault.
+    Those of SETTINGS have no figure: they define the faults.
     """
 
     lost: int

@@ -1,4 +1,4 @@
-"""What a report says in words about a run: the sum over all deliveries, and other work on the machine."""
+"""The sentences of a report about a run: the sum over all deliveries, and other work on the machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from loadtest.run.figures import Moment
 from loadtest.run.run_state import Run
 from testkit.delivery_ledger import Kind
 
-# Less foreign load than this share of a core is what any machine does.
+# Any machine has less foreign load than this share of a core.
 FOREIGN_CORES = 0.1
 
 

@@ -26,7 +26,7 @@ class Ended:
 
     def __str__(self) -> str:
         back = "was not back" if self.back is None else f"was back at {self.back} s"
-        which = f"{self.service} (process {self.pid})"
+        which = f"service {self.service} (process {self.pid})"
         return f"{which} {self.how} at {self.second} s without an order of this run, and {back}"
 
 

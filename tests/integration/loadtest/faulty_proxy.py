@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -17,11 +18,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from deploy.local.layout import LOOPBACK
 from testkit.frame_parser import FrameParser
 
 STREAM, LOGIN = "/ws/notifications/", "/login/"
 BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 CHUNK_BYTES = 65536
+CLOSE_SECONDS = 0.2
 
 
 @dataclass(kw_only=True)
@@ -36,9 +39,29 @@ class FaultyProxy:
     refuse_each: int = 0
 
     def __post_init__(self) -> None:
+        self._clients: set[asyncio.Task[None]] = set()
         self._streams = self._deliveries = self._pages = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            await self._serve(reader, writer)
+        finally:
+            writer.close()
+            self._clients.discard(task)
+
+    async def close(self) -> None:
+        """End all connections."""
+        clients = list(self._clients)
+        for task in clients:
+            task.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+        # A transport closes its socket in the next turn of the loop.
+        await asyncio.sleep(CLOSE_SECONDS)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             path = head.split(b" ", 2)[1].decode().partition("?")[0]
@@ -48,7 +71,6 @@ class FaultyProxy:
             else:
                 await self._pass_on(path, head, reader, writer, is_socket=is_socket)
             await writer.drain()
-        writer.close()
 
     async def _is_refused(self, path: str) -> bool:
         await asyncio.sleep(self.login_seconds if path == LOGIN else self.page_seconds)
@@ -112,26 +134,24 @@ def running(proxy: FaultyProxy, port: int, certificate: Path | None = None) -> I
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate)
-    loop, is_serving = asyncio.new_event_loop(), threading.Event()
-    done = asyncio.Event()
+    is_serving, stop = threading.Event(), []
 
     async def serve() -> None:
-        server = await asyncio.start_server(proxy.serve, "127.0.0.1", port, ssl=context, backlog=1000)
+        done = asyncio.Event()
+        stop.append(partial(asyncio.get_running_loop().call_soon_threadsafe, done.set))
+        server = await asyncio.start_server(proxy.serve, LOOPBACK, port, ssl=context, backlog=1000)
         is_serving.set()
         await done.wait()
         server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await proxy.close()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     is_serving.wait(10.0)
     try:
         yield
     finally:
-        loop.call_soon_threadsafe(done.set)
+        stop[0]()
         thread.join(10.0)
 
 
@@ -139,14 +159,14 @@ def expired_certificate(path: Path) -> Path:
     """Write a certificate for loopback that expired yesterday and is its own authority, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     addresses = x509.SubjectAlternativeName(
         [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
     )
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
     signed = (
-        builder.not_valid_before(now - datetime.timedelta(days=9))
-        .not_valid_after(now - datetime.timedelta(days=1))
+        builder.not_valid_before(now - dt.timedelta(days=9))
+        .not_valid_after(now - dt.timedelta(days=1))
         .add_extension(addresses, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -1,5 +1,6 @@
-"""Run as `python -m tests.integration.loadtest.planted_rows [NAME ...]`: plants faults in the real product, and prints
-the verdict of the load test on each, the cause that it names, and the seconds until it was said.
+"""Run as `python -m tests.integration.loadtest.planted_rows [NAME ...]`: plants faults in the real product.
+
+Prints the verdict of the load test on each, the cause that it names, and the seconds until then.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ ROWS = {
     "own": Row(
         planted="an exception in the generator's own code", names=r"^generator: its own code failed", locustfile=BROKEN
     ),
-    "killed": Row(planted="a node killed", names=r"ws:\d+ .* ended at", kill=signal.SIGKILL),
-    "stopped": Row(planted="a node stopped for 10 s", names=r"ws:\d+ .* was stopped at", kill=signal.SIGSTOP),
+    "killed": Row(planted="a node killed", names=r"Service ws:\d+ .* ended at", kill=signal.SIGKILL),
+    "stopped": Row(planted="a node stopped for 10 s", names=r"Service ws:\d+ .* was stopped at", kill=signal.SIGSTOP),
 }
 
 

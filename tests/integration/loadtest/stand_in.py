@@ -37,6 +37,8 @@ class StandIn:
                     break
                 writer.write(self._page(method, target, headers, body))
                 await writer.drain()
+                if headers.get("connection") == "close":
+                    break
         writer.close()
 
     async def _request(self, reader):
@@ -49,6 +51,8 @@ class StandIn:
 
     def _page(self, method, path, _headers, body):
         fields = dict(urllib.parse.parse_qsl(body))
+        if method == "POST" and path == "/login/" and fields["password"] == "wrong":
+            return self._answer(200, f"Try again. {TOKEN}")
         if method == "POST" and path == "/login/":
             return self._answer(302, Location="/", **{"Set-Cookie": f"tidewire_session={fields['username']}; Path=/"})
         if method == "POST" and path.endswith("/edit/"):

@@ -16,7 +16,6 @@ from loadtest.run.objectives import Objectives
 from loadtest.run.planted_faults import AT_EVENT, PlantedFaults
 from loadtest.run.run_state import HOLD, SETTLE, Run
 from testkit.delivery_ledger import Kind, Ledger, parse_position
-from testkit.reconciliation import tally
 
 LATE_SECONDS = 2.0
 KINDS = {"drop": Kind.LOST, "double": Kind.DUPLICATED, "swap": Kind.REORDERED, "delay": Kind.LATE}

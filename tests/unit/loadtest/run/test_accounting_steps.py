@@ -75,7 +75,7 @@ class Product:
         ledger = Ledger(client, position, late_seconds=5.0)
         self.run.accounts.open_page(ledger, position, self.clock.now)
         resume = self.server.resume
-        self.server.resume = (lambda connection: self.deaf.add(connection)) if deaf else resume
+        self.server.resume = self.deaf.add if deaf else resume
         page = LiveSocket(
             self.run, "http://a", "/ws/notifications/", cookie="", at=f"e:{position[1]}", ledger=ledger, on=on
         )

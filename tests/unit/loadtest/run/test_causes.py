@@ -62,7 +62,6 @@ def test_unknown_status_is_a_server_error_too():
 
 
 def test_own_fault_has_its_place():
-    try:
+    with pytest.raises(KeyError) as raised:
         {}["editors"]
-    except KeyError as error:
-        assert own_fault(error).startswith("KeyError: 'editors' in test_causes.py:")
+    assert own_fault(raised.value).startswith("KeyError: 'editors' in test_causes.py:")

@@ -63,11 +63,13 @@ def said(watch):
 def test_node_that_was_killed_is_named_with_its_return(watch, services, proc):
     services.named["ws:18201"] = []
     watch.look(10, never)
-    assert said(watch) == ["ws:18201 (process 12) ended at 10 s without an order of this run, and was not back"]
+    assert said(watch) == ["service ws:18201 (process 12) ended at 10 s without an order of this run, and was not back"]
     proc.process(22)
     services.named["ws:18201"] = [22]
     watch.look(14, never)
-    assert said(watch) == ["ws:18201 (process 12) ended at 10 s without an order of this run, and was back at 14 s"]
+    assert said(watch) == [
+        "service ws:18201 (process 12) ended at 10 s without an order of this run, and was back at 14 s"
+    ]
 
 
 def test_node_that_was_stopped_is_named_once(watch, proc):
@@ -78,7 +80,7 @@ def test_node_that_was_stopped_is_named_once(watch, proc):
     watch.look(14, never)
     watch.look(16, never)
     assert said(watch) == [
-        "ws:18200 (process 11) was stopped at 10 s without an order of this run, and was back at 14 s"
+        "service ws:18200 (process 11) was stopped at 10 s without an order of this run, and was back at 14 s"
     ]
 
 
