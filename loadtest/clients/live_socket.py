@@ -17,16 +17,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
-from gevent import Greenlet
 from gevent.event import Event as Signal
 from websocket import WebSocket, WebSocketException
 
 from loadtest.clients.connect import open_websocket, socket_url
+from loadtest.clients.planted_damage import PlantedDamage
 from loadtest.clients.socket_readers import Closed, SocketReader, socket_reader
+from loadtest.clients.subscription import NO_ANSWERS, Subscription
 from loadtest.run import figures
 from loadtest.run.message_cache import Message
-from loadtest.run.run_state import HOLD, Run
-from testkit.delivery_ledger import Kind, Ledger, parse_position
+from loadtest.run.run_state import Run
+from testkit.delivery_ledger import Ledger, parse_position
 from testkit.frame_parser import FrameError
 from testkit.page_client import HANDSHAKE_SECONDS, PING, STREAM, SeenIds, longest_delay
 
@@ -36,8 +37,6 @@ IDLE_TIMEOUT_SECONDS = 45.0
 PLANNED = (4000, 4005)
 _turns = itertools.count()
 
-# Messages that answer no subscription.
-NO_ANSWERS = ("pong", "error", "drain")
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[dict[str, Any]], None]
@@ -78,8 +77,11 @@ class LiveSocket:
         self._seen = SeenIds()
         self._socket: WebSocket | None = None
         self._reader: SocketReader | None = None
-        # Releases the events that a planted fault delays.
-        self._release_later: Greenlet | None = None
+        self._damage = (
+            PlantedDamage(run, run.planted, ledger.client, receive=self._receive, is_late=self._is_late)
+            if run.planted is not None and ledger is not None
+            else None
+        )
         self._deliveries = run.meter("EVENT", figures.DELIVERY)
         self._intended = run.meter("EVENT", figures.INTENDED)
         self._closed = False
@@ -93,16 +95,15 @@ class LiveSocket:
             self._may_connect.set()
         self._pinged: float | None = None
         self._subscribed = 0.0
-        # The time of the handshake while no message has answered the subscription, and the end of the wait for one.
-        self._unanswered_since: float | None = None
-        self._answer_timeout: Greenlet | None = None
+        self._subscription = Subscription(run, self.name, ledger.client if ledger is not None else "")
         self._greenlet = gevent.spawn(self._run_until_closed)
 
     def close(self) -> None:
         """Close for good without waiting, as when a user leaves the page."""
         if self._closed:
             return
-        self._undo_damage()
+        if self._damage is not None:
+            self._damage.undo()
         self._closed = True
         self._leave_ledger()
         self._release(polite=True)
@@ -201,31 +202,13 @@ class LiveSocket:
         self._run.paths[self.name] += 1
         self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
         self._catching_up_to = self._run.accounts.furthest if self._subscribed else None
-        self._unanswered_since = time.perf_counter()
-        self._answer_timeout = gevent.spawn_later(self._run.objectives.answer_seconds, self._note_deaf)
+        self._subscription.begin()
 
     def _read(self) -> None:
         assert self._socket is not None
-        is_planted = self._run.planted is not None and self._ledger is not None
-        on_text = self._receive_planted if is_planted else self._receive
+        on_text = self._receive if self._damage is None else self._receive_planted
         self._reader = socket_reader(self._socket, on_text, idle_timeout_seconds=IDLE_TIMEOUT_SECONDS)
         self._reader.read()
-
-    def _answered(self) -> None:
-        """Record the first message of the subscription, or the end of the socket before it."""
-        if self._unanswered_since is not None:
-            self._run.measured("WS", figures.SUBSCRIBE, time.perf_counter() - self._unanswered_since)
-            self._unanswered_since = None
-        if self._answer_timeout is not None:
-            self._answer_timeout.kill(block=False)
-            self._answer_timeout = None
-
-    def _note_deaf(self) -> None:
-        run = self._run
-        client = self._ledger.client if self._ledger is not None else ""
-        detail = f"no answer to its subscription within {run.objectives.answer_seconds:g} s, at {run.second} s"
-        self._answer_timeout = None
-        run.accounts.note(Kind.DEAF, f"socket {self.name}", client, detail, run.clock())
 
     def heartbeat(self) -> None:
         """Send the client's own ping, because a browser cannot send the protocol's ping."""
@@ -235,38 +218,8 @@ class LiveSocket:
                 self._socket.send(PING)
 
     def _receive_planted(self, data: bytes) -> None:
-        """Receive a message. A planted fault may change it if it is an event."""
-        planted = self._run.planted
-        assert planted is not None
-        assert self._ledger is not None
-        message = self._message(data)
-        if message.event_type == "resumed":
-            # A new position takes the place of all events before it.
-            self._give_up_damage()
-        if message.offset is None or self._closed:
-            self._receive(data)
-            return
-        delay, texts = planted.damage(self._ledger.client, data, may_begin=self._run.phase == HOLD)
-        if delay:
-            self._release_later = gevent.spawn_later(delay, self._release_delayed)
-        for text in texts:
-            self._receive(text)
-
-    def _release_delayed(self) -> None:
-        planted = self._run.planted
-        assert planted is not None
-        assert self._ledger is not None
-        self._release_later = None
-        for data in planted.release(self._ledger.client):
-            self._receive(data)
-
-    def _give_up_damage(self) -> None:
-        """Leave a planted fault to another client unless its damage is final, and discard its messages."""
-        if self._release_later is not None:
-            self._release_later.kill(block=False)
-            self._release_later = None
-        if self._run.planted is not None and self._ledger is not None:
-            self._run.planted.socket_ended(self._ledger.client)
+        if self._damage is not None and not self._closed:
+            self._damage.take(self._message(data), data)
 
     def _receive(self, data: bytes) -> None:
         if self._closed:
@@ -277,8 +230,8 @@ class LiveSocket:
             self._stream_event(message, message.offset)
             return
         event, event_type = message.event, message.event_type
-        if self._unanswered_since is not None and self._ledger is None and event_type not in NO_ANSWERS:
-            self._answered()
+        if self._ledger is None and self._subscription.is_waiting and event_type not in NO_ANSWERS:
+            self._subscription.end()
         if event_type == "pong":
             if self._pinged is not None:
                 self._run.measured("WS", figures.HEARTBEAT, time.perf_counter() - self._pinged)
@@ -299,7 +252,7 @@ class LiveSocket:
         when = f"at {self._run.second} s"
         self._ledger.resumed(epoch, offset, recovered=event["recovered"], when=when)
         self._run.accounts.publications.add(epoch, offset, self._run.clock())
-        self._answered()
+        self._subscription.end()
         self._at, self._position_text = (epoch, offset), event["at"]
         self._subscribed = self._run.clock()
         self._caught_up(offset)
@@ -352,17 +305,6 @@ class LiveSocket:
         except (ValueError, LookupError, TypeError) as error:
             raise Unreadable(f"unreadable message: {error!r}") from error
 
-    def _undo_damage(self) -> None:
-        """Receive the events that a planted fault still holds, because a page that is left must not lose events by it.
-
-        Events that are late by now are late: their fault is done.
-        """
-        if self._run.planted is None or self._ledger is None:
-            return
-        held = self._run.planted.page_left(self._ledger.client, self._is_late)
-        for data in held:
-            self._receive(data)
-
     def _is_late(self, data: bytes) -> bool:
         assert self._ledger is not None
         published = self._message(data).stamped - self._run.clocks.ahead_seconds
@@ -370,8 +312,9 @@ class LiveSocket:
 
     def _release(self, *, polite: bool = False) -> None:
         opened, self._socket = self._socket, None
-        self._give_up_damage()
-        self._answered()
+        if self._damage is not None:
+            self._damage.give_up()
+        self._subscription.end()
         if self._reader is not None:
             self._reader.stop()
             self._reader = None

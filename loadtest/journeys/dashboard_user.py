@@ -111,13 +111,13 @@ class DashboardUser(HttpUser):
         """Open an additional page."""
         self._pages += 1
         run = self.run_state
-        try:
-            position = parse_position(page.position)
-        except ValueError as error:
-            raise PageError("the page has no position in its stream", name=page.path) from error
         # Due are all events from the position of the page, whatever its socket receives.
+        position = parse_position(page.position) if page.position else None
         ledger = Ledger(f"{self.name} page {self._pages}", position, late_seconds=run.objectives.late_seconds)
         run.accounts.open_page(ledger, position, run.clock())
+        if position is None:
+            # The page is usable, but its due events are only known from its socket's position on.
+            run.failed("PAGE", page.path, PageError("the page has no position in its stream"))
         self.socket("/ws/users/", on={"users.count": self._counted})
         self.socket("/ws/notifications/", at=page.position, ledger=ledger)
 

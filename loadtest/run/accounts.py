@@ -66,11 +66,12 @@ class Accounts:
                 self.announced.add(event["title"])
         self.furthest = max(self.furthest, event["offset"])
 
-    def open_page(self, ledger: Ledger, position: tuple[str, int], now: float) -> None:
+    def open_page(self, ledger: Ledger, position: tuple[str, int] | None, now: float) -> None:
         """Begin the ledger of a page. Its position also shows that all events up to there are published."""
         self.ledgers.append(ledger)
-        self.audience.opened(position)
-        self.publications.add(*position, now)
+        if position is not None:
+            self.audience.opened(position)
+            self.publications.add(*position, now)
 
     def note(self, kind: Kind, event: str, client: str, detail: str, now: float) -> None:
         """Record a fault that concerns no event of the stream."""

@@ -152,13 +152,9 @@ class RunController(LoadTestShape):
         run = self.run_state
         assert run.search is not None
         if self._step_since is None:
-            if problem := self._cannot_arrive(elapsed):
-                run.search.gave_up(problem)
-                self._give_up(problem)
-                return
             if problem := self._still_missing(elapsed):
-                if elapsed > self._ramp_timeout():
-                    run.search.gave_up(problem)
+                if reason := self._cannot_arrive(elapsed) or problem * (elapsed > self._ramp_timeout()):
+                    run.search.gave_up(reason)
                     self._enter(SETTLE)
                 return
             self._step_since = elapsed + STEP_GRACE_SECONDS
@@ -213,8 +209,13 @@ class RunController(LoadTestShape):
         return f"only {live} of {wanted} users were live, and {failed} could not log in or open their page: {causes}"
 
     def _give_up(self, problem: str) -> None:
-        """End the run at once."""
+        """End the run at once or, if there are users that are due events, as soon as these have arrived."""
         self.run_state.problem = problem
+        if self.run_state.search is not None:
+            self.run_state.search.gave_up(problem)
+        if total(self.coordinator.states(), "live"):
+            self._enter(SETTLE)
+            return
         self.coordinator.close_accounts()
         self._enter(ENDED)
 

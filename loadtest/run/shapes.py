@@ -142,7 +142,8 @@ class Search:
         """Record a step's result, and return whether another step must follow."""
         self.steps.append(step)
         if step.starved:
-            self.ended = f"the generator was the bottleneck at {step.users:,} users: {step.starved}"
+            bottleneck = f"the generator was the bottleneck at {step.users:,} users: {step.starved}"
+            self.ended = "; ".join((bottleneck, *step.broken))
         elif step.p95_ms is None:
             self.ended = "; ".join((f"nothing was delivered at {step.users:,} users", *step.broken))
         elif step.broken:

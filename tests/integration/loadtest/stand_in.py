@@ -35,9 +35,11 @@ class StandIn:
                 if headers.get("upgrade", "").lower() == "websocket":
                     await self._socket(target, headers, reader, writer)
                     break
-                writer.write(self._page(method, target, headers, body))
+                is_last = headers.get("connection") == "close"
+                page = self._page(method, target, headers, body)
+                writer.write(page.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) if is_last else page)
                 await writer.drain()
-                if headers.get("connection") == "close":
+                if is_last:
                     break
         writer.close()
 

@@ -11,6 +11,7 @@ import pytest
 
 from loadtest.clients import live_socket
 from loadtest.clients.live_socket import LiveSocket
+from loadtest.clients.subscription import Subscription
 from loadtest.run import accounts as accounts_module
 from loadtest.run import figures
 from loadtest.run.accounts import Accounts
@@ -181,7 +182,7 @@ def unanswered_socket(product):
 
 def page_that_is_left_before_its_answer(product):
     page = product.open("ada", deaf=True)
-    page._unanswered_since -= 4.0
+    page._subscription._since -= 4.0
     page.close()
 
 
@@ -244,8 +245,8 @@ STEPS = [
         _discarded_at_once,
     ),
     Step(Tally, "check_sum", ledger_that_is_not_kept, {"unexplained"}),
-    Step(LiveSocket, "_note_deaf", unanswered_socket, {"deaf"}),
-    Step(LiveSocket, "_answered", page_that_is_left_before_its_answer, {"slow subscription"}),
+    Step(Subscription, "_note_deaf", unanswered_socket, {"deaf"}),
+    Step(Subscription, "end", page_that_is_left_before_its_answer, {"slow subscription"}),
     Step(Run, "broke", mistake_of_the_load_test, {"own fault"}),
     Step(Ledger, "failed", mistake_with_a_backlog, {"own fault", "late"}, Ledger.left),
     Step(Audience, "opened", clean, set()),
