@@ -66,7 +66,7 @@ def test_search_ends_at_the_first_step_over_the_limit():
 def test_search_that_the_generator_ended_knows_only_a_least():
     found = search(20.0, 90.0, 400.0, starved="its core was full")
     assert (found.users, found.at_least) == (200, True)
-    assert "at least 200 (the generator was the bottleneck at 300 users: its core was full)" in str(found)
+    assert "at least 200 (the generator was the bottleneck at 300 users: its core was full; " in str(found)
 
 
 def test_generator_that_was_starved_is_believed_no_good_step_either():
