@@ -48,6 +48,9 @@ class FaultyProxy:
         self._clients.add(task)
         try:
             await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            # Only `close` cancels, and asyncio would print a task that ends so.
+            return
         finally:
             writer.close()
             self._clients.discard(task)
