@@ -16,6 +16,7 @@ class Epoch:
 
     def __init__(self) -> None:
         self.times: dict[int, float] = {}
+        self.greatest = 0
         # Times in rising order, and the greatest offset that was published by each.
         self._sorted_times: list[float] = []
         self._greatest: list[int] = []
@@ -23,10 +24,13 @@ class Epoch:
     def add(self, offset: int, at: float) -> None:
         if at < self.times.get(offset, math.inf):
             self.times[offset] = at
+            self.greatest = max(self.greatest, offset)
             self._sorted_times = []
 
     def end_at(self, until: float) -> int:
         """Return the greatest offset that was published by then, or 0."""
+        if until == math.inf:
+            return self.greatest
         if not self._sorted_times:
             pairs = sorted((at, offset) for offset, at in self.times.items())
             self._sorted_times = [at for at, _ in pairs]
@@ -73,4 +77,4 @@ class Publications:
 
     @property
     def ends(self) -> dict[str, int]:
-        return {epoch: known.end_at(math.inf) for epoch, known in self._epochs.items()}
+        return {epoch: known.greatest for epoch, known in self._epochs.items()}
