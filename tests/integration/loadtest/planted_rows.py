@@ -5,6 +5,7 @@ Prints the verdict of the load test on each, the cause that it names, and the se
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import re
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 from deploy.local.layout import LOOPBACK, ROOT, free_port
 from loadtest import locust_processes
 from loadtest.create_users import PASSWORD_VARIABLE
+from loadtest.run.objectives import OBJECTIVES
 from loadtest.target_stack import make_users, own_stack
 from testkit.service_usage import Services
 from tests.integration.loadtest.faulty_proxy import FaultyProxy, expired_certificate, running
@@ -165,18 +167,25 @@ def _end_a_node(number: int) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-def main(names: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.integration.loadtest.planted_rows", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ROWS)}; all if none is named")
+    parser.add_argument("--objectives", default=str(OBJECTIVES), help="a file that fits a slower machine")
+    options = parser.parse_args(arguments)
+    if unknown := sorted(set(options.names) - set(ROWS)):
+        parser.error(f"{', '.join(unknown)}: no fault of that name; there are {', '.join(ROWS)}")
     results = Path(tempfile.mkdtemp(prefix="tidewire-planted-"))
     sys.stdout.write("| planted | verdict | named cause | seconds |\n|---|---|---|--:|\n")
     all_named = True
     with own_stack() as target:
         sessions = results / "sessions.json"
         make_users(USERS + 8, target, sessions)
-        for name in names or ROWS:
+        for name in options.names or ROWS:
             directory = results / name
             directory.mkdir()
-            options = () if ROWS[name].logs_in else ("--sessions", str(sessions))
-            said = run(ROWS[name], target.layout.url, directory, options=options)
+            given = ["--objectives", options.objectives]
+            given += [] if ROWS[name].logs_in else ["--sessions", str(sessions)]
+            said = run(ROWS[name], target.layout.url, directory, options=given)
             all_named = all_named and said.named != "NOT NAMED"
             sys.stdout.write(f"| {ROWS[name].planted} | {said.verdict} | {said.named} | {said.seconds:.0f} |\n")
             sys.stdout.flush()

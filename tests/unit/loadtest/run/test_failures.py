@@ -3,9 +3,11 @@
 import pytest
 
 from loadtest.run.figures import LOGIN, MOST_KINDS, OTHER_KINDS, PAGE, Failures
-from loadtest.run.objectives import Objectives, check, passed
+from loadtest.run.objectives import Objectives, check
 from loadtest.run.page_error import PageError
 from loadtest.run.run_state import Run
+from loadtest.run.service_watch import Ended
+from testkit.reconciliation import Account
 
 
 @pytest.fixture
@@ -95,7 +97,12 @@ def test_page_whose_request_failed_counts_once(run):
     assert run.figures.failures.count() == 1
 
 
-def test_unexplained_delivery_and_service_that_ended_break_an_objective():
-    objectives = Objectives.read()
-    assert not passed(check(objectives, {"unexplained": 1}, {}))
-    assert not passed(check(objectives, {"services_ended": 1}, {}))
+@pytest.mark.parametrize("unexplained", [1, -1])
+def test_delivery_that_nothing_explains_breaks_an_objective(run, unexplained):
+    run.accounts.account = Account(1, 1, 1, 1, {}, (), unexplained=unexplained)
+    assert broken(run) == ["unexplained"]
+
+
+def test_service_that_ended_breaks_an_objective(run):
+    run.ended_services = [Ended("ws:18201", 12, 31, "ended", 33)]
+    assert broken(run) == ["services_ended"]
