@@ -90,7 +90,17 @@ class Ledger:
     receives. A client without a page is due the events after the first position that its socket receives.
     """
 
-    __slots__ = ("_moved_to", "client", "epochs", "forgotten", "has_failed", "late_seconds", "left_at")
+    __slots__ = (
+        "_moved_to",
+        "client",
+        "epochs",
+        "forgotten",
+        "has_failed",
+        "is_offline",
+        "late_seconds",
+        "left_at",
+        "ready_at",
+    )
 
     def __init__(self, client: str, page: tuple[str, int] | None = None, *, late_seconds: float = math.inf) -> None:
         self.client = client
@@ -103,6 +113,10 @@ class Ledger:
         # The time at which the client left its page, and whether the load test's own code failed and left it.
         self.left_at: float | None = None
         self.has_failed = False
+        # Whether the run or an orderly close has taken the connection away, and since when there is a page and, if it
+        # was taken away, a connection again. A page that is left within the grace of that time is due nothing more.
+        self.is_offline = False
+        self.ready_at = -math.inf
         if page is not None:
             self._begin(*page)
 
@@ -148,6 +162,11 @@ class Ledger:
             self._out_of_order(record, offset)
         if seconds is not None and seconds > self.late_seconds and not self.is_forgotten(record.epoch, offset):
             record.noted_faults().note(Kind.LATE, offset, f"after {seconds:.2f} s")
+
+    def came_online(self, at: float) -> None:
+        """Record that a connection is there again. Nothing changes if it was not taken away."""
+        if self.is_offline:
+            self.is_offline, self.ready_at = False, at
 
     def left(self, at: float) -> None:
         """Record that the client left for good: later events are not due to it."""

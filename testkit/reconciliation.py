@@ -41,7 +41,7 @@ class Account:
     published: int
     counts: Mapping[Kind, int]
     faults: Sequence[Fault]
-    # Published within the grace before a page was left that had not received it: not due, but counted.
+    # Published before a page was left that had not received it, but within the grace: not due, and counted.
     in_grace: int = 0
     # Not read because the load test's own code failed.
     unread: int = 0
@@ -90,7 +90,8 @@ class Tally:
     ) -> None:
         """Add a ledger, which is due all events after its page's position, in this epoch and in all that followed.
 
-        A page that was left is due the events published up to `grace_seconds` before. In mid-run (`as_it_stands`), a
+        A page that was left is due the events published up to `grace_seconds` before, if it was ready since then. In
+        mid-run (`as_it_stands`), a
         client is due the events up to its last arrival, and later ones are on their way.
         """
         self.clients += 1
@@ -137,7 +138,8 @@ class Tally:
             self.due += reached - after
             return
         behind = ledger.never_received(record, reached + 1, end)
-        due_until = max(reached, publications.end_at(epoch, left_at - grace_seconds))
+        was_ready = not ledger.is_closed or (not ledger.is_offline and left_at - grace_seconds >= ledger.ready_at)
+        due_until = max(reached, publications.end_at(epoch, left_at - grace_seconds)) if was_ready else reached
         unread = behind if ledger.has_failed else []
         in_grace = [] if ledger.has_failed else [n for n in behind if n > due_until]
         never = [] if ledger.has_failed else [n for n in behind if n <= due_until]

@@ -113,6 +113,7 @@ class LiveSocket:
         """Lose the network as a phone in a tunnel does: no close frame, and no reconnect until `find_network`."""
         self._may_connect.clear()
         self._losses += 1
+        self._go_offline()
         self._attempt = 0
         if self._socket is not None:
             _reset(self._socket)
@@ -164,10 +165,15 @@ class LiveSocket:
         """Return whether the socket is closed for good. A close that was not planned is a failure in Locust's list."""
         if self._closed or self._has_lost_network:
             return self._closed
-        planned = isinstance(error, Closed) and error.code in PLANNED
-        if not planned:
+        if isinstance(error, Closed) and error.code in PLANNED:
+            self._go_offline()
+        else:
             self._run.failed("WS", f"{self.name} {'lost' if self._socket else 'handshake'}", error)
         return isinstance(error, Closed) and error.final
+
+    def _go_offline(self) -> None:
+        if self._ledger is not None:
+            self._ledger.is_offline = True
 
     def _delay(self) -> float:
         """Return the delay of the reconnect: backoff with full jitter, or the delay that a draining node requested."""
@@ -203,6 +209,8 @@ class LiveSocket:
         self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
         self._catching_up_to = self._run.accounts.furthest if self._subscribed else None
         self._subscription.begin()
+        if self._ledger is not None:
+            self._ledger.came_online(self._run.clock())
 
     def _read(self) -> None:
         assert self._socket is not None

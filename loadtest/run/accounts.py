@@ -68,6 +68,7 @@ class Accounts:
 
     def open_page(self, ledger: Ledger, position: tuple[str, int] | None, now: float) -> None:
         """Begin the ledger of a page. Its position also shows that all events up to there are published."""
+        ledger.ready_at = now
         self.ledgers.append(ledger)
         if position is not None:
             self.audience.opened(position)

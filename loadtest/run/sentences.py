@@ -25,7 +25,7 @@ def _sum(run: Run) -> list[str]:
     if account is None or not account.offered:
         return []
     named = {kind.value: account.counts.get(kind, 0) for kind in (Kind.LOST, Kind.MISSED, Kind.FORGOTTEN)}
-    grace = f"published within {run.accounts.grace_seconds:g} s before their page was left"
+    grace = f"within the grace of {run.accounts.grace_seconds:g} s of a page that was left"
     named |= {grace: account.in_grace, "unread by a client whose code failed": account.unread}
     terms = "".join(f", {count:,} {name}" for name, count in named.items() if count)
     received = account.offered - sum(named.values()) - account.unexplained

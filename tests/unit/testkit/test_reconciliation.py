@@ -158,6 +158,29 @@ def test_page_that_is_left_is_due_what_was_published_before_less_the_grace(left_
     assert found.in_grace == in_grace
 
 
+@pytest.mark.parametrize(
+    ("ready_at", "is_offline", "missed"),
+    [(5.0, False, 2), (7.0, False, 0), (0.0, True, 0)],
+    ids=["ready", "new", "offline"],
+)
+def test_page_that_is_left_is_due_nothing_more_if_it_was_not_ready_for_the_grace(ready_at, is_offline, missed):
+    gone = ledger(offsets=range(1, 5))
+    gone.ready_at, gone.is_offline = ready_at, is_offline
+    gone.left(8.0)
+    found = account(gone, grace_seconds=2.0)
+    assert (found.counts.get(Kind.MISSED, 0), found.in_grace) == (missed, 4 - missed)
+
+
+def test_client_whose_connection_was_not_taken_away_stays_ready():
+    made = ledger()
+    made.ready_at = 3.0
+    made.came_online(9.0)
+    assert made.ready_at == 3.0
+    made.is_offline = True
+    made.came_online(9.0)
+    assert (made.ready_at, made.is_offline) == (9.0, False)
+
+
 def test_event_that_a_page_skipped_is_lost_even_within_the_grace():
     gone = ledger(offsets=[1, 2, 4])
     gone.left(4.0)

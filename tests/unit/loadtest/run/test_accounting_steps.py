@@ -122,6 +122,41 @@ def clean(product):
     product.publish(3)
 
 
+def page_that_is_left_without_a_network(product):
+    """The run takes the network away, and the page is left before it is back."""
+    phone, _bob = product.open("ada"), product.open("bob")
+    product.publish(1)
+    phone.lose_network()
+    settle()
+    product.publish(5)
+    phone.close()
+
+
+def page_that_is_left_as_soon_as_the_network_is_back(product):
+    phone, _bob = product.open("ada"), product.open("bob")
+    product.clock.now += 5.0
+    phone.lose_network()
+    settle()
+    product.publish(5)
+    resume, product.server.resume = product.server.resume, lambda _connection: None
+    phone.find_network()
+    settle()
+    product.server.resume = resume
+    phone.close()
+
+
+def page_that_is_left_as_soon_as_it_is_opened(product):
+    """Its answer took so long that an event after its position is older than the grace."""
+    product.open("bob")
+    product.publish(1)
+    position = ("e", 0)
+    ledger = Ledger("ada", position)
+    product.clock.now += 9.0
+    product.run.accounts.open_page(ledger, position, product.clock.now)
+    ledger.left(product.clock.now)
+    product.run.accounts.audience.left(position, product.clock.now)
+
+
 def deaf_socket(product):
     product.open("ada")
     product.open("bob", deaf=True)
@@ -229,6 +264,16 @@ def _discarded_at_once(self, *, before):
     _reconcile(self, before=float("inf"))
 
 
+def _online_as_before(self, _at):
+    self.is_offline = False
+
+
+def _opened_as_before(self, ledger, position, now):
+    _open_page(self, ledger, position, now)
+    ledger.ready_at = float("-inf")
+
+
+_open_page = Accounts.open_page
 _init, _reconcile = Ledger.__init__, Accounts.reconcile_closed_pages
 STEPS = [
     Step(Ledger, "__init__", deaf_socket, {"lost"}, _ledger_without_page),
@@ -249,6 +294,9 @@ STEPS = [
     Step(Subscription, "end", page_that_is_left_before_its_answer, {"slow subscription"}),
     Step(Run, "broke", mistake_of_the_load_test, {"own fault"}),
     Step(Ledger, "failed", mistake_with_a_backlog, {"own fault", "late"}, Ledger.left),
+    Step(LiveSocket, "_go_offline", page_that_is_left_without_a_network, set()),
+    Step(Ledger, "came_online", page_that_is_left_as_soon_as_the_network_is_back, set(), _online_as_before),
+    Step(Accounts, "open_page", page_that_is_left_as_soon_as_it_is_opened, set(), _opened_as_before),
     Step(Audience, "opened", clean, set()),
     Step(Audience, "left", clean, set()),
     Step(Audience, "count_left", clean, set(), lambda self, *_a, **_k: self._left.clear()),

@@ -156,3 +156,19 @@ def test_page_that_was_left_is_settled_and_its_ledger_kept_no_longer():
     assert not run.accounts.ledgers
     assert (account.clients, account.due, account.arrived, account.counts) == (1, 3, 2, {Kind.LOST: 1})
     assert run.reconcile().due == 3
+
+
+def test_failures_and_differences_of_a_process_are_joined_over_its_increments():
+    ada = process("ada", [1])
+    ada.figures.failures.note("GET /: connection refused", 0)
+    increments = process_accounts.ProcessAccounts(ada)
+    accounts = process_accounts.joined({}, over_the_wire(increments.increment()))
+    # The first increment was taken within second 0, and the clock of this test stands still.
+    ada.figures.failures.note("GET /: connection refused", 1)
+    # An event that was read and is in no ledger.
+    ada.accounts.audience.read += 1
+    accounts = process_accounts.joined(accounts, over_the_wire(increments.increment({"e": 1})))
+    whole = make_run()
+    process_accounts.add_to_run(whole, accounts)
+    assert whole.reconcile().unexplained == 1
+    assert whole.figures.failures.lines() == ["2 x GET /: connection refused (first: at 0 s)"]

@@ -25,8 +25,8 @@ def said(run, until=float("inf")):
 def test_sum_names_all_differences():
     run = make_run(offered=30, read=24, in_grace=2, unread=1, counts={Kind.LOST: 3, Kind.MISSED: 1})
     [sentence] = said(run)
-    assert sentence.startswith("published times audience is 30: 23 received once, 3 lost, 1 missed, 2 published within")
-    assert sentence.endswith(" 2 s before their page was left, 1 unread by a client whose code failed")
+    assert sentence.startswith("published times audience is 30: 23 received once, 3 lost, 1 missed, 2 within the")
+    assert sentence.endswith(" grace of 2 s of a page that was left, 1 unread by a client whose code failed")
 
 
 def test_difference_without_a_name_is_said():
