@@ -113,8 +113,8 @@ class Ledger:
         # The time at which the client left its page, and whether the load test's own code failed and left it.
         self.left_at: float | None = None
         self.has_failed = False
-        # Whether the run or an orderly close has taken the connection away, and since when there is a page and, if it
-        # was taken away, a connection again. A page that is left within the grace of that time is due nothing more.
+        # Whether the run or an orderly close has ended the connection, and the time since which there is a page and, if
+        # its connection was ended so, another one. A page that is left within the grace of that is due nothing more.
         self.is_offline = False
         self.ready_at = -math.inf
         if page is not None:
@@ -164,7 +164,7 @@ class Ledger:
             record.noted_faults().note(Kind.LATE, offset, f"after {seconds:.2f} s")
 
     def came_online(self, at: float) -> None:
-        """Record that a connection is there again. Nothing changes if it was not taken away."""
+        """Record that a connection is there again. Nothing changes if it was not ended by order."""
         if self.is_offline:
             self.is_offline, self.ready_at = False, at
 

@@ -123,7 +123,7 @@ def clean(product):
 
 
 def page_that_is_left_without_a_network(product):
-    """The run takes the network away, and the page is left before it is back."""
+    """The run ends the network, and the page is left before it is back."""
     phone, _bob = product.open("ada"), product.open("bob")
     product.publish(1)
     phone.lose_network()
