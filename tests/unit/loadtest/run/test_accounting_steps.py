@@ -4,7 +4,7 @@ The clients are real, the server is a fake. A test of a step runs twice: whole, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gevent
 import pytest
@@ -31,7 +31,7 @@ class Product:
     def __init__(self, monkeypatch):
         self.clock = Clock()
         self.server = Server(self.clock)
-        self.run = Run(Objectives.read(), lambda **_request: None, clock=self.clock)
+        self.run = Run(replace(Objectives.read(), left_grace_seconds=2.0), lambda **_request: None, clock=self.clock)
         self.run.enter(HOLD)
         self.agent = WorkerAgent(self.run, list)
         self.deaf = set()

@@ -1,5 +1,7 @@
 """What a report says in words: the sum, faults that are not judged, services that ended, and foreign load."""
 
+from dataclasses import replace
+
 import pytest
 
 from loadtest.run.figures import Moment
@@ -12,7 +14,7 @@ from testkit.reconciliation import UNKNOWN, Account
 
 
 def make_run(**account):
-    run = Run(Objectives.read(), lambda **_request: None, clock=lambda: 1000.0)
+    run = Run(replace(Objectives.read(), left_grace_seconds=2.0), lambda **_request: None, clock=lambda: 1000.0)
     counts = account.pop("counts", {})
     run.accounts.account = Account(2, 20, 18, 10, counts, (), **account)
     return run
