@@ -44,7 +44,7 @@ def so_far(run: Run, environment: Environment, workers: Sequence[dict[str, Any]]
     view.accounts = dataclasses.replace(
         run.accounts, parts=[], names=dict(run.accounts.names), confirmed=set(), announced=set()
     )
-    tallies = [run.accounts.tally(as_it_stands=True)]
+    tallies = [run.accounts.tally(as_it_stands=True, now=run.clock())]
     if workers:
         moments = run.figures.moments
         view.figures = Figures()

@@ -120,7 +120,9 @@ def _shape(result: Result) -> list[str]:
         for worker, users in result.unaccounted.items()
     ]
     searched = [result.search["sentence"]] if result.search else []
-    return [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in (*searched, *result.incidents, *lost)]
+    return [
+        f"{sentence[:1].upper()}{sentence[1:]}." for sentence in (*searched, *result.incidents, *result.notes, *lost)
+    ]
 
 
 def _summary(result: Result) -> str:

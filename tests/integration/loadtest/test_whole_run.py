@@ -42,11 +42,15 @@ def address():
     process.wait(10.0)
 
 
-def patient_objectives(directory, *, late_seconds=60000, lag_ms=60000):
+# Limits that a busy machine can miss.
+TIMED = ("page_p95_ms", "page_p99_ms", "login_p95_ms", "handshake_p95_ms", "subscribe_p95_ms", "answer_seconds")
+
+
+def patient_objectives(directory, *, late_seconds=60000, lag_ms=60000, **more):
     """Relax the objectives that a busy machine can miss: these tests are about the accounting."""
     text = OBJECTIVES.read_text()
-    allowed = {"delivery_p95_ms": 60000, "generator_cpu_share": 60000}
-    allowed |= {"late_seconds": late_seconds, "generator_lag_ms": lag_ms}
+    allowed = dict.fromkeys(("delivery_p95_ms", "delivery_p99_ms", "generator_cpu_share", *TIMED), 60000)
+    allowed |= {"late_seconds": late_seconds, "generator_lag_ms": lag_ms, **more}
     for name, value in allowed.items():
         text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
     path = directory / "objectives.toml"

@@ -54,6 +54,7 @@ RESULT = Result(
     phases=[("ramp", 0), ("hold", 2), ("settle", 22), ("ended", 24)],
     search=None,
     incidents=[],
+    notes=[],
     unaccounted={},
     growth={},
     series={
