@@ -75,7 +75,7 @@ class LiveSocket:
         self._on = on or {}
         self._topic = stream
         self._stream = PageStream(run, ledger, at) if ledger is not None else None
-        # The client whose deliveries have an account.
+        # The client of an account, or empty.
         self._client = ledger.client if ledger is not None else client
         self._seen = SeenIds()
         self._socket: WebSocket | None = None

@@ -29,7 +29,7 @@ class PageStream:
         self._catching_up_to: int | None = None
 
     def connected(self, began: float) -> None:
-        """Follow a new connection, whose handshake began at this time."""
+        """Follow a new connection. Its handshake `began` at this time."""
         self._began = began
         self._catching_up_to = self._run.accounts.furthest if self._subscribed else None
         self.ledger.came_online(self._run.clock())

@@ -16,7 +16,7 @@ from testkit.svg_charts import number
 # A pull request must show that there are faults, with some examples, and the pages that users load most.
 FAULTS_SHOWN = 10
 PAGES_SHOWN = 12
-# A run, its directory or its report.json, whose figures the report must compare with its own.
+# A run, its directory or its report.json: the report must compare its own figures with those of that run.
 BASELINE = "LOADTEST_BASELINE"
 
 

@@ -45,7 +45,7 @@ class Accounts:
     # Saves in progress, and saves that met a newer version.
     in_flight: int = 0
     conflicts: int = 0
-    # The marks of saves that were confirmed, and of saves whose event a client received.
+    # The marks of saves that were confirmed, and of saves that an event at any client has announced.
     confirmed: set[str] = field(default_factory=set)
     announced: set[str] = field(default_factory=set)
     # The greatest offset that any client has received.

@@ -227,7 +227,7 @@ class WorkerConnection:
         self._is_done = self._is_paused = False
 
     def pause(self) -> None:
-        """Report nothing until the next test, whose states the master must not confuse with those of this one."""
+        """Report nothing until the next test, because the master must not confuse the states of two tests."""
         self._is_paused = True
 
     def _on_command(self, msg: Any, **_more: Any) -> None:

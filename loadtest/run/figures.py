@@ -174,7 +174,7 @@ class Failures:
         self.first.setdefault(kind, f"{said or 'at'} {second} s")
 
     def count(self, *, containing: str = "", since: int = 0, until: float = math.inf) -> int:
-        """Return the number of failures from second `since` to before `until`, whose kind contains a text."""
+        """Return the number of failures from second `since` to before `until`, of the kinds that contain a text."""
         return sum(
             times
             for kind, by_second in self.seconds.items()

@@ -87,7 +87,7 @@ class PlantedFaults:
     def socket_ended(self, client: str) -> None:
         """Discard the client's held events, because its next socket receives them from the server again.
 
-        A client whose sockets end often must receive a few events again before it gets a fault.
+        After each end of its socket, a client must receive a few events again before it gets a fault.
         """
         del self._received[client]
         fault = self._fault_of(client)

@@ -86,7 +86,7 @@ class Run:
     # all of them are at work.
     step_came: int | None = None
     step_since: int | None = None
-    # Users whose arrival has failed, in this process.
+    # Users of this process that could not arrive.
     failed_arrivals: int = 0
     # Processes of the product that ended or were stopped without an order of the run.
     ended_services: Sequence[Ended] = ()

@@ -84,7 +84,7 @@ class FaultyProxy:
         self, path: str, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_socket: bool
     ) -> None:
         near, far = await asyncio.open_connection(*self.upstream)
-        # One request for each connection, so that the end of an answer is the end of its connection.
+        # A connection has one request, so that the end of an answer is the end of its connection.
         far.write(head if is_socket else head.replace(b"keep-alive", b"close"))
         to_product = asyncio.create_task(self._copy_until_the_client_leaves(reader, far))
         try:

@@ -30,7 +30,7 @@ from tests.integration.loadtest.faulty_proxy import FaultyProxy, expired_certifi
 RUN_SECONDS = 300.0
 USERS = 30
 BROKEN = Path(__file__).with_name("broken_journey.py")
-# For the rows whose fault is planted in a process of the product.
+# For the rows that plant a fault in a process of the product.
 AT_SECONDS_OF_HOLD = 8.0
 STOPPED_SECONDS = 10.0
 

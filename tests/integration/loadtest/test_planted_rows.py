@@ -13,7 +13,7 @@ from tests.integration.loadtest.test_whole_run import QUICK, address, patient_ob
 
 __all__ = ["address"]
 
-# What differs from the row, because the stand-in has few users and events; and the objectives that find the fault.
+# Differences from the row, because the stand-in has few users and events, and the objectives that find the fault.
 SMALLER = {
     "deaf": ({}, {"answer_seconds": 2}),
     "pages": ({"options": ("--shape", "steps", "--step-users", "4")}, {"page_p95_ms": 1000}),

@@ -126,7 +126,7 @@ def test_nothing_is_published_once_the_run_waits_for_due_messages(run, enter):
 
 
 def test_lost_connection_ends_the_stay_and_the_next_is_another(run, enter):
-    """What is sent between them is due to others only."""
+    """A message that is sent between them is due to others only."""
     ada, bob = enter("ada"), enter("bob")
     run.clock.now += 5.0
     ada.publish(text="both")

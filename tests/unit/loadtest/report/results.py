@@ -1,4 +1,4 @@
-"""A small result of a run, for tests of what is made of it."""
+"""A small result of a run, for tests of reports."""
 
 import dataclasses
 

@@ -44,7 +44,7 @@ class Product:
         self._errors = {}
 
     def _open(self, url, **options):
-        """Open a connection whose reader raises what a handler of its messages has raised."""
+        """Open a connection. Its reader raises the exception of a handler of its messages."""
         made = self.server.open(url, **options)
         read = made.read
 

@@ -1,4 +1,4 @@
-"""The accounts of numbered messages without a history: what each stay in a room is due, and what differs."""
+"""The accounts of numbered messages without a history: the messages due to each stay in a room, and differences."""
 
 import pytest
 

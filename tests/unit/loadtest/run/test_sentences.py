@@ -1,4 +1,4 @@
-"""What a report says in words: the sum, faults that are not judged, services that ended, and foreign load."""
+"""The sentences of a report: the sum, faults that are not judged, services that ended, and foreign load."""
 
 from dataclasses import replace
 

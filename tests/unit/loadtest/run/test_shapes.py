@@ -48,7 +48,7 @@ def test_stretch_at_the_very_beginning_is_due_at_the_first_tick():
 
 
 def search(*p95s, most=1000, **last):
-    """A search whose steps have this p95 each; the last one breaks an objective if its p95 is over 250 ms."""
+    """A search by steps with this p95 each; the last one breaks an objective if its p95 is over 250 ms."""
     made = Search(step=100, most=most)
     for i, p95 in enumerate(p95s):
         broken = (f"delivery_p95_ms was {p95:g}, 250 allowed",) if p95 and p95 > 250 else ()
