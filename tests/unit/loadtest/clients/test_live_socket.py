@@ -320,3 +320,14 @@ def test_planted_fault_that_has_begun_when_the_hold_ends_is_found(faults_of, run
         assert not faults
     else:
         assert_found_once(kind, faults)
+
+
+def test_stream_on_a_socket_without_a_position_is_named_as_a_failure_of_the_socket(run, server, monkeypatch, failures):
+    """A journey has forgotten the position of its page: its exception would name only the load test's own code."""
+    monkeypatch.setattr(live_socket, "open_websocket", lambda *_url, **_options: Connection(server, 0))
+    forgetful = LiveSocket(run, "http://a", "/ws/notifications/", cookie="")
+    gevent.sleep(0)
+    forgetful.close()
+    settle()
+    assert set(failures) == {"/ws/notifications/ lost"}
+    assert not run.figures.own_faults.lines()
