@@ -274,6 +274,9 @@ class RunController(LoadTestShape):
 
     def _is_settled(self, elapsed: float) -> bool:
         states = self.coordinator.states()
+        if not states:
+            # All processes that had users are lost, so that no further event can arrive.
+            return True
         known = [state["end"] for state in states.values() if state["end"]]
         if len(known) == len(states):
             epoch = known[0][0]
@@ -282,7 +285,7 @@ class RunController(LoadTestShape):
             self.coordinator.command(read_end=True)
         if elapsed > SETTLE_MOST_SECONDS:
             return True
-        is_even = bool(states) and all(state["even"] for state in states.values())
+        is_even = all(state["even"] for state in states.values())
         return elapsed > SETTLE_LEAST_SECONDS and is_even and not self.run_state.disagreements()
 
     def _enter(self, phase: str) -> None:

@@ -178,14 +178,15 @@ def main(arguments: Sequence[str]) -> int:
     sys.stdout.write("| planted | verdict | named cause | seconds |\n|---|---|---|--:|\n")
     all_named = True
     with own_stack() as target:
+        assert target.layout is not None
         sessions = results / "sessions.json"
-        make_users(USERS + 8, target, sessions)
+        make_users(USERS + 8, target.layout, sessions)
         for name in options.names or ROWS:
             directory = results / name
             directory.mkdir()
             given = ["--objectives", options.objectives]
             given += [] if ROWS[name].logs_in else ["--sessions", str(sessions)]
-            said = run(ROWS[name], target.layout.url, directory, options=given)
+            said = run(ROWS[name], target.url, directory, options=given)
             all_named = all_named and said.named != "NOT NAMED"
             sys.stdout.write(f"| {ROWS[name].planted} | {said.verdict} | {said.named} | {said.seconds:.0f} |\n")
             sys.stdout.flush()
