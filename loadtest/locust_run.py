@@ -35,9 +35,11 @@ from loadtest.run.coordinator import Coordinator, OneProcess, WorkerConnection, 
 from loadtest.run.figures import Moment
 from loadtest.run.generator_health import Pulse, Sample
 from loadtest.run.locust_figures import add_to_locust
+from loadtest.run.machine_watch import MachineWatch
 from loadtest.run.message_exchange import MessageExchange
 from loadtest.run.node_restarts import NodesByCommand, NodesByProcess
 from loadtest.run.objectives import Objectives, ObjectivesError
+from loadtest.run.own_faults import name_own_faults
 from loadtest.run.planted_faults import PlantedFaults
 from loadtest.run.run_controller import RunController
 from loadtest.run.run_state import Run
@@ -172,7 +174,7 @@ class LocustRun:
         )
         if options.shape == "steps":
             step = options.step_users or max(1, (options.num_users or 1) // DEFAULT_STEPS)
-            run.search = Search(step, options.num_users or 1, objectives.delivery_p95_ms)
+            run.search = Search(step, options.num_users or 1)
         return run
 
     def _connect(self) -> None:
@@ -222,21 +224,22 @@ class LocustRun:
 
     def _observe(self) -> None:
         """Record the state of the run every second. Of several generator processes, the worst values count."""
-        run, services = self.run, self._services
-        usage = Usage({}, {})
+        run, usage, foreign = self.run, Usage({}, {}), None
         read_at = time.monotonic()
+        machine = MachineWatch(run, self._services, self._controller.nodes)
 
         def note(sample: Sample) -> None:
-            nonlocal usage, read_at
+            nonlocal usage, foreign, read_at
             states: Mapping[str, Mapping[str, Any]] = self.workers.states() if self.workers is not None else {}
             if states:
                 cpu, lag = (max(state[name] for state in states.values()) for name in ("cpu", "lag_ms"))
                 sample = Sample(sample.at, max(cpu, sample.cpu), max(lag, sample.lag_ms))
             run.samples.append(sample)
-            if services is not None and time.monotonic() - read_at >= SERVICES_SECONDS:
+            if not self.is_worker and time.monotonic() - read_at >= SERVICES_SECONDS:
                 read_at = time.monotonic()
+                workers = [state["process"] for state in states.values()]
                 # In a thread, because the readings must not delay the event loop.
-                usage = gevent.get_hub().threadpool.apply(services.read)
+                usage, foreign = gevent.get_hub().threadpool.apply(machine.read, (workers,))
                 run.memory = {name: max(used, run.memory.get(name, 0)) for name, used in usage.rss_bytes.items()}
             live, sockets = (
                 (total(states, "live"), total(states, "sockets")) if states else (len(run.users), run.sockets)
@@ -246,6 +249,7 @@ class LocustRun:
                 # CPU use since the previous call.
                 machine=psutil.cpu_percent() / 100 * CORES,
                 paths=paths(states) if states else dict(run.paths),
+                foreign=foreign,
             )
             run.figures.moments.append(moment)
 
@@ -272,6 +276,7 @@ def _prepare(environment: Environment, **_more: Any) -> None:
     except (ObjectivesError, OSError, ValueError) as error:
         sys.stderr.write(f"the load test cannot start: {error}\n")
         sys.exit(2)
+    name_own_faults(environment, lambda: wired.run)
     hooks, is_headless = environment.events, wired.options.headless
 
     def test_start(**_more: Any) -> None:

@@ -44,11 +44,13 @@ def so_far(run: Run, environment: Environment, workers: Sequence[dict[str, Any]]
     view.accounts = dataclasses.replace(
         run.accounts, parts=[], names=dict(run.accounts.names), confirmed=set(), announced=set()
     )
-    tallies = [run.accounts.tally(as_it_stands=True)]
+    tallies = [run.accounts.tally(as_it_stands=True, now=run.clock())]
     if workers:
         moments = run.figures.moments
         view.figures = Figures()
         view.figures.moments = moments
+        # Of this process, which has no users, but may have failed too.
+        view.figures.own_faults = copy.deepcopy(run.figures.own_faults)
         view.users, view.online, view.counts = set(run.users), set(run.online), dict(run.counts)
         tallies += [process_accounts.add_to_run(view, each) for each in workers]
     names = {**view.accounts.names, **dict(run.accounts.rooms.published)}

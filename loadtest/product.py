@@ -10,6 +10,7 @@ from __future__ import annotations
 from loadtest import locust_run
 from loadtest.clients.wires import JsonNumber, Tidewire, Wire
 from loadtest.journeys.live_user import LiveUser
+from loadtest.run.page_error import PageError
 from loadtest.run.rooms import Numbered
 
-__all__ = ["JsonNumber", "LiveUser", "Numbered", "Tidewire", "Wire", "locust_run"]
+__all__ = ["JsonNumber", "LiveUser", "Numbered", "PageError", "Tidewire", "Wire", "locust_run"]

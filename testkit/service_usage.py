@@ -43,7 +43,7 @@ class Services:
     """The services among the descendants of a process."""
 
     def __init__(self, root: int, proc: Path = PROC) -> None:
-        self._root = root
+        self.root = root
         self._proc = proc
         self._at = time.monotonic()
         self._before = self._cpu()
@@ -67,7 +67,7 @@ class Services:
 
     def pids(self) -> dict[str, list[int]]:
         pids: dict[str, list[int]] = {}
-        for pid in process_tree(self._root, self._proc):
+        for pid in process_tree(self.root, self._proc):
             try:
                 command = (self._proc / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
             except OSError:

@@ -23,6 +23,7 @@ from deploy.local.layout import FREE_PORTS
 
 # Scheduled first, and test by test, because each of these modules takes minutes.
 LONGEST = (
+    "tests/integration/loadtest/test_planted_rows.py",
     "tests/integration/loadtest/test_product.py",
     "tests/integration/loadtest/test_whole_run.py",
     "tests/integration/deploy/test_up.py",

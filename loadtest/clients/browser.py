@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from loadtest.create_users import SESSION_COOKIE
+from loadtest.run.causes import cause, status_cause
+from loadtest.run.page_error import PageError
+from loadtest.run.run_state import LOGIN_PATH
 
 if TYPE_CHECKING:
     # Importing Locust patches the standard library, which must not happen to a mere reader of pages.
@@ -19,9 +22,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 60.0
 OK, NO_CONTENT, CONFLICT = 200, 204, 409
 
-
-class PageError(Exception):
-    """A page is not the one that a journey needs, lacks its form, or was refused."""
+__all__ = ["CONFLICT", "Browser", "Page", "PageError"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Page:
             return html.unescape(value[1]) if value else ""
         area = re.search(rf'<textarea[^>]*\bname="{name}"[^>]*>\n?(.*?)</textarea>', self.text, re.DOTALL)
         if area is None:
-            raise PageError(f"{self.path} has no field {name}")
+            raise PageError(f"{self.path} has no field {name}", name=self.path)
         return html.unescape(area[1])
 
     def _between(self, before: str, after: str) -> str:
@@ -87,11 +88,14 @@ class Browser:
 
     def log_in(self, username: str, password: str) -> Page:
         """Log in through the page. Raises `PageError` if the login page does not lead to another page."""
-        token = self.get("/login/").field("csrfmiddlewaretoken")
+        token = self.get(LOGIN_PATH).field("csrfmiddlewaretoken")
         fields = {"username": username, "password": password, "csrfmiddlewaretoken": token, "next": ""}
-        page = self.post("/login/", fields)
-        if page.path.startswith("/login/"):
-            raise PageError(f"{username} could not log in; `python -m loadtest.create_users` makes load users")
+        page = self.post(LOGIN_PATH, fields)
+        if page.path.startswith(LOGIN_PATH):
+            raise PageError(
+                "the login page refused the name or the password (`python -m loadtest.create_users` makes load users)",
+                name=f"POST {LOGIN_PATH}",
+            )
         return page
 
     def go_on(self, session: str) -> None:
@@ -107,6 +111,8 @@ class Browser:
                 # Another user saved first, and the page shows both versions: an expected answer, no failure.
                 response.success()
             elif response.status_code not in (OK, NO_CONTENT):
-                response.failure(f"{response.status_code}")
-                raise PageError(f"{method} {path}: {response.status_code}")
+                why = cause(response.error) if response.error else status_cause(response.status_code)
+                refused = PageError(why, name=name, is_counted=True)
+                response.failure(refused)
+                raise refused
             return Page(urlsplit(response.url or path).path, response.text or "", response.status_code)

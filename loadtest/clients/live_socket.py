@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import random
 import socket
-import struct
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
-from gevent import Greenlet
 from gevent.event import Event as Signal
 from websocket import WebSocket, WebSocketException
 
-from loadtest.clients.connect import open_websocket, socket_url
-from loadtest.clients.socket_readers import Closed, SocketReader, socket_reader
+from loadtest.clients.connect import open_websocket, reset, socket_url
+from loadtest.clients.page_stream import PageStream
+from loadtest.clients.planted_damage import PlantedDamage
+from loadtest.clients.socket_readers import Closed, SocketReader, Unreadable, socket_reader
+from loadtest.clients.subscription import NO_ANSWERS, Subscription
 from loadtest.run import figures
 from loadtest.run.message_cache import Message
-from loadtest.run.run_state import HOLD, Run
-from testkit.delivery_ledger import Ledger, parse_position
+from loadtest.run.run_state import Run
+from testkit.delivery_ledger import Ledger
 from testkit.frame_parser import FrameError
 from testkit.page_client import HANDSHAKE_SECONDS, PING, STREAM, SeenIds, longest_delay
 
@@ -35,13 +37,20 @@ IDLE_TIMEOUT_SECONDS = 45.0
 PLANNED = (4000, 4005)
 _turns = itertools.count()
 
+logger = logging.getLogger(__name__)
+
 Handler = Callable[[dict[str, Any]], None]
 
 
 class LiveSocket:
-    """A socket on `path`. `ledger` and the position `at` are for the stream topic; `name` groups paths in figures."""
+    """A socket on `path`. `ledger` and the position `at` are for the stream topic; `name` groups paths in figures.
+
+    `client` is the account of a socket without a stream topic, if it has one.
+    """
 
     idle_timeout_seconds = IDLE_TIMEOUT_SECONDS
+    # Whether the server must answer a subscription.
+    is_answered = True
 
     def __init__(
         self,
@@ -55,6 +64,7 @@ class LiveSocket:
         at: str = "",
         ledger: Ledger | None = None,
         stream: str = STREAM,
+        client: str = "",
     ) -> None:
         self.path = path
         self.name = name or path
@@ -63,38 +73,39 @@ class LiveSocket:
         self._origin = origin
         self._cookie = cookie
         self._on = on or {}
-        self._at = parse_position(at) if at else None
-        # The position as text, which the server parses.
-        self._position_text = at
-        self._ledger = ledger
-        self._stream = stream
-        # The client whose deliveries have an account.
-        self._client = ledger.client if ledger is not None else ""
+        self._topic = stream
+        self._stream = PageStream(run, ledger, at) if ledger is not None else None
+        # The client of an account, or empty.
+        self._client = ledger.client if ledger is not None else client
         self._seen = SeenIds()
         self._socket: WebSocket | None = None
         self._reader: SocketReader | None = None
-        # Releases the events that a planted fault delays.
-        self._release_later: Greenlet | None = None
-        self._deliveries = run.meter("EVENT", figures.DELIVERY)
-        self._intended = run.meter("EVENT", figures.INTENDED)
+        self._damage = (
+            PlantedDamage(run, run.planted, self._client, receive=self._receive, is_late=self._is_late)
+            if run.planted is not None and self._client
+            else None
+        )
         self._closed = False
         self._attempt = 0
         self._drain_seconds: float | None = None
-        self._catching_up_to: int | None = None
         # The number of times that the network was lost: of this client, and before its newest attempt to connect.
         self._losses = self._losses_before = 0
         self._may_connect = Signal()
         if run.network:
             self._may_connect.set()
         self._pinged: float | None = None
-        self._subscribed = 0.0
+        self._subscription = Subscription(run, self.name, self._client)
         self._greenlet = gevent.spawn(self._run_until_closed)
 
     def close(self) -> None:
         """Close for good without waiting, as when a user leaves the page."""
+        if self._closed:
+            return
+        if self._damage is not None:
+            self._damage.undo()
         self._closed = True
-        if self._ledger is not None:
-            self._ledger.left()
+        if self._stream is not None:
+            self._stream.left()
         self._release(polite=True)
         self._greenlet.kill(block=False)
 
@@ -102,9 +113,10 @@ class LiveSocket:
         """Lose the network as a phone in a tunnel does: no close frame, and no reconnect until `find_network`."""
         self._may_connect.clear()
         self._losses += 1
+        self._go_offline()
         self._attempt = 0
         if self._socket is not None:
-            _reset(self._socket)
+            reset(self._socket)
 
     def find_network(self) -> None:
         self._may_connect.set()
@@ -118,13 +130,24 @@ class LiveSocket:
             try:
                 self._connect()
                 self._read()
-            except (OSError, WebSocketException, FrameError, Closed) as error:
+            except (OSError, WebSocketException, FrameError, Closed, Unreadable) as error:
                 if self._ended(error):
                     return
+            except Exception as error:  # noqa: BLE001 - anything else is a fault of the load test, which it must name
+                self._break(error)
+                return
             finally:
                 self._release()
             if self._may_connect.is_set():
                 gevent.sleep(self._delay())
+
+    def _break(self, error: Exception) -> None:
+        """Record that the load test's own code failed. No later event counts as lost: it was not read."""
+        logger.error("%s: the load test's own code failed", self.name, exc_info=error)
+        self._run.broke(error)
+        self._closed = True
+        if self._stream is not None:
+            self._stream.left(has_failed=True)
 
     @property
     def _has_lost_network(self) -> bool:
@@ -135,10 +158,15 @@ class LiveSocket:
         """Return whether the socket is closed for good. A close that was not planned is a failure in Locust's list."""
         if self._closed or self._has_lost_network:
             return self._closed
-        planned = isinstance(error, Closed) and error.code in PLANNED
-        if not planned:
+        if isinstance(error, Closed) and error.code in PLANNED:
+            self._go_offline()
+        else:
             self._run.failed("WS", f"{self.name} {'lost' if self._socket else 'handshake'}", error)
         return isinstance(error, Closed) and error.final
+
+    def _go_offline(self) -> None:
+        if self._stream is not None:
+            self._stream.ledger.is_offline = True
 
     def _delay(self) -> float:
         """Return the delay of the reconnect: backoff with full jitter, or the delay that a draining node requested."""
@@ -152,7 +180,8 @@ class LiveSocket:
         self.started = self._run.clock()
         began = time.perf_counter()
         self._socket = None
-        at = f"{self._stream}:{self._position_text}" if self._position_text else ""
+        position = self._stream.position_text if self._stream is not None else ""
+        at = f"{self._topic}:{position}" if position else ""
         opened = open_websocket(
             socket_url(self._origin, self.path, at=at, addresses=self._run.addresses, turn=next(_turns)),
             timeout_seconds=HANDSHAKE_SECONDS,
@@ -166,19 +195,20 @@ class LiveSocket:
         )
         if self._closed or self._has_lost_network:
             # The handshake was under way when the network was lost or the page was left.
-            _reset(opened)
+            reset(opened)
             opened.shutdown()  # type: ignore[no-untyped-call] # websocket-client has no types
             raise Closed(1006)
         self._socket = opened
         self._run.paths[self.name] += 1
         self._run.measured("WS", figures.HANDSHAKE, time.perf_counter() - began, what=f"handshake {self.name}")
-        again = self._ledger is not None and bool(self._ledger.epochs)
-        self._catching_up_to = self._run.accounts.furthest if again else None
+        if self.is_answered:
+            self._subscription.begin()
+        if self._stream is not None:
+            self._stream.connected(self.started)
 
     def _read(self) -> None:
         assert self._socket is not None
-        is_planted = self._run.planted is not None and self._client
-        on_text = self._receive_planted if is_planted else self._receive
+        on_text = self._receive if self._damage is None else self._receive_planted
         self._reader = socket_reader(self._socket, on_text, idle_timeout_seconds=self.idle_timeout_seconds)
         self._reader.read()
 
@@ -190,50 +220,33 @@ class LiveSocket:
                 self._socket.send(PING)
 
     def _receive_planted(self, data: bytes) -> None:
-        """Receive a message. A planted fault may change it if it is an event."""
-        planted = self._run.planted
-        assert planted is not None
-        if not self._may_damage(data) or self._closed:
+        assert self._damage is not None
+        if self._may_damage(data) and not self._closed:
+            self._damage.take(data)
+        else:
             self._receive(data)
-            return
-        delay, texts = planted.damage(self._client, data, may_begin=self._run.phase == HOLD)
-        if delay:
-            self._release_later = gevent.spawn_later(delay, self._release_delayed)
-        for text in texts:
-            self._receive(text)
 
     def _may_damage(self, data: bytes) -> bool:
         """Return whether a text is an event of the account."""
-        message = self._run.messages.of(data)
-        if message.event_type == "resumed":
+        message = self._message(data)
+        if message.event_type == "resumed" and self._damage is not None:
             # A new position takes the place of all events before it.
-            self._give_up_damage()
+            self._damage.give_up()
         return message.offset is not None
-
-    def _release_delayed(self) -> None:
-        planted = self._run.planted
-        assert planted is not None
-        self._release_later = None
-        for data in planted.release(self._client):
-            self._receive(data)
-
-    def _give_up_damage(self) -> None:
-        """Leave a planted fault to another client unless its damage is final, and discard its messages."""
-        if self._release_later is not None:
-            self._release_later.kill(block=False)
-            self._release_later = None
-        if self._run.planted is not None and self._client:
-            self._run.planted.socket_ended(self._client)
 
     def _receive(self, data: bytes) -> None:
         if self._closed:
             # The page was left while the message was on its way, so the message is no longer due.
             return
-        message = self._run.messages.of(data)
+        message = self._message(data)
         if message.offset is not None:
-            self._stream_event(message, message.offset)
+            self._page_stream().received(message, message.offset)
+            if message.event_type in self._on and self._seen.is_new(message.event["id"]):
+                self._dispatch(message.event)
             return
         event, event_type = message.event, message.event_type
+        if self._stream is None and self._subscription.is_waiting and event_type not in NO_ANSWERS:
+            self._subscription.end()
         if event_type == "pong":
             if self._pinged is not None:
                 self._run.measured("WS", figures.HEARTBEAT, time.perf_counter() - self._pinged)
@@ -241,65 +254,38 @@ class LiveSocket:
         elif event_type == "drain":
             self._drain_seconds = float(event["reconnect_in_seconds"])
         elif event_type == "resumed":
-            self._resumed(event)
+            self._page_stream().resumed(event)
+            self._subscription.end()
         elif event_type in ("error", "stale"):
             self._run.failed("WS", f"{self.name} {event_type}", RuntimeError(str(event)))
         else:
             self._run.delivered(event_type)
             self._dispatch(event)
 
-    def _resumed(self, event: dict[str, Any]) -> None:
-        assert self._ledger is not None
-        epoch, offset = parse_position(event["at"])
-        when = f"at {self._run.second} s"
-        self._ledger.resumed(epoch, offset, recovered=event["recovered"], asked=self._at, when=when)
-        self._at, self._position_text = (epoch, offset), event["at"]
-        self._subscribed = self._run.clock()
-        self._caught_up(offset)
-
-    def _stream_event(self, message: Message, offset: int) -> None:
-        """Record a delivery. A run can have tens of thousands a second, so each line here costs the generator CPU."""
-        assert self._ledger is not None
-        assert self._at is not None
-        run, clocks, epoch = self._run, self._run.clocks, self._at[0]
-        now = run.clock()
-        if not message.is_published:
-            run.first_received(epoch, message, now)
-        clocks.arrived(message.stamped, now)
-        published = message.stamped - clocks.ahead_seconds
-        due = max(published, self._subscribed)
-        self._ledger.received(offset, now - due if clocks.is_known else None)
-        if offset >= self._at[1]:
-            # An event out of order must not move the client back, because a resume would repeat the events after it.
-            self._at, self._position_text = (epoch, offset), f"{epoch}{message.mark}:{offset}"
-        second = int(now - run.started)
-        run.figures.deliveries[message.event_type][second] += 1
-        # An event that was published before the socket subscribed is sent by a resume, and counts from the
-        # subscription.
-        if published >= self._subscribed:
-            self._deliveries.add(second, now - published)
-            if save := run.accounts.save_of(message.event):
-                self._intended.add(second, now - save.intended)
-        else:
-            run.measured("EVENT", figures.REPLAY, now - self._subscribed)
-        if self._catching_up_to is not None:
-            self._caught_up(offset)
-        if message.event_type in self._on and self._seen.is_new(message.event["id"]):
-            self._dispatch(message.event)
-
-    def _caught_up(self, offset: int) -> None:
-        if self._catching_up_to is not None and offset >= self._catching_up_to:
-            self._run.measured("WS", figures.RESUME, self._run.clock() - self.started)
-            self._catching_up_to = None
+    def _page_stream(self) -> PageStream:
+        if self._stream is None:
+            raise Unreadable("an event of a stream came to a socket without a position")
+        return self._stream
 
     def _dispatch(self, event: dict[str, Any]) -> None:
         handler = self._on.get(event["type"])
         if handler is not None:
             handler(event)
 
+    def _message(self, data: bytes) -> Message:
+        try:
+            return self._run.messages.of(data)
+        except (ValueError, LookupError, TypeError) as error:
+            raise Unreadable(f"unreadable message: {error!r}") from error
+
+    def _is_late(self, data: bytes) -> bool:
+        return self._page_stream().is_late(self._message(data))
+
     def _release(self, *, polite: bool = False) -> None:
         opened, self._socket = self._socket, None
-        self._give_up_damage()
+        if self._damage is not None:
+            self._damage.give_up()
+        self._subscription.end()
         if self._reader is not None:
             self._reader.stop()
             self._reader = None
@@ -311,11 +297,3 @@ class LiveSocket:
             if polite:
                 opened.send_close()
             opened.shutdown()  # type: ignore[no-untyped-call] # websocket-client has no types
-
-
-def _reset(opened: WebSocket) -> None:
-    """Cut the connection so that the reader here wakes at once and no orderly close reaches the server."""
-    if opened.sock is not None:
-        with contextlib.suppress(OSError):
-            opened.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            opened.sock.shutdown(socket.SHUT_RDWR)

@@ -23,6 +23,10 @@ CHUNK_BYTES = 65536
 READABLE = 1
 
 
+class Unreadable(Exception):
+    """A message breaks the protocol of the live sockets, which is a fault of the product."""
+
+
 class Closed(Exception):
     """The peer closed the socket, or the connection was lost (1006)."""
 
@@ -136,4 +140,4 @@ class LoopReader:
             self.stop()
 
 
-__all__ = ["Closed", "FrameError", "GreenletReader", "LoopReader", "SocketReader", "socket_reader"]
+__all__ = ["Closed", "FrameError", "GreenletReader", "LoopReader", "SocketReader", "Unreadable", "socket_reader"]

@@ -9,8 +9,10 @@ from typing import Any
 from websocket import WebSocketException
 
 from loadtest.clients.live_socket import LiveSocket
+from loadtest.clients.socket_readers import Unreadable
 from loadtest.clients.wires import Wire
-from loadtest.run.rooms import GRACE_SECONDS, Series, Stay
+from loadtest.run import figures
+from loadtest.run.rooms import GRACE_SECONDS, Numbered, Series, Stay
 from loadtest.run.run_state import Run
 
 # A day: silence is no loss of the connection, because a server without pings may have nothing to send.
@@ -22,6 +24,7 @@ class WireSocket(LiveSocket):
     """A socket on `path`. `client` is the user's name; a user may have several sockets."""
 
     idle_timeout_seconds = SILENCE_SECONDS
+    is_answered = False
 
     def __init__(
         self, run: Run, origin: str, path: str, wire: Wire, *, cookie: str, client: str, name: str = ""
@@ -30,8 +33,8 @@ class WireSocket(LiveSocket):
         self._stay: Stay | None = None
         self._sender = ""
         self._numbers = itertools.count(1)
-        super().__init__(run, origin, path, cookie=cookie, name=name)
-        self._client = client
+        self._deliveries = run.meter("EVENT", figures.DELIVERY)
+        super().__init__(run, origin, path, cookie=cookie, name=name, client=client)
 
     def publish(self, **fields: Any) -> bool:
         """Send the user's next message. Return False without a connection, or if the run only waits for due messages.
@@ -65,13 +68,24 @@ class WireSocket(LiveSocket):
         self._stay = rooms.enter(self._client, self._wire.room, self._run.clock())
 
     def _may_damage(self, data: bytes) -> bool:
-        return self._wire.read(data) is not None
+        return self._numbered(data) is not None
+
+    def _is_late(self, data: bytes) -> bool:
+        message, run = self._numbered(data), self._run
+        sent = message.sent if message is not None else None
+        return sent is not None and run.clock() - sent > run.accounts.rooms.late_seconds
+
+    def _numbered(self, data: bytes) -> Numbered | None:
+        try:
+            return self._wire.read(data)
+        except (ValueError, LookupError, TypeError) as error:
+            raise Unreadable(f"unreadable message: {error!r}") from error
 
     def _receive(self, data: bytes) -> None:
         if self._closed or self._stay is None:
             return
         run = self._run
-        message = self._wire.read(data)
+        message = self._numbered(data)
         if message is None:
             run.delivered(OTHER)
             return
@@ -82,6 +96,9 @@ class WireSocket(LiveSocket):
             self._deliveries.add(int(now - run.started), now - message.sent)
 
     def _release(self, *, polite: bool = False) -> None:
+        if self._damage is not None:
+            # No later connection receives the messages that a planted fault still holds.
+            self._damage.undo()
         stay, self._stay = self._stay, None
         if stay is not None:
             stay.until = self._run.clock()

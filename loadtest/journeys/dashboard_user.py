@@ -37,7 +37,9 @@ class DashboardUser(LiveUser):
             self.browser.go_on(session)
             return
         with self.logins.turn():
+            began = self.run_state.clock()
             self.browser.log_in(self.name, self.password)
+            self.run_state.measured("USER", figures.LOGIN, self.run_state.clock() - began)
 
     def open(self, path: str, name: str = "") -> Page:
         """Load a page, leave the previous one, and open the header's two sockets as main.js does."""
@@ -52,6 +54,9 @@ class DashboardUser(LiveUser):
 
     def add(self, page: Page) -> None:
         """Open an additional page."""
+        if not page.position:
+            # The page is usable, but its due events are only known from its socket's position on.
+            self.run_state.failed("PAGE", page.path, PageError("the page has no position in its stream"))
         self.socket("/ws/users/", on={"users.count": self._counted})
         self.open_socket("/ws/notifications/", Tidewire(page.position))
 

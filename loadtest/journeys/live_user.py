@@ -23,7 +23,7 @@ from loadtest.clients.wires import Tidewire, Wire
 from loadtest.create_users import username
 from loadtest.run.rooms import Series
 from loadtest.run.run_state import Run
-from testkit.delivery_ledger import Ledger
+from testkit.delivery_ledger import Ledger, parse_position
 from testkit.page_client import HEARTBEAT_SECONDS
 
 # A spike begins within a moment, so absent users must check often.
@@ -101,7 +101,7 @@ class LiveUser(HttpUser):
         if isinstance(wire, Wire):
             opened = WireSocket(run, origin, path, wire, cookie=cookie, client=self.name, name=name)
         else:
-            ledger = None if wire.at is None else self.new_ledger()
+            ledger = None if wire.at is None else self.new_ledger(wire.at)
             opened = LiveSocket(
                 *(run, origin, path),
                 cookie=cookie,
@@ -114,11 +114,14 @@ class LiveUser(HttpUser):
         self.sockets.append(opened)
         return opened
 
-    def new_ledger(self) -> Ledger:
-        """Return the account of a page, which is due all events after the page's position."""
-        run = self.run_state
-        ledger = Ledger(f"{self.name} page {next(self._ledgers)}", late_seconds=run.objectives.late_seconds)
-        run.accounts.ledgers.append(ledger)
+    def new_ledger(self, at: str) -> Ledger:
+        """Return the account of a page, which is due all events after its position, whatever its socket receives.
+
+        Without a position, the page is due the events after the first position of its socket.
+        """
+        run, position = self.run_state, parse_position(at) if at else None
+        ledger = Ledger(f"{self.name} page {next(self._ledgers)}", position, late_seconds=run.objectives.late_seconds)
+        run.accounts.open_page(ledger, position, run.clock())
         return ledger
 
     def published(self, room: str, number: int, sender: str = "") -> None:

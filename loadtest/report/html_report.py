@@ -102,7 +102,7 @@ def _shape(result: Result) -> Iterable[str]:
             for step in result.search["steps"]
         )
         yield _table(("users", "p95", "generator"), rows)
-    yield from (f"<p class='note'>{_text(incident)}</p>" for incident in result.incidents)
+    yield from (f"<p class='note'>{_text(incident)}</p>" for incident in (*result.incidents, *result.notes))
     for worker, users in result.unaccounted.items():
         names = ", ".join(users[:FAULTS_SHOWN]) + (" ..." if len(users) > FAULTS_SHOWN else "")
         yield f"<p class='problem'>{_text(worker)}: {len(users)} users are unaccounted for: {_text(names)}</p>"

@@ -8,19 +8,14 @@ from loadtest.run import figures
 from loadtest.run.objectives import Check
 from testkit.svg_charts import number
 
-# The first word of the names of a figure's objectives, such as `delivery_p95_ms`; others begin with the figure's name.
-WORDS = {figures.DELIVERY: "delivery", figures.COUNT: "count"}
-PERCENTILES = ("p50", "p95", "p99", "p99_9")
-
 
 def objectives_of(figure: str, checks: Sequence[Check]) -> dict[str, float]:
     """Return the limits of a latency by percentile."""
     limits = {each.name: each.limit for each in checks}
-    word = WORDS.get(figure, figure)
     return {
-        percentile.replace("_", "."): limits[name]
-        for percentile in PERCENTILES
-        if (name := f"{word}_{percentile}_ms") in limits
+        f"p{percent:g}": limits[name]
+        for name, (judged, percent) in figures.JUDGED.items()
+        if judged == figure and name in limits
     }
 
 

@@ -16,7 +16,7 @@ from testkit.svg_charts import number
 # A pull request must show that there are faults, with some examples, and the pages that users load most.
 FAULTS_SHOWN = 10
 PAGES_SHOWN = 12
-# A run, its directory or its report.json, whose figures the report must compare with its own.
+# A run, its directory or its report.json: the report must compare its own figures with those of that run.
 BASELINE = "LOADTEST_BASELINE"
 
 
@@ -120,7 +120,9 @@ def _shape(result: Result) -> list[str]:
         for worker, users in result.unaccounted.items()
     ]
     searched = [result.search["sentence"]] if result.search else []
-    return [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in (*searched, *result.incidents, *lost)]
+    return [
+        f"{sentence[:1].upper()}{sentence[1:]}." for sentence in (*searched, *result.incidents, *result.notes, *lost)
+    ]
 
 
 def _summary(result: Result) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from loadtest.report import bottleneck
 from loadtest.report.hold_stats import HoldStats
-from loadtest.run import figures
+from loadtest.run import figures, sentences
 from loadtest.run.clock_difference import SAME
 from loadtest.run.figures import Moment, Summary
 from loadtest.run.generator_health import Health, judge
@@ -63,6 +63,8 @@ class Result:
     # Additions of shapes other than a ramp: the steps of a search, operations on nodes, unaccounted users.
     search: Mapping[str, Any] | None
     incidents: Sequence[str]
+    # The sum over all deliveries, services that ended, and foreign load, in words.
+    notes: Sequence[str]
     unaccounted: Mapping[str, Sequence[str]]
     # Memory growth of each service over the hold, in MiB an hour, which is the subject of a soak.
     growth: Mapping[str, float]
@@ -85,15 +87,10 @@ class Result:
             cpu_share=objectives.generator_cpu_share,
             lag_ms=objectives.generator_lag_ms,
         )
-        values = run.values(
-            failed_requests=environment.stats.total.num_failures,
-            cpu_share=health.cpu_mean,
-            lag_ms=health.lag_p95_ms,
-            since=since,
-            until=until,
-        )
-        checks = check(objectives, values, run.accounts.fault_counts())
-        problems = [run.problem] * bool(run.problem) + [f"generator: {why}" for why in health.starved]
+        values = run.values(cpu_share=health.cpu_mean, lag_ms=health.lag_p95_ms, since=since, until=until)
+        checks = check(objectives, values, run.fault_counts(until))
+        own = [f"generator: its own code failed, {line}" for line in run.figures.own_faults.lines()]
+        problems = [run.problem] * bool(run.problem) + own + [f"generator: {why}" for why in health.starved]
         services = bottleneck.services(run, since)
         return cls(
             title=environment.parsed_options.title if environment.parsed_options else "Load test",
@@ -108,12 +105,13 @@ class Result:
             generator=health,
             latencies=_latencies(run, since, until),
             pages=_pages(environment),
-            errors=[f"{each.occurrences} x {each.method} {each.name}: {each.error}" for each in _errors(environment)],
+            errors=run.figures.failures.lines(),
             services=services,
             bottleneck=bottleneck.bottleneck(health, services, bottleneck.machine(run, since)),
             phases=run.phases,
             search=_search(run),
             incidents=run.incidents,
+            notes=sentences.sentences(run, since, until),
             unaccounted=run.unaccounted,
             growth=bottleneck.growth(run),
             series=_series(run),
@@ -145,14 +143,14 @@ def _search(run: Run) -> dict[str, Any] | None:
         "sentence": str(run.search),
         "users": run.search.users,
         "at_least": run.search.at_least,
-        "limit_ms": run.search.limit_ms,
+        "limit_ms": run.objectives.delivery_p95_ms,
         "steps": [dataclasses.asdict(step) for step in run.search.steps],
     }
 
 
 def _latencies(run: Run, since: int, until: float) -> dict[str, Summary]:
-    whole, steady = run.figures.summaries(), run.figures.summaries(since=since, until=until)
-    under_load = (figures.DELIVERY, figures.INTENDED)
+    whole, steady = run.figures.summaries(until=until), run.figures.summaries(since=since, until=until)
+    under_load = (*figures.AT_WORK, figures.INTENDED)
     return {name: steady.get(name, summary) if name in under_load else summary for name, summary in whole.items()}
 
 
@@ -169,6 +167,9 @@ def _totals(run: Run) -> dict[str, int]:
         "stays_on_the_stream": account.clients,
         "deliveries_due": account.due,
         "deliveries": account.arrived,
+        "published_times_audience": account.offered,
+        "left_within_grace": account.in_grace,
+        "unread": account.unread,
         "messages": sum(by_second.total() for by_second in run.figures.deliveries.values()),
     }
 
@@ -230,10 +231,6 @@ def _clock(run: Run) -> str:
         return "one: generator and servers share a host"
     text = "; ".join(f"of {name or 'the generator'}: {each}" for name, each in sorted(differences.items()))
     return text if run.is_delivery_judged else f"{text}. Too uncertain: delivery is not judged"
-
-
-def _errors(environment: Environment) -> list[Any]:
-    return sorted(environment.stats.errors.values(), key=lambda each: -each.occurrences)
 
 
 def _series(run: Run) -> dict[str, Any]:

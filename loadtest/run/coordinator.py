@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +14,7 @@ from gevent.lock import BoundedSemaphore
 
 from loadtest.run import process_accounts
 from loadtest.run.clock_difference import Difference
+from loadtest.run.figures import judged
 from loadtest.run.run_state import ENDED, Run
 from loadtest.run.worker_agent import WorkerAgent
 from testkit.reconciliation import Tally
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 COMMAND, STATE, CLOSE, ACCOUNTS = "tidewire-command", "tidewire-state", "tidewire-close", "tidewire-accounts"
 STATE_SECONDS = 0.5
 # A process that was silent for this long is lost; a starved one is late by less. Locust itself waits longer: see
-# locustfile.py.
+# locust_run.py.
 WORKER_TIMEOUT_SECONDS = 15.0
 ACCOUNTS_SECONDS = 60.0
 # If a process is lost, its figures since its last increment are lost too.
@@ -69,12 +70,17 @@ def ends(states: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     return offsets
 
 
-def recent(states: Mapping[str, Mapping[str, Any]]) -> Counter[float]:
-    """Return the latencies of the current step."""
-    counts: Counter[float] = Counter()
+def step_values(states: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return the figures of the current step of a search that have objectives, by name, over all processes."""
+    latencies: defaultdict[str, Counter[float]] = defaultdict(Counter)
+    values: Counter[str] = Counter()
     for state in states.values():
-        counts.update(dict(state["step"]))
-    return counts
+        step = state["step"]
+        for name, counts in step.get("latencies", {}).items():
+            latencies[name].update(dict(counts))
+        values.update(step.get("faults", {}))
+        values.update({name: step.get(name, 0) for name in ("failed_requests", "server_errors")})
+    return {**values, **judged(latencies)}
 
 
 class OneProcess:
@@ -221,7 +227,7 @@ class WorkerConnection:
         self._is_done = self._is_paused = False
 
     def pause(self) -> None:
-        """Report nothing until the next test, whose states the master must not confuse with those of this one."""
+        """Report nothing until the next test, because the master must not confuse the states of two tests."""
         self._is_paused = True
 
     def _on_command(self, msg: Any, **_more: Any) -> None:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from testkit.percentiles import percentiles, rounded
+from testkit.percentiles import percentile, percentiles, rounded
 
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 
@@ -23,6 +23,35 @@ RESUME = "resume"
 # network. Their latency counts from the subscription.
 REPLAY = "delivery, made up for"
 HEARTBEAT = "heartbeat"
+# From the accepted handshake to the first message of the subscription. Of a socket that was closed before: until then.
+SUBSCRIBE = "subscribe"
+# Pages other than the login, as answered; and a login with both of its pages.
+PAGE = "page"
+LOGIN = "login"
+
+
+# The percentiles that have an objective, by its name. Those AT_WORK count only while all users work.
+JUDGED = {
+    "delivery_p95_ms": (DELIVERY, 95.0),
+    "delivery_p99_ms": (DELIVERY, 99.0),
+    "page_p95_ms": (PAGE, 95.0),
+    "page_p99_ms": (PAGE, 99.0),
+    "login_p95_ms": (LOGIN, 95.0),
+    "handshake_p95_ms": (HANDSHAKE, 95.0),
+    "subscribe_p95_ms": (SUBSCRIBE, 95.0),
+    "resume_p95_ms": (RESUME, 95.0),
+    "count_p95_ms": (COUNT, 95.0),
+}
+AT_WORK = (DELIVERY, PAGE)
+
+
+def judged(latencies: Mapping[str, Mapping[float, int]]) -> dict[str, float]:
+    """Return the percentiles that have an objective, of the figures that have values."""
+    return {
+        name: percentile(latencies[figure], percent)
+        for name, (figure, percent) in JUDGED.items()
+        if latencies.get(figure)
+    }
 
 
 class Meter:
@@ -121,12 +150,52 @@ class Moment:
     machine: float = 0.0
     # Open sockets by path.
     paths: Mapping[str, int] = field(default_factory=dict)
+    # Cores of this machine that processes other than the generator and the watched services used.
+    foreign: float | None = None
+
+
+# A kind of failure is a line of a report. Further kinds are counted together.
+MOST_KINDS = 50
+OTHER_KINDS = "other failures"
+
+
+class Failures:
+    """Failures by kind and second, with the first one of each kind in words."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        self.first: dict[str, str] = {}
+
+    def note(self, kind: str, second: int, words: str = "") -> None:
+        if kind not in self.seconds and len(self.seconds) >= MOST_KINDS:
+            kind = OTHER_KINDS
+        self.seconds[kind][second] += 1
+        said = "" if words in kind else f"{words} at"
+        self.first.setdefault(kind, f"{said or 'at'} {second} s")
+
+    def count(self, *, containing: str = "", since: int = 0, until: float = math.inf) -> int:
+        """Return the number of failures from second `since` to before `until`, of the kinds that contain a text."""
+        return sum(
+            times
+            for kind, by_second in self.seconds.items()
+            if containing in kind
+            for second, times in by_second.items()
+            if since <= second < until
+        )
+
+    def lines(self) -> list[str]:
+        """Return a line for each kind, the most frequent first."""
+        counts = sorted(((by_second.total(), kind) for kind, by_second in self.seconds.items()), reverse=True)
+        return [f"{count:,} x {kind} (first: {self.first.get(kind, 'unknown')})" for count, kind in counts]
 
 
 class Figures:
     """All measurements of a run. Seconds are counted from its start."""
 
     def __init__(self) -> None:
+        # Requests that the product refused or did not answer, and exceptions of the load test's own code.
+        self.failures = Failures()
+        self.own_faults = Failures()
         self.latencies: defaultdict[str, Latencies] = defaultdict(Latencies)
         # Messages that clients received, by event type and second.
         self.deliveries: defaultdict[str, Counter[int]] = defaultdict(Counter)

@@ -133,7 +133,7 @@ class LiveFigures(Collector):
     def collect(self) -> Iterator[Metric]:
         run = self._run
         run.flush()
-        tally = run.accounts.tally(as_it_stands=True)
+        tally = run.accounts.tally(as_it_stands=True, now=run.clock())
         sample = run.samples[-1] if run.samples else None
         yield _gauge(USERS, {(): len(run.users)})
         yield _gauge(SOCKETS, {(): run.sockets})

@@ -30,6 +30,9 @@ class Nodes(Protocol):
     def is_back(self, name: str) -> bool:
         """Return whether another process serves in the node's place."""
 
+    def has_ended(self, name: str, pid: int) -> bool:
+        """Return whether it was this run that ended a process of this host."""
+
 
 class NodesByProcess:
     """Nodes on this host, found by their processes. Their supervisor must start them again."""
@@ -51,6 +54,9 @@ class NodesByProcess:
         others = set(self._services.pids().get(name, ())) - self._stopped[name]
         return bool(others) and _listens(int(name.partition(":")[2]))
 
+    def has_ended(self, name: str, pid: int) -> bool:
+        return pid in self._stopped.get(name, ())
+
 
 class NodesByCommand:
     """Nodes anywhere: a command ends node {n}, from 1, and must return once the node is back."""
@@ -68,6 +74,10 @@ class NodesByCommand:
 
     def is_back(self, name: str) -> bool:
         return True
+
+    def has_ended(self, name: str, pid: int) -> bool:
+        # The command's own names are not those of the processes.
+        return name.startswith("ws")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ new socket would receive all of them undamaged: if the socket ends, another clie
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 KINDS = ("drop", "double", "swap", "delay", "starve")
@@ -87,12 +87,26 @@ class PlantedFaults:
     def socket_ended(self, client: str) -> None:
         """Discard the client's held events, because its next socket receives them from the server again.
 
-        A client whose sockets end often must receive a few events again before it gets a fault.
+        After each end of its socket, a client must receive a few events again before it gets a fault.
         """
         del self._received[client]
         fault = self._fault_of(client)
         if fault and not fault.is_done:
             fault.give_up()
+
+    def page_left(self, client: str, is_late: Callable[[bytes], bool]) -> Sequence[bytes]:
+        """Return the client's held events, which its page receives before it is left.
+
+        A delay that has already made an event late is done; any other fault must be planted at another client.
+        """
+        fault = self._fault_of(client)
+        if fault is None or fault.is_done:
+            return ()
+        held = fault.finish()
+        if not (fault.kind == "delay" and any(map(is_late, held))):
+            fault.is_done = False
+            fault.give_up()
+        return held
 
     def _fault_of(self, client: str) -> PlantedFault | None:
         return next((each for each in self._planted if each.client == client), None)

@@ -5,13 +5,21 @@ A process sends its additions every few seconds, so that the accounts of a proce
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
+from loadtest.run.figures import Figures
 from loadtest.run.run_state import Run
 from testkit.delivery_ledger import Kind
 from testkit.reconciliation import Fault, Tally
+
+# The numbers of a tally that are sums.
+SUMS = (
+    *("clients", "due", "arrived", "on_the_way", "in_grace", "unread", "repeats"),
+    *("offered", "read", "unexplained"),
+)
 
 
 class ProcessAccounts:
@@ -35,17 +43,15 @@ class ProcessAccounts:
         """
         run = self._run
         run.flush()
-        tally = run.accounts.tally(ends, as_it_stands=ends is None)
+        tally = run.accounts.tally(ends, as_it_stands=ends is None, now=run.clock())
         announced = run.accounts.announced - self._announced
         confirmed = {mark for mark, save in run.accounts.saves.items() if save.confirmed} - self._confirmed
         since = self._second
         increment = {
             "account": {
-                "clients": tally.clients,
-                "due": tally.due,
-                "arrived": tally.arrived,
-                "on_the_way": tally.on_the_way,
+                **{name: getattr(tally, name) for name in SUMS},
                 "counts": {kind.value: count for kind, count in tally.counts.items()},
+                "seconds": [[kind.value, second, count] for (kind, second), count in tally.seconds.items()],
                 "faults": [[f.kind.value, f.event, f.client, f.detail, f.at] for f in tally.faults],
             },
             "names": [[epoch, n, name] for (epoch, n), name in islice(run.accounts.names.items(), self._names, None)],
@@ -61,10 +67,15 @@ class ProcessAccounts:
                 name: [[second, list(counts.items())] for second, counts in each.seconds.items() if second >= since]
                 for name, each in run.figures.latencies.items()
             },
-            "deliveries": {
-                name: [[second, count] for second, count in counts.items() if second >= since]
-                for name, counts in run.figures.deliveries.items()
+            **{
+                group: {
+                    name: [[second, count] for second, count in counts.items() if second >= since]
+                    for name, counts in by_name.items()
+                }
+                for group, by_name in _counted_by_second(run.figures).items()
             },
+            "first_failures": dict(run.figures.failures.first),
+            "first_own_faults": dict(run.figures.own_faults.first),
         }
         self._names, self._second = len(run.accounts.names), run.second
         self._announced |= announced
@@ -83,7 +94,7 @@ def joined(accounts: dict[str, Any], increment: dict[str, Any]) -> dict[str, Any
             name: list({**dict(accounts[kind].get(name, ())), **dict(increment[kind].get(name, ()))}.items())
             for name in accounts[kind].keys() | increment[kind].keys()
         }
-        for kind in ("latencies", "deliveries")
+        for kind in ("latencies", "deliveries", "failures", "own_faults")
     }
     return {**accounts, **increment, **grown, **by_second}
 
@@ -107,9 +118,23 @@ def add_to_run(run: Run, accounts: dict[str, Any], *, is_whole: bool = True) -> 
     for name, seconds in accounts["latencies"].items():
         for second, counts in seconds:
             run.figures.latencies[name].add_all(second, dict(counts))
-    for name, by_second in accounts["deliveries"].items():
-        _add(run.figures.deliveries[name], by_second)
+    for group, by_name in _counted_by_second(run.figures).items():
+        for name, by_second in accounts[group].items():
+            _add(by_name[name], by_second)
+    for words, first in (
+        ("first_failures", run.figures.failures.first),
+        ("first_own_faults", run.figures.own_faults.first),
+    ):
+        first.update({kind: said for kind, said in accounts[words].items() if kind not in first})
     return tally
+
+
+def _counted_by_second(measured: Figures) -> Mapping[str, defaultdict[str, Counter[int]]]:
+    return {
+        "deliveries": measured.deliveries,
+        "failures": measured.failures.seconds,
+        "own_faults": measured.own_faults.seconds,
+    }
 
 
 def _add(counter: dict[int, int], pairs: Iterable[tuple[int, int]]) -> None:
@@ -122,7 +147,8 @@ def _tally(account: dict[str, Any]) -> Tally:
         Fault(Kind(kind), event, client, detail, (at[0], at[1]) if at else None)
         for kind, event, client, detail, at in account["faults"]
     ]
-    tally = Tally(account["clients"], account["due"], account["arrived"], account["on_the_way"])
+    tally = Tally(**{name: account[name] for name in SUMS})
     tally.counts.update({Kind(kind): count for kind, count in account["counts"].items()})
+    tally.seconds.update({(Kind(kind), second): count for kind, second, count in account["seconds"]})
     tally.faults = faults
     return tally

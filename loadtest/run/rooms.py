@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from testkit.delivery_ledger import FAULTS_KEPT, Kind
-from testkit.reconciliation import Fault, Tally
+from testkit.reconciliation import UNKNOWN, Fault, Tally
 
 # Longer than a handshake needs on a busy server from its answer until the server has added the client to its room.
 GRACE_SECONDS = 1.0
@@ -83,20 +83,32 @@ class Stay:
     until: float = math.inf
     receipts: defaultdict[str, Receipts] = field(default_factory=lambda: defaultdict(Receipts))
     counts: defaultdict[Kind, int] = field(default_factory=lambda: defaultdict(int))
-    faults: list[Fault] = field(default_factory=list)
+    # Each with the time at which its message was sent.
+    faults: list[tuple[Fault, float]] = field(default_factory=list)
 
-    def received(self, message: Numbered, seconds: float | None, late_seconds: float) -> None:
-        """Record an arrival, `seconds` after it was sent."""
+    def received(self, message: Numbered, sent: float, seconds: float | None, late_seconds: float) -> None:
+        """Record an arrival, `seconds` after it was sent. `sent` may be later if that is unknown."""
         if fault := self.receipts[message.sender].add(message.number):
-            self._note(fault, message, "")
+            self._note(fault, message, sent, "")
         if seconds is not None and seconds > late_seconds:
-            self._note(Kind.LATE, message, f"after {seconds:.2f} s")
+            self._note(Kind.LATE, message, sent, f"after {seconds:.2f} s")
 
-    def _note(self, kind: Kind, message: Numbered, detail: str) -> None:
+    def _note(self, kind: Kind, message: Numbered, sent: float, detail: str) -> None:
         self.counts[kind] += 1
         if len(self.faults) < FAULTS_KEPT:
             text = Series(self.room, message.sender).message(message.number)
-            self.faults.append(Fault(kind, text, self.client, detail))
+            self.faults.append((Fault(kind, text, self.client, detail), sent))
+
+    def add_faults(self, total: Tally, second_of: Callable[[float], int]) -> None:
+        """Add the faults of all arrivals to a tally."""
+        more = Counter(self.counts)
+        for fault, sent in self.faults:
+            total.note(fault, second_of(sent))
+            more[fault.kind] -= 1
+        # Those that are too many to be kept.
+        for kind, count in (+more).items():
+            total.counts[kind] += count
+            total.seconds[kind, UNKNOWN] += count
 
 
 class Log:
@@ -162,7 +174,8 @@ class Rooms:
             at = now if message.sent is None else message.sent
             # The process of the sender shares a sender's messages.
             self.sent(series, message.number, at, shared=bool(message.sender))
-        stay.received(message, None if message.sent is None else now - message.sent, self.late_seconds)
+        seconds = None if message.sent is None else now - message.sent
+        stay.received(message, self._log(series).times[message.number], seconds, self.late_seconds)
 
     def withdraw(self, series: Series, after: float) -> None:
         """Forget a sender's messages after this time: its connection was lost here before the server had them all."""
@@ -188,7 +201,7 @@ class Rooms:
                 for number in log.times:
                     yield (f"{room}/{sender}", number), series.message(number)
 
-    def tally(self, *, as_it_stands: bool = False) -> Tally:
+    def tally(self, *, as_it_stands: bool = False, second_of: Callable[[float], int] = int) -> Tally:
         """Return due and received messages. In mid-run, a message that is not late yet is on its way."""
         total = Tally()
         newest = self._newest - self.late_seconds if as_it_stands else math.inf
@@ -197,10 +210,11 @@ class Rooms:
             total.clients += 1
             total.arrived += sum(each.arrived for each in stay.receipts.values())
             total.due += sum(each.distinct for each in stay.receipts.values()) + len(lost)
-            total.counts.update(stay.counts)
-            total.counts.update({Kind.LOST: len(lost)} if lost else {})
-            room = [Fault(Kind.LOST, series.message(number), stay.client, detail) for series, number, detail in lost]
-            total.faults.extend([*stay.faults, *room][: FAULTS_KEPT - len(total.faults)])
+            stay.add_faults(total, second_of)
+            for series, number, detail in lost:
+                sent = self._log(series).times.get(number)
+                fault = Fault(Kind.LOST, series.message(number), stay.client, detail)
+                total.note(fault, UNKNOWN if sent is None else second_of(sent))
         return total
 
     def excused(self) -> int:

@@ -8,14 +8,14 @@ from typing import Any
 
 import gevent
 from locust import LoadTestShape
-from locust.runners import Runner
+from locust.runners import STATE_RUNNING, Runner
 
-from loadtest.run.coordinator import Coordinator, ends, recent, total
+from loadtest.run.coordinator import Coordinator, ends, step_values, total
 from loadtest.run.generator_health import judge
 from loadtest.run.node_restarts import Nodes, restart_nodes
+from loadtest.run.objectives import broken
 from loadtest.run.run_state import ENDED, HOLD, RAMP, SETTLE, Run
 from loadtest.run.shapes import ACTIVE_BEFORE_SPIKE, SHAPES, Action, Step, Stretch, Timeline, due
-from testkit.percentiles import percentile
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,10 @@ RAMP_GRACE_SECONDS = 60.0
 RAMP_SECONDS_PER_USER = 1.0
 # The requests that new users make when they come must not count as part of the step.
 STEP_GRACE_SECONDS = 3.0
+# If none has arrived when so many have failed to, none will.
+FAILED_ARRIVALS = 5
+# If no user has been on the way for so long, none is.
+ARRIVAL_SECONDS = 5.0
 
 
 class RunController(LoadTestShape):
@@ -64,8 +68,22 @@ class RunController(LoadTestShape):
         self._restored: int | None = None
         self._restarting: gevent.Greenlet | None = None
         self._step_since: float | None = None
+        # The last second in which users were on the way.
+        self._some_arrive_at = 0.0
+        # The second in which the users of the current step began to come.
+        self._step_came = 0
 
     def tick(self) -> Any:
+        try:
+            return self._tick()
+        except Exception as error:
+            # Locust would go on without a controller, until its time is over.
+            logger.exception("the run's own controller failed")
+            self.run_state.broke(error)
+            self.run_state.enter(ENDED)
+            return None
+
+    def _tick(self) -> Any:
         assert self.runner is not None
         run, options = self.run_state, self.runner.environment.parsed_options
         assert options is not None
@@ -87,7 +105,8 @@ class RunController(LoadTestShape):
             # While all users are still connected: later, users that left cannot be distinguished from lost users.
             self.coordinator.close_accounts()
             self._enter(ENDED)
-        self.coordinator.command(elapsed=run.clock() - run.started, online=total(self.coordinator.states(), "online"))
+        states = self.coordinator.states()
+        self.coordinator.command(elapsed=run.clock() - run.started, online=total(states, "online"), ends=ends(states))
         if run.phase == ENDED:
             return None
         if self._own is not None:
@@ -122,7 +141,9 @@ class RunController(LoadTestShape):
         return max(1, self._users() - self.coordinator.lost_users())
 
     def _ramp(self, elapsed: float) -> None:
-        if problem := self._still_missing(elapsed):
+        if problem := self._cannot_arrive(elapsed):
+            self._give_up(problem)
+        elif problem := self._still_missing(elapsed):
             self.run_state.problem = problem if elapsed > self._ramp_timeout() or self._time_is_up else ""
             if self.run_state.problem:
                 self._enter(SETTLE)
@@ -182,43 +203,80 @@ class RunController(LoadTestShape):
             self._enter(SETTLE)
         elif self._step_since is None:
             if problem := self._still_missing(elapsed):
-                if elapsed > self._ramp_timeout():
-                    run.search.gave_up(problem)
+                if reason := self._cannot_arrive(elapsed) or problem * (elapsed > self._ramp_timeout()):
+                    run.search.gave_up(reason)
                     self._enter(SETTLE)
                 return
             self._step_since = elapsed + STEP_GRACE_SECONDS
             run.note(f"{run.search.wanted}")
-            self.coordinator.command(step_since=int(run.second + STEP_GRACE_SECONDS))
+            self.coordinator.command(step_came=self._step_came, step_since=int(run.second + STEP_GRACE_SECONDS))
         elif elapsed >= self._step_since + step_seconds:
             since = int(run.second - step_seconds)
             if run.search.went(self._measured(since)):
                 run.note("more")
-                self._since, self._step_since = self._elapsed(), None
+                self._step_came = run.second
+                self._since, self._step_since, self._some_arrive_at = self._elapsed(), None, 0.0
             else:
                 self._enter(SETTLE)
 
     def _measured(self, since: int) -> Step:
         run = self.run_state
         assert run.search is not None
-        counts = recent(self.coordinator.states())
+        values = step_values(self.coordinator.states())
+        p95 = values.get("delivery_p95_ms")
+        if not run.is_delivery_judged:
+            values = {name: value for name, value in values.items() if not name.startswith("delivery_")}
         samples = [
             sample for sample, moment in zip(run.samples, run.figures.moments, strict=False) if moment.second >= since
         ]
         objectives = run.objectives
         health = judge(samples, cpu_share=objectives.generator_cpu_share, lag_ms=objectives.generator_lag_ms)
-        p95 = percentile(counts, 95.0) if counts else None
-        return Step(run.search.wanted, p95, "; ".join(health.starved), since, run.second)
+        return Step(
+            *(run.search.wanted, p95, "; ".join(health.starved), tuple(broken(objectives, values))),
+            since=since,
+            until=run.second,
+        )
 
     def _still_missing(self, elapsed: float) -> str:
         live = total(self.coordinator.states(), "live")
         wanted = self._expected_users()
         return "" if live >= wanted else f"only {live} of {wanted} users were live after {elapsed:.0f} s"
 
+    def _cannot_arrive(self, elapsed: float) -> str:
+        """Return the reason if no further user will arrive: all that come fail, or none of the missing is on the way.
+
+        Locust's count of users is without those that failed; of other processes it is a few seconds old.
+        """
+        assert self.runner is not None
+        states = self.coordinator.states()
+        live, failed, wanted = total(states, "live"), total(states, "failed"), self._expected_users()
+        if self.runner.user_count > live or live >= wanted or self.runner.state != STATE_RUNNING:
+            self._some_arrive_at = elapsed
+        is_over = elapsed - self._some_arrive_at > ARRIVAL_SECONDS
+        if not failed or not (is_over or (not live and failed >= FAILED_ARRIVALS)):
+            return ""
+        causes = "; ".join(line for state in states.values() for line in state["failures"])
+        return f"only {live} of {wanted} users were live, and {failed} could not log in or open their page: {causes}"
+
+    def _give_up(self, problem: str) -> None:
+        """End the run at once or, if there are users that are due events, as soon as these have arrived."""
+        self.run_state.problem = problem
+        if self.run_state.search is not None:
+            self.run_state.search.gave_up(problem)
+        if total(self.coordinator.states(), "live"):
+            self._enter(SETTLE)
+            return
+        self.coordinator.close_accounts()
+        self._enter(ENDED)
+
     def _ramp_timeout(self) -> float:
         return RAMP_GRACE_SECONDS + RAMP_SECONDS_PER_USER * self._expected_users()
 
     def _is_settled(self, elapsed: float) -> bool:
         states = self.coordinator.states()
+        if not states:
+            # All processes that had users are lost, so that no further event can arrive.
+            return True
         known = [state["end"] for state in states.values() if state["end"]]
         if len(known) == len(states):
             epoch = known[0][0]
@@ -227,11 +285,12 @@ class RunController(LoadTestShape):
             self.coordinator.command(read_end=True)
         if elapsed > SETTLE_MOST_SECONDS:
             return True
-        is_even = bool(states) and all(state["even"] for state in states.values())
+        is_even = all(state["even"] for state in states.values())
         return elapsed > SETTLE_LEAST_SECONDS and is_even and not self.run_state.disagreements()
 
     def _enter(self, phase: str) -> None:
         self._since = self._elapsed()
+        self._some_arrive_at = 0.0
         self.coordinator.command(phase=phase)
         logger.info(
             "phase %s after %.0f s, %d users live", phase, self._since, total(self.coordinator.states(), "live")

@@ -9,20 +9,24 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadtest.run import figures
 from loadtest.run.accounts import Accounts
+from loadtest.run.causes import SERVER_ERROR, cause, own_fault
 from loadtest.run.clock_difference import Clocks, Difference
 from loadtest.run.figures import Figures, Meter
 from loadtest.run.generator_health import Sample
 from loadtest.run.message_cache import Message, Messages
 from loadtest.run.objectives import Objectives
+from loadtest.run.page_error import PageError
 from loadtest.run.planted_faults import PlantedFaults
 from loadtest.run.rooms import GRACE_SECONDS
+from loadtest.run.service_watch import Ended
 from loadtest.run.shapes import Search
+from testkit.delivery_ledger import Kind
 from testkit.reconciliation import Account
 
 PHASES = RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
@@ -30,6 +34,8 @@ PHASES = RAMP, HOLD, SETTLE, ENDED = "ramp", "hold", "settle", "ended"
 LINGER_SECONDS = 4.0
 # Two clocks are good enough to judge latency if their difference is known to this share of the objective for p95.
 CLOCK_SHARE = 0.1
+# Logins have a figure of their own.
+LOGIN_PATH = "/login/"
 
 
 class Report(Protocol):
@@ -76,8 +82,14 @@ class Run:
     # Commands of the run controller: whether sockets have a network, and the share of the users at work.
     network: bool = True
     active_share: float = 1.0
-    # From this second on latencies belong to the current step of a search.
+    # From these seconds on latencies belong to the current step of a search: since its users began to come, and since
+    # all of them are at work.
+    step_came: int | None = None
     step_since: int | None = None
+    # Users of this process that could not arrive.
+    failed_arrivals: int = 0
+    # Processes of the product that ended or were stopped without an order of the run.
+    ended_services: Sequence[Ended] = ()
     # Addresses that sockets use in turns instead of the page's, and the file of the authority that signed
     # certificates.
     addresses: tuple[str, ...] = ()
@@ -97,7 +109,10 @@ class Run:
     def __post_init__(self) -> None:
         self._meters: dict[str, Meter] = {}
         self.accounts.rooms.late_seconds = self.objectives.late_seconds
+        self._last_own_fault: Exception | None = None
         self.started = self.clock()
+        self.accounts.grace_seconds = self.objectives.left_grace_seconds
+        self.accounts.second_of = self.second_at
         self.load_at_start = round(os.getloadavg()[0], 2)
         self.phases.append((RAMP, 0))
 
@@ -107,7 +122,10 @@ class Run:
 
     @property
     def second(self) -> int:
-        return int(self.clock() - self.started)
+        return self.second_at(self.clock())
+
+    def second_at(self, at: float) -> int:
+        return int(at - self.started)
 
     @property
     def is_working(self) -> bool:
@@ -139,10 +157,33 @@ class Run:
             context={},
         )
 
-    def answered(self, request_type: str, exception: object, **_more: object) -> None:
-        """Count pages among Locust's requests, which include the run's own figures."""
+    def answered(
+        self, request_type: str, name: str, response_time: float, exception: Exception | None, **_more: object
+    ) -> None:
+        """Record each of Locust's requests: the time of a page, and the cause of any failure.
+
+        Locust's requests include the run's own figures, which only count if they failed.
+        """
+        if exception is not None:
+            self.figures.failures.note(f"{request_type} {name}: {cause(exception)}", self.second, str(exception))
         if request_type in ("GET", "POST"):
             self.pages["failed" if exception else "ok"] += 1
+            if exception is None and name != LOGIN_PATH:
+                self.figures.latencies[figures.PAGE].add(self.second, response_time)
+
+    def user_failed(self, error: Exception, *, has_arrived: bool) -> None:
+        """Record an exception of a user's journey. Unless a page caused it, the load test's own code is at fault."""
+        self.failed_arrivals += not has_arrived
+        if not isinstance(error, PageError):
+            self.broke(error)
+        elif not error.is_counted:
+            self.failed("PAGE", error.name, error)
+
+    def broke(self, error: Exception) -> None:
+        """Record an exception of the load test's own code, once even if several places report it."""
+        if error is not self._last_own_fault:
+            self._last_own_fault = error
+            self.figures.own_faults.note(own_fault(error), self.second)
 
     def meter(self, kind: str, name: str) -> Meter:
         """Return the meter of a figure that can have thousands of values a second."""
@@ -168,7 +209,9 @@ class Run:
     def first_received(self, epoch: str, message: Message, now: float) -> None:
         """Record a message of the stream that no client of this process had received before."""
         message.is_published = True
-        self.accounts.published(epoch, message.event)
+        # An event cannot have been published after its arrival, whatever the clocks say.
+        at = min(now, message.stamped - self.clocks.ahead_seconds) if self.clocks.is_known else now
+        self.accounts.published(epoch, message.event, at)
         save = self.accounts.save_of(message.event)
         if save is not None and save.sent:
             self.clocks.saved(save.sent, message.stamped, now)
@@ -187,7 +230,7 @@ class Run:
     def reconcile(self) -> Account:
         """Reconcile all ledgers, while all users are still connected."""
         self.flush()
-        account = self.accounts.reconcile()
+        account = self.accounts.reconcile(self.clock())
         if excused := self.accounts.rooms.excused():
             self.incidents.append(
                 f"messages that were not due: {excused:,}, sent within {GRACE_SECONDS:g} s of a client's coming or"
@@ -196,6 +239,13 @@ class Run:
         if not account.due:
             self.problem = self.problem or "no event was due to anybody: nothing was measured"
         return account
+
+    def fault_counts(self, until: float = math.inf) -> dict[Kind, int]:
+        """Return the faults of events published before a second of the run, or of which this is not known."""
+        counts: Counter[Kind] = Counter()
+        for (kind, second), count in (self.accounts.account.seconds if self.accounts.account else {}).items():
+            counts[kind] += count if second < until else 0
+        return counts
 
     def clock_differences(self) -> Mapping[str, Difference]:
         """Return the clock difference of each process; this process has no name."""
@@ -215,27 +265,24 @@ class Run:
         usual, agreeing = shown.most_common(1)[0]
         return shown.total() if usual < len(self.online) else shown.total() - agreeing
 
-    def values(
-        self, *, failed_requests: int, cpu_share: float, lag_ms: float, since: int = 0, until: float = math.inf
-    ) -> dict[str, float]:
-        """Return the figures that have objectives, by name. Deliveries count only from `since` to before `until`."""
-        summaries = self.figures.summaries(since=since, until=until)
-        whole = self.figures.summaries()
+    def values(self, *, cpu_share: float, lag_ms: float, since: int = 0, until: float = math.inf) -> dict[str, float]:
+        """Return the figures that have objectives, by name, of the seconds before `until`.
+
+        Those of users at work count only from `since` on.
+        """
         values: dict[str, float] = {
-            "failed_requests": failed_requests,
+            "failed_requests": self.figures.failures.count(until=until),
+            "server_errors": self.figures.failures.count(containing=SERVER_ERROR, until=until),
             "count_disagreements": self.disagreements(),
             "unaccounted_users": sum(map(len, self.unaccounted.values())),
+            "unexplained": abs(self.accounts.account.unexplained) if self.accounts.account else 0,
+            "services_ended": len(self.ended_services),
             "generator_cpu_share": cpu_share,
             "generator_lag_ms": lag_ms,
         }
-        if figures.DELIVERY in summaries and self.is_delivery_judged:
-            values["delivery_p95_ms"] = summaries[figures.DELIVERY].p95
-            values["delivery_p99_ms"] = summaries[figures.DELIVERY].p99
-        for name, figure in (
-            ("handshake_p95_ms", figures.HANDSHAKE),
-            ("resume_p95_ms", figures.RESUME),
-            ("count_p95_ms", figures.COUNT),
-        ):
-            if figure in whole:
-                values[name] = whole[figure].p95
-        return values
+        latencies = {name: each.counts(until=until) for name, each in self.figures.latencies.items()}
+        for name in figures.AT_WORK:
+            latencies[name] = self.figures.latencies[name].counts(since=since, until=until)
+        if not self.is_delivery_judged:
+            del latencies[figures.DELIVERY]
+        return values | figures.judged(latencies)

@@ -89,25 +89,29 @@ def due(timeline: Timeline, *, before: float, now: float) -> list[Stretch]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The result of a search's step. `starved` has the reason if the generator could not measure it."""
+    """The result of a search's step.
+
+    `starved` has the reason if the generator could not measure it, and `broken` the objectives that the product did not
+    keep, each with its value and limit.
+    """
 
     users: int
     p95_ms: float | None
     starved: str = ""
+    broken: Sequence[str] = ()
     since: int = 0
     until: int = 0
 
 
 @dataclass
 class Search:
-    """Steps until p95 exceeds a limit. The result is the greatest number of users that kept the limit.
+    """Steps until an objective is broken. The result is the greatest number of users that kept all of them.
 
     If the generator or the maximum number of users ended the search, the result is a lower bound.
     """
 
     step: int
     most: int
-    limit_ms: float
     steps: list[Step] = field(default_factory=list)
     ended: str = ""
 
@@ -122,7 +126,7 @@ class Search:
 
     @property
     def kept(self) -> Sequence[Step]:
-        """The steps up to the first that did not keep the limit."""
+        """The steps up to the first that did not keep all objectives."""
         return list(itertools.takewhile(self._keeps, self.steps))
 
     @property
@@ -131,18 +135,19 @@ class Search:
 
     @property
     def at_least(self) -> bool:
-        """Whether the search ended for another reason than the limit."""
+        """Whether the search ended for another reason than a broken objective."""
         return len(self.kept) == len(self.steps) or bool(self.steps[len(self.kept)].starved)
 
     def went(self, step: Step) -> bool:
         """Record a step's result, and return whether another step must follow."""
         self.steps.append(step)
         if step.starved:
-            self.ended = f"the generator was the bottleneck at {step.users:,} users: {step.starved}"
+            bottleneck = f"the generator was the bottleneck at {step.users:,} users: {step.starved}"
+            self.ended = "; ".join((bottleneck, *step.broken))
         elif step.p95_ms is None:
-            self.ended = f"nothing was delivered at {step.users:,} users"
-        elif step.p95_ms > self.limit_ms:
-            self.ended = f"p95 was {step.p95_ms:,.0f} ms at {step.users:,} users"
+            self.ended = "; ".join((f"nothing was delivered at {step.users:,} users", *step.broken))
+        elif step.broken:
+            self.ended = f"at {step.users:,} users {'; '.join(step.broken)}"
         elif step.users >= self.most:
             self.ended = f"no more than {self.most:,} users were allowed"
         return not self.ended
@@ -153,7 +158,7 @@ class Search:
 
     def __str__(self) -> str:
         least = "at least " if self.at_least else ""
-        return f"max users at p95 of {self.limit_ms:,.0f} ms: {least}{self.users:,} ({self.ended or 'not ended'})"
+        return f"max users within all objectives: {least}{self.users:,} ({self.ended or 'not ended'})"
 
     def _keeps(self, step: Step) -> bool:
-        return not step.starved and step.p95_ms is not None and step.p95_ms <= self.limit_ms
+        return not step.starved and step.p95_ms is not None and not step.broken

@@ -44,13 +44,12 @@ class Account:
     def _add(self, client: str, shown: Sequence[int], due: Sequence[int]) -> None:
         # The ledger expects offsets without gaps: the place of each event among those that are due.
         offsets = {each: offset for offset, each in enumerate(due, 1)}
-        ledger = Ledger(client)
-        ledger.resumed("", 0, recovered=True, asked=("", 0))
+        ledger = Ledger(client, ("", 0))
         for each in shown:
             if each in offsets:
                 ledger.received(offsets[each], None)
         [record] = ledger.epochs
-        lost = ledger.lost(record, len(due))
+        lost = ledger.never_received(record, 1, len(due))
         faults = record.noted_faults()
         self.due = len(due)
         self.received = len(due) - len(lost)

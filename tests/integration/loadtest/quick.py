@@ -11,6 +11,4 @@ run_controller.SETTLE_LEAST_SECONDS = 2.0
 run_controller.STEP_GRACE_SECONDS = 1.0
 readers.OFFLINE_SECONDS = (0.2, 1.0)
 shapes.DISCONNECTED_SECONDS = 2.0
-# The duration of ten states of a worker.
-coordinator.WORKER_TIMEOUT_SECONDS = 5.0
 coordinator.INCREMENT_SECONDS = 1.0

@@ -35,8 +35,12 @@ class StandIn:
                 if headers.get("upgrade", "").lower() == "websocket":
                     await self._socket(target, headers, reader, writer)
                     break
-                writer.write(self._page(method, target, headers, body))
+                is_last = headers.get("connection") == "close"
+                page = self._page(method, target, headers, body)
+                writer.write(page.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) if is_last else page)
                 await writer.drain()
+                if is_last:
+                    break
         writer.close()
 
     async def _request(self, reader):
@@ -49,6 +53,8 @@ class StandIn:
 
     def _page(self, method, path, _headers, body):
         fields = dict(urllib.parse.parse_qsl(body))
+        if method == "POST" and path == "/login/" and fields["password"] == "wrong":
+            return self._answer(200, f"Try again. {TOKEN}")
         if method == "POST" and path == "/login/":
             return self._answer(302, Location="/", **{"Set-Cookie": f"tidewire_session={fields['username']}; Path=/"})
         if method == "POST" and path.endswith("/edit/"):
@@ -101,6 +107,8 @@ class StandIn:
             elif path == "/ws/users/":
                 self.counters[writer] = user
                 self._count()
+            elif path.startswith("/ws/document/"):
+                send(writer, {"type": "document.people", "readers": [], "editors": []})
             elif path == "/ws/documents/":
                 send(writer, {"type": "documents.status", "documents": {}})
             await self._listen(reader, writer)

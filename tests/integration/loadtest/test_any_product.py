@@ -87,7 +87,7 @@ def test_fault_of_the_server_is_found_by_plain_locust(tmp_path, fault, kind):
 
 @pytest.mark.parametrize("count", [1, 2], ids=["one-process", "workers"])
 def test_deaf_client_is_due_what_was_sent_to_its_room(tmp_path, count):
-    """It receives nothing at all, not even its own messages, and no close."""
+    """The client receives nothing at all, not even its own messages, and no close."""
     with chat("tests.integration.loadtest.broken_chat:application", CHAT_FAULT="deaf") as address:
         _code, report = run_locust(tmp_path, address, "--exclude-tags", "move", "-t", "10s", *processes(count))
     assert set(wrong(report)) == {"lost"}

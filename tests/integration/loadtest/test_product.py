@@ -46,4 +46,6 @@ def test_nothing_is_lost_and_every_node_comes_back(tmp_path, shape):
     assert not report["problems"], report["problems"]
     if shape == "deploy":
         assert ["was back" in each for each in report["incidents"]] == [True, True], report["incidents"]
+        # The nodes ended by order of the run.
+        assert [each["value"] for each in report["checks"] if each["name"] == "services_ended"] == [0], report["notes"]
     assert {"nginx", "redis", "relay", "web"} < set(report["services"])

@@ -1,5 +1,6 @@
 """The load test as a whole, with a stand-in for the dashboard: the results with one and with several processes."""
 
+import contextlib
 import csv
 import json
 import os
@@ -42,11 +43,15 @@ def address():
     process.wait(10.0)
 
 
-def patient_objectives(directory, *, late_seconds=60000, lag_ms=60000):
+# Limits that a busy machine can miss.
+TIMED = ("page_p95_ms", "page_p99_ms", "login_p95_ms", "handshake_p95_ms", "subscribe_p95_ms", "answer_seconds")
+
+
+def patient_objectives(directory, *, late_seconds=60000, lag_ms=60000, **more):
     """Relax the objectives that a busy machine can miss: these tests are about the accounting."""
     text = OBJECTIVES.read_text()
-    allowed = {"delivery_p95_ms": 60000, "generator_cpu_share": 60000}
-    allowed |= {"late_seconds": late_seconds, "generator_lag_ms": lag_ms}
+    allowed = dict.fromkeys(("delivery_p95_ms", "delivery_p99_ms", "generator_cpu_share", *TIMED), 60000)
+    allowed |= {"late_seconds": late_seconds, "generator_lag_ms": lag_ms, **more}
     for name, value in allowed.items():
         text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
     path = directory / "objectives.toml"
@@ -163,26 +168,33 @@ def test_deploy_ends_every_node_by_the_command(address, tmp_path):
     assert len(report["incidents"]) == 2
 
 
-def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_path):
+@contextlib.contextmanager
+def killed_in_the_hold(directory, *workers):
     done = threading.Event()
 
     def kill():
-        log = tmp_path / "locust.log"
+        log = directory / "locust.log"
         while not done.wait(0.2):
             if log.exists() and "phase hold" in log.read_text():
                 # Long enough for a few saves, and for accounts of them to be sent afterwards.
                 done.wait(4.0)
-                os.kill(int((tmp_path / "worker-2.pid").read_text()), signal.SIGKILL)
+                for worker in workers:
+                    os.kill(int((directory / f"worker-{worker}.pid").read_text()), signal.SIGKILL)
                 return
 
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        # Two of the users are editors, on two workers, so that one editor continues.
-        report = run(address, tmp_path, workers=3, users=24, seconds=16)
+        yield
     finally:
         done.set()
         killer.join()
+
+
+def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_path):
+    # Two of the users are editors, on two workers, so that one editor continues.
+    with killed_in_the_hold(tmp_path, 2):
+        report = run(address, tmp_path, workers=3, users=24, seconds=16)
     [(lost, users)] = report["unaccounted"].items()
     said = re.fullmatch(
         r"worker \d, last message at (\d+) s; counted up to (\d+) s: (\d+) deliveries due, (\d+) received.*", lost
@@ -196,6 +208,15 @@ def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_pat
     assert report["totals"]["deliveries"] == report["totals"]["deliveries_due"] > 0
     broken = [check["name"] for check in report["checks"] if check["passed"] is False]
     assert "unaccounted_users" in broken
+
+
+def test_run_whose_workers_are_all_killed_has_its_accounts_up_to_then(address, tmp_path):
+    """No process is left to settle: the controller failed, and the run had no accounts."""
+    with killed_in_the_hold(tmp_path, 1, 2):
+        report = run(address, tmp_path, workers=2, seconds=16)
+    assert len(report["unaccounted"]) == 2
+    assert not report["problems"], report["problems"]
+    assert report["totals"]["deliveries"] > 0
 
 
 def test_report_is_what_its_schema_says_and_has_its_command(ramp):

@@ -31,7 +31,7 @@ def test_spread_of_nothing_is_an_error():
         ([8.01], [8.10], "equal"),
         ([8.0, 8.1, 8.2], [10.0, 10.1, 10.2], "below"),
         ([10.0, 10.1, 10.2], [8.0, 8.1, 8.2], "above"),
-        # One round that was slow, or fast, leaves it open.
+        # A single slow or fast round leaves it open.
         ([8.0, 8.1, 12.0], [10.0, 10.1, 10.2], "equal"),
         ([6.0, 10.1, 10.2], [8.0, 8.1, 8.2], "equal"),
     ],

@@ -1,4 +1,4 @@
-"""A value of a file that cannot be is answered in one line: the file, the key, the value, and what is expected."""
+"""A value of a file that cannot be is answered in one line: the file, the key, the value, and the expected one."""
 
 import pytest
 

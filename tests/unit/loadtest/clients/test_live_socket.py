@@ -16,7 +16,6 @@ from loadtest.run.objectives import Objectives
 from loadtest.run.planted_faults import AT_EVENT, PlantedFaults
 from loadtest.run.run_state import HOLD, SETTLE, Run
 from testkit.delivery_ledger import Kind, Ledger, parse_position
-from testkit.reconciliation import tally
 
 LATE_SECONDS = 2.0
 KINDS = {"drop": Kind.LOST, "double": Kind.DUPLICATED, "swap": Kind.REORDERED, "delay": Kind.LATE}
@@ -155,8 +154,8 @@ def open_socket(run, server):
     opened = []
 
     def open_it(client):
-        ledger = Ledger(client, late_seconds=LATE_SECONDS)
-        run.accounts.ledgers.append(ledger)
+        ledger = Ledger(client, ("e", 0), late_seconds=LATE_SECONDS)
+        run.accounts.open_page(ledger, ("e", 0), run.clock())
         opened.append(LiveSocket(run, "http://a", "/ws/notifications/", cookie="", at="e:0", ledger=ledger))
         settle()
         return opened[-1]
@@ -204,7 +203,7 @@ def test_handshake_that_fails_without_a_network_is_no_failure(server, open_socke
 
 
 def test_network_that_is_lost_before_the_first_handshake_prevents_it(server, run):
-    phone = LiveSocket(run, "http://a", "/ws/notifications/", cookie="", at="e:0", ledger=Ledger("ada"))
+    phone = LiveSocket(run, "http://a", "/ws/notifications/", cookie="", at="e:0", ledger=Ledger("ada", ("e", 0)))
     phone.lose_network()
     settle()
     assert (run.sockets, server.handshakes) == (0, 0)
@@ -277,7 +276,7 @@ def faults_of(run, server, clock, open_socket, monkeypatch):
         ada = open_socket("ada")
         open_socket("bob")
         publish_all(server, release, {(moment, order): partial(happens, ada), (moment + 2, order): ada.find_network})
-        found = tally(run.accounts.ledgers, {"e": EVENTS}).faults
+        found = run.accounts.tally({"e": EVENTS}, now=clock.now).faults
         return [(fault.kind, fault.client) for fault in found if fault.kind is not Kind.FORGOTTEN]
 
     return faults
@@ -321,3 +320,14 @@ def test_planted_fault_that_has_begun_when_the_hold_ends_is_found(faults_of, run
         assert not faults
     else:
         assert_found_once(kind, faults)
+
+
+def test_stream_on_a_socket_without_a_position_is_named_as_a_failure_of_the_socket(run, server, monkeypatch, failures):
+    """A journey has forgotten the position of its page: its exception would name only the load test's own code."""
+    monkeypatch.setattr(live_socket, "open_websocket", lambda *_url, **_options: Connection(server, 0))
+    forgetful = LiveSocket(run, "http://a", "/ws/notifications/", cookie="")
+    gevent.sleep(0)
+    forgetful.close()
+    settle()
+    assert set(failures) == {"/ws/notifications/ lost"}
+    assert not run.figures.own_faults.lines()

@@ -1,11 +1,13 @@
 """A socket of a product without a history: its stays, its messages, and planted faults."""
 
+import dataclasses
+
 import gevent
 import pytest
 from gevent.event import Event as Signal
 
 from loadtest.clients import live_socket
-from loadtest.clients.socket_readers import Closed
+from loadtest.clients.socket_readers import Closed, Unreadable
 from loadtest.clients.wire_socket import WireSocket
 from loadtest.clients.wires import JsonNumber
 from loadtest.run.objectives import Objectives
@@ -100,7 +102,7 @@ def test_what_one_client_publishes_all_receive(run, enter):
     run.clock.now += 5.0
     assert ada.publish(text="Hello")
     assert ada.publish(text="again")
-    tally = run.accounts.tally()
+    tally = run.accounts.tally(now=run.clock())
     assert (tally.clients, tally.due, tally.arrived) == (2, 4, 4)
     assert list(run.accounts.names.values()) == ["message 1 of ada#1 in hall", "message 2 of ada#1 in hall"]
     run.flush()
@@ -124,7 +126,7 @@ def test_nothing_is_published_once_the_run_waits_for_due_messages(run, enter):
 
 
 def test_lost_connection_ends_the_stay_and_the_next_is_another(run, enter):
-    """What is sent between them is due to others only."""
+    """A message that is sent between them is due to others only."""
     ada, bob = enter("ada"), enter("bob")
     run.clock.now += 5.0
     ada.publish(text="both")
@@ -138,7 +140,7 @@ def test_lost_connection_ends_the_stay_and_the_next_is_another(run, enter):
     settle()
     run.clock.now += 5.0
     ada.publish(text="both again")
-    tally = run.accounts.tally()
+    tally = run.accounts.tally(now=run.clock())
     assert (tally.clients, tally.due, tally.arrived) == (3, 5, 5)
     assert not +tally.counts
 
@@ -152,7 +154,7 @@ def test_numbers_begin_again_with_each_connection(run, enter):
     settle()
     ada.publish(text="two")
     assert {name for _, name in run.accounts.rooms.published} >= {"message 1 of ada#2 in hall"}
-    assert not +run.accounts.tally().counts
+    assert not +run.accounts.tally(now=run.clock()).counts
 
 
 def test_numbers_of_the_server_need_no_sender(run, enter, room):
@@ -161,7 +163,7 @@ def test_numbers_of_the_server_need_no_sender(run, enter, room):
     for each in list(room):
         each.texts(b'{"number": 1, "text": "Hello"}')
         each.texts(b'{"number": 3, "text": "Hello"}')
-    [fault] = run.accounts.tally().faults
+    [fault] = run.accounts.tally(now=run.clock()).faults
     assert str(fault) == "lost: message 2 in hall at ada (2 received)"
 
 
@@ -174,4 +176,40 @@ def test_planted_fault_is_found(run, enter, kind, expected):
     run.clock.now += 5.0
     for _ in range(AT_EVENT + 5):
         ada.publish(text="Hello")
-    assert +run.accounts.tally().counts == {expected: 1}
+    assert +run.accounts.tally(now=run.clock()).counts == {expected: 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("drop", Kind.LOST), ("double", Kind.DUPLICATED), ("swap", Kind.REORDERED)]
+)
+def test_planted_fault_that_still_holds_a_message_when_the_connection_ends_is_found_once(run, enter, kind, expected):
+    """No later connection receives the held message, so that the client must receive it now."""
+    run.planted = PlantedFaults([kind], 60.0)
+    ada = enter("ada")
+    run.clock.now += 5.0
+    for _ in range(AT_EVENT):
+        ada.publish(text="Hello")
+    run.clock.now += 2.0
+    ada.lose_network()
+    settle()
+    ada.find_network()
+    settle()
+    run.clock.now += 5.0
+    for _ in range(AT_EVENT + 5):
+        ada.publish(text="Hello")
+    assert +run.accounts.tally(now=run.clock()).counts == {expected: 1}
+
+
+def test_server_of_a_room_owes_no_answer_to_a_handshake(room, enter, run):
+    """A chat in which nothing is said is not deaf."""
+    run.objectives = dataclasses.replace(run.objectives, answer_seconds=0.01)
+    enter("ada")
+    gevent.sleep(0.1)
+    assert not +run.accounts.tally(now=run.clock()).counts
+
+
+def test_unreadable_message_is_a_fault_of_the_product(run, enter, room):
+    enter("ada")
+    with pytest.raises(Unreadable, match="unreadable message: JSONDecodeError"):
+        room[0].texts(b"no JSON")
+    assert not run.figures.own_faults.lines()

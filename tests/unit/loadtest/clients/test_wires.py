@@ -1,4 +1,4 @@
-"""Wires: what a product's texts mean to the accounts."""
+"""Wires: the meaning of a product's texts for the accounts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A small result of a run, for tests of what is made of it."""
+"""A small result of a run, for tests of reports."""
 
 import dataclasses
 
@@ -54,6 +54,7 @@ RESULT = Result(
     phases=[("ramp", 0), ("hold", 2), ("settle", 22), ("ended", 24)],
     search=None,
     incidents=[],
+    notes=[],
     unaccounted={},
     growth={},
     series={

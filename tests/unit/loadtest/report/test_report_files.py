@@ -1,4 +1,4 @@
-"""A report's Markdown has what a pull request needs, and its JSON is what the schema says."""
+"""A report's Markdown has all that a pull request needs, and its JSON fits the schema."""
 
 import dataclasses
 import json

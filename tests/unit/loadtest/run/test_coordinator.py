@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import gevent
 import pytest
 
-from loadtest.run import coordinator
+from loadtest.run import coordinator, figures
 from loadtest.run.coordinator import ACCOUNTS, CLOSE, COMMAND, STATE, WORKER_TIMEOUT_SECONDS, WorkerProcesses, total
-from loadtest.run.objectives import Objectives
+from loadtest.run.objectives import Objectives, broken
 from loadtest.run.run_state import HOLD, SETTLE, Run
 from loadtest.run.worker_agent import WorkerAgent
-from testkit.delivery_ledger import Ledger
+from testkit.delivery_ledger import Kind, Ledger
 
 
 class Clock:
@@ -39,11 +39,13 @@ class Worker:
         self.alive = True
         for user in users:
             self.run.users.add(user)
-            ledger = Ledger(user)
-            ledger.resumed("e", 0, recovered=True, asked=None)
+            ledger = Ledger(user, ("e", 0))
+            self.run.accounts.open_page(ledger, ("e", 0), 1000.0)
             ledger.received(1, 0.01)
-            self.run.accounts.published("e", {"offset": 1, "notification_id": 1, "verb": "updated", "title": "plan"})
-            self.run.accounts.ledgers.append(ledger)
+            self.run.accounts.published(
+                "e", {"offset": 1, "notification_id": 1, "verb": "updated", "title": "plan"}, 1000.0
+            )
+            self.run.accounts.audience.read += 1
 
     def send_state(self):
         if self.alive:
@@ -166,7 +168,7 @@ def test_worker_that_fell_silent_is_counted_up_to_its_last_increment_and_its_use
         workers._run.accounts.account.due,
         workers._run.accounts.account.arrived,
     ) == (3, 3, 3)
-    assert workers._run.values(failed_requests=0, cpu_share=0.0, lag_ms=0.0)["unaccounted_users"] == 1
+    assert workers._run.values(cpu_share=0.0, lag_ms=0.0)["unaccounted_users"] == 1
 
 
 def test_worker_that_sends_no_accounts_is_waited_for_and_then_lost(workers, runner, clock):
@@ -210,3 +212,47 @@ def test_end_of_the_stream_is_read_again_until_a_page_has_it():
         agent.apply({"read_end": True})
         gevent.sleep(0)
     assert run.accounts.end == ("e", 3)
+
+
+def test_step_has_all_figures_with_an_objective_of_all_processes(workers, runner):
+    """The step begins at 20 s, and its users began to come at 10 s."""
+    for n, worker in enumerate(runner.workers):
+        worker.agent.apply({"step_came": 10, "step_since": 20})
+        for name, second, value in (
+            (figures.PAGE, 15, 9000.0),
+            (figures.PAGE, 25, 100.0 + 4000.0 * n),
+            (figures.LOGIN, 5, 9000.0),
+            (figures.LOGIN, 15, 700.0),
+        ):
+            worker.run.figures.latencies[name].add(second, value)
+        worker.run.figures.failures.note("GET /: server error 502", 5)
+        worker.run.figures.failures.note("GET /: server error 502", 15)
+        for now in (1005.0, 1012.0):
+            worker.run.accounts.note(Kind.DEAF, "socket", "ada", "", now)
+        worker.send_state()
+    values = coordinator.step_values(workers.states())
+    assert (values["page_p95_ms"], values["login_p95_ms"]) == (4100.0, 700.0)
+    assert (values["failed_requests"], values["server_errors"], values["deaf"]) == (2, 2, 2)
+    found = broken(Objectives.read(), values)
+    assert found == [
+        "deaf was 2, 0 allowed",
+        "page_p95_ms was 4,100, 1,000 allowed",
+        "page_p99_ms was 4,100, 3,000 allowed",
+        "failed_requests was 2, 0 allowed",
+        "server_errors was 2, 0 allowed",
+    ]
+
+
+def test_events_that_other_processes_know_are_known_here(workers, runner):
+    workers.command(ends={"e": 9})
+    assert [each.run.accounts.publications.end_at("e") for each in runner.workers] == [9, 9]
+
+
+def test_failures_of_all_processes_are_one_list(workers, runner):
+    for each in runner.workers:
+        each.run.figures.failures.note("GET /: connection refused", 3)
+        each.run.figures.own_faults.note("KeyError: 'x' in editor.py:9", 4)
+    workers.close_accounts()
+    found = workers._run.figures
+    assert found.failures.lines() == ["2 x GET /: connection refused (first: at 3 s)"]
+    assert found.own_faults.lines() == ["2 x KeyError: 'x' in editor.py:9 (first: at 4 s)"]

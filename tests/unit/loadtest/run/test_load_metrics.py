@@ -57,14 +57,13 @@ def test_figures_are_a_histogram_that_only_grows(run, asked, clock):
 
 def test_accounts_are_told_in_mid_run(run, asked):
     run.enter(HOLD)
-    ada, bob = Ledger("ada"), Ledger("bob")
+    ada, bob = Ledger("ada", ("e", 0)), Ledger("bob", ("e", 0))
     for ledger in (ada, bob):
-        ledger.resumed("e", 0, recovered=True, asked=None)
         run.accounts.ledgers.append(ledger)
     for offset in (1, 3):
         ada.received(offset, 0.01)
     bob.received(1, 0.01)
-    run.accounts.ends["e"] = 3
+    run.accounts.publications.add("e", 3, 1000.0)
     assert asked("tidewire_load_phase", {"phase": "hold"}) == 1
     assert asked("tidewire_load_phase", {"phase": "ramp"}) == 0
     assert asked("tidewire_load_faults", {"kind": "lost"}) == 1
@@ -75,9 +74,9 @@ def test_accounts_are_told_in_mid_run(run, asked):
 
 def test_generator_and_pages_are_told(run, asked):
     run.samples.append(Sample(0.0, 0.4, 30.0))
-    run.answered("GET", None)
-    run.answered("POST", ValueError("500"))
-    run.answered("EVENT", None)
+    run.answered("GET", "/", 1.0, None)
+    run.answered("POST", "/", 1.0, ValueError("500"))
+    run.answered("EVENT", "notification.created", 1.0, None)
     assert asked("tidewire_load_cpu_share") == pytest.approx(0.4)
     assert asked("tidewire_load_lag_seconds") == pytest.approx(0.03)
     assert asked("tidewire_load_requests_total", {"result": "ok"}) == 1

@@ -6,6 +6,7 @@ import pytest
 
 from loadtest.run.planted_faults import AT_EVENT, KINDS, PlantedFaults
 from testkit.delivery_ledger import Kind, Ledger
+from testkit.publications import Publications
 from testkit.reconciliation import merged, tally
 
 EVENTS = range(1, 11)
@@ -15,10 +16,8 @@ NAMES = {("e", n): f"notification {n}" for n in EVENTS}
 def ledgers_through(*kinds):
     """Two clients receive each event in turn, as in a run. A delay ends after two more events."""
     planters = PlantedFaults(kinds, 3.0)
-    ledgers = {client: Ledger(client, late_seconds=1.0) for client in ("ada", "bob")}
+    ledgers = {client: Ledger(client, ("e", 0), late_seconds=1.0) for client in ("ada", "bob")}
     delayed = {}
-    for ledger in ledgers.values():
-        ledger.resumed("e", 0, recovered=True, asked=None)
     for n in EVENTS:
         for client, ledger in ledgers.items():
             delay, texts = planters.damage(client, json.dumps({"offset": n}).encode())
@@ -34,19 +33,19 @@ def ledgers_through(*kinds):
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
+    ("kind", "found"),
     [("drop", Kind.LOST), ("double", Kind.DUPLICATED), ("swap", Kind.REORDERED), ("delay", Kind.LATE)],
 )
-def test_each_planted_fault_is_found_and_named(kind, expected):
-    account = merged([tally(ledgers_through(kind), {"e": 10})], names=NAMES)
+def test_each_planted_fault_is_found_and_named(kind, found):
+    account = merged([tally(ledgers_through(kind), Publications({"e": 10}))], names=NAMES)
     [fault] = account.faults
-    assert (fault.kind, fault.event, fault.client) == (expected, f"notification {AT_EVENT}", "ada")
+    assert (fault.kind, fault.event, fault.client) == (found, f"notification {AT_EVENT}", "ada")
 
 
 def test_starving_spoils_no_event():
-    total = tally(ledgers_through("starve"), {"e": 10})
-    assert not total.faults
-    assert total.arrived == total.due == 20
+    found = tally(ledgers_through("starve"), Publications({"e": 10}))
+    assert not found.faults
+    assert found.arrived == found.due == 20
 
 
 def test_unknown_fault_is_refused():
@@ -55,8 +54,8 @@ def test_unknown_fault_is_refused():
 
 
 def test_several_faults_are_each_at_a_client_of_its_own_and_soon():
-    total = tally(ledgers_through("drop", "double"), {"e": 10})
-    assert [(fault.kind, fault.client, fault.at) for fault in total.faults] == [
+    found = tally(ledgers_through("drop", "double"), Publications({"e": 10}))
+    assert [(fault.kind, fault.client, fault.at) for fault in found.faults] == [
         (Kind.LOST, "ada", ("e", AT_EVENT)),
         (Kind.DUPLICATED, "bob", ("e", AT_EVENT)),
     ]

@@ -21,16 +21,22 @@ def event(offset, title="plan"):
 def process(client, offsets, *, saves=(), end=None):
     """A process with one client that received these offsets."""
     run = make_run()
-    ledger = Ledger(client)
-    run.accounts.ledgers.append(ledger)
+    ledger = Ledger(client, ("e", 0))
+    run.accounts.open_page(ledger, ("e", 0), 1000.0)
     run.users.add(client)
-    ledger.resumed("e", 0, recovered=True, asked=("e", 0))
     for offset in offsets:
         ledger.received(offset, 0.01)
-        run.accounts.published("e", event(offset, title=f"save {offset}"))
+        run.accounts.published("e", event(offset, title=f"save {offset}"), 1000.0)
+        run.accounts.audience.read += 1
     run.accounts.saves = {mark: Save(1.0, confirmed=True) for mark in saves}
     run.accounts.end = end
     return run
+
+
+def leave(run, at):
+    """Leave the only page."""
+    run.accounts.ledgers[0].left(at)
+    run.accounts.audience.left(("e", 0), at)
 
 
 def merged(*processes, ends):
@@ -55,7 +61,7 @@ def test_event_that_a_whole_process_missed_is_lost_there_and_has_its_name():
     _, account = merged(process("ada", [1, 2, 3]), process("bob", [1, 2]), ends={"e": 3})
     [fault] = account.faults
     assert account.counts == {Kind.LOST: 1}
-    assert str(fault) == "lost: notification 43 (updated 'save 3') at bob (position e:0, 2 received)"
+    assert str(fault) == "lost: notification 43 (updated 'save 3') at bob (no position, 2 received)"
 
 
 def test_event_that_nobody_got_is_known_from_the_end_that_another_read():
@@ -105,7 +111,8 @@ def test_increments_joined_are_the_whole_accounts():
     increments = process_accounts.ProcessAccounts(ada)
     accounts = process_accounts.joined({}, over_the_wire(increments.increment()))
     ada.accounts.ledgers[0].received(3, 0.01)
-    ada.accounts.published("e", event(3, title="save 3"))
+    ada.accounts.published("e", event(3, title="save 3"), 1000.0)
+    ada.accounts.audience.read += 1
     ada.accounts.saves["save 3"] = Save(1.0, confirmed=True)
     ada.figures.latencies[figures.DELIVERY].add(0, 10.0)
     ada.figures.latencies[figures.DELIVERY].add(1, 20.0)
@@ -122,7 +129,7 @@ def test_increments_joined_are_the_whole_accounts():
 
 def test_increment_of_mid_run_knows_what_is_on_its_way_from_what_was_passed_over():
     ada = process("ada", [1, 3])
-    ada.accounts.ends["e"] = 5
+    ada.accounts.publications.add("e", 5, 1000.0)
     account = process_accounts.ProcessAccounts(ada).increment()["account"]
     assert (account["due"], account["arrived"], account["on_the_way"], account["counts"]) == (3, 2, 2, {"lost": 1})
 
@@ -142,9 +149,27 @@ def test_accounts_of_a_lost_process_count_its_deliveries_and_not_its_users():
 
 def test_page_that_was_left_is_settled_and_its_ledger_kept_no_longer():
     run = process("ada", [1, 3])
-    run.accounts.ledgers[0].left()
-    run.accounts.published("e", event(4))
+    run.accounts.published("e", event(3), 1000.0)
+    leave(run, 1000.0)
+    run.accounts.published("e", event(4), 1000.1)
     account = run.reconcile()
     assert not run.accounts.ledgers
     assert (account.clients, account.due, account.arrived, account.counts) == (1, 3, 2, {Kind.LOST: 1})
     assert run.reconcile().due == 3
+
+
+def test_failures_and_differences_of_a_process_are_joined_over_its_increments():
+    ada = process("ada", [1])
+    ada.figures.failures.note("GET /: connection refused", 0)
+    # The next increment has only the seconds from this one on.
+    ada.clock = lambda: 1002.0
+    increments = process_accounts.ProcessAccounts(ada)
+    accounts = process_accounts.joined({}, over_the_wire(increments.increment()))
+    ada.figures.failures.note("GET /: connection refused", 3)
+    # An event that was read and is in no ledger.
+    ada.accounts.audience.read += 1
+    accounts = process_accounts.joined(accounts, over_the_wire(increments.increment({"e": 1})))
+    whole = make_run()
+    process_accounts.add_to_run(whole, accounts)
+    assert whole.reconcile().unexplained == 1
+    assert whole.figures.failures.lines() == ["2 x GET /: connection refused (first: at 0 s)"]

@@ -1,9 +1,10 @@
-"""The accounts of numbered messages without a history: what each stay in a room is due, and what differs."""
+"""The accounts of numbered messages without a history: the messages due to each stay in a room, and differences."""
 
 import pytest
 
 from loadtest.run.rooms import GRACE_SECONDS, Numbered, Rooms, Series
-from testkit.delivery_ledger import Kind
+from testkit.delivery_ledger import FAULTS_KEPT, Kind
+from testkit.reconciliation import UNKNOWN
 
 ADA = Series("hall", "ada#1")
 SINCE = 100.0
@@ -102,6 +103,28 @@ def test_late_message_is_late(rooms):
     receive(rooms, stay, 1, sent=102.0, now=102.0 + LATE_SECONDS)
     receive(rooms, stay, 2, sent=103.0, now=103.1 + LATE_SECONDS)
     assert wrong(rooms) == {"late": 1}
+
+
+def test_each_fault_counts_in_the_second_in_which_its_message_was_sent(rooms):
+    """The steps of a search, and the verdict on them, count faults by second."""
+    bob = rooms.enter("bob", "hall", SINCE)
+    send(rooms, 102.0, 103.0, 104.0, 105.0)
+    receive(rooms, bob, 1, 1, 2, sent=102.0, now=102.5)
+    receive(rooms, bob, 4, sent=105.0, now=105.5 + LATE_SECONDS)
+    assert rooms.tally(second_of=lambda at: int(at - SINCE)).seconds == {
+        (Kind.DUPLICATED, 2): 1,
+        (Kind.LOST, 4): 1,
+        (Kind.LATE, 5): 1,
+    }
+
+
+def test_faults_that_are_too_many_to_be_kept_count_without_a_second(rooms):
+    bob = rooms.enter("bob", "hall", SINCE)
+    send(rooms, 102.0)
+    receive(rooms, bob, *[1] * (FAULTS_KEPT + 4))
+    total = rooms.tally()
+    assert total.counts == {Kind.DUPLICATED: FAULTS_KEPT + 3}
+    assert total.seconds == {(Kind.DUPLICATED, 102): FAULTS_KEPT, (Kind.DUPLICATED, UNKNOWN): 3}
 
 
 def test_message_of_an_unknown_sender_is_due_to_all_in_the_room(rooms):

@@ -33,14 +33,14 @@ def event(offset, *, verb="updated", title="plan, save 1 of ada"):
 
 def test_event_is_named_once_and_its_save_is_heard_of(run):
     run.accounts.saves["plan, save 1 of ada"] = Save(1.0)
-    run.accounts.published("e", event(7))
+    run.accounts.published("e", event(7), 1.0)
     assert run.accounts.names == {("e", 7): "notification 47 (updated 'plan, save 1 of ada')"}
     assert (run.accounts.announced, run.accounts.furthest) == ({"plan, save 1 of ada"}, 7)
 
 
 def test_event_that_only_bears_a_saved_title_is_no_word_of_that_save(run):
     run.accounts.saves["plan, save 1 of ada"] = Save(1.0)
-    run.accounts.published("e", event(7, verb="edit_started"))
+    run.accounts.published("e", event(7, verb="edit_started"), 1.0)
     assert not run.accounts.announced
 
 
@@ -75,9 +75,8 @@ def test_form_that_is_loaded_anew_is_no_new_editor(run, clock):
 
 
 def test_run_is_even_once_every_open_stay_has_reached_the_end(run):
-    ledger = Ledger("ada")
+    ledger = Ledger("ada", ("e", 4))
     run.accounts.ledgers.append(ledger)
-    ledger.resumed("e", 4, recovered=True, asked=None)
     assert not run.accounts.is_even()
     run.accounts.end = ("e", 5)
     assert not run.accounts.is_even()
@@ -106,7 +105,7 @@ def test_delivery_is_judged_where_the_clocks_are_known_to_a_tenth_of_the_objecti
     run = Run(Objectives.read(), lambda **_request: None, clock=clock)
     run.differences["worker 1"] = Difference(3.0, error)
     run.figures.latencies[figures.DELIVERY].add(1, 12.0)
-    values = run.values(failed_requests=0, cpu_share=0.1, lag_ms=1.0)
+    values = run.values(cpu_share=0.1, lag_ms=1.0)
     assert ("delivery_p95_ms" in values) is judged
 
 
