@@ -11,19 +11,17 @@ from zlib import crc32
 
 from channels_redis.serializers import registry
 from django.core.exceptions import ImproperlyConfigured
-from redis.exceptions import RedisError
 
 from tidewire import metrics
+from tidewire.layers.arguments import check_arguments, check_options
 from tidewire.layers.loop_layer import LoopLayer, Shard, close_before
 from tidewire.layers.sender import BackgroundSender
-from tidewire.redis.hosts import layer_host, pool
+from tidewire.redis.hosts import layer_host
 
 logger = logging.getLogger(__name__)
 
 # Messages that cannot be read are logged at most this often.
 QUIET_SECONDS = 60.0
-# Options of channels_redis that its layer on publish and subscribe accepts and ignores.
-_UNUSED = {"expiry", "group_expiry", "channel_capacity"}
 
 
 class RedisChannelLayer:
@@ -81,29 +79,19 @@ class RedisChannelLayer:
         serializer_format: str = "msgpack",
         **unused: Any,
     ) -> None:
-        if unknown := sorted(unused.keys() - _UNUSED):
-            raise ImproperlyConfigured(f'CHANNEL_LAYERS: there is no option "{unknown[0]}" in CONFIG')
-        if isinstance(hosts, str):
-            raise ImproperlyConfigured(
-                'CHANNEL_LAYERS: "hosts" must be a list of Redis hosts, even if there is only one'
-            )
-        if not isinstance(capacity, int) or isinstance(capacity, bool) or capacity < 1:
-            raise ImproperlyConfigured(f'CHANNEL_LAYERS: "capacity" must be a number of at least 1, not {capacity!r}')
-        if gap_message is not None and not (
-            isinstance(gap_message, Mapping) and isinstance(gap_message.get("type"), str)
-        ):
-            raise ImproperlyConfigured('CHANNEL_LAYERS: "gap_message" must be a dict with a "type"')
-        if not (on_reconnect is None or isinstance(on_reconnect, str) or callable(on_reconnect)):
-            raise ImproperlyConfigured(
-                f'CHANNEL_LAYERS: "on_reconnect" must be a function, or the type of a message, not {on_reconnect!r}'
-            )
-        if not isinstance(prefix, str):
-            raise ImproperlyConfigured(f'CHANNEL_LAYERS: "prefix" must be a text, not {prefix!r}')
+        check_arguments(
+            hosts=hosts,
+            prefix=prefix,
+            capacity=capacity,
+            gap_message=gap_message,
+            on_reconnect=on_reconnect,
+            unused=unused,
+        )
         self.prefix = prefix
         self.capacity: int = capacity
         self.hosts = [layer_host(host) for host in hosts or ["redis://localhost:6379"]]
         for host in self.hosts:
-            _check_options(host)
+            check_options(host)
         try:
             self._serializer = registry.get_serializer(
                 serializer_format, symmetric_encryption_keys=symmetric_encryption_keys
@@ -306,13 +294,3 @@ class RedisChannelLayer:
                 self._loops.add(loop)
                 close_before(loop, self._layers)
         return layer
-
-
-def _check_options(host: Mapping[str, Any]) -> None:
-    try:
-        # Makes no connection yet: a wrong option would fail at the first message.
-        pool(host).make_connection()
-    except (TypeError, ValueError, RedisError) as error:
-        raise ImproperlyConfigured(
-            f"CHANNEL_LAYERS: redis-py cannot use the options of a host of Redis ({type(error).__name__}: {error})"
-        ) from None

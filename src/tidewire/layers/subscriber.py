@@ -62,7 +62,7 @@ class Subscriber:
         self._reader: asyncio.Task[None] | None = None
         self._sender: asyncio.Task[None] | None = None
         self._lost_at: float | None = None
-        # The last error, which a caller in an outage is told.
+        # The last error, for the callers during an outage.
         self._why = ""
         self._is_closed = False
 

@@ -1,4 +1,4 @@
-"""The ends of consumers, of their calls and of event loops: what the channel layer keeps after them."""
+"""The ends of consumers, of their calls and of event loops beside the channel layer."""
 
 import asyncio
 import gc
