@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
+from tidewire.auth.wrappers import checks_origin, is_origin_check, wrappers
 from tidewire.conf import settings
 
 PAGE = "See docs/checks.md, {}."
@@ -24,8 +25,6 @@ MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
 TICKETS = "tidewire.auth.pages.TicketMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
-# Wrappers of the websocket application that check the page's origin.
-ORIGIN_CHECKS = ("OriginValidator", "OriginCheck")
 # A relay polls every few seconds; a row that waited for this long has no publisher.
 RELAY_SECONDS = 60
 REDIS_SECONDS = 2.0
@@ -69,7 +68,7 @@ def check_middleware(app_configs: Sequence[AppConfig] | None = None, **_options:
     if TICKETS not in middleware:
         return []
     before = middleware[: middleware.index(TICKETS)]
-    if not before or before[-1] != AUTHENTICATION:
+    if not before or not _is_authentication(before[-1]):
         return [
             _message(
                 Error,
@@ -79,6 +78,16 @@ def check_middleware(app_configs: Sequence[AppConfig] | None = None, **_options:
             )
         ]
     return []
+
+
+def _is_authentication(path: str) -> bool:
+    if path == AUTHENTICATION:
+        return True
+    try:
+        kind = import_string(path)
+    except Exception:  # noqa: BLE001  # Django names it when the server starts
+        return False
+    return isinstance(kind, type) and issubclass(kind, import_string(AUTHENTICATION))
 
 
 @register(Tags.database)
@@ -97,7 +106,7 @@ def check_sqlite(
             'Set "OPTIONS": {"transaction_mode": "IMMEDIATE"}, or use PostgreSQL.',
         )
         for name in databases or ()
-        if _begins_deferred(connections[name].settings_dict)
+        if connections[name].vendor == "sqlite" and _begins_deferred(connections[name].settings_dict)
     ]
 
 
@@ -111,12 +120,17 @@ def check_static_files(app_configs: Sequence[AppConfig] | None = None, **_option
     if not apps.is_installed("django.contrib.staticfiles"):
         return []
     # Imported late: the module needs settings, and only this check needs the module.
-    from django.contrib.staticfiles.storage import HashedFilesMixin, staticfiles_storage  # noqa: PLC0415
+    from django.contrib.staticfiles.storage import HashedFilesMixin  # noqa: PLC0415
 
-    hashes_all = getattr(staticfiles_storage, "support_js_module_import_aggregation", False)
-    if not isinstance(staticfiles_storage, HashedFilesMixin) or hashes_all:
+    try:
+        name = django_settings.STORAGES["staticfiles"]["BACKEND"]
+        # The class only: an instance may need a STATIC_ROOT, or the password of a bucket, that a check has not.
+        storage = import_string(name)
+    except Exception:  # noqa: BLE001  # Django names it when a page needs a static file
         return []
-    name = django_settings.STORAGES["staticfiles"]["BACKEND"]
+    hashes_all = getattr(storage, "support_js_module_import_aggregation", False)
+    if not (isinstance(storage, type) and issubclass(storage, HashedFilesMixin)) or hashes_all:
+        return []
     return [
         _message(
             Warning,
@@ -152,17 +166,19 @@ def _check_origin() -> Iterator[CheckMessage]:
         return
     try:
         application = import_string(path)
-    except ImportError as error:
-        yield _message(Error, "E005", f"settings.ASGI_APPLICATION cannot be imported: {error}.", "Correct the path.")
+    except Exception as error:  # noqa: BLE001  # the module runs code of the project
+        why = f"{type(error).__name__}: {error}"
+        yield _message(Error, "E005", f"settings.ASGI_APPLICATION cannot be imported ({why}).", "Correct the module.")
         return
-    websocket = getattr(application, "application_mapping", {}).get("websocket")
-    if websocket is None:
+    outer = list(wrappers(application))
+    if any(map(is_origin_check, outer)):
         return
-    wrapper = websocket
-    while wrapper is not None:
-        if any(kind.__name__ in ORIGIN_CHECKS for kind in type(wrapper).__mro__):
-            return
-        wrapper = _inner(wrapper)
+    mapping: Mapping[str, Any] = next(
+        (each.application_mapping for each in outer if hasattr(each, "application_mapping")), {}
+    )
+    websocket = mapping.get("websocket")
+    if websocket is None or checks_origin(websocket):
+        return
     yield _message(
         Warning,
         "W006",
@@ -170,13 +186,6 @@ def _check_origin() -> Iterator[CheckMessage]:
         "your users.",
         "Wrap it in tidewire.auth.origin.OriginCheck, or in channels.security.websocket.AllowedHostsOriginValidator.",
     )
-
-
-def _inner(wrapper: object) -> object:
-    for name in ("application", "inner", "_application", "_inner"):
-        if (inner := getattr(wrapper, name, None)) is not None:
-            return inner
-    return None
 
 
 def _check_redis() -> Iterator[CheckMessage]:
@@ -189,8 +198,10 @@ def _check_redis() -> Iterator[CheckMessage]:
         # The primary changes; a check of one server would not describe the next one.
         return
     redis = Redis.from_url(options.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    config = _layers().get(options.CHANNEL_LAYER, {}).get("CONFIG")
+    prefix = config.get("prefix", "asgi") if isinstance(config, dict) else "asgi"
     try:
-        yield from _check_writes(redis, f"{options.PREFIX}:check")
+        yield from _check_writes(redis, f"{options.PREFIX}:check", prefix)
         yield from _check_eviction(redis)
     except (RedisError, OSError) as error:
         yield _message(
@@ -203,11 +214,11 @@ def _check_redis() -> Iterator[CheckMessage]:
         redis.close()
 
 
-def _check_writes(redis: Redis, key: str) -> Iterator[CheckMessage]:
+def _check_writes(redis: Redis, key: str, layer_prefix: str) -> Iterator[CheckMessage]:
     for command in (
         ("SET", key, "1", "PX", 1000),
         ("XADD", key, "*", "a", "b"),
-        ("PUBLISH", f"asgi__group__{key}", ""),
+        ("PUBLISH", f"{layer_prefix}__group__{key}", ""),
     ):
         try:
             redis.delete(key)
@@ -244,7 +255,7 @@ def _check_outbox() -> Iterator[CheckMessage]:
 
     try:
         row = oldest()
-    except DatabaseError as error:
+    except (DatabaseError, ImproperlyConfigured) as error:
         yield _message(
             Warning,
             "W012",
@@ -272,11 +283,14 @@ def _layers() -> dict[str, dict[str, Any]]:
 
 def _begins_deferred(database: Mapping[str, Any]) -> bool:
     mode = (database.get("OPTIONS") or {}).get("transaction_mode") or "DEFERRED"
-    return "sqlite3" in database["ENGINE"] and mode.upper() not in ("IMMEDIATE", "EXCLUSIVE")
+    return str(mode).upper() not in ("IMMEDIATE", "EXCLUSIVE")
 
 
 def _has_default_timeout(layer: dict[str, Any]) -> bool:
-    hosts = (layer.get("CONFIG") or {}).get("hosts") or [None]
+    config = layer.get("CONFIG")
+    hosts = config.get("hosts") if isinstance(config, dict) else None
+    if not isinstance(hosts, list | tuple) or not hosts:
+        hosts = [None]
     return any(not (isinstance(host, dict) and "socket_timeout" in host) for host in hosts)
 
 

@@ -27,7 +27,10 @@ def test_the_list_of_redis_commands_has_every_command_of_the_code():
     scripts = "".join(path.read_text() for path in (ROOT / "src/tidewire/redis/lua").glob("*.lua"))
     used = {name.lower() for name in set(re.findall(r"'([A-Z]{2,})'", scripts)) - OPTIONS}
     code = "".join(path.read_text() for path in (ROOT / "src/tidewire").rglob("*.py"))
-    used |= {"del" if name == "delete" else name.replace("_", "|") for name in re.findall(r"\b(?:redis|pipe)\.([a-z_]+)\(", code)} - METHODS
+    used |= {
+        "del" if name == "delete" else name.replace("_", "|")
+        for name in re.findall(r"\b(?:redis|pipe)\.([a-z_]+)\(", code)
+    } - METHODS
     assert {"zadd", "sadd", "smembers"} <= used
     assert {name for name in used if f" +{name}" not in rules} == set()
 

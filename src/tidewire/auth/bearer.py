@@ -114,19 +114,24 @@ class BearerAuth:
         self, application: Any, *, authenticate: Callable[[str], Any | Awaitable[Any]] = authenticate_token
     ) -> None:
         self.application = application
-        is_async = inspect.iscoroutinefunction(authenticate)
+        is_async = inspect.iscoroutinefunction(authenticate) or inspect.iscoroutinefunction(
+            getattr(authenticate, "__call__", None)  # noqa: B004  # an object whose call is async
+        )
         self._authenticate = authenticate if is_async else database_sync_to_async(authenticate)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         asgi.complete(scope)
-        token = _token(scope)
+        token, is_subprotocol = _token(scope)
         if token is None:
             await self.application(scope, receive, send)
             return
         started_at = time.monotonic()
-        reply = _with_subprotocol(scope, send)
+        reply = _with_subprotocol(send) if is_subprotocol else send
         try:
             user = await self._authenticate(token)
+            if inspect.isawaitable(user):
+                # A plain function may return a coroutine, which must not pass as a user.
+                user = await user
         except InvalidToken as error:
             logger.info("a token was refused: %s", error)
             metrics.AUTHENTICATIONS.labels("unknown").inc()
@@ -143,23 +148,22 @@ class BearerAuth:
         await self.application(scope, receive, reply)
 
 
-def _token(scope: dict[str, Any]) -> str | None:
+def _token(scope: dict[str, Any]) -> tuple[str | None, bool]:
+    """Return the token, if there is one, and whether it came as a subprotocol."""
     scheme, _, value = asgi.header(scope, b"authorization").decode("latin1").partition(" ")
     if scheme.lower() == "bearer":
-        return value.strip()
+        return value.strip(), False
     protocols = list(scope.get("subprotocols") or ())
     if PROTOCOL not in protocols:
-        return None
+        return None, False
     # The token follows its announcement. Without one the handshake is refused as invalid.
     after = protocols[protocols.index(PROTOCOL) + 1 :]
     scope["subprotocols"] = [name for name in protocols if name not in (PROTOCOL, *after[:1])]
-    return after[0] if after else ""
+    return after[0] if after else "", True
 
 
-def _with_subprotocol(scope: dict[str, Any], send: Any) -> Any:
+def _with_subprotocol(send: Any) -> Any:
     """Return a `send` that selects the subprotocol: without one a browser fails the connection."""
-    if asgi.header(scope, b"authorization"):
-        return send
 
     async def reply(message: dict[str, Any]) -> None:
         if message["type"] == "websocket.accept" and not message.get("subprotocol"):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from typing import Any
 
 
 class Mailbox:
@@ -12,18 +13,23 @@ class Mailbox:
     Args:
         capacity: Largest number of waiting messages.
         gap: A serialized message that stands for the dropped ones, or None.
+        owner: The task that made the channel, if it is known.
 
     """
 
-    __slots__ = ("_capacity", "_gap", "_has_gap", "_messages", "_waiters", "groups")
+    __slots__ = ("_capacity", "_gap", "_has_gap", "_messages", "_waiters", "forgetting", "groups", "owner", "receivers")
 
-    def __init__(self, capacity: int, gap: bytes | None) -> None:
+    def __init__(self, capacity: int, gap: bytes | None, owner: asyncio.Task[Any] | None = None) -> None:
         self._capacity = capacity
         self._gap = gap
         self._has_gap = False
         self._messages: deque[bytes] = deque()
         self._waiters: deque[asyncio.Future[None]] = deque()
         self.groups: set[str] = set()
+        self.owner = owner
+        # Number of pending calls of `receive`, and the timer that runs after the last one was given up.
+        self.receivers = 0
+        self.forgetting: asyncio.TimerHandle | None = None
 
     def put(self, message: bytes) -> bool:
         """Add a message. Return False if it was dropped."""

@@ -8,7 +8,6 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from tidewire.exceptions import RedisUnavailable
 from tidewire.redis.hosts import SOCKET_SECONDS, pool
@@ -30,7 +29,9 @@ class Publisher:
 
     def __init__(self, host: Mapping[str, Any]) -> None:
         own = {"retry": Retry(NoBackoff(), 0), "retry_on_error": [], "max_connections": 1, "timeout": SOCKET_SECONDS}
-        self._redis = Redis.from_pool(pool({"socket_timeout": SOCKET_SECONDS, **host, **own}))
+        # A host without a timeout is advised for the subscriptions of channels_redis. A caller must not wait so.
+        own |= {name: host.get(name) or SOCKET_SECONDS for name in ("socket_timeout", "socket_connect_timeout")}
+        self._redis = Redis.from_pool(pool({**host, **own}))
         self._waiting: list[tuple[str, bytes, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -53,6 +54,8 @@ class Publisher:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        self._fail(self._waiting)
+        self._waiting.clear()
         await self._redis.aclose()
         await self._redis.connection_pool.aclose()
 
@@ -65,12 +68,11 @@ class Publisher:
                 for name, message, _ in batch:
                     pipeline.publish(name, message)
                 replies = await pipeline.execute(raise_on_error=False)
-            except (RedisError, OSError, TimeoutError) as error:
-                replies = [error] * len(batch)
             except asyncio.CancelledError:
-                for *_, published in (*batch, *self._waiting):
-                    published.cancel()
+                self._fail(batch)
                 raise
+            except Exception as error:  # noqa: BLE001  # each caller needs an answer, whatever a connection class raises
+                replies = [error] * len(batch)
             for (_, _, published), reply in zip(batch, replies, strict=True):
                 # The caller may have given up.
                 if published.done():
@@ -79,3 +81,9 @@ class Publisher:
                     published.set_exception(RedisUnavailable(f"{type(reply).__name__}: {reply}"))
                 else:
                     published.set_result(None)
+
+    @staticmethod
+    def _fail(batch: list[tuple[str, bytes, asyncio.Future[None]]]) -> None:
+        for *_, published in batch:
+            if not published.done():
+                published.set_exception(RedisUnavailable("the channel layer was closed"))

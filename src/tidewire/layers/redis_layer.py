@@ -2,16 +2,26 @@
 
 import asyncio
 import functools
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
+from weakref import WeakSet
 from zlib import crc32
 
 from channels_redis.serializers import registry
 from django.core.exceptions import ImproperlyConfigured
 
-from tidewire.layers.loop_layer import LoopLayer, Shard
+from tidewire import metrics
+from tidewire.layers.arguments import check_arguments, check_options
+from tidewire.layers.loop_layer import LoopLayer, Shard, close_before
 from tidewire.layers.sender import BackgroundSender
 from tidewire.redis.hosts import layer_host
+
+logger = logging.getLogger(__name__)
+
+# Messages that cannot be read are logged at most this often.
+QUIET_SECONDS = 60.0
 
 
 class RedisChannelLayer:
@@ -32,9 +42,12 @@ class RedisChannelLayer:
             mailbox was full, and after Redis was unavailable. Its handler should read the current state again. The
             default is None: consumers get no such message.
         on_disconnect: Accepted for the sake of `channels_redis`; see `gap_message`.
-        on_reconnect: Called without arguments after an outage, when all groups are subscribed again.
+        on_reconnect: Called without arguments after an outage, when all groups are subscribed again. A text is the
+            `type` of a message that each consumer gets then.
         symmetric_encryption_keys: Keys that encrypt messages, the first one for new messages.
         serializer_format: A format of `channels_redis`: `msgpack` or `json`.
+        unused: The options `expiry`, `group_expiry` and `channel_capacity` of `channels_redis` have no meaning here, as
+            in its own layer.
 
     Raises:
         ImproperlyConfigured: An argument is invalid; the message names it.
@@ -61,27 +74,41 @@ class RedisChannelLayer:
         capacity: Any = 1000,
         gap_message: Mapping[str, Any] | None = None,
         on_disconnect: Callable[[], Any] | None = None,
-        on_reconnect: Callable[[], Any] | None = None,
+        on_reconnect: Callable[[], Any] | str | None = None,
         symmetric_encryption_keys: Sequence[str | bytes] | None = None,
         serializer_format: str = "msgpack",
+        **unused: Any,
     ) -> None:
-        if isinstance(hosts, str):
-            raise ImproperlyConfigured(
-                'CHANNEL_LAYERS: "hosts" must be a list of Redis hosts, even if there is only one'
-            )
-        if not isinstance(capacity, int) or isinstance(capacity, bool) or capacity < 1:
-            raise ImproperlyConfigured(f'CHANNEL_LAYERS: "capacity" must be a number of at least 1, not {capacity!r}')
-        if gap_message is not None and not isinstance(gap_message.get("type"), str):
-            raise ImproperlyConfigured('CHANNEL_LAYERS: "gap_message" must be a dict with a "type"')
+        check_arguments(
+            hosts=hosts,
+            prefix=prefix,
+            capacity=capacity,
+            gap_message=gap_message,
+            on_reconnect=on_reconnect,
+            unused=unused,
+        )
         self.prefix = prefix
         self.capacity: int = capacity
-        self.on_reconnect = on_reconnect
         self.hosts = [layer_host(host) for host in hosts or ["redis://localhost:6379"]]
-        self._serializer = registry.get_serializer(
-            serializer_format, symmetric_encryption_keys=symmetric_encryption_keys
-        )
-        self.gap_message = None if gap_message is None else self.serialize(dict(gap_message))
+        for host in self.hosts:
+            check_options(host)
+        try:
+            self._serializer = registry.get_serializer(
+                serializer_format, symmetric_encryption_keys=symmetric_encryption_keys
+            )
+        except (TypeError, ValueError, LookupError) as error:
+            raise ImproperlyConfigured(
+                f'CHANNEL_LAYERS: "serializer_format" {serializer_format!r} or "symmetric_encryption_keys" cannot be '
+                f"used ({type(error).__name__}: {error})"
+            ) from None
+        try:
+            self.gap_message = None if gap_message is None else self.serialize(dict(gap_message))
+        except (TypeError, ValueError) as error:
+            raise ImproperlyConfigured(f'CHANNEL_LAYERS: "gap_message" cannot be serialized: {error}') from None
+        self.on_reconnect = self.serialize({"type": on_reconnect}) if isinstance(on_reconnect, str) else on_reconnect
         self._layers: dict[asyncio.AbstractEventLoop, LoopLayer] = {}
+        self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+        self._quiet_until = 0.0
         self._senders = [BackgroundSender(host) for host in self.hosts]
 
     def serialize(self, message: Any) -> bytes:
@@ -150,7 +177,7 @@ class RedisChannelLayer:
         return await self._get_layer().new_channel(prefix)
 
     async def receive(self, channel: str) -> Any:
-        """Wait for the next message of a channel.
+        """Wait for the next message of a channel. A message that cannot be read is dropped, counted and logged.
 
         Args:
             channel: Name of a channel, also of one that other processes send to.
@@ -162,7 +189,13 @@ class RedisChannelLayer:
             RedisUnavailable: Redis did not confirm the subscription in time.
 
         """
-        return self.deserialize(await self._get_layer().receive(channel))
+        while True:
+            message = await self._get_layer().receive(channel)
+            try:
+                return self.deserialize(message)
+            except Exception as error:  # noqa: BLE001  # each serializer has its own
+                metrics.LAYER_DROPPED.inc()
+                self._log_unreadable(channel, error)
 
     async def group_add(self, group: str, channel: str) -> None:
         """Add a channel of this process to a group.
@@ -186,7 +219,10 @@ class RedisChannelLayer:
             channel: Name of a channel, as `new_channel` returned it.
 
         """
-        self._get_layer().group_discard(self.group_channel(group), channel)
+        # At the end of an event loop, tasks leave their groups after the layer has closed: it must not start again.
+        layer = self._layers.get(asyncio.get_running_loop())
+        if layer is not None:
+            layer.group_discard(self.group_channel(group), channel)
 
     async def flush(self) -> None:
         """Forget all channels and groups of this event loop, and close connections."""
@@ -220,6 +256,19 @@ class RedisChannelLayer:
         """
         return int((crc32(name.encode()) & 0xFFF) / (4096 / len(self.hosts)))
 
+    def _log_unreadable(self, channel: str, error: Exception) -> None:
+        # Messages of another key may be as many as those of this process.
+        if time.monotonic() < self._quiet_until:
+            return
+        self._quiet_until = time.monotonic() + QUIET_SECONDS
+        logger.error(
+            "a message for %s cannot be read and is dropped (%s: %s): do all processes have the same serializer_format "
+            "and symmetric_encryption_keys?",
+            channel,
+            type(error).__name__,
+            error,
+        )
+
     async def _publish(self, name: str, message: Mapping[str, Any]) -> None:
         data, shard = self.serialize(message), self.shard(name)
         layer = self._layers.get(asyncio.get_running_loop())
@@ -237,7 +286,11 @@ class RedisChannelLayer:
         loop = asyncio.get_running_loop()
         layer = self._layers.get(loop)
         if layer is None:
-            for closed in [each for each in self._layers if each.is_closed()]:
-                del self._layers[closed]
+            # Other threads make layers too, while this one looks.
+            for closed in [each for each in list(self._layers) if each.is_closed()]:
+                self._layers.pop(closed, None)
             layer = self._layers[loop] = LoopLayer(self, functools.partial(self._layers.pop, loop, None))
+            if loop not in self._loops:
+                self._loops.add(loop)
+                close_before(loop, self._layers)
         return layer

@@ -62,6 +62,9 @@ class Subscriber:
         self._reader: asyncio.Task[None] | None = None
         self._sender: asyncio.Task[None] | None = None
         self._lost_at: float | None = None
+        # The last error, for the callers during an outage.
+        self._why = ""
+        self._is_closed = False
 
     async def subscribe(self, name: str, *, is_pattern: bool = False) -> None:
         """Subscribe, and return when Redis has confirmed it.
@@ -85,7 +88,10 @@ class Subscriber:
             async with asyncio.timeout(SUBSCRIBE_SECONDS):
                 await asyncio.shield(confirmed)
         except TimeoutError:
-            raise RedisUnavailable(f"Redis did not confirm a subscription within {SUBSCRIBE_SECONDS:g} s") from None
+            why = f" ({self._why})" if self._why else ""
+            raise RedisUnavailable(
+                f"Redis did not confirm a subscription within {SUBSCRIBE_SECONDS:g} s{why}"
+            ) from None
 
     def unsubscribe(self, name: str) -> None:
         """Unsubscribe soon. Nothing waits for the reply."""
@@ -97,6 +103,7 @@ class Subscriber:
 
     async def close(self) -> None:
         """End the connection and forget all names."""
+        self._is_closed = True
         self._wanted.clear()
         tasks = [task for task in (self._sender, self._reader) if task is not None]
         self._reader = self._sender = None
@@ -105,6 +112,9 @@ class Subscriber:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _change(self, name: str) -> None:
+        if self._is_closed:
+            # A consumer that ends later must not connect again.
+            return
         self._changed.add(name)
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._run())
@@ -143,24 +153,24 @@ class Subscriber:
 
     async def _run(self) -> None:
         backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
-        while True:
+        while self._wanted:
             redis = Redis.from_pool(pool(self._host))
             pubsub = redis.pubsub()
             try:
                 await self._read(pubsub, backoff)
-            except _ERRORS as error:
+            except Exception as error:  # noqa: BLE001  # without its reader the layer would be deaf, whatever a connection class raises
                 self._note_loss(error)
+            finally:
                 await self._end(redis, pubsub)
-            except asyncio.CancelledError:
-                await self._end(redis, pubsub)
-                raise
             await asyncio.sleep(backoff.next_delay())
+        # Nothing was subscribed, so nothing was lost. The next subscription starts another reader.
+        self._lost_at = None
 
     def _note_loss(self, error: Exception) -> None:
-        if self._lost_at is None:
+        self._why = f"{type(error).__name__}: {error}"
+        if self._lost_at is None and self._wanted:
             self._lost_at = time.monotonic()
-            why = f"{type(error).__name__}: {error}"
-            logger.warning("Redis is unavailable; the channel layer receives no messages (%s)", why)
+            logger.warning("Redis is unavailable; the channel layer receives no messages (%s)", self._why)
 
     async def _end(self, redis: Redis, pubsub: PubSub) -> None:
         self._pubsub = None
@@ -206,6 +216,7 @@ class Subscriber:
         waiting = self._waiting.pop(name, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
+        self._why = ""
         if self._lost_at is not None and not self._due:
             seconds, self._lost_at = time.monotonic() - self._lost_at, None
             self._on_gap(seconds)

@@ -44,6 +44,15 @@ def test_a_user_without_writes_and_one_without_info_are_named(redis_options, red
     assert problem_ids() == ["E009", "E009", "E009", "I010"]
 
 
+def test_a_user_of_the_channels_of_another_prefix_is_good(redis_options, redis_server, settings):
+    settings.CHANNEL_LAYERS = {"default": settings.CHANNEL_LAYERS["default"] | {"CONFIG": {"prefix": "shop"}}}
+    redis_server.client.execute_command(
+        "ACL", "SETUSER", "shop", "on", ">s3cret", "~*", "resetchannels", "&shop__group__*", "+@all"
+    )
+    redis_options(redis_server.url.replace("redis://", "redis://shop:s3cret@"))
+    assert problem_ids() == []
+
+
 def test_a_redis_that_is_unavailable_is_named(redis_options):
     redis_options("redis://127.0.0.1:1/0")
     assert problem_ids() == ["W008"]

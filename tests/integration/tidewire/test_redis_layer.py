@@ -309,6 +309,15 @@ class TestSynchronousCode:
         ({"capacity": 0}, "at least 1, not 0"),
         ({"capacity": True}, "at least 1, not True"),
         ({"gap_message": {}}, 'a dict with a "type"'),
+        ({"gap_message": "layer.gap"}, 'a dict with a "type"'),
+        ({"gap_message": {"type": "layer.gap", "at": object()}}, '"gap_message" cannot be serialized'),
+        ({"hosts": [{"address": "redis://:s3cret@localhost", "tiemout": 5}]}, "tiemout"),
+        ({"hosts": [{"sentinels": [("localhost", 26379)], "master_name": "m", "tiemout": 5}]}, "tiemout"),
+        ({"serializer_format": "yaml"}, "\"serializer_format\" 'yaml'"),
+        ({"symmetric_encryption_keys": "s3cret"}, "must be a list of possible keys"),
+        ({"on_reconnect": 7}, "a function, or the type of a message, not 7"),
+        ({"prefix": None}, '"prefix" must be a text, not None'),
+        ({"capcity": 7}, 'no option "capcity"'),
     ],
 )
 def test_a_wrong_setting_is_named(config, problem):
@@ -316,6 +325,10 @@ def test_a_wrong_setting_is_named(config, problem):
         RedisChannelLayer(**config)
     assert problem in str(raised.value)
     assert "s3cret" not in str(raised.value)
+
+
+def test_the_options_that_channels_redis_ignores_are_ignored():
+    RedisChannelLayer(expiry=60, group_expiry=86400, channel_capacity={"http.request": 200}, on_disconnect="x")
 
 
 async def test_a_channel_of_another_process_cannot_join(layer):

@@ -5,10 +5,12 @@ import re
 import pytest
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connections
+from django.urls import path
 
 from deploy.local.layout import ROOT
 from tidewire import checks
@@ -26,6 +28,37 @@ behind_ours = ProtocolTypeRouter({"websocket": TicketAuth(OriginCheck(URLRouter(
 without_sockets = ProtocolTypeRouter({})
 
 
+class Wrapper:
+    """A middleware of all protocols, such as a monitoring product's."""
+
+    def __init__(self, application):
+        self.application = application
+
+
+class Loop:
+    """An application that names itself."""
+
+    application_mapping = {"websocket": URLRouter([])}
+
+    @property
+    def application(self):
+        return self
+
+
+class OwnAuthentication(AuthenticationMiddleware):
+    """A middleware of the project."""
+
+
+wrapped = Wrapper(bare)
+wrapped_behind_ours = Wrapper(behind_ours)
+checked_outside = OriginCheck(bare)
+loop = Loop()
+each_route = ProtocolTypeRouter(
+    {"websocket": URLRouter([path("a/", OriginCheck(bare)), path("b/", URLRouter([path("c/", OriginCheck(bare))]))])}
+)
+one_route = ProtocolTypeRouter({"websocket": URLRouter([path("a/", OriginCheck(bare)), path("b/", URLRouter([]))])})
+
+
 def ids(problems):
     return [problem.id.removeprefix("tidewire.") for problem in problems]
 
@@ -37,6 +70,8 @@ def ids(problems):
         (None, ["E001"]),
         ({"default": CORE}, ["W002"]),
         ({"default": CORE | {"CONFIG": {}}}, ["W002"]),
+        ({"default": CORE | {"CONFIG": ["redis://localhost"]}}, ["W002"]),
+        ({"default": CORE | {"CONFIG": {"hosts": 7}}}, ["W002"]),
         ({"default": CORE | {"CONFIG": {"hosts": [{"address": "redis://localhost", "socket_timeout": None}]}}}, []),
         ({"default": {"BACKEND": "tidewire.layers.RedisChannelLayer"}}, []),
         ({"default": {"BACKEND": checks.MEMORY_LAYER}}, []),
@@ -59,6 +94,7 @@ def test_the_core_layer_is_good_with_an_older_redis_py(settings, monkeypatch):
     [
         ("sqlite3", {}, ["W003"]),
         ("sqlite3", None, ["W003"]),
+        ("spatialite", {}, ["W003"]),
         ("sqlite3", {"transaction_mode": "IMMEDIATE"}, []),
         ("sqlite3", {"transaction_mode": "exclusive"}, []),
         ("postgresql", {}, []),
@@ -68,6 +104,7 @@ def test_sqlite(monkeypatch, engine, options, expected):
     default = connections["default"]
     database = default.settings_dict | {"ENGINE": f"django.db.backends.{engine}", "OPTIONS": options}
     monkeypatch.setattr(default, "settings_dict", database)
+    monkeypatch.setattr(default, "vendor", "postgresql" if engine == "postgresql" else "sqlite")
     assert ids(checks.check_sqlite(databases=["default"])) == expected
     assert checks.check_sqlite(databases=None) == []
 
@@ -78,6 +115,12 @@ def test_sqlite(monkeypatch, engine, options, expected):
         ("bare", ["W006"]),
         ("behind_channels", []),
         ("behind_ours", []),
+        ("wrapped", ["W006"]),
+        ("wrapped_behind_ours", []),
+        ("checked_outside", []),
+        ("loop", ["W006"]),
+        ("each_route", []),
+        ("one_route", ["W006"]),
         ("without_sockets", []),
         ("missing", ["E005"]),
     ],
@@ -85,6 +128,27 @@ def test_sqlite(monkeypatch, engine, options, expected):
 def test_the_origin_check(settings, application, expected):
     settings.ASGI_APPLICATION = f"{__name__}.{application}"
     assert ids(checks._check_origin()) == expected
+
+
+def test_an_application_whose_module_fails_is_a_problem_and_no_crash(settings, monkeypatch):
+    """The module runs code of the project: a missing variable of the environment is a KeyError."""
+
+    def fail(_path):
+        raise KeyError("SENTRY_DSN")
+
+    monkeypatch.setattr(checks, "import_string", fail)
+    settings.ASGI_APPLICATION = "project.asgi.application"
+    [problem] = checks._check_origin()
+    assert problem.id == "tidewire.E005"
+    assert "KeyError: 'SENTRY_DSN'" in problem.msg
+
+
+def test_a_project_without_a_database_is_a_problem_and_no_crash(monkeypatch):
+    def fail():
+        raise ImproperlyConfigured("settings.DATABASES is improperly configured.")
+
+    monkeypatch.setattr("tidewire.publishing.outbox.oldest", fail)
+    assert ids(checks._check_outbox()) == ["W012"]
 
 
 def test_a_project_without_asgi_has_no_origin_to_check(settings):
@@ -100,6 +164,7 @@ def test_a_project_without_asgi_has_no_origin_to_check(settings):
         ([checks.TICKETS, checks.AUTHENTICATION], ["E014"]),
         ([checks.AUTHENTICATION, "a.B", checks.TICKETS], ["E014"]),
         ([checks.TICKETS], ["E014"]),
+        ([f"{__name__}.OwnAuthentication", checks.TICKETS], []),
     ],
 )
 def test_the_middleware_of_tickets(settings, middleware, expected):

@@ -5,6 +5,8 @@ from django.apps import apps
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.checks import run_checks
 
+from tidewire.checks import check_static_files
+
 STORAGE = "django.contrib.staticfiles.storage."
 
 
@@ -42,3 +44,20 @@ def test_a_project_without_static_files_is_not_checked(warnings, monkeypatch):
     """Such a project may serve the client from elsewhere."""
     monkeypatch.setattr(apps, "is_installed", lambda name: name != "django.contrib.staticfiles")
     assert warnings(f"{STORAGE}ManifestStaticFilesStorage") == {}
+
+
+class WithPassword(ManifestStaticFilesStorage):
+    """A bucket whose password is not on the machine that runs the checks."""
+
+    def __init__(self):
+        raise PermissionError("no password")
+
+
+def test_a_storage_is_not_opened(warnings):
+    assert list(warnings(f"{__name__}.WithPassword")) == ["tidewire.W015"]
+
+
+@pytest.mark.parametrize("storages", [{}, {"staticfiles": {"BACKEND": "no.such.Storage"}}, {"staticfiles": {}}])
+def test_a_storage_that_does_not_exist_is_left_to_django(settings, storages):
+    settings.STORAGES = storages
+    assert check_static_files() == []

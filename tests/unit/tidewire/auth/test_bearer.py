@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -133,3 +134,30 @@ def test_no_token_without_redis(monkeypatch):
     monkeypatch.setattr(stamps, "read_stamp", lambda: None)
     with pytest.raises(RedisUnavailable):
         issue_token(User(pk=7, username="ada"))
+
+
+async def test_a_subprotocol_is_selected_behind_a_password_of_the_proxy(node, token):
+    """A browser repeats the password of HTTP's basic authentication, as of a test site, in each handshake."""
+    headers = [(b"authorization", b"Basic YWRh")]
+    scope, messages = await handshake(BearerAuth, headers=headers, subprotocols=[PROTOCOL, token])
+    assert scope["user"].pk == 7
+    assert messages == [{"type": "websocket.accept", "subprotocol": PROTOCOL}]
+
+
+class AsyncCall:
+    async def __call__(self, token):
+        return None if token == "expired" else User(pk=9)
+
+
+def plain(token):
+    return AsyncCall()(token)
+
+
+@pytest.mark.parametrize("authenticate", [AsyncCall(), plain], ids=["object", "function"])
+async def test_any_callable_may_authenticate(node, authenticate):
+    """A coroutine that is not awaited would pass as a user."""
+    application = partial(BearerAuth, authenticate=authenticate)
+    scope, _ = await handshake(application, headers=[(b"authorization", b"Bearer good")])
+    assert scope["user"].pk == 9
+    scope, _ = await handshake(application, headers=[(b"authorization", b"Bearer expired")])
+    assert scope is None
