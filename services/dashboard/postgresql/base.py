@@ -16,8 +16,11 @@ from dashboard.postgresql import limits
 from tidewire import metrics
 from tidewire.publishing.circuit_breaker import CircuitBreaker
 
+# Shorter than the wait for a connection, so that a failure after the beginning of an outage counts. On a busy machine a
+# single connection or statement may take too long while PostgreSQL answers all others.
+SILENT_SECONDS: Final = 2.0
 # Of this process. While it is open, one thread at a time waits for the server, and the others fail at once.
-SERVER: Final = CircuitBreaker()
+SERVER: Final = CircuitBreaker(silent_seconds=SILENT_SECONDS)
 
 
 class LimitedConnection(psycopg.Connection[Any]):
@@ -31,7 +34,7 @@ class LimitedConnection(psycopg.Connection[Any]):
             self.close()
             raise psycopg.OperationalError("the server did not answer other connections, and is tried again soon")
         try:
-            return super().wait(gen, interval, self.limit_seconds if timeout is None else timeout)
+            answer = super().wait(gen, interval, self.limit_seconds if timeout is None else timeout)
         except errors._WaitTimeout:  # noqa: SLF001 - the only name of the error that `timeout` is documented to raise
             # The answer could still arrive, so the connection cannot be used for another statement.
             self.close()
@@ -41,6 +44,8 @@ class LimitedConnection(psycopg.Connection[Any]):
             if self.broken:
                 metrics.DATABASE_ERRORS.labels("connection").inc()
             raise
+        SERVER.record_success()
+        return answer
 
 
 class DatabaseWrapper(DjangoWrapper):

@@ -23,7 +23,7 @@ def clock():
 
 @pytest.fixture(autouse=True)
 def server(monkeypatch, clock):
-    made = CircuitBreaker(clock=clock)
+    made = CircuitBreaker(silent_seconds=base.SILENT_SECONDS, clock=clock)
     monkeypatch.setattr(base, "SERVER", made)
     return made
 
@@ -68,6 +68,24 @@ def test_after_a_timeout_others_fail_at_once_until_one_has_connected(monkeypatch
     wrapper.get_new_connection({})
     wrapper.get_new_connection({})
     assert left == []
+
+
+def test_a_timeout_of_one_while_others_are_answered_fails_only_that_one(monkeypatch, wrapper, clock, server):
+    """On a busy machine one slow connection failed all pages of its process for two seconds."""
+    monkeypatch.setattr(psycopg.Connection, "wait", lambda *_arguments: "an answer")
+    answers(monkeypatch, errors.ConnectionTimeout("no answer"), errors.ConnectionTimeout("no answer"))
+    connection = base.LimitedConnection.__new__(base.LimitedConnection)
+    clock.now += base.SILENT_SECONDS
+    assert connection.wait(None) == "an answer"
+    clock.now += base.SILENT_SECONDS / 2
+    with pytest.raises(errors.ConnectionTimeout):
+        wrapper.get_new_connection({})
+    assert not server.is_open
+    # Without an answer in the meantime, the next one is an outage.
+    clock.now += base.SILENT_SECONDS / 2
+    with pytest.raises(errors.ConnectionTimeout):
+        wrapper.get_new_connection({})
+    assert server.is_open
 
 
 def test_a_refused_connection_is_counted_and_tried_again_at_once(monkeypatch, wrapper):
