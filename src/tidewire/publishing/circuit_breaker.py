@@ -11,7 +11,7 @@ PAUSE_SECONDS = 2.0
 class CircuitBreaker:
     """The time from a failure to the next success. Shared by threads.
 
-    A failure counts only if the server answered no call for `silent_seconds`: a server that answers others is only slow.
+    A failure counts only if the server answered no call for `silent_seconds`: one that answers others is only slow.
     """
 
     def __init__(self, *, silent_seconds: float = 0, clock: Callable[[], float] = time.monotonic) -> None:
