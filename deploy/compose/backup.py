@@ -22,6 +22,15 @@ BEFORE = "tidewire_before_restore"
 # A table that each version of this product has.
 MARKER = "django_migrations"
 MAGIC = b"PGDMP"
+# Ends connections between two requests, and waits for requests on their way; all on one line of psql's input.
+CALM = (
+    "do $$ begin for attempt in 1..40 loop perform pg_stat_clear_snapshot(); "
+    "perform pg_terminate_backend(pid) from pg_stat_activity where datname = 'tidewire' and state = 'idle' "
+    "and state_change < clock_timestamp() - interval '0.3 s'; "
+    "exit when not exists (select from pg_stat_activity where datname = 'tidewire'); "
+    "perform pg_sleep(0.05); end loop; end $$"
+)
+# Ends those that are left.
 CUT = (
     "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname in ('tidewire', 'tidewire_restoring')"
 )
@@ -90,6 +99,7 @@ def _switch(engine: Engine, postgres: Container) -> None:
             postgres,
             "postgres",
             f"alter database {NAME} with allow_connections false",
+            CALM,
             CUT,
             f"alter database {NAME} rename to {BEFORE}",
             f"alter database {RESTORING} rename to {NAME}",

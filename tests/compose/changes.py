@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.compose.conftest import ROOT, Compose, started
@@ -109,6 +110,8 @@ def main() -> int:
                     change = site.do(*command)
                     failed |= bool(change.code)
                     sys.stdout.write(change.row(command[0]) + (f" {change.said[-400:]}" * bool(change.code)) + "\n")
+                    for at, kind, what in change.visits.failures:
+                        sys.stdout.write(f"  {datetime.fromtimestamp(at, UTC):%H:%M:%S.%f} {kind}: {what}\n")
                     sys.stdout.flush()
     return int(failed)
 

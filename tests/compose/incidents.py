@@ -204,7 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{', '.join(sorted(unknown))}: no such incident; there are {', '.join(names)}")
     if reason := why_no_engine():
         parser.error(reason)
-    chosen = [each for each in INCIDENTS if each.name in wanted.names or not wanted.names]
+    known = {each.name: each for each in INCIDENTS}
+    chosen = [known[name] for name in wanted.names or names]
     results = []
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as closing:
         more = closing.enter_context(small_disk()) if "disk-full" in {each.name for each in chosen} else {}

@@ -13,11 +13,16 @@ from django.db.backends.postgresql.base import DatabaseWrapper as DjangoWrapper
 from psycopg import IsolationLevel, errors
 
 from dashboard.postgresql import limits
+from dashboard.postgresql.refusals import Refusals
 from tidewire import metrics
 from tidewire.publishing.circuit_breaker import CircuitBreaker
 
+# Shorter than the wait for a connection, so that a failure after the beginning of an outage counts. On a busy machine a
+# single connection or statement may take too long while PostgreSQL answers all others.
+SILENT_SECONDS: Final = 2.0
 # Of this process. While it is open, one thread at a time waits for the server, and the others fail at once.
-SERVER: Final = CircuitBreaker()
+SERVER: Final = CircuitBreaker(silent_seconds=SILENT_SECONDS)
+REFUSALS: Final = Refusals()
 
 
 class LimitedConnection(psycopg.Connection[Any]):
@@ -31,7 +36,7 @@ class LimitedConnection(psycopg.Connection[Any]):
             self.close()
             raise psycopg.OperationalError("the server did not answer other connections, and is tried again soon")
         try:
-            return super().wait(gen, interval, self.limit_seconds if timeout is None else timeout)
+            answer = super().wait(gen, interval, self.limit_seconds if timeout is None else timeout)
         except errors._WaitTimeout:  # noqa: SLF001 - the only name of the error that `timeout` is documented to raise
             # The answer could still arrive, so the connection cannot be used for another statement.
             self.close()
@@ -41,6 +46,8 @@ class LimitedConnection(psycopg.Connection[Any]):
             if self.broken:
                 metrics.DATABASE_ERRORS.labels("connection").inc()
             raise
+        SERVER.record_success()
+        return answer
 
 
 class DatabaseWrapper(DjangoWrapper):
@@ -49,14 +56,28 @@ class DatabaseWrapper(DjangoWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> LimitedConnection:
         """Connect; during an outage one thread per interval tries it, and the others fail at once."""
         limit = conn_params.pop(limits.OPTION, 0) or None
-        if not SERVER.allow():
-            raise psycopg.OperationalError("the server does not answer, and is tried again soon")
         self.isolation_level = IsolationLevel.READ_COMMITTED
-        with _recorded():
-            connection = LimitedConnection.connect(**conn_params)
+        while (connection := _connected(conn_params)) is None:
+            pass
         SERVER.record_success()
+        REFUSALS.end()
         connection.limit_seconds = limit
         return connection
+
+
+def _connected(conn_params: dict[str, Any]) -> LimitedConnection | None:
+    """Return a connection; None: it was refused at the beginning of an outage, and should be tried again."""
+    if not SERVER.allow():
+        raise psycopg.OperationalError("the server does not answer, and is tried again soon")
+    try:
+        with _recorded():
+            return LimitedConnection.connect(**conn_params)
+    except errors.ConnectionTimeout:
+        raise
+    except psycopg.OperationalError:
+        if not REFUSALS.wait():
+            raise
+        return None
 
 
 @contextlib.contextmanager

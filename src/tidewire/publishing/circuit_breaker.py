@@ -9,22 +9,30 @@ PAUSE_SECONDS = 2.0
 
 
 class CircuitBreaker:
-    """The time from a failure to the next success. Shared by threads."""
+    """The time from a failure to the next success. Shared by threads.
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    A failure counts only if the server answered no call for `silent_seconds`: one that answers others is only slow.
+    """
+
+    def __init__(self, *, silent_seconds: float = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._silent_seconds = silent_seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._paused_until: float | None = None
+        self._succeeded_at = float("-inf")
 
     def record_failure(self) -> None:
         """Record that the server did not answer."""
         with self._lock:
-            self._paused_until = self._clock() + PAUSE_SECONDS
+            now = self._clock()
+            if now - self._succeeded_at >= self._silent_seconds:
+                self._paused_until = now + PAUSE_SECONDS
 
     def record_success(self) -> None:
         """Record that the server answered."""
         with self._lock:
             self._paused_until = None
+            self._succeeded_at = self._clock()
 
     @property
     def is_open(self) -> bool:

@@ -18,6 +18,7 @@ class FakePostgres(FakeDocker):
         super().__init__(images={"tidewire-web:dev": "web@1", "tidewire-ws:dev": "ws@1"})
         self.databases = {"tidewire": "live"}
         self.breaks = ""
+        self.sessions = []
         for service, image in (("web", "web@1"), ("ws", "ws@1"), ("relay", "web@1"), ("postgres", "pg")):
             self.start(service, image)
 
@@ -28,6 +29,7 @@ class FakePostgres(FakeDocker):
 
     def _statements(self, statements):
         names = self.databases
+        self.sessions.append(statements)
         for text in statements:
             if self.breaks and self.breaks in text:
                 raise EngineError(f"psql failed: {text}")
@@ -145,3 +147,11 @@ def test_restore_needs_a_running_site(file):
     with pytest.raises(Stop, match="postgres does not run here"):
         backup.restore(docker.engine(), file)
     assert upgrade.running_images(docker.engine()) == {"web": "web@1", "ws": "ws@1"}
+
+
+def test_requests_end_before_the_databases_are_exchanged(docker, file):
+    """Only an idle connection is ended at first; the others have two seconds."""
+    backup.restore(docker.engine(), file)
+    [exchange] = [each for each in docker.sessions if backup.CUT in each]
+    assert exchange[1:3] == [backup.CALM.replace(";", ""), backup.CUT]
+    assert "\n" not in backup.CALM

@@ -5,6 +5,7 @@ import pytest
 from psycopg import errors
 
 from dashboard.postgresql import base
+from dashboard.postgresql.refusals import BEGINNING_SECONDS, Refusals
 from tidewire import metrics
 from tidewire.publishing.circuit_breaker import CircuitBreaker
 
@@ -15,6 +16,9 @@ class Clock:
     def __call__(self):
         return self.now
 
+    def sleep(self, seconds):
+        self.now += seconds
+
 
 @pytest.fixture
 def clock():
@@ -23,8 +27,9 @@ def clock():
 
 @pytest.fixture(autouse=True)
 def server(monkeypatch, clock):
-    made = CircuitBreaker(clock=clock)
+    made = CircuitBreaker(silent_seconds=base.SILENT_SECONDS, clock=clock)
     monkeypatch.setattr(base, "SERVER", made)
+    monkeypatch.setattr(base, "REFUSALS", Refusals(clock=clock, sleep=clock.sleep))
     return made
 
 
@@ -70,14 +75,51 @@ def test_after_a_timeout_others_fail_at_once_until_one_has_connected(monkeypatch
     assert left == []
 
 
-def test_a_refused_connection_is_counted_and_tried_again_at_once(monkeypatch, wrapper):
-    """A refusal takes no time, so the pages need no pause, and are back with the server."""
+def test_a_timeout_of_one_while_others_are_answered_fails_only_that_one(monkeypatch, wrapper, clock, server):
+    """On a busy machine one slow connection failed all pages of its process for two seconds."""
+    monkeypatch.setattr(psycopg.Connection, "wait", lambda *_arguments: "an answer")
+    answers(monkeypatch, errors.ConnectionTimeout("no answer"), errors.ConnectionTimeout("no answer"))
+    connection = base.LimitedConnection.__new__(base.LimitedConnection)
+    clock.now += base.SILENT_SECONDS
+    assert connection.wait(None) == "an answer"
+    clock.now += base.SILENT_SECONDS / 2
+    with pytest.raises(errors.ConnectionTimeout):
+        wrapper.get_new_connection({})
+    assert not server.is_open
+    # Without an answer in the meantime, the next one is an outage.
+    clock.now += base.SILENT_SECONDS / 2
+    with pytest.raises(errors.ConnectionTimeout):
+        wrapper.get_new_connection({})
+    assert server.is_open
+
+
+def test_a_refused_connection_is_counted_and_tried_again(monkeypatch, wrapper):
+    """A server that restarts, or whose database is exchanged by a restore, is back soon: no page should fail."""
     before = counted("connection")
-    answers(monkeypatch, psycopg.OperationalError("refused"), Opened())
+    left = answers(monkeypatch, *[psycopg.OperationalError("refused")] * 3, Opened())
+    wrapper.get_new_connection({})
+    assert left == []
+    assert counted("connection") == before + 3
+
+
+def test_only_the_beginning_of_an_outage_is_waited_for(monkeypatch, wrapper, clock):
+    answers(monkeypatch, *[psycopg.OperationalError("refused")] * 100)
     with pytest.raises(psycopg.OperationalError, match="refused"):
         wrapper.get_new_connection({})
-    assert counted("connection") == before + 1
+    assert clock.now == pytest.approx(BEGINNING_SECONDS, abs=0.2)
+    # The next page of this process fails at once.
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        wrapper.get_new_connection({})
+    assert clock.now == pytest.approx(BEGINNING_SECONDS, abs=0.2)
+
+
+def test_the_next_outage_has_a_beginning_of_its_own(monkeypatch, wrapper, clock):
+    refused = psycopg.OperationalError("refused")
+    left = answers(monkeypatch, refused, Opened(), refused, Opened())
     wrapper.get_new_connection({})
+    clock.now += 100
+    wrapper.get_new_connection({})
+    assert left == []
 
 
 @pytest.mark.parametrize(("option", "limit"), [({"limit_seconds": 6.0}, 6.0), ({}, None)])
