@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-# nginx answers 404 to the public for all of these but /ready, whose answer is the same for every host.
+# nginx answers 404 to the public for all of these but /ready, which answers each host alike.
 PATHS = frozenset({"/healthz", "/readyz", "/ready", "/metrics"})
 
 

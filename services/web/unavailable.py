@@ -19,7 +19,7 @@ def server_error(_request: HttpRequest) -> HttpResponse:
     """The view that Django calls while it handles the exception."""
     error = sys.exc_info()[1]
     is_outage = isinstance(error, (OperationalError, InterfaceError))
-    # Neither page may need the user, who is in the database.
+    # Neither page may need the user: the row is in the database.
     context = {"request_id": request_id()}
     if not is_outage:
         return HttpResponse(loader.render_to_string("500.html", context), status=500)

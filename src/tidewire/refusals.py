@@ -12,7 +12,7 @@ __all__ = ["RefusalLog", "log_refusal"]
 
 logger = logging.getLogger(__name__)
 
-# Enough to see who is refused and why, and little beside the lines of accepted sockets.
+# Enough to see the refused clients and the reasons, and little beside the lines of accepted sockets.
 LINES_PER_PERIOD = 5
 PERIOD_SECONDS = 10.0
 

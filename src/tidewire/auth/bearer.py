@@ -115,7 +115,7 @@ class BearerAuth:
     ) -> None:
         self.application = application
         is_async = inspect.iscoroutinefunction(authenticate) or inspect.iscoroutinefunction(
-            getattr(authenticate, "__call__", None)  # noqa: B004  # an object whose call is async
+            getattr(authenticate, "__call__", None)  # noqa: B004  # an object with an async call
         )
         self._authenticate = authenticate if is_async else database_sync_to_async(authenticate)
 

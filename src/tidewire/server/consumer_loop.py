@@ -95,7 +95,7 @@ class ConsumerLoop(AsyncWebsocketConsumer):
         except StopConsumer:
             raise
         except Exception as error:
-            # The traceback is logged by the server, which does not know whose socket this is.
+            # The traceback is logged by the server, which does not know the socket's user.
             error.add_note(self._description())
             raise
 

@@ -1,4 +1,4 @@
-"""The outbox: a topic that Redis refuses, or whose rows are locked, does not hold up the other topics."""
+"""The outbox: a topic that Redis refuses, or that has locked rows, does not hold up the other topics."""
 
 import time
 from uuid import UUID

@@ -15,7 +15,7 @@ VERSION = "org.opencontainers.image.version"
 
 @dataclass
 class FakeDocker:
-    """`engine()` is an `Engine` on it. `broken`: images whose containers never become healthy, or "exits"."""
+    """`engine()` is an `Engine` on it. `broken`: images with containers that never become healthy, or "exits"."""
 
     images: dict[str, str] = field(default_factory=dict)
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)

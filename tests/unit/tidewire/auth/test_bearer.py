@@ -62,7 +62,7 @@ async def test_a_header_authenticates_and_ticket_auth_keeps_its_user(node, token
 
 
 async def test_a_subprotocol_authenticates_and_is_selected(node, token):
-    """A browser fails a connection whose server selects none of its subprotocols."""
+    """A browser fails a connection if the server selects none of its subprotocols."""
     assert TOKEN.fullmatch(token)
     scope, messages = await handshake(BearerAuth, subprotocols=["chat.v1", PROTOCOL, token])
     assert scope["user"].pk == 7
