@@ -44,6 +44,7 @@ from loadtest.run.planted_faults import PlantedFaults
 from loadtest.run.run_controller import RunController
 from loadtest.run.run_state import Run
 from loadtest.run.shapes import Search
+from loadtest.run.starvation import starve
 from loadtest.run.worker_agent import WorkerAgent
 from testkit.service_usage import Services, Usage
 
@@ -57,8 +58,6 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SERVICES_SECONDS = 2.0
 STOPPED = "the run was stopped before its accounts were settled"
 CORES = psutil.cpu_count() or 1
-# Length of the busy loops that keep the core from all other work if a starved generator is planted.
-STARVE_SECONDS = 0.4
 
 
 class LocustRun:
@@ -108,7 +107,7 @@ class LocustRun:
             self._observer.kill(block=False)
         self._observer = gevent.spawn(self._observe)
         if "starve" in options.plant and not isinstance(environment.runner, MasterRunner):
-            gevent.spawn(_starve, self.run)
+            gevent.spawn(starve, self.run)
 
     def report(self) -> None:
         """Write the report of the present run once, and set the exit code by it."""
@@ -254,14 +253,6 @@ class LocustRun:
             run.figures.moments.append(moment)
 
         Pulse(gevent.sleep, note).run()
-
-
-def _starve(run: Run) -> None:
-    while run.is_working:
-        until = time.perf_counter() + STARVE_SECONDS
-        while time.perf_counter() < until:
-            pass
-        gevent.sleep(0.01)
 
 
 @events.init_command_line_parser.add_listener

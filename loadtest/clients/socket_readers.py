@@ -5,6 +5,7 @@ Both block their greenlet until the socket ends, and pass each text to `on_text`
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Protocol
 
 import gevent
 from gevent.event import Event as Signal
-from websocket import WebSocket, WebSocketTimeoutException
+from websocket import WebSocket, WebSocketException, WebSocketTimeoutException
 
 from testkit.frame_parser import CLOSE, PING, TEXT, FrameError, FrameParser
 from tidewire.close_codes import is_final
@@ -126,7 +127,7 @@ class LoopReader:
                     self._on_text(body)
                 elif opcode == PING:
                     # Sending may have to wait, which the loop cannot do.
-                    gevent.spawn(self._opened.pong, body)
+                    gevent.spawn(self._answer, body)
                 elif opcode == CLOSE:
                     raise Closed(_code(body))
                 if self._watcher is None:
@@ -138,6 +139,11 @@ class LoopReader:
         except Exception as error:  # noqa: BLE001
             self._error = error
             self.stop()
+
+    def _answer(self, ping: bytes) -> None:
+        # The socket may have been closed since the ping, which its reader knows.
+        with contextlib.suppress(OSError, WebSocketException):
+            self._opened.pong(ping)
 
 
 __all__ = ["Closed", "FrameError", "GreenletReader", "LoopReader", "SocketReader", "Unreadable", "socket_reader"]

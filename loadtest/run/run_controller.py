@@ -263,11 +263,10 @@ class RunController(LoadTestShape):
         self.run_state.problem = problem
         if self.run_state.search is not None:
             self.run_state.search.gave_up(problem)
-        if total(self.coordinator.states(), "live"):
-            self._enter(SETTLE)
-            return
-        self.coordinator.close_accounts()
-        self._enter(ENDED)
+        has_users = total(self.coordinator.states(), "live") > 0
+        if not has_users:
+            self.coordinator.close_accounts()
+        self._enter(SETTLE if has_users else ENDED)
 
     def _ramp_timeout(self) -> float:
         return RAMP_GRACE_SECONDS + RAMP_SECONDS_PER_USER * self._expected_users()
@@ -292,9 +291,8 @@ class RunController(LoadTestShape):
         self._since = self._elapsed()
         self._some_arrive_at = 0.0
         self.coordinator.command(phase=phase)
-        logger.info(
-            "phase %s after %.0f s, %d users live", phase, self._since, total(self.coordinator.states(), "live")
-        )
+        live = total(self.coordinator.states(), "live")
+        logger.info("phase %s after %.0f s, %d users live", phase, self._since, live)
         gevent.sleep(0)
 
     def _elapsed(self) -> float:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.local.layout import LOOPBACK, ROOT, free_port
+from deploy.local.layout import LOOPBACK, free_port
 from loadtest import locust_processes
 from loadtest.create_users import PASSWORD_VARIABLE
 from loadtest.run.objectives import OBJECTIVES
@@ -50,7 +50,7 @@ class Row:
     is_tls: bool = False
     # Users log in by their password; otherwise they have sessions, because a password is half a second of a core.
     logs_in: bool = False
-    locustfile: Path = ROOT / "loadtest" / "locustfile.py"
+    locustfile: Path = locust_processes.LOCUSTFILE
 
 
 ROWS = {
@@ -101,12 +101,9 @@ def run(
     row: Row, url: str, directory: Path, *, users: int = USERS, seconds: float = 25.0, options: Sequence[str] = ()
 ) -> Said:
     """Load the product at `url` with the fault of a row."""
-    command = (sys.executable, "-m", "locust", "-f", str(row.locustfile))
     with contextlib.ExitStack() as planted:
         host = planted.enter_context(_proxied(row, url, directory)) if row.proxy or row.is_tls else row.host or url
-        before = locust_processes.LOCUST, dict(os.environ)
-        planted.callback(_restore, *before)
-        locust_processes.LOCUST = command
+        planted.callback(_restore, dict(os.environ))
         os.environ.update(row.environment)
         if row.kill is not None:
             planted.enter_context(_in_the_hold(directory, lambda: _end_a_node(row.kill or 0)))
@@ -114,7 +111,13 @@ def run(
         given += ["--services-of", str(os.getpid()), "--spawn-rate", "20", "--login-rate", "8", "--pace", "0.5"]
         given += ["--ca", str(directory / "certificate.pem")] if row.is_tls else []
         began = time.monotonic()
-        locust_processes.run([*given, *options, *row.options], directory, workers=1, timeout_seconds=RUN_SECONDS)
+        locust_processes.run(
+            [*given, *options, *row.options],
+            directory,
+            workers=1,
+            timeout_seconds=RUN_SECONDS,
+            locustfile=row.locustfile,
+        )
         took = time.monotonic() - began
     lines = (directory / "headline.txt").read_text().splitlines()
     named = next((line.strip() for line in lines if re.search(row.names, line.strip())), "NOT NAMED")
@@ -130,8 +133,7 @@ def _proxied(row: Row, url: str, directory: Path) -> Iterator[str]:
         yield f"{'https' if row.is_tls else 'http'}://localhost:{port}"
 
 
-def _restore(command: Sequence[str], environment: dict[str, str]) -> None:
-    locust_processes.LOCUST = tuple(command)  # type: ignore[assignment]
+def _restore(environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
 

@@ -131,3 +131,22 @@ def test_error_of_whoever_is_told_ends_the_read_and_not_the_loop():
 def test_encrypted_socket_is_read_by_its_library():
     opened = SimpleNamespace(sock=SimpleNamespace(pending=lambda: 0, fileno=lambda: 0), settimeout=lambda _: None)
     assert isinstance(socket_reader(opened, print, idle_timeout_seconds=1.0), GreenletReader)
+
+
+def test_ping_of_a_socket_that_has_been_closed_meanwhile_raises_nothing():
+    """Its answer failed in a greenlet of its own, as a fault of the load test."""
+    failures = []
+    end = End(LoopReader)
+    gevent.get_hub().handle_error, handle_error = (
+        lambda *error: failures.append(error[1]),
+        gevent.get_hub().handle_error,
+    )
+    try:
+        end.opened.pong, pong = lambda body: (end.opened.shutdown(), pong(body)), end.opened.pong
+        end.send((Opcode.PING, b"there?"))
+        until(lambda: end.opened.sock is None)
+        gevent.sleep(0)
+    finally:
+        gevent.get_hub().handle_error = handle_error
+        end.close()
+    assert not failures

@@ -211,7 +211,7 @@ def test_worker_that_is_killed_in_mid_run_is_counted_up_to_then(address, tmp_pat
 
 
 def test_run_whose_workers_are_all_killed_has_its_accounts_up_to_then(address, tmp_path):
-    """No process is left to catch up: the controller failed, and the run had no accounts."""
+    """No process is left: the controller failed, and the run had no accounts."""
     with killed_in_the_hold(tmp_path, 1, 2):
         report = run(address, tmp_path, workers=2, seconds=16)
     assert len(report["unaccounted"]) == 2
