@@ -89,7 +89,7 @@ def restore(engine: Engine, file: Path | None) -> None:
 
 def _switch(engine: Engine, postgres: Container) -> None:
     """Exchange the databases while Redis is down, which must begin without events of the other data."""
-    say("exchanging the databases: a page in these moments may fail")
+    say("exchanging the databases: pages wait for some seconds")
     engine.compose("stop", "redis")
     try:
         sql(engine, postgres, "postgres", f"drop database if exists {BEFORE} with (force)")

@@ -183,6 +183,8 @@ def _docker(compose: Compose, *command: str) -> None:
 def small_disk() -> Iterator[dict[str, str]]:
     """Give PostgreSQL a file system of its own, so that a full disk harms nothing else. Needs root."""
     with tempfile.TemporaryDirectory() as directory:
+        # The exporter of free space, which is not root, must reach it: without that the disk has no metric.
+        Path(directory).chmod(0o755)
         disk = Path(directory) / "disk"
         disk.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tidewire-test", str(disk)], check=True)

@@ -1,6 +1,6 @@
 """Refused connections: the beginning of an outage is waited for, because most outages are that short.
 
-A server that restarts, or exchanges its database in a restore, refuses connections for some seconds. A page that
+A server that restarts, or a restore that exchanges its database, refuses connections for some seconds. A page that
 waits for it succeeds. In a longer outage pages must fail at once.
 """
 

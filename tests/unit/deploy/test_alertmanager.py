@@ -49,7 +49,10 @@ INCIDENTS = {
     "a relay is gone": ("NoTargets:relay ReplicasMissing:relay", "NoTargets:relay"),
     "a relay is gone while a node is lost": ("NodeLost ScrapeMissing:relay", "NodeLost ScrapeMissing:relay"),
     "every save fails": ("SavesFail", "SavesFail"),
-    "the disk is full": ("DiskFull DiskLow PostgresConnections", "DiskFull PostgresConnections"),
+    "the disk is full": (
+        "DiskFull DiskLow WebErrors SavesFail PostgresConnections",
+        "DiskFull PostgresConnections",
+    ),
 }
 
 

@@ -94,7 +94,7 @@ def test_a_timeout_of_one_while_others_are_answered_fails_only_that_one(monkeypa
 
 
 def test_a_refused_connection_is_counted_and_tried_again(monkeypatch, wrapper):
-    """A server that restarts, or exchanges its database in a restore, is back soon: no page should fail."""
+    """After a restart, or the exchange of databases by a restore, the server is back soon: no page should fail."""
     before = counted("connection")
     left = answers(monkeypatch, *[psycopg.OperationalError("refused")] * 3, Opened())
     wrapper.get_new_connection({})
