@@ -11,6 +11,8 @@ K8S = ROOT / "deploy" / "k8s"
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 # Settings that differ because the two run in different places.
 PLACES = {
+    # A file that outlives the container, and the standard output that Kubernetes keeps.
+    "TIDEWIRE_ACCESS_LOG",
     *("TIDEWIRE_WEB_SERVERS", "TIDEWIRE_WS_SERVERS"),
     *("TIDEWIRE_SECRETS_DIR", "TIDEWIRE_ALLOWED_HOSTS", "TIDEWIRE_ALLOWED_ORIGINS", "TIDEWIRE_SECURE_COOKIES"),
     # There may be many web services instead of one, and each thread has a connection to the database.
