@@ -108,13 +108,13 @@ capacity: ## plan a workload: nodes, CPU, memory, Redis, and the first limit; WO
 ##@ Deploy
 .PHONY: compose-up compose-upgrade compose-rollback compose-backup compose-restore compose-rotate compose-down compose-load
 .PHONY: secrets k8s-check
-# Where the image of Grafana is unavailable: make compose-up COMPOSE_PROFILES=
-compose-%: export COMPOSE_PROFILES ?= grafana
+# Where these images are unavailable: make compose-up COMPOSE_PROFILES= (without dashboards, the site's probe and disks)
+compose-%: export COMPOSE_PROFILES ?= grafana,probes
 compose-up: secrets ## build the images and run the whole product in containers; what runs already is upgraded
 	@if [ -n "$$(docker compose ps --quiet web)" ]; then $(PYTHON) -m deploy.compose.upgrade; \
 	else $(PYTHON) -m deploy.compose.release && docker compose up --detach --wait $(ARGS); fi
 	@echo "tidewire: http://$$(docker compose port nginx 8080)  prometheus: http://$$(docker compose port prometheus 9090)"
-	@[ -z "$$COMPOSE_PROFILES" ] || echo "grafana: http://$$(docker compose port grafana 3000), user admin, password in var/secrets/grafana_password"
+	@case "$$COMPOSE_PROFILES" in *grafana*) echo "grafana: http://$$(docker compose port grafana 3000), user admin, password in var/secrets/grafana_password" ;; esac
 	@grep -qE '^ +[a-z0-9]+_configs:' "$${TIDEWIRE_ALERTMANAGER:-deploy/compose/alertmanager.yml}" || echo "alerts: none is sent, because Alertmanager has no receiver: docs/monitoring.md, Receivers"
 	@echo "the first user: docker compose exec web python services/web/manage.py createsuperuser"
 

@@ -143,7 +143,7 @@ def check_static_files(app_configs: Sequence[AppConfig] | None = None, **_option
 
 @register(Tags.security, deploy=True)
 def check_deployment(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
-    """Return the problems of a deployment with several processes: the layer, the origin check, Redis and the outbox."""
+    """Return the problems of a deployment with several processes: the layer and the origin check."""
     problems = [
         _message(
             Warning,
@@ -155,9 +155,13 @@ def check_deployment(app_configs: Sequence[AppConfig] | None = None, **_options:
         if layer.get("BACKEND") == MEMORY_LAYER
     ]
     problems += _check_origin()
-    problems += _check_redis()
-    problems += _check_outbox()
     return problems
+
+
+@register("services", deploy=True)
+def check_services(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Return the problems of Redis and of the outbox, which are asked for them."""
+    return [*_check_redis(), *_check_outbox()]
 
 
 def _check_origin() -> Iterator[CheckMessage]:

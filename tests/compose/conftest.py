@@ -107,6 +107,10 @@ def image_of(service: str) -> str:
     return str(yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"][service]["image"])
 
 
+# Profile -> its services.
+PROFILES = {"grafana": ("grafana",), "probes": ("blackbox-exporter", "node-exporter")}
+
+
 def _has_image(name: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
 
@@ -116,8 +120,9 @@ def started(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[
     """Yield the project, up and healthy. Its volumes are removed afterwards. `more` goes into its environment."""
     make_secrets(directory)
     port, prometheus, grafana = free_port(), free_port(), free_port()
-    # Only Grafana is optional, because its image may not be available.
-    optional = frozenset({"grafana"}) if _has_image(image_of("grafana")) else frozenset()
+    # The services of these profiles are optional, because their images may not be available.
+    profiles = [name for name, services in PROFILES.items() if all(_has_image(image_of(each)) for each in services)]
+    optional = frozenset(service for name in profiles for service in PROFILES[name])
     project = Compose(
         f"tidewire-test-{os.getpid()}",
         port,
@@ -130,7 +135,7 @@ def started(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[
             "TIDEWIRE_VERSION": "test",
             # The host name that the load test's containers use.
             "TIDEWIRE_ALLOWED_HOSTS": "localhost,127.0.0.1,nginx",
-            "COMPOSE_PROFILES": ",".join(optional),
+            "COMPOSE_PROFILES": ",".join(profiles),
         }
         | dict(more or {}),
         optional,

@@ -122,7 +122,7 @@ def defined():
 def registered(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Return whether a decorator registers the function with pydantic or Django's checks, which call it."""
     decorators = [ast.unparse(each) for each in function.decorator_list]
-    return any("validator" in each or each.startswith("register(Tags.") for each in decorators)
+    return any("validator" in each or each.startswith(("register(Tags.", "register('services'")) for each in decorators)
 
 
 def is_a_hook(module: str, owner: str, name: str) -> bool:

@@ -183,7 +183,7 @@ def test_a_deployment_in_memory_without_redis_is_named(settings, monkeypatch):
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": checks.MEMORY_LAYER}}
     settings.TIDEWIRE = {"REDIS_URL": NO_REDIS}
     checks.settings.cache_clear()
-    problems = ids(checks.check_deployment())
+    problems = ids([*checks.check_deployment(), *checks.check_services()])
     checks.settings.cache_clear()
     assert problems == ["W004", "W008"]
 
