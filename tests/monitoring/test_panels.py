@@ -11,7 +11,7 @@ import pytest
 from deploy.grafana.panels import ANNOTATIONS
 from deploy.grafana.write import DASHBOARDS
 from deploy.local.layout import ROOT
-from loadtest.locust_processes import LOCUST
+from loadtest.locust_processes import LOCUST, LOCUSTFILE
 from tests.monitoring.monitored_users import Crowd, of, substituted
 from tests.monitoring.watched import Watched, why_not
 from tests.runbooks import queries
@@ -38,7 +38,7 @@ def load_test(eyes, directory):
     environment = {**environment, "PYTHONPATH": os.pathsep.join((environment["PYTHONPATH"], str(ROOT)))}
     people = [sys.executable, "-m", "loadtest.create_users", "6"]
     subprocess.run(people, cwd=ROOT, env=environment, check=True, timeout=60)
-    command = [*LOCUST, "--headless", "--users", "6", "--host", eyes.stack.url, "--hold-seconds", "600"]
+    command = [*LOCUST, "-f", str(LOCUSTFILE), "--headless", "--users", "6", "--host", eyes.stack.url, "--hold-seconds", "600"]
     command += ["--metrics", f"127.0.0.1:{eyes.load_port}", "--result", str(directory / "load")]
     with (directory / "load.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
