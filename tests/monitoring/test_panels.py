@@ -38,8 +38,15 @@ def load_test(eyes, directory):
     environment = {**environment, "PYTHONPATH": os.pathsep.join((environment["PYTHONPATH"], str(ROOT)))}
     people = [sys.executable, "-m", "loadtest.create_users", "6"]
     subprocess.run(people, cwd=ROOT, env=environment, check=True, timeout=60)
-    command = [*LOCUST, "-f", str(LOCUSTFILE), "--headless", "--users", "6", "--host", eyes.stack.url, "--hold-seconds", "600"]
-    command += ["--metrics", f"127.0.0.1:{eyes.load_port}", "--result", str(directory / "load")]
+    command = [*LOCUST, "-f", str(LOCUSTFILE), "--headless", "--users", "6", "--host", eyes.stack.url]
+    command += [
+        "--hold-seconds",
+        "600",
+        "--metrics",
+        f"127.0.0.1:{eyes.load_port}",
+        "--result",
+        str(directory / "load"),
+    ]
     with (directory / "load.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
