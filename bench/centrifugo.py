@@ -22,7 +22,7 @@ INSTALL = f"GOBIN=DIRECTORY go install {MODULE}@v6.9"
 CHANNEL = "bench"
 HISTORY_SIZE, HISTORY_TTL = 1000, "24h"
 # Secrets of a server that listens on loopback for seconds.
-TOKEN_SECRET = "the bench signs its tokens with this"  # noqa: S105 - see above
+TOKEN_SECRET = "the bench signs its tokens with this"  # noqa: S105 - no secret: the server ends with the bench
 API_KEY = "the bench publishes with this"
 # Far beyond any run.
 EXPIRES = 4_000_000_000

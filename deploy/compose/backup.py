@@ -174,9 +174,9 @@ def main() -> int:
     command, *names = sys.argv[1:] or [""]
     file = Path(names[0]).absolute() if names else None
     if command == "save" and len(names) <= 1:
-        return upgrade.told("compose-backup", lambda engine: void(save(engine, file)))
+        return upgrade.run_command("compose-backup", lambda engine: void(save(engine, file)))
     if command == "restore" and len(names) <= 1:
-        return upgrade.told("compose-restore", lambda engine: restore(engine, file))
+        return upgrade.run_command("compose-restore", lambda engine: restore(engine, file))
     sys.stderr.write("python -m deploy.compose.backup save [FILE] | restore FILE\n")
     return 2
 

@@ -1,7 +1,7 @@
 """The jobs of a release: migrations, static files, and the rights on volumes.
 
 They run by `docker compose up`, as at the first start, so that a later `up` finds nothing changed: it would replace all
-services that depend on a job whose image or settings are old.
+services that depend on a job with an old image or old settings.
 """
 # ruff: noqa: INP001 - deploy/ is no package; found from the root
 

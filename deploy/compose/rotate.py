@@ -39,7 +39,7 @@ def main() -> int:
             "the others are in docs/runbooks/secrets.md\n"
         )
         return 2
-    return upgrade.told("compose-rotate", rotations[name])
+    return upgrade.run_command("compose-rotate", rotations[name])
 
 
 def redis(engine: Engine) -> None:

@@ -131,7 +131,7 @@ def locked(path: Path = LOCK) -> Iterator[None]:
         yield
 
 
-def told(command: str, do: Callable[[Engine], None]) -> int:
+def run_command(command: str, do: Callable[[Engine], None]) -> int:
     """Run a command under the lock; print its error in a line. Return the exit status."""
     began = time.monotonic()
     try:
@@ -149,8 +149,8 @@ def told(command: str, do: Callable[[Engine], None]) -> int:
 
 def main() -> int:
     if sys.argv[1:] == ["back"]:
-        return told("compose-rollback", rollback)
-    return told("compose-upgrade", upgrade)
+        return run_command("compose-rollback", rollback)
+    return run_command("compose-upgrade", upgrade)
 
 
 if __name__ == "__main__":

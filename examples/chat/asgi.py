@@ -15,7 +15,7 @@ from django.urls import path
 
 if not settings.configured:
     settings.configure(
-        SECRET_KEY="an example has no secrets",  # noqa: S106
+        SECRET_KEY="an example has no secrets",  # noqa: S106 - no secret
         ALLOWED_HOSTS=["*"],
         ROOT_URLCONF=(),
         CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},

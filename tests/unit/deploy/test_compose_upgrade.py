@@ -203,7 +203,7 @@ def test_error_of_docker_is_one_line(capsys, monkeypatch):
         raise EngineError("`docker compose ps` failed (1): no engine")
 
     monkeypatch.setattr(upgrade, "locked", _unlocked)
-    assert upgrade.told("compose-upgrade", fails) == 1
+    assert upgrade.run_command("compose-upgrade", fails) == 1
     assert capsys.readouterr().err == "compose-upgrade: `docker compose ps` failed (1): no engine\n"
 
 
