@@ -162,6 +162,14 @@ class Chromium:
         self._contexts[target] = context
         return Tab(self, target)
 
+    def stop(self, seconds: float) -> None:
+        """Stop all processes of the browser for a time, like a host that is too busy to run them."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
+
     def close_tab(self, target: str) -> None:
         self._command("Target.closeTarget", targetId=target)
 

@@ -33,8 +33,12 @@ def test_a_token_decides_whether_a_browser_is_let_in(chromium, server, subprotoc
     tab = chromium.tab()
     try:
         tab.goto(f"http://127.0.0.1:{server.port}/")
-        tab.evaluate(OPEN % subprotocols)
-        tab.wait("window.outcome !== ''")
-        assert tab.evaluate("window.outcome") == outcome
+        # Daphne resets a socket whose close is not answered within 1 s, and a busy browser then sees no code.
+        for _attempt in range(3 if server.name == "daphne" else 1):
+            tab.evaluate(OPEN % subprotocols)
+            tab.wait("window.outcome !== ''")
+            if (seen := tab.evaluate("window.outcome")) != "closed 1006":
+                break
+        assert seen == outcome
     finally:
         tab.close()

@@ -275,6 +275,9 @@ async def record(messages: list[dict[str, Any]], receive: Any, send: Any) -> Non
             return
         if messages[-1].get("text") == "close me":
             await send({"type": "websocket.close", "code": 4000, "reason": "asked"})
+        if messages[-1].get("text") == "close me later":
+            await asyncio.sleep(0.5)
+            await send({"type": "websocket.close", "code": 4000, "reason": "asked"})
 
 
 def state() -> dict[str, Any]:

@@ -72,6 +72,9 @@ OPEN = WebSocketProtocol.STATE_OPEN
 
 # After the close handshake the client may take this long to read the data written before it.
 LAST_BYTES_SECONDS = 5.0
+# Time for the client's answer to a close. Then the connection is reset, and a reset discards the bytes that the client
+# has not read, the close code among them: after autobahn's 1 s a busy browser or a slow network saw 1006.
+CLOSE_ANSWER_SECONDS = 5.0
 
 
 class _NullDeferred:
@@ -375,6 +378,7 @@ def create_protocol_class(factory: WebSocketFactory, limits: InboundLimits) -> t
         if name not in _NOT_SHARED
     }
     shared["openHandshakeTimeout"] = factory.openHandshakeTimeout
+    shared["closeHandshakeTimeout"] = CLOSE_ANSWER_SECONDS
     shared["limits"] = limits
     return type("DirectProtocol", (DirectProtocol,), shared)
 

@@ -327,7 +327,7 @@ def test_what_autobahn_sets_on_each_connection_is_set_on_ours(factory, make):
     stock._connectionMade()
     ours, _ = make()
     replaced = {"is_open", "is_closed", "send_queue", "trafficStats", "utf8validator", "openHandshakeTimeout"}
-    own = {"factory", "state", "_transport_details"}
+    own = {"factory", "state", "_transport_details", "closeHandshakeTimeout"}
     for name, value in vars(stock).items():
         assert hasattr(ours, name), name
         if name not in replaced | own:
