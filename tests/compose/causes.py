@@ -16,18 +16,22 @@ from tests.compose.inside import Inside
 
 Break = Callable[[Compose], "Callable[[], object] | None"]
 
+# The kernel and nginx hold some MiB for a client that does not read, before its node sees that it is slow.
 LARGE_EVENTS = """
-import asyncio, uuid, django
+import time, uuid, django
 django.setup()
 from datetime import UTC, datetime
 from dashboard.events import NotificationCreated
-from dashboard import actions
-from django.contrib.auth.models import User
-user = User.objects.get(username="ada")
-document = actions.create_document(user, title="Large", body="x")
-for number in range(400):
-    title = "Large " + "x" * 150
-    document = actions.update_document(user, document.pk, version=document.version, title=title, body=str(number))
+from django.db import transaction
+from tidewire.publish import publish
+for number in range(1500):
+    event = NotificationCreated(
+        id=uuid.uuid4(), notification_id=10_000_000 + number, actor="ada", verb="updated", slug="none",
+        title="x" * 16_000, at=datetime.now(UTC),
+    )
+    with transaction.atomic():
+        publish("notifications", event)
+    time.sleep(0.04)
 """
 FILL = """
 import pathlib, redis
