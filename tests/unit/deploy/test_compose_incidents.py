@@ -22,9 +22,15 @@ def test_first_right_alert_counts():
 
 
 @pytest.mark.parametrize("alerts", [{}, {"Right": (LATE, "warning")}, {"Allowed": (3.0, "warning")}])
-def test_alert_that_is_late_or_missing_fails_if_users_notice(alerts):
+def test_alert_that_is_late_or_missing_fails(alerts):
     assert not result(**alerts).good
-    assert result(noticed=False, **alerts).good
+    # What users do not notice may be reported later, but not never.
+    assert result(noticed=False, **alerts).good == ("Right" in alerts)
+
+
+def test_incident_without_an_alert_due_is_good_without_one():
+    quiet = Incident("x", lambda _compose: None, (), ("Allowed",), noticed=False)
+    assert Result(quiet, {}).good
 
 
 def test_alert_of_another_incident_is_wrong():
