@@ -43,7 +43,12 @@ NODE_METRICS: tuple[Any, ...] = (
     metrics.LOOP_LAG_SECONDS,
     metrics.ASYNCIO_TASKS,
 )
-PAGE_METRICS: tuple[Any, ...] = (metrics.OUTBOX_WAITING, metrics.REQUESTS, metrics.REQUEST_SECONDS)
+PAGE_METRICS: tuple[Any, ...] = (
+    metrics.OUTBOX_WAITING,
+    metrics.REQUESTS,
+    metrics.REQUEST_SECONDS,
+    metrics.SESSIONS_MISSING,
+)
 RELAY_METRICS: tuple[Any, ...] = (metrics.RELAY_PUBLISHED, metrics.RELAY_FAILURES, metrics.RELAY_LAST_POLL_SECONDS)
 # Exported by each process that reads the outbox.
 PAGE_AND_RELAY_METRICS: tuple[Any, ...] = (metrics.OUTBOX_OLDEST_SECONDS,)

@@ -41,6 +41,11 @@ AUTHENTICATIONS = Counter(
     "takes over, each costs a query; when `unknown` grows: sessions cannot be read.",
     ["credential"],
 )
+SESSIONS_MISSING = Counter(
+    "tidewire_sessions_missing",
+    "Page requests with a ticket whose session cannot be found. Act: when there are many at once: sessions were "
+    "deleted, or their store has lost them.",
+)
 CLOSES = Counter(
     "tidewire_closes",
     "Sockets closed, by close code. Act: when 1006, 1011 or 4003 are more than one in ten.",

@@ -208,6 +208,12 @@ INCIDENTS = (
     Incident("storm", _storm, (), ("TidewireReconnectStorm", "TidewireAbnormalCloses"), noticed=False),
     Incident("slow-crowd", _slow_crowd, ("TidewireSlowConsumers",), ("TidewireAbnormalCloses",), noticed=False),
     Incident("rotation", _rotate, (), (), noticed=False),
-    Incident("sessions-gone", _no_sessions, ("TidewireAuthenticationRefusals", "TidewireSocketsGone"), returns=False),
+    Incident(
+        "sessions-gone",
+        _no_sessions,
+        ("TidewireSessionsMissing",),
+        ("TidewireAuthenticationRefusals", "TidewireSocketsGone"),
+        returns=False,
+    ),
     Incident("disk-full", _fill_disk, ("TidewireDiskFull", "TidewireDiskLow"), ("TidewireSavesFail",)),
 )

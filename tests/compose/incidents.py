@@ -108,7 +108,7 @@ def run(compose: Compose, incident: Incident) -> Result:
     inside = Inside(compose)
     pages = people(inside, PEOPLE, prefix=incident.name, paths=("/ws/users/", "/ws/notifications/"))
     inside.sessions("ada")
-    cookies = inside.sessions(*(f"visitor-{number}" for number in range(VISITORS)))
+    cookies = inside.sessions(*(f"visitor-{number}" for number in range(VISITORS)), tickets=True)
     result = Result(incident)
     with Crowd(inside, pages) as crowd, Visitors(compose, cookies, writers=WRITERS) as visitors:
         crowd.connect(per_second=40)

@@ -204,6 +204,19 @@ def losing_tables(story: Story, crowd: Crowd) -> None:
             connection.execute(f"ALTER TABLE away_{table} RENAME TO {table}")
 
 
+def forgetting(story: Story, _crowd: Crowd) -> None:
+    """Delete the sessions of users that go on using pages."""
+    cookies = story.stack.sessions(*(f"forgotten-{number}" for number in range(12)), tickets=True).values()
+    with contextlib.closing(sqlite3.connect(_database(story), timeout=20)) as connection, connection:
+        connection.execute("DELETE FROM django_session")
+
+    def use() -> None:
+        for cookie in cookies:
+            fetch(f"{story.stack.url}/", headers={"Cookie": cookie})
+
+    story.until("TidewireSessionsMissing", do=use)
+
+
 def locking(story: Story, crowd: Crowd) -> None:
     """Lock the database for seconds, repeatedly: every page that writes must wait."""
     with _again_and_again(lambda: _locked(_database(story)), seconds=2.0, calm_seconds=0.5):

@@ -70,10 +70,11 @@ STORIES = {
         FANOUT,
     ),
     "pages": (
-        (causes.joining, causes.losing_tables, causes.locking, causes.blinding),
+        (causes.joining, causes.losing_tables, causes.locking, causes.forgetting, causes.blinding),
         {
             "TidewireWebErrors",
             "TidewireSavesFail",
+            "TidewireSessionsMissing",
             "TidewireRelayStuck",
             "TidewireWebSlow",
             "TidewireNoTargets",

@@ -7,6 +7,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 
+from tidewire import metrics
 from tidewire.auth import stamps
 from tidewire.auth.revoke import revoke, revoke_session
 from tidewire.auth.sessions import keep_session_key, key_is_data, record_secret_key, session_hash
@@ -58,6 +59,9 @@ class TicketMiddleware:
                 stamp = stamps.read_stamp()
             with keep_session_key(request):
                 before = request.user.pk
+            if before is None and current is not None and current.session == session_hash(key):
+                # A logout removes the ticket, so this session was deleted by something else.
+                metrics.SESSIONS_MISSING.inc()
         response = self._get_response(request)
         if before is not None:
             assert key
