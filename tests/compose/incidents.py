@@ -66,7 +66,7 @@ class Result:
 
     @property
     def good(self) -> bool:
-        # What users do not notice may be reported later, by a warning, but it must be reported.
+        # Faults without an effect on users may be reported later, by a warning, but must be reported.
         limit = GOAL_SECONDS if self.incident.noticed else float("inf")
         seconds, name = self.right
         reported = bool(name) and seconds <= limit

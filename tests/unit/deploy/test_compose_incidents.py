@@ -24,7 +24,7 @@ def test_first_right_alert_counts():
 @pytest.mark.parametrize("alerts", [{}, {"Right": (LATE, "warning")}, {"Allowed": (3.0, "warning")}])
 def test_alert_that_is_late_or_missing_fails(alerts):
     assert not result(**alerts).good
-    # What users do not notice may be reported later, but not never.
+    # Faults without an effect on users may be reported later, but not never.
     assert result(noticed=False, **alerts).good == ("Right" in alerts)
 
 
