@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from websockets.client import ClientProtocol
@@ -24,7 +24,7 @@ _ABNORMAL = 1006
 
 
 class Client(asyncio.Protocol):
-    """One socket: `on_text` is called with each message of the server and the time of its arrival."""
+    """A socket: `on_text` is called with each message of the server and the time of its arrival."""
 
     def __init__(self, url: str, headers: Mapping[str, str], on_text: Callable[[str, float], None]) -> None:
         # Compression is offered, as by browsers.
@@ -100,14 +100,13 @@ class Client(asyncio.Protocol):
 
 
 async def open_clients(
-    url: str, count: int, headers: Mapping[str, str], on_text: Callable[[int, str, float], None]
+    url: str, numbers: Sequence[int], headers: Mapping[str, str], on_text: Callable[[int, str, float], None]
 ) -> list[Client]:
-    """Open sockets. Raises `CannotMeasure` with the server's answer if one is refused."""
+    """Open sockets with these numbers. Raises `CannotMeasure` with the server's answer if one is refused."""
     clients: list[Client] = []
-    while len(clients) < count:
-        first = len(clients)
-        numbers = range(first, min(first + _CONCURRENT, count))
-        clients += await asyncio.gather(*(_open(url, number, headers, on_text) for number in numbers))
+    for first in range(0, len(numbers), _CONCURRENT):
+        some = numbers[first : first + _CONCURRENT]
+        clients += await asyncio.gather(*(_open(url, number, headers, on_text) for number in some))
     return clients
 
 

@@ -1,4 +1,4 @@
-"""The account of numbered messages: what each socket received, when, how often and in which order. No I/O, no clock."""
+"""The account of numbered messages: the receipts of each socket, with their times and order. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Faults:
 class Deliveries:
     """The numbered messages of one measurement.
 
-    Frames of a message without a placeholder cannot be told apart: each frame belongs to the message that was sent
+    Frames of a message without a placeholder cannot be distinguished: each frame belongs to the message that was sent
     last, so one message at a time may be on its way.
     """
 

@@ -2,4 +2,4 @@
 
 
 class CannotMeasure(Exception):
-    """The message names the reason and what to do, in one line."""
+    """The message names the reason and the remedy, in one line."""

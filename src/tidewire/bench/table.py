@@ -1,4 +1,4 @@
-"""The table of a comparison, with the spread over the rounds, and what a reader must know beside it."""
+"""The table of a comparison, with the spread over the rounds and remarks on its exactness."""
 
 from __future__ import annotations
 
@@ -107,5 +107,5 @@ def _remarks(rounds: Rounds, load: Load) -> list[str]:
     if (client := max(each.client_cores for each in every)) > CLIENT_CORES:
         remarks.append(f"The clients used up to {client:.1f} of a core: p50 and p99 have their delay, too.")
     if "{number}" not in load.message:
-        remarks.append("--send has no {number}, so frames cannot be told apart, and their order was not checked.")
+        remarks.append("--send has no {number}, so frames cannot be distinguished, and their order was not checked.")
     return remarks
