@@ -1,5 +1,6 @@
 """A plain ASGI application that passes each message on to all sockets, with the faults that a query string names."""
 
+import asyncio
 from typing import Any
 
 SOCKETS: list[Any] = []
@@ -7,12 +8,17 @@ SOCKETS: list[Any] = []
 LOSES, DOUBLES, SWAPS = 8, 9, 20
 FIRST = 1_000_000
 held: list[str] = []
+busy: list[str] = []
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     query = scope.get("query_string", b"").decode().split("&")
     headers = dict(scope.get("headers", ()))
     await receive()
+    if "busy" in query and not busy:
+        # Daphne waits 5 s for an answer and then closes the connection.
+        busy.append("the first")
+        await asyncio.sleep(6)
     if "login" in query and headers.get(b"cookie") != b"sessionid=ada":
         await send({"type": "websocket.close"})
         return

@@ -2,9 +2,12 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from deploy.local.layout import ROOT
@@ -98,6 +101,13 @@ def test_a_login_is_a_header():
     assert small(FAULTY, "/?login", "--header", "Cookie: sessionid=ada").returncode == 0
 
 
+def test_a_handshake_that_a_busy_server_did_not_answer_is_repeated():
+    """A measurement of minutes must not fail because one of a thousand handshakes took longer than Daphne waits."""
+    done = small(FAULTY, "/?busy")
+    assert done.returncode == 0, done.stderr
+    assert "a message reaches 6 sockets" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -148,6 +158,23 @@ def test_more_sockets_than_files_are_refused_at_once():
         timeout=SECONDS,
     )
     assert only_line(done, 1) == "this shell may open 200 files, and the sockets need 564: fewer --sockets"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_measurement_leaves_no_server(number):
+    command = [sys.executable, "-m", "tidewire", "bench", FAULTY, "/?silent", "--sockets", "3"]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}/src:{ROOT}"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + SECONDS
+        while not (servers := psutil.Process(process.pid).children()):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        # No socket gets a frame, so it waits.
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert errors.endswith("tidewire bench: interrupted\n")
+    assert not any(server.is_running() for server in servers)
 
 
 @pytest.mark.parametrize("name", ["websockets", "psutil"])

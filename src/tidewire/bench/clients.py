@@ -19,7 +19,10 @@ from tidewire.bench.errors import CannotMeasure
 OPEN_SECONDS = 30.0
 CLOSE_SECONDS = 15.0
 # Handshakes at a time: a storm is not what is measured.
-_CONCURRENT = 50
+_CONCURRENT = 20
+# Of a handshake that the server closes without an answer.
+ATTEMPTS = 3
+_PAUSE_SECONDS = 0.5
 _ABNORMAL = 1006
 
 
@@ -113,20 +116,32 @@ async def open_clients(
 async def _open(
     url: str, number: int, headers: Mapping[str, str], on_text: Callable[[int, str, float], None]
 ) -> Client:
+    for _ in range(ATTEMPTS):
+        client, status = await _try(url, number, headers, on_text)
+        if status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return client
+        if status:
+            break
+        # Daphne closes a handshake that its application has not answered in 5 s, as on a busy machine.
+        await asyncio.sleep(_PAUSE_SECONDS)
+    raise CannotMeasure(_refusal(parse_uri(url).resource_name, number, status))
+
+
+async def _try(
+    url: str, number: int, headers: Mapping[str, str], on_text: Callable[[int, str, float], None]
+) -> tuple[Client, int]:
+    """Return a client and the status of the answer to its handshake; 0: the server closed without an answer."""
     uri = parse_uri(url)
     try:
         async with asyncio.timeout(OPEN_SECONDS):
             _, client = await asyncio.get_running_loop().create_connection(
                 lambda: Client(url, headers, lambda text, now: on_text(number, text, now)), uri.host, uri.port
             )
-            status = await client.answered
+            return client, await client.answered
     except TimeoutError:
         raise CannotMeasure(f"socket {number + 1} was not answered within {OPEN_SECONDS:.0f} s") from None
     except OSError as error:
         raise CannotMeasure(f"socket {number + 1} could not be opened: {error}") from None
-    if status != HTTPStatus.SWITCHING_PROTOCOLS:
-        raise CannotMeasure(_refusal(uri.resource_name, number, status))
-    return client
 
 
 def _refusal(path: str, number: int, status: int) -> str:
@@ -138,7 +153,7 @@ def _refusal(path: str, number: int, status: int) -> str:
     elif status == HTTPStatus.NOT_FOUND:
         remedy = "is it a path of the websocket routes?"
     else:
-        remedy = "the path may have no route, or the consumer failed in connect()"
+        remedy = "the path may have no route, the consumer failed in connect(), or the machine is too busy"
     answer = f"with {status}" if status else "without an answer"
     return f"socket {number + 1} was refused at {path} {answer}: {remedy}"
 

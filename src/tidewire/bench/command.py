@@ -7,6 +7,7 @@ import asyncio
 import re
 import resource
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         on_open=options.on_open,
         headers=dict(options.header),
     )
+    # The servers are in process groups of their own and must end with this process.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _allow_open_files(load.sockets + _OTHER_FILES)
         rounds = _measure(commands, load, options.rounds)

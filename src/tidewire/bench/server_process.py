@@ -66,7 +66,8 @@ async def serving(command: str) -> AsyncIterator[ServerProcess]:
         try:
             if not await _listens(process, port):
                 output.seek(0)
-                raise CannotMeasure(f"the server did not start: {_last_line(output.read())} (command: {command})")
+                reason = _last_line(output.read()) or f"it did not listen on its port within {START_SECONDS:.0f} s"
+                raise CannotMeasure(f"the server did not start: {reason} (command: {command})")
             yield ServerProcess(process.pid, port)
         finally:
             await _end(process)
@@ -74,7 +75,7 @@ async def serving(command: str) -> AsyncIterator[ServerProcess]:
 
 def _last_line(output: bytes) -> str:
     lines = [line.strip() for line in output.decode(errors="replace").splitlines()]
-    last = next((line for line in reversed(lines) if line), "it wrote no output")
+    last = next((line for line in reversed(lines) if line), "")
     return last.removeprefix("tidewire did not start: ")
 
 
