@@ -61,7 +61,10 @@ def _launch(arguments: Sequence[str]) -> None:
         ) from error
 
     class Launcher(CommandLineInterface):
-        description = "Serve a Channels application with tidewire's dispatch, drain and metrics"
+        description = (
+            "Serve a Channels application with tidewire's dispatch, drain and metrics. "
+            "`tidewire drain` drains a server, `tidewire bench` measures consumers: see the --help of each."
+        )
 
         def __init__(self) -> None:
             super().__init__()

@@ -86,6 +86,15 @@ def test_the_present_server_may_be_any_command():
     assert "a message reaches its sender" in done.stdout
 
 
+def test_uvicorn_may_be_the_present_server_and_its_compression_is_named():
+    pytest.importorskip("uvicorn")
+    command = f"{sys.executable} -m uvicorn --host 127.0.0.1 --port {{port}} tests.contract.chat.asgi:application"
+    done = small("tests.contract.chat.asgi:application", "/ws/chat/room/", "--before", command)
+    assert done.returncode == 0, done.stderr
+    assert rows(done) == [(0, 0, 0)] * 2
+    assert "Only the server of before compresses messages" in done.stdout
+
+
 def test_messages_without_a_number_are_counted_and_their_order_is_not_checked():
     done = small(FAULTY, "/", "--send", '{"message": "hi"}')
     assert done.returncode == 0, done.stderr

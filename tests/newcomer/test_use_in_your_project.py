@@ -91,11 +91,18 @@ def reached(visitor: Visitor) -> bool:
         return False
 
 
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    if reason := redis_servers.why_not() or why_no_index(tmp_path / "probe"):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, as `make dist` builds it."""
+    directory = tmp_path_factory.mktemp("wheel")
+    if reason := redis_servers.why_not() or why_no_index(directory / "probe"):
         pytest.skip(reason)
-    wheel, _ = build(tmp_path / "dist")
+    return build(directory / "dist")[0]
+
+
+@pytest.fixture
+def reader(tmp_path: Path, wheel: Path) -> Iterator[Reader]:
+    """A person with an empty directory, a package index that has the wheel, and a Redis."""
     # `pip install 'tidewire[daphne]'` takes this wheel.
     links = f"{wheel.parent} {os.environ.get('PIP_FIND_LINKS', '')}"
     redis = redis_servers.Server(tmp_path / "redis")
@@ -160,3 +167,15 @@ async def test_the_page_leads_from_pip_to_a_live_page_and_to_a_drain(reader, tmp
         output = reader.follow(block)
     assert output.splitlines()[-1] == "gone"
     assert server.wait(WAIT_SECONDS) == 0
+
+
+def test_the_page_measures_a_chat_that_knows_nothing_of_tidewire(reader):
+    """With the wheel alone: no file of this repository is within reach of the command."""
+    (reader.directory / "project").mkdir()
+    (reader.directory / "project" / "asgi.py").write_text((ROOT / "examples" / "chat" / "asgi.py").read_text())
+    blocks = read_blocks(PAGE.read_text())
+    output = "".join(reader.follow(block) for block in blocks if block.heading in ("Install", "Measure it"))
+    assert "a message reaches 300 sockets; rounds: 3" in output
+    found = re.findall(r"^(before|after) .* 0 +0 +0$", output, re.MULTILINE)
+    assert found == ["before", "after"], output
+    assert re.search(r"^after: \S+ times less CPU per frame", output, re.MULTILINE), output

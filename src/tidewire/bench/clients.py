@@ -38,6 +38,11 @@ class Client(asyncio.Protocol):
         self.answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the server has accepted the compression of messages."""
+        return bool(self._protocol.extensions)
+
     def send(self, text: str) -> None:
         if self._protocol.state is State.OPEN:
             self._protocol.send_text(text.encode())

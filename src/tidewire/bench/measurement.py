@@ -56,6 +56,7 @@ class Measured:
     faults: Faults
     audience: frozenset[int]
     is_echo: bool
+    is_compressed: bool
 
 
 async def measure(command: str, load: Load, audience: Collection[int] = ()) -> Measured:
@@ -84,7 +85,12 @@ async def measure(command: str, load: Load, audience: Collection[int] = ()) -> M
         faults = await talk.faults()
         await close_clients(clients)
         return Measured(
-            figures=figures, kilobytes=kilobytes, faults=faults, audience=talk.audience, is_echo=talk.is_echo
+            figures=figures,
+            kilobytes=kilobytes,
+            faults=faults,
+            audience=talk.audience,
+            is_echo=talk.is_echo,
+            is_compressed=clients[0].is_compressed,
         )
 
 

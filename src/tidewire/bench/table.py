@@ -106,6 +106,9 @@ def _remarks(rounds: Rounds, load: Load) -> list[str]:
         remarks.append(f"Other programs used up to {foreign:.1f} cores: times are longer than on a quiet machine.")
     if (client := max(each.client_cores for each in every)) > CLIENT_CORES:
         remarks.append(f"The clients used up to {client:.1f} of a core: p50 and p99 have their delay, too.")
+    compressing = [name for name, measured in rounds.items() if measured[0].is_compressed]
+    if len(compressing) == 1:
+        remarks.append(f"Only the server of {compressing[0]} compresses messages, which is part of its CPU time.")
     if "{number}" not in load.message:
         remarks.append("--send has no {number}, so frames cannot be distinguished, and their order was not checked.")
     return remarks

@@ -12,7 +12,7 @@ LOAD = Load(path="/ws/room/", sockets=300, messages=40, message="{number}", on_o
 NONE = Faults(0, 0, 0)
 
 
-def measured(microseconds, *, faults=NONE, sockets=300, is_echo=False, **figures):
+def measured(microseconds, *, faults=NONE, sockets=300, is_echo=False, is_compressed=False, **figures):
     shown = {"p50_ms": 40.0, "p99_ms": 97.0, "cpu_seconds": 2.0, "client_cores": 0.1, "foreign_cores": 0.0} | figures
     return Measured(
         figures=Figures(microseconds=microseconds, **shown),
@@ -20,6 +20,7 @@ def measured(microseconds, *, faults=NONE, sockets=300, is_echo=False, **figures
         faults=faults,
         audience=frozenset(range(sockets)),
         is_echo=is_echo,
+        is_compressed=is_compressed,
     )
 
 
@@ -79,3 +80,12 @@ def test_an_echo_and_a_single_listener_are_named():
     assert "a message reaches its sender" in table({"before": [echo], "after": [echo]}, LOAD)
     one = measured(100.0, sockets=1)
     assert "a message reaches 1 socket;" in table({"before": [one], "after": [one]}, LOAD)
+
+
+def test_a_server_that_alone_compresses_is_named():
+    """Uvicorn accepts the compression that each browser offers; Daphne does not."""
+    words = "Only the server of before compresses messages"
+    plain, compressed = measured(100.0), measured(200.0, is_compressed=True)
+    assert words in table({"before": [compressed], "after": [plain]}, LOAD)
+    assert words not in table({"before": [compressed], "after": [compressed]}, LOAD)
+    assert words not in table({"before": [plain], "after": [plain]}, LOAD)
