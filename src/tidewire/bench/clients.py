@@ -121,6 +121,7 @@ async def open_clients(
 async def _open(
     url: str, number: int, headers: Mapping[str, str], on_text: Callable[[int, str, float], None]
 ) -> Client:
+    status = 0
     for _ in range(ATTEMPTS):
         client, status = await _try(url, number, headers, on_text)
         if status == HTTPStatus.SWITCHING_PROTOCOLS:
