@@ -1,5 +1,6 @@
 """The chat of examples/ in containers of its own: nginx, two servers, Redis, Prometheus, load test and dashboards."""
 
+import asyncio
 import json
 import os
 import re
@@ -16,8 +17,9 @@ from deploy.local.layout import free_port
 from tests.compose.conftest import BUILD_SECONDS, ROOT, Compose, why_no_engine
 from tests.compose.test_up import wait_for
 from tests.http_client import fetch
+from tests.integration.loadtest.test_whole_run import patient_objectives
 from tests.monitoring.monitored_users import of, substituted
-from tests.sockets import open_socket
+from tests.sockets import WAIT_SECONDS, open_socket
 
 pytestmark = pytest.mark.compose
 
@@ -63,11 +65,11 @@ def connected(chat):
     return sum(value for _, value in values(chat, 'tidewire_connections{consumer="ChatConsumer"}'))
 
 
-def test_the_load_test_accounts_for_each_message_and_the_dashboards_show_the_sockets(chat):
+def test_the_load_test_accounts_for_each_message_and_the_dashboards_show_the_sockets(chat, tmp_path):
     wait_for(lambda: len(values(chat, 'up{job="ws"} == 1')), lambda count: count == SERVERS, SCRAPED_SECONDS)
     command = [
         *(sys.executable, "-m", "loadtest", "--target", chat.url, "--locustfile", "examples/chat/locustfile.py"),
-        *("--users", str(USERS), "--seconds", "30"),
+        *("--users", str(USERS), "--seconds", "30", "--objectives", str(patient_objectives(tmp_path))),
     ]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}/src:{ROOT}/services:{ROOT}"}
     with subprocess.Popen(
@@ -98,8 +100,12 @@ async def test_a_server_that_is_taken_away_closes_its_sockets_with_a_code_of_the
     """Its clients open another one, through nginx, and talk to those of the other server meanwhile."""
     clients = [await open_socket(chat, "/ws/chat/drained/") for _ in range(20)]
     wait_for(lambda: connected(chat), lambda count: count == len(clients), SCRAPED_SECONDS)
-    chat("up", "--detach", "--no-recreate", "--scale", "chat=1")
-    closed = [client for client in clients if client.close_code is not None]
+    on_each = {value for _, value in values(chat, 'tidewire_connections{consumer="ChatConsumer"}')}
+    await asyncio.to_thread(chat, "up", "--detach", "--no-recreate", "--scale", "chat=1")
+    async with asyncio.timeout(WAIT_SECONDS):
+        # nginx passes the closes on.
+        while len(closed := [client for client in clients if client.close_code is not None]) not in on_each:
+            await asyncio.sleep(0.05)
     assert Counter(client.close_code for client in closed) == {1012: len(closed)}
     assert 0 < len(closed) < len(clients)
     # nginx has the addresses of both for two seconds more, and passes over the one that is away.
