@@ -102,10 +102,14 @@ async def test_a_server_that_is_taken_away_closes_its_sockets_with_a_code_of_the
     wait_for(lambda: connected(chat), lambda count: count == len(clients), SCRAPED_SECONDS)
     on_each = {value for _, value in values(chat, 'tidewire_connections{consumer="ChatConsumer"}')}
     await asyncio.to_thread(chat, "up", "--detach", "--no-recreate", "--scale", "chat=1")
+    # nginx passes the closes on.
+    ends = {asyncio.create_task(client.wait_closed()) for client in clients}
     async with asyncio.timeout(WAIT_SECONDS):
-        # nginx passes the closes on.
-        while len(closed := [client for client in clients if client.close_code is not None]) not in on_each:
-            await asyncio.sleep(0.05)
+        while len(clients) - len(ends) not in on_each:
+            _, ends = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+    closed = [client for client in clients if client.close_code is not None]
     assert Counter(client.close_code for client in closed) == {1012: len(closed)}
     assert 0 < len(closed) < len(clients)
     # nginx has the addresses of both for two seconds more, and passes over the one that is away.
