@@ -40,10 +40,11 @@ clean: ## remove .venv, the demo's data and all other generated files
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
 # Twice as many processes as cores, since tests spend half of their time waiting. The tiers that run only on request
 # fill a machine by themselves.
-WORKERS ?= $(if $(filter faults monitoring compose k8s,$(TIER)),0,$(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN)))
+WORKERS ?= $(if $(filter faults monitoring newcomer compose k8s,$(TIER)),0,$(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN)))
 test: ## run all tests that this machine can run; TIER=browser runs one tier, ARGS='-k name' narrows
 	@$(PYTHON) -m deploy.local.setup test
 	$(if $(filter monitoring,$(TIER)),@$(PYTHON) -m deploy.local.setup bench)
+	$(if $(filter newcomer,$(TIER)),@$(PYTHON) -m deploy.local.setup dist)
 	$(if $(filter k8s,$(TIER)),@[ -x "$(KUSTOMIZE)" ] || $(GET_KUSTOMIZE))
 	@$(VENV)/python -m pytest -n $(WORKERS) --durations 10 --durations-min 1 $(addprefix --tier ,$(TIER)) $(ARGS)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from deploy.local.layout import ROOT
 
 LISTED = "deploy/versions.toml"
+MANIFESTS = ("compose*.yaml", "examples/*/compose.yaml", "deploy/k8s/**/*.yaml")
+DOCKERFILES = ("services/*/Dockerfile", "loadtest/Dockerfile", "examples/*/Dockerfile")
 IMAGE = re.compile(r"(?<![\w-])image: [\"']?([^\s\"',}]+)")
 BASE = re.compile(r"(?:^FROM (?:--\S+ )*|^ARG PREVIOUS=|\bfrom=)([^\s,]+)", re.MULTILINE)
 # An earlier stage of the same Dockerfile.
@@ -33,9 +35,9 @@ OTHER = ("tidewire-", "$", "&", "*", "scratch")
 
 def used(root: Path = ROOT) -> Iterator[tuple[str, str, str]]:
     """Yield the name, the version and the file of each image, program and platform that the kit uses."""
-    for file in sorted((*root.glob("compose*.yaml"), *root.glob("deploy/k8s/**/*.yaml"))):
+    for file in sorted(path for pattern in MANIFESTS for path in root.glob(pattern)):
         yield from _images(IMAGE, file, root)
-    for file in sorted((*root.glob("services/*/Dockerfile"), root / "loadtest/Dockerfile")):
+    for file in sorted(path for pattern in DOCKERFILES for path in root.glob(pattern)):
         yield from _images(BASE, file, root)
     for pattern in (IMAGE, CI_IMAGE):
         yield from _images(pattern, root / ".gitlab-ci.yml", root)

@@ -18,6 +18,7 @@ TIERS: dict[str, tuple[str, ...]] = {
     "browser": ("browser/", "conformance/"),
     "faults": ("faults/",),
     "monitoring": ("monitoring/",),
+    "newcomer": ("newcomer/",),
     "compose": (),
     "k8s": ("k8s/cluster/",),
 }
@@ -25,6 +26,7 @@ TIERS: dict[str, tuple[str, ...]] = {
 ON_REQUEST = {
     "faults": "takes a quarter of an hour",
     "monitoring": "takes twelve minutes",
+    "newcomer": "installs packages from an index",
     "compose": "needs a Docker engine",
     "k8s": "changes the cluster that KUBECONFIG names",
 }

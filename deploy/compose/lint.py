@@ -7,6 +7,7 @@ A linter that cannot run on this machine is left out, with the reason. Nothing i
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -22,10 +23,11 @@ from deploy.local.config import write_configuration
 from deploy.local.layout import ROOT, Layout, Ports
 from deploy.local.system import find_program
 
-DOCKERFILES = [ROOT / name / "Dockerfile" for name in ("services/web", "services/ws", "loadtest")]
+DOCKERFILES = [ROOT / name / "Dockerfile" for name in ("services/web", "services/ws", "loadtest", "examples/chat")]
 GITHUB_WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 GITLAB_WORKFLOWS = [ROOT / ".gitlab-ci.yml"]
-COMPOSE_FILES = [["compose.yaml"], ["compose.yaml", "compose.dev.yaml"]]
+COMPOSE_FILES = [["compose.yaml"], ["compose.yaml", "compose.dev.yaml"], ["examples/chat/compose.yaml"]]
+EXAMPLE_NGINX = ROOT / "examples/chat/nginx.conf"
 # $http_host has the port, which the socket's origin check compares and $host lacks. Django (ALLOWED_HOSTS) and the
 # origin check refuse any other host. Pages go to one of two upstreams, and gixy takes the upstreams' names in a map
 # for hosts; upstreams that name hosts have `resolve`. gixy's check `ssrf` ensures that no client can name a host.
@@ -122,6 +124,7 @@ def main() -> int:
     linters: dict[str, Callable[[], str]] = {
         "hadolint": hadolint,
         "gixy": _on_rendered(gixy),
+        "gixy, example": functools.partial(gixy, EXAMPLE_NGINX),
         "nginx -t": _on_rendered(nginx),
         "docker compose config": compose_config,
         "workflows": workflows,

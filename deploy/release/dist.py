@@ -107,6 +107,8 @@ def main() -> int:
             _run([python, "-m", "tidewire", "--help"], cwd=Path("/"))
             _run([str(Path(python).with_name("tidewire")), "--help"], cwd=Path("/"))
             _list(python, "tidewire")
+            _try(python, wheel, "[daphne,bench]")
+            _run([str(Path(python).with_name("tidewire")), "bench", "--help"], cwd=Path("/"))
         for image, requirements in IMAGES.items():
             with _environment() as python:
                 _install(python, f"packages of {image}", ["--require-hashes", "--no-deps", "-r", str(requirements)])

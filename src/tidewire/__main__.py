@@ -15,11 +15,13 @@ DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20")
 
 
 def main() -> None:
-    """Start serving; return once the process is drained. With `drain` as the first argument, drain a node instead."""
+    """Start serving; return once the process is drained. The first argument `drain` drains a node, `bench` measures."""
     if sys.argv[1:2] == ["drain"]:
         from tidewire.server.drain_command import drain
 
         sys.exit(drain(sys.argv[2:]))
+    if sys.argv[1:2] == ["bench"]:
+        sys.exit(_bench(sys.argv[2:]))
     from django.core.exceptions import ImproperlyConfigured
 
     from tidewire.versions import require_packages
@@ -32,6 +34,16 @@ def main() -> None:
     except ImproperlyConfigured as error:
         # The message names the setting to change; a traceback would hide it.
         sys.exit(f"tidewire did not start: {error}")
+
+
+def _bench(arguments: Sequence[str]) -> int:
+    try:
+        from tidewire.bench.command import main as bench
+    except ModuleNotFoundError as error:
+        if error.name not in ("psutil", "websockets"):
+            raise
+        sys.exit(f"tidewire bench needs {error.name}, which is not installed: pip install 'tidewire[daphne,bench]'")
+    return bench(arguments)
 
 
 def _launch(arguments: Sequence[str]) -> None:
@@ -49,7 +61,10 @@ def _launch(arguments: Sequence[str]) -> None:
         ) from error
 
     class Launcher(CommandLineInterface):
-        description = "Serve a Channels application with tidewire's dispatch, drain and metrics"
+        description = (
+            "Serve a Channels application with tidewire's dispatch, drain and metrics. "
+            "`tidewire drain` drains a server, `tidewire bench` measures consumers: see the --help of each."
+        )
 
         def __init__(self) -> None:
             super().__init__()

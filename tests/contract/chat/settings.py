@@ -17,6 +17,7 @@ CHANNEL_LAYERS = {
     "memory": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
     "pubsub": {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": _REDIS}},
     "core": {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": _REDIS | {"capacity": 10_000}}},
+    "tidewire": {"default": {"BACKEND": "tidewire.layers.RedisChannelLayer", "CONFIG": _REDIS}},
     "broken": {"default": {"BACKEND": "no.such.Layer"}},
 }[os.environ.get("CHAT_LAYER", "memory")]
 

@@ -46,6 +46,7 @@ def test_a_careless_dockerfile_is_found(tmp_path, before, after, rule):
 
 def test_nginx_is_configured_safely(configuration):
     assert complaints(lint.gixy, configuration) == ""
+    assert complaints(lint.gixy, lint.EXAMPLE_NGINX) == ""
 
 
 @pytest.mark.parametrize(
