@@ -15,11 +15,15 @@ DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20")
 
 
 def main() -> None:
-    """Start serving; return once the process is drained. With `drain` as the first argument, drain a node instead."""
+    """Start serving; return once the process is drained. `drain` and `init` as the first argument are commands."""
     if sys.argv[1:2] == ["drain"]:
         from tidewire.server.drain_command import drain
 
         sys.exit(drain(sys.argv[2:]))
+    if sys.argv[1:2] == ["init"]:
+        from tidewire.kit.command import init
+
+        sys.exit(init(sys.argv[2:]))
     from django.core.exceptions import ImproperlyConfigured
 
     from tidewire.versions import require_packages
