@@ -76,7 +76,7 @@ def _dashboards(kind: Mapping[str, bool]) -> str:
 
 
 def _without_topics(text: str) -> str:
-    dashboard = json.loads(text)
+    dashboard = json.loads(text.replace("|relay", ""))
     dashboard["panels"] = [panel for panel in dashboard["panels"] if not _is_of_topics(panel)]
     return json.dumps(dashboard, indent=1, sort_keys=True) + "\n"
 
