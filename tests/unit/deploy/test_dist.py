@@ -26,7 +26,10 @@ def test_the_wheel_has_exactly_the_package(built):
 def test_the_sdist_has_exactly_the_package_and_what_describes_it(built):
     assert dist.difference(dist.sdist_files(built[1]), dist.expected_files()[1]) == ""
     besides = {name for name in dist.sdist_files(built[1]) if not name.startswith("src/")}
-    assert besides == {"pyproject.toml", ".gitignore", "PKG-INFO", "README.md", "LICENSE", "CHANGELOG.md"}
+    assert besides == {
+        *("pyproject.toml", "hatch_build.py", ".gitignore", "PKG-INFO"),
+        *("README.md", "LICENSE", "CHANGELOG.md"),
+    }
 
 
 def test_the_package_has_what_is_no_python(built):

@@ -1,0 +1,88 @@
+"""Changes of the owner's files: each is shown, and only an agreed one is made."""
+
+import codecs
+
+import pytest
+
+pytest.importorskip("copier", reason="kit: no copier on this machine; `make setup` installs it")
+
+from packaging.specifiers import SpecifierSet
+
+from tidewire.kit import edits
+
+NEEDED = {"django": SpecifierSet(">=5.2"), "channels": SpecifierSet(">=4.2"), "asgiref": SpecifierSet("<4,>=3.9.1")}
+
+
+@pytest.fixture(autouse=True)
+def needed(monkeypatch):
+    monkeypatch.setattr(edits, "_needed", lambda: NEEDED)
+
+
+def only(directory, name="requirements.txt"):
+    [edit] = [each for each in edits.edits(directory, "requirements.txt") if each.path.name == name]
+    return edit
+
+
+def test_a_version_that_is_too_old_is_replaced_and_all_else_stays(tmp_path):
+    text = "-r base.txt\nDjango==4.2.6  # LTS\nchannels[daphne]==4.0.0 ; python_version > '3'\nrequests==2.31\n\n"
+    (tmp_path / "requirements.txt").write_text(text)
+    after = only(tmp_path).after
+    assert after.splitlines()[0] == "-r base.txt"
+    assert "Django>=5.2  # LTS\n" in after
+    assert 'channels[daphne]>=4.2; python_version > "3"\n' in after
+    assert after.endswith("requests==2.31\n\n")
+
+
+@pytest.mark.parametrize("line", ["Django", "Django==5.2.7", "Django>=4.2", "asgiref==3.10.0", "Django @ https://e.org/d.zip"])
+def test_a_version_that_fits_stays(tmp_path, line):
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    assert [each.path.name for each in edits.edits(tmp_path, "requirements.txt")] == ["Makefile"]
+
+
+@pytest.mark.parametrize("line", ["Django<5", "Django~=4.2.0", "Django==4.*", "Django>=3,<5.1"])
+def test_a_range_that_excludes_every_version_is_replaced(tmp_path, line):
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    assert only(tmp_path).after == "Django>=5.2\n"
+
+
+def test_a_list_of_windows_is_read_and_its_packages_stay_there(tmp_path):
+    text = "Django==5.2.7\r\ntwisted-iocpsupport==1.0.4\r\n"
+    (tmp_path / "requirements.txt").write_bytes(codecs.BOM_UTF16_LE + text.encode("utf-16-le"))
+    assert 'twisted-iocpsupport==1.0.4 ; sys_platform == "win32"\r\n' in only(tmp_path).after
+
+
+def test_a_makefile_gets_one_line_once(tmp_path):
+    (tmp_path / "Makefile").write_text("all:\n\techo")
+    edit = only(tmp_path, "Makefile")
+    assert edit.after == "all:\n\techo\ninclude deploy/kit.mk\n"
+    edits.make(edit, tmp_path, is_agreed=lambda _question: True, show=lambda _text: None)
+    assert list(edits.edits(tmp_path, "")) == []
+
+
+def test_a_change_that_is_not_agreed_is_shown_and_not_made(tmp_path):
+    (tmp_path / "requirements.txt").write_text("Django==4.2\n")
+    shown, asked = [], []
+
+    def refuse(question):
+        asked.append(question)
+        return False
+
+    assert not edits.make(only(tmp_path), tmp_path, is_agreed=refuse, show=shown.append)
+    assert "-Django==4.2\n+Django>=5.2\n" in "".join(shown)
+    assert asked[0].endswith("Change requirements.txt?")
+    assert (tmp_path / "requirements.txt").read_text() == "Django==4.2\n"
+
+
+def test_what_the_server_needs_is_read_from_the_installed_packages(monkeypatch):
+    monkeypatch.undo()
+    required = {
+        "tidewire": ["Django>=5.2", 'daphne>=4.2; extra == "daphne"', 'copier>=9; extra == "init"'],
+        "daphne": ["autobahn>=23", "twisted[tls]>=22.4"],
+        "twisted": ["attrs>=22", 'pyopenssl>=21; extra == "tls"', 'other>=1; sys_platform == "none"'],
+        "django": ["asgiref>=3.9.1"],
+        "autobahn": ["twisted>=24"],
+    }
+    monkeypatch.setattr(edits, "_requires", lambda name: required.get(name, []))
+    needed = edits._needed()
+    assert set(needed) == {"django", "daphne", "autobahn", "twisted", "attrs", "pyopenssl", "asgiref"}
+    assert needed["twisted"] == SpecifierSet(">=22.4,>=24")
