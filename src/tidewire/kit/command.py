@@ -96,6 +96,8 @@ def _create(
         shutil.copy(place / BUNDLE, directory / BUNDLE)
     sys.stdout.write(f"{len(files)} files in {directory / 'deploy'}, of tidewire {__version__}\n")
     _edit(directory, yes=yes)
+    if (directory / "deploy" / "project.env").exists():
+        sys.stdout.write("first: fill in deploy/project.env\n")
     sys.stdout.write("next: git add deploy, then make kit-up; make kit-help lists all targets\n")
     return 0
 
@@ -175,7 +177,8 @@ def _copier(function: str, *arguments: Any, **options: Any) -> None:
 def _edit(directory: Path, *, yes: bool) -> None:
     from tidewire.kit import edits  # noqa: PLC0415 - needs a package that comes with copier
 
-    for each in edits.edits(directory, str(_answers(directory).get("requirements") or "")):
+    answers = _answers(directory)
+    for each in edits.edits(directory, str(answers.get("settings")), str(answers.get("requirements") or "")):
         edits.make(each, directory, is_agreed=lambda question: yes or _is_agreed(question), show=sys.stdout.write)
 
 

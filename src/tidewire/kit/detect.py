@@ -65,10 +65,8 @@ def slug(name: str) -> str:
 def constants(directory: Path, module: str) -> dict[str, Any]:
     """Return the settings that a module and those that it imports by a star set to literals; lists as far as known."""
     values: dict[str, Any] = {}
-    for statement in _tree(_path(directory, module)).body:
-        if isinstance(statement, ast.ImportFrom) and any(alias.name == "*" for alias in statement.names):
-            values |= constants(directory, _absolute(statement, directory, module))
-        elif isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
+    for statement in (each for tree in modules(directory, module) for each in tree.body):
+        if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             for target in targets:
                 if isinstance(target, ast.Name) and statement.value is not None:
@@ -77,6 +75,17 @@ def constants(directory: Path, module: str) -> dict[str, Any]:
                     is_more = isinstance(statement, ast.AugAssign) and isinstance(before, list)
                     values[target.id] = [*(before or []), *(known or [])] if is_more else known
     return {name: value for name, value in values.items() if value is not None}
+
+
+def modules(directory: Path, module: str) -> Iterator[ast.Module]:
+    """Yield the parsed module, after those that it imports by a star."""
+    tree = _tree(_path(directory, module))
+    for statement in tree.body:
+        if isinstance(statement, ast.ImportFrom) and any(alias.name == "*" for alias in statement.names):
+            imported = _absolute(statement, directory, module)
+            if imported != module:
+                yield from modules(directory, imported)
+    yield tree
 
 
 def _settings(directory: Path) -> str:

@@ -11,7 +11,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from tidewire.kit import variables
+
 _INCLUDE = "include deploy/kit.mk\n"
+_EXPLAINED = """\
+# Variables that the project's own settings require, for all containers. deploy/settings.py reads them here if neither the
+# environment nor a file of secrets has them. No secrets: those go to deploy/secrets/project.env, which no git has.
+"""
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 # `pip freeze` on Windows lists these, which no image can install.
 _OF_WINDOWS = {"pypiwin32", "pywin32", "pywinpty", "twisted-iocpsupport"}
@@ -27,9 +33,10 @@ class Edit(NamedTuple):
     reason: str
 
 
-def edits(directory: Path, requirements: str) -> Iterator[Edit]:
+def edits(directory: Path, settings: str, requirements: str) -> Iterator[Edit]:
     """Yield what the owner's files need."""
     yield from _makefile(directory)
+    yield from _variables(directory, variables.required(directory, settings))
     if requirements and (directory / requirements).is_file():
         yield from _requirements(directory / requirements, _needed())
 
@@ -51,6 +58,15 @@ def _makefile(directory: Path) -> Iterator[Edit]:
     if _INCLUDE.strip() not in before:
         blank = "\n" if before and not before.endswith("\n") else ""
         yield Edit(path, before, f"{before}{blank}{_INCLUDE}", "The make targets are in deploy/kit.mk")
+
+
+def _variables(directory: Path, required: dict[str, str]) -> Iterator[Edit]:
+    path = directory / "deploy" / "project.env"
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    known = variables.read(path) if before else {}
+    lines = [f"{name}={value}\n" for name, value in required.items() if name not in known]
+    if lines:
+        yield Edit(path, before, (before or _EXPLAINED) + "".join(lines), "The project's settings require these")
 
 
 def _requirements(path: Path, needed: dict[str, SpecifierSet]) -> Iterator[Edit]:

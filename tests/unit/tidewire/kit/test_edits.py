@@ -19,7 +19,7 @@ def needed(monkeypatch):
 
 
 def only(directory, name="requirements.txt"):
-    [edit] = [each for each in edits.edits(directory, "requirements.txt") if each.path.name == name]
+    [edit] = [each for each in edits.edits(directory, "config", "requirements.txt") if each.path.name == name]
     return edit
 
 
@@ -36,7 +36,7 @@ def test_a_version_that_is_too_old_is_replaced_and_all_else_stays(tmp_path):
 @pytest.mark.parametrize("line", ["Django", "Django==5.2.7", "Django>=4.2", "asgiref==3.10.0", "Django @ https://e.org/d.zip"])
 def test_a_version_that_fits_stays(tmp_path, line):
     (tmp_path / "requirements.txt").write_text(f"{line}\n")
-    assert [each.path.name for each in edits.edits(tmp_path, "requirements.txt")] == ["Makefile"]
+    assert [each.path.name for each in edits.edits(tmp_path, "config", "requirements.txt")] == ["Makefile"]
 
 
 @pytest.mark.parametrize("line", ["Django<5", "Django~=4.2.0", "Django==4.*", "Django>=3,<5.1"])
@@ -56,7 +56,20 @@ def test_a_makefile_gets_one_line_once(tmp_path):
     edit = only(tmp_path, "Makefile")
     assert edit.after == "all:\n\techo\ninclude deploy/kit.mk\n"
     edits.make(edit, tmp_path, is_agreed=lambda _question: True, show=lambda _text: None)
-    assert list(edits.edits(tmp_path, "")) == []
+    assert list(edits.edits(tmp_path, "config", "")) == []
+
+
+def test_variables_that_the_settings_require_are_listed_with_their_examples(tmp_path):
+    (tmp_path / "config.py").write_text(
+        'KEY = config("KEY")\nDEBUG = config("DEBUG", cast=bool)\nA = config("A", default="")\nB = env.bool("B")\n'
+        'C = os.environ["C"]\nD = os.environ.get("D")\nE = env("E", default=1)\nos.environ["F"] = "1"\nG = os.getenv("G")\n'
+    )
+    (tmp_path / ".env.example").write_text("# an example\nDEBUG = 'False'\nOTHER=1\n")
+    (tmp_path / "deploy").mkdir()
+    edit = only(tmp_path, "project.env")
+    assert [line for line in edit.after.splitlines() if not line.startswith("#")] == ["KEY=", "DEBUG=False", "B=", "C="]
+    edit.path.write_text(edit.after.replace("KEY=", "KEY=mine"))
+    assert [each.path.name for each in edits.edits(tmp_path, "config", "")] == ["Makefile"]
 
 
 def test_a_change_that_is_not_agreed_is_shown_and_not_made(tmp_path):
