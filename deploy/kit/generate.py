@@ -45,7 +45,8 @@ def templates() -> dict[str, str]:
     for path in sorted(OWN.rglob("*.jinja")):
         files[path.relative_to(OWN).as_posix().removesuffix(".jinja")] = path.read_text(encoding="utf-8")
     questions = (OWN / "copier.yml").read_text(encoding="utf-8")
-    return {f"project/{name}": text for name, text in files.items()} | {"copier.yml": questions + _excluded()}
+    # The suffix keeps installers and editors from reading a template as what it becomes, such as a module to compile.
+    return {f"project/{name}.jinja": text for name, text in files.items()} | {"copier.yml": questions + _excluded()}
 
 
 def sources() -> dict[str, str]:

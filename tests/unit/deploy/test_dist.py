@@ -36,6 +36,7 @@ def test_the_package_has_what_is_no_python(built):
     files = dist.wheel_files(built[0])
     kinds = {"tidewire/py.typed", "tidewire/redis/lua/append.lua", "tidewire/static/tidewire/client.js"}
     assert kinds | {"tidewire/migrations/0001_initial.py"} <= files
+    assert "tidewire/kit/templates/project/deploy/compose.yaml.jinja" in files
     assert not [name for name in files if "test_" in name or "tests/" in name or "__pycache__" in name]
 
 

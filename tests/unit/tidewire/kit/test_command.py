@@ -39,7 +39,7 @@ def newer(templates):
     """Return `newer(file, old, new)`: a next version of tidewire has another text."""
 
     def change(name, old, new):
-        path = templates / "project" / name
+        path = templates / "project" / f"{name}.jinja"
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new, 1))
