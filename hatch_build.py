@@ -1,4 +1,4 @@
-"""The build's hook: the templates of `tidewire init` are made of this repository's own files, and are in none of them."""
+"""The build's hook: it makes the templates of `tidewire init` of this repository's own files."""
 
 import sys
 from pathlib import Path

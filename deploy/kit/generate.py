@@ -1,4 +1,4 @@
-"""`make generate`: the templates of `tidewire init`, made of this repository's own files and of those in deploy/kit/own.
+"""`make generate`: the templates of `tidewire init`, of this repository's own files and of those in deploy/kit/own.
 
 changes.toml names the files and their differences. The templates are in no repository, because they repeat the files;
 the wheel and the sdist have them.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,8 @@ def _extent(text: str, change: Mapping[str, Any], source: str) -> str:
 def _excluded() -> str:
     """Return copier's list of the files that a project does not get."""
     only = {target(file): file["only"] for file in _changes()["file"] if "only" in file} | derived.ONLY
-    return "\n_exclude:\n" + "".join(f'  - "[% if not {answer} %]/{name}[% endif %]"\n' for name, answer in only.items())
+    lines = [f'  - "[% if not {answer} %]/{name}[% endif %]"\n' for name, answer in only.items()]
+    return "\n_exclude:\n" + "".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The manifests of `tidewire init` in another project: each overlay, alone and with the components that a project adds."""
+"""The manifests of `tidewire init` in another project: each overlay, alone and with components."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from tests.k8s.needs import KUSTOMIZE, KUSTOMIZE_AND_SCHEMAS
 pytestmark = KUSTOMIZE_AND_SCHEMAS
 
 ANSWERS = {"name": "racing", "settings": "racing.settings", "application": "racing.asgi:application", "sockets": "ws"}
+SECRETS = ("TIDEWIRE_SECRET_KEY", "TIDEWIRE_DATABASE_URL", "TIDEWIRE_REDIS_URL")
 COMPONENTS = (
     (),
     ("monitoring", "autoscaling-cpu", "ingress", "network-policies"),
@@ -28,7 +29,7 @@ def manifests(tmp_path_factory, request):
     copier.run_copy(str(directory / "templates"), directory / "project", data=answers, defaults=True, quiet=True)
     secrets = directory / "project/deploy/k8s/overlays/local/secrets"
     secrets.mkdir()
-    for name in ("TIDEWIRE_SECRET_KEY", "TIDEWIRE_DATABASE_URL", "TIDEWIRE_REDIS_URL", "redis.acl", "postgres_password"):
+    for name in (*SECRETS, "redis.acl", "postgres_password"):
         (secrets / name).write_text("placeholder")
     return directory / "project/deploy/k8s"
 
@@ -54,4 +55,5 @@ def test_a_name_that_a_substitution_missed_is_found(manifests, tmp_path):
     shutil.copytree(manifests.parent, tmp_path / "deploy")
     path = tmp_path / "deploy/k8s/base/kustomization.yaml"
     path.write_text(path.read_text().replace("server ws.racing.svc", "server ws.tidewire.svc"))
-    assert any("there is no headless Service ws in tidewire" in each for each in found(tmp_path / "deploy/k8s", "local"))
+    problems = found(tmp_path / "deploy/k8s", "local")
+    assert any("there is no headless Service ws in tidewire" in each for each in problems)

@@ -78,9 +78,7 @@ def _data(named: Sequence[str]) -> dict[str, Any]:
     return data
 
 
-def _create(
-    directory: Path, detected: Detected, data: dict[str, Any], templates: Path, *, yes: bool
-) -> int:
+def _create(directory: Path, detected: Detected, data: dict[str, Any], templates: Path, *, yes: bool) -> int:
     with _bundled(templates, directory) as (place, _is_new):
         rendered = place / "rendered"
         given = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", "outbox": detected.outbox}
@@ -102,9 +100,7 @@ def _create(
     return 0
 
 
-def _update(
-    directory: Path, detected: Detected, data: dict[str, Any], templates: Path, *, yes: bool
-) -> int:
+def _update(directory: Path, detected: Detected, data: dict[str, Any], templates: Path, *, yes: bool) -> int:
     before = _answers(directory)
     data = {name: value for name, value in ({"outbox": detected.outbox} | data).items() if before.get(name) != value}
     with _bundled(templates, directory) as (place, is_new):

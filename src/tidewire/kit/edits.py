@@ -15,8 +15,8 @@ from tidewire.kit import variables
 
 _INCLUDE = "include deploy/kit.mk\n"
 _EXPLAINED = """\
-# Variables that the project's own settings require, for all containers. deploy/settings.py reads them here if neither the
-# environment nor a file of secrets has them. No secrets: those go to deploy/secrets/project.env, which no git has.
+# Variables that the project's own settings require, for all containers. deploy/settings.py reads them here if neither
+# the environment nor a file of secrets has them. No secrets: those go to deploy/secrets/project.env, which no git has.
 """
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 # `pip freeze` on Windows lists these, which no image can install.

@@ -1,7 +1,7 @@
 """The templates as a git repository in one file of the project, deploy/.tidewire.bundle.
 
-Copier tells the changes of the owner from those of a newer version by the older templates. A package index may no longer
-have them and an owner may be offline, so the project keeps them, compressed. Each update adds a commit.
+Copier tells the changes of the owner from those of a newer version by the older templates. A package index may no
+longer have them and an owner may be offline, so the project keeps them, compressed. Each update adds a commit.
 """
 
 import os

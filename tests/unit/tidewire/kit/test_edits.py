@@ -33,7 +33,9 @@ def test_a_version_that_is_too_old_is_replaced_and_all_else_stays(tmp_path):
     assert after.endswith("requests==2.31\n\n")
 
 
-@pytest.mark.parametrize("line", ["Django", "Django==5.2.7", "Django>=4.2", "asgiref==3.10.0", "Django @ https://e.org/d.zip"])
+@pytest.mark.parametrize(
+    "line", ["Django", "Django==5.2.7", "Django>=4.2", "asgiref==3.10.0", "Django @ https://e.org/d.zip"]
+)
 def test_a_version_that_fits_stays(tmp_path, line):
     (tmp_path / "requirements.txt").write_text(f"{line}\n")
     assert [each.path.name for each in edits.edits(tmp_path, "config", "requirements.txt")] == ["Makefile"]
@@ -62,7 +64,8 @@ def test_a_makefile_gets_one_line_once(tmp_path):
 def test_variables_that_the_settings_require_are_listed_with_their_examples(tmp_path):
     (tmp_path / "config.py").write_text(
         'KEY = config("KEY")\nDEBUG = config("DEBUG", cast=bool)\nA = config("A", default="")\nB = env.bool("B")\n'
-        'C = os.environ["C"]\nD = os.environ.get("D")\nE = env("E", default=1)\nos.environ["F"] = "1"\nG = os.getenv("G")\n'
+        'C = os.environ["C"]\nD = os.environ.get("D")\nE = env("E", default=1)\nos.environ["F"] = "1"\n'
+        'G = os.getenv("G")\n'
     )
     (tmp_path / ".env.example").write_text("# an example\nDEBUG = 'False'\nOTHER=1\n")
     (tmp_path / "deploy").mkdir()
