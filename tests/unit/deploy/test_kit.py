@@ -61,6 +61,13 @@ def test_our_own_files_are_those_of_the_templates(rendered):
     assert different == []
 
 
+def test_five_questions_are_asked_at_most():
+    questions = yaml.safe_load(generate.templates()["copier.yml"])
+    asked = {name for name, each in questions.items() if not name.startswith("_") and each.get("when", True)}
+    # `tidewire init` answers these itself.
+    assert asked - {"python", "outbox"} == {"name", "settings", "application", "sockets", "requirements"}
+
+
 def test_a_file_that_the_substitutions_no_longer_fit_is_named(monkeypatch):
     change = {"old": "no such line", "new": ""}
     with pytest.raises(generate.KitError, match=r"^compose\.yaml no longer has this text.*'no such line'$"):
