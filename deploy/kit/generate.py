@@ -32,10 +32,14 @@ class KitError(Exception):
 def write(directory: Path = TEMPLATES) -> None:
     """Write the templates into a directory, which is emptied first."""
     shutil.rmtree(directory, ignore_errors=True)
+    made_of = {f"project/{name}.jinja": source for name, source in sources().items()}
     for name, text in templates().items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+        if name in made_of:
+            # nginx's image runs only those scripts that may be run.
+            path.chmod((ROOT / made_of[name]).stat().st_mode)
 
 
 def templates() -> dict[str, str]:

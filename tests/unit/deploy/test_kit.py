@@ -1,6 +1,7 @@
 """The templates of `tidewire init`: one truth with this repository's files, and valid files in another project."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -59,6 +60,8 @@ def test_our_own_files_are_those_of_the_templates(rendered):
     assert len(made_of) > 60
     different = [name for target, name in made_of.items() if _text(directory / target) != _text(ROOT / name)]
     assert different == []
+    scripts = [target for target, name in made_of.items() if os.access(ROOT / name, os.X_OK)]
+    assert [target for target in scripts if not os.access(directory / target, os.X_OK)] == []
 
 
 def test_five_questions_are_asked_at_most():
