@@ -93,6 +93,8 @@ def _create(directory: Path, detected: Detected, data: dict[str, Any], templates
             shutil.copy(rendered / path, directory / path)
         shutil.copy(place / BUNDLE, directory / BUNDLE)
     sys.stdout.write(f"{len(files)} files in {directory / 'deploy'}, of tidewire {__version__}\n")
+    if ignored := git(directory, "ls-files", "--others", "--ignored", "--exclude-standard", "--", "deploy"):
+        sys.stdout.write(f"your .gitignore excludes {', '.join(ignored.splitlines())}: git add --force\n")
     _edit(directory, yes=yes)
     if (directory / "deploy" / "project.env").exists():
         sys.stdout.write("first: fill in deploy/project.env\n")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tidewire.kit import variables
 
@@ -38,7 +39,7 @@ def edits(directory: Path, settings: str, requirements: str) -> Iterator[Edit]:
     yield from _makefile(directory)
     yield from _variables(directory, variables.required(directory, settings))
     if requirements and (directory / requirements).is_file():
-        yield from _requirements(directory / requirements, _needed())
+        yield from _requirements(directory / requirements)
 
 
 def make(edit: Edit, directory: Path, *, is_agreed: Callable[[str], bool], show: Callable[[str], object]) -> bool:
@@ -69,8 +70,9 @@ def _variables(directory: Path, required: dict[str, str]) -> Iterator[Edit]:
         yield Edit(path, before, (before or _EXPLAINED) + "".join(lines), "The project's settings require these")
 
 
-def _requirements(path: Path, needed: dict[str, SpecifierSet]) -> Iterator[Edit]:
+def _requirements(path: Path) -> Iterator[Edit]:
     before = _read(path)
+    needed = _needed(_named(before))
     after = "".join(_line(line, needed) for line in before.splitlines(keepends=True))
     if after != before:
         yield Edit(path, before, after, "The image cannot install tidewire beside these versions, or not on Linux")
@@ -84,12 +86,9 @@ def _read(path: Path) -> str:
 
 def _line(line: str, needed: dict[str, SpecifierSet]) -> str:
     found = _LINE.match(line.rstrip("\r\n"))
-    try:
-        requirement = Requirement(found["requirement"] if found else "")
-    except InvalidRequirement:
-        # An option, another file, or a blank line.
+    requirement = _requirement(line)
+    if requirement is None or found is None:
         return line
-    assert found is not None
     name = canonicalize_name(requirement.name)
     end = line[len(line.rstrip("\r\n")) :]
     if name in _OF_WINDOWS and requirement.marker is None:
@@ -100,6 +99,21 @@ def _line(line: str, needed: dict[str, SpecifierSet]) -> str:
     return f"{requirement}{found['comment']}{end}"
 
 
+def _named(text: str) -> dict[str, SpecifierSet]:
+    """Return the versions that a list of requirements accepts, by name."""
+    every = [requirement for line in text.splitlines() if (requirement := _requirement(line))]
+    return {canonicalize_name(each.name): each.specifier for each in every}
+
+
+def _requirement(line: str) -> Requirement | None:
+    """Return the requirement of a line, or None for an option, another file, or a blank line."""
+    found = _LINE.match(line.rstrip("\r\n"))
+    try:
+        return Requirement(found["requirement"] if found else "")
+    except InvalidRequirement:
+        return None
+
+
 def _agree(theirs: SpecifierSet, ours: SpecifierSet, name: str) -> bool:
     """Return whether a version can satisfy both: one that either of them names, or the installed one."""
     named = [each.version.removesuffix(".*") for each in (*theirs, *ours)]
@@ -107,8 +121,11 @@ def _agree(theirs: SpecifierSet, ours: SpecifierSet, name: str) -> bool:
     return any(theirs.contains(version) and ours.contains(version) for version in versions) or not named
 
 
-def _needed() -> dict[str, SpecifierSet]:
-    """Return the versions that the server and its packages require, by name, as installed here."""
+def _needed(named: dict[str, SpecifierSet]) -> dict[str, SpecifierSet]:
+    """Return the versions that the server requires, by name, and those that packages require which are replaced for it.
+
+    A package that stays, or that the list does not name, is of a version that the installer finds.
+    """
     needed: dict[str, SpecifierSet] = {}
     waiting: list[tuple[str, frozenset[str]]] = [("tidewire", frozenset({"daphne"}))]
     seen = set(waiting)
@@ -120,12 +137,19 @@ def _needed() -> dict[str, SpecifierSet]:
             if marker is not None and not any(marker.evaluate({"extra": extra}) for extra in (extras or {""})):
                 continue
             key = canonicalize_name(requirement.name)
-            needed[key] = needed.get(key, SpecifierSet()) & requirement.specifier
+            needed[key] = _lowest(needed.get(key, SpecifierSet()) & requirement.specifier)
             following = (key, frozenset(requirement.extras))
-            if following not in seen:
+            if following not in seen and key in named and not _agree(named[key], needed[key], key):
                 seen.add(following)
                 waiting.append(following)
     return needed
+
+
+def _lowest(specifiers: SpecifierSet) -> SpecifierSet:
+    """Return the same versions with one lower bound."""
+    bounds = sorted((each for each in specifiers if each.operator == ">="), key=lambda each: Version(each.version))
+    others = [str(each) for each in specifiers if each.operator != ">="]
+    return SpecifierSet(",".join([*others, *(str(each) for each in bounds[-1:])]))
 
 
 def _requires(name: str) -> list[str]:

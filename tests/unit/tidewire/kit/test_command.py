@@ -164,6 +164,11 @@ def test_a_file_of_the_owners_is_never_overwritten(run, project):
     assert err.startswith("tidewire init: deploy/compose.yaml exists already and is not tidewire's: ")
 
 
+def test_a_file_that_git_ignores_is_named(run, project):
+    (project / ".gitignore").write_text("*.env\nlib/\nwheels/\nbuild/\ndist/\n*.conf\n")
+    assert "your .gitignore excludes deploy/nginx/nginx.conf: git add --force\n" in run()[1]
+
+
 def test_a_wrong_answer_is_one_line(run):
     assert run("--data", "name")[::2] == (2, "tidewire init: --data name has no value: name it as NAME=VALUE\n")
     status, _, err = run("--data", "name=Not A Name")

@@ -15,7 +15,7 @@ NEEDED = {"django": SpecifierSet(">=5.2"), "channels": SpecifierSet(">=4.2"), "a
 
 @pytest.fixture(autouse=True)
 def needed(monkeypatch):
-    monkeypatch.setattr(edits, "_needed", lambda: NEEDED)
+    monkeypatch.setattr(edits, "_needed", lambda _named: NEEDED)
 
 
 def only(directory, name="requirements.txt"):
@@ -89,16 +89,19 @@ def test_a_change_that_is_not_agreed_is_shown_and_not_made(tmp_path):
     assert (tmp_path / "requirements.txt").read_text() == "Django==4.2\n"
 
 
-def test_what_the_server_needs_is_read_from_the_installed_packages(monkeypatch):
+def test_a_package_that_stays_brings_no_further_changes(tmp_path, monkeypatch):
+    """Its version may be older than the installed one, whose requirements would replace versions that fit."""
     monkeypatch.undo()
     required = {
-        "tidewire": ["Django>=5.2", 'daphne>=4.2; extra == "daphne"', 'copier>=9; extra == "init"'],
-        "daphne": ["autobahn>=23", "twisted[tls]>=22.4"],
-        "twisted": ["attrs>=22", 'pyopenssl>=21; extra == "tls"', 'other>=1; sys_platform == "none"'],
+        "tidewire": ["Django>=5.2", 'daphne>=4.2; extra == "daphne"', 'copier>=9; extra == "init"', "pydantic>=2"],
+        "daphne": ["autobahn>=24", "twisted[tls]>=22.4", "twisted[tls]>=23"],
+        "autobahn": ["txaio>=25"],
+        "twisted": ["attrs>=22", 'pyopenssl>=30; extra == "tls"', 'other>=1; sys_platform == "none"'],
         "django": ["asgiref>=3.9.1"],
-        "autobahn": ["twisted>=24"],
+        "pydantic": ["typing-extensions>=5"],
     }
     monkeypatch.setattr(edits, "_requires", lambda name: required.get(name, []))
-    needed = edits._needed()
-    assert set(needed) == {"django", "daphne", "autobahn", "twisted", "attrs", "pyopenssl", "asgiref"}
-    assert needed["twisted"] == SpecifierSet(">=22.4,>=24")
+    before = "Django==5.2.3\nasgiref==3.8.1\ndaphne==4.0\ntwisted==22.0\npyOpenSSL==25\ntxaio==23\ncopier==8\n"
+    (tmp_path / "requirements.txt").write_text(f"{before}typing_extensions==4.14\n")
+    changed = set(only(tmp_path).after.split()) - set(before.split())
+    assert changed == {"daphne>=4.2", "twisted>=23", "pyOpenSSL>=30", "typing_extensions==4.14"}
