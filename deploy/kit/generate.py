@@ -49,7 +49,7 @@ def templates() -> dict[str, str]:
     for path in sorted(OWN.rglob("*.jinja")):
         files[path.relative_to(OWN).as_posix().removesuffix(".jinja")] = path.read_text(encoding="utf-8")
     questions = (OWN / "copier.yml").read_text(encoding="utf-8")
-    # The suffix keeps installers and editors from reading a template as what it becomes, such as a module to compile.
+    # With the suffix, no installer compiles a template as a module, and no editor reads it as one.
     return {f"project/{name}.jinja": text for name, text in files.items()} | {"copier.yml": questions + _excluded()}
 
 
@@ -74,7 +74,7 @@ def _changes() -> dict[str, Any]:
 
 
 def _template(file: Mapping[str, Any]) -> str:
-    source = file["source"]
+    source = str(file["source"])
     text = (ROOT / source).read_text(encoding="utf-8")
     if found := [each for each in DELIMITERS if each in text]:
         raise KitError(f"{source} has {found[0]}, which templates read as their own: write it another way")
@@ -82,7 +82,7 @@ def _template(file: Mapping[str, Any]) -> str:
         text = changed(text, change, source)
     for each in _changes()["name"]:
         if any(fnmatch(source, pattern) for pattern in each["files"]):
-            text = text.replace(each["old"], each["new"])
+            text = text.replace(str(each["old"]), str(each["new"]))
     return text
 
 

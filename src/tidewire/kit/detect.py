@@ -1,4 +1,4 @@
-"""What `tidewire init` reads in a project before it asks: settings, application, paths of sockets, requirements.
+"""The defaults of the questions of `tidewire init`: settings, application, paths of sockets, requirements.
 
 Files are parsed and nothing is imported, because an import may need variables, services or packages.
 """
@@ -29,7 +29,7 @@ _NAME_LENGTH = 40
 
 
 class Detected(NamedTuple):
-    """The defaults of the questions, and what is not asked."""
+    """The defaults of the questions, and the answer that is not asked."""
 
     name: str
     settings: str

@@ -35,7 +35,7 @@ class Edit(NamedTuple):
 
 
 def edits(directory: Path, settings: str, requirements: str) -> Iterator[Edit]:
-    """Yield what the owner's files need."""
+    """Yield the changes that the owner's files need."""
     yield from _makefile(directory)
     yield from _variables(directory, variables.required(directory, settings))
     if requirements and (directory / requirements).is_file():
@@ -45,8 +45,8 @@ def edits(directory: Path, settings: str, requirements: str) -> Iterator[Edit]:
 def make(edit: Edit, directory: Path, *, is_agreed: Callable[[str], bool], show: Callable[[str], object]) -> bool:
     """Show an edit and make it if it is agreed."""
     name = edit.path.relative_to(directory).as_posix()
-    lines = [text.splitlines(keepends=True) for text in (edit.before, edit.after)]
-    show("".join(difflib.unified_diff(*lines, fromfile=name, tofile=name)))
+    before, after = edit.before.splitlines(keepends=True), edit.after.splitlines(keepends=True)
+    show("".join(difflib.unified_diff(before, after, fromfile=name, tofile=name)))
     if not is_agreed(f"{edit.reason}. Change {name}?"):
         return False
     edit.path.write_text(edit.after, encoding="utf-8")

@@ -63,7 +63,7 @@ def git(directory: Path, *arguments: str) -> str:
 
 
 def init(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `tidewire init` as a user does who has no terminal."""
+    """Run `tidewire init` as a user without a terminal."""
     command = [sys.executable, "-m", "tidewire", "init", *arguments, str(directory)]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(

@@ -90,7 +90,7 @@ def test_a_change_that_is_not_agreed_is_shown_and_not_made(tmp_path):
 
 
 def test_a_package_that_stays_brings_no_further_changes(tmp_path, monkeypatch):
-    """Its version may be older than the installed one, whose requirements would replace versions that fit."""
+    """Its version may be older than the installed one, and the installed one's requirements would replace versions that fit."""
     monkeypatch.undo()
     required = {
         "tidewire": ["Django>=5.2", 'daphne>=4.2; extra == "daphne"', 'copier>=9; extra == "init"', "pydantic>=2"],
