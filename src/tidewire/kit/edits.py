@@ -10,7 +10,6 @@ from typing import NamedTuple
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from tidewire.kit import variables
 
@@ -45,7 +44,7 @@ def edits(directory: Path, settings: str, requirements: str) -> Iterator[Edit]:
 def make(edit: Edit, directory: Path, *, is_agreed: Callable[[str], bool], show: Callable[[str], object]) -> bool:
     """Show an edit and make it if it is agreed."""
     name = edit.path.relative_to(directory).as_posix()
-    before, after = edit.before.splitlines(keepends=True), edit.after.splitlines(keepends=True)
+    before, after = _lines(edit.before), _lines(edit.after)
     show("".join(difflib.unified_diff(before, after, fromfile=name, tofile=name)))
     if not is_agreed(f"{edit.reason}. Change {name}?"):
         return False
@@ -72,10 +71,16 @@ def _variables(directory: Path, required: dict[str, str]) -> Iterator[Edit]:
 
 def _requirements(path: Path) -> Iterator[Edit]:
     before = _read(path)
-    needed = _needed(_named(before))
-    after = "".join(_line(line, needed) for line in before.splitlines(keepends=True))
+    named, needed = _named(before), _needed()
+    replaced = {name for name, theirs in named.items() if name in needed and not _agree(theirs, needed[name], name)}
+    behind = _behind(replaced) - replaced
+    after = "".join(_line(line, {name: needed[name] for name in replaced}, behind) for line in _lines(before))
     if after != before:
         yield Edit(path, before, after, "The image cannot install tidewire beside these versions, or not on Linux")
+
+
+def _lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)
 
 
 def _read(path: Path) -> str:
@@ -84,7 +89,8 @@ def _read(path: Path) -> str:
     return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
-def _line(line: str, needed: dict[str, SpecifierSet]) -> str:
+def _line(line: str, replaced: dict[str, SpecifierSet], behind: set[str]) -> str:
+    """Return a line with the versions of a replaced package, or without the exact version of one that it requires."""
     found = _LINE.match(line.rstrip("\r\n"))
     requirement = _requirement(line)
     if requirement is None or found is None:
@@ -93,10 +99,11 @@ def _line(line: str, needed: dict[str, SpecifierSet]) -> str:
     end = line[len(line.rstrip("\r\n")) :]
     if name in _OF_WINDOWS and requirement.marker is None:
         return f'{found["requirement"].strip()} ; sys_platform == "win32"{found["comment"]}{end}'
-    if name not in needed or requirement.url or _agree(requirement.specifier, needed[name], name):
-        return line
-    requirement.specifier = needed[name]
-    return f"{requirement}{found['comment']}{end}"
+    if name in replaced and not requirement.url:
+        requirement.specifier = replaced[name]
+        return f"{requirement}{found['comment']}{end}"
+    # The installer chooses: the newest, or an older one that the project's other packages accept.
+    return line.replace("==", ">=", 1) if name in behind else line
 
 
 def _named(text: str) -> dict[str, SpecifierSet]:
@@ -121,42 +128,38 @@ def _agree(theirs: SpecifierSet, ours: SpecifierSet, name: str) -> bool:
     return any(theirs.contains(version) and ours.contains(version) for version in versions) or not named
 
 
-def _needed(named: dict[str, SpecifierSet]) -> dict[str, SpecifierSet]:
-    """Return the versions that the server requires, by name, and those that packages require which are replaced for it.
-
-    A package that stays, or that the list does not name, is of a version that the installer finds.
-    """
+def _needed() -> dict[str, SpecifierSet]:
+    """Return the versions that the server requires, by name."""
     needed: dict[str, SpecifierSet] = {}
-    waiting: list[tuple[str, frozenset[str]]] = [("tidewire", frozenset({"daphne"}))]
-    seen = set(waiting)
-    while waiting:
-        name, extras = waiting.pop()
-        for text in _requires(name):
-            requirement = Requirement(text)
-            marker = requirement.marker
-            if marker is not None and not any(marker.evaluate({"extra": extra}) for extra in (extras or {""})):
-                continue
-            key = canonicalize_name(requirement.name)
-            needed[key] = _lowest(needed.get(key, SpecifierSet()) & requirement.specifier)
-            following = (key, frozenset(requirement.extras))
-            if following not in seen and key in named and not _agree(named[key], needed[key], key):
-                seen.add(following)
-                waiting.append(following)
+    for requirement in _requires("tidewire", frozenset({"daphne"})):
+        name = canonicalize_name(requirement.name)
+        needed[name] = needed.get(name, SpecifierSet()) & requirement.specifier
     return needed
 
 
-def _lowest(specifiers: SpecifierSet) -> SpecifierSet:
-    """Return the same versions with one lower bound."""
-    bounds = sorted((each for each in specifiers if each.operator == ">="), key=lambda each: Version(each.version))
-    others = [str(each) for each in specifiers if each.operator != ">="]
-    return SpecifierSet(",".join([*others, *(str(each) for each in bounds[-1:])]))
+def _behind(names: set[str]) -> set[str]:
+    """Return the packages that these require, as far as they are installed here."""
+    found: set[str] = set()
+    waiting = [(name, frozenset[str]()) for name in names]
+    while waiting:
+        for requirement in _requires(*waiting.pop()):
+            name = canonicalize_name(requirement.name)
+            if name not in found:
+                found.add(name)
+                waiting.append((name, frozenset(requirement.extras)))
+    return found
 
 
-def _requires(name: str) -> list[str]:
+def _requires(name: str, extras: frozenset[str]) -> list[Requirement]:
     try:
-        return importlib.metadata.requires(name) or []
+        every = [Requirement(text) for text in importlib.metadata.requires(name) or []]
     except importlib.metadata.PackageNotFoundError:
         return []
+    return [
+        each
+        for each in every
+        if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in (extras or {""}))
+    ]
 
 
 def _installed(name: str) -> list[str]:

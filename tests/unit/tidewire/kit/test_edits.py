@@ -15,7 +15,7 @@ NEEDED = {"django": SpecifierSet(">=5.2"), "channels": SpecifierSet(">=4.2"), "a
 
 @pytest.fixture(autouse=True)
 def needed(monkeypatch):
-    monkeypatch.setattr(edits, "_needed", lambda _named: NEEDED)
+    monkeypatch.setattr(edits, "_needed", lambda: NEEDED)
 
 
 def only(directory, name="requirements.txt"):
@@ -89,19 +89,37 @@ def test_a_change_that_is_not_agreed_is_shown_and_not_made(tmp_path):
     assert (tmp_path / "requirements.txt").read_text() == "Django==4.2\n"
 
 
-def test_a_package_that_stays_brings_no_further_changes(tmp_path, monkeypatch):
-    """Its version may be older than the installed one, and the installed one's requirements would replace versions that fit."""
+REQUIRED = {
+    "tidewire": ["Django>=5.2", "pydantic>=2", 'daphne>=4.2; extra == "daphne"', 'copier>=9; extra == "init"'],
+    "daphne": ["twisted[tls]>=22.4"],
+    "twisted": ["attrs>=22", 'pyopenssl>=30; extra == "tls"', 'colorama>=1; sys_platform == "none"'],
+    "django": ["asgiref>=3.9.1"],
+    "pydantic": ["typing-extensions>=5"],
+}
+
+
+@pytest.fixture
+def required(monkeypatch):
+    """Return `required(list of requirements)`: the lines that are changed, with these packages installed."""
     monkeypatch.undo()
-    required = {
-        "tidewire": ["Django>=5.2", 'daphne>=4.2; extra == "daphne"', 'copier>=9; extra == "init"', "pydantic>=2"],
-        "daphne": ["autobahn>=24", "twisted[tls]>=22.4", "twisted[tls]>=23"],
-        "autobahn": ["txaio>=25"],
-        "twisted": ["attrs>=22", 'pyopenssl>=30; extra == "tls"', 'other>=1; sys_platform == "none"'],
-        "django": ["asgiref>=3.9.1"],
-        "pydantic": ["typing-extensions>=5"],
-    }
-    monkeypatch.setattr(edits, "_requires", lambda name: required.get(name, []))
-    before = "Django==5.2.3\nasgiref==3.8.1\ndaphne==4.0\ntwisted==22.0\npyOpenSSL==25\ntxaio==23\ncopier==8\n"
-    (tmp_path / "requirements.txt").write_text(f"{before}typing_extensions==4.14\n")
-    changed = set(only(tmp_path).after.split()) - set(before.split())
-    assert changed == {"daphne>=4.2", "twisted>=23", "pyOpenSSL>=30", "typing_extensions==4.14"}
+    monkeypatch.setattr(edits.importlib.metadata, "requires", lambda name: REQUIRED.get(name, []))
+    monkeypatch.setattr(edits, "_installed", lambda _name: [])
+
+    def changed(directory, before):
+        (directory / "requirements.txt").write_text(before)
+        found = [each for each in edits.edits(directory, "config", "requirements.txt") if each.path.name != "Makefile"]
+        return set(found[0].after.split()) - set(before.split()) if found else set()
+
+    return changed
+
+
+def test_packages_behind_a_replaced_one_have_no_exact_version(tmp_path, required):
+    """The installer must be free to choose them: Django 5.2 needs a newer asgiref than Django 4.2."""
+    before = "asgiref==3.7.2\ndaphne==4.0\ntwisted==22.10\npyOpenSSL==25\nattrs~=25.0\ncolorama==0.4\n"
+    changed = required(tmp_path, f"{before}Django==4.2\ntyping_extensions==4.14\ncopier==8\n")
+    assert changed == {"Django>=5.2", "asgiref>=3.7.2", "daphne>=4.2", "twisted>=22.10", "pyOpenSSL>=25"}
+
+
+def test_versions_that_fit_are_left_to_the_installer(tmp_path, required):
+    before = "Django==5.2.3\nasgiref==3.8.1\ndaphne==4.2.0\ntwisted==22.10\ntyping_extensions==4.14\n"
+    assert required(tmp_path, before) == set()
