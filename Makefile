@@ -173,12 +173,13 @@ format: setup ## format the code and fix what ruff can fix
 	@$(VENV)/ruff check --fix-only .
 	@$(VENV)/ruff format .
 
-generate: setup ## write the files that come from code: .env.example, docs/metrics.md, dashboards, their copies
+generate: setup ## write the files that come from code: .env.example, docs/metrics.md, dashboards, templates
 	@$(VENV)/python -m deploy.local.env_example
 	@$(VENV)/python -m deploy.prometheus.metrics_page
 	@$(VENV)/python -m deploy.docs.reference
 	@$(VENV)/python -m deploy.grafana.write
 	@$(VENV)/python -m deploy.k8s.monitoring
+	@$(VENV)/python -m deploy.kit.generate
 
 docs: ## build the documentation as a site in var/docs/html; a broken link fails it
 	@$(PYTHON) -m deploy.local.setup docs

@@ -21,14 +21,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deploy.kit import generate
 from deploy.local.layout import ROOT
 from deploy.local.venv import VENV
 from tidewire import __version__
 
 DIST = ROOT / "dist"
 PACKAGE = ROOT / "src" / "tidewire"
-# Files of an sdist besides the package: the build needs the first two, and hatchling adds the third.
-BESIDES = ("pyproject.toml", ".gitignore", "PKG-INFO", "README.md", "LICENSE", "CHANGELOG.md")
+# Files of an sdist besides the package: the build needs the first three, and hatchling adds the fourth.
+BESIDES = ("pyproject.toml", "hatch_build.py", ".gitignore", "PKG-INFO", "README.md", "LICENSE", "CHANGELOG.md")
 METADATA = ("METADATA", "entry_points.txt", "RECORD", "WHEEL", "licenses/LICENSE")
 # The images install exactly these.
 IMAGES = {"web": ROOT / "services/web/requirements.txt", "ws": ROOT / "services/ws/requirements.txt"}
@@ -65,9 +66,14 @@ def sdist_files(sdist: Path) -> set[str]:
 
 
 def expected_files(package: Path = PACKAGE) -> tuple[set[str], set[str]]:
-    """Return the files that belong in the wheel and in the sdist: the package's files in git, and its description."""
+    """Return the files that belong in the wheel and in the sdist.
+
+    They are the package's files in git, the templates, which the build makes, and the package's description.
+    """
     named = _run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "."], cwd=package)
     files = sorted(name for name in named.splitlines() if (package / name).exists())
+    templates = generate.TEMPLATES.relative_to(PACKAGE).as_posix()
+    files += [f"{templates}/{name}" for name in generate.templates()]
     info = f"tidewire-{__version__}.dist-info"
     wheel = {f"tidewire/{name}" for name in files} | {f"{info}/{name}" for name in METADATA}
     return wheel, {f"src/tidewire/{name}" for name in files} | set(BESIDES)
@@ -106,6 +112,7 @@ def main() -> int:
             _try(python, wheel, "[daphne]")
             _run([python, "-m", "tidewire", "--help"], cwd=Path("/"))
             _run([str(Path(python).with_name("tidewire")), "--help"], cwd=Path("/"))
+            _run([python, "-m", "tidewire", "init", "--help"], cwd=Path("/"))
             _list(python, "tidewire")
             _try(python, wheel, "[daphne,bench]")
             _run([str(Path(python).with_name("tidewire")), "bench", "--help"], cwd=Path("/"))

@@ -15,13 +15,17 @@ DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20")
 
 
 def main() -> None:
-    """Start serving; return once the process is drained. The first argument `drain` drains a node, `bench` measures."""
+    """Start serving; return once the process is drained. `drain`, `bench` and `init` as the first argument are commands."""
     if sys.argv[1:2] == ["drain"]:
         from tidewire.server.drain_command import drain
 
         sys.exit(drain(sys.argv[2:]))
     if sys.argv[1:2] == ["bench"]:
         sys.exit(_bench(sys.argv[2:]))
+    if sys.argv[1:2] == ["init"]:
+        from tidewire.kit.command import init
+
+        sys.exit(init(sys.argv[2:]))
     from django.core.exceptions import ImproperlyConfigured
 
     from tidewire.versions import require_packages

@@ -26,13 +26,17 @@ def test_the_wheel_has_exactly_the_package(built):
 def test_the_sdist_has_exactly_the_package_and_what_describes_it(built):
     assert dist.difference(dist.sdist_files(built[1]), dist.expected_files()[1]) == ""
     besides = {name for name in dist.sdist_files(built[1]) if not name.startswith("src/")}
-    assert besides == {"pyproject.toml", ".gitignore", "PKG-INFO", "README.md", "LICENSE", "CHANGELOG.md"}
+    assert besides == {
+        *("pyproject.toml", "hatch_build.py", ".gitignore", "PKG-INFO"),
+        *("README.md", "LICENSE", "CHANGELOG.md"),
+    }
 
 
 def test_the_package_has_what_is_no_python(built):
     files = dist.wheel_files(built[0])
     kinds = {"tidewire/py.typed", "tidewire/redis/lua/append.lua", "tidewire/static/tidewire/client.js"}
     assert kinds | {"tidewire/migrations/0001_initial.py"} <= files
+    assert "tidewire/kit/templates/project/deploy/compose.yaml.jinja" in files
     assert not [name for name in files if "test_" in name or "tests/" in name or "__pycache__" in name]
 
 
