@@ -24,6 +24,8 @@ PAGE = "See docs/checks.md, {}."
 MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
 TICKETS = "tidewire.auth.pages.TicketMiddleware"
+# Applications with a `runserver` of their own; the first in INSTALLED_APPS wins.
+RUNSERVERS = ("django.contrib.staticfiles", "daphne")
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 # A relay polls every few seconds; a row that waited for this long has no publisher.
 RELAY_SECONDS = 60
@@ -137,6 +139,25 @@ def check_static_files(app_configs: Sequence[AppConfig] | None = None, **_option
             "W015",
             f"{name} hashes the name of client.js, but not the names of the modules that it imports.",
             "Set support_js_module_import_aggregation = True in a subclass of it, and name that in STORAGES.",
+        )
+    ]
+
+
+@register(Tags.staticfiles)
+def check_runserver(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Return a warning if `manage.py runserver` is another application's command, which may serve no sockets."""
+    if not getattr(django_settings, "ASGI_APPLICATION", None):
+        return []
+    names = [application.name for application in apps.get_app_configs()]
+    before = [name for name in names[: names.index("tidewire")] if name in RUNSERVERS]
+    if not before:
+        return []
+    return [
+        _message(
+            Warning,
+            "W016",
+            f"tidewire stands behind {before[0]} in INSTALLED_APPS, whose runserver is used instead of tidewire's.",
+            'Move "tidewire" before it.',
         )
     ]
 
