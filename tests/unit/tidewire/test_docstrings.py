@@ -67,6 +67,7 @@ NO_EXAMPLE = {
     "tidewire.models.OutboxEvent": TABLE,
     "tidewire.models.PublisherTurn": TABLE,
     "tidewire.models.TopicSequence": TABLE,
+    "tidewire.testing.MemorySocket.open": "MemoryNode.connect calls it",
 }
 
 
