@@ -17,8 +17,10 @@ from django.utils.module_loading import import_string
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
+from tidewire import key_fingerprint
 from tidewire.auth.wrappers import checks_origin, is_origin_check, wrappers
 from tidewire.conf import settings
+from tidewire.redis.keys import Keys
 
 PAGE = "See docs/checks.md, {}."
 MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
@@ -228,6 +230,7 @@ def _check_redis() -> Iterator[CheckMessage]:
     try:
         yield from _check_writes(redis, f"{options.PREFIX}:check", prefix)
         yield from _check_eviction(redis)
+        yield from _check_keys(redis, Keys(options.PREFIX))
     except (RedisError, OSError) as error:
         yield _message(
             Warning,
@@ -272,6 +275,24 @@ def _check_eviction(redis: Redis) -> Iterator[CheckMessage]:
             "W011",
             f"Redis evicts keys (maxmemory-policy {policy}): events and presence can disappear without an error.",
             "Set maxmemory-policy noeviction, or use a Redis of its own for caches.",
+        )
+
+
+def _check_keys(redis: Redis, keys: Keys) -> Iterator[CheckMessage]:
+    try:
+        seconds, _ = redis.time()
+        names = redis.zrangebyscore(keys.nodes, seconds * 1000, "+inf")
+    except NoPermissionError:
+        # The commands that matter were checked before.
+        return
+    differing, known = key_fingerprint.others([name.decode() for name in names])
+    if differing:
+        yield _message(
+            Warning,
+            "W017",
+            f"{differing} of {known} ws nodes have another SECRET_KEY than this process: they refuse its sessions and "
+            "tickets.",
+            "Give all processes the same SECRET_KEY, and restart those that started with another.",
         )
 
 

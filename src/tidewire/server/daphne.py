@@ -84,6 +84,13 @@ class TidewireServer(Server):
             options["http_timeout"] = REQUEST_SECONDS
         options["signal_handlers"] = False
         super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
+        if self.ping_interval >= limits.PROXY_READ_SECONDS:
+            logger.warning(
+                "tidewire.W018: pings are sent every %s s, but a proxy ends an idle connection after %s s "
+                "(PROXY_READ_SECONDS): give a shorter --ping-interval, or the proxy a longer timeout",
+                self.ping_interval,
+                limits.PROXY_READ_SECONDS,
+            )
         self._protocol = protocol
         self._ports: list[Any] = []
         self._drainer: Drainer | None = None

@@ -152,6 +152,11 @@ class DirectProtocol(LimitedProtocol):
         if self.foreign is not None:
             self.foreign.tasks = (*self.foreign.tasks, task)
 
+    def add_cleanup(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when the socket has ended."""
+        if self.foreign is not None:
+            self.foreign.add_cleanup(callback)
+
     def _drop_handshake_attributes(self) -> None:
         self.request = _Path(self.request.path)
         attributes = self.__dict__

@@ -33,6 +33,8 @@ from tidewire.testing.streams import MemoryStreams
 HOST: Final = "testserver"
 # A row of the outbox is published this soon after its commit.
 PUBLISH_SECONDS: Final = 0.01
+# A test may have taken the streams away, and a socket can then follow nothing.
+SUBSCRIBE_SECONDS: Final = 1.0
 
 
 class MemoryNode:
@@ -165,6 +167,7 @@ class MemoryNode:
         )
         self._sockets.append(opened)
         await opened.open()
+        await self._subscribed()
         return opened
 
     async def publish(self, event: StreamEvent) -> Appended:
@@ -192,6 +195,13 @@ class MemoryNode:
     def node(self) -> Node:
         """The node itself, for the tests of a feature."""
         return self._node
+
+    async def _subscribed(self) -> None:
+        """Wait until all sockets follow their topics: an event before that would be history to them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SUBSCRIBE_SECONDS):
+                while any(None in self._node.hub.positions(each).values() for each in self._node.connections):  # noqa: ASYNC110  # no event reports it
+                    await asyncio.sleep(PUBLISH_SECONDS)
 
     def _use_stores(self, options: Settings) -> None:
         self.streams = MemoryStreams(length=options.HISTORY_LENGTH)
