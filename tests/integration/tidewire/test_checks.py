@@ -78,7 +78,7 @@ async def test_a_node_with_another_secret_key_is_named(redis_options, redis_serv
     this_node = create_node(conf.settings())
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            while not await asyncio.to_thread(redis_server.client.zcard, Keys(this_node.settings.PREFIX).nodes):
+            while not await asyncio.to_thread(redis_server.client.zcard, Keys(this_node.settings.PREFIX).nodes):  # noqa: ASYNC110  # Redis reports no event
                 await asyncio.sleep(0.05)
         assert await asyncio.to_thread(problem_ids) == []
         own, settings.SECRET_KEY = settings.SECRET_KEY, "of another process"

@@ -10,7 +10,6 @@ import signal
 import subprocess  # nosec B404
 import sys
 import time
-from argparse import ArgumentParser
 from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-from django.core.management import CommandError
+from django.core.management import CommandError, CommandParser
 from django.core.management.commands.runserver import Command as DjangoCommand
 from django.db import connections
 from django.utils import autoreload
@@ -42,9 +41,13 @@ POLL_SECONDS = 0.2
 
 class Command(DjangoCommand):
     help = "Serve the ASGI application of this project, and start again when its code changes."
+    # Set by Django's command.
+    addr: str
+    port: str
+    _raw_ipv6: bool
     _server: "DevelopmentServer | None" = None
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--debug-frames", action="store_true", help="Print each WebSocket frame, secrets masked.")
         if apps.is_installed("django.contrib.staticfiles"):
@@ -105,7 +108,7 @@ class Command(DjangoCommand):
         from tidewire.server.protocol import DirectProtocol  # noqa: PLC0415  # as above
 
         # An import that fails raises its own error, so that the reloader waits for a change of the file that it names.
-        application = prepared(import_string(settings.ASGI_APPLICATION))
+        application = prepared(import_string(getattr(settings, "ASGI_APPLICATION")))  # noqa: B009  # Channels' setting
         if options.get("use_static_handler") and (settings.DEBUG or options["insecure_serving"]):
             application = ASGIStaticFilesHandler(application)
         return DevelopmentServer(

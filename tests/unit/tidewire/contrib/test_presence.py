@@ -1,12 +1,12 @@
 """The mixins for presence: consumers of Channels in rooms, with changes, departures and anonymous visitors."""
 
-import asyncio
 import json
 
 from channels.auth import AuthMiddlewareStack
 from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.routing import URLRouter
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
 from django.test import TestCase
 from django.urls import path
 
@@ -116,7 +116,8 @@ class PresenceTests(TestCase):
             assert list(feature._rooms) == ["lobby"]
             await socket.close()
             assert not feature._rooms
-            assert not node.node.hub._subscriptions
+            followed = [each.topic for topics in node.node.hub._subscriptions.values() for each in topics]
+            assert "presence.lobby" not in followed
 
     async def test_the_name_of_a_room_is_checked(self):
         async with MemoryNode(application) as node:
@@ -127,7 +128,7 @@ class PresenceTests(TestCase):
     async def test_anonymous_visitors_count_by_their_session_or_their_address(self):
         clients = [self.async_client_class() for _ in range(2)]
         for client in clients:
-            session = await asyncio.to_thread(lambda client=client: client.session)
+            session = SessionStore()
             await session.asave()
             client.cookies["sessionid"] = session.session_key
         async with MemoryNode(application) as node:
