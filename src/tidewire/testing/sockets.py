@@ -235,8 +235,7 @@ def _is_close(message: Message) -> bool:
 
 def _content(message: Message) -> str | bytes:
     text: str | None = message.get("text")
-    data: bytes = message.get("bytes") or b""
-    return data if text is None else text
+    return bytes(message.get("bytes") or b"") if text is None else text
 
 
 def _event(message: Message) -> dict[str, Any] | None:
