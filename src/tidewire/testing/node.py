@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import connection, connections
 from django.utils.module_loading import import_string
 
 from tidewire import substitutes
@@ -104,6 +104,7 @@ class MemoryNode:
         self._use_layers(options)
         self._node = create_node(options, clock=self._clock.time)
         set_node(self._node)
+        self._connections = await sync_to_async(_keep_connections)()
         outbox.watchers.append(self._note)
         self._node.start_task("publishing", self._publish_committed)
         return self
@@ -124,6 +125,8 @@ class MemoryNode:
                     channel_layers.set(name, layer)
             substitutes.use({})
             self._clock.restore()
+            for kept in self._connections:
+                del kept.close_if_unusable_or_obsolete
 
     async def connect(
         self,
@@ -242,6 +245,22 @@ class MemoryNode:
             self._published.clear()
             while await sync_to_async(_publish_outbox)(self._publisher):  # noqa: ASYNC110  # no event reports a commit
                 await asyncio.sleep(PUBLISH_SECONDS)
+
+
+def _keep_connections() -> list[Any]:
+    """Keep the open database connections, and return them.
+
+    Channels closes old ones before each message. To Django a connection within a transaction is old, so that it would
+    close that of a `TestCase`, and the rest of the test would fail.
+    """
+    kept: list[Any] = connections.all(initialized_only=True)
+    for each in kept:
+        each.close_if_unusable_or_obsolete = _keep
+    return kept
+
+
+def _keep() -> None:
+    """Do nothing, in place of a method of a connection."""
 
 
 def _publish_outbox(publisher: Publisher) -> bool:
