@@ -1,4 +1,4 @@
-"""Files of a project whose own tests use a live server. `test_live_server.py` runs them by `manage.py test`."""
+"""Files of a project with live-server tests of its own. `test_live_server.py` runs them by `manage.py test`."""
 
 from tests.contract.runserver_project import FILES
 

@@ -16,7 +16,7 @@ from tidewire.contrib.presence import PresenceMixin, SyncPresenceMixin  # noqa: 
 
 
 class RoomConsumer(PresenceMixin, AsyncWebsocketConsumer):
-    """Shows who is in a room."""
+    """Shows the members of a room."""
 
     async def connect(self) -> None:
         await self.accept()

@@ -1,4 +1,4 @@
-"""Presence for any consumer of Channels: who is in a room, on all processes, without a dictionary in a cache.
+"""Presence for any consumer of Channels: the members of a room, on all processes, without a dictionary in a cache.
 
 A member leaves when the last of its sockets closes, and when a process dies. The node starts with the first consumer
 that joins, and needs the setting REDIS_URL.

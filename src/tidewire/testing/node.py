@@ -33,7 +33,7 @@ from tidewire.testing.streams import MemoryStreams
 HOST: Final = "testserver"
 # A row of the outbox is published this soon after its commit.
 PUBLISH_SECONDS: Final = 0.01
-# A test may have taken the streams away, and a socket can then follow nothing.
+# A test may have made the streams unavailable, and a socket can then follow nothing.
 SUBSCRIBE_SECONDS: Final = 1.0
 
 
@@ -141,8 +141,8 @@ class MemoryNode:
 
         Args:
             path: Path and query, such as `/ws/notifications/`.
-            client: A client of Django's tests, whose cookies the socket sends: `self.client` or `self.async_client`
-                after `force_login` or `aforce_login`.
+            client: A client of Django's tests: `self.client` or `self.async_client` after `force_login` or
+                `aforce_login`. The socket sends its cookies.
             headers: Headers of the handshake by name.
             subprotocols: Subprotocols that the client offers.
             scope: More of the ASGI scope, such as `user`, for a consumer without routes and authentication.

@@ -14,7 +14,7 @@ from tidewire.publishing import outbox
 class PublishedEvents:
     """Records the events that a block publishes by `publish`. Use it as a context manager, in any of Django's tests.
 
-    After the block it has the events whose transaction was committed, in their order. An event that was rolled back is
+    After the block it has the events of committed transactions, in their order. An event that was rolled back is
     not among them, nor is one whose transaction is still open after the block. The transaction that `TestCase` opens
     around a test does not count: an event that is published outside of the project's own `atomic()` raises
     `NotInTransaction`, as in production.

@@ -65,7 +65,7 @@ def _configure(options: dict[str, Any]) -> None:
 
 
 def _end_with_the_test() -> None:
-    # Not by `sys.stdin`, whose lock a thread must not hold when the interpreter ends.
+    # Not by `sys.stdin`: a thread must not hold its lock when the interpreter ends.
     os.read(0, 1)
     os._exit(1)
 

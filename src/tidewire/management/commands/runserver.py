@@ -1,7 +1,7 @@
 """`manage.py runserver`: Django's development server, which serves the project's ASGI application and its sockets.
 
-The application `tidewire` must stand before `django.contrib.staticfiles` in INSTALLED_APPS, whose command of this name
-serves no sockets.
+The application `tidewire` must stand before `django.contrib.staticfiles` in INSTALLED_APPS: the command of this name
+there serves no sockets.
 """
 
 import logging
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django.channels.server")
 
-# Django's exit status of a process whose code has changed.
+# Django's exit status for a change of the code.
 CHANGED = 3
 # Time for a process to close its sockets before it is killed.
 END_SECONDS = 10.0

@@ -32,7 +32,7 @@ HALL = Hall("hall")
 
 
 class TalkConsumer(LiveConsumer):
-    """Anybody may listen."""
+    """Needs no login."""
 
     async def authorize(self):
         return None
@@ -95,7 +95,7 @@ def say(number, *, rolled_back=False):
 
 
 class PublishingTests:
-    """The same in a test whose transaction never commits, and in one with real commits."""
+    """The same in a test that never commits its transaction, and in one with real commits."""
 
     async def test_a_committed_event_reaches_the_socket(self):
         async with MemoryNode(application) as node:

@@ -17,7 +17,7 @@ def say(number):
 
 
 class PublishedTests:
-    """The same in a test whose transaction never commits, and in one with real commits."""
+    """The same in a test that never commits its transaction, and in one with real commits."""
 
     def setUp(self):
         self.wake, publisher.wake = publisher.wake, lambda: None
