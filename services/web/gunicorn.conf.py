@@ -1,17 +1,11 @@
 """Gunicorn's settings for the web service: threads, behind nginx, with metrics shared across its processes."""
 
 import os
-import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dashboard.env import read_env
 from dashboard.logs import logging_config
-
-if TYPE_CHECKING:
-    from gunicorn.arbiter import Arbiter
-    from gunicorn.workers.base import Worker
+from tidewire.gunicorn import child_exit, on_starting  # noqa: F401  # hooks of Gunicorn
 
 # Read here too, so that a missing variable ends the master with its message instead of restarting workers for ever.
 env = read_env()
@@ -27,15 +21,10 @@ if not env.debug and not (env.static_root / "staticfiles.json").is_file():
         "run services/web/manage.py collectstatic"
     )
 
-# prometheus_client reads this when first imported, in each process; without it a scrape would cover one process only.
-_metrics_dir = os.environ.setdefault(
-    "PROMETHEUS_MULTIPROC_DIR", str(Path(tempfile.gettempdir()) / f"tidewire-web-{os.getpid()}")
-)
-
 wsgi_app = "web.wsgi:application"
 bind = env.web_bind
 # Like "gthread", but its port closes first on shutdown.
-worker_class = "web.closing_worker.ClosingWorker"
+worker_class = "tidewire.gunicorn_worker.ClosingWorker"
 workers = env.web_workers
 threads = env.web_threads
 # The heartbeat file must not wait for a disk; only Linux has this directory.
@@ -55,22 +44,3 @@ logconfig_dict = logging_config(
 ) | {"loggers": {name: {"handlers": [], "level": env.log_level, "propagate": True} for name in ("gunicorn.error",)}}
 # Two instances on one machine would compete for this socket in the home directory, and it is not used here.
 control_socket_disable = True
-
-
-def on_starting(server: "Arbiter") -> None:
-    """Refuse greenlets with a one-line error, and delete an earlier run's counts, which would be added."""
-    # Checked by module, since a class may have several names and subclasses.
-    modules = {base.__module__.rpartition(".")[2] for base in server.cfg.worker_class.__mro__}
-    if not modules.isdisjoint({"ggevent", "geventlet"}):
-        # The library refuses them too, but in every worker and with a traceback.
-        name = server.cfg.settings["worker_class"].get()
-        sys.exit(f"tidewire cannot start: it needs real threads, and not --worker-class {name}: leave the option out")
-    Path(_metrics_dir).mkdir(parents=True, exist_ok=True)
-    for counts in Path(_metrics_dir).glob("*.db"):
-        counts.unlink()
-
-
-def child_exit(_server: "Arbiter", worker: "Worker") -> None:
-    from tidewire.publishing import ended_workers  # noqa: PLC0415 - needs the directory above
-
-    ended_workers.collect(Path(_metrics_dir), worker.pid)

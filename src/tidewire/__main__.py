@@ -57,6 +57,8 @@ def _launch(arguments: Sequence[str]) -> None:
         from daphne.cli import CommandLineInterface
 
         from tidewire.server.daphne import TidewireServer
+        from tidewire.server.frame_log import LoggedProtocol
+        from tidewire.server.protocol import DirectProtocol
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("daphne", "twisted", "autobahn"):
             raise
@@ -77,10 +79,17 @@ def _launch(arguments: Sequence[str]) -> None:
                 "--admin-port", type=int, help="Port of health and metrics (default: the setting ADMIN_PORT, else none)"
             )
             self.parser.add_argument("--admin-host", help="Its address (default: the setting ADMIN_HOST: 127.0.0.1)")
+            self.parser.add_argument(
+                "--debug-frames", action="store_true", help="Print each WebSocket frame, with secrets masked"
+            )
 
         def run(self, args: Sequence[str]) -> None:
             options = self.parser.parse_args(args)
-            self.server_class = functools.partial(TidewireServer, admin=(options.admin_host, options.admin_port))
+            self.server_class = functools.partial(
+                TidewireServer,
+                admin=(options.admin_host, options.admin_port),
+                protocol=LoggedProtocol if options.debug_frames else DirectProtocol,
+            )
             super().run(args)
 
         def load_asgi_app(self, asgi_app_path: str) -> Any:

@@ -57,6 +57,11 @@ def claim_task(scope: Scope, task: object) -> None:
     _tell(scope, "claim_task", task)
 
 
+def on_end(scope: Scope, callback: Callable[[], object]) -> None:
+    """Let tidewire's server call `callback` when a socket of an application that is no live consumer has ended."""
+    _tell(scope, "add_cleanup", callback)
+
+
 def _tell(scope: Scope, name: str, value: object) -> None:
     """Call a method of tidewire's server. Other servers have none."""
     method = getattr((scope.get("extensions") or {}).get("tidewire.writer"), name, None)

@@ -17,13 +17,17 @@ from django.utils.module_loading import import_string
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
+from tidewire import key_fingerprint
 from tidewire.auth.wrappers import checks_origin, is_origin_check, wrappers
 from tidewire.conf import settings
+from tidewire.redis.keys import Keys
 
 PAGE = "See docs/checks.md, {}."
 MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
 TICKETS = "tidewire.auth.pages.TicketMiddleware"
+# Applications with a `runserver` of their own; the first in INSTALLED_APPS wins.
+RUNSERVERS = ("django.contrib.staticfiles", "daphne")
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 # A relay polls every few seconds; a row that waited for this long has no publisher.
 RELAY_SECONDS = 60
@@ -141,6 +145,25 @@ def check_static_files(app_configs: Sequence[AppConfig] | None = None, **_option
     ]
 
 
+@register(Tags.staticfiles)
+def check_runserver(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Return a warning if `manage.py runserver` is another application's command, which may serve no sockets."""
+    if not getattr(django_settings, "ASGI_APPLICATION", None):
+        return []
+    names = [application.name for application in apps.get_app_configs()]
+    before = [name for name in names[: names.index("tidewire")] if name in RUNSERVERS]
+    if not before:
+        return []
+    return [
+        _message(
+            Warning,
+            "W016",
+            f"tidewire stands behind {before[0]} in INSTALLED_APPS, whose runserver is used instead of tidewire's.",
+            'Move "tidewire" before it.',
+        )
+    ]
+
+
 @register(Tags.security, deploy=True)
 def check_deployment(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
     """Return the problems of a deployment with several processes: the layer and the origin check."""
@@ -207,6 +230,7 @@ def _check_redis() -> Iterator[CheckMessage]:
     try:
         yield from _check_writes(redis, f"{options.PREFIX}:check", prefix)
         yield from _check_eviction(redis)
+        yield from _check_keys(redis, Keys(options.PREFIX))
     except (RedisError, OSError) as error:
         yield _message(
             Warning,
@@ -251,6 +275,24 @@ def _check_eviction(redis: Redis) -> Iterator[CheckMessage]:
             "W011",
             f"Redis evicts keys (maxmemory-policy {policy}): events and presence can disappear without an error.",
             "Set maxmemory-policy noeviction, or use a Redis of its own for caches.",
+        )
+
+
+def _check_keys(redis: Redis, keys: Keys) -> Iterator[CheckMessage]:
+    try:
+        seconds, _ = redis.time()
+        names: Any = redis.zrangebyscore(keys.nodes, seconds * 1000, "+inf")
+    except NoPermissionError:
+        # The commands that matter were checked before.
+        return
+    differing, known = key_fingerprint.others([name.decode() for name in names])
+    if differing:
+        yield _message(
+            Warning,
+            "W017",
+            f"{differing} of {known} ws nodes have another SECRET_KEY than this process: they refuse its sessions and "
+            "tickets.",
+            "Give all processes the same SECRET_KEY, and restart those that started with another.",
         )
 
 

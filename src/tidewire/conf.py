@@ -141,6 +141,9 @@ class Settings:
     SLOW_CONSUMER_SECONDS: Seconds = 5.0
     """A connection that remains above MAX_BACKLOG_BYTES for this long is closed with 4001."""
 
+    PROXY_READ_SECONDS: Seconds = 60.0
+    """The proxy ends a connection that is idle for this long (`proxy_read_timeout`). See `--ping-interval`."""
+
     LIMIT_REQUESTS: bool = False
     """Limit plain requests and handshakes by the next three settings, and answers to 30 s. False: as stock Daphne."""
     HANDSHAKE_SECONDS: Seconds = 10.0

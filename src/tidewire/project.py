@@ -42,6 +42,11 @@ def load_application(path: str) -> Any:
         application = getattr(application, part, None)
         if application is None:
             raise ImproperlyConfigured(f"{module_name} has no {name or 'application'!r}: name it as module:application")
+    return prepared(application)
+
+
+def prepared(application: Any) -> Any:
+    """Return an application as the server serves it. Raises `ImproperlyConfigured` if its channel layer is missing."""
     if settings.configured and "default" in getattr(settings, "CHANNEL_LAYERS", {}):
         # A layer that cannot be made would fail each socket.
         require_layer("default")

@@ -24,7 +24,14 @@ EXIT_SECONDS = 40.0
 class ChatServer:
     """A process that serves the chat. The environment chooses the channel layer, and settings for one test."""
 
-    def __init__(self, directory: Path, layer: str, application: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        layer: str,
+        application: str,
+        environment: dict[str, str],
+        options: tuple[str, ...] = (),
+    ) -> None:
         self.port, self.admin_port = free_port(), free_port()
         self.record = directory / "record"
         self.log = directory / "log"
@@ -40,6 +47,7 @@ class ChatServer:
                 [
                     *(sys.executable, "-m", "tidewire", application),
                     *("-b", LOOPBACK, "-p", str(self.port), "--admin-port", str(self.admin_port)),
+                    *options,
                 ],
                 cwd=ROOT,
                 env=self.environment,
@@ -88,10 +96,15 @@ class ChatServer:
 
 @contextlib.contextmanager
 def chat_server(
-    directory: Path, layer: str = "memory", *, application: str = APPLICATION, **environment: str
+    directory: Path,
+    layer: str = "memory",
+    *,
+    application: str = APPLICATION,
+    options: tuple[str, ...] = (),
+    **environment: str,
 ) -> Iterator[ChatServer]:
     """Run the server until the block ends."""
-    server = ChatServer(directory, layer, application, environment)
+    server = ChatServer(directory, layer, application, environment, options)
     try:
         yield server
     finally:

@@ -349,3 +349,14 @@ def test_a_missing_extra_is_named_with_its_command(tmp_path, name):
     assert line == (
         f"tidewire did not start: the server needs {name}, which is not installed: pip install 'tidewire[daphne]'"
     )
+
+
+async def test_frames_are_printed_on_demand(tmp_path):
+    with chat_server(tmp_path, options=("--debug-frames",)) as server:
+        async with server.sockets("chat/lobby") as (client,):
+            await client.send(say("hi", token="s3cret"))
+            await asyncio.wait_for(client.recv(), WAIT_SECONDS)
+        shown = await until(lambda: [line for line in server.log.read_text().splitlines() if "/ws/chat/lobby/" in line])
+    assert any(re.search(r' <- /ws/chat/lobby/ \d+ B :\d+ .*"token": "\*\*\*"', line) for line in shown)
+    assert any(re.search(r' -> /ws/chat/lobby/ 17 B :\d+ {"message": "hi"}$', line) for line in shown)
+    assert "s3cret" not in server.log.read_text()

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 from tidewire import metrics
 from tidewire.conf import settings
 from tidewire.families import family
-from tidewire.presence import TAG_BITS, Members, PresenceKey, Touched, version_number
+from tidewire.presence import TAG_BITS, Members, Presence, PresenceKey, Touched, version_number
 from tidewire.presence.witness import Witness
 from tidewire.redis.clients import redis_client, script
 from tidewire.redis.connections import after_write
 from tidewire.redis.keys import Keys
+from tidewire.substitutes import substitute
 
 # Number of entries per sweep, so that a node's death never blocks Redis or the event loop for long.
 SWEEP_ENTRIES = 500
@@ -233,8 +234,14 @@ async def _scan(redis: Any, key: str) -> Any:
             return
 
 
-def presence_store() -> RedisPresence:
+def presence_store() -> Presence:
     """Return the presence store under the configured prefix."""
+    store: Presence | None = substitute("presence")
+    return redis_presence() if store is None else store
+
+
+def redis_presence() -> RedisPresence:
+    """Return the presence store in Redis."""
     options = settings()
     return RedisPresence(
         Keys(options.PREFIX),

@@ -20,7 +20,7 @@ can appear behind a newer one. A row without a number is newer than all numbered
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -37,6 +37,9 @@ from tidewire.streams import Encoded
 from tidewire.topics import check_name
 
 logger = logging.getLogger(__name__)
+
+# Called with the events of each `publish`, before their commit. Only tests watch: see `tidewire.testing`.
+watchers: list[Callable[[Sequence[StreamEvent]], None]] = []
 
 
 def publish(topic: str, event: StreamEvent) -> None:
@@ -96,7 +99,7 @@ def publish_all(topic: str, events: Sequence[StreamEvent]) -> None:
     """
     rows: list[tuple[str, UUID, str]] = []
     for event in events:
-        if not connection.in_atomic_block:
+        if not in_transaction():
             raise NotInTransaction(f"{event.type}: publish inside transaction.atomic(), with what happened")
         if topic != event.topic:
             raise ValueError(f"{event.type} is an event of {event.topic!r}, not of {topic!r}")
@@ -113,6 +116,18 @@ def publish_all(topic: str, events: Sequence[StreamEvent]) -> None:
         logger.info("event in the outbox", extra={"type": kind, "topic": topic, "event_id": str(event_id)})
     # Robust: the action is committed, so its response must not report a failure.
     transaction.on_commit(publisher.wake, robust=True)
+    for watch in watchers:
+        watch(events)
+
+
+def in_transaction() -> bool:
+    """Return whether a transaction of the project is open, as its own code would find it in production.
+
+    The one that Django's `TestCase` opens around each test does not count: without that, a test would pass although the
+    project forgot `transaction.atomic()`.
+    """
+    blocks = connection.atomic_blocks
+    return connection.in_atomic_block and not all(getattr(block, "_from_testcase", False) for block in blocks)
 
 
 def _insert(topic: str, rows: Sequence[tuple[str, UUID, str]]) -> None:

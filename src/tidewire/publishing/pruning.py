@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError
 from django.db.models import QuerySet
 
 from tidewire.exceptions import RedisUnavailable
-from tidewire.presence.redis import presence_store
+from tidewire.presence.redis import redis_presence
 from tidewire.publishing import sequencing
 from tidewire.publishing.background import background
 
@@ -83,7 +83,7 @@ def prune() -> None:
 
 
 def _prune_versions() -> None:
-    background().run(presence_store().prune(), seconds=REDIS_SECONDS)
+    background().run(redis_presence().prune(), seconds=REDIS_SECONDS)
 
 
 register("versions", _prune_versions)

@@ -4,6 +4,7 @@ There is one node per event loop, started at its first use, because Daphne has n
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
@@ -25,7 +26,7 @@ def register(feature: type[F]) -> type[F]:
     return feature
 
 
-def create_node(options: Settings) -> Node:
+def create_node(options: Settings, *, clock: Callable[[], float] = time.monotonic) -> Node:
     """Create a node with the stores and the layer of the settings, and with all registered features."""
     return Node(
         options,
@@ -33,6 +34,7 @@ def create_node(options: Settings) -> Node:
         presence_store=presence_store(),
         streams=stream_store(),
         features=_registered,
+        clock=clock,
     )
 
 

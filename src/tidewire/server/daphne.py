@@ -41,7 +41,7 @@ from tidewire.server.foreign_sockets import ForeignSockets
 from tidewire.server.garbage_collection import freeze_startup_objects
 from tidewire.server.inbound import InboundLimits
 from tidewire.server.node import Node
-from tidewire.server.protocol import create_protocol_class, limit_read_size
+from tidewire.server.protocol import DirectProtocol, create_protocol_class, limit_read_size
 from tidewire.server.watchdog import EndOfHang, Watchdog
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,10 @@ CHECK_SECONDS = 0.1
 
 
 class TidewireServer(Server):
-    """Serves an ASGI application as Daphne does; all differences are in this class."""
+    """Serves an ASGI application as Daphne does; all differences are in this class.
+
+    `admin` is the address of the admin port, `protocol` the class of its sockets.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class TidewireServer(Server):
         endpoints: Sequence[str] = (),
         *,
         admin: tuple[str | None, int | None] = (None, None),
+        protocol: type[DirectProtocol] = DirectProtocol,
         **options: Any,
     ) -> None:
         # Checked first, so that a project gets an error before the server has started anything.
@@ -80,6 +84,14 @@ class TidewireServer(Server):
             options["http_timeout"] = REQUEST_SECONDS
         options["signal_handlers"] = False
         super().__init__(application, [_with_backlog(endpoint) for endpoint in endpoints], **options)
+        if self.ping_interval >= limits.PROXY_READ_SECONDS:
+            logger.warning(
+                "tidewire.W018: pings are sent every %s s, but a proxy ends an idle connection after %s s "
+                "(PROXY_READ_SECONDS): give a shorter --ping-interval, or the proxy a longer timeout",
+                self.ping_interval,
+                limits.PROXY_READ_SECONDS,
+            )
+        self._protocol = protocol
         self._ports: list[Any] = []
         self._drainer: Drainer | None = None
         self.foreign = ForeignSockets(limit_bytes=limits.MAX_BACKLOG_BYTES, slow_seconds=limits.SLOW_CONSUMER_SECONDS)
@@ -200,7 +212,7 @@ class TidewireServer(Server):
         globalLogPublisher.addObserver(observer)
         freeze_startup_objects()
         limit_read_size()
-        self.ws_factory.protocol = create_protocol_class(self.ws_factory, self._inbound_limits)
+        self.ws_factory.protocol = create_protocol_class(self.ws_factory, self._inbound_limits, self._protocol)
         limits = server_settings()
         if limits.LIMIT_REQUESTS:
             handshake.limit_requests(
@@ -215,11 +227,9 @@ class TidewireServer(Server):
         limits = server_settings()
         host, port = self._admin_address
         try:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._on_signal)
+            self._handle_signals()
             metrics.DRAIN_LIMIT_SECONDS.set(limits.DRAIN_SECONDS + DRAIN_MARGIN_SECONDS)
-            self._drainer = Drainer(AllSockets(self.foreign, limits), stop_listening=self.stop_listening)
+            self._drainer = self._create_drainer()
             if port:
                 listen_admin(
                     host,
@@ -244,6 +254,14 @@ class TidewireServer(Server):
             logger.exception("a step of the start failed")
             self._fail(f"{type(error).__name__}: {error}")
 
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _create_drainer(self) -> Drainer:
+        return Drainer(AllSockets(self.foreign, server_settings()), stop_listening=self.stop_listening)
+
     def _fail(self, reason: str) -> None:
         """End the process with an exit code other than 0: the command line checks `abort_start`."""
         # Not logged: a project's LOGGING may send it elsewhere, or nowhere.
@@ -255,6 +273,10 @@ class TidewireServer(Server):
         """Let a node that has started use this server's drain. A server without a node costs nothing while idle."""
         assert self._drainer is not None
         started.serve(self._drainer, self._on_signal)
+        self._supervise()
+
+    def _supervise(self) -> None:
+        """Let a process beside this one watch the listener, and end this process if its loop hangs."""
         if self._watchdog is None:
             self._watch()
             self._end_of_hang.postpone()

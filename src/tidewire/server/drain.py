@@ -61,10 +61,11 @@ class Drained(Protocol):
 
 
 class Drainer:
-    """Takes a node out of service within `DRAIN_SECONDS`, once."""
+    """Takes a node out of service within `DRAIN_SECONDS`, once. Sockets that are not `paced` are closed together."""
 
-    def __init__(self, node: Drained, *, stop_listening: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, node: Drained, *, stop_listening: Callable[[], Awaitable[None]], paced: bool = True) -> None:
         self._node = node
+        self._paced = paced
         self._stop_listening = stop_listening
         self._close_now = asyncio.Event()
         self.state: State = "listening"
@@ -98,7 +99,7 @@ class Drainer:
         connections = list(self._node.connections)
         seconds = self._node.settings.DRAIN_SECONDS * CLOSING_PART
         logger.info("draining %d connections over %.0f s", len(connections), seconds)
-        if len(connections) <= UNPACED_CONNECTIONS:
+        if not self._paced or len(connections) <= UNPACED_CONNECTIONS:
             seconds = 0.0
         await self._close(connections, seconds)
         await self._wait_until_gone(set(connections), self._node.settings.DRAIN_SECONDS - seconds)

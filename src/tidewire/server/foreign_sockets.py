@@ -6,10 +6,12 @@ close codes of the WebSocket protocol.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from tidewire import metrics
 from tidewire.close_codes import CloseCode
+from tidewire.fanout.connection import attempt
 
 # RFC 6455's registry: the service is restarted; try again later.
 RESTART = 1012
@@ -36,6 +38,7 @@ class ForeignSocket:
     """A socket. `consumer` is the name of the class that serves it, `tasks` are its own tasks."""
 
     __slots__ = (
+        "_cleanups",
         "_close_code",
         "_opened_at",
         "_protocol",
@@ -57,6 +60,14 @@ class ForeignSocket:
         self._opened_at: float | None = None
         self._result = "failed"
         self._close_code: int | None = None
+        self._cleanups: tuple[Callable[[], object], ...] = ()
+
+    def add_cleanup(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once the socket is closed; at once if it is closed already."""
+        if self.is_closed:
+            attempt(callback)
+        else:
+            self._cleanups = (*self._cleanups, callback)
 
     def rejected(self) -> None:
         """Count a handshake that the application refuses."""
@@ -77,6 +88,9 @@ class ForeignSocket:
     def closed(self, code: int) -> None:
         """Count the end of the socket, or of its handshake."""
         self.is_closed = True
+        cleanups, self._cleanups = self._cleanups, ()
+        for callback in cleanups:
+            attempt(callback)
         if self._opened_at is None:
             metrics.CONNECTS.labels(self.consumer, self._result).inc()
             return

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from channels.layers import BaseChannelLayer
 
-from tidewire import metrics
+from tidewire import key_fingerprint, metrics
 from tidewire.asgi import ABNORMAL_CLOSURE
 from tidewire.close_codes import CloseCode
 from tidewire.conf import Settings
@@ -100,7 +100,7 @@ class Node:
         )
         self.presence = NodePresence(
             presence_store,
-            node=self.name,
+            node=key_fingerprint.named(self.name),
             touch_seconds=settings.TOUCH_SECONDS,
             announce=self.announce,
             # Of all writes of a node, only the touch of its lease is certain to occur every second.

@@ -152,6 +152,11 @@ class DirectProtocol(LimitedProtocol):
         if self.foreign is not None:
             self.foreign.tasks = (*self.foreign.tasks, task)
 
+    def add_cleanup(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when the socket has ended."""
+        if self.foreign is not None:
+            self.foreign.add_cleanup(callback)
+
     def _drop_handshake_attributes(self) -> None:
         self.request = _Path(self.request.path)
         attributes = self.__dict__
@@ -365,7 +370,9 @@ def limit_read_size() -> None:
     Server.bufferSize = READ_BYTES
 
 
-def create_protocol_class(factory: WebSocketFactory, limits: InboundLimits) -> type[DirectProtocol]:
+def create_protocol_class(
+    factory: WebSocketFactory, limits: InboundLimits, base: type[DirectProtocol] = DirectProtocol
+) -> type[DirectProtocol]:
     """Create the protocol class for a factory, with the attributes that autobahn would set on every connection."""
     sample = WebSocketProtocol()
     sample.factory = factory
@@ -380,7 +387,7 @@ def create_protocol_class(factory: WebSocketFactory, limits: InboundLimits) -> t
     shared["openHandshakeTimeout"] = factory.openHandshakeTimeout
     shared["closeHandshakeTimeout"] = CLOSE_ANSWER_SECONDS
     shared["limits"] = limits
-    return type("DirectProtocol", (DirectProtocol,), shared)
+    return type(base.__name__, (base,), shared)
 
 
 # Attributes that are set on each connection, or replaced by this module.

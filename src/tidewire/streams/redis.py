@@ -10,7 +10,8 @@ from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryErro
 from tidewire.conf import settings
 from tidewire.redis.clients import redis_client, script
 from tidewire.redis.keys import Keys
-from tidewire.streams import Appended, Encoded, Entry, Stamp
+from tidewire.streams import Appended, Encoded, Entry, Stamp, Streams
+from tidewire.substitutes import substitute
 from tidewire.topics import Position
 
 # The fields of the hash with a topic's position.
@@ -154,7 +155,10 @@ def _is_topic_error(error: Exception) -> bool:
     return not str(error).startswith(_SERVER_ERROR_PREFIXES)
 
 
-def stream_store() -> RedisStreams:
+def stream_store() -> Streams:
     """Return the streams under the configured prefix."""
+    store: Streams | None = substitute("streams")
+    if store is not None:
+        return store
     options = settings()
     return RedisStreams(Keys(options.PREFIX), length=options.HISTORY_LENGTH, seconds=options.HISTORY_SECONDS)

@@ -1,11 +1,16 @@
 """The system checks that ask Redis and the database."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
 from tidewire import checks, conf
 from tidewire.models import OutboxEvent
+from tidewire.redis.keys import Keys
+from tidewire.server.current_node import create_node
+
+WAIT_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -65,3 +70,23 @@ def test_rows_that_nothing_publishes_are_named():
     OutboxEvent.objects.filter(pk=row.pk).update(created_at=datetime(2020, 1, 1, tzinfo=UTC))
     [problem] = checks._check_outbox()
     assert problem.id == "tidewire.W013"
+
+
+async def test_a_node_with_another_secret_key_is_named(redis_options, redis_server, settings):
+    """A real node registers its name; the check runs with the key of another process."""
+    settings.SECRET_KEY_FALLBACKS = []
+    this_node = create_node(conf.settings())
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await asyncio.to_thread(redis_server.client.zcard, Keys(this_node.settings.PREFIX).nodes):  # noqa: ASYNC110  # Redis reports no event
+                await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(problem_ids) == []
+        own, settings.SECRET_KEY = settings.SECRET_KEY, "of another process"
+        [problem] = await asyncio.to_thread(lambda: list(checks._check_redis()))
+        assert problem.id == "tidewire.W017"
+        assert problem.msg.startswith("1 of 1 ws nodes")
+        # During a rotation some processes have the old key still.
+        settings.SECRET_KEY_FALLBACKS = [own]
+        assert await asyncio.to_thread(problem_ids) == []
+    finally:
+        await this_node.stop()

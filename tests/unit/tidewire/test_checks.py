@@ -1,6 +1,7 @@
 """The system checks of settings: the problem that each finds, and the silence on good settings."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -209,3 +210,21 @@ def test_the_page_has_a_section_for_each_check():
     page = (ROOT / "docs/checks.md").read_text(encoding="utf-8")
     numbers = sorted(set(re.findall(r'"([EWI]0\d\d)"', source)), key=lambda number: number[1:])
     assert re.findall(r"^## (\w+)", page, re.MULTILINE) == numbers
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["tidewire", "django.contrib.staticfiles", "daphne"], []),
+        (["django.contrib.auth", "tidewire"], []),
+        (["django.contrib.staticfiles", "tidewire"], ["W016"]),
+        (["daphne", "tidewire", "django.contrib.staticfiles"], ["W016"]),
+    ],
+)
+def test_an_application_whose_runserver_is_used_instead(settings, monkeypatch, names, expected):
+    settings.ASGI_APPLICATION = "project.asgi.application"
+    monkeypatch.setattr(checks.apps, "get_app_configs", lambda: [SimpleNamespace(name=name) for name in names])
+    assert ids(checks.check_runserver()) == expected
+    # A service of pages alone has no sockets to serve.
+    del settings.ASGI_APPLICATION
+    assert ids(checks.check_runserver()) == []

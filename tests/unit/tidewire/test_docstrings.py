@@ -67,6 +67,11 @@ NO_EXAMPLE = {
     "tidewire.models.OutboxEvent": TABLE,
     "tidewire.models.PublisherTurn": TABLE,
     "tidewire.models.TopicSequence": TABLE,
+    "tidewire.testing.MemorySocket.open": "MemoryNode.connect calls it",
+    **{
+        f"tidewire.contrib.presence.{name}.websocket_disconnect": CHANNELS
+        for name in ("PresenceMixin", "SyncPresenceMixin")
+    },
 }
 
 

@@ -16,6 +16,7 @@ from tidewire.auth.revoked import Revoked
 from tidewire.contrib.edit_lease.topic import LeaseAsk, LeaseHandOver, LeaseKeep, LeaseStatus
 from tidewire.contrib.operations.reports import NodeReport
 from tidewire.contrib.operations.topic import OperationsStatus
+from tidewire.contrib.presence import RoomMembers
 from tidewire.events import Drain, Error, Event, Ping, Pong, Resumed, Stale, StateEvent, StreamEvent, decode_any
 from tidewire.exceptions import MalformedEvent
 
@@ -30,6 +31,7 @@ EXAMPLES: list[Event] = [
     Drain(reconnect_in_seconds=3.2),
     Stale(stale=True),
     Revoked(id=ID, offset=3, mark="9f31c0aa12de", user="7", session="9a5e3f1f3a3b2c1d", final=True),
+    RoomMembers(topic="presence.lobby", version=7, count=2, names=("ada", "visitor-5f0c1f9e0c")),
     LeaseStatus(topic="lease.plan", version=5, holder="ada", asker="bob", lease_seconds=20.0, answer_seconds=30.0),
     LeaseAsk(),
     LeaseHandOver(asker="bob"),

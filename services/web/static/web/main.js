@@ -1,7 +1,7 @@
 // The entry point of all pages for authenticated users: the header's two sockets, then the page's own.
 
 import { Live } from "../tidewire/client.js";
-import { CatchUp } from "./catch-up.js";
+import { CatchUp } from "../tidewire/catch-up.js";
 import { isKept } from "./clock.js";
 import { notifyDesktop } from "./desktop.js";
 import { Drafts, listUnsaved } from "./drafts.js";

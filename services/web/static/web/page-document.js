@@ -1,7 +1,7 @@
 // A document that is read or edited: its other users, and whether it changed since this page was rendered.
 
 import { showStatuses } from "./badges.js";
-import { fetchPage } from "./catch-up.js";
+import { fetchPage } from "../tidewire/catch-up.js";
 import { announceEditing } from "./editing.js";
 import { unsaved } from "./editor.js";
 import { EditLease } from "./lease.js";

@@ -1,7 +1,7 @@
 // The list of documents: badges from its socket, titles and times from notifications.
 
 import { showStatuses } from "./badges.js";
-import { fetchPage } from "./catch-up.js";
+import { fetchPage } from "../tidewire/catch-up.js";
 import { written } from "./people.js";
 import { timeElement } from "./times.js";
 

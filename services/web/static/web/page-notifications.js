@@ -1,6 +1,6 @@
 // The list of notifications: new ones appear at the top of its first page.
 
-import { fetchPage } from "./catch-up.js";
+import { fetchPage } from "../tidewire/catch-up.js";
 import { element, face, written } from "./people.js";
 import { phrase } from "./news.js";
 import { timeElement } from "./times.js";

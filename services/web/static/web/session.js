@@ -2,7 +2,7 @@
 // not prove that a session has ended, or that it cannot return, so the pages are asked.
 
 import { Timer, moment, since } from "../tidewire/stopwatch.js";
-import { ANSWER_MS, fetchPage } from "./catch-up.js";
+import { ANSWER_MS, fetchPage } from "../tidewire/catch-up.js";
 import { setTime } from "./clock.js";
 
 // Close codes that concern the session (tidewire/close_codes.py).

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from tidewire.conf import settings
-from tidewire.contrib.edit_lease import EditLease, Move, Moved
+from tidewire.contrib.edit_lease import EditLease, EditLeases, Move, Moved
 from tidewire.redis.clients import redis_client, script
 from tidewire.redis.keys import Keys
+from tidewire.substitutes import substitute
 
 
 class RedisEditLeases:
@@ -37,8 +38,11 @@ class RedisEditLeases:
         return [EditLease(holder or None, asker or None) for holder, asker in results]
 
 
-def edit_lease_store() -> RedisEditLeases:
+def edit_lease_store() -> EditLeases:
     """Return the store of edit leases under the configured prefix."""
+    store: EditLeases | None = substitute("edit leases")
+    if store is not None:
+        return store
     options = settings()
     return RedisEditLeases(
         Keys(options.PREFIX),

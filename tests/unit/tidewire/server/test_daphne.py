@@ -50,3 +50,10 @@ def test_a_client_that_left_during_the_handshake_is_not_kept():
     assert list(server.connections) == [gone]
     server.protocol_disconnected(here)
     assert not server._detached
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(20, False), (59, False), (60, True), (300, True)])
+def test_pings_that_come_after_the_proxy_s_timeout_are_a_warning(caplog, seconds, warned):
+    """The proxy ends an idle connection with 1006, and users see a reconnect every minute."""
+    TidewireServer(None, ["tcp:port=0:interface=127.0.0.1"], ping_interval=seconds)
+    assert ("tidewire.W018" in caplog.text) == warned

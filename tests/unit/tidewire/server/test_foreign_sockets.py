@@ -149,3 +149,22 @@ async def test_a_closed_socket_makes_no_task_wait(sockets):
 @pytest.mark.parametrize(("message", "size"), [({"text": "four"}, 4), ({"bytes": b"123"}, 3), ({"text": None}, 0)])
 def test_the_size_of_a_message(message, size):
     assert size_of(message) == size
+
+
+def test_what_a_consumer_holds_is_released_once_when_its_socket_closes(sockets):
+    """Whatever happens to the consumer: it may have failed, or may wait for ever."""
+    released = []
+
+    def fail():
+        raise ZeroDivisionError
+
+    socket = opened(sockets)
+    socket.add_cleanup(lambda: released.append("first"))
+    socket.add_cleanup(fail)
+    socket.add_cleanup(lambda: released.append("second"))
+    assert released == []
+    sockets.closed(socket, 1006)
+    socket.closed(1006)
+    assert released == ["first", "second"]
+    socket.add_cleanup(lambda: released.append("late"))
+    assert released == ["first", "second", "late"]

@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from web.closing_worker import ClosingWorker
+from tidewire.gunicorn_worker import ClosingWorker
 
 
 class Listener:
