@@ -15,7 +15,7 @@ DEFAULTS = ("--verbosity", "0", "--websocket_connect_timeout", "20")
 
 
 def main() -> None:
-    """Start serving; return once the process is drained. `drain`, `bench` and `init` as the first argument are commands."""
+    """Start serving, and return once the process is drained; or run a command: `drain`, `bench` or `init`."""
     if sys.argv[1:2] == ["drain"]:
         from tidewire.server.drain_command import drain
 
