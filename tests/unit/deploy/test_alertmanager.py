@@ -50,7 +50,7 @@ INCIDENTS = {
     "a relay is gone while a node is lost": ("NodeLost ScrapeMissing:relay", "NodeLost ScrapeMissing:relay"),
     "every save fails": ("SavesFail", "SavesFail"),
     "the disk is full": (
-        "DiskFull DiskLow WebErrors SavesFail PostgresConnections",
+        "DiskFull DiskLow WebErrors SavesFail RelayStuck OutboxStuck PostgresConnections",
         "DiskFull PostgresConnections",
     ),
 }
