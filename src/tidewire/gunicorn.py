@@ -12,9 +12,11 @@ from typing import Any, Final
 
 __all__ = ["METRICS_DIR", "child_exit", "on_starting"]
 
-METRICS_DIR: Final = Path(
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(Path(tempfile.gettempdir()) / f"tidewire-web-{os.getpid()}"))
-)
+_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_DIR: Final = Path(os.environ.get(_VARIABLE) or Path(tempfile.gettempdir()) / f"tidewire-web-{os.getpid()}")
+if "prometheus_client" not in sys.modules:
+    # Set in no other process than Gunicorn's: a test or a tool may import this module too, and count in its memory.
+    os.environ[_VARIABLE] = str(METRICS_DIR)
 
 
 def on_starting(server: Any) -> None:
@@ -35,6 +37,11 @@ def on_starting(server: Any) -> None:
         # The library refuses them too, but in every worker and with a traceback.
         name = server.cfg.settings["worker_class"].get()
         sys.exit(f"tidewire cannot start: it needs real threads, and not --worker-class {name}: leave the option out")
+    if _VARIABLE not in os.environ:
+        sys.exit(
+            "tidewire cannot start: prometheus_client was imported before tidewire.gunicorn, so workers count apart:"
+            " import tidewire.gunicorn first in gunicorn.conf.py"
+        )
     METRICS_DIR.mkdir(parents=True, exist_ok=True)
     for counts in METRICS_DIR.glob("*.db"):
         counts.unlink()

@@ -11,6 +11,8 @@ TASKS = (
     "redis clock",
     "delivery",
     "reporting",
+    # Of tidewire.testing alone.
+    "publishing",
 )
 DATABASE_ERROR_KINDS = ("timeout", "connection")
 REDIS_ERROR_KINDS = ("timeout", "connection", "other")

@@ -76,7 +76,7 @@ def test_the_load_test_accounts_for_each_message_and_the_dashboards_show_the_soc
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as run:
         try:
-            # A user who goes out and in is away for a moment.
+            # A user that leaves and returns is not counted for a moment.
             wait_for(lambda: connected(chat), lambda count: count >= USERS - 5, SCRAPED_SECONDS)
             of_each = values(chat, 'tidewire_connections{consumer="ChatConsumer"} > 0')
             output, _ = run.communicate(timeout=RUN_SECONDS)
@@ -112,7 +112,7 @@ async def test_a_server_that_is_taken_away_closes_its_sockets_with_a_code_of_the
     closed = [client for client in clients if client.close_code is not None]
     assert Counter(client.close_code for client in closed) == {1012: len(closed)}
     assert 0 < len(closed) < len(clients)
-    # nginx has the addresses of both for two seconds more, and passes over the one that is away.
+    # nginx has the addresses of both for two seconds more, and passes over the one that has ended.
     back = [await open_socket(chat, "/ws/chat/drained/") for _ in closed]
     staying = next(client for client in clients if client.close_code is None)
     await staying.send(json.dumps({"text": "still here"}))

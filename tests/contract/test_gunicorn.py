@@ -1,5 +1,6 @@
 """Gunicorn with the hooks of `tidewire.gunicorn`, for any project: `/metrics` counts all workers."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -100,3 +101,24 @@ def test_metrics_are_the_sum_over_workers_that_live_and_that_ended(gunicorn):
     first.wait(WAIT_SECONDS)
     until(lambda: len(psutil.Process(process.pid).children()) == 2)
     assert counted(page) == PAGES
+
+
+def test_hooks_that_are_imported_too_late_are_refused(tmp_path):
+    (tmp_path / "gunicorn.conf.py").write_text("import prometheus_client\n" + GUNICORN_CONF)
+    ended = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-b", f"{LOOPBACK}:{free_port()}"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{ROOT}/src", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert "prometheus_client was imported before tidewire.gunicorn" in ended.stderr
+
+
+def test_import_in_another_process_leaves_its_metrics_alone():
+    """Every metric of a test run that had read the module's examples was written to a directory that did not exist."""
+    importlib.reload(importlib.import_module("tidewire.gunicorn"))
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ

@@ -269,6 +269,7 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
     overridden = {name for each in classes for name in vars(each) if callable(getattr(each, name))}
     ours = {
         "_drop_handshake_attributes",
+        "add_cleanup",
         "bind",
         "claim",
         "claim_task",
