@@ -10,8 +10,8 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Coroutine, Sequence
+from typing import Any, NoReturn
 
 from tidewire.bench.errors import CannotMeasure
 from tidewire.bench.measurement import Load, Measured, measure
@@ -52,8 +52,6 @@ def main(arguments: Sequence[str]) -> int:
         on_open=options.on_open,
         headers=dict(options.header),
     )
-    # The servers are in process groups of their own and must end with this process.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _allow_open_files(load.sockets + _OTHER_FILES)
         rounds = _measure(commands, load, options.rounds)
@@ -116,10 +114,20 @@ def _measure(commands: dict[str, str], load: Load, count: int) -> Rounds:
 
 def _measured(name: str, command: str, load: Load, audience: frozenset[int]) -> Measured:
     try:
-        return asyncio.run(measure(command, load, audience))
+        return asyncio.run(_until_terminated(measure(command, load, audience)))
     except CannotMeasure as error:
         sys.stderr.write("failed\n")
         raise CannotMeasure(f"{name}: {error}") from None
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _until_terminated(measuring: Coroutine[Any, Any, Measured]) -> Measured:
+    """Handle SIGTERM as asyncio handles Ctrl-C: the server, in a process group of its own, ends with this process."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await measuring
 
 
 def _daphne(application: str) -> str:
