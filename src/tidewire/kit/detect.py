@@ -26,6 +26,8 @@ _FIXED = re.compile(r"[A-Za-z0-9_.-]*")
 # Directories of packages, which have routes of their own.
 _SKIPPED = {"node_modules", "site-packages", "venv", ".venv", "env", ".git", "migrations", "tests"}
 _NAME_LENGTH = 40
+# Folders of a repository that has a user interface or documents besides.
+_ROLES = {"api", "app", "backend", "django", "mysite", "project", "server", "src", "web"}
 
 
 class Detected(NamedTuple):
@@ -48,13 +50,19 @@ def detect(directory: Path) -> Detected:
     settings = _settings(directory)
     values = constants(directory, settings)
     return Detected(
-        name=slug(directory.name),
+        name=slug(_own_name(directory)),
         settings=settings,
         application=_application(directory, values.get("ASGI_APPLICATION"), settings),
         sockets=" ".join(sorted(_first_parts(directory))),
         requirements=next((name for name in _REQUIREMENTS if (directory / name).is_file()), ""),
         outbox="tidewire" in values.get("INSTALLED_APPS", ()),
     )
+
+
+def _own_name(directory: Path) -> str:
+    """Return the folder's name, or the repository's where the folder has the name of its role."""
+    is_role = directory.name.lower() in _ROLES and (directory.parent / ".git").exists()
+    return directory.parent.name if is_role else directory.name
 
 
 def slug(name: str) -> str:

@@ -66,8 +66,8 @@ def test_every_file_that_is_named_is_there(name):
 
 def test_every_target_that_is_named_exists():
     """In documents, comments, docstrings and messages. The changelog may name targets of its time."""
-    kit = (ROOT / "deploy/kit/own/deploy/kit.mk.jinja").read_text(encoding="utf-8")
-    targets = {"help", *TARGET.findall(makefile()), *TARGET.findall(kit)}
+    of_projects = (ROOT / "deploy/kit/own/deploy/kit.mk.jinja").read_text(encoding="utf-8")
+    targets = {"help", *TARGET.findall(makefile()), *TARGET.findall(of_projects)}
     assert len(targets) > 10
     named = {
         (str(path.relative_to(ROOT)), quoted or alone)

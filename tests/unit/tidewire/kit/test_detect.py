@@ -104,3 +104,14 @@ def test_a_project_without_sockets_is_refused(project):
 )
 def test_a_folder_has_a_name_that_images_accept(folder, name):
     assert slug(folder) == name
+
+
+def test_a_folder_with_the_name_of_a_role_has_its_repositorys(tmp_path):
+    whole = tmp_path / "RDJ-CHAT"
+    for name, text in BASE.items():
+        path = whole / "backend" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert detect(whole / "backend").name == "backend"
+    (whole / ".git").mkdir()
+    assert detect(whole / "backend").name == "rdj-chat"
