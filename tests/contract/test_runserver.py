@@ -4,11 +4,14 @@ import asyncio
 import re
 import socket
 
+import psutil
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 from deploy.local.layout import LOOPBACK
 from tests.contract.runserver_project import project
+from tests.contract.test_any_project import LayerRedis
+from tidewire.close_codes import CloseCode
 
 WAIT_SECONDS = 30.0
 
@@ -21,8 +24,7 @@ def site(tmp_path):
 
 async def end_of(client):
     """Return the close code."""
-    with pytest.raises(ConnectionClosed):
-        await asyncio.wait_for(client.recv(), WAIT_SECONDS)
+    await asyncio.wait_for(client.wait_closed(), WAIT_SECONDS)
     return client.close_code
 
 
@@ -140,3 +142,44 @@ def test_the_wrong_order_of_applications_is_a_warning(site):
 
     with pytest.raises(InvalidStatus):
         asyncio.run(talk())
+
+
+NEWS = """
+from django.contrib.auth.models import AnonymousUser
+from tidewire.consumers import LiveConsumer
+from tidewire.topics import StreamTopic
+
+class NewsConsumer(LiveConsumer):
+    async def authorize(self):
+        return None
+    def topics(self):
+        return (StreamTopic("news"),)
+
+class Anonymous:
+    def __init__(self, application):
+        self.application = application
+    async def __call__(self, scope, receive, send):
+        await self.application(scope | {"user": AnonymousUser()}, receive, send)
+"""
+
+
+async def test_a_live_consumer_s_socket_gets_the_reconnect_code(site, tmp_path):
+    """The node of the process serves it, without a watchdog that would end the process at a breakpoint."""
+    async with LayerRedis(tmp_path, "pubsub") as environment:
+        (site.directory / "site_news.py").write_text(NEWS)
+        options = {"BACKEND": "tidewire.layers.RedisChannelLayer", "CONFIG": {"hosts": [environment["CHAT_REDIS"]]}}
+        with (site.directory / "site_settings.py").open("a") as settings:
+            settings.write(f"TIDEWIRE = {{'REDIS_URL': {environment['CHAT_REDIS']!r}}}\n")
+            settings.write(f"CHANNEL_LAYERS = {{'default': {options!r}}}\n")
+            settings.write('INSTALLED_APPS += ["django.contrib.contenttypes", "django.contrib.auth"]\n')
+        site.write("site_asgi.py", "routes = [", "routes = [path('ws/news/', Anonymous(NewsConsumer.as_asgi())), ")
+        imports = "from site_news import Anonymous, NewsConsumer\nfrom site_consumers"
+        site.write("site_asgi.py", "from site_consumers", imports)
+        await asyncio.to_thread(site.start)
+        async with site.socket("news") as client:
+            assert "resumed" in await asyncio.wait_for(client.recv(), WAIT_SECONDS)
+            # The command, and the process that serves; no watchdog.
+            assert len(psutil.Process(site.process.pid).children(recursive=True)) == 1
+            ended = asyncio.get_running_loop().run_in_executor(None, site.terminate)
+            assert await end_of(client) == CloseCode.DRAINING
+            assert await ended == 0

@@ -253,7 +253,7 @@ def _keep_connections() -> list[Any]:
     Channels closes old ones before each message. To Django a connection within a transaction is old, so that it would
     close that of a `TestCase`, and the rest of the test would fail.
     """
-    kept: list[Any] = connections.all(initialized_only=True)
+    kept: list[Any] = list(connections.all(initialized_only=True))
     for each in kept:
         each.close_if_unusable_or_obsolete = _keep
     return kept

@@ -253,7 +253,8 @@ def _shown(message: Message) -> str:
     if message["type"] == "websocket.send":
         return f"{_content(message)!r}"[:SHOWN_CHARACTERS]
     code = message.get("code")
-    return message["type"].removeprefix("websocket.") + (f" {code}" if code else "")
+    kind = str(message["type"]).removeprefix("websocket.")
+    return f"{kind} {code}" if code else kind
 
 
 def _list(messages: list[Message]) -> str:

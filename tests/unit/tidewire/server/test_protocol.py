@@ -19,7 +19,7 @@ from twisted.internet.tcp import Server as AcceptedSocket
 
 from tests.unit.tidewire.fakes import LIMIT, NO_LIMITS
 from tidewire.fanout.frames import frame
-from tidewire.server import inbound, protocol
+from tidewire.server import frame_log, inbound, protocol
 from tidewire.server.protocol import _OPEN_ATTRIBUTES, OPEN, DirectProtocol, create_protocol_class
 
 
@@ -265,9 +265,14 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
     set_later |= {"limits", "message_data_total_length"}
     unknown = names_on("self") - set(dir(stock)) - set(dir(DirectProtocol)) - set_later
     assert unknown == set()
-    classes = (DirectProtocol, inbound.LimitedProtocol)
+    classes = (DirectProtocol, inbound.LimitedProtocol, frame_log.LoggedProtocol)
     overridden = {name for each in classes for name in vars(each) if callable(getattr(each, name))}
     ours = {
+        "_print",
+        "_print_control",
+        "_print_frames",
+        "_print_line",
+        "add_cleanup",
         "_drop_handshake_attributes",
         "add_cleanup",
         "bind",
