@@ -18,7 +18,7 @@ from tidewire.bench.errors import CannotMeasure
 
 OPEN_SECONDS = 30.0
 CLOSE_SECONDS = 15.0
-# Handshakes at a time: a storm is not what is measured.
+# Handshakes at a time, because a storm would change the measurement.
 _CONCURRENT = 20
 # Of a handshake that the server closes without an answer.
 ATTEMPTS = 3

@@ -119,7 +119,7 @@ class TidewireServerMixin:
 
 
 def _options(host: str, port: int) -> dict[str, Any]:
-    """Return what the process needs to be like this one, as values that can be pickled."""
+    """Return the settings and connections that the process must share, as values that can be pickled."""
     module, values = _settings()
     return {
         "host": host,

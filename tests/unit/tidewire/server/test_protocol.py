@@ -274,7 +274,6 @@ def test_every_name_that_is_read_of_a_connection_is_autobahn_s_daphne_s_or_ours(
         "_print_line",
         "add_cleanup",
         "_drop_handshake_attributes",
-        "add_cleanup",
         "bind",
         "claim",
         "claim_task",
