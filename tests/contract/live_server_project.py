@@ -41,6 +41,13 @@ class LiveTests(TidewireServerMixin, StaticLiveServerTestCase):
 class PlainTests(TidewireServerMixin, LiveServerTestCase):
     def test_without_overridden_settings(self):
         self.assertEqual(json.loads(page(self, "/state/"))["greeting"], "as in the file")
+
+
+if "ENDLESS" in os.environ:
+    class EndlessTests(TidewireServerMixin, LiveServerTestCase):
+        def test_that_does_not_end(self):
+            import time
+            time.sleep(3600)
 """
 
 URLS = """

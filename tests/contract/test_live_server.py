@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -14,20 +15,26 @@ TIMEOUT_SECONDS = 300
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Return a function that runs the project's own tests, and returns the finished process."""
+def site(tmp_path):
+    """Write the project, and return the environment of its tests."""
     for name, content in LIVE_FILES.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEWIRE_", "DJANGO_"))}
+    return kept | {"PYTHONPATH": f"{ROOT}/src"}
+
+
+@pytest.fixture
+def run(tmp_path, site):
+    """Return a function that runs the project's own tests, and returns the finished process."""
 
     def run_tests(*options, database="test.sqlite3"):
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEWIRE_", "DJANGO_"))}
         name = str(tmp_path / database) if database else ":memory:"
         return subprocess.run(
             [sys.executable, "manage.py", "test", *options],
             cwd=tmp_path,
-            env=kept | {"PYTHONPATH": f"{ROOT}/src", "TEST_NAME": name},
+            env=site | {"TEST_NAME": name},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -72,3 +79,30 @@ def test_a_broken_application_fails_the_tests_with_its_error(run, tmp_path):
     assert "the live server ended with status 1" in done.stderr
     assert "in asgi.py" in done.stderr
     assert servers(tmp_path) == []
+
+
+def test_a_killed_test_leaves_no_server(site, tmp_path):
+    """A server that nothing ends would keep its port and the test database."""
+    environment = site | {"TEST_NAME": str(tmp_path / "test.sqlite3"), "ENDLESS": "1"}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "test", "tests.EndlessTests"],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        until(lambda: servers(tmp_path))
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: not servers(tmp_path))
+
+
+def until(matches):
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not matches():
+        assert time.monotonic() < end
+        time.sleep(0.1)

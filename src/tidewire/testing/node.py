@@ -91,6 +91,7 @@ class MemoryNode:
         self._sockets: list[MemorySocket] = []
         self._old_layers: dict[str, Any] = {}
         self._published = asyncio.Event()
+        self._ending = False
         self._publisher = Publisher()
 
     async def __aenter__(self) -> Self:
@@ -106,7 +107,7 @@ class MemoryNode:
         set_node(self._node)
         self._connections = await sync_to_async(_keep_connections)()
         outbox.watchers.append(self._note)
-        self._node.start_task("publishing", self._publish_committed)
+        self._publishing = asyncio.create_task(self._publish_committed())
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -117,6 +118,10 @@ class MemoryNode:
                 with contextlib.suppress(Exception, AssertionError):
                     await socket.close()
         finally:
+            # Ended by itself: a batch that runs in another thread cannot be cancelled.
+            self._ending = True
+            self._published.set()
+            [failure] = await asyncio.gather(self._publishing, return_exceptions=True)
             await self._node.stop()
             for name, layer in self._old_layers.items():
                 if layer is None:
@@ -127,6 +132,8 @@ class MemoryNode:
             self._clock.restore()
             for kept in self._connections:
                 del kept.close_if_unusable_or_obsolete
+        if failure is not None:
+            raise failure
 
     async def connect(
         self,
@@ -240,10 +247,10 @@ class MemoryNode:
 
     async def _publish_committed(self) -> None:
         """Publish the outbox as the publisher of a process does, through the test's own connection to the database."""
-        while True:
+        while not self._ending:
             await self._published.wait()
             self._published.clear()
-            while await sync_to_async(_publish_outbox)(self._publisher):  # noqa: ASYNC110  # no event reports a commit
+            while not self._ending and await sync_to_async(_publish_outbox)(self._publisher):  # noqa: ASYNC110  # no event reports a commit
                 await asyncio.sleep(PUBLISH_SECONDS)
 
 

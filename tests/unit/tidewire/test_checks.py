@@ -206,7 +206,10 @@ def test_the_project_itself_passes():
 
 
 def test_the_page_has_a_section_for_each_check():
-    source = (ROOT / "src/tidewire/checks.py").read_text(encoding="utf-8")
+    checks_source = (ROOT / "src/tidewire/checks.py").read_text(encoding="utf-8")
+    # The server's start has a warning of its own.
+    server = (ROOT / "src/tidewire/server/daphne.py").read_text(encoding="utf-8")
+    source = checks_source + re.sub(r"tidewire\.([EWI]0\d\d)", r'"\1"', server)
     page = (ROOT / "docs/checks.md").read_text(encoding="utf-8")
     # The server knows its own options, and warns of them itself.
     server = (ROOT / "src/tidewire/server/daphne.py").read_text(encoding="utf-8")
