@@ -40,6 +40,7 @@ window.path = "PATH";
 window.ready = true;
 if (location.search === "?open") open_(path, { heartbeatMs: 300, timeoutMs: 5000 });
 </script>"""
+ANSWER_SECONDS = 5.0
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -61,7 +62,7 @@ class Peer:
         self.messages: list[dict[str, Any]] = []
         self.close_code: int | None = None
         self.ended = False
-        self._silent = self._closing = False
+        self._silent = self._closing = self._answered = False
         self._key = key
         self._reader, self._writer = streams
 
@@ -87,6 +88,13 @@ class Peer:
         self._writer.write(frame(b"" if code is None else struct.pack("!H", code), CLOSE))
         await self._writer.drain()
 
+    async def answered(self) -> None:
+        """Wait for the answer to a close. A browser that cannot write its answer reports 1006 instead of the code."""
+        with contextlib.suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while self._closing and not self._answered:
+                    await self.receive()
+
     def abort(self) -> None:
         self._writer.close()
 
@@ -103,6 +111,7 @@ class Peer:
                 self.messages.append(message)
                 return message
             if opcode == CLOSE:
+                self._answered = True
                 self.close_code = struct.unpack("!H", body[:2])[0] if body else None
                 if not self._closing:
                     self._writer.write(frame(body[:2], CLOSE))
@@ -213,6 +222,7 @@ class Server(threading.Thread):
                 self.peers.append(peer)
                 try:
                     await self.script(peer)
+                    await peer.answered()
                 finally:
                     peer.ended = True
             else:

@@ -213,6 +213,10 @@ class MemoryNode:
                 while any(None in self._node.hub.positions(each).values() for each in self._node.connections):  # noqa: ASYNC110  # no event reports it
                     await asyncio.sleep(PUBLISH_SECONDS)
 
+    async def _publish_once(self) -> bool:
+        """Publish what is committed, unless the test has ended. Returns whether more may follow."""
+        return not self._ending and await sync_to_async(_publish_outbox)(self._publisher)
+
     def _use_stores(self, options: Settings) -> None:
         self.streams = MemoryStreams(length=options.HISTORY_LENGTH)
         self.presence = MemoryPresence(
@@ -250,7 +254,7 @@ class MemoryNode:
         while not self._ending:
             await self._published.wait()
             self._published.clear()
-            while not self._ending and await sync_to_async(_publish_outbox)(self._publisher):  # noqa: ASYNC110  # no event reports a commit
+            while await self._publish_once():  # noqa: ASYNC110  # no event reports a commit
                 await asyncio.sleep(PUBLISH_SECONDS)
 
 
