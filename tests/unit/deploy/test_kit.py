@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -119,30 +118,30 @@ def test_yaml_files_can_be_read(theirs):
 
 
 def test_compose_accepts_its_file(theirs):
-    shutil.copytree(theirs / "deploy", theirs / "copy" / "deploy", dirs_exist_ok=True)
-    try:
-        assert lint.compose_config([["deploy/compose.yaml"]], theirs) == ""
-    except lint.Absent as error:
-        pytest.skip(f"lint: {error}")
+    assert _complaints(lint.compose_config, [["deploy/compose.yaml"]], theirs) == ""
 
 
-def test_nginx_accepts_its_configuration(theirs, tmp_path):
+def test_the_dockerfile_is_clean(theirs):
+    assert _complaints(lint.hadolint, [theirs / "deploy/Dockerfile"]) == ""
+
+
+def test_nginx_accepts_its_configuration_and_it_is_safe(theirs, tmp_path):
     if find_program("nginx") is None:
         pytest.skip("lint: there is no nginx")
-    main = tmp_path / "nginx.conf"
+    site = _text(theirs / "deploy/nginx/tidewire.conf.template")
+    assert 'location ~ "^/(?:ws|live)/"' in site
     values = yaml.safe_load(_text(theirs / "deploy/compose.yaml"))["services"]["nginx"]["environment"]
     values = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value).replace("$$", "$") for name, value in values.items()}
     # Names of containers, and `resolve`, which an older nginx does not have.
     values |= {"TIDEWIRE_LISTEN": "127.0.0.1:18099", "TIDEWIRE_ACCESS_LOG": str(tmp_path / "access.log")}
     values |= dict.fromkeys(("TIDEWIRE_WEB_SERVERS", "TIDEWIRE_WS_SERVERS"), "server 127.0.0.1:1;")
-    site = _text(theirs / "deploy/nginx/tidewire.conf.template")
-    text = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], site)
-    (tmp_path / "site.conf").write_text(text)
+    (tmp_path / "site.conf").write_text(re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], site))
     types = theirs / "deploy/nginx/mime.types"
     http = f'http {{ include "{types}"; include site.conf; }}'
+    main = tmp_path / "nginx.conf"
     main.write_text(f'pid "{tmp_path}/pid";\nerror_log stderr warn;\nevents {{}}\n{http}\n')
     assert lint.nginx(main) == ""
-    assert 'location ~ "^/(?:live|ws)/"' in site or 'location ~ "^/(?:ws|live)/"' in site
+    assert _complaints(lint.gixy, main) == ""
 
 
 def test_prometheus_accepts_its_configuration_and_rules(theirs):
@@ -176,6 +175,13 @@ def test_the_files_of_a_project_run_through_the_command(tmp_path, written, monke
     assert answers["name"] == "racing"
     assert answers["sockets"] == "live ws"
     assert answers["requirements"] == "requirements.txt"
+
+
+def _complaints(linter, *arguments) -> str:
+    try:
+        return linter(*arguments)
+    except lint.Absent as error:
+        pytest.skip(f"lint: {error}")
 
 
 def _files(directory: Path) -> list[Path]:
