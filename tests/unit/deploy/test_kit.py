@@ -1,9 +1,12 @@
 """The templates of `tidewire init`: one truth with this repository's files, and valid files in another project."""
 
 import ast
+import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,6 +114,46 @@ def test_no_template_is_left_in_a_file(theirs):
 def test_python_files_can_be_compiled(theirs):
     for path in theirs.rglob("*.py"):
         ast.parse(_text(path))
+
+
+def test_the_pages_run_with_the_settings_of_containers(theirs, tmp_path):
+    shutil.copytree(theirs / "deploy", tmp_path / "deploy")
+    apps = '"tidewire", ' if (theirs / "deploy/k8s/base/relay.yaml").exists() else ""
+    files = kit_projects.FILES | {"dj_database_url.py": kit_projects.DATABASE_URL, "deploy/project.env": "OWN=a=b\n"}
+    settings = files["racing/settings.py"].replace("[", f"[{apps}", 1)
+    files["racing/settings.py"] = f'import os\nOWN = os.environ["OWN"]\nDEBUG = True\n{settings}'
+    files["racing/urls.py"] = "urlpatterns = []\n"
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "counts").mkdir()
+    (tmp_path / "TIDEWIRE_SECRET_KEY").write_text("of a file\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEWIRE", "DJANGO"))} | {
+        "PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}",
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "counts"),
+        "TIDEWIRE_SECRETS_DIR": str(tmp_path),
+        "TIDEWIRE_DATABASE_URL": "postgres://db",
+        "TIDEWIRE_REDIS_URL": "redis://redis",
+    }
+    command = [sys.executable, "-c", kit_projects.ASK]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answers, values = json.loads(done.stdout)
+    assert {path: status for path, (status, _) in answers.items()} == {
+        "/healthz": "200",
+        "/readyz": "200",
+        "/nowhere": "404",
+        "/metrics": "200",
+    }
+    assert 'tidewire_requests_total{method="GET",status="4xx",view="none"} 1.0' in answers["/metrics"][1]
+    assert "tidewire_connections" not in answers["/metrics"][1], "a node's metric"
+    assert values == {
+        "DEBUG": False,
+        "SECRET_KEY": "of a file",
+        "STATIC_URL": "/static/",
+        "ALLOWED_HOSTS": ["localhost", "127.0.0.1"],
+        "OWN": "a=b",
+    }
 
 
 def test_yaml_files_can_be_read(theirs):
