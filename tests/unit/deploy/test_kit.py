@@ -187,6 +187,13 @@ def test_nginx_accepts_its_configuration_and_it_is_safe(theirs, tmp_path):
     assert _complaints(lint.gixy, main) == ""
 
 
+@pytest.mark.parametrize(("sockets", "path"), [("", "/"), ("ws", "/ws/"), ("a.b c", r"/(?:a\.b|c)/")])
+def test_the_paths_of_sockets(rendered, sockets, path):
+    site = _text(rendered(sockets=sockets) / "deploy/nginx/tidewire.conf.template")
+    assert f'location ~ "^{path}" {{' in site
+    assert f'"~*^{path}.* websocket$" websocket;' in site
+
+
 def test_prometheus_accepts_its_configuration_and_rules(theirs):
     promtool = find_program("promtool")
     if promtool is None:
