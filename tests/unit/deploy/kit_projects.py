@@ -39,7 +39,7 @@ websocket_urlpatterns = [
     "requirements.txt": "Django\nchannels  # sockets\n",
 }
 
-# What an image has and this machine need not.
+# A package of the image that a machine for tests may lack.
 DATABASE_URL = 'def parse(_url):\n    return {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}\n'
 # Asks the pages' application as Gunicorn does.
 ASK = """\
