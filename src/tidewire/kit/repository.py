@@ -6,7 +6,7 @@ longer have them and an owner may be offline, so the project keeps them, compres
 
 import os
 import shutil
-import subprocess
+import subprocess  # nosec B404
 from pathlib import Path
 
 from tidewire import __version__
@@ -54,7 +54,7 @@ def git(directory: Path, *arguments: str) -> str:
     # A hook that runs this command has variables that name its own repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _ENVIRONMENT
     try:
-        done = subprocess.run(  # noqa: S603 - arguments of ours
+        done = subprocess.run(  # noqa: S603 - arguments of ours  # nosec B607
             ["git", "-C", str(directory), *arguments],  # noqa: S607 - the user's git
             env=environment,
             capture_output=True,

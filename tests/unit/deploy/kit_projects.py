@@ -39,6 +39,25 @@ websocket_urlpatterns = [
     "requirements.txt": "Django\nchannels  # sockets\n",
 }
 
+# A package of the image that a machine for tests may lack.
+DATABASE_URL = 'def parse(_url):\n    return {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}\n'
+# Asks the pages' application as Gunicorn does.
+ASK = """\
+import json, sys
+from deploy.wsgi import application
+from django.conf import settings
+
+def ask(path):
+    given = []
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "SERVER_NAME": "localhost", "SERVER_PORT": "80"}
+    body = b"".join(application(environ | {"wsgi.input": sys.stdin.buffer}, lambda *start: given.append(start)))
+    return given[0][0].split()[0], body.decode()
+
+answers = {path: ask(path) for path in ("/healthz", "/readyz", "/nowhere", "/metrics")}
+names = ("DEBUG", "SECRET_KEY", "STATIC_URL", "ALLOWED_HOSTS", "OWN")
+print(json.dumps([answers, {name: getattr(settings, name) for name in names}]))
+"""
+
 
 def make(directory: Path, files: dict[str, str] | None = None) -> Path:
     """Write a project and commit it."""

@@ -1,10 +1,12 @@
 """The templates of `tidewire init`: one truth with this repository's files, and valid files in another project."""
 
 import ast
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,35 +116,82 @@ def test_python_files_can_be_compiled(theirs):
         ast.parse(_text(path))
 
 
+def test_the_pages_run_with_the_settings_of_containers(theirs, tmp_path):
+    shutil.copytree(theirs / "deploy", tmp_path / "deploy")
+    apps = '"tidewire", ' if (theirs / "deploy/k8s/base/relay.yaml").exists() else ""
+    files = kit_projects.FILES | {"dj_database_url.py": kit_projects.DATABASE_URL, "deploy/project.env": "OWN=a=b\n"}
+    settings = files["racing/settings.py"].replace("[", f"[{apps}", 1)
+    files["racing/settings.py"] = f'import os\nOWN = os.environ["OWN"]\nDEBUG = True\n{settings}'
+    files["racing/urls.py"] = "urlpatterns = []\n"
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "counts").mkdir()
+    (tmp_path / "TIDEWIRE_SECRET_KEY").write_text("of a file\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEWIRE", "DJANGO"))} | {
+        "PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}",
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "counts"),
+        "TIDEWIRE_SECRETS_DIR": str(tmp_path),
+        "TIDEWIRE_DATABASE_URL": "postgres://db",
+        "TIDEWIRE_REDIS_URL": "redis://redis",
+    }
+    command = [sys.executable, "-c", kit_projects.ASK]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answers, values = json.loads(done.stdout)
+    assert {path: status for path, (status, _) in answers.items()} == {
+        "/healthz": "200",
+        "/readyz": "200",
+        "/nowhere": "404",
+        "/metrics": "200",
+    }
+    assert 'tidewire_requests_total{method="GET",status="4xx",view="none"} 1.0' in answers["/metrics"][1]
+    assert "tidewire_connections" not in answers["/metrics"][1], "a node's metric"
+    assert values == {
+        "DEBUG": False,
+        "SECRET_KEY": "of a file",
+        "STATIC_URL": "/static/",
+        "ALLOWED_HOSTS": ["localhost", "127.0.0.1"],
+        "OWN": "a=b",
+    }
+
+
 def test_yaml_files_can_be_read(theirs):
     assert all(list(yaml.safe_load_all(_text(path))) for path in [*theirs.rglob("*.yml"), *theirs.rglob("*.yaml")])
 
 
 def test_compose_accepts_its_file(theirs):
-    shutil.copytree(theirs / "deploy", theirs / "copy" / "deploy", dirs_exist_ok=True)
-    try:
-        assert lint.compose_config([["deploy/compose.yaml"]], theirs) == ""
-    except lint.Absent as error:
-        pytest.skip(f"lint: {error}")
+    assert _complaints(lint.compose_config, [["deploy/compose.yaml"]], theirs) == ""
 
 
-def test_nginx_accepts_its_configuration(theirs, tmp_path):
+def test_the_dockerfile_is_clean(theirs):
+    assert _complaints(lint.hadolint, [theirs / "deploy/Dockerfile"]) == ""
+
+
+def test_nginx_accepts_its_configuration_and_it_is_safe(theirs, tmp_path):
     if find_program("nginx") is None:
         pytest.skip("lint: there is no nginx")
-    main = tmp_path / "nginx.conf"
+    site = _text(theirs / "deploy/nginx/tidewire.conf.template")
+    assert 'location ~ "^/(?:ws|live)/"' in site
     values = yaml.safe_load(_text(theirs / "deploy/compose.yaml"))["services"]["nginx"]["environment"]
     values = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value).replace("$$", "$") for name, value in values.items()}
     # Names of containers, and `resolve`, which an older nginx does not have.
     values |= {"TIDEWIRE_LISTEN": "127.0.0.1:18099", "TIDEWIRE_ACCESS_LOG": str(tmp_path / "access.log")}
     values |= dict.fromkeys(("TIDEWIRE_WEB_SERVERS", "TIDEWIRE_WS_SERVERS"), "server 127.0.0.1:1;")
-    site = _text(theirs / "deploy/nginx/tidewire.conf.template")
-    text = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], site)
-    (tmp_path / "site.conf").write_text(text)
+    (tmp_path / "site.conf").write_text(re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], site))
     types = theirs / "deploy/nginx/mime.types"
     http = f'http {{ include "{types}"; include site.conf; }}'
+    main = tmp_path / "nginx.conf"
     main.write_text(f'pid "{tmp_path}/pid";\nerror_log stderr warn;\nevents {{}}\n{http}\n')
     assert lint.nginx(main) == ""
-    assert 'location ~ "^/(?:live|ws)/"' in site or 'location ~ "^/(?:ws|live)/"' in site
+    assert _complaints(lint.gixy, main) == ""
+
+
+@pytest.mark.parametrize(("sockets", "path"), [("", "/"), ("ws", "/ws/"), ("a.b c", r"/(?:a\.b|c)/")])
+def test_the_paths_of_sockets(rendered, sockets, path):
+    site = _text(rendered(sockets=sockets) / "deploy/nginx/tidewire.conf.template")
+    assert f'location ~ "^{path}" {{' in site
+    assert f'"~*^{path}.* websocket$" websocket;' in site
 
 
 def test_prometheus_accepts_its_configuration_and_rules(theirs):
@@ -176,6 +225,13 @@ def test_the_files_of_a_project_run_through_the_command(tmp_path, written, monke
     assert answers["name"] == "racing"
     assert answers["sockets"] == "live ws"
     assert answers["requirements"] == "requirements.txt"
+
+
+def _complaints(linter, *arguments) -> str:
+    try:
+        return linter(*arguments)
+    except lint.Absent as error:
+        pytest.skip(f"lint: {error}")
 
 
 def _files(directory: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What a project says about itself: settings, application, sockets, requirements."""
+"""The defaults that a project itself gives: settings, application, sockets, requirements."""
 
 import pytest
 
