@@ -114,6 +114,8 @@ class LocustRun:
         if self.is_worker or self._is_reported:
             return
         self._is_reported = True
+        # Locust logs an exception of a listener, and would end with 0.
+        self.environment.process_exit_code = 1
         if self.run.accounts.account is None:
             # A test that was stopped by hand counts as it stands.
             self.run.problem = self.run.problem or STOPPED
