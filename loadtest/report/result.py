@@ -90,7 +90,8 @@ class Result:
         values = run.values(cpu_share=health.cpu_mean, lag_ms=health.lag_p95_ms, since=since, until=until)
         checks = check(objectives, values, run.fault_counts(until))
         own = [f"generator: its own code failed, {line}" for line in run.figures.own_faults.lines()]
-        problems = [run.problem] * bool(run.problem) + own + [f"generator: {why}" for why in health.starved]
+        searched = run.search.problem if run.search is not None and not run.problem else ""
+        problems = [*filter(None, (run.problem, searched)), *own, *(f"generator: {why}" for why in health.starved)]
         services = bottleneck.services(run, since)
         return cls(
             title=environment.parsed_options.title if environment.parsed_options else "Load test",
