@@ -104,8 +104,9 @@ def hang_seconds(options: argparse.Namespace) -> float | None:
     if options.locustfile or any(each.startswith(("-t", "--run-time")) for each in options.locust):
         return None
     holds = max(1, options.users // options.step_users if options.step_users else DEFAULT_STEPS)
-    held: float = options.seconds * (holds if options.shape == "steps" else 1)
-    return held + 2.0 * options.users + HANG_SECONDS
+    held = options.seconds * (holds if options.shape == "steps" else 1)
+    seconds: float = held + 2.0 * options.users + HANG_SECONDS
+    return seconds
 
 
 def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> int:

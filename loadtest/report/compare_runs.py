@@ -68,12 +68,13 @@ def read(path: Path) -> dict[str, Any]:
     """Read a run's directory, or its report.json. Raises `CompareError`."""
     file = path / "report.json" if path.is_dir() else path
     try:
-        report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CompareError(f"{file} is no result of a load test: {error!r}") from error
     for name, kind in NEEDED.items():
-        if not isinstance(report, dict) or not isinstance(report.get(name), kind):
+        if not isinstance(found, dict) or not isinstance(found.get(name), kind):
             raise CompareError(f"{file} is no result of a load test: it has no {name}")
+    report: dict[str, Any] = found
     return report
 
 

@@ -3,18 +3,29 @@
 from argparse import Namespace
 from types import SimpleNamespace
 
+import pytest
+
+from loadtest.report import result
 from loadtest.report.result import Result
 from loadtest.run.generator_health import Sample
 from loadtest.run.objectives import Objectives
-from loadtest.run.run_state import Run
+from loadtest.run.run_state import ENDED, HOLD, Run
 from loadtest.run.shapes import Search, Step
+from testkit.delivery_ledger import Kind
 from testkit.reconciliation import Account
 
 
-def verdict(*steps):
+@pytest.fixture(autouse=True)
+def without_locust(monkeypatch):
+    """Its import patches the standard library, here too late."""
+    monkeypatch.setattr(result, "_configuration", lambda _run, _environment: {})
+
+
+def verdict(*steps, plant="", counts=(), phase=ENDED):
     run = Run(Objectives.read(), lambda **_request: None, clock=lambda: 1000.0)
     run.samples.append(Sample(1000.0, 0.1, 1.0))
-    run.accounts.account = Account(2, 20, 20, 10, {}, ())
+    run.accounts.account = Account(2, 20, 20, 10, dict(counts), ())
+    run.phase = phase
     run.search = Search(step=10, most=20)
     for step in steps:
         run.search.went(step)
@@ -27,7 +38,7 @@ def verdict(*steps):
         spawn_rate=1,
         login_rate=2.0,
         pace=1.0,
-        plant="",
+        plant=plant,
         expect_workers=1,
     )
     stats = SimpleNamespace(entries={})
@@ -46,3 +57,13 @@ def test_search_whose_first_step_broke_an_objective_fails():
 
 def test_search_that_kept_a_step_passes():
     assert verdict(Step(10, 90.0), Step(20, 260.0, broken=("delivery_p95_ms was 260, 250 allowed",))).passed
+
+
+def test_planted_fault_that_was_not_found_fails():
+    """No client received enough events in a row: the run passed, and so had not shown that it can fail."""
+    kept = Step(10, 90.0)
+    found = verdict(kept, plant="drop,double", counts={Kind.LOST: 1})
+    assert found.problems == ["planted and not found: double"]
+    assert verdict(kept, plant="drop,double", counts={Kind.LOST: 1, Kind.DUPLICATED: 1}).problems == []
+    assert verdict(kept, plant="drop", phase=HOLD).problems == []
+    assert verdict(kept, plant="starve").problems == []
