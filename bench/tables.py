@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,8 @@ class Run:
     def spread(self, measure: str, server: str, value: str, **wanted: object) -> Spread | None:
         """Return the median of a value, `latency_ms.p99` if nested, or None if nothing was measured."""
         values = [_value(record, value) for record in self.select(measure, server, **wanted)]
-        numbers = [number for number in values if number is not None]
+        # A server that delivered nothing has no cost of a delivery.
+        numbers = [number for number in values if number is not None and math.isfinite(number)]
         return Spread.of(numbers) if numbers else None
 
     def median(self, measure: str, server: str, value: str, **wanted: object) -> float | None:

@@ -57,7 +57,10 @@ def _run(options: argparse.Namespace) -> str:
             return from_report.main(options.report, compare_runs.read(options.report))
         case "validate":
             return validate.main(options.runs, Costs.read(options.costs), Errors.read(options.errors))
-    return _planned(options)
+    try:
+        return _planned(options)
+    except OverflowError as error:
+        raise WorkloadError(f"{options.workload}: some of its numbers are too great to calculate with") from error
 
 
 def _planned(options: argparse.Namespace) -> str:

@@ -115,7 +115,20 @@ def toml_of(workload: Workload, about: str, unknown: Sequence[str] = ()) -> str:
 
 def main(path: Path, run: Mapping[str, Any]) -> str:
     """Return the file of the run's workload."""
+    try:
+        return _file_of(path, run)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise WorkloadError(f"{path}: the report has another form: {error!r}") from error
+
+
+def _file_of(path: Path, run: Mapping[str, Any]) -> str:
     unknown = sorted(run["series"]["deliveries"].keys() - EVENTS.keys())
+    if not run["series"]["deliveries"].keys() & EVENTS.keys():
+        events = ", ".join(unknown) or "none"
+        raise WorkloadError(
+            f"{path}: its events ({events}) are none of the dashboard, so that their audience is unknown: write"
+            " the workload of another product by hand, as capacity/workload.toml"
+        )
     # A save causes an event, so a plan for more users must have more of them; states are coalesced.
     workload = workload_of(run)
     topics = [dataclasses.replace(topic, grows_with_users=topic.kind == "stream") for topic in workload.topic]

@@ -15,6 +15,7 @@ from deploy.local.layout import ROOT, LayoutError
 from loadtest import locust_processes
 from loadtest.journeys.weights import formed
 from loadtest.locust_processes import LOCUSTFILE, workers_for
+from loadtest.number_options import check_numbers
 from loadtest.report import compare_runs
 from loadtest.result_directories import RESULTS, own_directory
 from loadtest.run.planted_faults import KINDS
@@ -29,9 +30,7 @@ HANG_SECONDS = 600.0
 DEFAULT_STEPS = 10
 
 
-def main(arguments: Sequence[str]) -> int:
-    if arguments[:1] == ["compare"]:
-        return _compare(arguments[1:])
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="against a stack of its own, without nginx's limits")
     parser.add_argument("--stack", default="", help="MODULE:CLASS of another product's stack, for a stack of its own")
@@ -53,7 +52,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--target", default="", help="URL of a product that runs already, whose users exist")
     parser.add_argument("--locustfile", type=Path, default=None, help="of a product of your own; see examples/chat")
     parser.add_argument("locust", nargs="*", help="further options for Locust, after --")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["compare"]:
+        return _compare(arguments[1:])
+    options = parser().parse_args(arguments)
+    try:
+        check_numbers(options)
+    except ValueError as error:
+        parser().error(str(error))
     try:
         with _stack(options) as target, tempfile.TemporaryDirectory(prefix="tidewire-load-") as directory:
             sessions = Path(directory) / "sessions.json" if options.logged_in else None
@@ -90,10 +99,19 @@ def _stack(options: argparse.Namespace) -> contextlib.AbstractContextManager[Tar
     return running_stack()
 
 
+def hang_seconds(options: argparse.Namespace) -> float | None:
+    """Return how long a run can take, or None if -t or a shape of the locustfile decides."""
+    if options.locustfile or any(each.startswith(("-t", "--run-time")) for each in options.locust):
+        return None
+    holds = max(1, options.users // options.step_users if options.step_users else DEFAULT_STEPS)
+    held = options.seconds * (holds if options.shape == "steps" else 1)
+    seconds: float = held + 2.0 * options.users + HANG_SECONDS
+    return seconds
+
+
 def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> int:
     directory = own_directory(ROOT / RESULTS)
-    holds = max(1, options.users // options.step_users if options.step_users else DEFAULT_STEPS)
-    timeout_seconds = options.seconds * (holds if options.shape == "steps" else 1) + 2.0 * options.users + HANG_SECONDS
+    timeout_seconds = hang_seconds(options)
     workers = workers_for(options.users, cores=os.cpu_count() or 1, wanted=options.workers)
     locust_options = [
         *("--host", target.url, "--users", str(options.users)),
@@ -135,7 +153,7 @@ def _run(options: argparse.Namespace, target: Target, sessions: Path | None) -> 
                 locustfile=options.locustfile or LOCUSTFILE,
             )
     except subprocess.TimeoutExpired as error:
-        raise CannotRun(f"Locust hung for more than {timeout_seconds:.0f} s; see {directory}/locust.log") from error
+        raise CannotRun(f"Locust hung for more than {error.timeout:.0f} s; see {directory}/locust.log") from error
     headline = directory / "headline.txt"
     if not headline.exists():
         sys.stderr.write((directory / "stdout.log").read_text(encoding="utf-8")[-3000:])

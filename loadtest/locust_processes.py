@@ -31,7 +31,7 @@ def run(
     directory: Path,
     *,
     workers: int,
-    timeout_seconds: float,
+    timeout_seconds: float | None,
     metrics_ports: Sequence[int] = (),
     locustfile: Path = LOCUSTFILE,
 ) -> int:

@@ -26,6 +26,7 @@ from loadtest import locust_web
 from loadtest.journeys import weights
 from loadtest.journeys.live_user import LiveUser, LoginLimiter
 from loadtest.locust_options import DEFAULT_STEPS, add_options, live_users
+from loadtest.number_options import check_numbers
 from loadtest.report.report_files import markdown, write_report
 from loadtest.report.result import Result
 from loadtest.result_directories import directories
@@ -68,6 +69,7 @@ class LocustRun:
         self.environment = environment
         self.options: argparse.Namespace = environment.parsed_options
         self.is_worker = isinstance(environment.runner, WorkerRunner)
+        check_numbers(self.options)
         # The classes and weights of the locustfile, from which each test makes its choice.
         self._weights = {each: each.weight for each in live_users(environment.user_classes, self.options)}
         self._directories = directories(self.options.result)
@@ -114,6 +116,8 @@ class LocustRun:
         if self.is_worker or self._is_reported:
             return
         self._is_reported = True
+        # Locust logs an exception of a listener, and would end with 0.
+        self.environment.process_exit_code = 1
         if self.run.accounts.account is None:
             # A test that was stopped by hand counts as it stands.
             self.run.problem = self.run.problem or STOPPED
@@ -156,6 +160,7 @@ class LocustRun:
 
     def _configured(self) -> Run:
         options, environment = self.options, self.environment
+        check_numbers(options)
         if not self.is_worker:
             for each, weight in self._weights.items():
                 each.weight = weight
@@ -171,7 +176,7 @@ class LocustRun:
             clocks=Clocks(one=is_one_clock),
             planted=PlantedFaults(planted, objectives.late_seconds + 1.0) if planted else None,
         )
-        if options.shape == "steps":
+        if options.shape == "steps" and self._own_shape is None:
             step = options.step_users or max(1, (options.num_users or 1) // DEFAULT_STEPS)
             run.search = Search(step, options.num_users or 1)
         return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from typing import Any
 
 from websocket import WebSocketException
@@ -77,9 +78,13 @@ class WireSocket(LiveSocket):
 
     def _numbered(self, data: bytes) -> Numbered | None:
         try:
-            return self._wire.read(data)
-        except (ValueError, LookupError, TypeError) as error:
+            message = self._wire.read(data)
+            is_possible = message is None or (message.number >= 1 and math.isfinite(message.sent or 0.0))
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise Unreadable(f"unreadable message: {error!r}") from error
+        if not is_possible:
+            raise Unreadable(f"unreadable message: a number below 1, or no time: {message}")
+        return message
 
     def _receive(self, data: bytes) -> None:
         if self._closed or self._stay is None:

@@ -27,6 +27,12 @@ SAME_LOAD = {
     "pace": "pace",
     "machine": "machine",
 }
+# The parts that any result has, of whatever version of the report.
+NEEDED = {
+    "title": str,
+    "passed": bool,
+    **dict.fromkeys(("configuration", "versions", "latencies", "totals", "counts", "services"), dict),
+}
 
 
 class CompareError(Exception):
@@ -62,10 +68,13 @@ def read(path: Path) -> dict[str, Any]:
     """Read a run's directory, or its report.json. Raises `CompareError`."""
     file = path / "report.json" if path.is_dir() else path
     try:
-        report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        report["latencies"], report["totals"], report["counts"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise CompareError(f"{file} is no result of a load test: {error!r}") from error
+    for name, kind in NEEDED.items():
+        if not isinstance(found, dict) or not isinstance(found.get(name), kind):
+            raise CompareError(f"{file} is no result of a load test: it has no {name}")
+    report: dict[str, Any] = found
     return report
 
 
@@ -114,7 +123,7 @@ def markdown(before: Data, after: Data) -> str:
     lines = [
         f"# {before['title']} and {after['title']}",
         "",
-        f"{before['configuration']['date']}: {_verdict(before)}. {after['configuration']['date']}: {_verdict(after)}.",
+        f"{_date(before)}: {_verdict(before)}. {_date(after)}: {_verdict(after)}.",
         "",
         *[f"**Not comparable**: {'; '.join(reasons)}.", ""] * bool(reasons),
     ]
@@ -172,6 +181,10 @@ def _verdict(run: Data) -> str:
     return "passed" if run["passed"] else "failed"
 
 
+def _date(run: Data) -> str:
+    return str(run["configuration"].get("date", "no date"))
+
+
 def _names(before: Data, after: Data) -> list[str]:
     return list(dict.fromkeys([*before, *after]))
 
@@ -185,13 +198,13 @@ def _at(run: Data, name: str, percentile: str) -> float | None:
     return value
 
 
-def _services(run: Data, what: str) -> dict[str, float]:
+def _services(run: Data, what: str) -> dict[str, float | None]:
     # A node's port changes from run to run, but its number does not.
     ports = sorted(name for name in run["services"] if ":" in name)
     short = {
         name: f"{name.partition(':')[0]} {ports.index(name) + 1}" if name in ports else name for name in run["services"]
     }
-    return {short[name]: values[what] for name, values in run["services"].items()}
+    return {short[name]: values.get(what) for name, values in run["services"].items()}
 
 
 def _value(value: float | None, unit: str) -> str:

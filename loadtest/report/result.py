@@ -22,7 +22,8 @@ from loadtest.run.clock_difference import SAME
 from loadtest.run.figures import Moment, Summary
 from loadtest.run.generator_health import Health, judge
 from loadtest.run.objectives import Check, check, passed
-from loadtest.run.run_state import HOLD, SETTLE, Run
+from loadtest.run.planted_faults import not_found
+from loadtest.run.run_state import ENDED, HOLD, SETTLE, Run
 from testkit.delivery_ledger import Kind
 from testkit.machine_facts import commit, cpu_model, has_changes, package_versions, redis_version
 from testkit.percentiles import percentiles
@@ -90,7 +91,19 @@ class Result:
         values = run.values(cpu_share=health.cpu_mean, lag_ms=health.lag_p95_ms, since=since, until=until)
         checks = check(objectives, values, run.fault_counts(until))
         own = [f"generator: its own code failed, {line}" for line in run.figures.own_faults.lines()]
-        problems = [run.problem] * bool(run.problem) + own + [f"generator: {why}" for why in health.starved]
+        searched = run.search.problem if run.search is not None and not run.problem else ""
+        planted = (
+            not_found(
+                environment.parsed_options.plant if environment.parsed_options else "", run.accounts.fault_counts()
+            )
+            if run.phase == ENDED
+            else ""
+        )
+        problems = [
+            *filter(None, (run.problem, searched, planted)),
+            *own,
+            *(f"generator: {why}" for why in health.starved),
+        ]
         services = bottleneck.services(run, since)
         return cls(
             title=environment.parsed_options.title if environment.parsed_options else "Load test",

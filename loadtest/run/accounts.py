@@ -25,6 +25,8 @@ class Save:
     intended: float
     sent: float = 0.0
     confirmed: bool = False
+    # The id of the event that announced it.
+    event_id: str = ""
 
 
 @dataclass
@@ -67,7 +69,16 @@ class Accounts:
             self.names[place] = event_name(event)
             if event.get("verb") == "updated":
                 self.announced.add(event["title"])
+            self._announce_once(event, at)
         self.furthest = max(self.furthest, event["offset"])
+
+    def _announce_once(self, event: dict[str, Any], at: float) -> None:
+        """Record a save's event. A page drops a repeated id, but shows two events with ids of their own."""
+        save, event_id = self.save_of(event), event.get("id", "")
+        if save is not None and event_id != save.event_id:
+            if save.event_id:
+                self.note(Kind.DUPLICATED, event_name(event), "", "published again, with another id", at)
+            save.event_id = event_id
 
     def open_page(self, ledger: Ledger, position: tuple[str, int] | None, now: float) -> None:
         """Begin the ledger of a page. Its position also shows that all events up to there are published."""

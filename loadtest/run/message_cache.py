@@ -6,6 +6,8 @@ import json
 from datetime import datetime
 from typing import Any
 
+from testkit.delivery_ledger import parse_position
+
 # More than can be on their way at once; the oldest is dropped first.
 KEPT = 4096
 
@@ -23,8 +25,20 @@ class Message:
         # The part of the position after the epoch; a server without marks sends none.
         self.mark = f".{self.event['mark']}" if "mark" in self.event else ""
         self.stamped = 0.0 if self.offset is None else datetime.fromisoformat(self.event["at"]).timestamp()
+        self._check()
         # Whether the run has recorded the event's name.
         self.is_published = False
+
+    def _check(self) -> None:
+        """Raise `ValueError`, `LookupError` or `TypeError` if a value is missing that the accounts need."""
+        event = self.event
+        if self.offset is not None and not (isinstance(self.offset, int) and self.offset > 0 and event["id"]):
+            raise ValueError(f"event with offset {self.offset!r} and id {event['id']!r}")
+        if self.event_type == "resumed":
+            parse_position(event["at"])
+            event["recovered"]
+        elif self.event_type == "drain":
+            float(event["reconnect_in_seconds"])
 
 
 class Messages:

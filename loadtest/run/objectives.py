@@ -17,7 +17,7 @@ SETTINGS = ("late_seconds", "left_grace_seconds", "answer_seconds")
 
 
 class ObjectivesError(Exception):
-    """The file of objectives has an unknown name, or lacks one."""
+    """The file of objectives has an unknown name, lacks one, or has a value that is no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,9 @@ class Objectives:
         known = {each.name for each in fields(cls)}
         if wrong := known.symmetric_difference(limits):
             raise ObjectivesError(f"{path}: unknown or missing: {', '.join(sorted(wrong))}")
+        for name, limit in limits.items():
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0:
+                raise ObjectivesError(f"{path}: {name} must be a number of at least 0, and is {limit!r}")
         return cls(**limits)
 
 

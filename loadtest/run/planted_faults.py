@@ -7,12 +7,27 @@ new socket would receive all of them undamaged: if the socket ends, another clie
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from testkit.delivery_ledger import Kind
+
 KINDS = ("drop", "double", "swap", "delay", "starve")
+# The kinds of faults as which the accounts must find what is planted.
+FOUND_AS = {
+    "drop": (Kind.LOST, Kind.MISSED),
+    "double": (Kind.DUPLICATED,),
+    "swap": (Kind.REORDERED,),
+    "delay": (Kind.LATE,),
+}
 # A client has received a few events in order on its socket before this one.
 AT_EVENT = 5
+
+
+def not_found(planted: str, counts: Mapping[Kind, int]) -> str:
+    """Return the planted faults that the accounts lack, because none was planted or none was found."""
+    missing = [name for name in planted.split(",") if name in FOUND_AS and not any(map(counts.get, FOUND_AS[name]))]
+    return f"planted and not found: {', '.join(missing)}" if missing else ""
 
 
 @dataclass

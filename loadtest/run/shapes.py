@@ -138,6 +138,11 @@ class Search:
         """Whether the search ended for another reason than a broken objective."""
         return len(self.kept) == len(self.steps) or bool(self.steps[len(self.kept)].starved)
 
+    @property
+    def problem(self) -> str:
+        """The reason for which an ended search has no result."""
+        return f"no step kept all objectives: {self.ended}" if self.ended and not self.kept else ""
+
     def went(self, step: Step) -> bool:
         """Record a step's result, and return whether another step must follow."""
         self.steps.append(step)

@@ -1,5 +1,7 @@
 """The report of a benchmark: medians, verdicts and the document."""
 
+import math
+
 import pytest
 
 from bench import benchmark_report
@@ -229,6 +231,41 @@ def test_stalled_readers_cost_their_bound_and_nobody_else(growth, p99, met):
 def test_one_fault_in_any_round_is_enough(fault):
     assert verdict("none, in every run", fanout("tidewire", 1), fanout("tidewire", 2, **{fault: 1})) == "not met"
     assert verdict("none, in every run", fanout("tidewire", 1), fanout("ws", 2, **{fault: 1})) == "met"
+
+
+def test_event_that_did_not_arrive_in_time_is_a_fault():
+    """No gap shows it if it was the last one, or if its client received nothing at all."""
+    assert verdict("none, in every run", fanout("tidewire", 1), fanout("tidewire", 2, incomplete=1)) == "not met"
+
+
+@pytest.mark.parametrize("measure", ["fanout", "storm", "stall"])
+def test_failed_round_of_ours_meets_no_target(measure):
+    """The other rounds have medians that meet it."""
+    good = {"fanout": fanout("tidewire", 1), "storm": storm("tidewire"), "stall": stall("tidewire", "stalled")}[measure]
+    failed = {
+        **{name: good[name] for name in ("measure", "server", "clients")},
+        "round": 2,
+        "error": "only 9 connected",
+    }
+    part = "users connecting at once" if measure == "storm" else "none, in every run"
+    assert verdict(part, good, failed) == "not met"
+    assert verdict(part, good, {**failed, "server": "ws"}) == "met"
+
+
+def test_server_that_delivered_nothing_has_no_cost():
+    """Its cost was no number, and was the cheapest of all, and equal to anything."""
+    nothing = fanout("ws", 1, cpu=math.nan, deliveries=0)
+    records = (fanout("tidewire", 1, cpu=10.0), nothing, fanout("ws-buffer", 1, cpu=8.0))
+    assert verdicts(*records)["CPU per delivery, 1,000 clients, single events", "below npm `ws`"] == "not met"
+
+
+@pytest.mark.parametrize(("wanted", "peer"), [("below npm `ws`", "uvicorn-pubsub"), ("20 times below", "ws")])
+def test_target_without_its_peer_is_not_measured(wanted, peer):
+    """A skipped server took its target out of the table."""
+    found = verdicts(fanout("tidewire", 1), fanout(peer, 1, cpu=400.0))
+    assert [
+        met for (name, text), met in found.items() if name.startswith("CPU per delivery, 1,000") and wanted in text
+    ] == [None]
 
 
 def test_what_was_not_measured_is_no_verdict():

@@ -1,12 +1,13 @@
 """The workload is read from a run's report, and is written as a file that can be planned with."""
 
 import json
+import re
 
 import pytest
 
 from capacity.__main__ import main
 from capacity.from_report import workload_of
-from capacity.workload import Workload
+from capacity.workload import WORKLOAD, Workload
 from tests.unit.capacity.test_validate import CONFIGURATION, RUN
 
 
@@ -75,3 +76,34 @@ def test_report_that_is_none_is_one_line(tmp_path, capsys):
     (tmp_path / "report.json").write_text("{}")
     assert main(["workload", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"series": {**RUN["series"], "deliveries": {"message": [[12, 5]]}}},
+            "its events (message) are none of the dashboard",
+        ),
+        ({"phases": None}, "has another form"),
+        ({"hold_stats": {"seconds": 10}}, "has another form: KeyError('sockets')"),
+        ({"series": []}, "has another form"),
+    ],
+)
+def test_report_of_another_product_or_form_is_one_line(tmp_path, capsys, changes, said):
+    """A chat has no pages: its handshakes were planned for as none, and its messages too."""
+    report = {**RUN, "title": "a run", "totals": {}, "counts": {}, **changes}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    assert main(["workload", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("name", ["tabs_per_user", "sockets_per_tab"])
+def test_workload_too_great_for_any_number_is_one_line(tmp_path, capsys, name):
+    text = re.sub(rf"^{name} = .*$", f"{name} = 1e300", WORKLOAD.read_text(), flags=re.MULTILINE)
+    path = tmp_path / "workload.toml"
+    path.write_text(text)
+    assert main(["plan", str(path), "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"{path}: some of its numbers are too great to calculate with\n"

@@ -37,6 +37,8 @@ RUN = {
         "redis": {"cpu_mean": 0.01, "rss_mib": 9.0},
     },
     "latencies": {"delivery": {"p95": 40.0}},
+    "passed": True,
+    "versions": {},
 }
 
 

@@ -1,6 +1,7 @@
 """A socket of a product without a history: its stays, its messages, and planted faults."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -213,3 +214,21 @@ def test_unreadable_message_is_a_fault_of_the_product(run, enter, room):
     with pytest.raises(Unreadable, match="unreadable message: JSONDecodeError"):
         room[0].texts(b"no JSON")
     assert not run.figures.own_faults.lines()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"number": 0}',
+        '{"number": -1}',
+        '{"number": Infinity}',
+        '{"number": 1, "sent": NaN}',
+        '{"number": 1, "sent": -Infinity}',
+        '{"number": 1, "sent": "noon"}',
+    ],
+)
+def test_message_with_an_impossible_number_or_time_is_unreadable(text):
+    """It counted as a fault of the load test's own code. Of messages with number 0, none was ever a duplicate."""
+    socket = SimpleNamespace(_wire=JsonNumber("hall", sender=""))
+    with pytest.raises(Unreadable):
+        WireSocket._numbered(socket, text.encode())

@@ -120,3 +120,17 @@ def alike(**more):
         "machine": "2 cores",
     }
     return {**found, "configuration": {**found["configuration"], **configuration, **more}}
+
+
+@pytest.mark.parametrize("lacking", ["title", "passed", "configuration", "versions", "services"])
+def test_report_of_another_form_is_no_result(tmp_path, lacking):
+    """As of another program, or of a version to come. It ended in a traceback, and as baseline without a report."""
+    other = {name: value for name, value in result().items() if name != lacking}
+    (tmp_path / "report.json").write_text(json.dumps(other))
+    with pytest.raises(CompareError, match=f"is no result of a load test: it has no {lacking}"):
+        compare_runs.read(tmp_path)
+
+
+def test_figures_that_a_report_lacks_are_none():
+    other = result(services={"web": {"cpu_seconds": 3.0}})
+    assert rows(result(), other)["web"].change_text == "only one run has it"

@@ -110,3 +110,12 @@ def test_baseline_that_is_none_is_named_and_breaks_nothing(tmp_path, monkeypatch
 def test_report_without_a_baseline_compares_nothing(tmp_path):
     written(tmp_path)
     assert "before" not in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_baseline_of_another_form_leaves_the_report(tmp_path, monkeypatch):
+    baseline = tmp_path / "other.json"
+    baseline.write_text(json.dumps({"latencies": {}, "totals": {}, "counts": {}}))
+    monkeypatch.setenv(report_files.BASELINE, str(baseline))
+    path = write_report(RESULT, tmp_path / "run")
+    assert path.exists()
+    assert "**No comparison with the baseline**" in path.with_name("report.md").read_text()

@@ -1,6 +1,6 @@
 """The accounts of a process: the names of events, and its sums over pages and rooms."""
 
-from loadtest.run.accounts import Accounts, event_name
+from loadtest.run.accounts import Accounts, Save, event_name
 from loadtest.run.objectives import Objectives
 from loadtest.run.rooms import Numbered, Series
 from loadtest.run.run_state import Run
@@ -39,3 +39,35 @@ def test_run_of_rooms_fails_by_a_lost_message():
     run.accounts.rooms.sent(Series("hall", "bob"), 1, 1005.0)
     run.reconcile()
     assert run.fault_counts() == {Kind.LOST: 1}
+
+
+def saved(offset, event_id):
+    return {
+        "type": "notification.created",
+        "id": event_id,
+        "offset": offset,
+        "notification_id": offset,
+        "verb": "updated",
+        "title": "plan, save 1 of ada",
+    }
+
+
+def test_save_that_is_published_twice_is_duplicated():
+    """Each event arrived once at each client, and its page showed both."""
+    accounts = Accounts(saves={"plan, save 1 of ada": Save(1.0)})
+    accounts.published("5f", saved(3, "a"), 2.0)
+    accounts.published("5f", saved(4, "b"), 3.0)
+    account = accounts.reconcile(9.0)
+    assert account.counts == {Kind.DUPLICATED: 1}
+    assert str(account.faults[0]) == (
+        "duplicated: notification 4 (updated 'plan, save 1 of ada') (published again, with another id)"
+    )
+
+
+def test_event_that_is_published_again_with_its_id_is_no_duplicate():
+    """A page drops it by its id: the outbox publishes at least once."""
+    accounts = Accounts(saves={"plan, save 1 of ada": Save(1.0)})
+    accounts.published("5f", saved(3, "a"), 2.0)
+    accounts.published("5f", saved(4, "a"), 3.0)
+    accounts.published("60", saved(1, "a"), 4.0)
+    assert not accounts.reconcile(9.0).counts

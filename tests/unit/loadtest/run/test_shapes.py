@@ -108,3 +108,11 @@ def test_step_names_whatever_breaks_first():
     assert found.went(Step(10, 20.0))
     assert not found.went(Step(20, 21.0, broken=broken))
     assert str(found) == f"max users within all objectives: 10 (at 20 users {'; '.join(broken)})"
+
+
+@pytest.mark.parametrize("p95", [260.0, None])
+def test_search_without_a_kept_step_is_a_problem(p95):
+    """The run was judged as a whole, in which the step's percentile can be within its objective, and passed."""
+    assert search(p95).problem.startswith("no step kept all objectives: ")
+    assert search(90.0, 260.0).problem == ""
+    assert Search(step=10, most=100).problem == ""
