@@ -16,8 +16,11 @@ LOG_LINES = "20"
 
 
 def do(engine: Engine, *names: str) -> None:
-    """Run the jobs with the running tag's images. Raises `Stop`, with the end of its log, for a job that fails."""
-    engine.compose("rm", "--force", *names)
+    """Run the jobs with the running tag's images. Raises `Stop`, with the end of its log, for a job that fails.
+
+    A job of an interrupted command may run still: it ends first, because it is another version's and holds its locks.
+    """
+    engine.compose("rm", "--force", "--stop", *names)
     engine.compose("up", "--detach", "--no-recreate", *names)
     for name in names:
         container = engine.compose("ps", "--all", "--quiet", name).strip()

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import sys
 from pathlib import Path
 
+from deploy.compose import env_file
+
 ROOT = Path(__file__).resolve().parents[2]
 # The directory that compose.yaml mounts files of.
-DIRECTORY = ROOT / (os.environ.get("TIDEWIRE_SECRETS") or "var/secrets")
+DIRECTORY = ROOT / (env_file.environment().get("TIDEWIRE_SECRETS") or "var/secrets")
 # Directories that images copy and containers mount.
 FOLDERS = ("src", "services", "deploy", "loadtest", "testkit")
 ACL = Path(__file__).with_name("redis.acl")
