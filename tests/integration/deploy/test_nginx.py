@@ -255,8 +255,9 @@ def test_the_request_before_a_handshake_decides_nothing(layout):
     assert (refused.status, refused.json()["headers"]["Upgrade"]) == (403, "websocket")
 
 
-def test_the_request_before_a_handshake_is_not_public(reached, layout):
-    assert fetch(f"http://127.0.0.1:{layout.ports.nginx}/tidewire-alive").status == 404
+@pytest.mark.parametrize("path", ["/tidewire-alive", "//tidewire-alive", "/%74idewire-alive", "/x/../tidewire-alive"])
+def test_the_request_before_a_handshake_is_not_public(reached, layout, path):
+    assert fetch(f"http://127.0.0.1:{layout.ports.nginx}{path}").status == 404
 
 
 def test_what_may_not_be_sent_twice_has_a_connection_of_its_own(tmp_path):
