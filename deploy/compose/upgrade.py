@@ -7,6 +7,7 @@ end, and the old ones, which served all the time, go on.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import re
 import sys
@@ -24,6 +25,8 @@ from deploy.compose.surge import SERVICES, Surge, replicas
 LOCK = ROOT / "var" / "compose.lock"
 # Number of versions kept beside the running one and the one before it.
 KEPT = 5
+# On the way back the jobs have nothing to do, and Ctrl-C waits for them: a database that hangs must not keep it.
+BACK_SECONDS = 60.0
 VERSION = re.compile(r"\d+(\.\d+)+(-[0-9a-f]{7,})?(-\d{8}T\d{6})?")
 
 
@@ -69,7 +72,10 @@ def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str],
     surge = surge or Surge(engine, say)
     interrupted = engine.record.read()
     surge.numbers = interrupted.numbers if interrupted else replicas(engine.containers(*SERVICES))
-    engine.record.write(before, surge.numbers)
+    try:
+        engine.record.write(before, surge.numbers)
+    except OSError as error:
+        raise Stop(f"{engine.record.path} cannot be written: {error.strerror}; nothing was changed") from None
     try:
         release.point(engine, to=after, tag=tag)
         # The migrations of an earlier version do nothing: it ignores those that it does not know.
@@ -86,7 +92,9 @@ def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str],
     surge.started = True
     if dict(before) != dict(after):
         release.point(engine, to=before, tag=tag + PREVIOUS)
-    engine.record.write(after, surge.numbers)
+    # On a full disk the record of the beginning is right too: the new containers run, and the old ones end.
+    with contextlib.suppress(OSError):
+        engine.record.write(after, surge.numbers)
     for name in surge.finish():
         say(f"{name} had to be killed: it did not end within its stop_grace_period; its last sockets saw 1006")
     engine.record.end()
@@ -105,7 +113,7 @@ def _back(engine: Engine, surge: Surge, before: Mapping[str, str]) -> None:
         lambda: release.point(engine, to=before, tag=tag),
         surge.back,
         engine.record.end,
-        lambda: jobs.do(engine, *jobs.JOBS),
+        lambda: jobs.do(engine, *jobs.JOBS, seconds=BACK_SECONDS),
     )
     for step in steps:
         try:

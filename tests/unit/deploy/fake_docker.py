@@ -19,11 +19,15 @@ class FakeRecord:
     """`deploy.compose.record.Record` in memory."""
 
     interrupted: Interrupted | None = None
+    path: str = "the record"
+    full: bool = False
 
     def read(self) -> Interrupted | None:
         return self.interrupted
 
     def write(self, images: Mapping[str, str], numbers: Mapping[str, int]) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
         self.interrupted = Interrupted(dict(images), dict(numbers))
 
     def end(self) -> None:

@@ -188,6 +188,46 @@ def test_migration_that_was_interrupted_ends_on_the_way_back():
     assert docker.record.read() is None
 
 
+def test_database_that_hangs_does_not_keep_the_way_back(monkeypatch):
+    docker = deployed()
+    waits = []
+    run = docker.run
+
+    def note(command, environment, **more):
+        if command[1] == "wait":
+            waits.append(more["timeout_seconds"])
+            raise EngineError("took longer")
+        return run(command, environment, **more)
+
+    monkeypatch.setattr(docker, "run", note)
+    with pytest.raises(EngineError, match="took longer"):
+        upgrade.replace(docker.engine(), OLD, NEW)
+    assert waits == [3600, 60]
+    assert docker.images["tidewire-ws:dev"] == "ws@1"
+
+
+def test_full_disk_stops_an_upgrade_before_anything_has_changed():
+    docker = deployed()
+    docker.record.full = True
+    with pytest.raises(Stop, match="the record cannot be written: No space left on device; nothing was changed"):
+        upgrade.replace(docker.engine(), OLD, NEW)
+    assert docker.images["tidewire-ws:dev"] == "ws@1"
+
+
+def test_disk_that_fills_during_an_upgrade_does_not_stop_it_half_way():
+    docker = deployed()
+    surge = Surge(docker.engine(), lambda _words: None)
+    start = surge.start
+
+    def start_and_fill():
+        start()
+        docker.record.full = True
+
+    surge.start = start_and_fill
+    upgrade.replace(docker.engine(), OLD, NEW, surge=surge)
+    assert docker.running("ws") == ["ws@2", "ws@2"]
+
+
 def test_new_container_that_was_ready_and_ends_while_others_start_goes_back():
     docker = deployed()
     surge = Surge(docker.engine(), lambda _words: None)
