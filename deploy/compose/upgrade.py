@@ -162,8 +162,12 @@ def _prune(engine: Engine) -> None:
 @contextmanager
 def locked(path: Path = LOCK) -> Iterator[None]:
     """Hold the lock of this tree's deployments. Raises `Stop` if another command has it."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w") as file:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise Stop(f"{path} cannot be used: {error.strerror}; run this as the user that has this directory") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from deploy.compose import files
+from deploy.compose.engine import Stop
+from deploy.compose.make_secrets import main as make_secrets
 from deploy.compose.record import Interrupted, Record
+from deploy.compose.upgrade import locked
 
 
 def test_record_is_read_again_until_its_end(tmp_path):
@@ -33,6 +36,22 @@ def test_file_that_is_overwritten_is_the_same_file(tmp_path, text):
     files.overwrite(path, text)
     assert path.read_text(encoding="utf-8") == text
     assert path.stat().st_ino == inode
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_secret_that_cannot_be_written_is_written_by_the_next_attempt(tmp_path):
+    (tmp_path / "TIDEWIRE_SECRET_KEY.part").symlink_to("/dev/full")
+    with pytest.raises(SystemExit, match="TIDEWIRE_SECRET_KEY cannot be written: No space left"):
+        make_secrets(tmp_path)
+    (tmp_path / "TIDEWIRE_SECRET_KEY.part").unlink()
+    make_secrets(tmp_path)
+    assert len((tmp_path / "TIDEWIRE_SECRET_KEY").read_text()) > 50
+
+
+def test_directory_of_another_user_is_named(tmp_path):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(Stop, match="lock cannot be used: Is a directory"), locked(tmp_path / "lock"):
+        pass
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
