@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from deploy.compose import env_file
-from deploy.compose.record import Record
+from deploy.compose.record import Record, of_project
 
 ROOT = Path(__file__).resolve().parents[2]
 # Longer than each command takes that does not build or copy data.
@@ -53,7 +53,7 @@ class Engine:
     run: Callable[..., str] = field(default_factory=lambda: run)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-    record: Record = field(default_factory=Record)
+    record: Record = field(default_factory=lambda: of_project(env_file.environment()))
 
     def docker(self, *command: str, timeout_seconds: float = TIMEOUT_SECONDS) -> str:
         return self.run(("docker", *command), self.environment, timeout_seconds=timeout_seconds)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 PATH = Path(__file__).resolve().parents[2] / ".env"
 # Those that the commands use themselves; all others are compose's alone.
-NAMES = ("TIDEWIRE_VERSION", "TIDEWIRE_SECRETS", "TIDEWIRE_ALERTMANAGER")
+NAMES = ("COMPOSE_PROJECT_NAME", "TIDEWIRE_VERSION", "TIDEWIRE_SECRETS", "TIDEWIRE_ALERTMANAGER")
 LINE = re.compile(r"\s*(?:export\s+)?(\w+)\s*[=:]\s*(.*?)\s*")
 
 

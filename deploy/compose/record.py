@@ -14,7 +14,9 @@ from pathlib import Path
 
 from deploy.compose import files
 
-PATH = Path(__file__).resolve().parents[2] / "var" / "compose.replacing.json"
+DIRECTORY = Path(__file__).resolve().parents[2] / "var"
+# That of compose.yaml.
+PROJECT = "tidewire"
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,16 @@ class Interrupted:
     numbers: Mapping[str, int]
 
 
+def of_project(environment: Mapping[str, str]) -> Record:
+    """Return the record of compose's project. Several may have been started from one directory."""
+    return Record(DIRECTORY / f"{environment.get('COMPOSE_PROJECT_NAME') or PROJECT}.replacing.json")
+
+
 @dataclass(frozen=True)
 class Record:
-    path: Path = PATH
+    """The file of a record."""
+
+    path: Path
 
     def read(self) -> Interrupted | None:
         """Return the record that an interrupted command has left; None: there is none, or it cannot be read."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from deploy.compose import front, jobs, neighbours, release, signals
 from deploy.compose.engine import ROOT, Engine, EngineError, Stop
+from deploy.compose.record import Interrupted
 from deploy.compose.release import IMAGES, PREVIOUS, running_tag, say, tagged
 from deploy.compose.surge import SERVICES, Surge, replicas
 
@@ -70,7 +71,7 @@ def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str],
     """
     tag = running_tag(engine.environment)
     surge = surge or Surge(engine, say)
-    interrupted = engine.record.read()
+    interrupted = _left(engine)
     surge.numbers = interrupted.numbers if interrupted else replicas(engine.containers(*SERVICES))
     try:
         engine.record.write(before, surge.numbers)
@@ -128,8 +129,7 @@ def running_images(engine: Engine) -> dict[str, str]:
     for service, found in there.items():
         if not found:
             raise Stop(f"{service} does not run here; `make compose-up` starts everything")
-    interrupted = engine.record.read()
-    if interrupted and all(interrupted.images.get(service) in found for service, found in there.items()):
+    if interrupted := _left(engine):
         return {service: interrupted.images[service] for service in IMAGES}
     images: dict[str, str] = {}
     for service, name in IMAGES.items():
@@ -138,9 +138,18 @@ def running_images(engine: Engine) -> dict[str, str]:
     return images
 
 
+def _left(engine: Engine) -> Interrupted | None:
+    """Return the record of an interrupted command if the containers that served before it still run."""
+    found = engine.record.read()
+    if found is None:
+        return None
+    there = {service: {each.image for each in engine.containers(service)} for service in IMAGES}
+    return found if all(found.images.get(service) in there[service] for service in IMAGES) else None
+
+
 def _interrupted(engine: Engine) -> bool:
     """Return whether an interrupted command has left the running tag at a version that may not serve."""
-    interrupted = engine.record.read()
+    interrupted = _left(engine)
     return interrupted is not None and dict(interrupted.images) != tagged(engine, running_tag(engine.environment))
 
 

@@ -7,7 +7,7 @@ import pytest
 from deploy.compose import files
 from deploy.compose.engine import Stop
 from deploy.compose.make_secrets import main as make_secrets
-from deploy.compose.record import Interrupted, Record
+from deploy.compose.record import Interrupted, Record, of_project
 from deploy.compose.upgrade import locked
 
 
@@ -20,6 +20,11 @@ def test_record_is_read_again_until_its_end(tmp_path):
     record.end()
     assert record.read() is None
     assert list((tmp_path / "var").iterdir()) == []
+
+
+def test_each_project_has_its_own_record():
+    paths = {of_project(each).path for each in ({}, {"COMPOSE_PROJECT_NAME": ""}, {"COMPOSE_PROJECT_NAME": "test"})}
+    assert {path.name for path in paths} == {"tidewire.replacing.json", "test.replacing.json"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"images": 3, "numbers": {}}', '{"images": {}}'])

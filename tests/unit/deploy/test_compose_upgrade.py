@@ -169,6 +169,15 @@ def test_surge_of_the_same_version_that_was_killed_does_not_double_the_replicas(
     assert docker.running("relay") == docker.running("web") == ["web@1"]
 
 
+def test_record_whose_containers_are_gone_counts_no_longer():
+    """Everything was stopped and started since, by hand: the version before is the one that has the tag."""
+    docker = deployed(**{"tidewire-web:dev-previous": "web@0", "tidewire-ws:dev-previous": "ws@0"})
+    docker.record.write({"web": "web@old", "ws": "ws@old"}, {"web": 5, "ws": 5, "relay": 5})
+    upgrade.rollback(docker.engine())
+    assert docker.running("web") == ["web@0"]
+    assert docker.running("ws") == ["ws@0", "ws@0"]
+
+
 def test_job_of_an_interrupted_command_ends_before_the_next_one():
     """Its container runs on without the command, and `--no-recreate` would take it for this version's."""
     docker = deployed()
