@@ -116,7 +116,7 @@ compose-up: secrets ## build the images and run the whole product in containers;
 	else $(PYTHON) -m deploy.compose.release && docker compose up --detach --wait $(ARGS); fi
 	@echo "tidewire: http://$$(docker compose port nginx 8080)  prometheus: http://$$(docker compose port prometheus 9090)"
 	@case "$$COMPOSE_PROFILES" in *grafana*) echo "grafana: http://$$(docker compose port grafana 3000), user admin, password in var/secrets/grafana_password" ;; esac
-	@grep -qE '^ +[a-z0-9]+_configs:' "$${TIDEWIRE_ALERTMANAGER:-deploy/compose/alertmanager.yml}" || echo "alerts: none is sent, because Alertmanager has no receiver: docs/monitoring.md, Receivers"
+	@grep -qE '^ +[a-z0-9]+_configs:' "$$($(PYTHON) -m deploy.compose.env_file TIDEWIRE_ALERTMANAGER deploy/compose/alertmanager.yml)" || echo "alerts: none is sent, because Alertmanager has no receiver: docs/monitoring.md, Receivers"
 	@echo "the first user: docker compose exec web python services/web/manage.py createsuperuser"
 
 compose-upgrade: export VERSION ?=
@@ -127,10 +127,10 @@ compose-rollback: ## replace them by the version before
 	@$(PYTHON) -m deploy.compose.upgrade back
 
 compose-backup: ## write PostgreSQL's data to var/backups, or to FILE
-	@$(PYTHON) -m deploy.compose.backup save $(FILE)
+	@$(PYTHON) -m deploy.compose.backup save $(if $(FILE),"$(FILE)")
 
 compose-restore: ## bring the data of a backup back: FILE=var/backups/...; a failure changes nothing
-	@$(PYTHON) -m deploy.compose.backup restore $(FILE)
+	@$(PYTHON) -m deploy.compose.backup restore $(if $(FILE),"$(FILE)")
 
 compose-rotate: ## replace a secret without a failed page, and prove it: SECRET=redis or postgres
 	@$(PYTHON) -m deploy.compose.rotate $(SECRET)

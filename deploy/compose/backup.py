@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.compose import transfer, upgrade
+from deploy.compose import files, signals, transfer, upgrade
 from deploy.compose.engine import ROOT, Container, Engine, EngineError, Stop
 from deploy.compose.release import say
 
@@ -19,8 +19,8 @@ BACKUPS = ROOT / "var" / "backups"
 NAME = "tidewire"
 RESTORING = "tidewire_restoring"
 BEFORE = "tidewire_before_restore"
-# A table that each version of this product has.
-MARKER = "django_migrations"
+# A table that each version of this product has, and no other one.
+MARKER = "dashboard_document"
 MAGIC = b"PGDMP"
 # Ends connections between two requests, and waits for requests on their way; all on one line of psql's input.
 CALM = (
@@ -53,7 +53,7 @@ def save(engine: Engine, file: Path | None = None) -> Path:
     try:
         transfer.out_of(engine, postgres, transfer.client("pg_dump", "--format=custom", f"--dbname={NAME}"), part)
         _check(engine, postgres, part)
-        part.rename(path)
+        files.move(part, path)
     finally:
         part.unlink(missing_ok=True)
     say(f"backup: {path}, {transfer.megabytes(path.stat().st_size)}")
@@ -68,6 +68,7 @@ def restore(engine: Engine, file: Path | None) -> None:
     postgres = _postgres(engine)
     _check(engine, postgres, file)
     upgrade.running_images(engine)
+    _repair(engine, postgres)
     say(f"restoring {file} into a database of its own; the site runs on")
     sql(engine, postgres, "postgres", f"drop database if exists {RESTORING} with (force)")
     sql(engine, postgres, "postgres", f"create database {RESTORING} owner {NAME}")
@@ -78,10 +79,12 @@ def restore(engine: Engine, file: Path | None) -> None:
             raise Stop(f"{file} is no backup of tidewire: it has no table {MARKER}")
         _migrate(engine)
     except BaseException:
-        sql(engine, postgres, "postgres", f"drop database if exists {RESTORING} with (force)")
-        say("nothing was changed: the site has its data as before")
+        with signals.held():
+            sql(engine, postgres, "postgres", f"drop database if exists {RESTORING} with (force)")
+            say("nothing was changed: the site has its data as before")
         raise
-    _switch(engine, postgres)
+    with signals.held():
+        _switch(engine, postgres)
     images = upgrade.running_images(engine)
     upgrade.replace(engine, images, images)
     say(f"restored. The data from before is in the database {BEFORE} until the next restore; to delete it: {_drop()}")
@@ -101,24 +104,27 @@ def _switch(engine: Engine, postgres: Container) -> None:
             f"alter database {NAME} with allow_connections false",
             CALM,
             CUT,
+            # Both or none, whatever is interrupted.
+            "begin",
             f"alter database {NAME} rename to {BEFORE}",
             f"alter database {RESTORING} rename to {NAME}",
             f"alter database {BEFORE} with allow_connections true",
+            "commit",
         )
     except EngineError:
-        _undo(engine, postgres)
+        _repair(engine, postgres)
+        say("nothing was changed: the site has its data as before")
         raise
     finally:
         engine.up("redis")
 
 
-def _undo(engine: Engine, postgres: Container) -> None:
-    """Give the site its database back after an exchange that stopped half-way."""
+def _repair(engine: Engine, postgres: Container) -> None:
+    """Let the site use its database again after an exchange that was interrupted."""
     names = sql(engine, postgres, "postgres", "select datname from pg_database").split()
     if NAME not in names and BEFORE in names:
         sql(engine, postgres, "postgres", f"alter database {BEFORE} rename to {NAME}")
     sql(engine, postgres, "postgres", f"alter database {NAME} with allow_connections true")
-    say("nothing was changed: the site has its data as before")
 
 
 def _migrate(engine: Engine) -> None:

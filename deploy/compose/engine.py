@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+from deploy.compose import env_file
+from deploy.compose.record import Record, of_project
 
 ROOT = Path(__file__).resolve().parents[2]
 # Longer than each command takes that does not build or copy data.
@@ -47,10 +49,11 @@ class Container:
 class Engine:
     """Runs docker for one project. `run(command, input, timeout_seconds)` returns the output; tests pass their own."""
 
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    environment: Mapping[str, str] = field(default_factory=env_file.environment)
     run: Callable[..., str] = field(default_factory=lambda: run)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    record: Record = field(default_factory=lambda: of_project(env_file.environment()))
 
     def docker(self, *command: str, timeout_seconds: float = TIMEOUT_SECONDS) -> str:
         return self.run(("docker", *command), self.environment, timeout_seconds=timeout_seconds)
@@ -142,6 +145,8 @@ def run(
             cwd=ROOT,
             env=dict(environment),
             timeout=timeout_seconds,
+            # Ctrl-C in the terminal is this process's: it must not end the commands of the way back.
+            start_new_session=True,
         )
     except FileNotFoundError:
         raise Stop(f"{command[0]} is not installed on this machine") from None

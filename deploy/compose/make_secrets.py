@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import sys
 from pathlib import Path
 
+from deploy.compose import env_file
+from deploy.compose import files as contents
+
 ROOT = Path(__file__).resolve().parents[2]
 # The directory that compose.yaml mounts files of.
-DIRECTORY = ROOT / (os.environ.get("TIDEWIRE_SECRETS") or "var/secrets")
+DIRECTORY = ROOT / (env_file.environment().get("TIDEWIRE_SECRETS") or "var/secrets")
 # Directories that images copy and containers mount.
 FOLDERS = ("src", "services", "deploy", "loadtest", "testkit")
 ACL = Path(__file__).with_name("redis.acl")
@@ -80,7 +82,11 @@ def _write(directory: Path, files: dict[str, str]) -> list[str]:
         raise SystemExit(f"secrets: only some of {', '.join(files)} are in {directory}; remove them or bring them back")
     for name, text in files.items():
         path = directory / name
-        path.write_text(text, encoding="utf-8")
+        try:
+            # On a full disk no empty file must be left, which would count as a secret.
+            contents.replace(path, text)
+        except OSError as error:
+            raise SystemExit(f"secrets: {path} cannot be written: {error.strerror}") from None
         path.chmod(0o644)
     return list(files)
 

@@ -7,6 +7,7 @@ Each image has the tag of its version. `tidewire-web:dev` (TIDEWIRE_VERSION) alw
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from deploy.compose.engine import BUILD_SECONDS, ROOT, Engine, EngineError, Stop
 
@@ -75,9 +77,10 @@ def tagged(engine: Engine, tag: str) -> dict[str, str]:
     return {service: image for service, image in found.items() if image}
 
 
-def say(words: str) -> None:
-    sys.stdout.write(f"{words}\n")
-    sys.stdout.flush()
+def say(words: str, stream: TextIO | None = None) -> None:
+    """Print a line. A terminal that was closed must not interrupt the way back."""
+    with contextlib.suppress(OSError):
+        print(words, file=stream or sys.stdout, flush=True)
 
 
 def _git(root: Path, *command: str) -> str:
@@ -88,13 +91,25 @@ def _git(root: Path, *command: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def start(engine: Engine) -> None:
+    """Build this tree's images and give them the running tag; another version that had it becomes the one before."""
+    version, tag = tree_version(engine.environment), running_tag(engine.environment)
+    build(engine, version)
+    after = tagged(engine, version)
+    with contextlib.suppress(Stop):
+        before = tagged(engine, tag)
+        if before != after:
+            point(engine, to=before, tag=tag + PREVIOUS)
+    point(engine, to=after, tag=tag)
+    # Of the containers of an interrupted replacement none is left.
+    engine.record.end()
+
+
 def main() -> int:
-    """Build the images of this tree and give them the running tag: for the first start."""
+    """Build the images for a start of the whole site."""
     engine = Engine()
     try:
-        version = tree_version(engine.environment)
-        build(engine, version)
-        point(engine, to=tagged(engine, version), tag=running_tag(engine.environment))
+        start(engine)
     except (Stop, EngineError) as error:
         sys.stderr.write(f"compose-up: {error}\n")
         return 1

@@ -10,16 +10,21 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.compose import make_secrets, upgrade
+from deploy.compose import files, make_secrets, signals, upgrade
 from deploy.compose.backup import sql
-from deploy.compose.engine import Engine, EngineError, Stop
+from deploy.compose.engine import Container, Engine, EngineError, Stop
 from deploy.compose.release import say
-from deploy.compose.surge import SERVICES
+from deploy.compose.surge import SERVICES, Surge
 
 # A login with the rights of the site's role, for the time between its two passwords.
 PASSING = "tidewire_rotation"
+ROLE = "tidewire"
+# The role's next password, from before it is set until it is in its file.
+NEXT = "postgres_password.next"
 PASSWORD_BYTES = 24
 # The value is on standard input, or in the container's own file.
 READ_REDIS = "import redis; redis.Redis.from_url(value).ping()"
@@ -45,21 +50,17 @@ def main() -> int:
 def redis(engine: Engine) -> None:
     """Rotate both passwords of Redis. It restarts twice, since it reads its list of users at its start."""
     directory = _directory(engine)
-    old = {name: _read(directory / name) for name in ("TIDEWIRE_REDIS_URL", "redis.acl", "redis_exporter.json")}
+    old = {name: _read(directory / name) for name in ("redis.acl", "TIDEWIRE_REDIS_URL", "redis_exporter.json")}
     password, exporter = secrets.token_urlsafe(PASSWORD_BYTES), secrets.token_urlsafe(PASSWORD_BYTES)
-    files = make_secrets.redis_files(password, exporter)
-    _write(directory, {**files, "redis.acl": both(old["redis.acl"], files["redis.acl"])})
-    say("Redis accepts the old passwords and the new ones")
-    engine.compose("restart", "redis")
-    try:
-        _replace(engine)
-        engine.compose("up", "--detach", "--no-recreate", "redis-exporter")
-        engine.compose("restart", "redis-exporter")
-    except BaseException:
-        say("the old password stays in use")
-        _write(directory, old)
-        raise
-    _write(directory, {"redis.acl": files["redis.acl"]})
+    new = make_secrets.redis_files(password, exporter)
+    with _kept(directory, old) as surge:
+        _write(directory, {**new, "redis.acl": both(old["redis.acl"], new["redis.acl"])})
+        say("Redis accepts the old passwords and the new ones")
+        engine.compose("restart", "redis")
+        _replace(engine, surge(engine))
+    engine.compose("up", "--detach", "--no-recreate", "redis-exporter")
+    engine.compose("restart", "redis-exporter")
+    _write(directory, {"redis.acl": new["redis.acl"]})
     engine.compose("restart", "redis")
     _prove(engine, "TIDEWIRE_REDIS_URL", READ_REDIS, old["TIDEWIRE_REDIS_URL"])
 
@@ -84,42 +85,93 @@ def postgres(engine: Engine) -> None:
     """Rotate the password of the site's role. PostgreSQL has one for each role, so another role serves meanwhile."""
     directory = _directory(engine)
     old_url = _read(directory / "TIDEWIRE_DATABASE_URL")
-    if not old_url.startswith("postgres://tidewire:") or "@postgres:" not in old_url:
+    role = old_url.removeprefix("postgres://").partition(":")[0]
+    # An interrupted rotation has left a role that still serves.
+    if not (role == ROLE or role.startswith(PASSING)) or "@postgres:" not in old_url:
         raise Stop(
             "TIDEWIRE_DATABASE_URL names no role `tidewire` of this project's PostgreSQL: rotate it at its server"
         )
     running = engine.containers("postgres")
     if not running:
         raise Stop("postgres does not run here; `make compose-up` starts everything")
-    passing, password = secrets.token_urlsafe(PASSWORD_BYTES), secrets.token_urlsafe(PASSWORD_BYTES)
+    _finish_interrupted(engine)
+    # Of its own name: processes may serve with the role of an interrupted rotation until they are replaced.
+    passing, password = f"{PASSING}_{secrets.token_hex(4)}", secrets.token_urlsafe(PASSWORD_BYTES)
     sql(
         engine,
         running[0],
         "postgres",
-        f"drop role if exists {PASSING}",
-        f"create role {PASSING} login password '{passing}' in role tidewire",
+        f"create role {passing} login password '{password}' in role {ROLE}",
         # Objects that this role makes belong to the site's role.
-        f"alter role {PASSING} set role tidewire",
+        f"alter role {passing} set role {ROLE}",
     )
-    try:
-        _write(directory, {"TIDEWIRE_DATABASE_URL": old_url.replace(_user(old_url), f"{PASSING}:{passing}")})
-        _replace(engine)
-    except BaseException:
-        say("the old password stays in use")
-        _write(directory, {"TIDEWIRE_DATABASE_URL": old_url})
-        raise
-    sql(engine, running[0], "postgres", f"alter role tidewire password '{password}'")
-    new_url = old_url.replace(_user(old_url), f"tidewire:{password}")
-    _write(directory, {"TIDEWIRE_DATABASE_URL": new_url, "postgres_password": password})
+    with _kept(directory, {"TIDEWIRE_DATABASE_URL": old_url}) as surge:
+        _write(directory, {"TIDEWIRE_DATABASE_URL": old_url.replace(_user(old_url), f"{passing}:{password}")})
+        _replace(engine, surge(engine))
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    new_url = old_url.replace(_user(old_url), f"{ROLE}:{password}")
+    # Where an interrupted rotation finds it: the role's password must not be one that no file has.
+    files.replace(directory / NEXT, password)
+    with signals.held():
+        sql(engine, running[0], "postgres", f"alter role {ROLE} password '{password}'")
+        _write(directory, {"postgres_password": password, "TIDEWIRE_DATABASE_URL": new_url})
+        (directory / NEXT).unlink()
     say("the role has its new password; the processes take it up")
-    _replace(engine)
-    sql(engine, running[0], "postgres", f"drop role {PASSING}")
+    _replace(engine, Surge(engine, say))
+    sql(engine, running[0], "postgres", *(f"drop role {each}" for each in _passing_roles(engine, running[0])))
     _prove(engine, "TIDEWIRE_DATABASE_URL", READ_POSTGRES, old_url)
 
 
-def _replace(engine: Engine) -> None:
+def _passing_roles(engine: Engine, postgres: Container) -> list[str]:
+    roles = sql(engine, postgres, "postgres", "select rolname from pg_roles").split()
+    return [each for each in roles if each.startswith(PASSING)]
+
+
+def _finish_interrupted(engine: Engine) -> None:
+    """Write the role's password to its file, if a rotation was interrupted between the two."""
+    directory = _directory(engine)
+    try:
+        password = (directory / NEXT).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    web = next(iter(engine.containers("web")), None)
+    if web is None:
+        raise Stop("web does not run here; `make compose-up` starts everything")
+    url = _read(directory / "TIDEWIRE_DATABASE_URL")
+    try:
+        engine.feed(web, url.replace(_user(url), f"{ROLE}:{password}"), "python", "-c", OLD + READ_POSTGRES)
+    except EngineError:
+        say("an interrupted rotation had not changed the role's password yet")
+    else:
+        _write(directory, {"postgres_password": password})
+        say("the password of an interrupted rotation is in its file now")
+    (directory / NEXT).unlink()
+
+
+@contextmanager
+def _kept(directory: Path, old: dict[str, str]) -> Iterator[Callable[[Engine], Surge]]:
+    """Write the old values back if anything fails before the new processes serve, which have the new values."""
+    surges: list[Surge] = []
+
+    def surge(engine: Engine) -> Surge:
+        surges.append(Surge(engine, say))
+        return surges[-1]
+
+    try:
+        yield surge
+    except BaseException:
+        if surges and surges[-1].started:
+            say("the processes have the new password, and the server accepts the old one too: run this again")
+        else:
+            with signals.held():
+                say("the old password stays in use")
+                _write(directory, old)
+        raise
+
+
+def _replace(engine: Engine, surge: Surge) -> None:
     images = upgrade.running_images(engine)
-    upgrade.replace(engine, images, images)
+    upgrade.replace(engine, images, images, surge=surge)
 
 
 def _prove(engine: Engine, name: str, read: str, old: str) -> None:
@@ -158,10 +210,13 @@ def _read(path: Path) -> str:
         raise Stop(f"{path} cannot be read ({error.strerror}); `make secrets` writes the missing ones") from None
 
 
-def _write(directory: Path, files: dict[str, str]) -> None:
+def _write(directory: Path, values: dict[str, str]) -> None:
     """Write into the same files, since containers that run have these mounted."""
-    for name, text in files.items():
-        (directory / name).write_text(text, encoding="utf-8")
+    for name, text in values.items():
+        try:
+            files.overwrite(directory / name, text)
+        except OSError as error:
+            raise Stop(f"{directory / name} cannot be written: {error.strerror}") from None
 
 
 def _user(url: str) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -27,13 +27,21 @@ READYZ = "import sys, urllib.request as r; sys.exit(r.urlopen('http://127.0.0.1:
 
 @dataclass
 class Surge:
-    """`start()`, then `finish()` or, if anything failed, `back()`."""
+    """`start()`, then `finish()` or, if anything failed, `back()`.
+
+    `numbers` are the replicas of each service, since an interrupted surge may have left twice as many.
+    `started` is true once the new containers serve, after which there is no way back.
+    """
 
     engine: Engine
     say: Callable[[str], None]
     services: Sequence[str] = SERVICES
     ready_seconds: float = READY_SECONDS
+    numbers: Mapping[str, int] = field(default_factory=dict)
     old: list[Container] = field(default_factory=list)
+    started: bool = False
+    # Container id -> its restarts when it became ready.
+    ready: dict[str, int] = field(default_factory=dict)
 
     def start(self) -> None:
         """Start as many new containers as there are old ones, and wait until they are ready.
@@ -41,12 +49,13 @@ class Surge:
         One service after the other: on a small host the start of all would take the processor from those that serve.
         """
         self.old = self.engine.containers(*self.services)
+        numbers = self.numbers or replicas(self.old)
         # Compose would count a stopped container, and start it again.
         self.engine.compose("rm", "--force", *self.services)
         scale = []
         for service in self.services:
             there = [each for each in self.old if each.service == service]
-            scale += ["--scale", f"{service}={len(there) + _wanted(there)}"]
+            scale += ["--scale", f"{service}={len(there) + numbers.get(service, 1)}"]
         # Only created, because compose would run the jobs again at each start. --no-recreate leaves all that runs,
         # PostgreSQL and Redis too. Without --no-deps, because compose then hashes a service without its dependencies,
         # and would replace these containers at the next plain `up`.
@@ -60,6 +69,9 @@ class Surge:
             self.wait(service)
             self.say(f"{service}: {len(new)} new, ready")
         self.engine.sleep(NOTICED_SECONDS)
+        # One that was ready first may have ended while the others started.
+        for container in created:
+            self._stays_up(container, restarts=self.ready.get(container.id, 0))
 
     def new(self, *services: str) -> list[Container]:
         ids = {each.id for each in self.old}
@@ -71,10 +83,9 @@ class Surge:
         end = self.engine.clock() + self.ready_seconds
         while started:
             for container in list(started.values()):
-                now = self.engine.inspect(container)
-                if now is None or now.status != "running" or now.restarts > 1:
-                    raise Stop(f"{container.name} does not stay up{self._log(container)}")
+                now = self._stays_up(container, restarts=1)
                 if self._ready(now):
+                    self.ready[container.id] = now.restarts
                     del started[container.id]
             if started and self.engine.clock() > end:
                 late = min(started.values(), key=lambda each: each.name)
@@ -93,6 +104,12 @@ class Surge:
         self._end(self.new())
         # A container that never stayed up does not count as running.
         self.engine.compose("rm", "--force", *self.services)
+
+    def _stays_up(self, container: Container, *, restarts: int) -> Container:
+        now = self.engine.inspect(container)
+        if now is None or now.status != "running" or now.restarts > restarts:
+            raise Stop(f"{container.name} does not stay up{self._log(container)}")
+        return now
 
     def _ready(self, container: Container) -> bool:
         if container.health != "healthy":
@@ -134,6 +151,7 @@ class Surge:
         return f"; the end of its log:\n{said.rstrip()}"
 
 
-def _wanted(there: Sequence[Container]) -> int:
-    """Return the number of replicas: an interrupted surge may have left two generations, of which one counts."""
-    return max(Counter(each.image for each in there).values(), default=1)
+def replicas(containers: Sequence[Container]) -> dict[str, int]:
+    """Return service -> number of replicas: of two generations of an interrupted surge one counts."""
+    images = Counter((each.service, each.image) for each in containers)
+    return {service: max(n for (name, _), n in images.items() if name == service) for service, _ in images}

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from deploy.compose.engine import ROOT, Container, Engine, EngineError, Stop
+from deploy.compose.release import say
 
 CHUNK_BYTES = 1 << 20
 EACH_SECONDS = 2.0
@@ -36,6 +37,8 @@ def out_of(engine: Engine, container: Container, command: str, path: Path) -> No
             assert process.stdout is not None
             for chunk in _shown(process.stdout, 0, "written"):
                 file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise Stop(f"{path} cannot be written: {error.strerror}") from None
 
@@ -71,6 +74,7 @@ class _started:  # noqa: N801 - a `with` of its own
             stdin=subprocess.PIPE if "-i" in self._command else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if "-i" in self._command else subprocess.PIPE,
             stderr=self._errors,
+            start_new_session=True,
         )
         return self._process
 
@@ -93,6 +97,5 @@ def _shown(source: IO[bytes], size: int, words: str) -> Iterator[bytes]:
         passed += len(chunk)
         if time.monotonic() - shown > EACH_SECONDS:
             share = f" of {megabytes(size)}, {passed / size:.0%}" if size else ""
-            sys.stdout.write(f"  {words} {megabytes(passed)}{share}\n")
-            sys.stdout.flush()
+            say(f"  {words} {megabytes(passed)}{share}")
             shown = time.monotonic()

@@ -7,6 +7,7 @@ end, and the old ones, which served all the time, go on.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import re
 import sys
@@ -16,15 +17,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.compose import front, jobs, neighbours, release
+from deploy.compose import front, jobs, neighbours, release, signals
 from deploy.compose.engine import ROOT, Engine, EngineError, Stop
+from deploy.compose.record import Interrupted
 from deploy.compose.release import IMAGES, PREVIOUS, running_tag, say, tagged
-from deploy.compose.surge import Surge
+from deploy.compose.surge import SERVICES, Surge, replicas
 
 LOCK = ROOT / "var" / "compose.lock"
 # Number of versions kept beside the running one and the one before it.
 KEPT = 5
-VERSION = re.compile(r"\d+(\.\d+)+-[0-9a-f]{7,}(-\d{8}T\d{6})?")
+# On the way back the jobs have nothing to do, and Ctrl-C waits for them: a database that hangs must not keep it.
+BACK_SECONDS = 60.0
+VERSION = re.compile(r"\d+(\.\d+)+(-[0-9a-f]{7,})?(-\d{8}T\d{6})?")
 
 
 def upgrade(engine: Engine) -> None:
@@ -42,6 +46,10 @@ def upgrade(engine: Engine) -> None:
 def rollback(engine: Engine) -> None:
     """Replace the running version by the one before. Migrations are not undone, so it must work with their tables."""
     before = running_images(engine)
+    if _interrupted(engine):
+        say(f"a command was interrupted: back to {_version(engine, before)}, which served before it")
+        replace(engine, before, before)
+        return
     try:
         after = tagged(engine, running_tag(engine.environment) + PREVIOUS)
     except Stop:
@@ -58,12 +66,19 @@ def rollback(engine: Engine) -> None:
 def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str], *, surge: Surge | None = None) -> None:
     """Replace containers of the images `before` by those of `after`; also with the same images and other settings.
 
-    Raises `Stop` or `EngineError` with everything as it was.
+    Raises `Stop`, `EngineError` or KeyboardInterrupt. Until `surge.started` is true everything is as it was; after that
+    the new containers serve.
     """
     tag = running_tag(engine.environment)
     surge = surge or Surge(engine, say)
-    release.point(engine, to=after, tag=tag)
+    interrupted = _left(engine)
+    surge.numbers = interrupted.numbers if interrupted else replicas(engine.containers(*SERVICES))
     try:
+        engine.record.write(before, surge.numbers)
+    except OSError as error:
+        raise Stop(f"{engine.record.path} cannot be written: {error.strerror}; nothing was changed") from None
+    try:
+        release.point(engine, to=after, tag=tag)
         # The migrations of an earlier version do nothing: it ignores those that it does not know.
         jobs.do(engine, *jobs.JOBS)
         say("migrations and static files are in place")
@@ -71,13 +86,19 @@ def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str],
         surge.start()
         front.reload(engine, say, scale)
     except BaseException:
-        say("going back: the old containers serve as before")
-        _back(engine, surge, before)
+        with signals.held():
+            say("going back: the old containers serve as before")
+            _back(engine, surge, before)
         raise
+    surge.started = True
     if dict(before) != dict(after):
         release.point(engine, to=before, tag=tag + PREVIOUS)
+    # On a full disk the record of the beginning is right too: the new containers run, and the old ones end.
+    with contextlib.suppress(OSError):
+        engine.record.write(after, surge.numbers)
     for name in surge.finish():
         say(f"{name} had to be killed: it did not end within its stop_grace_period; its last sockets saw 1006")
+    engine.record.end()
     try:
         neighbours.refresh(engine, say)
     except EngineError as error:
@@ -86,25 +107,50 @@ def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str],
 
 def _back(engine: Engine, surge: Surge, before: Mapping[str, str]) -> None:
     """End the new containers. The caller raises the reason; an error of this is printed beside it."""
-    try:
-        surge.back()
-        release.point(engine, to=before, tag=running_tag(engine.environment))
-        # The old static files count as the newest release's again, so that the next upgrade keeps them.
-        jobs.do(engine, "static")
-    except (Stop, EngineError) as error:
-        say(f"going back met an error too: {error}")
+    tag = running_tag(engine.environment)
+    # The tag first: whatever else fails, the next start must not use the new version. The jobs are those of the old
+    # one again: a migration that waits for a lock ends, and the old static files count as the newest release's.
+    steps = (
+        lambda: release.point(engine, to=before, tag=tag),
+        surge.back,
+        engine.record.end,
+        lambda: jobs.do(engine, *jobs.JOBS, seconds=BACK_SECONDS),
+    )
+    for step in steps:
+        try:
+            step()
+        except (Stop, EngineError, OSError) as error:
+            say(f"going back met an error too: {error}")
 
 
 def running_images(engine: Engine) -> dict[str, str]:
-    """Return service -> image id of the running version, which has the tag if a surge was interrupted."""
+    """Return service -> image id of the running version, or of the one that served before an interrupted command."""
+    there = {service: Counter(each.image for each in engine.containers(service)) for service in IMAGES}
+    for service, found in there.items():
+        if not found:
+            raise Stop(f"{service} does not run here; `make compose-up` starts everything")
+    if interrupted := _left(engine):
+        return {service: interrupted.images[service] for service in IMAGES}
     images: dict[str, str] = {}
     for service, name in IMAGES.items():
-        there = Counter(each.image for each in engine.containers(service))
-        if not there:
-            raise Stop(f"{service} does not run here; `make compose-up` starts everything")
         tag = engine.image(f"{name}:{running_tag(engine.environment)}")
-        images[service] = tag if tag is not None and tag in there else there.most_common(1)[0][0]
+        images[service] = tag if tag is not None and tag in there[service] else there[service].most_common(1)[0][0]
     return images
+
+
+def _left(engine: Engine) -> Interrupted | None:
+    """Return the record of an interrupted command if the containers that served before it still run."""
+    found = engine.record.read()
+    if found is None:
+        return None
+    there = {service: {each.image for each in engine.containers(service)} for service in IMAGES}
+    return found if all(found.images.get(service) in there[service] for service in IMAGES) else None
+
+
+def _interrupted(engine: Engine) -> bool:
+    """Return whether an interrupted command has left the running tag at a version that may not serve."""
+    interrupted = _left(engine)
+    return interrupted is not None and dict(interrupted.images) != tagged(engine, running_tag(engine.environment))
 
 
 def _version(engine: Engine, images: Mapping[str, str]) -> str:
@@ -116,14 +162,21 @@ def _prune(engine: Engine) -> None:
     for name in IMAGES.values():
         tags = engine.docker("image", "ls", "--format", "{{.Tag}}", name).split()
         for tag in [tag for tag in tags if VERSION.fullmatch(tag)][KEPT:]:
-            engine.docker("image", "rm", f"{name}:{tag}")
+            try:
+                engine.docker("image", "rm", f"{name}:{tag}")
+            except EngineError as error:
+                say(f"{name}:{tag} keeps its tag: {error}")
 
 
 @contextmanager
 def locked(path: Path = LOCK) -> Iterator[None]:
     """Hold the lock of this tree's deployments. Raises `Stop` if another command has it."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w") as file:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise Stop(f"{path} cannot be used: {error.strerror}; run this as the user that has this directory") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -135,13 +188,13 @@ def run_command(command: str, do: Callable[[Engine], None]) -> int:
     """Run a command under the lock; print its error in a line. Return the exit status."""
     began = time.monotonic()
     try:
-        with locked():
+        with locked(), signals.ending():
             do(Engine())
     except (Stop, EngineError) as error:
-        sys.stderr.write(f"{command}: {error}\n")
+        say(f"{command}: {error}", sys.stderr)
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"{command}: interrupted\n")
+        say(f"{command}: interrupted", sys.stderr)
         return 130
     say(f"{command}: done in {time.monotonic() - began:.0f} s")
     return 0

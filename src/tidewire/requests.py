@@ -74,6 +74,7 @@ class RequestMetricsMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
+        self._seen: set[tuple[str, str]] = set()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
@@ -81,6 +82,10 @@ class RequestMetricsMiddleware:
         match = request.resolver_match
         view = (match.view_name or "unnamed") if match else "none"
         method = request.method if request.method in {"GET", "HEAD", "POST"} else "other"
+        if (method, view) not in self._seen:
+            # A route's failures start at 0: Prometheus does not count the first appearance of a counter as an increase.
+            self._seen.add((method, view))
+            metrics.REQUESTS.labels(method, view, "5xx")
         metrics.REQUESTS.labels(method, view, f"{response.status_code // 100}xx").inc()
         metrics.REQUEST_SECONDS.labels(view).observe(time.perf_counter() - started)
         return response

@@ -203,6 +203,21 @@ def test_a_page_from_the_back_forward_cache_connects_at_once(client, odd_server)
     until(lambda: odd_server.peers[0].close_code == 3001)
 
 
+def test_the_end_of_loading_does_not_restart_a_handshake_that_is_slow(client, odd_server):
+    """On a busy machine it comes seconds after the first handshake has begun, and each page would begin again."""
+
+    async def slow(peer):
+        await asyncio.sleep(4)
+        await well(peer)
+
+    tab = client(slow, **QUICK | {"timeoutMs": 20_000})
+    until(lambda: len(odd_server.peers) == 1)
+    tab.evaluate("new Promise((done) => setTimeout(done, 2500))")
+    tab.evaluate("window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: false }))")
+    live(tab)
+    assert len(odd_server.peers) == 1
+
+
 def test_a_page_that_comes_back_by_the_back_button_is_live(client, odd_server):
     """Chromium may keep the page or load it again."""
     tab = client(well, **QUICK)

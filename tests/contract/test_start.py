@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from deploy.local.layout import LOOPBACK, ROOT, free_port
@@ -183,10 +184,11 @@ class TestStandingStill:
         with running("tidewire", tmp_path) as server:
             client = server.open("block/now")
             client.say('{"type":"ping"}')
-            assert server.process.wait(20 + BUSY_SECONDS) == 1
+            assert server.process.wait(20 + BUSY_SECONDS) == -signal.SIGKILL
             assert client.ended()
             log = server.log.read_text()
-            assert "Timeout" in log
+            assert "has hung for 15 s" in log
+            assert "most recent call first" in log
             assert "in ping" in log
             assert "contract_application.py" in log
             self.until(lambda: refused(server.port), 3.0)
@@ -199,6 +201,36 @@ class TestStandingStill:
             os.kill(server.process.pid, signal.SIGSTOP)
             assert server.process.wait(20 + BUSY_SECONDS) == -signal.SIGKILL
             assert client.ended()
+            server.hang_up()
+
+    def test_a_node_whose_machine_stood_still_goes_on(self, tmp_path):
+        """A paused container or virtual machine: the clock has moved on, and the watchdog has not run either."""
+        with running("tidewire", tmp_path) as server:
+            client = server.open("bad/Good")
+            node = psutil.Process(server.process.pid)
+            members = [node, *node.children(recursive=True)]
+            assert len(members) == 2, "there is a watchdog"
+            for each in reversed(members):
+                each.suspend()
+            # Longer than any limit on a hang.
+            time.sleep(20)
+            for each in members:
+                each.resume()
+            client.say('{"type":"ping"}')
+            client.socket.settimeout(5 + BUSY_SECONDS)
+            while b"pong" not in client.socket.recv(65536):
+                pass
+            assert server.process.poll() is None
+            server.hang_up()
+
+    def test_a_node_without_its_watchdog_ends_by_itself(self, tmp_path):
+        with running("tidewire", tmp_path) as server:
+            [watchdog] = psutil.Process(server.process.pid).children()
+            watchdog.kill()
+            self.until(lambda: "the watchdog has ended" in server.log.read_text())
+            server.open("block/now").say('{"type":"ping"}')
+            assert server.process.wait(20 + BUSY_SECONDS) == 1
+            assert "in ping" in server.log.read_text()
             server.hang_up()
 
     def test_a_killed_node_leaves_nothing_that_listens(self, tmp_path):

@@ -279,13 +279,14 @@ class TidewireServer(Server):
         """Let a process beside this one watch the listener, and end this process if its loop hangs."""
         if self._watchdog is None:
             self._watch()
-            self._end_of_hang.postpone()
 
     def _watch(self) -> None:
         # A port chosen by the kernel would change when listening again; sockets of other kinds may be shared.
         if sys.platform == "linux" and all(_has_number(endpoint) for endpoint in self.endpoints):
-            self._watchdog = Watchdog(self._ports)
+            self._watchdog = Watchdog(self._ports, otherwise=self._end_of_hang.postpone)
             self._watchdog.start()
+        else:
+            self._end_of_hang.postpone()
 
     def _on_signal(self) -> None:
         if self._drainer is None:

@@ -4,8 +4,9 @@ The kernel accepts connections for a process that is stopped, or busy for second
 for them until its read timeout. A process beside the node therefore closes the listener. A refused connection is
 retried on another node at once; open sockets are not affected.
 
-If the loop does not turn for `END_SECONDS`, its sockets are lost to their users. The node then writes the stacks of its
-threads to standard error and exits with 1, so that the pages reconnect elsewhere and a supervisor starts it again.
+If the loop does not turn for 15 s, its sockets are lost to their users. The node then writes the stacks of its threads
+to standard error, and the watchdog kills it, so that the pages reconnect elsewhere and a supervisor starts it again.
+Where there is no such process, the node exits with 1 by itself (`EndOfHang`).
 """
 
 import asyncio
@@ -15,20 +16,22 @@ import os
 import socket
 import subprocess  # nosec B404
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from tidewire.server.watchdog_process import STACKS_SIGNAL
 
 logger = logging.getLogger(__name__)
 
 # Several heartbeats fit into the silence after which the watchdog assumes a hang.
 HEARTBEAT_SECONDS = 0.5
-# Shorter than a page waits for the answer to a heartbeat, and longer than any pause of a node that will go on.
+# As watchdog_process.STACKS_SECONDS; by a clock, so that a pause of the whole machine may count as a hang.
 END_SECONDS = 15.0
 
 
 class EndOfHang:
-    """Ends this process if its event loop does not turn for `END_SECONDS`.
+    """Ends this process if its event loop does not turn for `END_SECONDS`, without a process beside it.
 
     Done by a thread of Python's own that needs no GIL: the call that hangs may hold it.
     """
@@ -49,10 +52,11 @@ class EndOfHang:
 
 
 class Watchdog:
-    """Monitors the listeners of one node. `ports` are Twisted's listening TCP ports."""
+    """Monitors one node. `ports` are Twisted's listening TCP ports; `otherwise` is called if no process can watch."""
 
-    def __init__(self, ports: Sequence[Any]) -> None:
+    def __init__(self, ports: Sequence[Any], *, otherwise: Callable[[], None]) -> None:
         self._ports = ports
+        self._otherwise = otherwise
         self._process: subprocess.Popen[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -60,6 +64,7 @@ class Watchdog:
         """Start the process. If it cannot start, the node serves without it."""
         listeners = [port.socket.fileno() for port in self._ports]
         program = Path(__file__).with_name("watchdog_process.py")
+        faulthandler.register(STACKS_SIGNAL, all_threads=True)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this Python, a file of this package, and numbers
                 [sys.executable, "-I", "-S", str(program), *map(str, listeners)],
@@ -69,6 +74,7 @@ class Watchdog:
             )
         except OSError as error:
             logger.warning("no watchdog process: while this node hangs, new sockets wait for it: %s", error)
+            self._otherwise()
             return
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
@@ -97,6 +103,7 @@ class Watchdog:
         except BrokenPipeError:
             logger.warning("the watchdog has ended: while this node hangs, new sockets wait for it")
             self.stop()
+            self._otherwise()
             return
         for port in self._ports:
             self._listen_again(port)

@@ -15,8 +15,15 @@ HEARTBEATS = 0
 HANG_SECONDS = 3.0
 # On a busy machine the watchdog itself may have been delayed, with unread heartbeats in the pipe.
 RETRY_SECONDS = 0.5
-# A node ends itself after 15 s (watchdog.END_SECONDS) and needs a moment for its stacks. A stopped one cannot.
+# Shorter than a page waits for the answer to a heartbeat, and longer than any pause of a node that will go on.
+STACKS_SECONDS = 15.0
+# The node needs a moment to write its stacks.
 KILL_SECONDS = 18.0
+# `watchdog` has registered it with faulthandler, which needs no GIL: the call that hangs may hold it.
+STACKS_SIGNAL = signal.SIGUSR2
+# Waits are counted in steps and not by a clock: after a pause of the whole container or machine the clock has moved on,
+# and the node, which could not run, has had no time for a heartbeat.
+STEP_SECONDS = 0.5
 
 
 def main(listeners: list[int]) -> None:
@@ -29,7 +36,10 @@ def main(listeners: list[int]) -> None:
             for listener in listeners:
                 _refuse(listener)
             # The node listens again once its event loop runs.
-            if not _wait_for_heartbeat(KILL_SECONDS - HANG_SECONDS - RETRY_SECONDS):
+            if not _wait_for_heartbeat(STACKS_SECONDS - HANG_SECONDS - RETRY_SECONDS):
+                os.write(2, b"tidewire: this node's event loop has hung for 15 s; the stacks of its threads:\n")
+                os.kill(node, STACKS_SIGNAL)
+            if not _wait_for_heartbeat(KILL_SECONDS - STACKS_SECONDS):
                 # The pipe is open, so the parent has not ended, and its number is still its own.
                 os.kill(node, signal.SIGKILL)
                 return
@@ -38,7 +48,11 @@ def main(listeners: list[int]) -> None:
 
 
 def _wait_for_heartbeat(seconds: float) -> bool:
-    return bool(select.select([HEARTBEATS], [], [], seconds)[0])
+    while seconds > 0:
+        if select.select([HEARTBEATS], [], [], min(STEP_SECONDS, seconds))[0]:
+            return True
+        seconds -= STEP_SECONDS
+    return False
 
 
 def _refuse(listener: int) -> None:

@@ -9,28 +9,53 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.compose.engine import Engine, EngineError
+from deploy.compose.record import Interrupted
 
 VERSION = "org.opencontainers.image.version"
 
 
 @dataclass
+class FakeRecord:
+    """`deploy.compose.record.Record` in memory."""
+
+    interrupted: Interrupted | None = None
+    path: str = "the record"
+    full: bool = False
+
+    def read(self) -> Interrupted | None:
+        return self.interrupted
+
+    def write(self, images: Mapping[str, str], numbers: Mapping[str, int]) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.interrupted = Interrupted(dict(images), dict(numbers))
+
+    def end(self) -> None:
+        self.interrupted = None
+
+
+@dataclass
 class FakeDocker:
-    """`engine()` is an `Engine` on it. `broken`: images with containers that never become healthy, or "exits"."""
+    """`engine()` is an `Engine` on it. `broken`: images with containers that never become healthy, or "exits".
+
+    `job_codes` are the exit codes of the first jobs; the others end with 0.
+    """
 
     images: dict[str, str] = field(default_factory=dict)
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     failing: list[tuple[str, ...]] = field(default_factory=list)
-    job_code: str = "0"
+    job_codes: list[str] = field(default_factory=list)
     commands: list[tuple[str, ...]] = field(default_factory=list)
     environments: list[dict[str, str]] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     now: float = 0.0
     exit_codes: dict[str, int] = field(default_factory=dict)
+    record: Any = field(default_factory=FakeRecord)
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def engine(self, **environment: str) -> Engine:
-        return Engine(environment, self.run, self._sleep, lambda: self.now)
+        return Engine(environment, self.run, self._sleep, lambda: self.now, self.record)
 
     def _sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -76,7 +101,7 @@ class FakeDocker:
             case ["docker", "image" | "tag", *_]:
                 return self._image(command[1:])
             case ["docker", "wait", _name]:
-                return self.job_code
+                return self.job_codes.pop(0) if self.job_codes else "0"
             case ["docker", *rest]:
                 return self._container(rest)
         return ""

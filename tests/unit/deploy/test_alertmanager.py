@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -92,6 +93,16 @@ def test_an_incident_sends_its_cause_alone(name):
     assert sent([labels(each) for each in fires.split()]) == [labels(each) for each in expected.split()]
 
 
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_an_incident_hides_nothing_of_another_site(name):
+    """An Alertmanager may serve two sites. Each one's Prometheus has an external label."""
+    fires = [labels(each) for each in INCIDENTS[name][0].split()]
+    here, there = ([{**each, "cluster": cluster} for each in fires] for cluster in ("staging", "production"))
+    for alert in there:
+        assert alert in sent([*here, alert])
+    assert CONFIG["route"]["group_by"] == ["cluster", "alertname"]
+
+
 def test_every_alert_that_an_inhibition_names_is_one():
     for rule in CONFIG["inhibit_rules"]:
         for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
@@ -131,7 +142,8 @@ def test_make_says_that_no_receiver_is_set(tmp_path, receiver):
     file = tmp_path / "alertmanager.yml"
     file.write_text(f"{FILE.read_text(encoding='utf-8')}{receiver}", encoding="utf-8")
     done = subprocess.run(
-        [shutil.which("sh") or "sh", "-c", line.replace("$$", "$")],
+        [shutil.which("sh") or "sh", "-c", line.replace("$(PYTHON)", sys.executable).replace("$$", "$")],
+        cwd=ROOT,
         env={"TIDEWIRE_ALERTMANAGER": str(file), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,

@@ -30,13 +30,17 @@ class FakePostgres(FakeDocker):
     def _statements(self, statements):
         names = self.databases
         self.sessions.append(statements)
+        undo = names
         for text in statements:
             if self.breaks and self.breaks in text:
+                self.databases = undo
                 raise EngineError(f"psql failed: {text}")
             if found := re.fullmatch(r"drop database if exists (\w+) with \(force\)", text):
                 names.pop(found[1], None)
             elif found := re.match(r"create database (\w+)", text):
                 names[found[1]] = "empty"
+            elif text == "begin":
+                undo = dict(names)
             elif found := re.fullmatch(r"alter database (\w+) rename to (\w+)", text):
                 names[found[2]] = names.pop(found[1])
         return {"select pg_": "1000000", "select dat": "\n".join(names), "select to_": "f"}.get(statements[0][:10], "")
@@ -155,3 +159,32 @@ def test_requests_end_before_the_databases_are_exchanged(docker, file):
     [exchange] = [each for each in docker.sessions if backup.CUT in each]
     assert exchange[1:3] == [backup.CALM.replace(";", ""), backup.CUT]
     assert "\n" not in backup.CALM
+
+
+def test_exchange_that_was_interrupted_between_the_names_loses_no_data(docker, file):
+    """As an earlier release, or a person, may have left it: the site has no database, and its data another name."""
+    docker.databases = {"tidewire_before_restore": "live", "tidewire_restoring": "restored"}
+    backup.restore(docker.engine(), file)
+    assert docker.databases == {"tidewire": "restored", "tidewire_before_restore": "live"}
+
+
+def test_both_names_are_exchanged_in_one_transaction(docker, file):
+    backup.restore(docker.engine(), file)
+    [exchange] = [each for each in docker.sessions if backup.CUT in each]
+    inside = exchange[exchange.index("begin") : exchange.index("commit")]
+    assert sum("rename to" in each for each in inside) == 2
+
+
+def test_backup_of_another_django_project_is_refused(docker, file, monkeypatch):
+    """The backup has tables of Django too, and the migrations would add those of this product to it."""
+    sql = backup.sql
+
+    def foreign(engine, postgres, database, *statements):
+        if "to_regclass" in statements[0]:
+            return "f" if "django_migrations" in statements[0] else "t"
+        return sql(engine, postgres, database, *statements)
+
+    monkeypatch.setattr(backup, "sql", foreign)
+    with pytest.raises(Stop, match="is no backup of tidewire: it has no table dashboard_document"):
+        backup.restore(docker.engine(), file)
+    assert docker.databases == {"tidewire": "live"}

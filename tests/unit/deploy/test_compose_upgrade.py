@@ -1,5 +1,8 @@
 """deploy.compose.upgrade with surge, releases, nginx and the other services, on a fake docker."""
 
+import io
+import os
+import signal
 import subprocess
 from datetime import UTC, datetime
 
@@ -70,7 +73,7 @@ def test_ws_that_lives_but_does_not_accept_sockets_is_not_ready():
 
 def test_migration_that_fails_starts_nothing():
     docker = deployed()
-    docker.job_code = "1"
+    docker.job_codes = ["1"]
     docker.answers["logs --no-color --no-log-prefix"] = "column exists already"
     with pytest.raises(Stop, match="the job migrate failed") as caught:
         upgrade.replace(docker.engine(), OLD, NEW)
@@ -91,6 +94,217 @@ def test_ctrl_c_goes_back_too():
         upgrade.replace(docker.engine(), OLD, NEW, surge=surge)
     assert docker.running("ws") == ["ws@1", "ws@1"]
     assert docker.images["tidewire-ws:dev"] == "ws@1"
+
+
+class Killed(BaseException):
+    """The command is gone at this moment, without a way back: SIGKILL, or the power failed."""
+
+
+def killed_at(docker, monkeypatch, *words):
+    """Upgrade to version 2, and end the command when it runs a command with these words."""
+    with monkeypatch.context() as patch:
+        patch.setattr(upgrade, "_back", lambda *_arguments: None)
+        run = docker.run
+
+        def until(command, environment, **more):
+            if set(words) <= set(command):
+                raise Killed
+            return run(command, environment, **more)
+
+        patch.setattr(docker, "run", until)
+        with pytest.raises(Killed):
+            upgrade.upgrade(docker.engine(VERSION="2"))
+
+
+# The steps of an upgrade before the new containers serve.
+STEPS = [
+    ("rm", "migrate"),
+    ("wait",),
+    ("--no-start",),
+    ("start", "c5-web"),
+    ("start", "c7-ws"),
+    ("inspect", "c8-relay"),
+]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=" ".join)
+def test_upgrade_that_was_killed_runs_again_and_remembers_the_version_that_served(step, monkeypatch):
+    docker = deployed(**{"tidewire-web:dev-previous": "web@0", "tidewire-ws:dev-previous": "ws@0"})
+    killed_at(docker, monkeypatch, *step)
+    upgrade.upgrade(docker.engine(VERSION="2"))
+    assert sorted(docker.running("web") + docker.running("relay")) == ["web@2", "web@2"]
+    assert docker.running("ws") == ["ws@2", "ws@2"]
+    assert docker.images["tidewire-web:dev-previous"] == "web@1"
+    assert docker.images["tidewire-ws:dev-previous"] == "ws@1"
+
+
+@pytest.mark.parametrize("step", STEPS, ids=" ".join)
+def test_rollback_of_an_upgrade_that_was_killed_returns_to_the_version_that_served(step, monkeypatch):
+    docker = deployed(**{"tidewire-web:dev-previous": "web@0", "tidewire-ws:dev-previous": "ws@0"})
+    killed_at(docker, monkeypatch, *step)
+    upgrade.rollback(docker.engine())
+    assert docker.running("web") == docker.running("relay") == ["web@1"]
+    assert docker.running("ws") == ["ws@1", "ws@1"]
+    assert docker.images["tidewire-ws:dev"] == "ws@1"
+    assert docker.images["tidewire-ws:dev-previous"] == "ws@0"
+
+
+@pytest.mark.parametrize("step", [("stop", "c2-ws"), ("stop", "c4-relay")], ids=" ".join)
+def test_upgrade_that_was_killed_while_the_old_ones_end_keeps_the_version_before(step, monkeypatch):
+    docker = deployed()
+    killed_at(docker, monkeypatch, *step)
+    upgrade.upgrade(docker.engine(VERSION="2"))
+    assert docker.running("ws") == ["ws@2", "ws@2"]
+    assert docker.images["tidewire-ws:dev-previous"] == "ws@1"
+    assert docker.record.read() is None
+
+
+def test_surge_of_the_same_version_that_was_killed_does_not_double_the_replicas(monkeypatch):
+    """A rotation or a restore: the containers of its two generations have the same image."""
+    docker = deployed()
+    docker.images |= {"tidewire-web:2": "web@1", "tidewire-ws:2": "ws@1"}
+    killed_at(docker, monkeypatch, "stop", "c2-ws")
+    upgrade.replace(docker.engine(), OLD, OLD)
+    assert docker.running("ws") == ["ws@1", "ws@1"]
+    assert docker.running("relay") == docker.running("web") == ["web@1"]
+
+
+def test_record_whose_containers_are_gone_counts_no_longer():
+    """Everything was stopped and started since, by hand: the version before is the one that has the tag."""
+    docker = deployed(**{"tidewire-web:dev-previous": "web@0", "tidewire-ws:dev-previous": "ws@0"})
+    docker.record.write({"web": "web@old", "ws": "ws@old"}, {"web": 5, "ws": 5, "relay": 5})
+    upgrade.rollback(docker.engine())
+    assert docker.running("web") == ["web@0"]
+    assert docker.running("ws") == ["ws@0", "ws@0"]
+
+
+def test_job_of_an_interrupted_command_ends_before_the_next_one():
+    """Its container runs on without the command, and `--no-recreate` would take it for this version's."""
+    docker = deployed()
+    upgrade.upgrade(docker.engine(VERSION="2"))
+    words = [" ".join(command) for command in docker.commands]
+    started = words.index("docker compose up --detach --no-recreate migrate static volumes")
+    assert "docker compose rm --force --stop migrate static volumes" in words[:started]
+
+
+def test_migration_that_was_interrupted_ends_on_the_way_back():
+    docker = deployed()
+    docker.job_codes = ["1"]
+    with pytest.raises(Stop):
+        upgrade.replace(docker.engine(), OLD, NEW)
+    words = [" ".join(command) for command in docker.commands]
+    assert words.count("docker compose rm --force --stop migrate static volumes") == 2
+    assert docker.record.read() is None
+
+
+def test_database_that_hangs_does_not_keep_the_way_back(monkeypatch):
+    docker = deployed()
+    waits = []
+    run = docker.run
+
+    def note(command, environment, **more):
+        if command[1] == "wait":
+            waits.append(more["timeout_seconds"])
+            raise EngineError("took longer")
+        return run(command, environment, **more)
+
+    monkeypatch.setattr(docker, "run", note)
+    with pytest.raises(EngineError, match="took longer"):
+        upgrade.replace(docker.engine(), OLD, NEW)
+    assert waits == [3600, 60]
+    assert docker.images["tidewire-ws:dev"] == "ws@1"
+
+
+def test_full_disk_stops_an_upgrade_before_anything_has_changed():
+    docker = deployed()
+    docker.record.full = True
+    with pytest.raises(Stop, match="the record cannot be written: No space left on device; nothing was changed"):
+        upgrade.replace(docker.engine(), OLD, NEW)
+    assert docker.images["tidewire-ws:dev"] == "ws@1"
+
+
+def test_disk_that_fills_during_an_upgrade_does_not_stop_it_half_way():
+    docker = deployed()
+    surge = Surge(docker.engine(), lambda _words: None)
+    start = surge.start
+
+    def start_and_fill():
+        start()
+        docker.record.full = True
+
+    surge.start = start_and_fill
+    upgrade.replace(docker.engine(), OLD, NEW, surge=surge)
+    assert docker.running("ws") == ["ws@2", "ws@2"]
+
+
+def test_new_container_that_was_ready_and_ends_while_others_start_goes_back():
+    docker = deployed()
+    surge = Surge(docker.engine(), lambda _words: None)
+    wait = surge.wait
+
+    def wait_and_lose_web(service):
+        wait(service)
+        if service == "relay":
+            docker.containers["c5-web"]["RestartCount"] = 1
+
+    surge.wait = wait_and_lose_web
+    with pytest.raises(Stop, match="c5-web does not stay up"):
+        upgrade.replace(docker.engine(), OLD, NEW, surge=surge)
+    assert docker.running("web") == ["web@1"]
+
+
+def test_tag_goes_back_although_the_new_containers_do_not_end():
+    docker = deployed()
+    docker.broken["ws@2"] = "unhealthy"
+    docker.failing.append(("stop", "c6-ws"))
+    with pytest.raises(Stop, match="is not ready"):
+        upgrade.replace(docker.engine(), OLD, NEW)
+    assert docker.images["tidewire-ws:dev"] == "ws@1"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_each_signal_that_ends_a_command_goes_back_and_does_not_interrupt_the_way_back(number, monkeypatch):
+    docker = deployed()
+    surge = Surge(docker.engine(), lambda _words: None)
+
+    def interrupted(_service):
+        os.kill(os.getpid(), number)
+
+    back = surge.back
+
+    def back_and_again():
+        os.kill(os.getpid(), number)
+        back()
+
+    surge.wait, surge.back = interrupted, back_and_again
+    monkeypatch.setattr(upgrade, "Engine", docker.engine)
+    assert upgrade.run_command("x", lambda engine: upgrade.replace(engine, OLD, NEW, surge=surge)) == 130
+    assert docker.running("ws") == ["ws@1", "ws@1"]
+    assert docker.images["tidewire-ws:dev"] == "ws@1"
+    assert docker.record.read() is None
+
+
+def test_terminal_that_was_closed_does_not_interrupt_the_way_back(monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, _text):
+            raise OSError(5, "Input/output error")
+
+    docker = deployed()
+    docker.broken["ws@2"] = "unhealthy"
+    monkeypatch.setattr("sys.stdout", Closed())
+    with pytest.raises(Stop, match="is not ready"):
+        upgrade.replace(docker.engine(), OLD, NEW)
+    assert docker.running("ws") == ["ws@1", "ws@1"]
+
+
+def test_start_after_compose_down_remembers_the_version_before():
+    docker = deployed()
+    docker.containers.clear()
+    release.start(docker.engine(VERSION="2"))
+    assert docker.images["tidewire-ws:dev"] == "ws@2"
+    assert docker.images["tidewire-ws:dev-previous"] == "ws@1"
+    release.start(docker.engine(VERSION="2"))
+    assert docker.images["tidewire-ws:dev-previous"] == "ws@1"
 
 
 def test_number_of_replicas_stays_after_a_surge_that_was_interrupted():

@@ -65,7 +65,8 @@ export class Live {
     this._events = [
       [window, "offline", () => this._offline()],
       [window, "online", () => this._wake({ network: true })],
-      [window, "pageshow", (event) => this._wake({ restored: event.persisted })],
+      // Without `persisted` it is the end of loading, which on a busy machine comes after the first handshake has begun.
+      [window, "pageshow", (event) => event.persisted && this._wake({ restored: true })],
       [document, "resume", () => this._wake()],
       [document, "visibilitychange", () => document.visibilityState === "visible" && this._wake()],
     ];

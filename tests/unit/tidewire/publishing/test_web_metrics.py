@@ -51,6 +51,11 @@ def test_pages_and_the_outbox_are_told_over_all_processes(scraped):
     assert "tidewire_redis_reconnects_total 1.0" in scraped
 
 
+def test_failures_of_a_page_start_at_zero(scraped):
+    """Prometheus does not count the first appearance of a counter, so an alert would miss each route's first ones."""
+    assert 'tidewire_requests_total{method="GET",status="5xx",view="document-create"} 0.0' in scraped
+
+
 @pytest.mark.parametrize(
     "metric", [*metric_owners.NODE_METRICS, *metric_owners.RELAY_METRICS], ids=lambda metric: metric.describe()[0].name
 )
