@@ -32,8 +32,10 @@ class Message:
     def _check(self) -> None:
         """Raise `ValueError`, `LookupError` or `TypeError` if a value is missing that the accounts need."""
         event = self.event
-        if self.offset is not None and not (isinstance(self.offset, int) and self.offset > 0 and event["id"]):
-            raise ValueError(f"event with offset {self.offset!r} and id {event['id']!r}")
+        # The server may have sent anything.
+        offset: Any = self.offset
+        if offset is not None and not (isinstance(offset, int) and offset > 0 and event["id"]):
+            raise ValueError(f"event with offset {offset!r} and id {event['id']!r}")
         if self.event_type == "resumed":
             parse_position(event["at"])
             event["recovered"]
