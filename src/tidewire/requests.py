@@ -16,6 +16,9 @@ _current: ContextVar[str | None] = ContextVar("tidewire_request_id", default=Non
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
+# The status class of failures of the server.
+_FAILED = "5xx"
+
 
 def request_id() -> str | None:
     """Return the id of the current request. nginx creates it, and the request's events carry it.
@@ -85,7 +88,7 @@ class RequestMetricsMiddleware:
         if (method, view) not in self._seen:
             # A route's failures start at 0: Prometheus does not count the first appearance of a counter as an increase.
             self._seen.add((method, view))
-            metrics.REQUESTS.labels(method, view, "5xx")
+            metrics.REQUESTS.labels(method, view, _FAILED)
         metrics.REQUESTS.labels(method, view, f"{response.status_code // 100}xx").inc()
         metrics.REQUEST_SECONDS.labels(view).observe(time.perf_counter() - started)
         return response
