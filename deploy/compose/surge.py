@@ -69,7 +69,7 @@ class Surge:
             self.wait(service)
             self.say(f"{service}: {len(new)} new, ready")
         self.engine.sleep(NOTICED_SECONDS)
-        # One that was ready first may have ended while the others started.
+        # A container that was ready first may have ended while the others started.
         for container in created:
             self._stays_up(container, restarts=self.ready.get(container.id, 0))
 
