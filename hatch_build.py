@@ -7,7 +7,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class Templates(BuildHookInterface):  # type: ignore[type-arg]
+class Templates(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's parameter is its own
     def initialize(self, _version: str, _build_data: dict[str, Any]) -> None:
         """Write the templates. An sdist has them, and not the files that they are made of."""
         if Path(self.root, "deploy").is_dir():

@@ -34,7 +34,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def _handled(handler: object) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in ENDING}  # type: ignore[arg-type]
+    before = {number: signal.signal(number, handler) for number in ENDING}  # type: ignore[arg-type]  # a handler, or its earlier value
     try:
         yield
     finally:

@@ -108,8 +108,8 @@ def replace(engine: Engine, before: Mapping[str, str], after: Mapping[str, str],
 def _back(engine: Engine, surge: Surge, before: Mapping[str, str]) -> None:
     """End the new containers. The caller raises the reason; an error of this is printed beside it."""
     tag = running_tag(engine.environment)
-    # The tag first: whatever else fails, the next start must not use the new version. The jobs are those of the old
-    # one again: a migration that waits for a lock ends, and the old static files count as the newest release's.
+    # The tag first: whatever else fails, the next start must not use the new version. The jobs of the
+    # old version run again: a migration that waits for a lock ends, and its static files count as the newest release's.
     steps = (
         lambda: release.point(engine, to=before, tag=tag),
         surge.back,

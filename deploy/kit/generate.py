@@ -19,7 +19,7 @@ from deploy.kit import derived
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ROOT / "deploy" / "kit" / "own"
 TEMPLATES = ROOT / "src" / "tidewire" / "kit" / "templates"
-# Of copier.yml, whose delimiters no file here may have for another purpose.
+# The delimiters in copier.yml. No file here may have them for another purpose.
 DELIMITERS = ("[[", "]]", "[%", "%]", "[#", "#]")
 # A text that no other project gets, unless the change names an answer: the documents dashboard's.
 PRODUCT = "product"
